@@ -1,0 +1,3 @@
+module github.com/argosy-mesh/argosy/schemas
+
+go 1.26.0
