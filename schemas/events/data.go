@@ -1,0 +1,95 @@
+package events
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// The values of [ImagePushed.Verified]: who vouches for the push.
+const (
+	// VerifiedBySender means that the sender's signature was good.
+	VerifiedBySender = "sender"
+	// VerifiedByRegistry means that the registry was asked and has the image.
+	VerifiedByRegistry = "registry"
+	// VerifiedByNone means that the push is only a hint.
+	VerifiedByNone = "none"
+)
+
+// ImagePushed says that an image was pushed to a registry.
+type ImagePushed struct {
+	// Registry is the host, with its port unless it is the default.
+	Registry string `json:"registry"`
+	// Repository is the path below the host.
+	Repository string `json:"repository"`
+	// Tag is empty for a push by digest.
+	Tag string `json:"tag,omitempty"`
+	// Digest is empty when the sender did not say it and nobody asked the registry yet.
+	Digest string `json:"digest,omitempty"`
+	// MediaType is that of the manifest.
+	MediaType string `json:"mediaType,omitempty"`
+	// PushedAt is the sender's time.
+	PushedAt *time.Time `json:"pushedAt,omitempty"`
+	// Actor is who pushed.
+	Actor string `json:"actor,omitempty"`
+	// Verified is one of the constants above.
+	Verified string `json:"verified"`
+	// Annotations are those of the image's manifest, as far as known.
+	Annotations map[string]string `json:"annotations,omitempty"`
+	// Raw is what the sender sent.
+	Raw json.RawMessage `json:"raw,omitempty"`
+}
+
+// Reference returns registry/repository with the digest, or with the tag when there is none.
+func (p ImagePushed) Reference() string {
+	name := p.Registry + "/" + p.Repository
+	switch {
+	case p.Digest != "":
+		return name + "@" + p.Digest
+	case p.Tag != "":
+		return name + ":" + p.Tag
+	default:
+		return name
+	}
+}
+
+// SubmitWorkflow asks workflow-runner to create one workflow.
+type SubmitWorkflow struct {
+	// Key makes the effect happen once: the name of the workflow ends in it.
+	Key string `json:"key"`
+	// Namespace is where the workflow is created.
+	Namespace string `json:"namespace"`
+	// Workflow is the manifest as JSON.
+	Workflow json.RawMessage `json:"workflow"`
+	// Sensor is who asks.
+	Sensor string `json:"sensor,omitempty"`
+	// Trigger is the trigger of the sensor.
+	Trigger string `json:"trigger,omitempty"`
+	// ServiceAccount is the account in whose name the workflow is created.
+	ServiceAccount string `json:"serviceAccount,omitempty"`
+}
+
+// Object names one Kubernetes object.
+type Object struct {
+	// APIVersion is group/version.
+	APIVersion string `json:"apiVersion"`
+	// Kind is the kind.
+	Kind string `json:"kind"`
+	// Namespace is empty for an object of the cluster.
+	Namespace string `json:"namespace,omitempty"`
+	// Name is the name.
+	Name string `json:"name"`
+	// UID tells two objects of the same name apart.
+	UID string `json:"uid,omitempty"`
+}
+
+// Fact says what a service did or saw.
+type Fact struct {
+	// Object is what the fact is about.
+	Object Object `json:"object"`
+	// Phase is the state of the object after it.
+	Phase string `json:"phase,omitempty"`
+	// Message is for people.
+	Message string `json:"message,omitempty"`
+	// Attributes are what programs may ask for, such as image, weight, step or commit.
+	Attributes map[string]string `json:"attributes,omitempty"`
+}

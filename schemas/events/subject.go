@@ -1,0 +1,83 @@
+package events
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// EventSubject returns events.<namespace>.<eventsource>.<event>.
+func EventSubject(namespace, eventSource, event string) string {
+	return subject("events", namespace, eventSource, event)
+}
+
+// SubmitSubject returns the subject of [SubmitWorkflow] commands of a namespace.
+func SubmitSubject(namespace string) string {
+	return CommandSubject(ServiceWorkflowRunner, "submit", namespace)
+}
+
+// CommandSubject returns commands.<service>.<verb>.<namespace>.
+func CommandSubject(service, verb, namespace string) string {
+	return subject("commands", service, verb, namespace)
+}
+
+// FactSubject returns facts.<service>.<noun>.<verb>.<namespace>.<name>; fact is noun.verb.
+func FactSubject(service, fact, namespace, name string) string {
+	noun, verb, _ := strings.Cut(fact, ".")
+	return subject("facts", service, noun, verb, namespace, name)
+}
+
+// RunSubject returns runs.<namespace>.<workflow uid>.
+func RunSubject(namespace, uid string) string { return subject("runs", namespace, uid) }
+
+// DeadSubject returns dead.<stream>.<original subject>; the original keeps its tokens.
+func DeadSubject(stream, original string) string { return "dead." + Token(stream) + "." + original }
+
+func subject(parts ...string) string {
+	for i, part := range parts {
+		parts[i] = Token(part)
+	}
+	return strings.Join(parts, ".")
+}
+
+// emptyToken stands for an empty value, which a subject cannot hold. It cannot collide, because a percent sign of a
+// value is itself encoded.
+const emptyToken = "%"
+
+// Token escapes a value so that it is exactly one token of a subject.
+func Token(value string) string {
+	if value == "" {
+		return emptyToken
+	}
+	var b strings.Builder
+	for i := 0; i < len(value); {
+		r, size := utf8.DecodeRuneInString(value[i:])
+		if unsafeInToken(r, size) {
+			for _, c := range []byte(value[i : i+size]) {
+				fmt.Fprintf(&b, "%%%02X", c)
+			}
+		} else {
+			b.WriteString(value[i : i+size])
+		}
+		i += size
+	}
+	return b.String()
+}
+
+func unsafeInToken(r rune, size int) bool {
+	return strings.ContainsRune(".*>%", r) || unicode.IsSpace(r) || unicode.IsControl(r) || r == utf8.RuneError && size <= 1
+}
+
+// Untoken returns the value that [Token] escaped.
+func Untoken(token string) (string, error) {
+	if token == emptyToken {
+		return "", nil
+	}
+	value, err := url.PathUnescape(token)
+	if err != nil {
+		return "", fmt.Errorf("read subject token %q: %w", token, err)
+	}
+	return value, nil
+}
