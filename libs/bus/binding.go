@@ -1,0 +1,165 @@
+package bus
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/argosy-mesh/argosy/libs/core/fault"
+	cloudevents "github.com/cloudevents/sdk-go/v2/event"
+	"github.com/cloudevents/sdk-go/v2/types"
+	"github.com/nats-io/nats.go"
+)
+
+// The NATS protocol binding of CloudEvents 1.0.2, section 3.1 (binary content
+// mode): one header per attribute, prefixed "ce-", values percent-encoded as in
+// the HTTP binding section 3.1.3.2; the body is the data as it is.
+const (
+	headerPrefix      = "ce-"
+	headerContentType = "content-type"
+	structuredType    = "application/cloudevents+json"
+)
+
+func encode(subject string, e Event) (*nats.Msg, error) {
+	if err := e.Validate(); err != nil {
+		return nil, fault.Poisonf("event %q for %s: %w", e.ID(), subject, err)
+	}
+	m := nats.NewMsg(subject)
+	m.Data = e.Data()
+	put := func(name, value string) {
+		if value != "" {
+			m.Header[headerPrefix+name] = []string{percentEncode(value)}
+		}
+	}
+	put("specversion", e.SpecVersion())
+	put("id", e.ID())
+	put("source", e.Source())
+	put("type", e.Type())
+	put("subject", e.Subject())
+	put("dataschema", e.DataSchema())
+	if !e.Time().IsZero() {
+		put("time", e.Time().UTC().Format(time.RFC3339Nano))
+	}
+	if ct := e.DataContentType(); ct != "" {
+		m.Header[headerContentType] = []string{ct}
+	}
+	for name, value := range e.Extensions() {
+		text, err := types.Format(value)
+		if err != nil {
+			return nil, fault.Poisonf("extension %s of event %q: %w", name, e.ID(), err)
+		}
+		put(name, text)
+	}
+	return m, nil
+}
+
+func decode(header nats.Header, body []byte) (Event, error) {
+	if strings.HasPrefix(first(header, headerContentType), structuredType) {
+		var e Event
+		if err := json.Unmarshal(body, &e); err != nil {
+			return e, fault.Poisonf("decode structured event: %w", err)
+		}
+		return e, nil
+	}
+	e := cloudevents.New()
+	for name, values := range header {
+		lower := strings.ToLower(name)
+		if !strings.HasPrefix(lower, headerPrefix) || len(values) == 0 {
+			continue
+		}
+		if err := setAttribute(&e, lower[len(headerPrefix):], percentDecode(values[0])); err != nil {
+			return e, fault.AsPoison(err)
+		}
+	}
+	e.SetDataContentType(first(header, headerContentType))
+	e.DataEncoded = body
+	if err := e.Validate(); err != nil {
+		return e, fault.Poisonf("decode event %q: %w", e.ID(), err)
+	}
+	return e, nil
+}
+
+func setAttribute(e *Event, name, value string) error {
+	switch name {
+	case "specversion":
+		e.SetSpecVersion(value)
+	case "id":
+		e.SetID(value)
+	case "source":
+		e.SetSource(value)
+	case "type":
+		e.SetType(value)
+	case "subject":
+		e.SetSubject(value)
+	case "dataschema":
+		e.SetDataSchema(value)
+	case "time":
+		at, err := time.Parse(time.RFC3339Nano, value)
+		if err != nil {
+			return fmt.Errorf("attribute time: %w", err)
+		}
+		e.SetTime(at)
+	default:
+		e.SetExtension(name, value)
+	}
+	return nil
+}
+
+// first is case-insensitive, since senders differ in the case of header names.
+func first(h nats.Header, name string) string {
+	for k, v := range h {
+		if len(v) > 0 && strings.EqualFold(k, name) {
+			return v[0]
+		}
+	}
+	return ""
+}
+
+// percentEncode escapes space, double quote, percent and everything outside
+// printable ASCII, as the binding demands.
+func percentEncode(s string) string {
+	var b strings.Builder
+	for i := range len(s) {
+		c := s[i]
+		if c <= ' ' || c == '"' || c == '%' || c >= 0x7f {
+			fmt.Fprintf(&b, "%%%02X", c)
+			continue
+		}
+		b.WriteByte(c)
+	}
+	return b.String()
+}
+
+// percentDecode leaves malformed escapes as they are: the spec asks readers to
+// be lenient with what old writers did not encode.
+func percentDecode(s string) string {
+	if !strings.Contains(s, "%") {
+		return s
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] == '%' && i+2 < len(s) {
+			hi, lo := unhex(s[i+1]), unhex(s[i+2])
+			if hi >= 0 && lo >= 0 {
+				b.WriteByte(byte(hi<<4 | lo))
+				i += 2
+				continue
+			}
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
+}
+
+func unhex(c byte) int {
+	switch {
+	case c >= '0' && c <= '9':
+		return int(c - '0')
+	case c >= 'a' && c <= 'f':
+		return int(c-'a') + 10
+	case c >= 'A' && c <= 'F':
+		return int(c-'A') + 10
+	}
+	return -1
+}

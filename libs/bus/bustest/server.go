@@ -1,0 +1,69 @@
+// Package bustest runs a real NATS server inside a test process.
+package bustest
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/argosy-mesh/argosy/libs/bus"
+	"github.com/nats-io/nats-server/v2/server"
+)
+
+// Server is a NATS server with JetStream that can be stopped and started again
+// on the same port and directory.
+type Server struct {
+	t       testing.TB
+	options server.Options
+	running *server.Server
+}
+
+// Start runs a server on a free port until the test ends.
+func Start(t testing.TB) *Server {
+	t.Helper()
+	s := &Server{t: t, options: server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoLog: true, NoSigs: true}}
+	s.Resume()
+	t.Cleanup(s.Stop)
+	return s
+}
+
+// URL is where clients connect, the same after each Resume.
+func (s *Server) URL() string { return s.running.ClientURL() }
+
+// Stop ends the server; what it acknowledged stays in its directory.
+func (s *Server) Stop() {
+	s.running.Shutdown()
+	s.running.WaitForShutdown()
+}
+
+// Resume starts the server, again if it ran before.
+func (s *Server) Resume() {
+	s.t.Helper()
+	options := s.options
+	running, err := server.NewServer(&options)
+	if err != nil {
+		s.t.Fatalf("make a bus server: %v", err)
+	}
+	running.Start()
+	if !running.ReadyForConnections(10 * time.Second) {
+		s.t.Fatal("the bus server did not come up in 10 s")
+	}
+	s.options.Port = options.Port
+	s.running = running
+}
+
+// Connect opens a client with the topology declared.
+func (s *Server) Connect(name string) *bus.Bus {
+	s.t.Helper()
+	b, err := bus.Connect(bus.Config{URL: s.URL(), Name: name})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(b.Close)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := b.AwaitDeclared(ctx, bus.DefaultLimits()); err != nil {
+		s.t.Fatal(err)
+	}
+	return b
+}

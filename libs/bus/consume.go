@@ -1,0 +1,224 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/argosy-mesh/argosy/libs/core/fault"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Delivery is one event as it arrived.
+type Delivery struct {
+	Event
+	Subject  string
+	Sequence uint64    // position in the stream
+	Attempt  int       // 1 for the first delivery
+	Stored   time.Time // when the server stored it
+}
+
+// Outgoing is an event for a subject.
+type Outgoing struct {
+	Subject string
+	Event   Event
+}
+
+// Handler reacts to one delivery. Its outputs are published before the delivery
+// is acknowledged. An error decides by its class: retry comes back later, poison
+// goes to the dead letters, stale is acknowledged. The context ends when the
+// process must stop for good, not when it begins to drain. Deliveries may repeat.
+type Handler func(ctx context.Context, d Delivery) ([]Outgoing, error)
+
+// Consumer describes a durable subscription that replicas share.
+type Consumer struct {
+	Stream      string
+	Name        string                                      // durable name; replicas with the same name share the work
+	Filters     []string                                    // subjects; none means all
+	Concurrency int                                         // handlers at once; 0 means 1, which keeps the order
+	Attempts    int                                         // deliveries before the dead letters; 0 means 10
+	Patience    time.Duration                               // how long one attempt may take before another replica gets it; 0 means 30 s
+	Backoff     func(attempt int) time.Duration             // wait before the next attempt; nil means DefaultBackoff
+	Observe     func(class fault.Class, took time.Duration) // called once per handled delivery; may be nil
+}
+
+// DefaultBackoff doubles from 200 ms to a minute.
+func DefaultBackoff(attempt int) time.Duration {
+	return min(200*time.Millisecond<<min(attempt-1, 10), time.Minute)
+}
+
+func (c Consumer) withDefaults() Consumer {
+	if c.Concurrency == 0 {
+		c.Concurrency = 1
+	}
+	if c.Attempts == 0 {
+		c.Attempts = 10
+	}
+	if c.Patience == 0 {
+		c.Patience = 30 * time.Second
+	}
+	if c.Backoff == nil {
+		c.Backoff = DefaultBackoff
+	}
+	if c.Observe == nil {
+		c.Observe = func(fault.Class, time.Duration) {}
+	}
+	return c
+}
+
+// Consume runs h over a durable consumer until ctx ends, then lets the handlers
+// at work finish. It survives the server going away for any time.
+func (b *Bus) Consume(ctx context.Context, c Consumer, h Handler) error {
+	c = c.withDefaults()
+	w := &worker{bus: b, consumer: c, handle: h, slots: make(chan struct{}, c.Concurrency)}
+	defer w.busy.Wait()
+	for ctx.Err() == nil {
+		if err := w.pull(ctx); err != nil && ctx.Err() == nil {
+			b.log.WarnContext(ctx, "consumer interrupted", "consumer", c.Name, "error", err)
+			pause(ctx, reconnectWait)
+		}
+	}
+	return nil
+}
+
+type worker struct {
+	bus      *Bus
+	consumer Consumer
+	handle   Handler
+	slots    chan struct{}
+	busy     sync.WaitGroup
+}
+
+// pull reads until the iterator breaks, which it does when the consumer is gone
+// or the connection was away for long.
+func (w *worker) pull(ctx context.Context) error {
+	cons, err := w.bus.js.CreateOrUpdateConsumer(ctx, w.consumer.Stream, jetstream.ConsumerConfig{
+		Durable: w.consumer.Name, FilterSubjects: w.consumer.Filters,
+		AckPolicy: jetstream.AckExplicitPolicy, AckWait: w.consumer.Patience,
+		// The limit of attempts is kept here, not by the server, because the server
+		// would drop silently what must go to the dead letters.
+		MaxDeliver: -1, MaxAckPending: max(4*w.consumer.Concurrency, 64),
+	})
+	if err != nil {
+		return fmt.Errorf("declare consumer %s: %w", w.consumer.Name, err)
+	}
+	it, err := cons.Messages(jetstream.PullMaxMessages(max(2*w.consumer.Concurrency, 16)), jetstream.PullHeartbeat(2*time.Second), jetstream.PullExpiry(10*time.Second))
+	if err != nil {
+		return fmt.Errorf("pull from %s: %w", w.consumer.Name, err)
+	}
+	stop := context.AfterFunc(ctx, it.Stop)
+	defer stop()
+	defer it.Stop()
+	for {
+		w.slots <- struct{}{}
+		m, err := it.Next()
+		if err != nil {
+			<-w.slots
+			return err
+		}
+		w.busy.Go(func() {
+			defer func() { <-w.slots }()
+			w.one(context.WithoutCancel(ctx), m)
+		})
+	}
+}
+
+// one handles a message from arrival to its acknowledgement.
+func (w *worker) one(ctx context.Context, m jetstream.Msg) {
+	began := time.Now()
+	meta, err := m.Metadata()
+	if err != nil {
+		w.bus.log.ErrorContext(ctx, "message without metadata", "subject", m.Subject(), "error", err)
+		return
+	}
+	d := Delivery{Subject: m.Subject(), Sequence: meta.Sequence.Stream, Attempt: int(meta.NumDelivered), Stored: meta.Timestamp}
+	done := w.keepAlive(m)
+	err = w.attempt(ctx, m, &d)
+	done()
+	w.settle(ctx, m, d, err)
+	w.consumer.Observe(fault.Of(err), time.Since(began))
+}
+
+func (w *worker) attempt(ctx context.Context, m jetstream.Msg, d *Delivery) error {
+	if d.Attempt > w.consumer.Attempts {
+		// Reached only when processes died while handling: a message that kills its
+		// consumer must not do so for ever.
+		return fault.Poisonf("%d deliveries ended without an answer", d.Attempt-1)
+	}
+	e, err := decode(m.Headers(), m.Data())
+	if err != nil {
+		return err
+	}
+	if d.Event, err = w.bus.checkOut(ctx, e); err != nil {
+		return err
+	}
+	outputs, err := w.handle(ctx, *d)
+	for _, out := range outputs {
+		if perr := w.bus.Publish(ctx, out.Subject, out.Event); perr != nil {
+			return errors.Join(err, perr)
+		}
+	}
+	return err
+}
+
+func (w *worker) settle(ctx context.Context, m jetstream.Msg, d Delivery, err error) {
+	log := w.bus.log.With("consumer", w.consumer.Name, "subject", d.Subject, "event_id", d.ID(), "attempt", d.Attempt)
+	class := fault.Of(err)
+	if class == fault.Retry && d.Attempt >= w.consumer.Attempts {
+		class = fault.Poison
+	}
+	var answer error
+	switch class {
+	case fault.Retry:
+		log.WarnContext(ctx, "event will be retried", "error", err)
+		answer = m.NakWithDelay(w.consumer.Backoff(d.Attempt))
+	case fault.Poison:
+		log.ErrorContext(ctx, "event moved to the dead letters", "error", err)
+		if answer = w.bury(ctx, m, d, err); answer == nil {
+			answer = m.TermWithReason(short(err.Error()))
+		}
+	case fault.Stale:
+		log.DebugContext(ctx, "event was overtaken", "error", err)
+		answer = m.Ack()
+	default:
+		answer = m.Ack()
+	}
+	if answer != nil {
+		// The delivery will come again after Patience; handlers allow for that.
+		log.WarnContext(ctx, "answer to the bus was lost", "error", answer)
+	}
+}
+
+// bury copies a message to the dead letters as it came, with what went wrong.
+func (w *worker) bury(ctx context.Context, m jetstream.Msg, d Delivery, cause error) error {
+	dead := nats.NewMsg("dead." + w.consumer.Stream + "." + d.Subject)
+	dead.Data = m.Data()
+	for k, v := range m.Headers() {
+		dead.Header[k] = v
+	}
+	dead.Header.Set("Argosy-Dead-Reason", percentEncode(short(cause.Error())))
+	dead.Header.Set("Argosy-Dead-Consumer", w.consumer.Name)
+	dead.Header.Set("Argosy-Dead-Attempts", fmt.Sprint(d.Attempt))
+	id := Key(w.consumer.Stream, w.consumer.Name, fmt.Sprint(d.Sequence))
+	if _, err := w.bus.js.PublishMsg(ctx, dead, jetstream.WithMsgID(id)); err != nil {
+		return fmt.Errorf("bury event %s: %w", d.ID(), err)
+	}
+	return nil
+}
+
+// keepAlive tells the server that work goes on, so that a long handler is not
+// taken for a dead one.
+func (w *worker) keepAlive(m jetstream.Msg) (done func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		for pause(ctx, w.consumer.Patience/3) {
+			_ = m.InProgress() // best effort: at worst the delivery repeats
+		}
+	}()
+	return cancel
+}
+
+func short(s string) string { return s[:min(len(s), 1024)] }

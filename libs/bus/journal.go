@@ -1,0 +1,121 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Append stores e as the next entry of the journal on subject, provided that the
+// journal's last entry is still at sequence after (zero: the journal is empty).
+// It returns the entry's sequence. Losing the race is an error of class stale:
+// read again and decide again.
+func (b *Bus) Append(ctx context.Context, subject string, after uint64, e Event) (uint64, error) {
+	ack, err := b.publish(ctx, subject, e, jetstream.WithExpectLastSequencePerSubject(after))
+	if err != nil {
+		return 0, err
+	}
+	return ack.Sequence, nil
+}
+
+// Read returns the entries of subject (which may hold wildcards) in order.
+func (b *Bus) Read(ctx context.Context, stream, subject string) ([]Delivery, error) {
+	s, err := b.js.Stream(ctx, stream)
+	if err != nil {
+		return nil, fmt.Errorf("open stream %s: %w", stream, err)
+	}
+	info, err := s.Info(ctx, jetstream.WithSubjectFilter(subject))
+	if err != nil {
+		return nil, fmt.Errorf("inspect %s: %w", subject, err)
+	}
+	var total uint64
+	for _, n := range info.State.Subjects {
+		total += n
+	}
+	if total == 0 {
+		return nil, nil
+	}
+	return b.readN(ctx, stream, subject, total)
+}
+
+func (b *Bus) readN(ctx context.Context, stream, subject string, total uint64) ([]Delivery, error) {
+	cons, err := b.js.OrderedConsumer(ctx, stream, jetstream.OrderedConsumerConfig{FilterSubjects: []string{subject}})
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", subject, err)
+	}
+	it, err := cons.Messages()
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", subject, err)
+	}
+	defer it.Stop()
+	entries := make([]Delivery, 0, total)
+	for {
+		m, err := it.Next(jetstream.NextContext(ctx))
+		if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+			return nil, fmt.Errorf("read %s: %w", subject, err)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", subject, err)
+		}
+		d, pending, err := b.entry(ctx, m)
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", subject, err)
+		}
+		entries = append(entries, d)
+		if pending == 0 {
+			return entries, nil
+		}
+	}
+}
+
+func (b *Bus) entry(ctx context.Context, m jetstream.Msg) (Delivery, uint64, error) {
+	meta, err := m.Metadata()
+	if err != nil {
+		return Delivery{}, 0, err
+	}
+	e, err := decode(m.Headers(), m.Data())
+	if err != nil {
+		return Delivery{}, 0, err
+	}
+	if e, err = b.checkOut(ctx, e); err != nil {
+		return Delivery{}, 0, err
+	}
+	return Delivery{Event: e, Subject: m.Subject(), Sequence: meta.Sequence.Stream, Attempt: 1, Stored: meta.Timestamp}, meta.NumPending, nil
+}
+
+// Follow calls see for every event of subject from now on (or from the start of
+// the stream), in order, until ctx ends or see returns an error. It is for
+// watching: nothing is acknowledged and nothing is remembered.
+func (b *Bus) Follow(ctx context.Context, stream, subject string, fromStart bool, see func(Delivery) error) error {
+	cfg := jetstream.OrderedConsumerConfig{FilterSubjects: []string{subject}, DeliverPolicy: jetstream.DeliverNewPolicy}
+	if fromStart {
+		cfg.DeliverPolicy = jetstream.DeliverAllPolicy
+	}
+	cons, err := b.js.OrderedConsumer(ctx, stream, cfg)
+	if err != nil {
+		return fmt.Errorf("follow %s: %w", subject, err)
+	}
+	it, err := cons.Messages()
+	if err != nil {
+		return fmt.Errorf("follow %s: %w", subject, err)
+	}
+	defer it.Stop()
+	for {
+		m, err := it.Next(jetstream.NextContext(ctx))
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("follow %s: %w", subject, err)
+		}
+		d, _, err := b.entry(ctx, m)
+		if err != nil {
+			return err
+		}
+		if err := see(d); err != nil {
+			return err
+		}
+	}
+}

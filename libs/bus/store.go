@@ -1,0 +1,157 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/argosy-mesh/argosy/libs/core/fault"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// ErrNotFound is returned for a key or object that is not there.
+var ErrNotFound = errors.New("not found")
+
+// KV is one key-value bucket. Writes that lose a race return an error of class
+// stale.
+type KV struct {
+	bus    *Bus
+	bucket string
+}
+
+// KV opens a bucket by name; it need not exist yet.
+func (b *Bus) KV(bucket string) KV { return KV{bus: b, bucket: bucket} }
+
+// Get returns a value and its revision, or ErrNotFound.
+func (k KV) Get(ctx context.Context, key string) ([]byte, uint64, error) {
+	kv, err := k.open(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	entry, err := kv.Get(ctx, key)
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return nil, 0, fmt.Errorf("%s/%s: %w", k.bucket, key, ErrNotFound)
+	}
+	if err != nil {
+		return nil, 0, fmt.Errorf("get %s/%s: %w", k.bucket, key, err)
+	}
+	return entry.Value(), entry.Revision(), nil
+}
+
+// Put writes whatever was there before.
+func (k KV) Put(ctx context.Context, key string, value []byte) error {
+	kv, err := k.open(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := kv.Put(ctx, key, value); err != nil {
+		return fmt.Errorf("put %s/%s: %w", k.bucket, key, err)
+	}
+	return nil
+}
+
+// Swap writes value only if the key's revision is still the given one; zero means
+// the key must not exist. It returns the new revision.
+func (k KV) Swap(ctx context.Context, key string, value []byte, revision uint64) (uint64, error) {
+	kv, err := k.open(ctx)
+	if err != nil {
+		return 0, err
+	}
+	var next uint64
+	if revision == 0 {
+		next, err = kv.Create(ctx, key, value)
+	} else {
+		next, err = kv.Update(ctx, key, value, revision)
+	}
+	if errors.Is(err, jetstream.ErrKeyExists) {
+		return 0, fault.Stalef("swap %s/%s at %d: %w", k.bucket, key, revision, err)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("swap %s/%s at %d: %w", k.bucket, key, revision, classed(err))
+	}
+	return next, nil
+}
+
+// Delete removes a key; a key that is not there is no error.
+func (k KV) Delete(ctx context.Context, key string) error {
+	kv, err := k.open(ctx)
+	if err != nil {
+		return err
+	}
+	if err := kv.Delete(ctx, key); err != nil && !errors.Is(err, jetstream.ErrKeyNotFound) {
+		return fmt.Errorf("delete %s/%s: %w", k.bucket, key, err)
+	}
+	return nil
+}
+
+func (k KV) open(ctx context.Context) (jetstream.KeyValue, error) {
+	// Opening asks the server; the handle stays valid across reconnects.
+	if kv, ok := k.bus.buckets.Load(k.bucket); ok {
+		return kv.(jetstream.KeyValue), nil
+	}
+	kv, err := k.bus.js.KeyValue(ctx, k.bucket)
+	if err != nil {
+		return nil, fmt.Errorf("open bucket %s: %w", k.bucket, err)
+	}
+	k.bus.buckets.Store(k.bucket, kv)
+	return kv, nil
+}
+
+// Objects is one bucket of large objects.
+type Objects struct {
+	bus    *Bus
+	bucket string
+}
+
+// Objects opens an object bucket by name; it need not exist yet.
+func (b *Bus) Objects(bucket string) Objects { return Objects{bus: b, bucket: bucket} }
+
+// Put streams r into the named object, replacing it.
+func (o Objects) Put(ctx context.Context, name string, r io.Reader) error {
+	store, err := o.open(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := store.Put(ctx, jetstream.ObjectMeta{Name: name}, r); err != nil {
+		return fmt.Errorf("put object %s/%s: %w", o.bucket, name, err)
+	}
+	return nil
+}
+
+// Open streams the named object out, or returns an error that is both
+// ErrNotFound and the library's own.
+func (o Objects) Open(ctx context.Context, name string) (io.ReadCloser, error) {
+	store, err := o.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r, err := store.Get(ctx, name)
+	if errors.Is(err, jetstream.ErrObjectNotFound) {
+		return nil, fmt.Errorf("object %s/%s: %w", o.bucket, name, errors.Join(ErrNotFound, err))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open object %s/%s: %w", o.bucket, name, err)
+	}
+	return r, nil
+}
+
+// Delete removes an object; one that is not there is no error.
+func (o Objects) Delete(ctx context.Context, name string) error {
+	store, err := o.open(ctx)
+	if err != nil {
+		return err
+	}
+	if err := store.Delete(ctx, name); err != nil && !errors.Is(err, jetstream.ErrObjectNotFound) {
+		return fmt.Errorf("delete object %s/%s: %w", o.bucket, name, err)
+	}
+	return nil
+}
+
+func (o Objects) open(ctx context.Context) (jetstream.ObjectStore, error) {
+	store, err := o.bus.js.ObjectStore(ctx, o.bucket)
+	if err != nil {
+		return nil, fmt.Errorf("open objects %s: %w", o.bucket, err)
+	}
+	return store, nil
+}

@@ -1,0 +1,40 @@
+package config
+
+import (
+	"io"
+	"strings"
+	"testing"
+	"time"
+)
+
+func parse(t *testing.T, env map[string]string, args ...string) (Common, error) {
+	t.Helper()
+	var c Common
+	f := New("test", func(k string) string { return env[k] }, io.Discard)
+	f.Common(&c)
+	err := f.Parse(args)
+	return c, err
+}
+
+func TestFlagWinsOverEnvironmentOverDefault(t *testing.T) {
+	env := map[string]string{"ARGOSY_NATS_URL": "nats://env:4222", "ARGOSY_DRAIN": "3s", "KUBECONFIG": "/k"}
+	c, err := parse(t, env, "--nats-url", "nats://flag:4222")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.NATSURL != "nats://flag:4222" || c.Drain != 3*time.Second || c.HTTPAddress != ":8080" || c.Kubeconfig != "/k" {
+		t.Fatalf("got %+v", c)
+	}
+}
+
+func TestAllMistakesAreReportedAtOnce(t *testing.T) {
+	_, err := parse(t, map[string]string{"ARGOSY_DRAIN": "soon"}, "--nats-url", "nowhere", "--log-level", "loud", "extra")
+	if err == nil {
+		t.Fatal("accepted")
+	}
+	for _, want := range []string{"ARGOSY_DRAIN", "--nats-url", "--log-level", `"loud"`, `"extra"`} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q does not mention %s", err, want)
+		}
+	}
+}

@@ -1,0 +1,3 @@
+module github.com/argosy-mesh/argosy/libs/core
+
+go 1.26.0

@@ -1,0 +1,122 @@
+// Package kube is how services talk to Kubernetes: one manager per process with
+// its caches, work gated by ownership, objects created once.
+//
+// No leader election: every replica watches everything and works on what it
+// owns. Ownership only saves work; two replicas that both act are kept harmless
+// by resourceVersion and by names derived from causes.
+package kube
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"github.com/go-logr/logr"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+)
+
+// Config loads a client configuration: the named kubeconfig, or the pod's own
+// service account when path is empty. The client-side rate limit is off, since
+// the API server has priority and fairness of its own.
+func Config(path string) (*rest.Config, error) {
+	cfg, err := rest.InClusterConfig()
+	if path != "" {
+		cfg, err = clientcmd.BuildConfigFromFlags("", path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("load kubeconfig %q: %w", path, err)
+	}
+	cfg.QPS = -1
+	return cfg, nil
+}
+
+// NewManager makes the process's manager: caches and work queues, nothing else.
+// Health and metrics belong to libs/obs. Objects that are not in the cache's
+// configuration are cached on first use.
+func NewManager(cfg *rest.Config, scheme *runtime.Scheme, logger *slog.Logger, objects cache.Options) (manager.Manager, error) {
+	log.SetLogger(logr.FromSlogHandler(logger.Handler()))
+	// Managed fields are the bulk of a cached object and nobody here reads them.
+	if objects.DefaultTransform == nil {
+		objects.DefaultTransform = cache.TransformStripManagedFields()
+	}
+	mgr, err := ctrl.NewManager(cfg, ctrl.Options{
+		Scheme: scheme, Cache: objects,
+		Client:                 client.Options{Cache: &client.CacheOptions{Unstructured: true}},
+		Metrics:                metricsserver.Options{BindAddress: "0"},
+		HealthProbeBindAddress: "0",
+		LeaderElection:         false,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("make the kubernetes manager: %w", err)
+	}
+	return mgr, nil
+}
+
+// Gate passes only owned objects on to inner. What is skipped comes back through
+// Regain when ownership moves.
+func Gate(owns func(key string) bool, inner reconcile.Reconciler) reconcile.Reconciler {
+	return reconcile.Func(func(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
+		if !owns(req.String()) {
+			return reconcile.Result{}, nil
+		}
+		return inner.Reconcile(ctx, req)
+	})
+}
+
+// Regain sends every object of list's kind to out each time membership changed,
+// until ctx ends. Feed out to a controller with source.Channel.
+func Regain(ctx context.Context, changed <-chan struct{}, reader client.Reader, list client.ObjectList, out chan<- event.GenericEvent) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-changed:
+		}
+		if err := sendAll(ctx, reader, list, out); err != nil && ctx.Err() == nil {
+			return err
+		}
+	}
+}
+
+func sendAll(ctx context.Context, reader client.Reader, list client.ObjectList, out chan<- event.GenericEvent) error {
+	fresh, _ := list.DeepCopyObject().(client.ObjectList)
+	if err := reader.List(ctx, fresh); err != nil {
+		return fmt.Errorf("list objects to look at again: %w", err)
+	}
+	objects, err := items(fresh)
+	if err != nil {
+		return err
+	}
+	for _, o := range objects {
+		select {
+		case out <- event.GenericEvent{Object: o}:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+	return nil
+}
+
+// CreateOnce creates an object whose name is derived from its causes. That it
+// exists already means that the work is done: no error, created is false.
+func CreateOnce(ctx context.Context, c client.Client, o client.Object) (created bool, err error) {
+	err = c.Create(ctx, o)
+	if apierrors.IsAlreadyExists(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("create %T %s/%s: %w", o, o.GetNamespace(), o.GetName(), err)
+	}
+	return true, nil
+}
