@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/protocol"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -168,7 +169,7 @@ func outputsOf(w World, n v1alpha1.NodeStatus, t v1alpha1.Template, pod Pod) *v1
 	}
 	report := pod.Report
 	if report == nil {
-		report = &Report{}
+		report = &protocol.Report{}
 	}
 	out.Result = report.Result
 	if t.Outputs == nil {

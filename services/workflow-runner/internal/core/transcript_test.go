@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/protocol"
 	"github.com/google/go-cmp/cmp"
 	"sigs.k8s.io/yaml"
 )
@@ -78,7 +79,7 @@ func newPlay(t *testing.T, manifest, script string) *play {
 }
 
 func (p *play) pod(words []string) Pod {
-	pod := Pod{Phase: PodPhase(words[0]), Report: &Report{Parameters: map[string]string{}}}
+	pod := Pod{Phase: PodPhase(words[0]), Report: &protocol.Report{Parameters: map[string]string{}}}
 	for _, w := range words[1:] {
 		key, value, _ := strings.Cut(w, "=")
 		switch key {
@@ -141,7 +142,7 @@ func (p *play) act(d Decision) bool {
 		pod, scripted := p.script[create.NodeName]
 		if !scripted {
 			zero := int32(0)
-			pod = Pod{Phase: PodSucceeded, ExitCode: &zero, Report: &Report{}}
+			pod = Pod{Phase: PodSucceeded, ExitCode: &zero, Report: &protocol.Report{}}
 		}
 		p.w.Pods[create.NodeID] = pod
 		return true

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/protocol"
 )
 
 // World is everything that a decision may look at.
@@ -37,7 +38,7 @@ type Pod struct {
 	Host, IP   string
 	StartedAt  time.Time
 	FinishedAt time.Time
-	Report     *Report // what the executor collected; nil without executor
+	Report     *protocol.Report // what the executor collected; nil without executor
 }
 
 // PodPhase is how far a pod is. PodLost is a pod that was seen and is gone.
@@ -51,14 +52,6 @@ const (
 	PodFailed    PodPhase = "Failed"
 	PodLost      PodPhase = "Lost"
 )
-
-// Report is what the executor says when the main program ended.
-type Report struct {
-	Result     *string           `json:"result,omitempty"`
-	Parameters map[string]string `json:"parameters,omitempty"`
-	Artifacts  []string          `json:"artifacts,omitempty"` // names of those that were stored
-	Error      string            `json:"error,omitempty"`     // what could not be collected
-}
 
 // Decision is what to record and what to do. Record first, then act.
 type Decision struct {
