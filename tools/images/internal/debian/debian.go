@@ -19,13 +19,17 @@ var unwanted = []string{
 	"login", "lsb-base", "passwd", "perl", "perl-base", "sysvinit-utils", "tzdata",
 }
 
+// ignoreInstalled hides what is installed on this machine, which may be of
+// sources that cannot be reached any more.
+const ignoreInstalled = "Dir::State::status=/dev/null"
+
 // weight are directories that no program in an image needs.
 var weight = []string{"usr/share/doc", "usr/share/man", "usr/share/info", "usr/share/locale", "usr/share/lintian", "usr/share/bug"}
 
 // Closure lists the packages and all they depend on, sorted.
 func Closure(ctx context.Context, packages, without []string) ([]string, error) {
 	args := []string{
-		"--no-suggests", "--no-recommends", "--no-conflicts",
+		"--option", ignoreInstalled, "--no-suggests", "--no-recommends", "--no-conflicts",
 		"--no-breaks", "--no-replaces", "--no-enhances",
 	}
 	skip := slices.Concat(unwanted, without)
@@ -89,13 +93,12 @@ func Unpack(ctx context.Context, packages []string, cache, root string) error {
 	if err := mergeUsr(root); err != nil {
 		return err
 	}
+	if err := fetch(ctx, packages, cache); err != nil {
+		return err
+	}
 	for _, name := range packages {
-		file, err := fetch(ctx, name, cache)
-		if err != nil {
-			return err
-		}
 		script := `set -o pipefail; dpkg-deb --fsys-tarfile "$1" | tar -x -C "$2" --keep-directory-symlink --no-same-owner`
-		if err := run(ctx, root, "bash", "-c", script, "unpack", file, root); err != nil {
+		if err := run(ctx, root, "bash", "-c", script, "unpack", cached(name, cache), root); err != nil {
 			return fmt.Errorf("unpack %s: %w", name, err)
 		}
 	}
@@ -107,20 +110,37 @@ func Unpack(ctx context.Context, packages []string, cache, root string) error {
 	return bundle(root)
 }
 
-func fetch(ctx context.Context, name, cache string) (string, error) {
-	pattern := filepath.Join(cache, name+"_*.deb")
-	if found, _ := filepath.Glob(pattern); len(found) > 0 {
-		return found[0], nil
+// fetch downloads, at once, the packages that are not in the cache.
+func fetch(ctx context.Context, packages []string, cache string) error {
+	var missing []string
+	for _, name := range packages {
+		if cached(name, cache) == "" {
+			missing = append(missing, name)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
 	}
 	// The _apt user may not write into the cache; downloading as root is fine.
-	if err := run(ctx, cache, "apt-get", "-o", "APT::Sandbox::User=root", "download", name); err != nil {
-		return "", fmt.Errorf("download %s: %w", name, err)
+	args := append([]string{"-o", ignoreInstalled, "-o", "APT::Sandbox::User=root", "download"}, missing...)
+	if err := run(ctx, cache, "apt-get", args...); err != nil {
+		return fmt.Errorf("download %v: %w", missing, err)
 	}
-	found, _ := filepath.Glob(pattern)
+	for _, name := range missing {
+		if cached(name, cache) == "" {
+			return fmt.Errorf("download %s: no file came", name)
+		}
+	}
+	return nil
+}
+
+// cached is the file of a package, empty when it is not in the cache.
+func cached(name, cache string) string {
+	found, _ := filepath.Glob(filepath.Join(cache, name+"_*.deb"))
 	if len(found) == 0 {
-		return "", fmt.Errorf("download %s: no file came", name)
+		return ""
 	}
-	return found[0], nil
+	return found[0]
 }
 
 // mergeUsr makes /bin and its like links into /usr, as Debian's installer does.

@@ -28,14 +28,12 @@ const last = "/var/lib/kubelet"
 // /run/netns: with this one private, whatever "ip netns" does to the
 // machine's cannot disturb pods.
 func Hold(kubeletDir string) error {
-	own, err := os.Readlink("/proc/self/ns/mnt")
-	if err != nil {
-		return fmt.Errorf("read mount namespace: %w", err)
-	}
-	if machine, err := os.Readlink("/proc/1/ns/mnt"); err == nil && machine == own {
-		return errors.New("refusing to mount in the machine's own mount namespace")
-	}
 	if !Holds(os.Getpid()) {
+		own, err := os.Readlink("/proc/self/ns/mnt")
+		parent, parentErr := os.Readlink(fmt.Sprintf("/proc/%d/ns/mnt", os.Getppid()))
+		if err := mayMount(own, parent, errors.Join(err, parentErr)); err != nil {
+			return err
+		}
 		if err := mountAll(kubeletDir); err != nil {
 			return err
 		}
@@ -43,6 +41,19 @@ func Hold(kubeletDir string) error {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
 	<-signals
+	return nil
+}
+
+// mayMount compares the holder's namespace with that of the up command that
+// started it. Not being able to compare is a no: the mounts would be the
+// machine's.
+func mayMount(own, parent string, err error) error {
+	if err != nil {
+		return fmt.Errorf("refusing to mount, because the mount namespaces cannot be compared: %w", err)
+	}
+	if own == parent {
+		return errors.New("refusing to mount in the mount namespace of the parent; only localcluster up may run this")
+	}
 	return nil
 }
 
