@@ -55,13 +55,17 @@ func fits(c *state.Cluster, o Options) error {
 }
 
 func planPorts(c *state.Cluster) error {
-	free := network.NewPorts()
+	free := network.NewPorts(c.Dir)
+	api := 0 // many control planes may start at once; the well-known port is the node's
+	if c.Full() {
+		api = 6443
+	}
 	wanted := []struct {
 		port      *int
 		preferred int
 		needed    bool
 	}{
-		{&c.Ports.API, 6443, true},
+		{&c.Ports.API, api, true},
 		{&c.Ports.Etcd, 0, true},
 		{&c.Ports.EtcdPeer, 0, true},
 		{&c.Ports.ControllerManager, 10257, c.Controllers},

@@ -5,6 +5,7 @@ package network
 import (
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"net"
 	"net/netip"
 	"strconv"
@@ -12,16 +13,23 @@ import (
 
 // Ports hands out free TCP ports, each once.
 type Ports struct {
+	first int
 	taken map[int]bool
 	free  func(port int) bool
 }
 
-// NewPorts asks the kernel which ports are free.
-func NewPorts() *Ports { return &Ports{taken: map[int]bool{}, free: listens} }
+// NewPorts asks the kernel which ports are free. The search begins at a place
+// that the seed gives, so that clusters which start at the same moment do not
+// find the same port free.
+func NewPorts(seed string) *Ports {
+	hash := fnv.New32a()
+	_, _ = hash.Write([]byte(seed))
+	return &Ports{first: int(hash.Sum32() % span), taken: map[int]bool{}, free: listens}
+}
 
-// lowest and highest bound the ports that are handed out: below the kernel's
+// lowest and span bound the ports that are handed out: below the kernel's
 // ephemeral range, clear of the NodePort range above 30000.
-const lowest, highest = 20000, 29999
+const lowest, span = 20000, 10000
 
 // Take returns the preferred port when it is free, and otherwise the first
 // free one. Zero prefers none.
@@ -30,13 +38,14 @@ func (p *Ports) Take(preferred int) (int, error) {
 		p.taken[preferred] = true
 		return preferred, nil
 	}
-	for port := lowest; port <= highest; port++ {
+	for i := range span {
+		port := lowest + (p.first+i)%span
 		if p.usable(port) {
 			p.taken[port] = true
 			return port, nil
 		}
 	}
-	return 0, fmt.Errorf("no free TCP port between %d and %d", lowest, highest)
+	return 0, fmt.Errorf("no free TCP port between %d and %d", lowest, lowest+span-1)
 }
 
 func (p *Ports) usable(port int) bool { return !p.taken[port] && p.free(port) }
