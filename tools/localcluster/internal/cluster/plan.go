@@ -56,9 +56,10 @@ func fits(c *state.Cluster, o Options) error {
 
 func planPorts(c *state.Cluster) error {
 	free := network.NewPorts(c.Dir)
-	api := 0 // many control planes may start at once; the well-known port is the node's
+	// Many control planes may start at once; the well-known ports are the node's.
+	api, controllers := 0, 0
 	if c.Full() {
-		api = 6443
+		api, controllers = 6443, 10257
 	}
 	wanted := []struct {
 		port      *int
@@ -68,7 +69,7 @@ func planPorts(c *state.Cluster) error {
 		{&c.Ports.API, api, true},
 		{&c.Ports.Etcd, 0, true},
 		{&c.Ports.EtcdPeer, 0, true},
-		{&c.Ports.ControllerManager, 10257, c.Controllers},
+		{&c.Ports.ControllerManager, controllers, c.Controllers},
 		{&c.Ports.Scheduler, 10259, c.Full()},
 		{&c.Ports.Kubelet, 10250, c.Full()},
 		{&c.Ports.KubeletHealth, 10248, c.Full()},

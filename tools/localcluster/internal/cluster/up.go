@@ -236,7 +236,8 @@ func (s *session) start(ctx context.Context, p program, spec process.Spec) error
 	defer cancel()
 	err := process.Poll(waiting, 50*time.Millisecond, func() error {
 		err := p.ready(waiting)
-		if err != nil && s.programs.Pid(p.name) == 0 {
+		// Asked last: another program may have the port, and answer for a dead one.
+		if s.programs.Pid(p.name) == 0 {
 			cancel()
 			return errors.New("it has ended")
 		}
