@@ -1,0 +1,192 @@
+package demo
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/argosy-mesh/argosy/libs/bus"
+	"github.com/argosy-mesh/argosy/schemas/events"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/argosy-mesh/argosy/tools/demo/internal/install"
+	"github.com/argosy-mesh/argosy/tools/demo/internal/load"
+	"github.com/argosy-mesh/argosy/tools/demo/internal/web"
+)
+
+// actPatience bounds one act.
+const actPatience = 4 * time.Minute
+
+// act is one commit and what should come of it.
+type act struct {
+	title    string
+	settings web.Settings
+	want     string // the fact that ends it well
+}
+
+// Run plays both acts and returns an error unless each ends as it should.
+func Run(ctx context.Context, c Config) error {
+	b, err := c.reader(ctx)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	stamp := time.Now().Format("0102-150405")
+	good, bad := "good-"+stamp, "bad-"+stamp
+	acts := []act{
+		{"Act 1: a good commit", web.Settings{Version: good}, events.FactRolloutPromoted},
+		{"Act 2: a commit that fails under load", web.Settings{Version: bad, FaultRate: 0.5}, events.FactRolloutAborted},
+	}
+	for n, a := range acts {
+		fmt.Fprintf(c.Out, "\n== %s (%s)\n", a.title, a.settings.Version)
+		if err := c.reset(ctx); err != nil {
+			return err
+		}
+		if err := c.play(ctx, b, a); err != nil {
+			return fmt.Errorf("act %d: %w", n+1, err)
+		}
+		if err := c.judge(ctx, a, good); err != nil {
+			return fmt.Errorf("act %d: %w", n+1, err)
+		}
+	}
+	return nil
+}
+
+// reader connects to the bus as somebody who may only look.
+func (c Config) reader(ctx context.Context) (*bus.Bus, error) {
+	cfg, err := c.rest()
+	if err != nil {
+		return nil, err
+	}
+	i, err := install.New(cfg, c.Out)
+	if err != nil {
+		return nil, err
+	}
+	var s corev1.Secret
+	if err := i.Client().Get(ctx, client.ObjectKey{Namespace: "argosy", Name: "nats-reader"}, &s); err != nil {
+		return nil, fmt.Errorf("read the bus password: %w", err)
+	}
+	return bus.Connect(bus.Config{URL: fmt.Sprintf("nats://%s:%d", c.Node, busPort), User: "reader", Password: string(s.Data["password"]), Name: "demo"})
+}
+
+// Push commits settings to the app's repository and returns the commit.
+func (c Config) Push(ctx context.Context, s web.Settings) (string, error) {
+	dir, err := os.MkdirTemp("", "argosy-demo-")
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(dir)
+	if _, err := git(ctx, "", "clone", "--quiet", c.at(gitPort, "/demo/app.git"), dir); err != nil {
+		return "", err
+	}
+	raw, err := json.Marshal(s)
+	if err != nil {
+		return "", err
+	}
+	if err := os.WriteFile(filepath.Join(dir, "app/settings.json"), append(raw, '\n'), 0o644); err != nil {
+		return "", err
+	}
+	for _, args := range [][]string{{"commit", "--quiet", "-am", "app: version " + s.Version}, {"push", "--quiet", "origin", "main"}} {
+		if _, err := git(ctx, dir, args...); err != nil {
+			return "", err
+		}
+	}
+	head, err := git(ctx, dir, "rev-parse", "HEAD")
+	return strings.TrimSpace(head), err
+}
+
+func (c Config) play(ctx context.Context, b *bus.Bus, a act) error {
+	ctx, cancel := context.WithTimeout(ctx, actPatience)
+	defer cancel()
+	s := newStory(c.Out)
+	// Followed from before the push; the server needs a moment to start telling.
+	told := make(chan error, 2)
+	for stream, subject := range map[string]string{bus.Events: "events.>", bus.Facts: "facts.>"} {
+		go func() { told <- b.Follow(ctx, stream, subject, false, s.see) }()
+	}
+	if err := s.wait(ctx, b); err != nil {
+		return err
+	}
+	began := time.Now()
+	commit, err := c.Push(ctx, a.settings)
+	if err != nil {
+		return err
+	}
+	s.start(commit, began)
+	select {
+	case err := <-told:
+		if err != nil && !errors.Is(err, errStoryEnds) {
+			return err
+		}
+	case <-s.done:
+	case <-ctx.Done():
+	}
+	s.chain()
+	if got := s.ending(); got != a.want {
+		return fmt.Errorf("ended with %q, want %s", got, a.want)
+	}
+	fmt.Fprintf(c.Out, "%s\n", strings.TrimPrefix(a.want, "rollout."))
+	return nil
+}
+
+func (c Config) reset(ctx context.Context) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.at(loadPort, "/reset"), nil)
+	if err != nil {
+		return err
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return fmt.Errorf("reset the load's counters: %w", err)
+	}
+	return res.Body.Close()
+}
+
+// Stats reads what the load generator counted.
+func (c Config) Stats(ctx context.Context) (load.Stats, error) {
+	var s load.Stats
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.at(loadPort, "/stats"), nil)
+	if err != nil {
+		return s, err
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return s, fmt.Errorf("read the load's counters: %w", err)
+	}
+	defer res.Body.Close()
+	return s, json.NewDecoder(res.Body).Decode(&s)
+}
+
+// judge looks at what users saw.
+func (c Config) judge(ctx context.Context, a act, good string) error {
+	s, err := c.Stats(ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(c.Out, "users: %d requests, %d failed, versions %v\n", s.Requests, s.Failed, s.Versions)
+	if a.want == events.FactRolloutPromoted && s.Failed > 0 {
+		return fmt.Errorf("%d of %d requests failed (%s), want none", s.Failed, s.Requests, s.LastErr)
+	}
+	if err := c.reset(ctx); err != nil {
+		return err
+	}
+	select {
+	case <-time.After(2 * time.Second):
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if s, err = c.Stats(ctx); err != nil {
+		return err
+	}
+	if s.Requests == 0 || s.Versions[good] != s.Requests {
+		return fmt.Errorf("after the act users see %v of %d requests, want only %s", s.Versions, s.Requests, good)
+	}
+	fmt.Fprintf(c.Out, "users see only %s now\n", good)
+	return nil
+}

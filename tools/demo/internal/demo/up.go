@@ -1,0 +1,222 @@
+// Package demo sets the whole chain up on a cluster, and plays its two acts.
+package demo
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/argosy-mesh/argosy/tools/demo/internal/install"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// Config says where things are.
+type Config struct {
+	Root        string // the repository
+	Bin         string // built tools
+	Images      string // image archives
+	Kubeconfig  string
+	GatewayCRDs string // folder of the Gateway API's definitions
+	Node        string // address of the node, for its ports
+	Out         io.Writer
+}
+
+// Ports of the node at which the demo's parts are reached from outside.
+const (
+	gitPort      = 30080
+	loadPort     = 30081
+	webPort      = 30082
+	promPort     = 30090
+	busPort      = 30422
+	registryPort = 30500
+)
+
+// busUsers are the users of the bus that deploy/nats names.
+var busUsers = []string{"webhook-ingest", "sensor", "workflow-runner", "sync-agent", "rollout-analyzer", "reader"}
+
+func (c Config) at(port int, path string) string {
+	return fmt.Sprintf("http://%s:%d%s", c.Node, port, path)
+}
+
+func (c Config) rest() (*rest.Config, error) {
+	cfg, err := clientcmd.BuildConfigFromFlags("", c.Kubeconfig)
+	if err != nil {
+		return nil, fmt.Errorf("load kubeconfig %q: %w", c.Kubeconfig, err)
+	}
+	cfg.QPS = -1
+	return cfg, nil
+}
+
+// Up brings everything up; what is there already stays.
+func Up(ctx context.Context, c Config) error {
+	cfg, err := c.rest()
+	if err != nil {
+		return err
+	}
+	i, err := install.New(cfg, c.Out)
+	if err != nil {
+		return err
+	}
+	deploy := filepath.Join(c.Root, "deploy")
+	if err := i.Apply(ctx, filepath.Join(deploy, "namespace.yaml"), filepath.Join(deploy, "demo/manifests/00-namespace.yaml")); err != nil {
+		return err
+	}
+	if err := secrets(ctx, i); err != nil {
+		return err
+	}
+	if err := i.Apply(ctx, filepath.Join(c.Root, "schemas/crds"), c.GatewayCRDs, filepath.Join(deploy, "nats"), filepath.Join(deploy, "services"), filepath.Join(deploy, "demo/manifests")); err != nil {
+		return err
+	}
+	for _, namespace := range []string{"argosy-demo", "argosy"} {
+		if err := i.Ready(ctx, namespace, 3*time.Minute); err != nil {
+			return err
+		}
+	}
+	if err := c.seed(ctx); err != nil {
+		return err
+	}
+	if err := i.Apply(ctx, filepath.Join(deploy, "demo/chain")); err != nil {
+		return err
+	}
+	return c.awaitHealthy(ctx, i.Client())
+}
+
+func secrets(ctx context.Context, i *install.Installer) error {
+	for _, user := range busUsers {
+		if _, err := i.Secret(ctx, "argosy", "nats-"+user, "password"); err != nil {
+			return err
+		}
+	}
+	hook, err := i.Secret(ctx, "argosy-demo", "github-webhook-secret", "secret")
+	if err != nil {
+		return err
+	}
+	if _, err := i.Share(ctx, "ci", "github-webhook-secret", "secret", hook); err != nil {
+		return err
+	}
+	token, err := i.Secret(ctx, "ci", "registry-webhook-secret", "token")
+	if err != nil {
+		return err
+	}
+	_, err = i.Share(ctx, "argosy-demo", "registry-config", "config.yml", fmt.Sprintf(registryConfig, token))
+	return err
+}
+
+// registryConfig turns notifications on; the registry keeps them in memory and
+// tries again until they are taken.
+const registryConfig = `version: 0.1
+log: {level: warn}
+storage:
+  filesystem: {rootdirectory: /data}
+  delete: {enabled: true}
+http: {addr: ":5000"}
+notifications:
+  endpoints:
+  - name: argosy
+    url: http://webhook-ingest.argosy.svc:12000/registry
+    headers: {Authorization: ["Bearer %s"]}
+    timeout: 2s
+    threshold: 3
+    backoff: 500ms
+`
+
+// seed fills the registry and the repositories, before anything listens to them.
+func (c Config) seed(ctx context.Context) error {
+	registry := fmt.Sprintf("%s:%d", c.Node, registryPort)
+	if err := c.tool(ctx, "images", "push", filepath.Join(c.Images, "web.tar"), registry+"/base/web:dev", "--insecure"); err != nil {
+		return err
+	}
+	err := c.tool(ctx, "images", "context", "--context", filepath.Join(c.Root, "deploy/demo/repos/app/app"),
+		"--base", registry+"/base/web:dev", "--tag", registry+"/app:v0", "--push", "--insecure")
+	if err != nil {
+		return err
+	}
+	for _, name := range []string{"app", "gitops"} {
+		if err := c.seedRepository(ctx, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c Config) seedRepository(ctx context.Context, name string) error {
+	url := c.at(gitPort, "/demo/"+name+".git")
+	out, err := git(ctx, "", "ls-remote", url, "refs/heads/main")
+	if err != nil || strings.TrimSpace(out) != "" {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "argosy-seed-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	if err := os.CopyFS(dir, os.DirFS(filepath.Join(c.Root, "deploy/demo/repos", name))); err != nil {
+		return fmt.Errorf("copy the files of repository %s: %w", name, err)
+	}
+	for _, args := range [][]string{
+		{"init", "--quiet", "--initial-branch=main"}, {"add", "-A"},
+		{"commit", "--quiet", "-m", "start"}, {"push", "--quiet", url, "main"},
+	} {
+		if _, err := git(ctx, dir, args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func git(ctx context.Context, dir string, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	command := exec.CommandContext(ctx, "git", args...)
+	command.Dir = dir
+	command.Env = append(os.Environ(), "GIT_TERMINAL_PROMPT=0", "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null",
+		"GIT_AUTHOR_NAME=Demo", "GIT_AUTHOR_EMAIL=demo@example.com", "GIT_COMMITTER_NAME=Demo", "GIT_COMMITTER_EMAIL=demo@example.com")
+	out, err := command.CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("git %s: %w\n%s", strings.Join(args, " "), err, out)
+	}
+	return string(out), nil
+}
+
+func (c Config) tool(ctx context.Context, name string, args ...string) error {
+	out, err := exec.CommandContext(ctx, filepath.Join(c.Bin, name), args...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%s %s: %w\n%s", name, strings.Join(args, " "), err, out)
+	}
+	return nil
+}
+
+// awaitHealthy waits for the first version of the app.
+func (c Config) awaitHealthy(ctx context.Context, k client.Client) error {
+	began := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
+	defer cancel()
+	rollout := &unstructured.Unstructured{}
+	rollout.SetGroupVersionKind(v1alpha1.Kind("Rollout"))
+	phase, message := "", ""
+	for {
+		err := k.Get(ctx, client.ObjectKey{Namespace: "demo-app", Name: "web"}, rollout)
+		if err == nil {
+			phase, _, _ = unstructured.NestedString(rollout.Object, "status", "phase")
+			message, _, _ = unstructured.NestedString(rollout.Object, "status", "message")
+		}
+		if phase == string(v1alpha1.RolloutHealthy) {
+			fmt.Fprintf(c.Out, "rollout demo-app/web is healthy (%s)\n", time.Since(began).Round(100*time.Millisecond))
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("rollout demo-app/web is %q (%s) after %s: %w", phase, message, time.Since(began).Round(time.Second), ctx.Err())
+		case <-time.After(250 * time.Millisecond):
+		}
+	}
+}
