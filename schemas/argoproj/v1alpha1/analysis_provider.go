@@ -46,7 +46,7 @@ type PrometheusRangeQueryArgs struct {
 type Authentication struct {
 	BasicAuth ProviderBasicAuth `json:"basicAuth,omitempty"`
 	Oauth2    OAuth2Config      `json:"oauth2,omitempty"`
-	Sigv4     Sigv4Config       `json:"sigv4,omitempty"`
+	SigV4     Sigv4Config       `json:"sigv4,omitempty"`
 }
 
 // ProviderBasicAuth is a user name and a password.
