@@ -1927,7 +1927,7 @@ func (in *ArtifactoryArtifactRepository) DeepCopy() *ArtifactoryArtifactReposito
 func (in *Authentication) DeepCopyInto(out *Authentication) {
 	*out = *in
 	out.BasicAuth = in.BasicAuth
-	in.Oauth2.DeepCopyInto(&out.Oauth2)
+	in.OAuth2.DeepCopyInto(&out.OAuth2)
 	out.SigV4 = in.SigV4
 }
 
@@ -5332,8 +5332,8 @@ func (in *HTTPAuth) DeepCopyInto(out *HTTPAuth) {
 		*out = new(ClientCertAuth)
 		(*in).DeepCopyInto(*out)
 	}
-	if in.Oauth2 != nil {
-		in, out := &in.Oauth2, &out.Oauth2
+	if in.OAuth2 != nil {
+		in, out := &in.OAuth2, &out.OAuth2
 		*out = new(OAuth2Auth)
 		(*in).DeepCopyInto(*out)
 	}
