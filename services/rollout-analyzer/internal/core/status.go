@@ -62,12 +62,12 @@ func (p *pass) conclude() {
 	if p.st.Duration == nil || p.st.Duration.FinishedAt != nil {
 		return
 	}
-	how := completedPromoted
+	how, why := completedPromoted, "Initial deploy"
 	if p.revision != "1" {
-		how = completedRolledBack
+		how, why = completedRolledBack, "Rollback to the stable version"
 	}
 	p.end(how)
-	p.note(false, ReasonCompleted, "Rollout completed update to revision "+p.revision+" ("+p.hash+"): Initial deploy")
+	p.note(false, ReasonCompleted, "Rollout completed update to revision "+p.revision+" ("+p.hash+"): "+why)
 	p.fact(events.FactRolloutPromoted, "", nil)
 }
 
@@ -107,7 +107,7 @@ func (p *pass) phase() (v1alpha1.RolloutPhase, string) {
 		return v1alpha1.RolloutProgressing, "updated replicas are still becoming available"
 	case !p.routes() && st.Replicas > st.UpdatedReplicas:
 		return v1alpha1.RolloutProgressing, "old replicas are pending termination"
-	case !p.promoted() || p.routes() && !p.settled:
+	case !p.promoted() || p.routes() && (!p.settled || p.observedWeight() > 0):
 		return v1alpha1.RolloutProgressing, "waiting for all steps to complete"
 	default:
 		return v1alpha1.RolloutHealthy, ""
