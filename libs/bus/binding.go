@@ -12,13 +12,14 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// The NATS protocol binding of CloudEvents 1.0.2, section 3.1 (binary content
-// mode): one header per attribute, prefixed "ce-", values percent-encoded as in
-// the HTTP binding section 3.1.3.2; the body is the data as it is.
+// The NATS protocol binding of CloudEvents, section 3.1 (binary content mode): one
+// header per attribute, datacontenttype included, prefixed "ce-", values
+// percent-encoded as in the HTTP binding section 3.1.3.2; the body is the data as
+// it is.
 const (
 	headerPrefix      = "ce-"
-	headerContentType = "content-type"
-	structuredType    = "application/cloudevents+json"
+	headerContentType = "content-type" // set in structured mode only
+	structuredType    = "application/cloudevents"
 )
 
 func encode(subject string, e Event) (*nats.Msg, error) {
@@ -37,12 +38,10 @@ func encode(subject string, e Event) (*nats.Msg, error) {
 	put("source", e.Source())
 	put("type", e.Type())
 	put("subject", e.Subject())
+	put("datacontenttype", e.DataContentType())
 	put("dataschema", e.DataSchema())
 	if !e.Time().IsZero() {
 		put("time", e.Time().UTC().Format(time.RFC3339Nano))
-	}
-	if ct := e.DataContentType(); ct != "" {
-		m.Header[headerContentType] = []string{ct}
 	}
 	for name, value := range e.Extensions() {
 		text, err := types.Format(value)
@@ -55,7 +54,7 @@ func encode(subject string, e Event) (*nats.Msg, error) {
 }
 
 func decode(header nats.Header, body []byte) (Event, error) {
-	if strings.HasPrefix(first(header, headerContentType), structuredType) {
+	if strings.HasPrefix(strings.ToLower(first(header, headerContentType)), structuredType) {
 		var e Event
 		if err := json.Unmarshal(body, &e); err != nil {
 			return e, fault.Poisonf("decode structured event: %w", err)
@@ -72,7 +71,6 @@ func decode(header nats.Header, body []byte) (Event, error) {
 			return e, fault.AsPoison(err)
 		}
 	}
-	e.SetDataContentType(first(header, headerContentType))
 	e.DataEncoded = body
 	if err := e.Validate(); err != nil {
 		return e, fault.Poisonf("decode event %q: %w", e.ID(), err)
@@ -92,6 +90,8 @@ func setAttribute(e *Event, name, value string) error {
 		e.SetType(value)
 	case "subject":
 		e.SetSubject(value)
+	case "datacontenttype":
+		e.SetDataContentType(value)
 	case "dataschema":
 		e.SetDataSchema(value)
 	case "time":

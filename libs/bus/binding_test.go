@@ -39,7 +39,7 @@ func TestGarbageIsPoison(t *testing.T) {
 	}{
 		"no attributes":   {nats.Header{}, "x"},
 		"bad time":        {nats.Header{"ce-id": {"1"}, "ce-source": {"s"}, "ce-type": {"t"}, "ce-specversion": {"1.0"}, "ce-time": {"noon"}}, ""},
-		"structured junk": {nats.Header{"content-type": {structuredType}}, "{"},
+		"structured junk": {nats.Header{"content-type": {structuredType + "+json"}}, "{"},
 	} {
 		if _, err := decode(c.header, []byte(c.body)); fault.Of(err) != fault.Poison {
 			t.Errorf("%s: %v", name, err)

@@ -1,0 +1,250 @@
+package ingest
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/argosy-mesh/argosy/libs/bus"
+	"github.com/argosy-mesh/argosy/libs/bus/bustest"
+	"github.com/argosy-mesh/argosy/libs/obs"
+	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/core"
+	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/wal"
+)
+
+type door struct {
+	bus    *bustest.Server
+	client *bus.Bus
+	intake *intake
+	http   *httptest.Server
+}
+
+func start(t *testing.T) *door {
+	t.Helper()
+	server := bustest.Start(t)
+	return startOn(t, server, server.Connect("ingest"), t.TempDir())
+}
+
+func startOn(t *testing.T, server *bustest.Server, client *bus.Bus, dir string) *door {
+	t.Helper()
+	local, err := wal.Open(dir, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tel, err := obs.New(t.Context(), obs.Config{Service: "ingest", Instance: "i", Level: "error", Out: io.Discard})
+	if err != nil {
+		t.Fatal(err)
+	}
+	table := newRoutes()
+	table.set("ns/es", declared{routes: []endpoint{{path: "/in", route: core.Route{Namespace: "ns", EventSource: "es", Event: "in", Provider: "webhook"}}}})
+	d := &door{bus: server, client: client, intake: newIntake(client, local, tel.Log)}
+	d.http = httptest.NewServer(newServer(table, d.intake, tel))
+	ctx, cancel := context.WithCancel(t.Context())
+	var done sync.WaitGroup
+	done.Go(func() {
+		if err := d.intake.forward(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(func() { d.http.Close(); cancel(); done.Wait() })
+	return d
+}
+
+func (d *door) post(t *testing.T, path, id, body string) int {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), "POST", d.http.URL+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("X-Request-Id", id)
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	return res.StatusCode
+}
+
+func (d *door) stored(t *testing.T) []string {
+	t.Helper()
+	entries, err := d.client.Read(t.Context(), bus.Events, "events.ns.es.in")
+	if err != nil {
+		return nil // away
+	}
+	var ids []string
+	for _, e := range entries {
+		ids = append(ids, e.ID())
+	}
+	return ids
+}
+
+// await polls what another goroutine brings about; the bus gives no other sign.
+func (d *door) await(t *testing.T, n int) []string {
+	t.Helper()
+	deadline := time.After(20 * time.Second)
+	for {
+		if got := d.stored(t); len(got) == n {
+			return got
+		}
+		select {
+		case <-deadline:
+			t.Fatalf("stored %v, want %d", d.stored(t), n)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+func TestEveryAnswerHasItsReason(t *testing.T) {
+	d := start(t)
+	cases := []struct {
+		name, path, body string
+		want             int
+	}{
+		{"good", "/in", `{}`, 200},
+		{"own path", "/hooks/ns/es/in", `{}`, 200},
+		{"trailing slash", "/in/", `{}`, 200},
+		{"unknown route", "/elsewhere", `{}`, 404},
+		{"not JSON", "/in", `{`, 400},
+		{"over 25 MiB", "/in", `"` + strings.Repeat("x", core.MaxBody) + `"`, 413},
+	}
+	for i, c := range cases {
+		if got := d.post(t, c.path, fmt.Sprint(i), c.body); got != c.want {
+			t.Errorf("%s: %d, want %d", c.name, got, c.want)
+		}
+	}
+	if got := d.await(t, 3); len(got) != 3 {
+		t.Errorf("stored %v", got)
+	}
+}
+
+func TestABombIsCappedWhereItUnpacks(t *testing.T) {
+	d := start(t)
+	var bomb bytes.Buffer
+	z := gzip.NewWriter(&bomb)
+	for range core.MaxBody/1024 + 10 {
+		if _, err := z.Write(make([]byte, 1024)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	req, err := http.NewRequestWithContext(t.Context(), "POST", d.http.URL+"/in", &bomb)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Encoding", "gzip")
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != 413 {
+		t.Fatalf("got %d", res.StatusCode)
+	}
+}
+
+func TestTheSameDeliveryIsOneEvent(t *testing.T) {
+	d := start(t)
+	for range 3 {
+		if got := d.post(t, "/in", "same", `{}`); got != 200 {
+			t.Fatal(got)
+		}
+	}
+	d.post(t, "/in", "other", `{}`)
+	if got := fmt.Sprint(d.await(t, 2)); got != "[same other]" {
+		t.Fatal(got)
+	}
+}
+
+func TestNothingIsLostWhileTheBusIsAway(t *testing.T) {
+	d := start(t)
+	var want []string
+	send := func(from, to int) {
+		for i := from; i < to; i++ {
+			id := fmt.Sprintf("%03d", i)
+			want = append(want, id)
+			if got := d.post(t, "/in", id, `{}`); got != 200 {
+				t.Fatalf("post %s: %d", id, got)
+			}
+		}
+	}
+	send(0, 5)
+	d.bus.Stop()
+	send(5, 25)
+	d.bus.Resume()
+	send(25, 30)
+	if got := d.await(t, 30); fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Fatalf("got %v", got)
+	}
+}
+
+func TestTheLocalLogSurvivesAKill(t *testing.T) {
+	server := bustest.Start(t)
+	client := server.Connect("ingest")
+	dir := t.TempDir()
+	server.Stop()
+	local, err := wal.Open(dir, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tel, err := obs.New(t.Context(), obs.Config{Service: "ingest", Instance: "i", Level: "error", Out: io.Discard})
+	if err != nil {
+		t.Fatal(err)
+	}
+	killed := newIntake(client, local, tel.Log) // its forwarder never runs
+	for i := range 3 {
+		e, err := bus.NewEvent(fmt.Sprint(i), "es", "webhook", map[string]int{"n": i})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := killed.accept(t.Context(), "events.ns.es.in", e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	server.Resume()
+	d := startOn(t, server, client, dir)
+	if got := fmt.Sprint(d.await(t, 3)); got != "[0 1 2]" {
+		t.Fatal(got)
+	}
+}
+
+func TestAFullLocalLogSaysSo(t *testing.T) {
+	d := start(t)
+	d.bus.Stop()
+	body := `"` + strings.Repeat("x", 300<<10) + `"`
+	var last int
+	for i := range 5 {
+		last = d.post(t, "/in", fmt.Sprint(i), body)
+	}
+	if last != 503 {
+		t.Fatalf("got %d", last)
+	}
+}
+
+func TestTheOlderEventSourceKeepsItsEndpoint(t *testing.T) {
+	r := newRoutes()
+	route := func(name string) core.Route { return core.Route{Namespace: "ns", EventSource: name, Event: "e"} }
+	if c := r.set("ns/young", declared{created: "2026-02", routes: []endpoint{{"/push", route("young")}}}); c != nil {
+		t.Fatal(c)
+	}
+	r.set("ns/old", declared{created: "2026-01", routes: []endpoint{{"/push", route("old")}}})
+	if got, _ := r.find("/push"); got.EventSource != "old" {
+		t.Errorf("%s has it", got.EventSource)
+	}
+	if got, ok := r.find("/hooks/ns/young/e"); !ok || got.EventSource != "young" {
+		t.Error("the own path is gone")
+	}
+	r.remove("ns/old")
+	if got, _ := r.find("/push"); got.EventSource != "young" {
+		t.Errorf("%s has it after the older left", got.EventSource)
+	}
+}

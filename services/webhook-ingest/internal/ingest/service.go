@@ -1,0 +1,144 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/argosy-mesh/argosy/libs/bus"
+	"github.com/argosy-mesh/argosy/libs/core/config"
+	"github.com/argosy-mesh/argosy/libs/core/life"
+	"github.com/argosy-mesh/argosy/libs/kube"
+	"github.com/argosy-mesh/argosy/libs/obs"
+	"github.com/argosy-mesh/argosy/libs/service"
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/argosy-mesh/argosy/schemas/events"
+	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/wal"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+)
+
+// Config is what the service needs to know.
+type Config struct {
+	config.Common
+	Listen    string // address of the hooks
+	LogDir    string // where events are kept while the bus is away
+	LogBudget int    // bytes on disk for that
+}
+
+func parse(args []string, getenv func(string) string, out io.Writer) (Config, error) {
+	var c Config
+	f := config.New(events.ServiceWebhookIngest, getenv, out)
+	f.Common(&c.Common)
+	f.Text(&c.Listen, "listen", ":12000", "address where hooks arrive")
+	f.Text(&c.LogDir, "local-log", "/var/lib/argosy/ingest", "folder of the local log, used while the bus is away")
+	f.IntVar(&c.LogBudget, "local-log-bytes", 1<<30, "disk budget of the local log; over it hooks are answered 503")
+	f.Check(func() error {
+		if c.LogBudget < 1<<20 {
+			return fmt.Errorf("--local-log-bytes: %d is under 1 MiB", c.LogBudget)
+		}
+		return nil
+	})
+	if err := f.Parse(args); err != nil {
+		return c, fmt.Errorf("%w: %w", service.ErrUsage, err)
+	}
+	return c, nil
+}
+
+// Run is the service from its arguments to its end.
+func Run(ctx context.Context, args []string, getenv func(string) string, out io.Writer) error {
+	cfg, err := parse(args, getenv, out)
+	if err != nil {
+		return err
+	}
+	base, err := service.Boot(ctx, events.ServiceWebhookIngest, cfg.Common, getenv, out)
+	if err != nil {
+		return err
+	}
+	local, err := wal.Open(cfg.LogDir, int64(cfg.LogBudget))
+	if err != nil {
+		return err
+	}
+	mgr, err := newManager(cfg.Kubeconfig, base)
+	if err != nil {
+		return errors.Join(err, local.Close())
+	}
+	parts, err := assemble(cfg, base, mgr, local)
+	if err != nil {
+		return errors.Join(err, local.Close())
+	}
+	return errors.Join(base.Run(ctx, parts...), local.Close())
+}
+
+func newManager(kubeconfig string, base *service.Base) (manager.Manager, error) {
+	scheme := runtime.NewScheme()
+	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
+		return nil, err
+	}
+	rest, err := kube.Config(kubeconfig)
+	if err != nil {
+		return nil, err
+	}
+	return kube.NewManager(rest, scheme, base.Log, cache.Options{})
+}
+
+func assemble(cfg Config, base *service.Base, mgr manager.Manager, local *wal.Log) ([]life.Part, error) {
+	table := newRoutes()
+	in := newIntake(base.Bus, local, base.Log)
+	front := newServer(table, in, base.Telemetry)
+	regain := make(chan event.GenericEvent)
+	r := &resolver{client: mgr.GetClient(), reader: mgr.GetAPIReader(), routes: table, owns: base.Members.Owns, log: base.Log}
+	watched := &unstructured.Unstructured{}
+	watched.SetGroupVersionKind(v1alpha1.Kind("EventSource"))
+	err := builder.ControllerManagedBy(mgr).Named("eventsource").For(watched).
+		WatchesRawSource(source.Channel(regain, &handler.EnqueueRequestForObject{})).Complete(r)
+	if err != nil {
+		return nil, fmt.Errorf("set up the eventsource controller: %w", err)
+	}
+	list := &unstructured.UnstructuredList{}
+	list.SetGroupVersionKind(v1alpha1.Kind("EventSourceList"))
+	// Hooks are taken from the moment the routes are known, with or without bus.
+	base.Probes.Ready("routes", synced(mgr.GetCache()))
+	return []life.Part{
+		life.Of("topology", func(ctx context.Context) error {
+			if err := base.Bus.AwaitDeclared(ctx, bus.DefaultLimits()); err != nil && ctx.Err() == nil {
+				return err
+			}
+			<-ctx.Done()
+			return nil
+		}),
+		life.Of("kubernetes", mgr.Start),
+		life.Of("regain", func(ctx context.Context) error {
+			return kube.Regain(ctx, base.Members.Changed(), mgr.GetCache(), list, regain)
+		}),
+		life.Of("forward", in.forward),
+		life.Of("hooks", func(ctx context.Context) error { return obs.Serve(ctx, cfg.Listen, front) }),
+	}, nil
+}
+
+// synced reports readiness once the cache has seen all EventSources.
+func synced(c cache.Cache) func() error {
+	done := make(chan struct{})
+	go func() {
+		// The cache outlives this wait: it ends with the process.
+		if c.WaitForCacheSync(context.Background()) {
+			close(done)
+		}
+	}()
+	return func() error {
+		select {
+		case <-done:
+			return nil
+		default:
+			return errors.New("event sources are not read yet")
+		}
+	}
+}

@@ -1,0 +1,214 @@
+package core
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// maxDepth bounds how deep templates may call templates. Source: Argo Workflows,
+// maxCallDepth.
+const maxDepth = 100
+
+// walk is one pass over the tree.
+type walk struct {
+	w       World
+	globals scope
+	nodes   map[string]v1alpha1.NodeStatus
+	dirty   []string // ids of changed nodes, in the order of their first change
+	actions []Action
+	wake    time.Time
+	depth   int
+	active  int64 // pods that are not finished, for parallelism
+}
+
+// Decide says what to record and do next for one run.
+func Decide(w World) Decision {
+	if w.Run.Phase.Completed() {
+		return Decision{}
+	}
+	k := &walk{w: w, nodes: make(map[string]v1alpha1.NodeStatus, len(w.Run.Nodes))}
+	for id, n := range w.Run.Nodes {
+		k.nodes[id] = n
+		if n.Type == v1alpha1.NodeTypePod && !n.Phase.Fulfilled() {
+			k.active++
+		}
+	}
+	change := &RunChange{Phase: v1alpha1.WorkflowRunning}
+	if w.Run.Phase == "" {
+		change.StartedAt = &w.Now
+		k.w.Run.StartedAt, k.w.Run.Phase = w.Now, v1alpha1.WorkflowRunning
+	}
+	k.decideRun(change)
+	return k.decision(change)
+}
+
+func (k *walk) decideRun(change *RunChange) {
+	var err error
+	if k.globals, err = globals(k.w); err != nil {
+		k.end(change, v1alpha1.WorkflowError, "invalid spec: "+err.Error())
+		return
+	}
+	if _, found := k.template(k.w.Spec.Entrypoint); !found {
+		k.end(change, v1alpha1.WorkflowError, fmt.Sprintf("invalid spec: spec.entrypoint: no template is named %q", k.w.Spec.Entrypoint))
+		return
+	}
+	if reason := k.cutShort(); reason != "" {
+		k.stopAll(reason)
+		k.end(change, v1alpha1.WorkflowFailed, reason)
+		return
+	}
+	args := v1alpha1.Arguments{}
+	if k.w.Spec.Arguments != nil {
+		args = *k.w.Spec.Arguments
+	}
+	root := k.execute(call{name: k.w.Name, display: k.w.Name, template: k.w.Spec.Entrypoint, args: args})
+	if root.Phase.Fulfilled() {
+		change.Outputs = root.Outputs
+		k.end(change, workflowPhase(root.Phase), root.Message)
+	}
+}
+
+// workflowPhase is the phase of a workflow by that of its root node.
+func workflowPhase(p v1alpha1.NodePhase) v1alpha1.WorkflowPhase {
+	switch p {
+	case v1alpha1.NodeFailed:
+		return v1alpha1.WorkflowFailed
+	case v1alpha1.NodeError:
+		return v1alpha1.WorkflowError
+	default:
+		return v1alpha1.WorkflowSucceeded
+	}
+}
+
+func (k *walk) end(change *RunChange, phase v1alpha1.WorkflowPhase, message string) {
+	change.Phase, change.Message, change.FinishedAt = phase, message, &k.w.Now
+}
+
+// cutShort says why the whole run must end now, "" when it may go on.
+func (k *walk) cutShort() string {
+	if s := k.w.Spec.Shutdown; s != "" {
+		return fmt.Sprintf("Stopped with strategy '%s'", s)
+	}
+	if deadline := k.runDeadline(); !deadline.IsZero() {
+		if !k.w.Now.Before(deadline) {
+			return "Step exceeded its deadline"
+		}
+		k.wakeAt(deadline)
+	}
+	return ""
+}
+
+func (k *walk) runDeadline() time.Time {
+	if k.w.Spec.ActiveDeadlineSeconds == nil {
+		return time.Time{}
+	}
+	// Upstream counts from a start that is cut to the second.
+	return k.w.Run.StartedAt.Truncate(time.Second).Add(time.Duration(*k.w.Spec.ActiveDeadlineSeconds) * time.Second)
+}
+
+// stopAll fails every open node and stops the pods behind them.
+func (k *walk) stopAll(reason string) {
+	ids := make([]string, 0, len(k.nodes))
+	for id, n := range k.nodes {
+		if !n.Phase.Fulfilled() {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	for _, id := range ids {
+		n := k.nodes[id]
+		if n.Type == v1alpha1.NodeTypePod {
+			k.actions = append(k.actions, StopPod{NodeID: n.ID, PodName: k.podName(n)})
+		}
+		k.finish(n, v1alpha1.NodeFailed, reason)
+	}
+}
+
+func (k *walk) podName(n v1alpha1.NodeStatus) string {
+	return PodName(k.w.Name, n.Name, n.TemplateName)
+}
+
+func (k *walk) decision(change *RunChange) Decision {
+	d := Decision{Actions: k.actions, Wake: k.wake}
+	for _, id := range k.dirty {
+		d.Nodes = append(d.Nodes, k.nodes[id])
+	}
+	if change.Phase != v1alpha1.WorkflowRunning || change.StartedAt != nil {
+		d.Run = change
+	}
+	return d
+}
+
+// put records a changed node.
+func (k *walk) put(n v1alpha1.NodeStatus) v1alpha1.NodeStatus {
+	k.nodes[n.ID] = n
+	if !slices.Contains(k.dirty, n.ID) {
+		k.dirty = append(k.dirty, n.ID)
+	}
+	return n
+}
+
+// node returns the node of that name, if it was made.
+func (k *walk) node(name string) (v1alpha1.NodeStatus, bool) {
+	n, ok := k.nodes[NodeID(k.w.Name, name)]
+	return n, ok
+}
+
+// begin makes a node that has none yet.
+func (k *walk) begin(c call, kind v1alpha1.NodeType, phase v1alpha1.NodePhase) v1alpha1.NodeStatus {
+	if n, ok := k.node(c.name); ok {
+		return n
+	}
+	at := metav1.NewTime(k.w.Now)
+	n := v1alpha1.NodeStatus{
+		ID: NodeID(k.w.Name, c.name), Name: c.name, DisplayName: c.display, Type: kind, Phase: phase,
+		TemplateName: c.template, BoundaryID: c.boundary, StartedAt: &at,
+	}
+	if c.attempt {
+		n.NodeFlag = &v1alpha1.NodeFlag{Retried: true}
+	}
+	if phase.Fulfilled() {
+		n.FinishedAt = &at
+	}
+	return k.put(n)
+}
+
+func (k *walk) finish(n v1alpha1.NodeStatus, phase v1alpha1.NodePhase, message string) v1alpha1.NodeStatus {
+	at := metav1.NewTime(k.w.Now)
+	n.Phase, n.Message, n.FinishedAt = phase, message, &at
+	return k.put(n)
+}
+
+// fail makes or ends a node that cannot be worked on.
+func (k *walk) fail(c call, kind v1alpha1.NodeType, err error) v1alpha1.NodeStatus {
+	return k.finish(k.begin(c, kind, v1alpha1.NodePending), v1alpha1.NodeError, err.Error())
+}
+
+// link adds an edge of the graph that clients draw.
+func (k *walk) link(parentID, childID string) {
+	p, ok := k.nodes[parentID]
+	if !ok || slices.Contains(p.Children, childID) {
+		return
+	}
+	p.Children = append(slices.Clone(p.Children), childID)
+	k.put(p)
+}
+
+func (k *walk) wakeAt(t time.Time) {
+	if k.wake.IsZero() || t.Before(k.wake) {
+		k.wake = t
+	}
+}
+
+func (k *walk) template(name string) (v1alpha1.Template, bool) {
+	for i := range k.w.Spec.Templates {
+		if k.w.Spec.Templates[i].Name == name && name != "" {
+			return k.w.Spec.Templates[i], true
+		}
+	}
+	return v1alpha1.Template{}, false
+}

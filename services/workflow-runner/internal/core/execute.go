@@ -1,0 +1,170 @@
+package core
+
+import (
+	"fmt"
+
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+)
+
+// call is one invocation of a template: a node to be.
+type call struct {
+	name     string // of the node
+	display  string
+	template string
+	inline   *v1alpha1.Template
+	args     v1alpha1.Arguments // substituted with the caller's values
+	boundary string             // id of the enclosing steps or dag node
+	attempt  bool               // one try of a Retry node
+	retry    int
+	extra    map[string]string // further values: retries, lastRetry
+}
+
+// execute makes or advances the node of a call. A node without id is one that may
+// not start yet.
+func (k *walk) execute(c call) v1alpha1.NodeStatus {
+	if n, ok := k.node(c.name); ok && n.Phase.Fulfilled() {
+		return n
+	}
+	k.depth++
+	defer func() { k.depth-- }()
+	if k.depth > maxDepth {
+		return k.fail(c, v1alpha1.NodeTypeSkipped, fmt.Errorf("templates call each other more than %d deep", maxDepth))
+	}
+	t, err := k.load(c)
+	if err != nil {
+		return k.fail(c, v1alpha1.NodeTypeSkipped, err)
+	}
+	if strategy := k.retryStrategy(t); strategy != nil && !c.attempt {
+		return k.retry(c, *strategy)
+	}
+	sc, inputs, err := k.inputs(c, t)
+	if err != nil {
+		return k.fail(c, typeOf(t), err)
+	}
+	n := k.dispatch(c, t, sc)
+	if n.ID != "" && n.Inputs == nil && inputs != nil {
+		n.Inputs = inputs
+		n = k.put(n)
+	}
+	return n
+}
+
+func (k *walk) dispatch(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus {
+	switch {
+	case t.Steps != nil:
+		return k.steps(c, t, sc)
+	case t.DAG != nil:
+		return k.dag(c, t, sc)
+	case t.Container != nil, t.Script != nil:
+		return k.leaf(c, t, sc)
+	default:
+		return k.fail(c, typeOf(t), fmt.Errorf("template %q: its type is not supported by this version; container, script, steps and dag are", c.template))
+	}
+}
+
+func typeOf(t v1alpha1.Template) v1alpha1.NodeType {
+	switch {
+	case t.Steps != nil:
+		return v1alpha1.NodeTypeSteps
+	case t.DAG != nil:
+		return v1alpha1.NodeTypeDAG
+	default:
+		return v1alpha1.NodeTypePod
+	}
+}
+
+func (k *walk) load(c call) (v1alpha1.Template, error) {
+	if c.inline != nil {
+		return *c.inline, nil
+	}
+	t, ok := k.template(c.template)
+	if !ok {
+		return t, fmt.Errorf("no template is named %q", c.template)
+	}
+	return t, nil
+}
+
+func (k *walk) retryStrategy(t v1alpha1.Template) *v1alpha1.RetryStrategy {
+	if t.RetryStrategy != nil {
+		return t.RetryStrategy
+	}
+	if t.Container != nil || t.Script != nil {
+		return k.w.Spec.RetryStrategy
+	}
+	return nil
+}
+
+// inputs resolves what a template gets: the argument's value wins over the
+// input's own, which wins over its default.
+func (k *walk) inputs(c call, t v1alpha1.Template) (scope, *v1alpha1.Inputs, error) {
+	sc := k.globals.with(c.extra)
+	sc.values["node.name"] = c.name
+	if t.Inputs == nil {
+		return sc, nil, nil
+	}
+	resolved := &v1alpha1.Inputs{}
+	for _, p := range t.Inputs.Parameters {
+		value, ok := argument(c.args, p)
+		if !ok {
+			return sc, nil, fmt.Errorf("template %q: input parameter %q was not supplied", c.template, p.Name)
+		}
+		value, err := k.globals.text(value)
+		if err != nil {
+			return sc, nil, fmt.Errorf("template %q: input parameter %q: %w", c.template, p.Name, err)
+		}
+		sc.values["inputs.parameters."+p.Name] = value
+		resolved.Parameters = append(resolved.Parameters, v1alpha1.Parameter{Name: p.Name, Value: v1alpha1.AnyStringPtr(value)})
+	}
+	sc.values["inputs.parameters"] = jsonText(resolved.Parameters)
+	for _, a := range t.Inputs.Artifacts {
+		from, err := inputArtifact(c, a)
+		if err != nil {
+			return sc, nil, err
+		}
+		if from == nil {
+			continue
+		}
+		sc.artifacts["inputs.artifacts."+a.Name] = *from
+		sc.values["inputs.artifacts."+a.Name+".path"] = a.Path
+		resolved.Artifacts = append(resolved.Artifacts, *from)
+	}
+	return sc, resolved, nil
+}
+
+func argument(args v1alpha1.Arguments, p v1alpha1.Parameter) (string, bool) {
+	for _, a := range args.Parameters {
+		if a.Name == p.Name && a.Value != nil {
+			return a.Value.String(), true
+		}
+	}
+	return parameterValue(p)
+}
+
+// inputArtifact merges where an artifact comes from with how the template wants
+// it. Nil without error means an optional one that nobody supplied.
+func inputArtifact(c call, want v1alpha1.Artifact) (*v1alpha1.Artifact, error) {
+	got := want
+	for _, a := range c.args.Artifacts {
+		if a.Name == want.Name {
+			got.ArtifactLocation, got.Archive = a.ArtifactLocation, orArchive(a.Archive, want.Archive)
+		}
+	}
+	if located(got) {
+		return &got, nil
+	}
+	if want.Optional {
+		return nil, nil
+	}
+	return nil, fmt.Errorf("template %q: input artifact %q was not supplied", c.template, want.Name)
+}
+
+func orArchive(a, b *v1alpha1.ArchiveStrategy) *v1alpha1.ArchiveStrategy {
+	if a != nil {
+		return a
+	}
+	return b
+}
+
+// located reports whether an artifact can be loaded: from the built-in store by
+// its key, or because its content is written in the manifest.
+func located(a v1alpha1.Artifact) bool { return a.S3 != nil && a.S3.Key != "" || a.Raw != nil }

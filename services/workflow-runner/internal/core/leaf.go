@@ -1,0 +1,207 @@
+package core
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/protocol"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// leaf makes or advances the node of one pod.
+func (k *walk) leaf(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus {
+	n, exists := k.node(c.name)
+	if !exists {
+		if limit := k.w.Spec.Parallelism; limit != nil && k.active >= *limit {
+			return v1alpha1.NodeStatus{}
+		}
+		k.active++
+	}
+	pod, seen := k.w.Pods[NodeID(k.w.Name, c.name)]
+	if !seen {
+		return k.create(c, t, sc)
+	}
+	n = k.begin(c, v1alpha1.NodeTypePod, v1alpha1.NodePending)
+	n = k.observe(n, t, pod)
+	if !n.Phase.Fulfilled() {
+		n = k.enforceTimeout(n, t)
+	}
+	if n.Phase.Fulfilled() {
+		k.active--
+	}
+	return n
+}
+
+// create asks for the pod, again and again until it is seen: its name makes the
+// repetition harmless, and a crash after recording the node loses nothing.
+func (k *walk) create(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus {
+	pod := PodName(k.w.Name, c.name, c.template)
+	sc = sc.with(map[string]string{"pod.name": pod})
+	if t.Outputs != nil {
+		for _, p := range t.Outputs.Parameters {
+			if p.ValueFrom != nil && p.ValueFrom.Path != "" {
+				sc.values["outputs.parameters."+p.Name+".path"] = p.ValueFrom.Path
+			}
+		}
+		for _, a := range t.Outputs.Artifacts {
+			sc.values["outputs.artifacts."+a.Name+".path"] = a.Path
+		}
+	}
+	if err := substitute(&t, sc); err != nil {
+		return k.fail(c, v1alpha1.NodeTypePod, fmt.Errorf("template %q: %w", c.template, err))
+	}
+	if t.Inputs != nil {
+		t.Inputs = t.Inputs.DeepCopy()
+		for i, a := range t.Inputs.Artifacts {
+			if from, ok := sc.artifacts["inputs.artifacts."+a.Name]; ok {
+				t.Inputs.Artifacts[i].ArtifactLocation, t.Inputs.Artifacts[i].Archive = from.ArtifactLocation, from.Archive
+			}
+		}
+	}
+	n := k.begin(c, v1alpha1.NodeTypePod, v1alpha1.NodePending)
+	if n = k.enforceTimeout(n, t); n.Phase.Fulfilled() {
+		return n
+	}
+	k.actions = append(k.actions, CreatePod{NodeID: n.ID, NodeName: n.Name, PodName: pod, Template: t, Retry: c.retry, Deadline: k.runDeadline()})
+	return n
+}
+
+// enforceTimeout ends a node that took longer than template.timeout, counted from
+// its start, waiting included.
+func (k *walk) enforceTimeout(n v1alpha1.NodeStatus, t v1alpha1.Template) v1alpha1.NodeStatus {
+	if t.Timeout == "" {
+		return n
+	}
+	limit, err := parseDuration(t.Timeout)
+	if err != nil {
+		return k.finish(n, v1alpha1.NodeError, fmt.Sprintf("timeout: %v", err))
+	}
+	deadline := n.StartedAt.Add(limit)
+	if k.w.Now.Before(deadline) {
+		k.wakeAt(deadline)
+		return n
+	}
+	k.actions = append(k.actions, StopPod{NodeID: n.ID, PodName: k.podName(n)})
+	return k.finish(n, v1alpha1.NodeFailed, "Step exceeded its deadline")
+}
+
+// parseDuration takes Go's durations and plain seconds.
+func parseDuration(s string) (time.Duration, error) {
+	if seconds, err := strconv.Atoi(s); err == nil {
+		return time.Duration(seconds) * time.Second, nil
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil {
+		return 0, fmt.Errorf("%q is neither seconds nor a duration such as 1m30s", s)
+	}
+	return d, nil
+}
+
+// observe takes what was seen of a pod into its node.
+func (k *walk) observe(n v1alpha1.NodeStatus, t v1alpha1.Template, pod Pod) v1alpha1.NodeStatus {
+	before := n
+	n.HostNodeName, n.PodIP = orDefault(pod.Host, n.HostNodeName), orDefault(pod.IP, n.PodIP)
+	switch pod.Phase {
+	case PodPending:
+		n.Message = pod.Message
+	case PodRunning:
+		n.Phase, n.Message = v1alpha1.NodeRunning, pod.Message
+	case PodSucceeded:
+		n = k.collect(n, t, pod)
+	case PodFailed:
+		n.Phase, n.Message = v1alpha1.NodeFailed, pod.Message
+		if pod.Broken {
+			n.Phase = v1alpha1.NodeError
+		}
+		n.Outputs = outputsOf(k.w, n, t, pod)
+	case PodLost:
+		n.Phase, n.Message = v1alpha1.NodeError, "pod deleted"
+	}
+	if n.Phase.Fulfilled() {
+		at := metav1.NewTime(k.w.Now)
+		if !pod.FinishedAt.IsZero() {
+			at = metav1.NewTime(pod.FinishedAt)
+		}
+		n.FinishedAt = &at
+	}
+	if same(before, n) {
+		return n
+	}
+	return k.put(n)
+}
+
+func same(a, b v1alpha1.NodeStatus) bool {
+	return a.Phase == b.Phase && a.Message == b.Message && a.HostNodeName == b.HostNodeName && a.PodIP == b.PodIP
+}
+
+// collect ends a node whose program succeeded: with what it left behind, or as an
+// Error when something that was promised is missing.
+func (k *walk) collect(n v1alpha1.NodeStatus, t v1alpha1.Template, pod Pod) v1alpha1.NodeStatus {
+	n.Phase, n.Message = v1alpha1.NodeSucceeded, ""
+	if pod.Report != nil && pod.Report.Error != "" {
+		n.Phase, n.Message = v1alpha1.NodeError, pod.Report.Error
+		return n
+	}
+	n.Outputs = outputsOf(k.w, n, t, pod)
+	if t.Outputs == nil {
+		return n
+	}
+	for _, p := range t.Outputs.Parameters {
+		if p.ValueFrom == nil || p.ValueFrom.Path == "" {
+			continue
+		}
+		if !slices.ContainsFunc(n.Outputs.Parameters, func(got v1alpha1.Parameter) bool { return got.Name == p.Name }) {
+			n.Phase, n.Message = v1alpha1.NodeError, fmt.Sprintf("output parameter %q: %s was not written", p.Name, p.ValueFrom.Path)
+		}
+	}
+	return n
+}
+
+func outputsOf(w World, n v1alpha1.NodeStatus, t v1alpha1.Template, pod Pod) *v1alpha1.Outputs {
+	out := &v1alpha1.Outputs{}
+	if pod.ExitCode != nil {
+		code := strconv.Itoa(int(*pod.ExitCode))
+		out.ExitCode = &code
+	}
+	report := pod.Report
+	if report == nil {
+		report = &protocol.Report{}
+	}
+	out.Result = report.Result
+	if t.Outputs == nil {
+		return out
+	}
+	for _, p := range t.Outputs.Parameters {
+		value, ok := report.Parameters[p.Name]
+		if !ok && p.ValueFrom != nil && p.ValueFrom.Default != nil {
+			value, ok = p.ValueFrom.Default.String(), true
+		}
+		if ok {
+			out.Parameters = append(out.Parameters, v1alpha1.Parameter{Name: p.Name, GlobalName: p.GlobalName, Value: v1alpha1.AnyStringPtr(value)})
+		}
+	}
+	for _, a := range t.Outputs.Artifacts {
+		if slices.Contains(report.Artifacts, a.Name) {
+			a.ArtifactLocation = v1alpha1.ArtifactLocation{S3: &v1alpha1.S3Artifact{Key: ArtifactKey(w.Name, PodName(w.Name, n.Name, n.TemplateName), a)}}
+			out.Artifacts = append(out.Artifacts, a)
+		}
+	}
+	return out
+}
+
+// ArtifactKey is where an output artifact is kept: the key the manifest gives, or
+// the default format of upstream.
+func ArtifactKey(workflow, pod string, a v1alpha1.Artifact) string {
+	if a.S3 != nil && a.S3.Key != "" && !strings.Contains(a.S3.Key, "{{") {
+		return a.S3.Key
+	}
+	suffix := ".tgz"
+	if a.Archive != nil && a.Archive.None != nil {
+		suffix = ""
+	}
+	return workflow + "/" + pod + "/" + a.Name + suffix
+}

@@ -1,0 +1,138 @@
+package core
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+)
+
+// maxItems bounds a loop; beyond it a manifest is taken for a mistake.
+const maxItems = 100_000
+
+// loop is what a step and a task have in common when they repeat.
+type loop struct {
+	items    []v1alpha1.Item
+	param    string
+	sequence *v1alpha1.Sequence
+}
+
+func (l loop) repeats() bool { return l.items != nil || l.param != "" || l.sequence != nil }
+
+// expand lists the items of a loop. Tags are resolved already, but for those of
+// withItems, which are data.
+func (l loop) expand() ([]v1alpha1.Item, error) {
+	switch {
+	case l.param != "":
+		var items []v1alpha1.Item
+		if err := json.Unmarshal([]byte(l.param), &items); err != nil {
+			return nil, fmt.Errorf("withParam: %q is not a JSON list", abbreviate(l.param))
+		}
+		return items, checkCount(len(items))
+	case l.sequence != nil:
+		return sequence(*l.sequence)
+	}
+	return l.items, checkCount(len(l.items))
+}
+
+func checkCount(n int) error {
+	if n > maxItems {
+		return fmt.Errorf("a loop over %d items is over the limit of %d", n, maxItems)
+	}
+	return nil
+}
+
+func sequence(s v1alpha1.Sequence) ([]v1alpha1.Item, error) {
+	start, err := number("start", s.Start, 0)
+	if err != nil {
+		return nil, err
+	}
+	end, err := number("end", s.End, start)
+	if err != nil {
+		return nil, err
+	}
+	if s.Count != nil {
+		count, err := number("count", s.Count, 0)
+		if err != nil || count <= 0 {
+			return nil, err
+		}
+		end = start + count - 1
+	}
+	if err := checkCount(max(end-start, start-end) + 1); err != nil {
+		return nil, err
+	}
+	var items []v1alpha1.Item
+	step := 1
+	if end < start {
+		step = -1
+	}
+	for i := start; ; i += step {
+		text := strconv.Itoa(i)
+		if s.Format != "" {
+			text = fmt.Sprintf(s.Format, i)
+		}
+		items = append(items, v1alpha1.Item{Value: json.RawMessage(jsonText(text))})
+		if i == end {
+			return items, nil
+		}
+	}
+}
+
+func number(field string, v fmt.Stringer, fallback int) (int, error) {
+	text := fmt.Sprint(v)
+	if v == nil || text == "<nil>" {
+		return fallback, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		return 0, fmt.Errorf("withSequence.%s: %q is not a whole number", field, text)
+	}
+	return n, nil
+}
+
+// itemValues are the tags of one item, and the text that its node's name ends in.
+// Source: Argo Workflows, processItem.
+func itemValues(item v1alpha1.Item) (map[string]string, string) {
+	var fields map[string]any
+	if json.Unmarshal(item.Value, &fields) == nil && fields != nil {
+		values := map[string]string{"item": string(item.Value)}
+		var parts []string
+		for key, value := range fields {
+			values["item."+key] = scalar(value)
+			parts = append(parts, key+":"+scalar(value))
+		}
+		slices.Sort(parts)
+		return values, strings.Join(parts, ",")
+	}
+	var value any
+	if json.Unmarshal(item.Value, &value) != nil {
+		return map[string]string{"item": string(item.Value)}, string(item.Value)
+	}
+	return map[string]string{"item": scalar(value)}, scalar(value)
+}
+
+func scalar(v any) string {
+	switch v := v.(type) {
+	case string:
+		return v
+	case float64:
+		return strconv.FormatFloat(v, 'f', -1, 64)
+	default:
+		return jsonText(v)
+	}
+}
+
+func childName(base string, index int, suffix string) string {
+	suffix = strings.NewReplacer("(", "", ")", "").Replace(suffix)
+	return fmt.Sprintf("%s(%d:%s)", base, index, suffix)
+}
+
+func abbreviate(s string) string {
+	if len(s) > 100 {
+		return s[:100] + "..."
+	}
+	return s
+}

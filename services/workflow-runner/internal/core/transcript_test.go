@@ -1,0 +1,192 @@
+package core
+
+import (
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/protocol"
+	"github.com/google/go-cmp/cmp"
+	"sigs.k8s.io/yaml"
+)
+
+var update = flag.Bool("update", false, "rewrite the expected half of each transcript")
+
+// A transcript is three parts parted by lines of "----": a Workflow, what its pods
+// will do ("<node name>: <phase> [key=value ...]"; others succeed), and the tree
+// that comes of it.
+func TestTranscripts(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no transcripts: %v", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			raw, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			parts := strings.SplitN(string(raw), "----\n", 3)
+			if len(parts) < 2 {
+				t.Fatal("a transcript has three parts")
+			}
+			got := newPlay(t, parts[0], parts[1]).run()
+			if *update {
+				text := parts[0] + "----\n" + parts[1] + "----\n" + got
+				if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if diff := cmp.Diff(parts[2], got); diff != "" {
+				t.Errorf("-want +got\n%s", diff)
+			}
+		})
+	}
+}
+
+// play runs a workflow against scripted pods in virtual time.
+type play struct {
+	t      *testing.T
+	w      World
+	script map[string]Pod
+	log    strings.Builder
+}
+
+func newPlay(t *testing.T, manifest, script string) *play {
+	t.Helper()
+	var wf v1alpha1.Workflow
+	if err := yaml.Unmarshal([]byte(manifest), &wf); err != nil {
+		t.Fatal(err)
+	}
+	p := &play{t: t, script: map[string]Pod{}}
+	p.w = World{Name: orDefault(wf.Name, "wf"), Namespace: "ns", UID: "u1", Labels: wf.Labels, Spec: wf.Spec, Pods: map[string]Pod{},
+		Now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), Created: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
+	for line := range strings.Lines(script) {
+		node, rest, found := strings.Cut(strings.TrimSpace(line), ": ")
+		if found {
+			p.script[node] = p.pod(strings.Fields(rest))
+		}
+	}
+	return p
+}
+
+func (p *play) pod(words []string) Pod {
+	pod := Pod{Phase: PodPhase(words[0]), Report: &protocol.Report{Parameters: map[string]string{}}}
+	for _, w := range words[1:] {
+		key, value, _ := strings.Cut(w, "=")
+		switch key {
+		case "code":
+			var code int32
+			fmt.Sscan(value, &code)
+			pod.ExitCode = &code
+		case "result":
+			pod.Report.Result = &value
+		case "message":
+			pod.Message = value
+		case "broken":
+			pod.Broken = true
+		case "artifact":
+			pod.Report.Artifacts = append(pod.Report.Artifacts, value)
+		case "error":
+			pod.Report.Error = value
+		default:
+			pod.Report.Parameters[key] = value
+		}
+	}
+	return pod
+}
+
+func (p *play) run() string {
+	for range 1000 {
+		d := Decide(p.w)
+		p.apply(d)
+		if again := Decide(p.w); !again.Empty() && p.w.Run.Phase == v1alpha1.WorkflowRunning {
+			p.t.Fatalf("a recorded decision gives new changes though nothing happened: %+v", again.Nodes)
+		}
+		if p.w.Run.Phase.Completed() {
+			return p.log.String() + p.tree()
+		}
+		if !p.act(d) {
+			if d.Wake.IsZero() {
+				p.t.Fatalf("stuck\n%s%s", p.log.String(), p.tree())
+			}
+			p.w.Now = d.Wake
+		}
+	}
+	p.t.Fatal("no end after 1000 rounds")
+	return ""
+}
+
+func (p *play) apply(d Decision) { p.w.Run = p.w.Run.Apply(d.Nodes, d.Run) }
+
+// act plays one new pod from start to end; false means there is none.
+func (p *play) act(d Decision) bool {
+	for _, a := range d.Actions {
+		create, ok := a.(CreatePod)
+		if !ok {
+			continue
+		}
+		if _, seen := p.w.Pods[create.NodeID]; seen {
+			continue
+		}
+		fmt.Fprintf(&p.log, "pod %s%s\n", create.NodeName, program(create.Template))
+		p.w.Now = p.w.Now.Add(time.Second)
+		pod, scripted := p.script[create.NodeName]
+		if !scripted {
+			zero := int32(0)
+			pod = Pod{Phase: PodSucceeded, ExitCode: &zero, Report: &protocol.Report{}}
+		}
+		p.w.Pods[create.NodeID] = pod
+		return true
+	}
+	return false
+}
+
+func program(t v1alpha1.Template) string {
+	if t.Script != nil {
+		return " script " + strings.TrimSpace(t.Script.Source)
+	}
+	return " " + strings.Join(append(slices.Clone(t.Container.Command), t.Container.Args...), " ")
+}
+
+func (p *play) tree() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "workflow %s%s\n", p.w.Run.Phase, suffix(p.w.Run.Message))
+	nodes := slices.SortedFunc(maps.Values(p.w.Run.Nodes), func(a, b v1alpha1.NodeStatus) int { return strings.Compare(a.Name, b.Name) })
+	for _, n := range nodes {
+		fmt.Fprintf(&b, "%s %s %s%s%s\n", n.Name, n.Type, n.Phase, suffix(n.Message), outputsText(n.Outputs))
+	}
+	return b.String()
+}
+
+func suffix(message string) string {
+	if message == "" {
+		return ""
+	}
+	return " (" + message + ")"
+}
+
+func outputsText(o *v1alpha1.Outputs) string {
+	if o == nil {
+		return ""
+	}
+	var b strings.Builder
+	if o.Result != nil {
+		b.WriteString(" result=" + *o.Result)
+	}
+	for _, p := range o.Parameters {
+		b.WriteString(" " + p.Name + "=" + p.Value.String())
+	}
+	for _, a := range o.Artifacts {
+		b.WriteString(" " + a.Name + "@" + a.S3.Key)
+	}
+	return b.String()
+}

@@ -1,0 +1,116 @@
+package core
+
+import (
+	"time"
+
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/protocol"
+)
+
+// World is everything that a decision may look at.
+type World struct {
+	Name, Namespace, UID string
+	Labels, Annotations  map[string]string
+	Created              time.Time
+	Spec                 v1alpha1.WorkflowSpec
+	Run                  Run
+	Pods                 map[string]Pod // by node id, as far as they were seen
+	Now                  time.Time
+}
+
+// Run is the state of one workflow: the fold of its journal.
+type Run struct {
+	Phase      v1alpha1.WorkflowPhase
+	Message    string
+	StartedAt  time.Time
+	FinishedAt time.Time
+	Nodes      map[string]v1alpha1.NodeStatus // by id
+	Outputs    *v1alpha1.Outputs
+}
+
+// Pod is what was seen of the pod of a node.
+type Pod struct {
+	Name       string
+	Phase      PodPhase
+	Message    string // why it failed or waits, empty when all is well
+	Broken     bool   // failed for a reason other than its main program: Error, not Failed
+	ExitCode   *int32
+	Host, IP   string
+	StartedAt  time.Time
+	FinishedAt time.Time
+	Report     *protocol.Report // what the executor collected; nil without executor
+}
+
+// PodPhase is how far a pod is. PodLost is a pod that was seen and is gone.
+type PodPhase string
+
+// The phases of a pod.
+const (
+	PodPending   PodPhase = "Pending"
+	PodRunning   PodPhase = "Running"
+	PodSucceeded PodPhase = "Succeeded"
+	PodFailed    PodPhase = "Failed"
+	PodLost      PodPhase = "Lost"
+)
+
+// Decision is what to record and what to do. Record first, then act.
+type Decision struct {
+	Nodes   []v1alpha1.NodeStatus // changed nodes, in the order of their change
+	Run     *RunChange            // set when the run itself changed
+	Actions []Action
+	Wake    time.Time // when to look again although nothing happened; zero: never
+}
+
+// RunChange is a new phase of the whole run.
+type RunChange struct {
+	Phase      v1alpha1.WorkflowPhase `json:"phase"`
+	Message    string                 `json:"message,omitempty"`
+	StartedAt  *time.Time             `json:"startedAt,omitempty"`
+	FinishedAt *time.Time             `json:"finishedAt,omitempty"`
+	Outputs    *v1alpha1.Outputs      `json:"outputs,omitempty"`
+}
+
+// Empty reports whether there is nothing to record.
+func (d Decision) Empty() bool { return len(d.Nodes) == 0 && d.Run == nil }
+
+// Action is something to do in the world. Each is safe to repeat.
+type Action interface{ action() }
+
+// CreatePod asks for the pod of a node. Its name is the key: a pod of that name
+// that exists is this effect, done before.
+type CreatePod struct {
+	NodeID, NodeName string
+	PodName          string
+	Template         v1alpha1.Template // resolved: no tag is left
+	Retry            int               // attempt, from 0
+	Deadline         time.Time         // when its workflow runs out of time; zero: never
+}
+
+// StopPod asks to end the pod of a node whose result is decided without it.
+type StopPod struct{ NodeID, PodName string }
+
+func (CreatePod) action() {}
+func (StopPod) action()   {}
+
+// Apply folds one recorded change into the state.
+func (r Run) Apply(nodes []v1alpha1.NodeStatus, change *RunChange) Run {
+	next := r
+	next.Nodes = make(map[string]v1alpha1.NodeStatus, len(r.Nodes)+len(nodes))
+	for id, n := range r.Nodes {
+		next.Nodes[id] = n
+	}
+	for _, n := range nodes {
+		next.Nodes[n.ID] = n
+	}
+	if change == nil {
+		return next
+	}
+	next.Phase, next.Message, next.Outputs = change.Phase, change.Message, change.Outputs
+	if change.StartedAt != nil {
+		next.StartedAt = *change.StartedAt
+	}
+	if change.FinishedAt != nil {
+		next.FinishedAt = *change.FinishedAt
+	}
+	return next
+}

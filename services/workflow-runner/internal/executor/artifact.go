@@ -1,0 +1,225 @@
+package executor
+
+import (
+	"bufio"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/protocol"
+)
+
+// transferPatience is how long a transfer is tried again while the store is away:
+// a restart of the runner or of the bus must not fail a step.
+const transferPatience = 3 * time.Minute
+
+// parameterLimit bounds the file of an output parameter.
+const parameterLimit = 512 << 10
+
+// errGone means that repeating is useless.
+var errGone = errors.New("the store refuses")
+
+// collect gathers everything the task asks for. The first thing missing makes the
+// report an error, the rest is still collected.
+func collect(ctx context.Context, task protocol.Task, output string) protocol.Termination {
+	var report protocol.Termination
+	var problems []string
+	if task.Result {
+		report.Result = &output
+	}
+	for _, p := range task.Parameters {
+		value, err := readParameter(p.Path)
+		if errors.Is(err, os.ErrNotExist) && p.Optional {
+			continue
+		}
+		if err != nil {
+			problems = append(problems, fmt.Sprintf("output parameter %q: %v", p.Name, err))
+			continue
+		}
+		if report.Parameters == nil {
+			report.Parameters = map[string]string{}
+		}
+		report.Parameters[p.Name] = value
+	}
+	for _, a := range task.Artifacts {
+		if _, err := os.Lstat(a.Path); errors.Is(err, os.ErrNotExist) && a.Optional {
+			continue
+		}
+		if err := saveOne(ctx, a); err != nil {
+			problems = append(problems, fmt.Sprintf("output artifact %q: %v", a.Name, err))
+			continue
+		}
+		report.Artifacts = append(report.Artifacts, a.Name)
+	}
+	report.Error = strings.Join(problems, "; ")
+	return report
+}
+
+func errorReport(message string) protocol.Termination {
+	return protocol.Termination{Report: protocol.Report{Error: message}}
+}
+
+func readParameter(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	raw, err := io.ReadAll(io.LimitReader(f, parameterLimit+1))
+	if err != nil {
+		return "", err
+	}
+	if len(raw) > parameterLimit {
+		return "", fmt.Errorf("%s is over %d bytes; use an artifact", path, parameterLimit)
+	}
+	return strings.TrimSuffix(string(raw), "\n"), nil
+}
+
+func saveOne(ctx context.Context, a protocol.Transfer) error {
+	info, err := os.Stat(a.Path)
+	if err != nil {
+		return err
+	}
+	if a.Plain && info.IsDir() {
+		return fmt.Errorf("%s is a folder, which archive: none cannot keep in the built-in store", a.Path)
+	}
+	return upload(ctx, a.URL, func() (io.ReadCloser, error) {
+		if a.Plain {
+			return os.Open(a.Path)
+		}
+		r, w := io.Pipe()
+		go func() { w.CloseWithError(pack(w, a.Path)) }()
+		return r, nil
+	})
+}
+
+// upload puts a body, made afresh for each try.
+func upload(ctx context.Context, url string, open func() (io.ReadCloser, error)) error {
+	return patiently(ctx, func() error {
+		body, err := open()
+		if err != nil {
+			return errors.Join(errGone, err)
+		}
+		defer body.Close()
+		req, err := http.NewRequestWithContext(ctx, http.MethodPut, url, body)
+		if err != nil {
+			return errors.Join(errGone, err)
+		}
+		return answer(http.DefaultClient.Do(req))
+	}, nil)
+}
+
+func answer(res *http.Response, err error) error {
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	return verdict(res)
+}
+
+func verdict(res *http.Response) error {
+	if res.StatusCode < 300 {
+		return nil
+	}
+	text, _ := io.ReadAll(io.LimitReader(res.Body, 512))
+	err := fmt.Errorf("%s: %s", res.Status, strings.TrimSpace(string(text)))
+	if res.StatusCode < 500 && res.StatusCode != http.StatusTooManyRequests {
+		return errors.Join(errGone, err)
+	}
+	return err
+}
+
+// patiently repeats try with growing pauses. wait replaces the clock in tests.
+func patiently(ctx context.Context, try func() error, wait func(context.Context, time.Duration) error) error {
+	if wait == nil {
+		wait = sleep
+	}
+	ctx, cancel := context.WithTimeout(ctx, transferPatience)
+	defer cancel()
+	for pause := 100 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
+		err := try()
+		if err == nil || errors.Is(err, errGone) {
+			return err
+		}
+		if wait(ctx, pause) != nil {
+			return err
+		}
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// loadOne brings one artifact to target, whole or not at all.
+func loadOne(ctx context.Context, in protocol.Transfer, target string) error {
+	if err := os.MkdirAll(parent(target), 0o777); err != nil {
+		return err
+	}
+	if in.URL == "" {
+		return finishLoad(in, target, os.WriteFile(target, []byte(in.Raw), 0o666))
+	}
+	err := patiently(ctx, func() error {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, in.URL, nil)
+		if err != nil {
+			return errors.Join(errGone, err)
+		}
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return err
+		}
+		defer res.Body.Close()
+		if err := verdict(res); err != nil {
+			return err
+		}
+		if err := os.RemoveAll(target); err != nil {
+			return errors.Join(errGone, err)
+		}
+		return place(res.Body, in, target)
+	}, nil)
+	return finishLoad(in, target, err)
+}
+
+func finishLoad(in protocol.Transfer, target string, err error) error {
+	if err != nil {
+		return err
+	}
+	if in.Mode != nil {
+		return os.Chmod(target, os.FileMode(*in.Mode))
+	}
+	return nil
+}
+
+// place unpacks what is a compressed archive and writes down anything else.
+func place(body io.Reader, in protocol.Transfer, target string) error {
+	buffered := bufio.NewReader(body)
+	head, _ := buffered.Peek(2)
+	if !in.Plain && len(head) == 2 && head[0] == 0x1f && head[1] == 0x8b {
+		unzipped, err := gzip.NewReader(buffered)
+		if err != nil {
+			return errors.Join(errGone, err)
+		}
+		return unpack(unzipped, target)
+	}
+	f, err := os.OpenFile(target, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o666)
+	if err != nil {
+		return errors.Join(errGone, err)
+	}
+	if _, err := io.Copy(f, buffered); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	return f.Close()
+}

@@ -1,0 +1,68 @@
+// Package protocol is what the runner and the executor in a pod say to each other:
+// a task goes in through an environment variable, a report comes out through the
+// termination message.
+package protocol
+
+// TaskVariable is the environment variable that holds the Task as JSON.
+const TaskVariable = "ARGOSY_TASK"
+
+// Where the executor lives in a pod. The staging volume is shared between the
+// init container and main.
+const (
+	StagingDir   = "/argosy/staging"
+	ExecutorPath = StagingDir + "/executor"
+	InputsDir    = StagingDir + "/inputs"
+	ScriptDir    = "/argosy/script"
+	ScriptPath   = ScriptDir + "/source"
+)
+
+// MessageLimit is how much the kubelet takes of a termination message; a report
+// over it is stored through ReportURL. Source: Kubernetes,
+// kubecontainer.MaxContainerTerminationMessageLength.
+const MessageLimit = 4096
+
+// ResultLimit is how much of the end of the standard output becomes the result.
+// Source: Argo Workflows, 256 kB.
+const ResultLimit = 256 << 10
+
+// Task says what the executor must load and collect.
+type Task struct {
+	Inputs     []Transfer  `json:"inputs,omitempty"`     // loaded by the init container
+	Parameters []Parameter `json:"parameters,omitempty"` // files that become parameters
+	Artifacts  []Transfer  `json:"artifacts,omitempty"`  // stored after main
+	Result     bool        `json:"result,omitempty"`     // standard output becomes the result
+	ReportURL  string      `json:"reportURL,omitempty"`
+}
+
+// Transfer is one artifact on its way into or out of a pod.
+type Transfer struct {
+	Name     string `json:"name"`
+	Path     string `json:"path"` // of an output: absolute; of an input: below InputsDir
+	Mount    string `json:"-"`    // where main sees an input; the runner's own
+	URL      string `json:"url,omitempty"`
+	Raw      string `json:"raw,omitempty"`   // content written in the manifest
+	Plain    bool   `json:"plain,omitempty"` // archive none: as it is
+	Optional bool   `json:"optional,omitempty"`
+	Mode     *int32 `json:"mode,omitempty"`
+}
+
+// Parameter is one file whose content becomes an output parameter.
+type Parameter struct {
+	Name     string `json:"name"`
+	Path     string `json:"path"`
+	Optional bool   `json:"optional,omitempty"` // it has a default
+}
+
+// Report is what the executor says when the main program ended.
+type Report struct {
+	Result     *string           `json:"result,omitempty"`
+	Parameters map[string]string `json:"parameters,omitempty"`
+	Artifacts  []string          `json:"artifacts,omitempty"` // names of those that were stored
+	Error      string            `json:"error,omitempty"`     // what could not be collected
+}
+
+// Termination is the executor's last word.
+type Termination struct {
+	Report
+	Stored bool `json:"stored,omitempty"` // the report is at ReportURL
+}

@@ -1,0 +1,150 @@
+package runner
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/argosy-mesh/argosy/libs/bus"
+	"github.com/argosy-mesh/argosy/libs/core/fault"
+)
+
+// urlLifetime is how long a pod may take to use its URLs.
+const urlLifetime = 7 * 24 * time.Hour
+
+// artifactLimit is the largest artifact that the built-in store takes.
+const artifactLimit = 5 << 30
+
+// artifactPath is where the built-in store is mounted.
+const artifactPath = "/artifacts/"
+
+// signer makes and checks URLs that allow one method on one object for some time.
+// All replicas share its key, so that any of them can serve.
+type signer struct {
+	base string // scheme and host that pods reach
+	key  []byte
+}
+
+// grant is what a URL allows.
+type grant struct {
+	Method  string `json:"m"`
+	Object  string `json:"o"`
+	Expires int64  `json:"e"`
+}
+
+// newSigner loads the shared key from the bus, or makes it once.
+func newSigner(ctx context.Context, b *bus.Bus, base string) (*signer, error) {
+	const name = "workflow-runner.signing-key"
+	kv := b.KV(bus.LocksBucket)
+	fresh := make([]byte, 32)
+	_, _ = rand.Read(fresh) // never fails, by its documentation
+	if _, err := kv.Swap(ctx, name, fresh, 0); err == nil {
+		return &signer{base: base, key: fresh}, nil
+	} else if fault.Of(err) != fault.Stale {
+		return nil, fmt.Errorf("make the signing key: %w", err)
+	}
+	key, _, err := kv.Get(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("load the signing key: %w", err)
+	}
+	return &signer{base: base, key: key}, nil
+}
+
+func (s *signer) url(method, object string, expires time.Time) string {
+	raw := mustJSON(grant{Method: method, Object: object, Expires: expires.Unix()})
+	token := base64.RawURLEncoding.EncodeToString(raw) + "." + base64.RawURLEncoding.EncodeToString(s.sign(raw))
+	return s.base + artifactPath + token
+}
+
+func (s *signer) sign(raw []byte) []byte {
+	mac := hmac.New(sha256.New, s.key)
+	mac.Write(raw)
+	return mac.Sum(nil)
+}
+
+var errGrant = errors.New("the URL is not valid")
+
+func (s *signer) check(token, method string, now time.Time) (string, error) {
+	head, tail, _ := strings.Cut(token, ".")
+	raw, err := base64.RawURLEncoding.DecodeString(head)
+	if err != nil {
+		return "", errGrant
+	}
+	mac, err := base64.RawURLEncoding.DecodeString(tail)
+	if err != nil || !hmac.Equal(mac, s.sign(raw)) {
+		return "", errGrant
+	}
+	var g grant
+	if json.Unmarshal(raw, &g) != nil || g.Method != method {
+		return "", errGrant
+	}
+	if now.Unix() > g.Expires {
+		return "", errors.New("the URL has expired")
+	}
+	return g.Object, nil
+}
+
+// store serves the built-in artifact store to pods.
+type store struct {
+	bus    *bus.Bus
+	signer *signer
+	log    *slog.Logger
+}
+
+func (s *store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	object, err := s.signer.check(strings.TrimPrefix(r.URL.Path, artifactPath), r.Method, time.Now())
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusForbidden)
+		return
+	}
+	// Artifacts are large: the server's own timeouts are for requests.
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Time{})
+	_ = control.SetWriteDeadline(time.Time{})
+	if r.Method == http.MethodPut {
+		s.put(w, r, object)
+		return
+	}
+	s.get(w, r, object)
+}
+
+func (s *store) put(w http.ResponseWriter, r *http.Request, object string) {
+	err := s.bus.Objects(bus.ArtifactsBucket).Put(r.Context(), object, http.MaxBytesReader(w, r.Body, artifactLimit))
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		http.Error(w, fmt.Sprintf("an artifact may have %d bytes", int64(artifactLimit)), http.StatusRequestEntityTooLarge)
+	case err != nil:
+		s.log.WarnContext(r.Context(), "artifact was not stored", "object", object, "error", err)
+		http.Error(w, "the store is away; try again", http.StatusServiceUnavailable)
+	default:
+		w.WriteHeader(http.StatusNoContent)
+	}
+}
+
+func (s *store) get(w http.ResponseWriter, r *http.Request, object string) {
+	body, err := s.bus.Objects(bus.ArtifactsBucket).Open(r.Context(), object)
+	switch {
+	case errors.Is(err, bus.ErrNotFound):
+		http.Error(w, "no such artifact", http.StatusNotFound)
+		return
+	case err != nil:
+		s.log.WarnContext(r.Context(), "artifact cannot be read", "object", object, "error", err)
+		http.Error(w, "the store is away; try again", http.StatusServiceUnavailable)
+		return
+	}
+	defer body.Close()
+	if _, err := io.Copy(w, body); err != nil {
+		s.log.DebugContext(r.Context(), "artifact was not read to its end", "object", object, "error", err)
+	}
+}

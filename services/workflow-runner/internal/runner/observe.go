@@ -1,0 +1,148 @@
+package runner
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/argosy-mesh/argosy/libs/bus"
+	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/core"
+	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/protocol"
+	corev1 "k8s.io/api/core/v1"
+)
+
+// mainContainer is the name upstream gives the user's container.
+const mainContainer = "main"
+
+// reportLimit bounds a report that was too large for the termination message.
+const reportLimit = 1 << 20
+
+// view is what the core may know of a pod.
+func (r *Runner) view(ctx context.Context, pod *corev1.Pod) (core.Pod, error) {
+	out := core.Pod{Name: pod.Name, Host: pod.Spec.NodeName, IP: pod.Status.PodIP, Phase: phaseOf(pod)}
+	if pod.Status.StartTime != nil {
+		out.StartedAt = pod.Status.StartTime.Time
+	}
+	out.Message = waiting(pod)
+	ended := terminated(pod.Status.ContainerStatuses, mainContainer)
+	if ended != nil {
+		out.ExitCode = &ended.ExitCode
+		out.FinishedAt = ended.FinishedAt.Time
+	}
+	if out.Phase == core.PodFailed {
+		out.Message, out.Broken = failure(pod, ended)
+	}
+	if ended != nil && (out.Phase == core.PodSucceeded || out.Phase == core.PodFailed) {
+		report, err := r.report(ctx, pod, ended.Message)
+		if err != nil {
+			return out, fmt.Errorf("read what pod %s/%s left behind: %w", pod.Namespace, pod.Name, err)
+		}
+		out.Report = report
+	}
+	return out, nil
+}
+
+// phaseOf takes the end of the main container for the end of the pod: the kubelet
+// reports the pod's own phase up to a second later.
+func phaseOf(pod *corev1.Pod) core.PodPhase {
+	switch pod.Status.Phase {
+	case corev1.PodSucceeded:
+		return core.PodSucceeded
+	case corev1.PodFailed:
+		return core.PodFailed
+	case corev1.PodRunning:
+		if ended := terminated(pod.Status.ContainerStatuses, mainContainer); ended != nil && len(pod.Spec.Containers) == 1 {
+			if ended.ExitCode == 0 {
+				return core.PodSucceeded
+			}
+			return core.PodFailed
+		}
+		return core.PodRunning
+	default:
+		return core.PodPending
+	}
+}
+
+func terminated(statuses []corev1.ContainerStatus, name string) *corev1.ContainerStateTerminated {
+	for i := range statuses {
+		if statuses[i].Name == name {
+			return statuses[i].State.Terminated
+		}
+	}
+	return nil
+}
+
+// waiting says what a pod that does not run yet waits for.
+func waiting(pod *corev1.Pod) string {
+	for _, statuses := range [][]corev1.ContainerStatus{pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses} {
+		for _, c := range statuses {
+			if w := c.State.Waiting; w != nil && w.Reason != "" && w.Reason != "PodInitializing" && w.Reason != "ContainerCreating" {
+				return w.Reason + ": " + w.Message
+			}
+		}
+	}
+	for _, c := range pod.Status.Conditions {
+		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse {
+			return c.Reason + ": " + c.Message
+		}
+	}
+	return ""
+}
+
+// failure tells why a pod failed, and whether something other than its program is
+// to blame.
+func failure(pod *corev1.Pod, ended *corev1.ContainerStateTerminated) (message string, broken bool) {
+	if pod.Status.Message != "" {
+		// Upstream: a message of the pod itself (evicted, deadline) is a failure.
+		return pod.Status.Message, false
+	}
+	for _, c := range pod.Status.InitContainerStatuses {
+		if t := c.State.Terminated; t != nil && t.ExitCode != 0 {
+			return fmt.Sprintf("init container %s ended with exit code %d: %s", c.Name, t.ExitCode, t.Message), true
+		}
+	}
+	if ended == nil {
+		return "pod failed: " + pod.Status.Reason, true
+	}
+	if ended.Reason == "OOMKilled" {
+		return fmt.Sprintf("OOMKilled (exit code %d)", ended.ExitCode), false
+	}
+	return fmt.Sprintf("Error (exit code %d)", ended.ExitCode), false
+}
+
+// report reads what the executor wrote into the termination message, or the stored
+// report when it did not fit. Without the executor the message is the program's
+// own, and no report.
+func (r *Runner) report(ctx context.Context, pod *corev1.Pod, message string) (*protocol.Report, error) {
+	if pod.Annotations[annotationExecutor] == "" {
+		return nil, nil
+	}
+	var t protocol.Termination
+	if err := json.Unmarshal([]byte(message), &t); err != nil {
+		return &protocol.Report{Error: "the executor left no report"}, nil
+	}
+	if !t.Stored {
+		return &t.Report, nil
+	}
+	// The name is ours, not the pod's word: pods must not read each other's reports.
+	name := reportKey(pod.Namespace, pod.Name, pod.Annotations[annotationRun])
+	object, err := r.bus.Objects(bus.ArtifactsBucket).Open(ctx, name)
+	if errors.Is(err, bus.ErrNotFound) {
+		return &protocol.Report{Error: "the stored report is gone"}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer object.Close()
+	var report protocol.Report
+	if err := json.NewDecoder(io.LimitReader(object, reportLimit)).Decode(&report); err != nil {
+		return &protocol.Report{Error: "the stored report cannot be read: " + err.Error()}, nil
+	}
+	return &report, nil
+}
+
+func reportKey(namespace, pod, run string) string {
+	return "report/" + namespace + "/" + run + "/" + pod
+}

@@ -1,0 +1,246 @@
+package runner
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/argosy-mesh/argosy/libs/core/lineage"
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/core"
+	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/protocol"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+const (
+	stagingVolume = "argosy-staging"
+	scriptVolume  = "argosy-script"
+)
+
+// buildPod makes the pod of a node: the user's container as it is, wrapped by the
+// executor only if something must be collected, preceded by an init container only
+// if the executor or artifacts must come in.
+func (r *Runner) buildPod(wf *v1alpha1.Workflow, a core.CreatePod, cause lineage.Lineage) (*corev1.Pod, error) {
+	main := mainOf(a.Template)
+	main.Name = mainContainer
+	pod := &corev1.Pod{ObjectMeta: podMeta(wf, a, cause), Spec: podSpec(wf.Spec, a.Template)}
+	if a.Template.Script != nil {
+		addScript(pod, &main, a.Template.Script.Source)
+	}
+	task := r.task(wf, a)
+	if err := r.addExecutor(pod, &main, task); err != nil {
+		return nil, fmt.Errorf("template %q: %w", a.Template.Name, err)
+	}
+	for _, name := range slices.Sorted(maps.Keys(cause.Env())) {
+		main.Env = append(main.Env, corev1.EnvVar{Name: name, Value: cause.Env()[name]})
+	}
+	pod.Spec.Containers = []corev1.Container{main}
+	for _, s := range a.Template.Sidecars {
+		// A native sidecar ends with main by itself.
+		sidecar := s.Container
+		always := corev1.ContainerRestartPolicyAlways
+		sidecar.RestartPolicy = &always
+		pod.Spec.InitContainers = append(pod.Spec.InitContainers, sidecar)
+	}
+	setDeadline(pod, a)
+	return pod, nil
+}
+
+func mainOf(t v1alpha1.Template) corev1.Container {
+	if t.Script != nil {
+		return *t.Script.Container.DeepCopy()
+	}
+	return *t.Container.DeepCopy()
+}
+
+func podMeta(wf *v1alpha1.Workflow, a core.CreatePod, cause lineage.Lineage) metav1.ObjectMeta {
+	controller := true
+	meta := metav1.ObjectMeta{
+		Name: a.PodName, Namespace: wf.Namespace,
+		Labels:      map[string]string{labelWorkflow: wf.Name, labelCompleted: "false"},
+		Annotations: map[string]string{annotationNodeID: a.NodeID, annotationNodeName: a.NodeName, annotationRun: string(wf.UID)},
+		OwnerReferences: []metav1.OwnerReference{{APIVersion: v1alpha1.GroupVersion.String(), Kind: "Workflow", Name: wf.Name, UID: wf.UID,
+			Controller: &controller, BlockOwnerDeletion: &controller}},
+	}
+	for _, m := range []*v1alpha1.Metadata{wf.Spec.PodMetadata, a.Template.Metadata} {
+		if m != nil {
+			maps.Copy(meta.Labels, m.Labels)
+			maps.Copy(meta.Annotations, m.Annotations)
+		}
+	}
+	cause.Annotate(meta.Annotations)
+	return meta
+}
+
+func podSpec(spec v1alpha1.WorkflowSpec, t v1alpha1.Template) corev1.PodSpec {
+	out := corev1.PodSpec{
+		RestartPolicy: corev1.RestartPolicyNever, ServiceAccountName: first(t.ServiceAccountName, spec.ServiceAccountName),
+		AutomountServiceAccountToken: spec.AutomountServiceAccountToken,
+		Volumes:                      append(slices.Clone(spec.Volumes), t.Volumes...),
+		ImagePullSecrets:             spec.ImagePullSecrets, NodeSelector: spec.NodeSelector, Affinity: spec.Affinity,
+		Tolerations: append(slices.Clone(spec.Tolerations), t.Tolerations...), SecurityContext: spec.SecurityContext,
+		SchedulerName:     first(t.SchedulerName, spec.SchedulerName),
+		PriorityClassName: first(t.PriorityClassName, spec.PodPriorityClassName),
+		HostAliases:       append(slices.Clone(spec.HostAliases), t.HostAliases...), DNSConfig: spec.DNSConfig, DNSPolicy: corev1.DNSPolicy(spec.DNSPolicy),
+		// Nobody waits for a finished step's grace.
+		TerminationGracePeriodSeconds: new(int64(5)),
+	}
+	if spec.HostNetwork != nil {
+		out.HostNetwork = *spec.HostNetwork
+	}
+	if t.AutomountServiceAccountToken != nil {
+		out.AutomountServiceAccountToken = t.AutomountServiceAccountToken
+	}
+	if t.NodeSelector != nil {
+		out.NodeSelector = t.NodeSelector
+	}
+	if t.Affinity != nil {
+		out.Affinity = t.Affinity
+	}
+	if t.SecurityContext != nil {
+		out.SecurityContext = t.SecurityContext
+	}
+	for _, c := range t.InitContainers {
+		out.InitContainers = append(out.InitContainers, c.Container)
+	}
+	return out
+}
+
+func first(values ...string) string {
+	for _, v := range values {
+		if v != "" {
+			return v
+		}
+	}
+	return ""
+}
+
+// addScript brings the source in as a file through an annotation, which needs
+// neither a ConfigMap nor an init container.
+func addScript(pod *corev1.Pod, main *corev1.Container, source string) {
+	pod.Annotations[annotationScript] = source
+	pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: scriptVolume, VolumeSource: corev1.VolumeSource{
+		DownwardAPI: &corev1.DownwardAPIVolumeSource{DefaultMode: new(int32(0o755)), Items: []corev1.DownwardAPIVolumeFile{{
+			Path: path.Base(protocol.ScriptPath), FieldRef: &corev1.ObjectFieldSelector{FieldPath: "metadata.annotations['" + annotationScript + "']"}}}}}})
+	main.VolumeMounts = append(main.VolumeMounts, corev1.VolumeMount{Name: scriptVolume, MountPath: protocol.ScriptDir, ReadOnly: true})
+	main.Args = append(slices.Clone(main.Args), protocol.ScriptPath)
+}
+
+// task says what must come into the pod and out of it.
+func (r *Runner) task(wf *v1alpha1.Workflow, a core.CreatePod) protocol.Task {
+	var task protocol.Task
+	expires := time.Now().Add(urlLifetime)
+	if in := a.Template.Inputs; in != nil {
+		for _, artifact := range in.Artifacts {
+			t := protocol.Transfer{Name: artifact.Name, Path: artifact.Name, Mount: artifact.Path, Optional: artifact.Optional, Mode: artifact.Mode,
+				Plain: artifact.Archive != nil && artifact.Archive.None != nil}
+			switch {
+			case artifact.Raw != nil:
+				t.Raw, t.Plain = artifact.Raw.Data, true
+			case artifact.S3 != nil && artifact.S3.Key != "":
+				t.URL = r.signer.url("GET", objectName(wf.Namespace, artifact.S3.Key), expires)
+			default:
+				continue // optional and not supplied
+			}
+			task.Inputs = append(task.Inputs, t)
+		}
+	}
+	if out := a.Template.Outputs; out != nil {
+		for _, p := range out.Parameters {
+			if p.ValueFrom != nil && p.ValueFrom.Path != "" {
+				task.Parameters = append(task.Parameters, protocol.Parameter{Name: p.Name, Path: p.ValueFrom.Path, Optional: p.ValueFrom.Default != nil})
+			}
+		}
+		for _, artifact := range out.Artifacts {
+			key := core.ArtifactKey(wf.Name, a.PodName, artifact)
+			task.Artifacts = append(task.Artifacts, protocol.Transfer{Name: artifact.Name, Path: artifact.Path, Optional: artifact.Optional,
+				Plain: artifact.Archive != nil && artifact.Archive.None != nil, URL: r.signer.url("PUT", objectName(wf.Namespace, key), expires)})
+		}
+	}
+	task.Result = resultWanted(wf.Spec, a)
+	task.ReportURL = r.signer.url("PUT", reportKey(wf.Namespace, a.PodName, string(wf.UID)), expires)
+	return task
+}
+
+// objectName keeps namespaces apart in the artifact store.
+func objectName(namespace, key string) string {
+	return "artifact/" + namespace + "/" + strings.TrimPrefix(key, "/")
+}
+
+// resultWanted reports whether anyone refers to the standard output of the node's
+// step: capturing it costs the executor. Source: Argo Workflows captures only
+// what is referenced.
+func resultWanted(spec v1alpha1.WorkflowSpec, a core.CreatePod) bool {
+	if a.Template.Script != nil && a.Template.Outputs == nil && !strings.Contains(string(mustJSON(spec.Templates)), ".outputs.result") {
+		return false
+	}
+	step := stepName(a.NodeName)
+	text := string(mustJSON(spec))
+	return strings.Contains(text, "steps."+step+".outputs.result") || strings.Contains(text, "tasks."+step+".outputs.result") ||
+		strings.Contains(text, "steps['"+step+"'].outputs.result") || strings.Contains(text, "tasks['"+step+"'].outputs.result")
+}
+
+// stepName is the name in the manifest of the step or task of a node:
+// "wf[0].a(0:x)(1)" is of "a".
+func stepName(node string) string {
+	if i := strings.Index(node, "("); i >= 0 {
+		node = node[:i]
+	}
+	return node[strings.LastIndex(node, ".")+1:]
+}
+
+func (r *Runner) addExecutor(pod *corev1.Pod, main *corev1.Container, task protocol.Task) error {
+	wraps := task.Result || len(task.Parameters) > 0 || len(task.Artifacts) > 0
+	if !wraps && len(task.Inputs) == 0 {
+		return nil
+	}
+	pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: stagingVolume, VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}})
+	staging := corev1.VolumeMount{Name: stagingVolume, MountPath: protocol.StagingDir}
+	env, err := json.Marshal(task)
+	if err != nil {
+		return fmt.Errorf("encode the executor's task: %w", err)
+	}
+	variable := corev1.EnvVar{Name: protocol.TaskVariable, Value: string(env)}
+	pod.Spec.InitContainers = append([]corev1.Container{{Name: "init", Image: r.image, ImagePullPolicy: corev1.PullIfNotPresent, Args: []string{"load"},
+		Env: []corev1.EnvVar{variable}, VolumeMounts: []corev1.VolumeMount{staging},
+		TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError}}, pod.Spec.InitContainers...)
+	for _, in := range task.Inputs {
+		main.VolumeMounts = append(main.VolumeMounts, corev1.VolumeMount{Name: stagingVolume, MountPath: in.Mount, SubPath: path.Join("inputs", in.Path)})
+	}
+	if !wraps {
+		return nil
+	}
+	if len(main.Command) == 0 {
+		return errors.New("its outputs are collected, so its container must name a command; the image's own entrypoint is not looked up by this version")
+	}
+	pod.Annotations[annotationExecutor] = "true"
+	main.Args = append(append([]string{"run", "--"}, main.Command...), main.Args...)
+	main.Command = []string{protocol.ExecutorPath}
+	main.Env = append(main.Env, variable)
+	main.VolumeMounts = append(main.VolumeMounts, corev1.VolumeMount{Name: stagingVolume, MountPath: protocol.ExecutorPath, SubPath: "executor", ReadOnly: true})
+	return nil
+}
+
+// setDeadline lets the kubelet end a pod that runs out of its own or its
+// workflow's time, even while no runner is there.
+func setDeadline(pod *corev1.Pod, a core.CreatePod) {
+	var limit int64
+	if own := a.Template.ActiveDeadlineSeconds; own != nil {
+		limit = int64(own.IntValue())
+	}
+	if !a.Deadline.IsZero() {
+		left := max(int64(time.Until(a.Deadline).Seconds()), 1)
+		if limit == 0 || left < limit {
+			limit = left
+		}
+	}
+	if limit > 0 {
+		pod.Spec.ActiveDeadlineSeconds = &limit
+	}
+}

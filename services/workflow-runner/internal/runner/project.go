@@ -1,0 +1,90 @@
+package runner
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/core"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// statusLimit bounds the projection; beyond it the nodes are served from the
+// journal only. etcd refuses objects over 1.5 MiB.
+const statusLimit = 512 << 10
+
+// project writes what people look at. It is a picture of the journal: whoever
+// draws it last draws the same or a newer one.
+func (r *Runner) project(ctx context.Context, raw *unstructured.Unstructured, state core.Run, warnings []v1alpha1.FieldWarning) error {
+	status := statusOf(state)
+	for _, w := range warnings {
+		status.Conditions = append(status.Conditions, v1alpha1.Condition{Type: "SpecWarning", Status: "True", Message: w.String()})
+	}
+	return r.patch(ctx, raw, status)
+}
+
+func statusOf(state core.Run) v1alpha1.WorkflowStatus {
+	status := v1alpha1.WorkflowStatus{Phase: state.Phase, Message: state.Message, Nodes: state.Nodes, Outputs: state.Outputs, Progress: progress(state)}
+	if !state.StartedAt.IsZero() {
+		at := metav1.NewTime(state.StartedAt)
+		status.StartedAt = &at
+	}
+	if !state.FinishedAt.IsZero() {
+		at := metav1.NewTime(state.FinishedAt)
+		status.FinishedAt = &at
+		status.Conditions = append(status.Conditions, v1alpha1.Condition{Type: "Completed", Status: "True"})
+	}
+	return status
+}
+
+// progress counts finished pods of all, as upstream prints it.
+func progress(state core.Run) string {
+	done, all := 0, 0
+	for _, n := range state.Nodes {
+		if n.Type != v1alpha1.NodeTypePod {
+			continue
+		}
+		all++
+		if n.Phase.Fulfilled() {
+			done++
+		}
+	}
+	return fmt.Sprintf("%d/%d", done, all)
+}
+
+// refuse marks a workflow that cannot be read with the fields that are wrong.
+func (r *Runner) refuse(ctx context.Context, raw *unstructured.Unstructured, cause error) error {
+	at := metav1.Now()
+	r.log.WarnContext(ctx, "workflow refused", "workflow", raw.GetNamespace()+"/"+raw.GetName(), "error", cause)
+	return r.patch(ctx, raw, v1alpha1.WorkflowStatus{Phase: v1alpha1.WorkflowError, Message: "invalid spec: " + cause.Error(), StartedAt: &at, FinishedAt: &at,
+		Conditions: []v1alpha1.Condition{{Type: "SpecError", Status: "True", Message: cause.Error()}}})
+}
+
+func (r *Runner) patch(ctx context.Context, raw *unstructured.Unstructured, status v1alpha1.WorkflowStatus) error {
+	labels := map[string]string{labelPhase: string(status.Phase)}
+	if status.Phase.Completed() {
+		labels[labelCompleted] = "true"
+	}
+	body, err := json.Marshal(map[string]any{"metadata": map[string]any{"labels": labels}, "status": status})
+	if err == nil && len(body) > statusLimit {
+		status.Nodes, status.Message = nil, "the nodes are too many for this object; read them from the journal"
+		body, err = json.Marshal(map[string]any{"metadata": map[string]any{"labels": labels}, "status": status})
+	}
+	if err != nil {
+		return fmt.Errorf("encode status: %w", err)
+	}
+	target := &unstructured.Unstructured{}
+	target.SetGroupVersionKind(raw.GroupVersionKind())
+	target.SetNamespace(raw.GetNamespace())
+	target.SetName(raw.GetName())
+	err = r.client.Patch(ctx, target, client.RawPatch(types.MergePatchType, body))
+	if err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("project status: %w", err)
+	}
+	return nil
+}

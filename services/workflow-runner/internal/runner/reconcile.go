@@ -1,0 +1,225 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/argosy-mesh/argosy/libs/bus"
+	"github.com/argosy-mesh/argosy/libs/core/fault"
+	"github.com/argosy-mesh/argosy/libs/core/lineage"
+	"github.com/argosy-mesh/argosy/libs/kube"
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/core"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+)
+
+// Labels and annotations that tools know from upstream.
+const (
+	labelWorkflow      = "workflows.argoproj.io/workflow"
+	labelCompleted     = "workflows.argoproj.io/completed"
+	labelPhase         = "workflows.argoproj.io/phase"
+	annotationNodeID   = "workflows.argoproj.io/node-id"
+	annotationNodeName = "workflows.argoproj.io/node-name"
+	annotationExecutor = "argosy.dev/executor" // set where the executor wraps main
+	annotationRun      = "argosy.dev/run"      // uid of the workflow
+	annotationScript   = "argosy.dev/script"   // source of a script template
+)
+
+// askAgain is how long a pod that was asked for may stay unseen before it is asked
+// for again; the watch is usually there within milliseconds.
+const askAgain = 30 * time.Second
+
+// Runner reconciles workflows.
+type Runner struct {
+	client   client.Client
+	bus      *bus.Bus
+	journals *journals
+	log      *slog.Logger
+	signer   *signer
+	image    string // of the executor
+	metrics  *metrics
+}
+
+// Reconcile brings one workflow as far as it can go now.
+func (r *Runner) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
+	raw := &unstructured.Unstructured{}
+	raw.SetGroupVersionKind(v1alpha1.Kind("Workflow"))
+	if err := r.client.Get(ctx, req.NamespacedName, raw); err != nil {
+		return reconcile.Result{}, client.IgnoreNotFound(err)
+	}
+	uid := string(raw.GetUID())
+	if raw.GetLabels()[labelCompleted] == "true" || raw.GetDeletionTimestamp() != nil {
+		r.journals.forget(uid)
+		return reconcile.Result{}, nil
+	}
+	wake, err := r.advance(ctx, raw)
+	switch fault.Of(err) {
+	case fault.None:
+	case fault.Stale:
+		// Another owner was faster; its journal is the truth.
+		r.log.DebugContext(ctx, "run was overtaken", "workflow", req.String())
+		return reconcile.Result{RequeueAfter: 200 * time.Millisecond}, nil
+	default:
+		return reconcile.Result{}, fmt.Errorf("advance workflow %s: %w", req, err)
+	}
+	if !wake.IsZero() {
+		return reconcile.Result{RequeueAfter: max(time.Until(wake), time.Millisecond)}, nil
+	}
+	return reconcile.Result{}, nil
+}
+
+func (r *Runner) advance(ctx context.Context, raw *unstructured.Unstructured) (time.Time, error) {
+	wf, warnings, decodeErr := v1alpha1.DecodeTolerant[v1alpha1.Workflow](raw.Object)
+	known, err := r.journals.load(ctx, raw.GetNamespace(), string(raw.GetUID()))
+	if err != nil {
+		return time.Time{}, err
+	}
+	if decodeErr != nil && known.spec == nil {
+		return time.Time{}, r.refuse(ctx, raw, decodeErr)
+	}
+	if known.fresh != nil {
+		if err := r.tell(ctx, wf, known, *known.fresh); err != nil {
+			return time.Time{}, err
+		}
+		known.fresh = nil
+	}
+	world, err := r.gather(ctx, wf, known)
+	if err != nil {
+		return time.Time{}, err
+	}
+	decision := core.Decide(world)
+	if !decision.Empty() {
+		e := entry{At: world.Now, Nodes: decision.Nodes, Run: decision.Run}
+		if known.spec == nil {
+			e.Spec = &world.Spec
+		}
+		if err := r.journals.append(ctx, string(raw.GetUID()), known, e); err != nil {
+			return time.Time{}, err
+		}
+		known.fresh = &e
+	}
+	if err := r.act(ctx, wf, known, decision.Actions); err != nil {
+		return time.Time{}, err
+	}
+	if known.fresh == nil && len(warnings) == 0 {
+		return decision.Wake, nil
+	}
+	if known.fresh != nil {
+		if err := r.tell(ctx, wf, known, *known.fresh); err != nil {
+			return time.Time{}, err
+		}
+		known.fresh = nil
+		return decision.Wake, r.project(ctx, raw, known.state, warnings)
+	}
+	return decision.Wake, nil
+}
+
+// gather builds the world of a run. The spec is the one the run was started with;
+// only the orders to stop are read from the object as it is now.
+func (r *Runner) gather(ctx context.Context, wf *v1alpha1.Workflow, known *run) (core.World, error) {
+	spec := wf.Spec
+	if known.spec != nil {
+		spec = *known.spec
+		spec.Shutdown, spec.ActiveDeadlineSeconds = wf.Spec.Shutdown, wf.Spec.ActiveDeadlineSeconds
+	}
+	var pods corev1.PodList
+	if err := r.client.List(ctx, &pods, client.InNamespace(wf.Namespace), client.MatchingLabels{labelWorkflow: wf.Name}); err != nil {
+		return core.World{}, fmt.Errorf("list pods: %w", err)
+	}
+	world := core.World{
+		Name: wf.Name, Namespace: wf.Namespace, UID: string(wf.UID), Labels: wf.Labels, Annotations: wf.Annotations,
+		Created: wf.CreationTimestamp.Time, Spec: spec, Run: known.state, Pods: map[string]core.Pod{}, Now: time.Now(),
+	}
+	for i := range pods.Items {
+		pod := &pods.Items[i]
+		id := pod.Annotations[annotationNodeID]
+		if id == "" || !ownedBy(pod, wf) {
+			continue
+		}
+		known.seen[id] = true
+		seen, err := r.view(ctx, pod)
+		if err != nil {
+			return world, err
+		}
+		world.Pods[id] = seen
+	}
+	for id, n := range known.state.Nodes {
+		if _, there := world.Pods[id]; !there && n.Type == v1alpha1.NodeTypePod && !n.Phase.Fulfilled() && (known.seen[id] || n.Phase == v1alpha1.NodeRunning) {
+			world.Pods[id] = core.Pod{Phase: core.PodLost}
+		}
+	}
+	return world, nil
+}
+
+func ownedBy(pod *corev1.Pod, wf *v1alpha1.Workflow) bool {
+	for _, o := range pod.OwnerReferences {
+		if o.UID == wf.UID {
+			return true
+		}
+	}
+	return false
+}
+
+// act performs what was decided. Every action may be repeated.
+func (r *Runner) act(ctx context.Context, wf *v1alpha1.Workflow, known *run, actions []core.Action) error {
+	var errs []error
+	for _, action := range actions {
+		switch a := action.(type) {
+		case core.CreatePod:
+			if time.Since(known.asked[a.NodeID]) < askAgain {
+				continue
+			}
+			if err := r.createPod(ctx, wf, a); err != nil {
+				errs = append(errs, err)
+				continue
+			}
+			known.asked[a.NodeID] = time.Now()
+		case core.StopPod:
+			errs = append(errs, r.stopPod(ctx, wf.Namespace, a))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (r *Runner) createPod(ctx context.Context, wf *v1alpha1.Workflow, a core.CreatePod) error {
+	pod, err := r.buildPod(wf, a, chain(wf))
+	if err != nil {
+		return fmt.Errorf("build pod %s: %w", a.PodName, err)
+	}
+	created, err := kube.CreateOnce(ctx, r.client, pod)
+	if err != nil {
+		return fmt.Errorf("node %s: %w", a.NodeName, err)
+	}
+	if created {
+		r.metrics.pods.Inc()
+		r.log.InfoContext(ctx, "pod created", "workflow", wf.Namespace+"/"+wf.Name, "node", a.NodeName, "pod", a.PodName)
+	}
+	return nil
+}
+
+func (r *Runner) stopPod(ctx context.Context, namespace string, a core.StopPod) error {
+	pod := &corev1.Pod{}
+	pod.Namespace, pod.Name = namespace, a.PodName
+	if err := r.client.Delete(ctx, pod); err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("stop pod %s/%s: %w", namespace, a.PodName, err)
+	}
+	return nil
+}
+
+// chain is the causal record of a run: what its object carries, or a new chain
+// that starts with the run itself.
+func chain(wf *v1alpha1.Workflow) lineage.Lineage {
+	l := lineage.FromAnnotations(wf.Annotations)
+	if l.Correlation == "" {
+		l.Correlation = string(wf.UID)
+	}
+	l.Causation = startedID(string(wf.UID))
+	return l
+}

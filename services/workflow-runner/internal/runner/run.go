@@ -1,0 +1,113 @@
+package runner
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/argosy-mesh/argosy/libs/bus"
+	"github.com/argosy-mesh/argosy/libs/core/fault"
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/argosy-mesh/argosy/schemas/events"
+	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/core"
+)
+
+// entry is one record of a run's journal.
+type entry struct {
+	At    time.Time              `json:"at"`
+	Spec  *v1alpha1.WorkflowSpec `json:"spec,omitempty"` // first entry only: what the run was started with
+	Nodes []v1alpha1.NodeStatus  `json:"nodes,omitempty"`
+	Run   *core.RunChange        `json:"run,omitempty"`
+}
+
+// run is one workflow run as this replica knows it. It belongs to whoever
+// reconciles the workflow; the work queue allows one at a time.
+type run struct {
+	subject string
+	last    uint64 // sequence of the last journal entry
+	spec    *v1alpha1.WorkflowSpec
+	state   core.Run
+	fresh   *entry               // read from the journal and not yet told to the bus
+	asked   map[string]time.Time // when the pod of a node was asked for, by node id
+	seen    map[string]bool      // nodes whose pod was there once
+}
+
+// journals keeps runs in memory between reconciles.
+type journals struct {
+	bus  *bus.Bus
+	mu   sync.Mutex
+	runs map[string]*run // by uid
+}
+
+func newJournals(b *bus.Bus) *journals { return &journals{bus: b, runs: map[string]*run{}} }
+
+func (j *journals) forget(uid string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	delete(j.runs, uid)
+}
+
+// load returns the run as remembered, or replays its journal.
+func (j *journals) load(ctx context.Context, namespace, uid string) (*run, error) {
+	j.mu.Lock()
+	known := j.runs[uid]
+	j.mu.Unlock()
+	if known != nil {
+		return known, nil
+	}
+	r := &run{subject: events.RunSubject(namespace, uid), asked: map[string]time.Time{}, seen: map[string]bool{}}
+	entries, err := j.bus.Read(ctx, bus.Runs, r.subject)
+	if err != nil {
+		return nil, fmt.Errorf("replay run %s: %w", uid, err)
+	}
+	for _, d := range entries {
+		var e entry
+		if err := d.DataAs(&e); err != nil {
+			return nil, fault.Poisonf("replay run %s: entry %d: %w", uid, d.Sequence, err)
+		}
+		r.fold(e, d.Sequence)
+		r.fresh = &e
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.runs[uid] = r
+	return r, nil
+}
+
+func (r *run) fold(e entry, sequence uint64) {
+	if e.Spec != nil {
+		r.spec = e.Spec
+	}
+	r.state = r.state.Apply(e.Nodes, e.Run)
+	r.last = sequence
+}
+
+// append records a decision. When another replica was faster the run is forgotten,
+// so that the next look starts from its journal.
+func (j *journals) append(ctx context.Context, uid string, r *run, e entry) error {
+	// The id is random: two owners that race must not look like one that repeats
+	// itself. The loser is found by the expected sequence.
+	event, err := bus.NewEvent(rand.Text(), events.ServiceWorkflowRunner, events.RunType("recorded"), json.RawMessage(mustJSON(e)))
+	if err != nil {
+		return fmt.Errorf("record run %s: %w", uid, err)
+	}
+	sequence, err := j.bus.Append(ctx, r.subject, r.last, event)
+	if err != nil {
+		j.forget(uid)
+		return fmt.Errorf("record run %s: %w", uid, err)
+	}
+	r.fold(e, sequence)
+	return nil
+}
+
+// mustJSON encodes our own types, which cannot fail.
+func mustJSON(v any) []byte {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return []byte("null")
+	}
+	return text
+}

@@ -1,0 +1,160 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/url"
+
+	"github.com/argosy-mesh/argosy/libs/bus"
+	"github.com/argosy-mesh/argosy/libs/core/config"
+	"github.com/argosy-mesh/argosy/libs/core/life"
+	"github.com/argosy-mesh/argosy/libs/kube"
+	"github.com/argosy-mesh/argosy/libs/service"
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/argosy-mesh/argosy/schemas/events"
+	"github.com/prometheus/client_golang/prometheus"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+)
+
+// Config is what the service needs to know.
+type Config struct {
+	config.Common
+	ExecutorImage string // image of the executor, for pods whose outputs are collected
+	ArtifactURL   string // where pods reach this service's artifact store
+}
+
+func parse(args []string, getenv func(string) string, out io.Writer) (Config, error) {
+	var c Config
+	f := config.New("workflow-runner", getenv, out)
+	f.Common(&c.Common)
+	f.Text(&c.ExecutorImage, "executor-image", "argosy/executor:dev", "image of the executor")
+	f.Text(&c.ArtifactURL, "artifact-url", "http://workflow-runner.argosy.svc:8080", "where pods reach the built-in artifact store")
+	f.Check(func() error {
+		if u, err := url.Parse(c.ArtifactURL); err != nil || u.Host == "" {
+			return fmt.Errorf("--artifact-url: %q is not a URL such as http://host:8080", c.ArtifactURL)
+		}
+		return nil
+	})
+	if err := f.Parse(args); err != nil {
+		return c, fmt.Errorf("%w: %w", service.ErrUsage, err)
+	}
+	return c, nil
+}
+
+type metrics struct {
+	runs     *prometheus.CounterVec
+	pods     prometheus.Counter
+	commands *prometheus.HistogramVec
+}
+
+func newMetrics(r prometheus.Registerer) *metrics {
+	m := &metrics{
+		runs:     prometheus.NewCounterVec(prometheus.CounterOpts{Name: "argosy_workflow_runs_total", Help: "Runs that ended, by phase."}, []string{"phase"}),
+		pods:     prometheus.NewCounter(prometheus.CounterOpts{Name: "argosy_workflow_pods_created_total", Help: "Pods created for steps."}),
+		commands: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "argosy_workflow_command_seconds", Help: "Time to handle one command, by verb and error class."}, []string{"verb", "class"}),
+	}
+	r.MustRegister(m.runs, m.pods, m.commands)
+	return m
+}
+
+// Run is the service from its arguments to its end.
+func Run(ctx context.Context, args []string, getenv func(string) string, out io.Writer) error {
+	cfg, err := parse(args, getenv, out)
+	if err != nil {
+		return err
+	}
+	base, err := service.Boot(ctx, events.ServiceWorkflowRunner, cfg.Common, getenv, out)
+	if err != nil {
+		return err
+	}
+	if err := base.AwaitBus(ctx); err != nil {
+		return err
+	}
+	parts, err := assemble(ctx, cfg, base)
+	if err != nil {
+		return err
+	}
+	return base.Run(ctx, parts...)
+}
+
+func assemble(ctx context.Context, cfg Config, base *service.Base) ([]life.Part, error) {
+	mgr, err := newManager(cfg.Kubeconfig, base.Log)
+	if err != nil {
+		return nil, err
+	}
+	sign, err := newSigner(ctx, base.Bus, cfg.ArtifactURL)
+	if err != nil {
+		return nil, err
+	}
+	m := newMetrics(base.Registry)
+	runner := &Runner{client: mgr.GetClient(), bus: base.Bus, journals: newJournals(base.Bus), log: base.Log, signer: sign, image: cfg.ExecutorImage, metrics: m}
+	regain := make(chan event.GenericEvent)
+	if err := control(mgr, base.Members, runner, regain); err != nil {
+		return nil, err
+	}
+	base.Probes.Handle(artifactPath, &store{bus: base.Bus, signer: sign, log: base.Log})
+	submit := &submitter{client: mgr.GetClient(), metrics: m}
+	return []life.Part{
+		life.Of("kubernetes", mgr.Start),
+		life.Of("regain", func(ctx context.Context) error {
+			return kube.Regain(ctx, base.Members.Changed(), mgr.GetCache(), workflowList(), regain)
+		}),
+		life.Of("commands", func(ctx context.Context) error { return base.Bus.Consume(ctx, submit.consumer(), submit.handle) }),
+	}, nil
+}
+
+func newManager(kubeconfig string, log *slog.Logger) (manager.Manager, error) {
+	scheme := runtime.NewScheme()
+	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
+		return nil, err
+	}
+	rest, err := kube.Config(kubeconfig)
+	if err != nil {
+		return nil, err
+	}
+	ours, err := labels.Parse(labelWorkflow)
+	if err != nil {
+		return nil, err
+	}
+	return kube.NewManager(rest, scheme, log, cache.Options{ByObject: map[client.Object]cache.ByObject{&corev1.Pod{}: {Label: ours}}})
+}
+
+func control(mgr manager.Manager, members *bus.Members, runner *Runner, regain <-chan event.GenericEvent) error {
+	err := builder.ControllerManagedBy(mgr).Named("workflow").
+		For(workflow()).
+		Owns(&corev1.Pod{}).
+		WatchesRawSource(source.Channel(regain, &handler.EnqueueRequestForObject{})).
+		WithOptions(controller.Options{MaxConcurrentReconciles: 16}).
+		Complete(kube.Gate(members.Owns, runner))
+	if err != nil {
+		return fmt.Errorf("set up the workflow controller: %w", err)
+	}
+	return nil
+}
+
+func workflow() *unstructured.Unstructured {
+	u := &unstructured.Unstructured{}
+	u.SetGroupVersionKind(v1alpha1.Kind("Workflow"))
+	return u
+}
+
+func workflowList() *unstructured.UnstructuredList {
+	l := &unstructured.UnstructuredList{}
+	l.SetGroupVersionKind(v1alpha1.Kind("WorkflowList"))
+	return l
+}

@@ -1,0 +1,88 @@
+package runner
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/argosy-mesh/argosy/libs/bus"
+	"github.com/argosy-mesh/argosy/libs/core/fault"
+	"github.com/argosy-mesh/argosy/libs/core/lineage"
+	"github.com/argosy-mesh/argosy/libs/kube"
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/argosy-mesh/argosy/schemas/events"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// submitter turns commands into Workflow objects.
+type submitter struct {
+	client  client.Client
+	metrics *metrics
+}
+
+// consumer describes where the commands come from.
+func (s *submitter) consumer() bus.Consumer {
+	return bus.Consumer{
+		Stream: bus.Commands, Name: "workflow-runner-submit", Filters: []string{"commands.workflow-runner.submit.>"}, Concurrency: 8,
+		Observe: func(class fault.Class, took time.Duration) {
+			s.metrics.commands.WithLabelValues("submit", string(class)).Observe(took.Seconds())
+		},
+	}
+}
+
+// handle creates the workflow of one command. Its name ends in the command's key,
+// so that the same command makes the same workflow once.
+func (s *submitter) handle(ctx context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
+	var command events.SubmitWorkflow
+	if err := d.DataAs(&command); err != nil {
+		return nil, fault.Poisonf("submit command %s: %w", d.ID(), err)
+	}
+	wf, err := workflowOf(command, d.Event)
+	if err != nil {
+		return nil, fault.Poisonf("submit command %s: %w", d.ID(), err)
+	}
+	if _, err := kube.CreateOnce(ctx, s.client, wf); err != nil {
+		if apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) || apierrors.IsNotFound(err) {
+			return nil, fault.AsPoison(err)
+		}
+		return nil, err
+	}
+	return nil, nil
+}
+
+func workflowOf(command events.SubmitWorkflow, cause bus.Event) (*unstructured.Unstructured, error) {
+	wf := &unstructured.Unstructured{}
+	if err := json.Unmarshal(command.Workflow, &wf.Object); err != nil {
+		return nil, fmt.Errorf("workflow: %w", err)
+	}
+	if kind := wf.GetKind(); kind != "" && kind != "Workflow" {
+		return nil, fmt.Errorf("workflow.kind: is %q, want Workflow", kind)
+	}
+	if command.Key == "" {
+		return nil, fmt.Errorf("key: is empty")
+	}
+	wf.SetGroupVersionKind(v1alpha1.Kind("Workflow"))
+	if wf.GetNamespace() == "" {
+		wf.SetNamespace(command.Namespace)
+	}
+	prefix := wf.GetGenerateName()
+	if prefix == "" {
+		if prefix = wf.GetName(); prefix == "" {
+			prefix = "workflow"
+		}
+		prefix += "-"
+	}
+	if wf.GetName() == "" || wf.GetGenerateName() != "" {
+		wf.SetName(prefix + command.Key[:min(len(command.Key), 10)])
+	}
+	wf.SetGenerateName("")
+	wf.SetAnnotations(bus.After(cause).Annotate(wf.GetAnnotations()))
+	annotations := wf.GetAnnotations()
+	annotations[lineage.KeyAnnotation] = command.Key
+	wf.SetAnnotations(annotations)
+	unstructured.RemoveNestedField(wf.Object, "status")
+	return wf, nil
+}

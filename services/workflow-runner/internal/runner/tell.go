@@ -1,0 +1,70 @@
+package runner
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/argosy-mesh/argosy/libs/bus"
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/argosy-mesh/argosy/schemas/events"
+)
+
+// tell publishes what a journal entry means to others. Ids come from the run, the
+// node and its phase: telling again after a crash adds nothing.
+func (r *Runner) tell(ctx context.Context, wf *v1alpha1.Workflow, known *run, e entry) error {
+	if e.Run != nil && e.Run.StartedAt != nil {
+		if err := r.publish(ctx, wf, events.FactWorkflowStarted, startedID(string(wf.UID)), events.Fact{Phase: string(v1alpha1.WorkflowRunning)}); err != nil {
+			return err
+		}
+	}
+	for _, n := range e.Nodes {
+		if n.Type != v1alpha1.NodeTypePod {
+			continue
+		}
+		fact := events.FactStepStarted
+		if n.Phase.Fulfilled() {
+			fact = events.FactStepFinished
+		}
+		if err := r.publish(ctx, wf, fact, bus.Key(string(wf.UID), n.ID, fact), stepFact(n)); err != nil {
+			return err
+		}
+	}
+	if !known.state.Phase.Completed() {
+		return nil
+	}
+	r.metrics.runs.WithLabelValues(string(known.state.Phase)).Inc()
+	return r.publish(ctx, wf, events.FactWorkflowFinished, bus.Key(string(wf.UID), "finished"), events.Fact{Phase: string(known.state.Phase), Message: known.state.Message})
+}
+
+func startedID(uid string) string { return bus.Key(uid, "started") }
+
+func stepFact(n v1alpha1.NodeStatus) events.Fact {
+	attributes := map[string]string{"node": n.Name, "step": n.DisplayName, "template": n.TemplateName}
+	if n.StartedAt != nil {
+		attributes["startedAt"] = n.StartedAt.Format(time.RFC3339Nano)
+	}
+	if n.FinishedAt != nil {
+		attributes["finishedAt"] = n.FinishedAt.Format(time.RFC3339Nano)
+	}
+	return events.Fact{Phase: string(n.Phase), Message: n.Message, Attributes: attributes}
+}
+
+func (r *Runner) publish(ctx context.Context, wf *v1alpha1.Workflow, fact, id string, data events.Fact) error {
+	data.Object = events.Object{APIVersion: v1alpha1.GroupVersion.String(), Kind: "Workflow", Namespace: wf.Namespace, Name: wf.Name, UID: string(wf.UID)}
+	e, err := bus.NewEvent(id, events.ServiceWorkflowRunner, events.FactType(fact), data)
+	if err != nil {
+		return fmt.Errorf("tell %s: %w", fact, err)
+	}
+	l := chain(wf)
+	if fact == events.FactWorkflowStarted {
+		// The run itself was caused by whoever created its object.
+		l.Causation = wf.Annotations[events.AnnotationCausationID]
+	}
+	e.SetTime(time.Now())
+	e.SetSubject(wf.Namespace + "/" + wf.Name)
+	if err := r.bus.Publish(ctx, events.FactSubject(events.ServiceWorkflowRunner, fact, wf.Namespace, wf.Name), bus.WithLineage(e, l)); err != nil {
+		return fmt.Errorf("tell %s: %w", fact, err)
+	}
+	return nil
+}
