@@ -6,7 +6,7 @@ require (
 	github.com/argosy-mesh/argosy/libs/bus v0.0.0
 	github.com/argosy-mesh/argosy/libs/core v0.0.0
 	github.com/argosy-mesh/argosy/libs/kube v0.0.0
-	github.com/argosy-mesh/argosy/libs/obs v0.0.0
+	github.com/argosy-mesh/argosy/libs/service v0.0.0
 	github.com/argosy-mesh/argosy/schemas v0.0.0
 	github.com/expr-lang/expr v1.17.8
 	github.com/google/go-cmp v0.7.0
@@ -21,6 +21,7 @@ require (
 
 require (
 	github.com/antithesishq/antithesis-sdk-go v0.8.0-default-no-op // indirect
+	github.com/argosy-mesh/argosy/libs/obs v0.0.0 // indirect
 	github.com/beorn7/perks v1.0.1 // indirect
 	github.com/cenkalti/backoff/v5 v5.0.3 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
@@ -106,5 +107,6 @@ replace (
 	github.com/argosy-mesh/argosy/libs/core => ../../libs/core
 	github.com/argosy-mesh/argosy/libs/kube => ../../libs/kube
 	github.com/argosy-mesh/argosy/libs/obs => ../../libs/obs
+	github.com/argosy-mesh/argosy/libs/service => ../../libs/service
 	github.com/argosy-mesh/argosy/schemas => ../../schemas
 )

@@ -5,11 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/libs/core/life"
 	"github.com/argosy-mesh/argosy/libs/kube"
-	"github.com/argosy-mesh/argosy/libs/obs"
+	"github.com/argosy-mesh/argosy/libs/service"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/schemas/events"
 	"github.com/prometheus/client_golang/prometheus"
@@ -37,46 +38,27 @@ func Run(ctx context.Context, args []string, getenv func(string) string, out io.
 	if err != nil {
 		return err
 	}
-	tel, err := obs.New(ctx, obs.Config{Service: events.ServiceRolloutAnalyzer, Instance: cfg.Instance, Level: cfg.LogLevel, Endpoint: cfg.TraceEndpoint, Out: out})
-	if err != nil {
-		return fmt.Errorf("set up telemetry: %w", err)
-	}
-	password, err := cfg.Password()
+	base, err := service.Boot(ctx, events.ServiceRolloutAnalyzer, cfg.Common, getenv, out)
 	if err != nil {
 		return err
 	}
-	b, err := bus.Connect(bus.Config{URL: cfg.NATSURL, User: cfg.NATSUser, Password: password, Name: cfg.Instance, Log: tel.Log})
+	mgr, err := newManager(cfg, base.Log)
 	if err != nil {
 		return err
 	}
-	defer b.Close()
-	err = run(ctx, cfg, tel, b)
-	return errors.Join(err, tel.Flush(ctx))
-}
-
-func run(ctx context.Context, cfg Config, tel *obs.Telemetry, b *bus.Bus) error {
-	mgr, err := newManager(cfg, tel)
+	box := outbox.New(base.Bus, base.Log)
+	again, err := control(ctx, mgr, parts{cfg: cfg, base: base, tell: box})
 	if err != nil {
 		return err
 	}
-	box := outbox.New(b, tel.Log)
-	members := b.Members(events.ServiceRolloutAnalyzer, cfg.Instance)
-	again, err := control(ctx, mgr, parts{cfg: cfg, tel: tel, tell: box, owns: members.Owns})
-	if err != nil {
-		return err
-	}
-	probes := obs.NewProbes(cfg.HTTPAddress, tel.Registry)
-	probes.Ready("cache", synced(ctx, mgr))
-	tel.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "argosy_rollout_analyzer_facts_waiting", Help: "Facts that wait for the bus."},
+	base.Probes.Ready("cache", synced(ctx, mgr))
+	base.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "argosy_rollout_analyzer_facts_waiting", Help: "Facts that wait for the bus."},
 		func() float64 { return float64(box.Waiting()) }))
-	return life.Run(ctx, cfg.Drain,
-		life.Of("health", probes.Serve),
-		life.Of("topology", func(ctx context.Context) error { return declare(ctx, b) }),
+	return base.Run(ctx,
+		life.Of("topology", func(ctx context.Context) error { return declare(ctx, base.Bus) }),
 		life.Of("outbox", box.Run),
-		life.Of("members", members.Run),
-		life.Of("regain", func(ctx context.Context) error { return again.run(ctx, members.Changed(), mgr.GetCache()) }),
-		life.Of("controllers", mgr.Start),
-		life.Of("drain", probes.Drain))
+		life.Of("regain", func(ctx context.Context) error { return again.run(ctx, base.Members.Changed(), mgr.GetCache()) }),
+		life.Of("controllers", mgr.Start))
 }
 
 // declare sees to the topology of the bus, for as long as it takes; nothing waits for it.
@@ -106,7 +88,7 @@ func synced(ctx context.Context, mgr manager.Manager) func() error {
 	}
 }
 
-func newManager(cfg Config, tel *obs.Telemetry) (manager.Manager, error) {
+func newManager(cfg Config, log *slog.Logger) (manager.Manager, error) {
 	rest, err := kube.Config(cfg.Kubeconfig)
 	if err != nil {
 		return nil, err
@@ -115,11 +97,11 @@ func newManager(cfg Config, tel *obs.Telemetry) (manager.Manager, error) {
 	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
 		return nil, fmt.Errorf("register kinds: %w", err)
 	}
-	return kube.NewManager(rest, scheme, tel.Log, CacheOptions())
+	return kube.NewManager(rest, scheme, log, cacheOptions())
 }
 
-// CacheOptions keeps only the ReplicaSets that rollouts made.
-func CacheOptions() cache.Options {
+// cacheOptions keeps only the ReplicaSets that rollouts made.
+func cacheOptions() cache.Options {
 	ours, err := labels.NewRequirement(core.HashLabel, selection.Exists, nil)
 	if err != nil {
 		return cache.Options{}
@@ -130,9 +112,8 @@ func CacheOptions() cache.Options {
 // parts are what the controllers work with.
 type parts struct {
 	cfg  Config
-	tel  *obs.Telemetry
+	base *service.Base
 	tell rollout.Teller
-	owns func(key string) bool
 }
 
 // control adds both controllers to the manager.
@@ -142,13 +123,13 @@ func control(ctx context.Context, mgr manager.Manager, p parts) (*regain, error)
 	}
 	out := &regain{rollouts: make(chan event.GenericEvent), runs: make(chan event.GenericEvent)}
 	recorder := mgr.GetEventRecorderFor("rollouts-controller") //nolint:staticcheck // people read core/v1 events
-	ro := rollout.New(mgr.GetClient(), p.tell, recorder, p.tel.Log, p.tel.Registry)
-	if err := rollout.Watch(mgr, kube.Gate(p.owns, ro), out.rollouts); err != nil {
+	ro := rollout.New(mgr.GetClient(), p.tell, recorder, p.base.Log, p.base.Registry)
+	if err := rollout.Watch(mgr, kube.Gate(p.base.Members.Owns, ro), out.rollouts); err != nil {
 		return nil, err
 	}
-	runs := analysisrun.New(mgr.GetClient(), mgr.GetAPIReader(), provider.New(p.cfg.PrometheusAddress), p.tell, p.tel.Registry)
-	runs.Events, runs.Log = recorder, p.tel.Log
-	return out, analysisrun.Watch(mgr, kube.Gate(p.owns, runs), out.runs)
+	runs := analysisrun.New(mgr.GetClient(), mgr.GetAPIReader(), provider.New(p.cfg.PrometheusAddress), p.tell, p.base.Registry)
+	runs.Events, runs.Log = recorder, p.base.Log
+	return out, analysisrun.Watch(mgr, kube.Gate(p.base.Members.Owns, runs), out.runs)
 }
 
 // regain brings back what others owned until now.
