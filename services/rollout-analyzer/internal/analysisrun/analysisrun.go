@@ -61,7 +61,7 @@ type Reconciler struct {
 // New returns a reconciler whose metrics are in registry.
 func New(c client.Client, secrets client.Reader, m Measurer, tell Teller, registry prometheus.Registerer) *Reconciler {
 	r := &Reconciler{Client: c, Secrets: secrets, Measurer: m, Tell: tell, Now: time.Now, Log: slog.New(slog.DiscardHandler),
-		measured: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "argosy_rollout_analyzer_measurements_total", Help: "Measurements taken, by outcome."}, []string{"phase"})}
+		measured: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "argosy_rollout_measurements_total", Help: "Measurements taken, by outcome."}, []string{"phase"})}
 	registry.MustRegister(r.measured)
 	return r
 }

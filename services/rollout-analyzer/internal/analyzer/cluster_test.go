@@ -23,8 +23,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/client-go/dynamic"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 )
@@ -34,7 +34,6 @@ type field struct {
 	t          *testing.T
 	kubeconfig string
 	client     client.WithWatch
-	dynamic    dynamic.Interface
 	bus        *bus.Bus
 	busURL     string
 }
@@ -55,7 +54,7 @@ func newField(t *testing.T) *field {
 		t.Fatal(err)
 	}
 	server := bustest.Start(t)
-	f := &field{t: t, kubeconfig: path, client: c, dynamic: dynamic.NewForConfigOrDie(cfg), bus: server.Connect("test"), busURL: server.URL()}
+	f := &field{t: t, kubeconfig: path, client: c, bus: server.Connect("test"), busURL: server.URL()}
 	files, err := fs.Glob(crds.FS, "*.yaml")
 	if err != nil {
 		t.Fatal(err)
@@ -68,8 +67,43 @@ func newField(t *testing.T) *field {
 		f.define(string(text))
 	}
 	f.define(read(t, "httproute-crd.yaml"))
+	f.kubeconfig = f.restrict(path)
 	f.nodes()
 	return f
+}
+
+// restrict grants what the manifests of the service grant and returns a kubeconfig that has no other rights, so that a
+// rule that is missing fails a test and not an installation.
+func (f *field) restrict(path string) string {
+	f.t.Helper()
+	text, err := os.ReadFile("../../../../deploy/services/rollout-analyzer.yaml")
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	for doc := range strings.SplitSeq(string(text), "\n---\n") {
+		u := &unstructured.Unstructured{}
+		if err := yaml.Unmarshal([]byte(doc), &u.Object); err != nil {
+			f.t.Fatal(err)
+		}
+		if !strings.HasPrefix(u.GetKind(), "ClusterRole") {
+			continue
+		}
+		if err := f.client.Create(f.t.Context(), u); err != nil {
+			f.t.Fatal(err)
+		}
+	}
+	cfg, err := clientcmd.LoadFromFile(path)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	for _, user := range cfg.AuthInfos {
+		user.Impersonate = "system:serviceaccount:argosy:rollout-analyzer"
+	}
+	out := filepath.Join(f.t.TempDir(), "kubeconfig")
+	if err := clientcmd.WriteToFile(*cfg, out); err != nil {
+		f.t.Fatal(err)
+	}
+	return out
 }
 
 // define applies a definition and waits until it is served.

@@ -52,7 +52,7 @@ func Run(ctx context.Context, args []string, getenv func(string) string, out io.
 		return err
 	}
 	base.Probes.Ready("cache", synced(ctx, mgr))
-	base.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "argosy_rollout_analyzer_facts_waiting", Help: "Facts that wait for the bus."},
+	base.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "argosy_rollout_facts_waiting", Help: "Facts that wait for the bus."},
 		func() float64 { return float64(box.Waiting()) }))
 	return base.Run(ctx,
 		life.Of("topology", func(ctx context.Context) error { return declare(ctx, base.Bus) }),

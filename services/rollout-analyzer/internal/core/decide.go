@@ -64,6 +64,8 @@ type pass struct {
 	settled bool
 	// reason is a reason of the Progressing condition that this pass wants to show.
 	reason string
+	// anew says that the verdicts of earlier attempts no longer count.
+	anew bool
 	// giveUp is the message of an abort that began in this pass.
 	giveUp string
 

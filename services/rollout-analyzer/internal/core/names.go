@@ -42,6 +42,7 @@ const (
 
 // Reasons of the Progressing condition and of Kubernetes events.
 const (
+	ReasonNoEffect         = "FieldHasNoEffect"
 	ReasonInvalidSpec      = "InvalidSpec"
 	ReasonNewReplicaSet    = "NewReplicaSetCreated"
 	ReasonReplicaSetUpdate = "ReplicaSetUpdated"

@@ -94,6 +94,33 @@ func (s *sim) answerable(what string) {
 	}
 }
 
+// TestCrashAnywhereEndsTheSame: a process that dies after any action, again and again, gets to where one that lives gets.
+func TestCrashAnywhereEndsTheSame(t *testing.T) {
+	for seed := range uint64(60) {
+		shape := shapes[seed%uint64(len(shapes))]
+		t.Run(fmt.Sprintf("%d", seed), func(t *testing.T) {
+			t.Parallel()
+			alive, dying := newSim(t), newSim(t)
+			crash := rand.New(rand.NewPCG(seed, 11))
+			dying.lives = func(int) bool { return crash.IntN(4) > 0 }
+			one, other := rand.New(rand.NewPCG(seed, 7)), rand.New(rand.NewPCG(seed, 7))
+			alive.make(4, shape.steps, shape.routed)
+			dying.make(4, shape.steps, shape.routed)
+			alive.settle(true)
+			dying.settle(true)
+			for i := range 25 {
+				what := alive.something(one, i)
+				dying.something(other, i)
+				alive.settle(true)
+				dying.settle(true)
+				if a, d := alive.show(), dying.show(); a != d {
+					t.Fatalf("after %s:\nalive %s\ndying %s", what, a, d)
+				}
+			}
+		})
+	}
+}
+
 // walk does random things to random rollouts and calls check after each.
 func walk(t *testing.T, check func(s *sim, what string)) {
 	for seed := range uint64(120) {

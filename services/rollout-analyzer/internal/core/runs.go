@@ -78,7 +78,7 @@ func (p *pass) find(kind string) *v1alpha1.AnalysisRun {
 
 // current reports whether a run belongs to this attempt at this revision.
 func (p *pass) current(run *v1alpha1.AnalysisRun) bool {
-	return run.Labels[HashLabel] == p.hash && run.Annotations[AnnotationRevision] == p.revision && run.Annotations[AnnotationSpent] == ""
+	return !p.anew && run.Labels[HashLabel] == p.hash && run.Annotations[AnnotationRevision] == p.revision && run.Annotations[AnnotationSpent] == ""
 }
 
 func mirror(run *v1alpha1.AnalysisRun) *v1alpha1.RolloutAnalysisRunStatus {
@@ -177,6 +177,7 @@ func (p *pass) arguments() analysis.Resolve {
 
 // retireRuns ends the analyses of this revision; spent ones must not be used by the next attempt.
 func (p *pass) retireRuns(spent bool) {
+	p.anew = p.anew || spent
 	for _, run := range p.w.Runs {
 		if run.Labels[HashLabel] != p.hash || run.Annotations[AnnotationSpent] != "" {
 			continue

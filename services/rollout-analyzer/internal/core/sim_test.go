@@ -22,8 +22,10 @@ type sim struct {
 	t       testing.TB
 	w       World
 	version int
-	// sets are all ReplicaSets ever made, by age.
+	// log is what was done.
 	log []string
+	// lives says whether the process outlives the next action; nil means that it always does.
+	lives func(int) bool
 	// facts are the ids published, with how often.
 	facts map[string]int
 }
@@ -130,9 +132,12 @@ func number(t testing.TB, text string) int32 {
 func (s *sim) pass() bool {
 	acted := false
 	before := len(s.log)
-	for _, a := range Decide(s.w) {
+	for i, a := range Decide(s.w) {
 		if _, idle := a.(WakeAt); !idle {
 			acted = true
+		}
+		if s.lives != nil && !s.lives(i) {
+			break
 		}
 		s.perform(a)
 	}
@@ -144,7 +149,7 @@ func (s *sim) pass() bool {
 
 // settle decides until nothing is to be done; pods follow at once when ready says so.
 func (s *sim) settle(ready bool) {
-	for range 60 {
+	for range 400 {
 		acted := s.pass()
 		if ready && s.follow("") {
 			acted = true
@@ -153,7 +158,7 @@ func (s *sim) settle(ready bool) {
 			return
 		}
 	}
-	s.t.Fatalf("no rest after 60 passes:\n%s", strings.Join(s.log, "\n"))
+	s.t.Fatalf("no rest after 400 passes:\n%s", strings.Join(s.log, "\n"))
 }
 
 // follow makes the pods of the named ReplicaSet, or of all, what was asked for.

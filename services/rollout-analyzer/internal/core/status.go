@@ -18,7 +18,7 @@ func (p *pass) refuse(problems []Problem) {
 		p.note(true, ReasonInvalidSpec, message)
 	}
 	p.setCondition(v1alpha1.RolloutInvalidSpec, true, ReasonInvalidSpec, message)
-	p.st.ObservedGeneration = itoa(p.ro.Generation)
+	p.observe()
 	p.st.Phase, p.st.Message = v1alpha1.RolloutDegraded, ReasonInvalidSpec+": "+message
 	p.wakeAt(p.w.Now.Add(recheck))
 }
@@ -34,11 +34,44 @@ func compareText(a, b string) int {
 	}
 }
 
+// observe notes that this version of the spec was looked at, and once for each says what of it has no effect.
+func (p *pass) observe() {
+	generation := itoa(p.ro.Generation)
+	if p.st.ObservedGeneration != generation {
+		for _, w := range append(slices.Clone(p.w.Warnings), idle(p.ro)...) {
+			p.note(true, ReasonNoEffect, w)
+		}
+	}
+	p.st.ObservedGeneration = generation
+}
+
+// idle names the fields that are known and not served by this version, and do no harm.
+func idle(ro *v1alpha1.Rollout) (out []string) {
+	c := ro.Spec.Strategy.Canary
+	if c == nil {
+		return nil
+	}
+	for _, f := range []struct {
+		name string
+		set  bool
+	}{
+		{"spec.restartAt", ro.Spec.RestartAt != nil}, {"spec.rollbackWindow", ro.Spec.RollbackWindow != nil},
+		{"spec.strategy.canary.antiAffinity", c.AntiAffinity != nil},
+		{"spec.strategy.canary.canaryMetadata", c.CanaryMetadata != nil},
+		{"spec.strategy.canary.stableMetadata", c.StableMetadata != nil},
+	} {
+		if f.set {
+			out = append(out, f.name+": has no effect in this version")
+		}
+	}
+	return out
+}
+
 // summarise writes what was seen and what this pass made of it.
 func (p *pass) summarise() {
 	before := p.ro.Status
 	p.count()
-	p.st.ObservedGeneration = itoa(p.ro.Generation)
+	p.observe()
 	p.dropCondition(v1alpha1.RolloutInvalidSpec)
 	moved := p.st.UpdatedReplicas != before.UpdatedReplicas || p.st.AvailableReplicas != before.AvailableReplicas ||
 		p.st.Replicas != before.Replicas || p.st.ReadyReplicas != before.ReadyReplicas ||

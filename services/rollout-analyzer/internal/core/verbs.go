@@ -73,8 +73,11 @@ func (p *pass) obey() {
 	case p.st.Abort && p.st.AbortedAt == nil:
 		p.abort("")
 	case p.st.Abort:
+		// The abort is written down by now, so the verdicts that led to it are no longer needed.
 		p.setIndex(0)
+		p.retireRuns(true)
 	case p.st.AbortedAt != nil:
+		p.retireRuns(true)
 		attempt := "retry/" + itoa(p.st.AbortedAt.Unix())
 		p.st.AbortedAt = nil
 		p.restart()
@@ -89,7 +92,7 @@ func (p *pass) abort(cause string) {
 	p.st.Abort, p.st.AbortedAt = true, p.now()
 	p.resume()
 	p.setIndex(0)
-	p.retireRuns(true)
+	p.retireRuns(false)
 	message := "Rollout aborted update to revision " + p.revision
 	if cause != "" {
 		message += ": " + cause

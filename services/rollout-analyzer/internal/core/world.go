@@ -16,6 +16,8 @@ type World struct {
 	Rollout *v1alpha1.Rollout
 	// Unreadable holds the fields of the Rollout that could not be read.
 	Unreadable []Problem
+	// Warnings say what the Rollout says without effect.
+	Warnings []string
 	// ReplicaSets are those the Rollout owns.
 	ReplicaSets []*appsv1.ReplicaSet
 	// Services are those the Rollout names, by name; a missing one is absent.

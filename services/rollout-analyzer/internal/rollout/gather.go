@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	appsv1 "k8s.io/api/apps/v1"
@@ -23,9 +24,14 @@ const OwnerIndex = "argosy.owner"
 
 // gather reads everything that may be looked at.
 func (r *Reconciler) gather(ctx context.Context, object *unstructured.Unstructured) (core.World, error) {
-	ro, _, err := v1alpha1.DecodeTolerant[v1alpha1.Rollout](object.Object)
+	ro, warnings, err := v1alpha1.DecodeTolerant[v1alpha1.Rollout](object.Object)
 	w := core.World{Now: r.Now(), Rollout: ro, Unreadable: problems(err), Services: map[string]*corev1.Service{},
 		Templates: map[v1alpha1.AnalysisTemplateRef]v1alpha1.AnalysisTemplateSpec{}}
+	for _, warning := range warnings {
+		if strings.HasPrefix(warning.Path, "spec.") {
+			w.Warnings = append(w.Warnings, warning.String())
+		}
+	}
 	if len(w.Unreadable) > 0 || ro.DeletionTimestamp != nil {
 		return w, nil
 	}

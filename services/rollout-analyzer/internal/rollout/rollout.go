@@ -46,7 +46,7 @@ type Reconciler struct {
 // New returns a reconciler whose metrics are in registry.
 func New(c client.Client, tell Teller, recorder record.EventRecorder, log *slog.Logger, registry prometheus.Registerer) *Reconciler {
 	r := &Reconciler{Client: c, Tell: tell, Events: recorder, Log: log, Now: time.Now,
-		actions: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "argosy_rollout_analyzer_actions_total", Help: "Effects performed on rollouts, by kind."}, []string{"kind"})}
+		actions: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "argosy_rollout_actions_total", Help: "Effects performed on rollouts, by kind."}, []string{"kind"})}
 	registry.MustRegister(r.actions)
 	return r
 }
