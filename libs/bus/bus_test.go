@@ -231,6 +231,40 @@ func TestJournalRefusesTheSecondWriter(t *testing.T) {
 	}
 }
 
+func TestAnEntryIsFoundByItsSequence(t *testing.T) {
+	b := bustest.Start(t).Connect("test")
+	publish(t, b, "events.ns.s.e", event(t, "one", 1), event(t, "two", 2))
+	got, err := b.At(t.Context(), bus.Events, 2)
+	if err != nil || got.ID() != "two" {
+		t.Fatalf("%v, %v", got.Event, err)
+	}
+	if _, err := b.At(t.Context(), bus.Events, 99); !errors.Is(err, bus.ErrNotFound) {
+		t.Fatalf("got %v", err)
+	}
+}
+
+func TestANewConsumerStartsWhereItIsTold(t *testing.T) {
+	b := bustest.Start(t).Connect("test")
+	publish(t, b, "events.ns.s.e", event(t, "old", 1))
+	entries, err := b.Read(t.Context(), bus.Events, "events.>")
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := make(chan string, 10)
+	publish(t, b, "events.ns.s.e", event(t, "new", 1))
+	since := entries[0].Stored.Add(time.Nanosecond)
+	consume(t, b, bus.Consumer{Stream: bus.Events, Name: "late", Since: since}, func(_ context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
+		seen <- d.ID()
+		return nil, nil
+	})
+	if got := receive(t, seen, "event"); got != "new" {
+		t.Fatalf("got %s", got)
+	}
+	if err := errors.Join(b.Forget(t.Context(), bus.Events, "nobody"), b.Forget(t.Context(), bus.Events, "late")); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestKeyValueSwap(t *testing.T) {
 	kv := bustest.Start(t).Connect("test").KV(bus.WindowsBucket)
 	ctx := t.Context()

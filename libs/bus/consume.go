@@ -37,6 +37,7 @@ type Handler func(ctx context.Context, d Delivery) ([]Outgoing, error)
 type Consumer struct {
 	Stream      string
 	Name        string                                      // durable name; replicas with the same name share the work
+	Since       time.Time                                   // where a new consumer starts; zero means the oldest event
 	Filters     []string                                    // subjects; none means all
 	Concurrency int                                         // handlers at once; 0 means 1, which keeps the order
 	Attempts    int                                         // deliveries before the dead letters; 0 means 10
@@ -84,6 +85,15 @@ func (b *Bus) Consume(ctx context.Context, c Consumer, h Handler) error {
 	return nil
 }
 
+// Forget removes a durable consumer with its position. One that is not there is no
+// error.
+func (b *Bus) Forget(ctx context.Context, stream, consumer string) error {
+	if err := b.js.DeleteConsumer(ctx, stream, consumer); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return fmt.Errorf("forget consumer %s of %s: %w", consumer, stream, err)
+	}
+	return nil
+}
+
 type worker struct {
 	bus      *Bus
 	consumer Consumer
@@ -95,13 +105,17 @@ type worker struct {
 // pull reads until the iterator breaks, which it does when the consumer is gone
 // or the connection was away for long.
 func (w *worker) pull(ctx context.Context) error {
-	cons, err := w.bus.js.CreateOrUpdateConsumer(ctx, w.consumer.Stream, jetstream.ConsumerConfig{
+	cfg := jetstream.ConsumerConfig{
 		Durable: w.consumer.Name, FilterSubjects: w.consumer.Filters,
 		AckPolicy: jetstream.AckExplicitPolicy, AckWait: w.consumer.Patience,
 		// The limit of attempts is kept here, not by the server, because the server
 		// would drop silently what must go to the dead letters.
 		MaxDeliver: -1, MaxAckPending: max(4*w.consumer.Concurrency, 64),
-	})
+	}
+	if !w.consumer.Since.IsZero() {
+		cfg.DeliverPolicy, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, &w.consumer.Since
+	}
+	cons, err := w.bus.js.CreateOrUpdateConsumer(ctx, w.consumer.Stream, cfg)
 	if err != nil {
 		return fmt.Errorf("declare consumer %s: %w", w.consumer.Name, err)
 	}

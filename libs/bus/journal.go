@@ -40,6 +40,30 @@ func (b *Bus) Read(ctx context.Context, stream, subject string) ([]Delivery, err
 	return b.readN(ctx, stream, subject, total)
 }
 
+// At returns the entry at one sequence of a stream, or ErrNotFound once it has
+// aged out.
+func (b *Bus) At(ctx context.Context, stream string, sequence uint64) (Delivery, error) {
+	s, err := b.js.Stream(ctx, stream)
+	if err != nil {
+		return Delivery{}, fmt.Errorf("open stream %s: %w", stream, err)
+	}
+	raw, err := s.GetMsg(ctx, sequence)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return Delivery{}, fmt.Errorf("%s at %d: %w", stream, sequence, ErrNotFound)
+	}
+	if err != nil {
+		return Delivery{}, fmt.Errorf("read %s at %d: %w", stream, sequence, err)
+	}
+	e, err := decode(raw.Header, raw.Data)
+	if err != nil {
+		return Delivery{}, err
+	}
+	if e, err = b.checkOut(ctx, e); err != nil {
+		return Delivery{}, err
+	}
+	return Delivery{Event: e, Subject: raw.Subject, Sequence: raw.Sequence, Attempt: 1, Stored: raw.Time}, nil
+}
+
 func (b *Bus) readN(ctx context.Context, stream, subject string, total uint64) ([]Delivery, error) {
 	cons, err := b.js.OrderedConsumer(ctx, stream, jetstream.OrderedConsumerConfig{FilterSubjects: []string{subject}})
 	if err != nil {

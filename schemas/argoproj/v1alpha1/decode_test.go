@@ -49,7 +49,7 @@ func TestFiltersInListForm(t *testing.T) {
 		"spec.triggers[0].template.argoWorkflow.group: unknown field",
 		"spec.triggers[0].template.argoWorkflow.resource: unknown field",
 		"spec.triggers[0].template.argoWorkflow.version: unknown field")
-	want := []DataFilter{{Path: "body.ref", Type: "string", Comparator: "=", Value: []AnyString{"refs/heads/main"}},
+	want := []DataFilter{{Path: "body.ref", Type: "string", Comparator: ComparatorExact, Value: []AnyString{"refs/heads/main"}},
 		{Path: "body.size", Type: "number", Value: []AnyString{"3"}}}
 	if diff := cmp.Diff(want, s.Spec.Dependencies[0].Filters.Data); diff != "" {
 		t.Errorf("list form (-want +got):\n%s", diff)

@@ -36,6 +36,9 @@ func (f *EventDependencyFilter) UnmarshalJSON(data []byte) error {
 // filterTypeExact is a type of the list form: a string compared as a whole.
 const filterTypeExact = "exact"
 
+// ComparatorExact compares strings as a whole, where "=" takes the value for an unanchored regular expression.
+const ComparatorExact = "exact"
+
 // UnmarshalJSON takes value as a list or as one scalar, and the type "exact" as an equal string.
 func (f *DataFilter) UnmarshalJSON(data []byte) error {
 	type plain DataFilter
@@ -47,7 +50,7 @@ func (f *DataFilter) UnmarshalJSON(data []byte) error {
 		return err
 	}
 	if f.Type == filterTypeExact {
-		f.Type, f.Comparator = "string", "="
+		f.Type, f.Comparator = "string", ComparatorExact
 	}
 	value := bytes.TrimSpace(shape.Value)
 	if len(value) == 0 {

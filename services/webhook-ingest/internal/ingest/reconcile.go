@@ -185,13 +185,7 @@ func (r *resolver) report(ctx context.Context, raw *unstructured.Unstructured, r
 		}
 		conditions = append(conditions, v1alpha1.EventCondition{Type: "SpecWarning", Status: "True", Reason: "FieldsWithoutEffect", Message: strings.Join(texts, "; ")})
 	}
-	var old struct {
-		Status v1alpha1.EventSourceStatus `json:"status"`
-	}
-	if text, err := raw.MarshalJSON(); err == nil {
-		_ = json.Unmarshal(text, &old) // an unreadable status is replaced
-	}
-	if unchanged(old.Status.Conditions, conditions) {
+	if v1alpha1.SameConditions(raw.Object, conditions) {
 		return nil
 	}
 	now := metav1.Now()
@@ -204,10 +198,4 @@ func (r *resolver) report(ctx context.Context, raw *unstructured.Unstructured, r
 	}
 	err = r.client.Status().Patch(ctx, raw.DeepCopy(), client.RawPatch(types.MergePatchType, body))
 	return client.IgnoreNotFound(err)
-}
-
-func unchanged(old, fresh []v1alpha1.EventCondition) bool {
-	return slices.EqualFunc(old, fresh, func(a, b v1alpha1.EventCondition) bool {
-		return a.Type == b.Type && a.Status == b.Status && a.Reason == b.Reason && a.Message == b.Message
-	})
 }
