@@ -142,7 +142,7 @@ func (p *pass) retire(rs *appsv1.ReplicaSet, seconds *int32, never bool) {
 		return
 	}
 	deadline, err := time.Parse(time.RFC3339, rs.Annotations[AnnotationScaleDown])
-	if err != nil {
+	if err != nil || delay == 0 {
 		deadline = p.now().Add(time.Duration(delay) * time.Second)
 		if delay > 0 {
 			p.annotate(rs, AnnotationScaleDown, deadline.UTC().Format(time.RFC3339))

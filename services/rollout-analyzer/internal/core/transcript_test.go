@@ -100,13 +100,11 @@ func (s *sim) command(line string) {
 		ro.Spec.Paused = name == "pause"
 	case "verdict":
 		s.finishRuns(v1alpha1.AnalysisPhase(rest))
-	case "lose":
-		for i, rs := range s.w.ReplicaSets {
-			if s.short(rs.Labels[HashLabel]) == rest {
-				s.w.ReplicaSets[i] = rs.DeepCopy()
-				s.w.ReplicaSets[i].Status.AvailableReplicas = 0
-			}
-		}
+	case "vanish", "appear":
+		s.available(rest, name == "appear")
+		return
+	case "drift":
+		s.w.Routes[0].CanaryWeight, s.w.Routes[0].StableWeight = number(s.t, rest), 100-number(s.t, rest)
 	case "after":
 		d, err := time.ParseDuration(rest)
 		if err != nil {
@@ -117,6 +115,24 @@ func (s *sim) command(line string) {
 		s.t.Fatalf("no such command: %s", line)
 	}
 	s.settle(!s.stuck())
+}
+
+// available takes the pods of a template away, or brings them back; the other pods stay as they are.
+func (s *sim) available(letter string, back bool) {
+	for _, rs := range s.w.ReplicaSets {
+		if s.short(rs.Labels[HashLabel]) != letter {
+			continue
+		}
+		s.follow(rs.Name)
+		if !back {
+			rs.Status.AvailableReplicas = 0
+		}
+		s.bump(&rs.ObjectMeta)
+	}
+	s.settle(false)
+	if back {
+		s.settle(!s.stuck())
+	}
 }
 
 // stuck says that new pods never become available: the image says so.
@@ -135,6 +151,8 @@ func (s *sim) option(text string) {
 		c.MaxUnavailable = &v
 	case "scaleDownDelaySeconds":
 		c.ScaleDownDelaySeconds = ptr(number(s.t, value))
+	case "scaleDownDelayRevisionLimit":
+		c.ScaleDownDelayRevisionLimit = ptr(number(s.t, value))
 	case "abortScaleDownDelaySeconds":
 		c.AbortScaleDownDelaySeconds = ptr(number(s.t, value))
 	case "progressDeadlineAbort":

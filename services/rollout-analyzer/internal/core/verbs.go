@@ -29,7 +29,7 @@ func (p *pass) reset() {
 		p.st.Abort, p.st.AbortedAt, p.st.PromoteFull = false, nil, false
 		p.note(false, ReasonUpdated, "Rollout updated to revision "+itoa(p.nextRevision()))
 		p.fact(events.FactRolloutUpdated, "", nil)
-	case edited:
+	case edited && !p.promoted():
 		p.restart()
 		p.retireRuns(true)
 	}
