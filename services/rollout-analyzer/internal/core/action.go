@@ -54,8 +54,12 @@ type RetireAnalysisRun struct {
 // DeleteAnalysisRun removes an old analysis.
 type DeleteAnalysisRun struct{ Name string }
 
-// AnnotateRollout writes the revision to the Rollout.
-type AnnotateRollout struct{ Revision string }
+// AmendRollout writes the revision to the Rollout, and its size when the manifest is silent about it: a scaler can only
+// work on a size that is there.
+type AmendRollout struct {
+	Revision string
+	Replicas *int32
+}
 
 // PublishFact tells the mesh what happened.
 type PublishFact struct {
@@ -105,7 +109,7 @@ func (a RetireAnalysisRun) Key() string { return "retire-analysisrun/" + a.Name 
 func (a DeleteAnalysisRun) Key() string { return "delete-analysisrun/" + a.Name }
 
 // Key is the wanted state.
-func (a AnnotateRollout) Key() string { return "annotate-rollout/" + a.Revision }
+func (a AmendRollout) Key() string { return "amend-rollout/" + a.Revision }
 
 // Key is the id of the fact.
 func (a PublishFact) Key() string { return "publish/" + a.ID }
@@ -127,7 +131,7 @@ func (SetWeight) action()         {}
 func (CreateAnalysisRun) action() {}
 func (RetireAnalysisRun) action() {}
 func (DeleteAnalysisRun) action() {}
-func (AnnotateRollout) action()   {}
+func (AmendRollout) action()      {}
 func (PublishFact) action()       {}
 func (PatchStatus) action()       {}
 func (RecordEvent) action()       {}

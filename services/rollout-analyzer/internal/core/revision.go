@@ -182,8 +182,12 @@ func (p *pass) revise() {
 		p.annotate(p.newRS, AnnotationRevision, itoa(number))
 	}
 	p.revision = itoa(number)
-	if p.ro.Annotations[AnnotationRevision] != p.revision {
-		p.do(AnnotateRollout{Revision: p.revision})
+	if p.ro.Annotations[AnnotationRevision] != p.revision || p.ro.Spec.Replicas == nil {
+		a := AmendRollout{Revision: p.revision}
+		if p.ro.Spec.Replicas == nil {
+			a.Replicas = ptr(p.n)
+		}
+		p.do(a)
 	}
 	for _, key := range lineageKeys {
 		if value := p.ro.Annotations[key]; value != "" && !p.promoted() {

@@ -214,8 +214,11 @@ func (s *sim) perform(a Action) {
 		s.w.Rollout = s.w.Rollout.DeepCopy()
 		a.Status.DeepCopyInto(&s.w.Rollout.Status)
 		s.bump(&s.w.Rollout.ObjectMeta)
-	case AnnotateRollout:
+	case AmendRollout:
 		s.w.Rollout = s.w.Rollout.DeepCopy()
+		if a.Replicas != nil {
+			s.w.Rollout.Spec.Replicas = a.Replicas
+		}
 		s.w.Rollout.Annotations = with(s.w.Rollout.Annotations, AnnotationRevision, a.Revision)
 	case PublishFact:
 		s.facts[a.ID]++

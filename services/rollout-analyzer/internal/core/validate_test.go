@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -148,5 +149,74 @@ func TestHistoryIsBounded(t *testing.T) {
 	}
 	if len(s.w.ReplicaSets) != 3 {
 		t.Fatalf("kept %s", s.show())
+	}
+}
+
+func TestASilentSizeIsWrittenDown(t *testing.T) {
+	s := newSim(t)
+	s.make(1, "", false)
+	s.w.Rollout.Spec.Replicas = nil
+	s.settle(true)
+	if got := s.w.Rollout.Spec.Replicas; got == nil || *got != 1 {
+		t.Fatalf("got %v", got)
+	}
+}
+
+func TestReplicaSetsCarryTheirCauses(t *testing.T) {
+	s := newSim(t)
+	s.make(1, "", false)
+	s.w.Rollout.Annotations["kubectl.kubernetes.io/last-applied-configuration"] = "{}"
+	s.settle(true)
+	rs := s.w.ReplicaSets[0]
+	want := map[string]string{"argosy.dev/correlationid": "chain", "argosy.dev/key": rs.Name, AnnotationRevision: "1", AnnotationDesired: "1"}
+	if diff := cmp.Diff(want, rs.Annotations); diff != "" {
+		t.Errorf("annotations (-want +got):\n%s", diff)
+	}
+	if !metav1.IsControlledBy(rs, s.w.Rollout) || rs.Spec.Selector.MatchLabels[HashLabel] != rs.Labels[HashLabel] || rs.Spec.Template.Labels[HashLabel] != rs.Labels[HashLabel] {
+		t.Errorf("%+v", rs.ObjectMeta)
+	}
+	s.w.Rollout = s.w.Rollout.DeepCopy()
+	s.w.Rollout.Annotations["argosy.dev/correlationid"] = "other"
+	s.settle(true)
+	if got := s.w.ReplicaSets[0].Annotations["argosy.dev/correlationid"]; got != "chain" {
+		t.Errorf("a stable ReplicaSet was given another cause: %s", got)
+	}
+}
+
+func TestWhatHasNoEffectIsSaidOnce(t *testing.T) {
+	s := newSim(t)
+	s.make(1, "", false)
+	s.w.Warnings = []string{"spec.strategy.canary.maxsurge: unknown field"}
+	canaryOf(&s.w).CanaryMetadata = &v1alpha1.PodTemplateMetadata{}
+	said := map[string]int{}
+	for range 8 {
+		for _, a := range Decide(s.w) {
+			if e, ok := a.(RecordEvent); ok && e.Reason == ReasonNoEffect {
+				said[e.Message]++
+			}
+			s.perform(a)
+		}
+		s.follow("")
+	}
+	want := map[string]int{"spec.strategy.canary.maxsurge: unknown field": 1, "spec.strategy.canary.canaryMetadata: has no effect in this version": 1}
+	if diff := cmp.Diff(want, said); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestKeysTellActionsApart(t *testing.T) {
+	seen := map[string]Action{}
+	for _, a := range []Action{
+		CreateReplicaSet{Object: set("a", 1, 1)}, CreateReplicaSet{Object: set("b", 1, 1)},
+		UpdateReplicaSet{Name: "a", Version: "1"}, UpdateReplicaSet{Name: "a", Version: "2"}, DeleteReplicaSet{Name: "a", Version: "1"},
+		PointService{Service: "s", Hash: "x"}, PointService{Service: "s", Hash: "y"},
+		SetWeight{Namespace: "n", Route: "r", CanaryWeight: 1}, SetWeight{Namespace: "n", Route: "r", CanaryWeight: 2},
+		CreateAnalysisRun{Object: &v1alpha1.AnalysisRun{ObjectMeta: metav1.ObjectMeta{Name: "r"}}}, RetireAnalysisRun{Name: "r"}, DeleteAnalysisRun{Name: "r"},
+		AmendRollout{Revision: "1"}, PublishFact{ID: "f"}, PatchStatus{}, RecordEvent{Reason: "a"}, WakeAt{At: start},
+	} {
+		if twin, is := seen[a.Key()]; is {
+			t.Errorf("%+v and %+v have the key %s", a, twin, a.Key())
+		}
+		seen[a.Key()] = a
 	}
 }

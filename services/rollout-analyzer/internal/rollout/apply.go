@@ -73,8 +73,8 @@ func (e *effort) perform(ctx context.Context, a core.Action) error {
 		run.SetNamespace(e.object.GetNamespace())
 		run.SetName(a.Name)
 		return client.IgnoreNotFound(e.Client.Delete(ctx, run))
-	case core.AnnotateRollout:
-		return e.annotate(ctx, a)
+	case core.AmendRollout:
+		return e.amend(ctx, a)
 	case core.PublishFact:
 		return e.publish(ctx, a)
 	case core.PatchStatus:
@@ -161,8 +161,13 @@ func (e *effort) retireRun(ctx context.Context, a core.RetireAnalysisRun) error 
 	return e.Client.Patch(ctx, next, client.MergeFrom(run))
 }
 
-func (e *effort) annotate(ctx context.Context, a core.AnnotateRollout) error {
+func (e *effort) amend(ctx context.Context, a core.AmendRollout) error {
 	next := e.object.DeepCopy()
+	if a.Replicas != nil {
+		if err := unstructured.SetNestedField(next.Object, int64(*a.Replicas), "spec", "replicas"); err != nil {
+			return fmt.Errorf("edit: %w", err)
+		}
+	}
 	next.SetAnnotations(with(next.GetAnnotations(), core.AnnotationRevision, a.Revision))
 	if err := e.Client.Patch(ctx, next, client.MergeFromWithOptions(e.object, client.MergeFromWithOptimisticLock{})); err != nil {
 		return err
