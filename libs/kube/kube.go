@@ -10,6 +10,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 
 	"github.com/go-logr/logr"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -41,17 +42,22 @@ func Config(path string) (*rest.Config, error) {
 	return cfg, nil
 }
 
+// quiet sets the library's global logger once: it is only for what has no manager, and setting it is not safe beside
+// other managers of a test process.
+var quiet sync.Once
+
 // NewManager makes the process's manager: caches and work queues, nothing else.
 // Health and metrics belong to libs/obs. Objects that are not in the cache's
 // configuration are cached on first use.
 func NewManager(cfg *rest.Config, scheme *runtime.Scheme, logger *slog.Logger, objects cache.Options) (manager.Manager, error) {
-	log.SetLogger(logr.FromSlogHandler(logger.Handler()))
+	sink := logr.FromSlogHandler(logger.Handler())
+	quiet.Do(func() { log.SetLogger(sink) })
 	// Managed fields are the bulk of a cached object and nobody here reads them.
 	if objects.DefaultTransform == nil {
 		objects.DefaultTransform = cache.TransformStripManagedFields()
 	}
 	mgr, err := ctrl.NewManager(cfg, ctrl.Options{
-		Scheme: scheme, Cache: objects,
+		Scheme: scheme, Cache: objects, Logger: sink,
 		Client:                 client.Options{Cache: &client.CacheOptions{Unstructured: true}},
 		Metrics:                metricsserver.Options{BindAddress: "0"},
 		HealthProbeBindAddress: "0",

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 )
 
 // EventSubject returns events.<namespace>.<eventsource>.<event>.
@@ -42,32 +40,24 @@ func subject(parts ...string) string {
 	return strings.Join(parts, ".")
 }
 
-// emptyToken stands for an empty value, which a subject cannot hold. It cannot collide, because a percent sign of a
-// value is itself encoded.
-const emptyToken = "%"
+// emptyToken stands for an empty value, which a subject cannot hold. No other value may hold its character.
+const emptyToken = "%00"
 
-// Token escapes a value so that it is exactly one token of a subject.
+// Token escapes a value so that it is exactly one token of a subject: what the bus reserves, what it cannot carry and
+// what is not ASCII becomes %XX.
 func Token(value string) string {
 	if value == "" {
 		return emptyToken
 	}
 	var b strings.Builder
-	for i := 0; i < len(value); {
-		r, size := utf8.DecodeRuneInString(value[i:])
-		if unsafeInToken(r, size) {
-			for _, c := range []byte(value[i : i+size]) {
-				fmt.Fprintf(&b, "%%%02X", c)
-			}
+	for i := range len(value) {
+		if c := value[i]; c <= ' ' || c >= 0x7f || strings.IndexByte(".*>%", c) >= 0 {
+			fmt.Fprintf(&b, "%%%02X", c)
 		} else {
-			b.WriteString(value[i : i+size])
+			b.WriteByte(c)
 		}
-		i += size
 	}
 	return b.String()
-}
-
-func unsafeInToken(r rune, size int) bool {
-	return strings.ContainsRune(".*>%", r) || unicode.IsSpace(r) || unicode.IsControl(r) || r == utf8.RuneError && size <= 1
 }
 
 // Untoken returns the value that [Token] escaped.

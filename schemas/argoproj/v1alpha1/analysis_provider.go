@@ -45,8 +45,8 @@ type PrometheusRangeQueryArgs struct {
 // Authentication is how a provider is authenticated to.
 type Authentication struct {
 	BasicAuth ProviderBasicAuth `json:"basicAuth,omitempty"`
-	Oauth2    OAuth2Config      `json:"oauth2,omitempty"`
-	Sigv4     Sigv4Config       `json:"sigv4,omitempty"`
+	OAuth2    OAuth2Config      `json:"oauth2,omitempty"`
+	SigV4     Sigv4Config       `json:"sigv4,omitempty"`
 }
 
 // ProviderBasicAuth is a user name and a password.

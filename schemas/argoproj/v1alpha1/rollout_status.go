@@ -33,8 +33,8 @@ type RolloutStatus struct {
 	Conditions                 []RolloutCondition `json:"conditions,omitempty"`
 	Canary                     CanaryStatus       `json:"canary,omitempty"`
 	BlueGreen                  BlueGreenStatus    `json:"blueGreen,omitempty"`
-	Alb                        *ALBStatus         `json:"alb,omitempty"`
-	Albs                       []ALBStatus        `json:"albs,omitempty"`
+	ALB                        *ALBStatus         `json:"alb,omitempty"`
+	ALBs                       []ALBStatus        `json:"albs,omitempty"`
 	Duration                   *RolloutDuration   `json:"duration,omitempty"`
 }
 

@@ -8,8 +8,8 @@ import (
 type RolloutTrafficRouting struct {
 	Istio            *IstioTrafficRouting       `json:"istio,omitempty"`
 	Nginx            *NginxTrafficRouting       `json:"nginx,omitempty"`
-	Alb              *ALBTrafficRouting         `json:"alb,omitempty"`
-	Smi              *SMITrafficRouting         `json:"smi,omitempty"`
+	ALB              *ALBTrafficRouting         `json:"alb,omitempty"`
+	SMI              *SMITrafficRouting         `json:"smi,omitempty"`
 	Ambassador       *AmbassadorTrafficRouting  `json:"ambassador,omitempty"`
 	AppMesh          *AppMeshTrafficRouting     `json:"appMesh,omitempty"`
 	Traefik          *TraefikTrafficRouting     `json:"traefik,omitempty"`

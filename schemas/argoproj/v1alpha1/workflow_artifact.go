@@ -287,7 +287,7 @@ type ZipStrategy struct {
 type HTTPAuth struct {
 	BasicAuth  *BasicAuth      `json:"basicAuth,omitempty"`
 	ClientCert *ClientCertAuth `json:"clientCert,omitempty"`
-	Oauth2     *OAuth2Auth     `json:"oauth2,omitempty"`
+	OAuth2     *OAuth2Auth     `json:"oauth2,omitempty"`
 }
 
 // HTTPArtifactHeader holds the header settings of a workflow.

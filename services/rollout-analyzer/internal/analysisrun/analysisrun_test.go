@@ -1,0 +1,187 @@
+package analysisrun
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/argosy-mesh/argosy/libs/core/lineage"
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/argosy-mesh/argosy/schemas/events"
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/yaml"
+
+	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/provider"
+)
+
+// desk is a reconciler with a clock that tests move, a provider that says what they want, and a memory of facts.
+type desk struct {
+	*Reconciler
+	t     *testing.T
+	now   time.Time
+	asked []string
+	value any
+	err   error
+	facts []string
+}
+
+func (d *desk) Measure(_ context.Context, m v1alpha1.Metric) (provider.Value, error) {
+	d.asked = append(d.asked, m.Provider.Web.URL)
+	return provider.Value{Result: d.value, Text: "asked " + m.Provider.Web.URL, Metadata: map[string]string{"url": m.Provider.Web.URL}}, d.err
+}
+
+func (d *desk) Tell(_ context.Context, id, fact string, data events.Fact, l lineage.Lineage) error {
+	d.facts = append(d.facts, id+" "+fact+" "+data.Phase+" "+data.Attributes["rollout"]+" "+l.Correlation)
+	return nil
+}
+
+const run = `
+apiVersion: argoproj.io/v1alpha1
+kind: AnalysisRun
+metadata:
+  name: run
+  namespace: ns
+  uid: u1
+  annotations: {argosy.dev/correlationid: chain}
+  labels: {rollouts-pod-template-hash: abc}
+  ownerReferences: [{apiVersion: argoproj.io/v1alpha1, kind: Rollout, name: shop, uid: u0, controller: true}]
+spec:
+  args:
+    - {name: host, value: example}
+    - {name: token, valueFrom: {secretKeyRef: {name: keys, key: token}}}
+  metrics:
+    - name: ok
+      interval: 10s
+      count: 2
+      successCondition: result == 1
+      provider: {web: {url: "http://{{args.host}}/{{ args.token }}"}}
+`
+
+func newDesk(t *testing.T, manifest string, more ...client.Object) *desk {
+	t.Helper()
+	scheme := runtime.NewScheme()
+	// The kinds of the group stay unregistered, so that a run that cannot be decoded can be kept.
+	if err := clientgoscheme.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	u := &unstructured.Unstructured{}
+	if err := yaml.Unmarshal([]byte(manifest), &u.Object); err != nil {
+		t.Fatal(err)
+	}
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "keys"}, Data: map[string][]byte{"token": []byte("s3cr3t")}}
+	c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(append(more, u, secret)...).Build()
+	d := &desk{t: t, now: time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC), value: 1}
+	d.Reconciler = New(c, c, d, d, prometheus.NewRegistry())
+	d.Now = func() time.Time { return d.now }
+	return d
+}
+
+// pass reconciles once and returns the status and when to look again.
+func (d *desk) pass() (v1alpha1.AnalysisRunStatus, time.Duration) {
+	d.t.Helper()
+	key := types.NamespacedName{Namespace: "ns", Name: "run"}
+	result, err := d.Reconcile(context.Background(), reconcile.Request{NamespacedName: key})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	u := &unstructured.Unstructured{}
+	u.SetGroupVersionKind(v1alpha1.Kind("AnalysisRun"))
+	if err := d.Client.Get(context.Background(), key, u); err != nil {
+		return v1alpha1.AnalysisRunStatus{}, result.RequeueAfter
+	}
+	got, _, _ := v1alpha1.DecodeTolerant[v1alpha1.AnalysisRun](u.Object)
+	return got.Status, result.RequeueAfter
+}
+
+func TestARunFromBeginningToEnd(t *testing.T) {
+	d := newDesk(t, run)
+	if st, again := d.pass(); st.Phase != v1alpha1.AnalysisRunning || st.StartedAt == nil || again != time.Millisecond || len(d.asked) != 0 {
+		t.Fatalf("begin: %+v after %s, asked %v", st, again, d.asked)
+	}
+	if st, again := d.pass(); st.Phase != v1alpha1.AnalysisRunning || again != 10*time.Second {
+		t.Fatalf("first: %+v after %s", st, again)
+	}
+	if _, again := d.pass(); len(d.asked) != 1 || again != 10*time.Second {
+		t.Fatalf("measured too early: %v, after %s", d.asked, again)
+	}
+	d.now = d.now.Add(10 * time.Second)
+	st, again := d.pass()
+	if st.Phase != v1alpha1.AnalysisSuccessful || again != 0 {
+		t.Fatalf("second: %+v after %s", st, again)
+	}
+	if diff := cmp.Diff([]string{"http://example/s3cr3t", "http://example/s3cr3t"}, d.asked); diff != "" {
+		t.Error(diff)
+	}
+	m := st.MetricResults[0].Measurements[0]
+	if m.Value != "asked http://example/*****" || m.Metadata["url"] != "http://example/*****" {
+		t.Errorf("a secret was shown: %+v", m)
+	}
+	want := []string{"u1/analysis.started analysis.started Running shop chain", "u1/analysis.finished analysis.finished Successful shop chain"}
+	if diff := cmp.Diff(want, d.facts); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestErrorsAreMeasurements(t *testing.T) {
+	d := newDesk(t, run)
+	d.err = errors.New("refused by s3cr3t")
+	d.pass()
+	st, again := d.pass()
+	if m := st.MetricResults[0].Measurements[0]; m.Phase != v1alpha1.AnalysisError || m.Message != "refused by *****" || again != 10*time.Second {
+		t.Fatalf("%+v after %s", m, again)
+	}
+	d.err, d.value = nil, 2
+	d.now = d.now.Add(10 * time.Second)
+	if st, _ := d.pass(); st.Phase != v1alpha1.AnalysisFailed {
+		t.Fatalf("a value that is not wanted: %+v", st)
+	}
+}
+
+func TestMissingSecretIsAnError(t *testing.T) {
+	d := newDesk(t, strings.Replace(run, "key: token", "key: other", 1))
+	d.pass()
+	st, _ := d.pass()
+	if m := st.MetricResults[0].Measurements[0]; !strings.Contains(m.Message, "no key other") || len(d.asked) != 0 {
+		t.Fatalf("%+v, asked %v", m, d.asked)
+	}
+}
+
+func TestUnreadableRunEnds(t *testing.T) {
+	d := newDesk(t, strings.Replace(run, "metrics:", "terminate: perhaps\n  metrics:", 1))
+	if st, _ := d.pass(); st.Phase != v1alpha1.AnalysisError || !strings.Contains(st.Message, "spec.terminate") {
+		t.Fatalf("%+v", st)
+	}
+}
+
+func TestTerminateEnds(t *testing.T) {
+	d := newDesk(t, strings.Replace(run, "metrics:", "terminate: true\n  metrics:", 1))
+	d.pass()
+	if st, _ := d.pass(); st.Phase != v1alpha1.AnalysisSuccessful || len(d.asked) != 0 {
+		t.Fatalf("%+v, asked %v", st, d.asked)
+	}
+}
+
+func TestOldRunsAreDeleted(t *testing.T) {
+	d := newDesk(t, strings.Replace(run, "metrics:", "ttlStrategy: {secondsAfterCompletion: 60}\n  metrics:", 1)+`
+status: {phase: Successful, completedAt: "2026-11-23T09:59:30Z"}
+`)
+	if st, again := d.pass(); st.Phase == "" || again != 30*time.Second {
+		t.Fatalf("%+v after %s", st, again)
+	}
+	d.now = d.now.Add(30 * time.Second)
+	if st, _ := d.pass(); st.Phase != "" {
+		t.Fatalf("kept: %+v", st)
+	}
+}

@@ -1,0 +1,161 @@
+package analyzer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"github.com/argosy-mesh/argosy/libs/bus"
+	"github.com/argosy-mesh/argosy/libs/core/life"
+	"github.com/argosy-mesh/argosy/libs/kube"
+	"github.com/argosy-mesh/argosy/libs/service"
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/argosy-mesh/argosy/schemas/events"
+	"github.com/prometheus/client_golang/prometheus"
+	appsv1 "k8s.io/api/apps/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/selection"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+
+	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/analysisrun"
+	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/core"
+	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/outbox"
+	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/provider"
+	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/rollout"
+)
+
+// Run runs the service until ctx ends.
+func Run(ctx context.Context, args []string, getenv func(string) string, out io.Writer) error {
+	cfg, err := parse(args, getenv, out)
+	if err != nil {
+		return err
+	}
+	base, err := service.Boot(ctx, events.ServiceRolloutAnalyzer, cfg.Common, getenv, out)
+	if err != nil {
+		return err
+	}
+	mgr, err := newManager(cfg, base.Log)
+	if err != nil {
+		return err
+	}
+	box := outbox.New(base.Bus, base.Log)
+	again, err := control(ctx, mgr, parts{cfg: cfg, base: base, tell: box})
+	if err != nil {
+		return err
+	}
+	base.Probes.Ready("cache", synced(ctx, mgr))
+	base.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "argosy_rollout_facts_waiting", Help: "Facts that wait for the bus."},
+		func() float64 { return float64(box.Waiting()) }))
+	return base.Run(ctx,
+		life.Of("topology", func(ctx context.Context) error { return declare(ctx, base.Bus) }),
+		life.Of("outbox", box.Run),
+		life.Of("regain", func(ctx context.Context) error { return again.run(ctx, base.Members.Changed(), mgr.GetCache()) }),
+		life.Of("controllers", mgr.Start))
+}
+
+// declare sees to the topology of the bus, for as long as it takes; nothing waits for it.
+func declare(ctx context.Context, b *bus.Bus) error {
+	if err := b.AwaitDeclared(ctx, bus.DefaultLimits()); err != nil && ctx.Err() == nil {
+		return err
+	}
+	<-ctx.Done()
+	return nil
+}
+
+// synced is ready once the caches are full.
+func synced(ctx context.Context, mgr manager.Manager) func() error {
+	done := make(chan struct{})
+	go func() {
+		if mgr.GetCache().WaitForCacheSync(ctx) {
+			close(done)
+		}
+	}()
+	return func() error {
+		select {
+		case <-done:
+			return nil
+		default:
+			return errors.New("caches are not full yet")
+		}
+	}
+}
+
+func newManager(cfg Config, log *slog.Logger) (manager.Manager, error) {
+	rest, err := kube.Config(cfg.Kubeconfig)
+	if err != nil {
+		return nil, err
+	}
+	scheme := runtime.NewScheme()
+	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
+		return nil, fmt.Errorf("register kinds: %w", err)
+	}
+	return kube.NewManager(rest, scheme, log, cacheOptions())
+}
+
+// cacheOptions keeps only the ReplicaSets that rollouts made.
+func cacheOptions() cache.Options {
+	ours, err := labels.NewRequirement(core.HashLabel, selection.Exists, nil)
+	if err != nil {
+		return cache.Options{}
+	}
+	return cache.Options{ByObject: map[client.Object]cache.ByObject{&appsv1.ReplicaSet{}: {Label: labels.NewSelector().Add(*ours)}}}
+}
+
+// parts are what the controllers work with.
+type parts struct {
+	cfg  Config
+	base *service.Base
+	tell rollout.Teller
+}
+
+// control adds both controllers to the manager.
+func control(ctx context.Context, mgr manager.Manager, p parts) (*regain, error) {
+	if err := rollout.Index(ctx, mgr); err != nil {
+		return nil, err
+	}
+	out := &regain{rollouts: make(chan event.GenericEvent), runs: make(chan event.GenericEvent)}
+	recorder := mgr.GetEventRecorderFor("rollouts-controller") //nolint:staticcheck // people read core/v1 events
+	ro := rollout.New(mgr.GetClient(), p.tell, recorder, p.base.Log, p.base.Registry)
+	if err := rollout.Watch(mgr, kube.Gate(p.base.Members.Owns, ro), out.rollouts); err != nil {
+		return nil, err
+	}
+	runs := analysisrun.New(mgr.GetClient(), mgr.GetAPIReader(), provider.New(p.cfg.PrometheusAddress), p.tell, p.base.Registry)
+	runs.Events, runs.Log = recorder, p.base.Log
+	return out, analysisrun.Watch(mgr, kube.Gate(p.base.Members.Owns, runs), out.runs)
+}
+
+// regain brings back what others owned until now.
+type regain struct{ rollouts, runs chan event.GenericEvent }
+
+func (r *regain) run(ctx context.Context, changed <-chan struct{}, reader cache.Cache) error {
+	reader.WaitForCacheSync(ctx)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-changed:
+		}
+		for kind, out := range map[string]chan event.GenericEvent{"RolloutList": r.rollouts, "AnalysisRunList": r.runs} {
+			list := &unstructured.UnstructuredList{}
+			list.SetGroupVersionKind(v1alpha1.Kind(kind))
+			if err := reader.List(ctx, list); err != nil && ctx.Err() == nil {
+				return fmt.Errorf("list %s to look at again: %w", kind, err)
+			}
+			for i := range list.Items {
+				select {
+				case out <- event.GenericEvent{Object: &list.Items[i]}:
+				case <-ctx.Done():
+					return nil
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,138 @@
+package core
+
+import (
+	"time"
+
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	appsv1 "k8s.io/api/apps/v1"
+)
+
+// Action is one effect to perform. The set is sealed; adapters switch over all of it.
+type Action interface {
+	// Key makes the effect happen once: performing the same key twice is a no-op.
+	Key() string
+	action()
+}
+
+// CreateReplicaSet creates the pods of a template, with no replicas yet. The name is derived from the template.
+type CreateReplicaSet struct{ Object *appsv1.ReplicaSet }
+
+// UpdateReplicaSet changes size and annotations of a ReplicaSet, if it still is the version that was looked at.
+type UpdateReplicaSet struct {
+	Name     string
+	Version  string
+	Replicas *int32
+	Set      map[string]string
+	Remove   []string
+	// MinReady is set when the rollout's minReadySeconds has to be carried over.
+	MinReady *int32
+}
+
+// DeleteReplicaSet removes an old revision, if it still is the version that was looked at.
+type DeleteReplicaSet struct{ Name, Version string }
+
+// PointService makes a service select the pods of one template. An empty hash removes the pin.
+type PointService struct{ Service, Hash string }
+
+// SetWeight splits the traffic of one HTTPRoute between the canary and the stable service.
+type SetWeight struct {
+	Namespace, Route string
+	Canary, Stable   string
+	CanaryWeight     int32
+}
+
+// CreateAnalysisRun starts an analysis. The name is derived from rollout, template, revision and step.
+type CreateAnalysisRun struct{ Object *v1alpha1.AnalysisRun }
+
+// RetireAnalysisRun ends an analysis, if it still runs, and marks its verdict as spent.
+type RetireAnalysisRun struct {
+	Name string
+	// Spent says that the verdict must not be used again.
+	Spent bool
+}
+
+// DeleteAnalysisRun removes an old analysis.
+type DeleteAnalysisRun struct{ Name string }
+
+// AmendRollout writes the revision to the Rollout, and its size when the manifest is silent about it: a scaler can only
+// work on a size that is there.
+type AmendRollout struct {
+	Revision string
+	Replicas *int32
+}
+
+// PublishFact tells the mesh what happened.
+type PublishFact struct {
+	ID         string
+	Fact       string
+	Phase      string
+	Message    string
+	Attributes map[string]string
+}
+
+// PatchStatus writes the status, last of all and at most once per pass.
+type PatchStatus struct{ Status v1alpha1.RolloutStatus }
+
+// RecordEvent tells people what happened.
+type RecordEvent struct {
+	Warning         bool
+	Reason, Message string
+}
+
+// WakeAt asks to be looked at again, although nothing may happen until then.
+type WakeAt struct{ At time.Time }
+
+// Key is the name, which is derived from the template.
+func (a CreateReplicaSet) Key() string { return "create-replicaset/" + a.Object.Name }
+
+// Key is the version: a second attempt finds another one.
+func (a UpdateReplicaSet) Key() string { return "update-replicaset/" + a.Name + "@" + a.Version }
+
+// Key is the version.
+func (a DeleteReplicaSet) Key() string { return "delete-replicaset/" + a.Name + "@" + a.Version }
+
+// Key is the wanted state.
+func (a PointService) Key() string { return "point-service/" + a.Service + "=" + a.Hash }
+
+// Key is the wanted state.
+func (a SetWeight) Key() string {
+	return "set-weight/" + a.Namespace + "/" + a.Route + "=" + itoa(a.CanaryWeight)
+}
+
+// Key is the name, which is derived from the causes.
+func (a CreateAnalysisRun) Key() string { return "create-analysisrun/" + a.Object.Name }
+
+// Key is the name.
+func (a RetireAnalysisRun) Key() string { return "retire-analysisrun/" + a.Name }
+
+// Key is the name.
+func (a DeleteAnalysisRun) Key() string { return "delete-analysisrun/" + a.Name }
+
+// Key is the wanted state.
+func (a AmendRollout) Key() string { return "amend-rollout/" + a.Revision }
+
+// Key is the id of the fact.
+func (a PublishFact) Key() string { return "publish/" + a.ID }
+
+// Key names the kind; the write is guarded by the resource version.
+func (a PatchStatus) Key() string { return "patch-status" }
+
+// Key is the text.
+func (a RecordEvent) Key() string { return "record/" + a.Reason + "/" + a.Message }
+
+// Key is the time.
+func (a WakeAt) Key() string { return "wake/" + a.At.UTC().Format(time.RFC3339Nano) }
+
+func (CreateReplicaSet) action()  {}
+func (UpdateReplicaSet) action()  {}
+func (DeleteReplicaSet) action()  {}
+func (PointService) action()      {}
+func (SetWeight) action()         {}
+func (CreateAnalysisRun) action() {}
+func (RetireAnalysisRun) action() {}
+func (DeleteAnalysisRun) action() {}
+func (AmendRollout) action()      {}
+func (PublishFact) action()       {}
+func (PatchStatus) action()       {}
+func (RecordEvent) action()       {}
+func (WakeAt) action()            {}

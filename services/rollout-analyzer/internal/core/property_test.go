@@ -1,0 +1,179 @@
+package core
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+)
+
+var shapes = []struct {
+	steps  string
+	routed bool
+}{
+	{"", false}, {"", true},
+	{"setWeight 20; pause 10s; setWeight 60; analysis rate; setWeight 100", false},
+	{"setWeight 20; pause 10s; setWeight 60; analysis rate", true},
+	{"setCanaryScale 3; setWeight 10; pause; setWeight 50; pause 1m", true},
+}
+
+// TestRestIsRest: once nothing is to be done, nothing is to be done; and no fact was published twice.
+func TestRestIsRest(t *testing.T) {
+	walk(t, func(s *sim, what string) {
+		s.settle(true)
+		for _, a := range Decide(s.w) {
+			if _, idle := a.(WakeAt); !idle {
+				s.t.Fatalf("after %s: still wants %s", what, a.Key())
+			}
+		}
+		for id, n := range s.facts {
+			if n > 1 {
+				s.t.Fatalf("after %s: fact %s was published %d times", what, id, n)
+			}
+		}
+	})
+}
+
+// TestAbortEndsAtZero: whatever happened before, an abort that can be heard takes all traffic from the canary.
+func TestAbortEndsAtZero(t *testing.T) {
+	walk(t, func(s *sim, what string) {
+		if s.w.Rollout.Status.StableRS == s.w.Rollout.Status.CurrentPodHash {
+			return
+		}
+		twin := s.twin()
+		twin.pass() // A template that nobody saw yet would take the abort away.
+		twin.w.Rollout.Status.Abort = true
+		twin.w.Rollout.Status.PromoteFull = false
+		twin.w.Rollout.Spec.Paused = false
+		twin.settle(true)
+		st := twin.w.Rollout.Status
+		if st.StableRS == st.CurrentPodHash {
+			return
+		}
+		for _, r := range twin.w.Routes {
+			if r.CanaryWeight != 0 {
+				s.t.Fatalf("abort after %s left %d %% at the canary", what, r.CanaryWeight)
+			}
+		}
+		if st.Phase != v1alpha1.RolloutDegraded {
+			s.t.Fatalf("abort after %s: %s %q", what, st.Phase, st.Message)
+		}
+	})
+}
+
+// TestTrafficOnlyToAvailablePods: at every pass, whoever is sent traffic has available pods to answer.
+func TestTrafficOnlyToAvailablePods(t *testing.T) {
+	walk(t, func(s *sim, what string) {
+		for range 60 {
+			acted := s.pass()
+			s.answerable(what)
+			if changed := s.follow(""); !acted && !changed {
+				return
+			}
+			s.answerable(what)
+		}
+	})
+}
+
+// answerable fails when a service that is sent traffic selects nobody who can answer.
+func (s *sim) answerable(what string) {
+	s.t.Helper()
+	if len(s.w.Routes) == 0 || s.w.Rollout.Status.StableRS == "" {
+		return
+	}
+	for service, weight := range map[string]int32{"canary": s.w.Routes[0].CanaryWeight, "stable": s.w.Routes[0].StableWeight} {
+		hash := s.w.Services[service].Spec.Selector[HashLabel]
+		if weight == 0 || hash == "" {
+			continue
+		}
+		if rs := findByHash(s.w.ReplicaSets, hash); rs == nil || steady(rs) == 0 {
+			s.t.Fatalf("after %s: %s gets %d %% and has no pod\n%s", what, service, weight, s.show())
+		}
+	}
+}
+
+// TestCrashAnywhereEndsTheSame: a process that dies after any action, again and again, gets to where one that lives gets.
+func TestCrashAnywhereEndsTheSame(t *testing.T) {
+	for seed := range uint64(60) {
+		shape := shapes[seed%uint64(len(shapes))]
+		t.Run(fmt.Sprintf("%d", seed), func(t *testing.T) {
+			t.Parallel()
+			alive, dying := newSim(t), newSim(t)
+			crash := rand.New(rand.NewPCG(seed, 11))
+			dying.lives = func(int) bool { return crash.IntN(4) > 0 }
+			one, other := rand.New(rand.NewPCG(seed, 7)), rand.New(rand.NewPCG(seed, 7))
+			alive.make(4, shape.steps, shape.routed)
+			dying.make(4, shape.steps, shape.routed)
+			alive.settle(true)
+			dying.settle(true)
+			for i := range 25 {
+				what := alive.something(one, i)
+				dying.something(other, i)
+				alive.settle(true)
+				dying.settle(true)
+				if a, d := alive.show(), dying.show(); a != d {
+					t.Fatalf("after %s:\nalive %s\ndying %s", what, a, d)
+				}
+			}
+		})
+	}
+}
+
+// walk does random things to random rollouts and calls check after each.
+func walk(t *testing.T, check func(s *sim, what string)) {
+	for seed := range uint64(120) {
+		shape := shapes[seed%uint64(len(shapes))]
+		t.Run(fmt.Sprintf("%d", seed), func(t *testing.T) {
+			t.Parallel()
+			rng := rand.New(rand.NewPCG(seed, 7))
+			s := newSim(t)
+			s.make(4, shape.steps, shape.routed)
+			s.settle(true)
+			for i := range 25 {
+				what := s.something(rng, i)
+				check(s, what)
+				s.settle(true)
+			}
+		})
+	}
+}
+
+func (s *sim) something(rng *rand.Rand, i int) string {
+	ro := s.w.Rollout.DeepCopy()
+	s.w.Rollout = ro
+	s.w.Now = s.w.Now.Add(time.Second)
+	switch rng.IntN(10) {
+	case 0, 1:
+		tag := fmt.Sprintf("v%d", rng.IntN(4))
+		s.image(tag)
+		return "image " + tag
+	case 2:
+		ro.Status.Abort = true
+		return "abort"
+	case 3:
+		ro.Status.Abort = false
+		return "retry"
+	case 4:
+		ro.Status.PauseConditions = nil
+		return "promote"
+	case 5:
+		ro.Status.PromoteFull = true
+		return "promote in full"
+	case 6:
+		ro.Spec.Replicas = ptr(int32(2 + rng.IntN(6)))
+		return fmt.Sprintf("scale to %d", *ro.Spec.Replicas)
+	case 7:
+		phases := []v1alpha1.AnalysisPhase{v1alpha1.AnalysisSuccessful, v1alpha1.AnalysisFailed, v1alpha1.AnalysisInconclusive}
+		phase := phases[rng.IntN(len(phases))]
+		s.finishRuns(phase)
+		return "verdict " + string(phase)
+	case 8:
+		ro.Spec.Paused = i%2 == 0 && !ro.Spec.Paused
+		return fmt.Sprintf("paused=%v", ro.Spec.Paused)
+	default:
+		s.w.Now = s.w.Now.Add(time.Duration(rng.IntN(90)) * time.Second)
+		return "time"
+	}
+}

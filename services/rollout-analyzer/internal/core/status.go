@@ -1,0 +1,240 @@
+package core
+
+import (
+	"slices"
+	"time"
+
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/argosy-mesh/argosy/schemas/events"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// refuse marks a Rollout that cannot be served; nothing else is touched.
+func (p *pass) refuse(problems []Problem) {
+	slices.SortFunc(problems, func(a, b Problem) int { return compareText(a.Field+a.Reason, b.Field+b.Reason) })
+	message := `The Rollout "` + p.ro.Name + `" is invalid: ` + summary(problems)
+	if c := p.condition(v1alpha1.RolloutInvalidSpec); c == nil || c.Message != message {
+		p.note(true, ReasonInvalidSpec, message)
+	}
+	p.setCondition(v1alpha1.RolloutInvalidSpec, true, ReasonInvalidSpec, message)
+	p.observe()
+	p.st.Phase, p.st.Message = v1alpha1.RolloutDegraded, ReasonInvalidSpec+": "+message
+	p.wakeAt(p.w.Now.Add(recheck))
+}
+
+func compareText(a, b string) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	default:
+		return 0
+	}
+}
+
+// observe notes that this version of the spec was looked at, and once for each says what of it has no effect.
+func (p *pass) observe() {
+	generation := itoa(p.ro.Generation)
+	if p.st.ObservedGeneration != generation {
+		for _, w := range append(slices.Clone(p.w.Warnings), idle(p.ro)...) {
+			p.note(true, ReasonNoEffect, w)
+		}
+	}
+	p.st.ObservedGeneration = generation
+}
+
+// idle names the fields that are known and not served by this version, and do no harm.
+func idle(ro *v1alpha1.Rollout) (out []string) {
+	c := ro.Spec.Strategy.Canary
+	if c == nil {
+		return nil
+	}
+	for _, f := range []struct {
+		name string
+		set  bool
+	}{
+		{"spec.restartAt", ro.Spec.RestartAt != nil}, {"spec.rollbackWindow", ro.Spec.RollbackWindow != nil},
+		{"spec.strategy.canary.antiAffinity", c.AntiAffinity != nil},
+		{"spec.strategy.canary.canaryMetadata", c.CanaryMetadata != nil},
+		{"spec.strategy.canary.stableMetadata", c.StableMetadata != nil},
+	} {
+		if f.set {
+			out = append(out, f.name+": has no effect in this version")
+		}
+	}
+	return out
+}
+
+// summarise writes what was seen and what this pass made of it.
+func (p *pass) summarise() {
+	before := p.ro.Status
+	p.count()
+	p.observe()
+	p.dropCondition(v1alpha1.RolloutInvalidSpec)
+	moved := p.st.UpdatedReplicas != before.UpdatedReplicas || p.st.AvailableReplicas != before.AvailableReplicas ||
+		p.st.Replicas != before.Replicas || p.st.ReadyReplicas != before.ReadyReplicas ||
+		deref(p.st.CurrentStepIndex) != deref(before.CurrentStepIndex) || p.st.CurrentPodHash != before.CurrentPodHash || p.st.StableRS != before.StableRS
+	phase, message := p.phase()
+	p.conditions(phase, moved)
+	if c := p.condition(v1alpha1.RolloutProgressingCond); c != nil && (c.Reason == ReasonAborted || c.Reason == ReasonDeadline) {
+		phase, message = v1alpha1.RolloutDegraded, c.Reason+": "+c.Message
+	}
+	p.st.Phase, p.st.Message = phase, message
+	healthy := corev1.ConditionFalse
+	if phase == v1alpha1.RolloutHealthy {
+		healthy = corev1.ConditionTrue
+		p.conclude()
+	}
+	p.setCondition(v1alpha1.RolloutHealthyCond, healthy == corev1.ConditionTrue, "RolloutHealthy", pick(healthy == corev1.ConditionTrue, "Rollout is healthy", "Rollout is not healthy"))
+}
+
+// conclude ends what no promotion ended: the first deployment, and a way back to the stable template.
+func (p *pass) conclude() {
+	if p.st.Duration == nil || p.st.Duration.FinishedAt != nil {
+		return
+	}
+	how, why := completedPromoted, "Initial deploy"
+	if p.revision != "1" {
+		how, why = completedRolledBack, "Rollback to the stable version"
+	}
+	p.end(how)
+	p.note(false, ReasonCompleted, "Rollout completed update to revision "+p.revision+" ("+p.hash+"): "+why)
+	p.fact(events.FactRolloutPromoted, "", nil)
+}
+
+func (p *pass) count() {
+	st := &p.st
+	st.Replicas, st.ReadyReplicas, st.AvailableReplicas, st.UpdatedReplicas = 0, 0, 0, 0
+	for _, rs := range p.w.ReplicaSets {
+		st.Replicas += rs.Status.Replicas
+		st.ReadyReplicas += rs.Status.ReadyReplicas
+		st.AvailableReplicas += rs.Status.AvailableReplicas
+	}
+	if p.newRS != nil {
+		st.UpdatedReplicas = p.newRS.Status.Replicas
+	}
+	st.HPAReplicas = st.Replicas
+	if p.routes() {
+		// A scaler must not take the canary for load on the stable pods.
+		st.HPAReplicas = 0
+		if stable := findByHash(p.w.ReplicaSets, st.StableRS); stable != nil {
+			st.HPAReplicas = stable.Status.Replicas
+		}
+	}
+	st.Selector = metav1.FormatLabelSelector(p.ro.Spec.Selector)
+}
+
+// phase is the state in one word and one sentence.
+func (p *pass) phase() (v1alpha1.RolloutPhase, string) {
+	st := p.st
+	switch {
+	case p.ro.Spec.Paused:
+		return v1alpha1.RolloutPaused, "manually paused"
+	case len(st.PauseConditions) > 0:
+		return v1alpha1.RolloutPaused, string(st.PauseConditions[0].Reason)
+	case p.newRS == nil || st.UpdatedReplicas < p.n:
+		return v1alpha1.RolloutProgressing, "more replicas need to be updated"
+	case steady(p.newRS) < p.n:
+		return v1alpha1.RolloutProgressing, "updated replicas are still becoming available"
+	case !p.routes() && st.Replicas > st.UpdatedReplicas:
+		return v1alpha1.RolloutProgressing, "old replicas are pending termination"
+	case !p.promoted() || p.routes() && (!p.settled || p.observedWeight() > 0):
+		return v1alpha1.RolloutProgressing, "waiting for all steps to complete"
+	default:
+		return v1alpha1.RolloutHealthy, ""
+	}
+}
+
+func (p *pass) conditions(phase v1alpha1.RolloutPhase, moved bool) {
+	available := p.st.AvailableReplicas >= p.n-limitsOf(p.canary, p.n).unavailable
+	p.setCondition(v1alpha1.RolloutAvailable, available, pick(available, "AvailableReason", "ReplicaSetNotAvailable"),
+		pick(available, "Rollout has minimum availability", "Rollout does not have minimum availability"))
+	p.setCondition(v1alpha1.RolloutCompleted, p.promoted(), ReasonCompleted, pick(p.promoted(), "Rollout completed", "Rollout is not completed"))
+	waits := p.ro.Spec.Paused || len(p.st.PauseConditions) > 0
+	p.setCondition(v1alpha1.RolloutPausedCond, waits, ReasonPaused, pick(waits, "Rollout is paused", "Rollout is not paused"))
+	p.progress(phase, moved)
+}
+
+// progress keeps the Progressing condition. Its lastUpdateTime is the clock of the progress deadline: it moves when
+// something moved.
+func (p *pass) progress(phase v1alpha1.RolloutPhase, moved bool) {
+	had := p.condition(v1alpha1.RolloutProgressingCond)
+	name := p.ro.Name + "-" + p.hash
+	if p.newRS != nil {
+		name = p.newRS.Name
+	}
+	switch {
+	case p.aborted():
+		message := p.giveUp
+		if message == "" && had != nil && had.Reason == ReasonAborted {
+			message = had.Message
+		}
+		p.setCondition(v1alpha1.RolloutProgressingCond, false, ReasonAborted, orText(message, "Rollout aborted update to revision "+p.revision))
+		return
+	case p.ro.Spec.Paused || len(p.st.PauseConditions) > 0:
+		p.setProgress("Unknown", ReasonPaused, "Rollout is paused", moved)
+		return
+	case phase == v1alpha1.RolloutHealthy:
+		p.setProgress("True", ReasonAvailable, `ReplicaSet "`+name+`" has successfully progressed.`, false)
+		return
+	case p.overdue(had, moved):
+		if p.aborted() {
+			p.setCondition(v1alpha1.RolloutProgressingCond, false, ReasonAborted, p.giveUp)
+			return
+		}
+		p.setCondition(v1alpha1.RolloutProgressingCond, false, ReasonDeadline, `ReplicaSet "`+name+`" has timed out progressing.`)
+		return
+	}
+	reason := orText(p.reason, ReasonReplicaSetUpdate)
+	if had != nil && !moved && p.reason == "" && had.Status == corev1.ConditionTrue && had.Reason != ReasonAvailable {
+		reason = had.Reason
+	}
+	if had != nil && had.Reason == ReasonPaused && p.reason == "" {
+		reason, moved = ReasonResumed, true
+	}
+	p.setProgress("True", reason, `ReplicaSet "`+name+`" is progressing.`, moved)
+}
+
+// overdue reports whether nothing moved for longer than the deadline. What waits on purpose has no deadline.
+func (p *pass) overdue(had *v1alpha1.RolloutCondition, moved bool) bool {
+	limit := orElse(p.ro.Spec.ProgressDeadlineSeconds, int32(defaultProgressDeadline))
+	if moved || had == nil || had.LastUpdateTime == nil || p.reason != "" || p.waitsOnPurpose() {
+		return false
+	}
+	if had.Reason == ReasonDeadline {
+		return true
+	}
+	at := had.LastUpdateTime.Add(time.Duration(limit) * time.Second)
+	if p.w.Now.Before(at) {
+		p.wakeAt(at)
+		return false
+	}
+	p.note(true, ReasonDeadline, "Rollout "+p.ro.Name+" made no progress for "+itoa(limit)+" s")
+	if p.ro.Spec.ProgressDeadlineAbort && !p.promoted() {
+		p.abort("progress deadline exceeded")
+	}
+	return true
+}
+
+func (p *pass) waitsOnPurpose() bool {
+	if s := p.step(); s != nil && !p.promoted() && (s.Pause != nil || s.Analysis != nil) {
+		return true
+	}
+	for _, rs := range p.older {
+		if rs.Annotations[AnnotationScaleDown] != "" {
+			return true
+		}
+	}
+	return false
+}
+
+func pick(condition bool, yes, no string) string {
+	if condition {
+		return yes
+	}
+	return no
+}
+
+func orText(text, fallback string) string { return pick(text != "", text, fallback) }

@@ -1,0 +1,154 @@
+package core
+
+import (
+	"slices"
+
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/argosy-mesh/argosy/schemas/events"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// How a rollout ended, as status.duration.completionStatus says it.
+const (
+	completedPromoted     = "Promoted"
+	completedFastPromoted = "FastPromoted"
+	completedAborted      = "Aborted"
+	completedRolledBack   = "RolledBack"
+)
+
+// reset notices a new template and edited steps: both begin the steps anew.
+func (p *pass) reset() {
+	p.sort()
+	steps := stepsHash(p.steps)
+	before := p.st.CurrentPodHash
+	edited := p.st.CurrentStepHash != "" && p.st.CurrentStepHash != steps
+	p.st.CurrentPodHash, p.st.CurrentStepHash = p.hash, steps
+	switch {
+	case before != p.hash:
+		p.restart()
+		p.st.Abort, p.st.AbortedAt, p.st.PromoteFull = false, nil, false
+		p.note(false, ReasonUpdated, "Rollout updated to revision "+itoa(p.nextRevision()))
+		p.fact(events.FactRolloutUpdated, "", nil)
+	case edited && !p.promoted():
+		p.restart()
+		p.retireRuns(true)
+	}
+	if p.st.StableRS == "" {
+		p.st.StableRS = p.hash
+	}
+	if p.promoted() || p.stableRS == nil || p.index() > len(p.steps) {
+		p.setIndex(len(p.steps))
+	}
+	if p.promoted() {
+		p.st.Abort, p.st.AbortedAt, p.st.PromoteFull = false, nil, false
+	}
+}
+
+// restart begins at the first step.
+func (p *pass) restart() {
+	p.setIndex(0)
+	p.resume()
+	p.st.Canary.CurrentStepAnalysisRunStatus = nil
+	p.st.Canary.CurrentBackgroundAnalysisRunStatus = nil
+	p.st.Duration = &v1alpha1.RolloutDuration{RolloutStartedAt: p.now()}
+}
+
+func (p *pass) nextRevision() int64 {
+	if p.newRS != nil && revisionOf(p.newRS) > p.lastRevision() {
+		return revisionOf(p.newRS)
+	}
+	return p.lastRevision() + 1
+}
+
+// obey carries out what a person wrote to the status: abort, retry, promote in full.
+func (p *pass) obey() {
+	switch {
+	case p.promoted():
+		return
+	case p.st.PromoteFull:
+		p.st.Abort, p.st.AbortedAt = false, nil
+		p.resume()
+		p.setIndex(len(p.steps))
+		p.retireRuns(false)
+	case p.st.Abort && p.st.AbortedAt == nil:
+		p.abort("")
+	case p.st.Abort:
+		// The abort is written down by now, so the verdicts that led to it are no longer needed.
+		p.setIndex(0)
+		p.retireRuns(true)
+	case p.st.AbortedAt != nil:
+		p.retireRuns(true)
+		attempt := "retry/" + itoa(p.st.AbortedAt.Unix())
+		p.st.AbortedAt = nil
+		p.restart()
+		p.reason = ReasonRetry
+		p.note(false, ReasonRetry, "Rollout retries revision "+p.revision)
+		p.fact(events.FactRolloutUpdated, attempt, nil)
+	}
+}
+
+// abort gives up the wanted template: its traffic goes back in this very pass.
+func (p *pass) abort(cause string) {
+	p.st.Abort, p.st.AbortedAt = true, p.now()
+	p.resume()
+	p.setIndex(0)
+	p.retireRuns(false)
+	message := "Rollout aborted update to revision " + p.revision
+	if cause != "" {
+		message += ": " + cause
+	}
+	p.giveUp = message
+	p.end(completedAborted)
+	p.note(true, ReasonAborted, message)
+	p.fact(events.FactRolloutAborted, cause, map[string]string{"reason": cause})
+}
+
+// end records how long it took.
+func (p *pass) end(how string) {
+	if p.st.Duration == nil {
+		p.st.Duration = &v1alpha1.RolloutDuration{}
+	}
+	p.st.Duration.FinishedAt, p.st.Duration.CompletionStatus = p.now(), how
+}
+
+// promote makes the wanted template the stable one once all steps are done and all its pods are available.
+func (p *pass) promote() {
+	if p.promoted() || p.aborted() || p.ro.Spec.Paused || p.index() < len(p.steps) || len(p.st.PauseConditions) > 0 {
+		return
+	}
+	if steady(p.newRS) < p.n || p.routes() && (!p.settled || p.weight() != maxWeight && p.n > 0) {
+		return
+	}
+	how := completedPromoted
+	if p.st.PromoteFull {
+		how = completedFastPromoted
+	}
+	p.st.StableRS, p.st.PromoteFull = p.hash, false
+	p.retireRuns(false)
+	p.end(how)
+	p.note(false, ReasonCompleted, "Rollout completed update to revision "+p.revision+" ("+p.hash+"): Completed all "+itoa(len(p.steps))+" canary steps")
+	p.fact(events.FactRolloutPromoted, "", nil)
+}
+
+// pausedFor reports whether the rollout waits for this reason.
+func (p *pass) pausedFor(reason v1alpha1.PauseReason) bool {
+	return slices.ContainsFunc(p.st.PauseConditions, func(c v1alpha1.PauseCondition) bool { return c.Reason == reason })
+}
+
+func (p *pass) pause(reason v1alpha1.PauseReason, message string) {
+	if p.pausedFor(reason) {
+		return
+	}
+	p.st.PauseConditions = append(p.st.PauseConditions, v1alpha1.PauseCondition{Reason: reason, StartTime: *p.now()})
+	p.st.ControllerPause = true
+	p.note(false, ReasonPaused, message)
+}
+
+// resume forgets every reason to wait.
+func (p *pass) resume() { p.st.PauseConditions, p.st.ControllerPause = nil, false }
+
+// now is the time as a status can hold it.
+func (p *pass) now() *metav1.Time {
+	t := metav1.NewTime(p.w.Now.Truncate(1e9))
+	return &t
+}
