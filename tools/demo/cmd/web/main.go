@@ -30,5 +30,5 @@ func run(ctx context.Context, settings, addr string, check bool) error {
 	if err != nil || check {
 		return err
 	}
-	return web.Serve(ctx, addr, s)
+	return web.Serve(ctx, addr, os.Getenv("POD_TEMPLATE_HASH"), s)
 }

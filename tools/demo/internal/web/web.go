@@ -43,9 +43,10 @@ func Load(path string) (Settings, error) {
 
 // Serve answers until ctx ends. It keeps answering for a moment after that:
 // routers need to hear first that this pod is going.
-func Serve(ctx context.Context, addr string, s Settings) error {
+// hash names the ReplicaSet that the pod belongs to, for whoever compares versions.
+func Serve(ctx context.Context, addr, hash string, s Settings) error {
 	registry := prometheus.NewRegistry()
-	requests := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "web_requests_total", Help: "Answers by status code."}, []string{"version", "code"})
+	requests := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "web_requests_total", Help: "Answers by status code."}, []string{"version", "hash", "code"})
 	registry.MustRegister(requests)
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
@@ -56,7 +57,7 @@ func Serve(ctx context.Context, addr string, s Settings) error {
 		if rand.Float64() < s.FaultRate { //nolint:gosec // chance, not secrecy
 			code = http.StatusInternalServerError
 		}
-		requests.WithLabelValues(s.Version, fmt.Sprint(code)).Inc()
+		requests.WithLabelValues(s.Version, hash, fmt.Sprint(code)).Inc()
 		w.WriteHeader(code)
 		fmt.Fprintln(w, s.Version)
 	})

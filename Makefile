@@ -1,0 +1,88 @@
+# `make` prints help. `make M=services/sensor VERB` narrows check, unit, lint, tidy, standalone to one module.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+export GOTOOLCHAIN := local
+export CGO_ENABLED ?= 0
+
+ROOT    := $(CURDIR)
+BIN     := $(ROOT)/bin
+IMAGES  := $(ROOT)/.cache/images
+CLUSTER ?= local
+DIR     ?= $(ROOT)/.cluster
+M       ?=
+# Asked from Go, not listed by hand. The tools that pull in all of Kubernetes, or of the third parties, stay out of
+# the workspace and are checked beside it.
+MODULES = $(if $(M),$(M),$(shell go list -m -f '{{.Dir}}' | sed 's|^$(ROOT)/||') $(LONERS))
+LONERS  := tools/localcluster tools/images
+SERVICES := webhook-ingest sensor workflow-runner sync-agent rollout-analyzer
+THIRD    := nats-server registry traefik
+BUILD    = go build -trimpath -ldflags "-s -w"
+
+ifeq ($(CLUSTER),existing)
+KUBECONFIG_FILE = $(KUBECONFIG)
+else
+KUBECONFIG_FILE = $(DIR)/kubeconfig
+endif
+
+.PHONY: help
+help: ## print this
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' Makefile
+
+.PHONY: deps
+deps: ## install the Debian packages that a fresh machine lacks
+	@bash tools/deps.sh
+
+## ---- building
+
+.PHONY: build
+build: services tools ## build our own programs into bin/
+
+.PHONY: services
+services:
+	@mkdir -p $(BIN)
+	@for s in $(SERVICES); do (cd services/$$s && GOWORK=off $(BUILD) -o $(BIN)/$$s ./cmd/$$s) || exit 1; done
+	@cd services/workflow-runner && GOWORK=off $(BUILD) -o $(BIN)/executor ./cmd/executor
+
+.PHONY: tools
+tools:
+	@mkdir -p $(BIN)
+	@for b in demo web load gitserver; do (cd tools/demo && GOWORK=off $(BUILD) -o $(BIN)/$$b ./cmd/$$b) || exit 1; done
+	@cd tools/images && GOWORK=off $(BUILD) -o $(BIN)/images ./cmd/images
+
+.PHONY: cluster-tools
+cluster-tools: ## build the local cluster (minutes the first time)
+	@mkdir -p $(BIN)
+	@cd tools/localcluster && GOWORK=off $(BUILD) -o $(BIN)/localcluster ./cmd/localcluster
+	@$(BIN)/localcluster build
+
+.PHONY: third-party
+third-party: ## build what others wrote: nats-server, registry, traefik (minutes the first time)
+	@$(MAKE) --no-print-directory -C tools/thirdparty BIN=$(BIN) $(THIRD)
+
+.PHONY: images
+images: build third-party ## make the container images of everything that runs in the cluster
+	@mkdir -p $(IMAGES)
+	@$(BIN)/images build --out $(IMAGES) \
+	  $(foreach b,$(filter-out sync-agent,$(SERVICES)) executor web load $(THIRD),--binary $(b)=$(BIN)/$(b)) >/dev/null
+	@$(BIN)/images build --out $(IMAGES) -f deploy/demo/images.yaml >/dev/null
+	@ls $(IMAGES)/*.tar | wc -l | xargs -I{} echo "{} images in $(IMAGES)"
+
+## ---- running
+
+.PHONY: up
+up: deps images ## bring up the cluster and everything in it (CLUSTER=existing uses $KUBECONFIG)
+ifneq ($(CLUSTER),existing)
+	@$(MAKE) --no-print-directory cluster-tools
+	@$(BIN)/localcluster up --dir $(DIR)
+	@$(BIN)/localcluster load --dir $(DIR) $(addprefix $(IMAGES)/,$(addsuffix .tar,$(SERVICES) executor web load $(THIRD) ci git prometheus))
+endif
+	@$(BIN)/demo up --kubeconfig $(KUBECONFIG_FILE) --gateway-crds $$($(MAKE) -s -C tools/thirdparty gateway-api-crds)
+
+.PHONY: demo
+demo: up ## from a Git push to a promoted pod, and a bad one aborted
+	@$(BIN)/demo run --kubeconfig $(KUBECONFIG_FILE)
+
+.PHONY: down
+down: ## remove everything that up made
+	@test ! -x $(BIN)/localcluster || $(BIN)/localcluster down --dir $(DIR)
