@@ -321,3 +321,8 @@ func adopt(o, live *Object, pointer string) {
 		to = next
 	}
 }
+
+// Settle records how an object came out of an apply.
+func Settle(w World, i Item, live *Object) Settled {
+	return Settled{Fingerprint: i.Fingerprint, Differences: Compare(w.without(i.Desired), live)}
+}
