@@ -123,11 +123,9 @@ func (p *pass) run(ctx context.Context, decodeErr error) (time.Time, error) {
 	found, err := p.checkout(ctx)
 	p.metrics.checkouts.WithLabelValues(outcomeOf(err)).Observe(time.Since(began).Seconds())
 	if err != nil {
-		p.report.condition("ComparisonError", err.Error())
-		p.report.unknown()
-		// An error makes the queue back off; the condition says why.
-		return time.Time{}, err
+		return p.lost(ctx, err), nil
 	}
+	p.known.failures = 0
 	world, err := p.gather(ctx, found)
 	if err != nil {
 		p.report.condition("ComparisonError", err.Error())
@@ -142,6 +140,17 @@ func (p *pass) run(ctx context.Context, decodeErr error) (time.Time, error) {
 		p.report.condition("SyncError", plan.Problem)
 	}
 	return plan.Wake, p.tellHealthy(ctx, world, plan, p.lineage(found))
+}
+
+// lost reports a repository that cannot be reached or rendered and says when to
+// try again: after a second, then twice that and so on up to the safety net.
+func (p *pass) lost(ctx context.Context, err error) time.Time {
+	p.report.condition("ComparisonError", err.Error())
+	p.report.unknown()
+	p.log.WarnContext(ctx, "source cannot be read", "application", p.name(), "failures", p.known.failures+1, "error", err)
+	wait := min(time.Second<<min(p.known.failures, 10), p.refresh)
+	p.known.failures++
+	return time.Now().Add(wait)
 }
 
 // checkout renders the source at the revision that is wanted now.

@@ -17,6 +17,7 @@ import (
 	"github.com/argosy-mesh/argosy/libs/service"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/schemas/events"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/registry"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/render"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/repo"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -112,12 +113,17 @@ func assemble(cfg Config, base *service.Base) ([]life.Part, error) {
 		return nil, err
 	}
 	push := &pushes{client: mgr.GetClient(), log: base.Log, metrics: m}
+	image := &images{
+		client: mgr.GetClient(), bus: base.Bus, sources: src, registry: registry.New(cfg.Insecure), author: cfg.Author, log: base.Log, metrics: m,
+		newest: map[string]uint64{},
+	}
 	return []life.Part{
 		life.Of("kubernetes", mgr.Start),
 		life.Of("regain", func(ctx context.Context) error {
 			return kube.Regain(ctx, base.Members.Changed(), mgr.GetCache(), applicationList(), regain)
 		}),
 		life.Of("pushes", func(ctx context.Context) error { return base.Bus.Consume(ctx, push.consumer(), push.handle) }),
+		life.Of("images", func(ctx context.Context) error { return base.Bus.Consume(ctx, image.consumer(), image.handle) }),
 	}, nil
 }
 

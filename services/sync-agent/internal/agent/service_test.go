@@ -226,7 +226,9 @@ func manifest(name, repoURL, path, policy string, annotations map[string]string)
 
 func (m *mesh) url() string { return "file://" + m.bare }
 
-const automated = "{automated: {prune: true, selfHeal: true}}"
+// The control plane of the tests has no garbage collector, which foreground
+// deletion waits for.
+const automated = "{automated: {prune: true, selfHeal: true}, syncOptions: [PrunePropagationPolicy=background]}"
 
 func TestFromPushToClusterAndBack(t *testing.T) {
 	m := newMesh(t)

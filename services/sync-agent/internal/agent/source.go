@@ -129,6 +129,7 @@ type known struct {
 	checkout *checkout
 	source   string
 	refresh  string // id of the refresh that was done last
+	failures int    // of reading the source, in a row
 	settled  map[core.Key]core.Settled
 }
 
