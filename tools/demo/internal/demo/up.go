@@ -87,7 +87,15 @@ func Up(ctx context.Context, c Config) error {
 	if err := i.Apply(ctx, filepath.Join(deploy, "demo/chain")); err != nil {
 		return err
 	}
-	return c.awaitHealthy(ctx, i.Client())
+	if err := c.awaitHealthy(ctx, i.Client()); err != nil {
+		return err
+	}
+	// Load starts when there is something to load: connections from before the
+	// first route would keep the router's 404 for as long as they live.
+	if err := i.Apply(ctx, filepath.Join(deploy, "demo/traffic")); err != nil {
+		return err
+	}
+	return i.Ready(ctx, "argosy-demo", time.Minute)
 }
 
 func secrets(ctx context.Context, i *install.Installer) error {
