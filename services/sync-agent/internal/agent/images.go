@@ -116,7 +116,9 @@ func (h *images) wanted(ctx context.Context, pushed events.ImagePushed) ([]updat
 func (h *images) vouch(ctx context.Context, d bus.Delivery, pushed *events.ImagePushed) (lineage.Lineage, error) {
 	l := lineage.FromOCI(pushed.Annotations)
 	if pushed.Verified == events.VerifiedByNone || pushed.Verified == "" || l.Empty() {
-		seen, err := h.registry.Look(ctx, pushed.Reference())
+		// By tag, since that is what is written: a digest that exists does not make
+		// the tag true.
+		seen, err := h.registry.Look(ctx, pushed.Registry+"/"+pushed.Repository+":"+pushed.Tag)
 		if err != nil && (pushed.Verified == events.VerifiedByNone || pushed.Verified == "" || !errors.Is(err, registry.ErrAbsent)) {
 			return l, err
 		}

@@ -31,6 +31,7 @@ type live struct {
 	mapper  meta.RESTMapper
 	control string // namespace whose applications mark objects with their bare name
 	out     chan event.GenericEvent
+	stopped chan struct{} // closed when nobody listens to out any more
 
 	mu      sync.Mutex
 	watched map[schema.GroupVersionKind]bool
@@ -48,7 +49,7 @@ type written struct {
 
 func newLive(c cache.Cache, mapper meta.RESTMapper, control string) *live {
 	return &live{
-		cache: c, mapper: mapper, control: control, out: make(chan event.GenericEvent, 1024),
+		cache: c, mapper: mapper, control: control, out: make(chan event.GenericEvent, 1024), stopped: make(chan struct{}),
 		watched: map[schema.GroupVersionKind]bool{}, owned: map[string]map[core.Key]*core.Object{}, ahead: map[core.Key]written{},
 	}
 }
@@ -182,7 +183,10 @@ func (l *live) tell(instance string) {
 	o := application()
 	o.SetNamespace(namespace)
 	o.SetName(name)
-	l.out <- event.GenericEvent{Object: o}
+	select {
+	case l.out <- event.GenericEvent{Object: o}:
+	case <-l.stopped:
+	}
 }
 
 // get returns an object as last seen or written; nil when there is none.

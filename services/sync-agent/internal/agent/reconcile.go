@@ -231,6 +231,7 @@ func (p *pass) advance(ctx context.Context, w *core.World, found *checkout) (cor
 		failed := settle(w, outcomes)
 		p.report.did(outcomes)
 		if failed != nil && transient(failed) {
+			p.report.operation.Message = "will be tried again: " + failed.Error()
 			return plan, failed
 		}
 		if failed != nil {

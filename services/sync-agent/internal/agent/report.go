@@ -55,14 +55,14 @@ func (r *report) unknown() {
 
 func (r *report) begin(w *core.World, plan core.Plan) {
 	now := metav1.NewTime(w.Now)
-	r.taken = w.Request != nil && !plan.Operation.InitiatedBy.Automated
+	r.taken = r.taken || plan.Requested
 	r.changed = false
 	r.operation = &v1alpha1.OperationState{
 		Operation: *plan.Operation, Phase: v1alpha1.OperationRunning, StartedAt: &now, RetryCount: plan.Retry,
 		SyncResult: &v1alpha1.SyncOperationResult{Revision: w.Revision, Source: w.Source},
 	}
 	w.State = r.operation
-	if r.taken {
+	if plan.Requested {
 		w.Request = nil
 	}
 }
@@ -87,7 +87,7 @@ func (r *report) end(w *core.World, plan core.Plan) {
 	now := metav1.Now()
 	r.operation.Phase, r.operation.Message, r.operation.FinishedAt = plan.Phase, plan.Message, &now
 	o := r.operation.Operation.Sync
-	if plan.Phase != v1alpha1.OperationSucceeded || len(o.Resources) > 0 || o.AutoHealAttemptsCount > 0 {
+	if plan.Phase != v1alpha1.OperationSucceeded || o.DryRun || len(o.Resources) > 0 || o.AutoHealAttemptsCount > 0 {
 		return
 	}
 	limit := historyLimit

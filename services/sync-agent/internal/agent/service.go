@@ -118,7 +118,11 @@ func assemble(cfg Config, base *service.Base) ([]life.Part, error) {
 		newest: map[string]uint64{},
 	}
 	return []life.Part{
-		life.Of("kubernetes", mgr.Start),
+		life.Of("kubernetes", func(ctx context.Context) error {
+			// Watches must not wait for a controller that has stopped.
+			defer context.AfterFunc(ctx, func() { close(agent.live.stopped) })()
+			return mgr.Start(ctx)
+		}),
 		life.Of("regain", func(ctx context.Context) error {
 			return kube.Regain(ctx, base.Members.Changed(), mgr.GetCache(), applicationList(), regain)
 		}),

@@ -1,8 +1,9 @@
 package core
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
-	"reflect"
 	"strconv"
 	"time"
 
@@ -30,9 +31,12 @@ func (p *Plan) gate(w World) {
 	automated := w.Policy.Automated
 	on := automated != nil && (automated.Enabled == nil || *automated.Enabled)
 	switch {
+	case w.State != nil && w.State.Phase == v1alpha1.OperationTerminating && w.State.Operation.Sync != nil:
+		p.Operation, p.Retry = &w.State.Operation, w.State.RetryCount
 	case w.State != nil && w.State.Phase == v1alpha1.OperationRunning && w.State.Operation.Sync != nil && (w.State.SyncResult == nil || w.State.SyncResult.Revision == w.Revision):
 		p.Operation, p.Retry = &w.State.Operation, w.State.RetryCount
 	case w.Request != nil && w.Request.Sync != nil:
+		p.Requested = true
 		p.begin(*w.Request.DeepCopy(), 0)
 	case on && p.work(automated.Prune):
 		p.automate(w, automated)
@@ -107,7 +111,14 @@ func (p *Plan) begin(o v1alpha1.Operation, retry int64) {
 // attempted reports whether the last operation was about the same thing.
 func attempted(w World) bool {
 	return w.State != nil && w.State.SyncResult != nil && w.State.SyncResult.Revision == w.Revision &&
-		w.State.Phase.Completed() && reflect.DeepEqual(w.State.SyncResult.Source, w.Source)
+		w.State.Phase.Completed() && sameSource(w.State.SyncResult.Source, w.Source)
+}
+
+// sameSource compares what would be written: an empty list is as good as none.
+func sameSource(a, b v1alpha1.ApplicationSource) bool {
+	x, errX := json.Marshal(a)
+	y, errY := json.Marshal(b)
+	return errX == nil && errY == nil && bytes.Equal(x, y)
 }
 
 func finished(w World) time.Time {

@@ -57,7 +57,7 @@ func (w World) desired(o *Object) Item {
 	}
 	i.Health = Assess(i.Live)
 	i.Action, i.Reason = w.judge(i, judged)
-	if i.Action == Update && OptionsOf(o).Has("RespectIgnoreDifferences=true") || w.options().Has("RespectIgnoreDifferences=true") {
+	if i.Action == Update && w.options().Has("RespectIgnoreDifferences=true") {
 		i.Desired = w.respecting(o, i.Live)
 	}
 	return i
@@ -172,6 +172,14 @@ func ignoredExtra(i Item) bool {
 
 // advance chooses the next step of the operation, or its end.
 func (p *Plan) advance(w World) {
+	switch {
+	case w.State != nil && w.State.Phase == v1alpha1.OperationTerminating && !p.Begins:
+		p.Phase, p.Message = v1alpha1.OperationFailed, "operation terminated"
+		return
+	case p.Operation.Sync.DryRun:
+		p.Phase, p.Message = v1alpha1.OperationSucceeded, "dry run: nothing was applied"
+		return
+	}
 	chosen := p.chosen()
 	var apply, prune []Item
 	for _, i := range chosen {

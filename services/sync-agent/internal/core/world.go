@@ -71,6 +71,7 @@ type Plan struct {
 	// is nothing to do.
 	Operation *v1alpha1.Operation
 	Begins    bool
+	Requested bool  // it begins because it was asked for on the object
 	Retry     int64 // how many times this operation was tried before
 	// Step is what to perform now; when it is empty, the operation either waits or
 	// has ended with Phase.
