@@ -56,6 +56,10 @@ func (u update) key() string {
 	return bus.Key(u.app.Namespace+"/"+u.app.Name, u.rule.Name, u.pushed.Tag, u.pushed.Digest, u.event)
 }
 
+// fact is the id of the fact that tells about the commit; whatever the commit
+// causes is caused by that.
+func (u update) fact() string { return bus.Key(u.key(), "committed") }
+
 func (h *images) handle(ctx context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
 	if d.Type() != events.TypeImagePushed {
 		return nil, nil
@@ -185,7 +189,7 @@ func (h *images) write(ctx context.Context, u update) error {
 	}
 	h.metrics.commits.WithLabelValues("committed").Inc()
 	h.log.InfoContext(ctx, "image committed", "application", u.app.Namespace+"/"+u.app.Name, "image", u.pushed.Reference(), "commit", head.SHA)
-	return publish(ctx, h.bus, u.app, events.FactImageCommitted, outgoing{id: bus.Key(u.key(), "committed"), lineage: u.lineage, data: events.Fact{
+	return publish(ctx, h.bus, u.app, events.FactImageCommitted, outgoing{id: u.fact(), lineage: u.lineage, data: events.Fact{
 		Message: "image committed", Attributes: map[string]string{
 			"commit": head.SHA, "image": u.pushed.Reference(), "tag": u.pushed.Tag, "repository": source.RepoURL, "application": u.app.Namespace + "/" + u.app.Name,
 		},
@@ -245,7 +249,9 @@ func (u update) message() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "build: automatic update of %s\n\n", u.app.Name)
 	fmt.Fprintf(&b, "updates image %s to %s\n\n", u.rule.Entry, u.pushed.Reference())
-	b.WriteString(u.lineage.Trailers())
+	l := u.lineage
+	l.Causation = u.fact()
+	b.WriteString(l.Trailers())
 	fmt.Fprintf(&b, "%s: %s\n", events.TrailerKey, u.key())
 	return b.String()
 }

@@ -85,6 +85,7 @@ func (p performer) apply(ctx context.Context, i core.Item) (*core.Object, error)
 	o.SetManagedFields(nil)
 	o.SetUID("")
 	delete(o.Object, "status")
+	core.KeepForeign(o, i.Live)
 	annotations := p.lineage.Annotate(o.GetAnnotations())
 	if !i.Untracked {
 		annotations[core.AppliedAnnotation] = i.Fingerprint

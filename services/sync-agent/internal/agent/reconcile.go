@@ -12,6 +12,7 @@ import (
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/libs/core/lineage"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/argosy-mesh/argosy/schemas/events"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/repo"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -193,23 +194,29 @@ func destination(d v1alpha1.ApplicationDestination) error {
 	return fmt.Errorf("spec.destination: only the agent's own cluster is supported by this version, not %s%s", d.Name, d.Server)
 }
 
-// lineage is what objects and facts of this checkout carry: that of the commit,
-// or of the push that told about it.
+// lineage is what facts of this checkout carry: the chain of the commit, caused by
+// the push that told about it.
 func (p *pass) lineage(found *checkout) lineage.Lineage {
-	if !found.lineage.Empty() {
-		return found.lineage
-	}
+	l := found.lineage
 	a := p.app.Annotations
 	if a[annotationRefresh] == "" || (a[annotationRevision] != "" && a[annotationRevision] != found.revision) {
-		return lineage.Lineage{}
+		return l
 	}
-	return lineage.Lineage{Trace: a[annotationTrace], Correlation: a[annotationCorrelation], Causation: a[annotationRefresh]}
+	if l.Empty() {
+		l = lineage.Lineage{Trace: a[annotationTrace], Correlation: a[annotationCorrelation]}
+	}
+	l.Causation = a[annotationRefresh]
+	return l
 }
 
 // advance plans and performs until nothing is left or something has to be waited
 // for.
 func (p *pass) advance(ctx context.Context, w *core.World, found *checkout) (core.Plan, error) {
-	perform := performer{client: p.client, reader: p.reader, live: p.live, world: w, lineage: p.lineage(found)}
+	chain := p.lineage(found)
+	// What is applied is caused by the sync, whose fact has this id.
+	objects := chain
+	objects.Causation = factID(p.app, w.Revision, events.FactApplicationSynced)
+	perform := performer{client: p.client, reader: p.reader, live: p.live, world: w, lineage: objects}
 	for {
 		plan := core.Decide(*w)
 		if plan.Operation == nil {
@@ -224,7 +231,7 @@ func (p *pass) advance(ctx context.Context, w *core.World, found *checkout) (cor
 				p.report.operation.Message = plan.Wait
 				return plan, nil
 			}
-			return p.end(ctx, w, plan, perform.lineage)
+			return p.end(ctx, w, plan, chain)
 		}
 		outcomes := perform.step(ctx, plan.Step)
 		p.metrics.count(outcomes)
@@ -236,7 +243,7 @@ func (p *pass) advance(ctx context.Context, w *core.World, found *checkout) (cor
 		}
 		if failed != nil {
 			plan.Phase, plan.Message = v1alpha1.OperationFailed, "one or more objects failed to apply: "+failed.Error()
-			return p.end(ctx, w, plan, perform.lineage)
+			return p.end(ctx, w, plan, chain)
 		}
 	}
 }

@@ -173,13 +173,15 @@ func (c Config) judge(ctx context.Context, a act, good string) error {
 	if a.want == events.FactRolloutPromoted && s.Failed > 0 {
 		return fmt.Errorf("%d of %d requests failed (%s), want none", s.Failed, s.Requests, s.LastErr)
 	}
+	// The router needs a moment to learn its last weights.
+	if err := settle(ctx); err != nil {
+		return err
+	}
 	if err := c.reset(ctx); err != nil {
 		return err
 	}
-	select {
-	case <-time.After(2 * time.Second):
-	case <-ctx.Done():
-		return ctx.Err()
+	if err := settle(ctx); err != nil {
+		return err
 	}
 	if s, err = c.Stats(ctx); err != nil {
 		return err
@@ -189,4 +191,13 @@ func (c Config) judge(ctx context.Context, a act, good string) error {
 	}
 	fmt.Fprintf(c.Out, "users see only %s now\n", good)
 	return nil
+}
+
+func settle(ctx context.Context) error {
+	select {
+	case <-time.After(2 * time.Second):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
