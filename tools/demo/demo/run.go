@@ -16,7 +16,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/argosy-mesh/argosy/tools/demo/internal/install"
+	"github.com/argosy-mesh/argosy/tools/demo/install"
 	"github.com/argosy-mesh/argosy/tools/demo/internal/load"
 	"github.com/argosy-mesh/argosy/tools/demo/internal/web"
 )
@@ -24,10 +24,16 @@ import (
 // actPatience bounds one act.
 const actPatience = 4 * time.Minute
 
+// Settings are what a commit of the app's repository changes.
+type Settings = web.Settings
+
+// Stats is what the load generator counted.
+type Stats = load.Stats
+
 // act is one commit and what should come of it.
 type act struct {
 	title    string
-	settings web.Settings
+	settings Settings
 	want     string // the fact that ends it well
 }
 
@@ -41,8 +47,8 @@ func Run(ctx context.Context, c Config) error {
 	stamp := time.Now().Format("0102-150405")
 	good, bad := "good-"+stamp, "bad-"+stamp
 	acts := []act{
-		{"Act 1: a good commit", web.Settings{Version: good}, events.FactRolloutPromoted},
-		{"Act 2: a commit that fails under load", web.Settings{Version: bad, FaultRate: 0.5}, events.FactRolloutAborted},
+		{"Act 1: a good commit", Settings{Version: good}, events.FactRolloutPromoted},
+		{"Act 2: a commit that fails under load", Settings{Version: bad, FaultRate: 0.5}, events.FactRolloutAborted},
 	}
 	for n, a := range acts {
 		fmt.Fprintf(c.Out, "\n== %s (%s)\n", a.title, a.settings.Version)
@@ -77,7 +83,7 @@ func (c Config) reader(ctx context.Context) (*bus.Bus, error) {
 }
 
 // Push commits settings to the app's repository and returns the commit.
-func (c Config) Push(ctx context.Context, s web.Settings) (string, error) {
+func (c Config) Push(ctx context.Context, s Settings) (string, error) {
 	dir, err := os.MkdirTemp("", "argosy-demo-")
 	if err != nil {
 		return "", err
@@ -149,8 +155,8 @@ func (c Config) reset(ctx context.Context) error {
 }
 
 // Stats reads what the load generator counted.
-func (c Config) Stats(ctx context.Context) (load.Stats, error) {
-	var s load.Stats
+func (c Config) Stats(ctx context.Context) (Stats, error) {
+	var s Stats
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.at(loadPort, "/stats"), nil)
 	if err != nil {
 		return s, err
