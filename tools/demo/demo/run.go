@@ -13,6 +13,7 @@ import (
 
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/schemas/events"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -39,7 +40,7 @@ type act struct {
 
 // Run plays both acts and returns an error unless each ends as it should.
 func Run(ctx context.Context, c Config) error {
-	b, err := c.reader(ctx)
+	b, err := c.Reader(ctx)
 	if err != nil {
 		return err
 	}
@@ -52,7 +53,7 @@ func Run(ctx context.Context, c Config) error {
 	}
 	for n, a := range acts {
 		fmt.Fprintf(c.Out, "\n== %s (%s)\n", a.title, a.settings.Version)
-		if err := c.reset(ctx); err != nil {
+		if err := c.Reset(ctx); err != nil {
 			return err
 		}
 		if err := c.play(ctx, b, a); err != nil {
@@ -65,9 +66,9 @@ func Run(ctx context.Context, c Config) error {
 	return nil
 }
 
-// reader connects to the bus as somebody who may only look.
-func (c Config) reader(ctx context.Context) (*bus.Bus, error) {
-	cfg, err := c.rest()
+// Reader connects to the bus as somebody who may only look.
+func (c Config) Reader(ctx context.Context) (*bus.Bus, error) {
+	cfg, err := c.Rest()
 	if err != nil {
 		return nil, err
 	}
@@ -138,11 +139,48 @@ func (c Config) play(ctx context.Context, b *bus.Bus, a act) error {
 	if got := s.ending(); got != a.want {
 		return fmt.Errorf("ended with %q, want %s", got, a.want)
 	}
+	if err := c.pods(ctx); err != nil {
+		return err
+	}
 	fmt.Fprintf(c.Out, "%s\n", strings.TrimPrefix(a.want, "rollout."))
 	return nil
 }
 
-func (c Config) reset(ctx context.Context) error {
+// pods names the pods at the end of the chain: those of the stable version.
+func (c Config) pods(ctx context.Context) error {
+	cfg, err := c.Rest()
+	if err != nil {
+		return err
+	}
+	i, err := install.New(cfg, c.Out)
+	if err != nil {
+		return err
+	}
+	var sets appsv1.ReplicaSetList
+	if err := i.Client().List(ctx, &sets, client.InNamespace("demo-app")); err != nil {
+		return fmt.Errorf("list replica sets: %w", err)
+	}
+	for k := range sets.Items {
+		set := &sets.Items[k]
+		if set.Spec.Replicas == nil || *set.Spec.Replicas == 0 {
+			continue
+		}
+		var pods corev1.PodList
+		if err := i.Client().List(ctx, &pods, client.InNamespace("demo-app"), client.MatchingLabels(set.Spec.Selector.MatchLabels)); err != nil {
+			return fmt.Errorf("list pods: %w", err)
+		}
+		var names []string
+		for n := range pods.Items {
+			names = append(names, pods.Items[n].Name)
+		}
+		fmt.Fprintf(c.Out, "pods of %s, caused by %s: %s\n", set.Spec.Template.Spec.Containers[0].Image,
+			set.Annotations[events.AnnotationCorrelationID], strings.Join(names, " "))
+	}
+	return nil
+}
+
+// Reset makes the load generator count anew.
+func (c Config) Reset(ctx context.Context) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.at(loadPort, "/reset"), nil)
 	if err != nil {
 		return err
@@ -183,7 +221,7 @@ func (c Config) judge(ctx context.Context, a act, good string) error {
 	if err := settle(ctx); err != nil {
 		return err
 	}
-	if err := c.reset(ctx); err != nil {
+	if err := c.Reset(ctx); err != nil {
 		return err
 	}
 	if err := settle(ctx); err != nil {

@@ -47,7 +47,8 @@ func (c Config) at(port int, path string) string {
 	return fmt.Sprintf("http://%s:%d%s", c.Node, port, path)
 }
 
-func (c Config) rest() (*rest.Config, error) {
+// Rest is how to reach the cluster.
+func (c Config) Rest() (*rest.Config, error) {
 	cfg, err := clientcmd.BuildConfigFromFlags("", c.Kubeconfig)
 	if err != nil {
 		return nil, fmt.Errorf("load kubeconfig %q: %w", c.Kubeconfig, err)
@@ -58,7 +59,7 @@ func (c Config) rest() (*rest.Config, error) {
 
 // Up brings everything up; what is there already stays.
 func Up(ctx context.Context, c Config) error {
-	cfg, err := c.rest()
+	cfg, err := c.Rest()
 	if err != nil {
 		return err
 	}
