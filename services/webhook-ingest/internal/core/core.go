@@ -35,6 +35,7 @@ type Route struct {
 	Broken                        string   // why the route cannot work, such as a missing secret; empty means it can
 	Events                        []string // event types that are wanted; empty or "*" means all
 	Repositories                  []string // of a registry; empty means all
+	Registry                      string   // URL at which a registry may be asked; empty means never
 	Method                        string
 	Metadata                      map[string]string
 	MaxBody                       int64 // lower limit than MaxBody; 0 means MaxBody

@@ -110,6 +110,7 @@ func (r *resolver) endpoints(ctx context.Context, es *v1alpha1.EventSource) ([]e
 		hook := es.Spec.Registry[name]
 		route := base
 		route.Event, route.Provider, route.Repositories, route.Metadata = name, "registry", hook.Repositories, hook.Metadata
+		route.Registry = hook.RegistryURL
 		path := ""
 		auth := hook.AuthSecret
 		if hook.Webhook != nil {

@@ -25,11 +25,12 @@ type server struct {
 	routes  *routes
 	intake  *intake
 	tel     *obs.Telemetry
+	client  *http.Client // for registries
 	answers *prometheus.HistogramVec
 }
 
 func newServer(r *routes, i *intake, tel *obs.Telemetry) *server {
-	s := &server{routes: r, intake: i, tel: tel, answers: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+	s := &server{routes: r, intake: i, tel: tel, client: &http.Client{}, answers: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "argosy_ingest_request_seconds", Help: "Time to answer a hook, by provider and what became of it.",
 		Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10},
 	}, []string{"provider", "class"})}
@@ -103,7 +104,15 @@ func (s *server) publish(r *http.Request, route core.Route, item core.Item) erro
 	if item.ID == "" {
 		item.ID = rand.Text()
 	}
-	ctx, span, trace := s.tel.Start(r.Context(), "ingest "+route.Provider, r.Header.Get("Traceparent"))
+	cause := lineage.FromMessage(item.Message)
+	if route.Registry != "" {
+		item, cause = enrich(r.Context(), s.client, route, item)
+	}
+	parent := cause.Trace
+	if parent == "" {
+		parent = r.Header.Get("Traceparent")
+	}
+	ctx, span, trace := s.tel.Start(r.Context(), "ingest "+route.Provider, parent)
 	defer span.End()
 	e, err := bus.NewEvent(item.ID, route.EventSource, item.Type, item.Data)
 	if err != nil {
@@ -111,7 +120,6 @@ func (s *server) publish(r *http.Request, route core.Route, item core.Item) erro
 	}
 	e.SetSubject(route.Event)
 	e.SetTime(time.Now())
-	cause := lineage.FromMessage(item.Message)
 	if cause.Trace == "" {
 		cause.Trace = trace
 	}

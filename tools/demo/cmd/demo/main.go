@@ -8,7 +8,7 @@ import (
 	"os/signal"
 	"syscall"
 
-	"github.com/argosy-mesh/argosy/tools/demo/internal/demo"
+	"github.com/argosy-mesh/argosy/tools/demo/demo"
 	"github.com/spf13/cobra"
 )
 

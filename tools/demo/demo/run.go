@@ -13,10 +13,11 @@ import (
 
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/schemas/events"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/argosy-mesh/argosy/tools/demo/internal/install"
+	"github.com/argosy-mesh/argosy/tools/demo/install"
 	"github.com/argosy-mesh/argosy/tools/demo/internal/load"
 	"github.com/argosy-mesh/argosy/tools/demo/internal/web"
 )
@@ -24,16 +25,22 @@ import (
 // actPatience bounds one act.
 const actPatience = 4 * time.Minute
 
+// Settings are what a commit of the app's repository changes.
+type Settings = web.Settings
+
+// Stats is what the load generator counted.
+type Stats = load.Stats
+
 // act is one commit and what should come of it.
 type act struct {
 	title    string
-	settings web.Settings
+	settings Settings
 	want     string // the fact that ends it well
 }
 
 // Run plays both acts and returns an error unless each ends as it should.
 func Run(ctx context.Context, c Config) error {
-	b, err := c.reader(ctx)
+	b, err := c.Reader(ctx)
 	if err != nil {
 		return err
 	}
@@ -41,12 +48,12 @@ func Run(ctx context.Context, c Config) error {
 	stamp := time.Now().Format("0102-150405")
 	good, bad := "good-"+stamp, "bad-"+stamp
 	acts := []act{
-		{"Act 1: a good commit", web.Settings{Version: good}, events.FactRolloutPromoted},
-		{"Act 2: a commit that fails under load", web.Settings{Version: bad, FaultRate: 0.5}, events.FactRolloutAborted},
+		{"Act 1: a good commit", Settings{Version: good}, events.FactRolloutPromoted},
+		{"Act 2: a commit that fails under load", Settings{Version: bad, FaultRate: 0.5}, events.FactRolloutAborted},
 	}
 	for n, a := range acts {
 		fmt.Fprintf(c.Out, "\n== %s (%s)\n", a.title, a.settings.Version)
-		if err := c.reset(ctx); err != nil {
+		if err := c.Reset(ctx); err != nil {
 			return err
 		}
 		if err := c.play(ctx, b, a); err != nil {
@@ -59,9 +66,9 @@ func Run(ctx context.Context, c Config) error {
 	return nil
 }
 
-// reader connects to the bus as somebody who may only look.
-func (c Config) reader(ctx context.Context) (*bus.Bus, error) {
-	cfg, err := c.rest()
+// Reader connects to the bus as somebody who may only look.
+func (c Config) Reader(ctx context.Context) (*bus.Bus, error) {
+	cfg, err := c.Rest()
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +84,7 @@ func (c Config) reader(ctx context.Context) (*bus.Bus, error) {
 }
 
 // Push commits settings to the app's repository and returns the commit.
-func (c Config) Push(ctx context.Context, s web.Settings) (string, error) {
+func (c Config) Push(ctx context.Context, s Settings) (string, error) {
 	dir, err := os.MkdirTemp("", "argosy-demo-")
 	if err != nil {
 		return "", err
@@ -132,11 +139,48 @@ func (c Config) play(ctx context.Context, b *bus.Bus, a act) error {
 	if got := s.ending(); got != a.want {
 		return fmt.Errorf("ended with %q, want %s", got, a.want)
 	}
+	if err := c.pods(ctx); err != nil {
+		return err
+	}
 	fmt.Fprintf(c.Out, "%s\n", strings.TrimPrefix(a.want, "rollout."))
 	return nil
 }
 
-func (c Config) reset(ctx context.Context) error {
+// pods names the pods at the end of the chain: those of the stable version.
+func (c Config) pods(ctx context.Context) error {
+	cfg, err := c.Rest()
+	if err != nil {
+		return err
+	}
+	i, err := install.New(cfg, c.Out)
+	if err != nil {
+		return err
+	}
+	var sets appsv1.ReplicaSetList
+	if err := i.Client().List(ctx, &sets, client.InNamespace("demo-app")); err != nil {
+		return fmt.Errorf("list replica sets: %w", err)
+	}
+	for k := range sets.Items {
+		set := &sets.Items[k]
+		if set.Spec.Replicas == nil || *set.Spec.Replicas == 0 {
+			continue
+		}
+		var pods corev1.PodList
+		if err := i.Client().List(ctx, &pods, client.InNamespace("demo-app"), client.MatchingLabels(set.Spec.Selector.MatchLabels)); err != nil {
+			return fmt.Errorf("list pods: %w", err)
+		}
+		var names []string
+		for n := range pods.Items {
+			names = append(names, pods.Items[n].Name)
+		}
+		fmt.Fprintf(c.Out, "pods of %s, caused by %s: %s\n", set.Spec.Template.Spec.Containers[0].Image,
+			set.Annotations[events.AnnotationCorrelationID], strings.Join(names, " "))
+	}
+	return nil
+}
+
+// Reset makes the load generator count anew.
+func (c Config) Reset(ctx context.Context) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.at(loadPort, "/reset"), nil)
 	if err != nil {
 		return err
@@ -149,8 +193,8 @@ func (c Config) reset(ctx context.Context) error {
 }
 
 // Stats reads what the load generator counted.
-func (c Config) Stats(ctx context.Context) (load.Stats, error) {
-	var s load.Stats
+func (c Config) Stats(ctx context.Context) (Stats, error) {
+	var s Stats
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.at(loadPort, "/stats"), nil)
 	if err != nil {
 		return s, err
@@ -173,13 +217,15 @@ func (c Config) judge(ctx context.Context, a act, good string) error {
 	if a.want == events.FactRolloutPromoted && s.Failed > 0 {
 		return fmt.Errorf("%d of %d requests failed (%s), want none", s.Failed, s.Requests, s.LastErr)
 	}
-	if err := c.reset(ctx); err != nil {
+	// The router needs a moment to learn its last weights.
+	if err := settle(ctx); err != nil {
 		return err
 	}
-	select {
-	case <-time.After(2 * time.Second):
-	case <-ctx.Done():
-		return ctx.Err()
+	if err := c.Reset(ctx); err != nil {
+		return err
+	}
+	if err := settle(ctx); err != nil {
+		return err
 	}
 	if s, err = c.Stats(ctx); err != nil {
 		return err
@@ -189,4 +235,13 @@ func (c Config) judge(ctx context.Context, a act, good string) error {
 	}
 	fmt.Fprintf(c.Out, "users see only %s now\n", good)
 	return nil
+}
+
+func settle(ctx context.Context) error {
+	select {
+	case <-time.After(2 * time.Second):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }

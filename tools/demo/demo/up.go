@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
-	"github.com/argosy-mesh/argosy/tools/demo/internal/install"
+	"github.com/argosy-mesh/argosy/tools/demo/install"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -47,7 +47,8 @@ func (c Config) at(port int, path string) string {
 	return fmt.Sprintf("http://%s:%d%s", c.Node, port, path)
 }
 
-func (c Config) rest() (*rest.Config, error) {
+// Rest is how to reach the cluster.
+func (c Config) Rest() (*rest.Config, error) {
 	cfg, err := clientcmd.BuildConfigFromFlags("", c.Kubeconfig)
 	if err != nil {
 		return nil, fmt.Errorf("load kubeconfig %q: %w", c.Kubeconfig, err)
@@ -58,7 +59,7 @@ func (c Config) rest() (*rest.Config, error) {
 
 // Up brings everything up; what is there already stays.
 func Up(ctx context.Context, c Config) error {
-	cfg, err := c.rest()
+	cfg, err := c.Rest()
 	if err != nil {
 		return err
 	}
@@ -87,7 +88,15 @@ func Up(ctx context.Context, c Config) error {
 	if err := i.Apply(ctx, filepath.Join(deploy, "demo/chain")); err != nil {
 		return err
 	}
-	return c.awaitHealthy(ctx, i.Client())
+	if err := c.awaitHealthy(ctx, i.Client()); err != nil {
+		return err
+	}
+	// Load starts when there is something to load: connections from before the
+	// first route would keep the router's 404 for as long as they live.
+	if err := i.Apply(ctx, filepath.Join(deploy, "demo/traffic")); err != nil {
+		return err
+	}
+	return i.Ready(ctx, "argosy-demo", time.Minute)
 }
 
 func secrets(ctx context.Context, i *install.Installer) error {

@@ -69,6 +69,8 @@ func (s *story) start(commit string, began time.Time) {
 func (s *story) see(d bus.Delivery) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	// The server's time, since senders' clocks and habits differ.
+	d.Event.SetTime(d.Stored)
 	s.consider(d.Event)
 	if s.end != "" {
 		return errStoryEnds

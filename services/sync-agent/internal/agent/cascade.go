@@ -1,0 +1,71 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+)
+
+// resourcesFinalizer asks that the objects of an application go with it; it may
+// end in /foreground or /background.
+const resourcesFinalizer = "resources-finalizer.argocd.argoproj.io"
+
+// cascade deletes the objects of a deleted application when it asks for that, the
+// highest wave first, and lets the application go when nothing is left.
+func (a *Agent) cascade(ctx context.Context, raw *unstructured.Unstructured, app *v1alpha1.Application) (reconcile.Result, error) {
+	i := slices.IndexFunc(raw.GetFinalizers(), func(f string) bool { return strings.HasPrefix(f, resourcesFinalizer) })
+	if i < 0 {
+		return reconcile.Result{}, nil
+	}
+	for _, r := range app.Status.Resources {
+		if _, err := a.live.watch(ctx, schema.GroupVersionKind{Group: r.Group, Version: r.Version, Kind: r.Kind}); err != nil {
+			return reconcile.Result{}, err
+		}
+	}
+	policy := metav1.DeletePropagationForeground
+	if strings.HasSuffix(raw.GetFinalizers()[i], "/background") {
+		policy = metav1.DeletePropagationBackground
+	}
+	left, err := a.deleteHighest(ctx, a.live.extras(core.Instance(app.Namespace, app.Name, a.control)), policy)
+	if err != nil || left > 0 {
+		return reconcile.Result{}, err // each deletion wakes us again
+	}
+	next := raw.DeepCopy()
+	next.SetFinalizers(slices.Delete(slices.Clone(raw.GetFinalizers()), i, i+1))
+	err = a.client.Patch(ctx, next, client.MergeFromWithOptions(raw, client.MergeFromWithOptimisticLock{}))
+	return reconcile.Result{}, client.IgnoreNotFound(err)
+}
+
+// deleteHighest deletes the objects of the highest wave and counts all that have
+// to go.
+func (a *Agent) deleteHighest(ctx context.Context, objects map[core.Key]*core.Object, policy metav1.DeletionPropagation) (left int, err error) {
+	var going []*core.Object
+	for key, o := range objects {
+		if key.Kind == "CustomResourceDefinition" || core.OptionsOf(o).Has("Delete=false") {
+			continue
+		}
+		going = append(going, o)
+	}
+	var errs []error
+	for _, o := range going {
+		if o.GetDeletionTimestamp() != nil || slices.ContainsFunc(going, func(x *core.Object) bool { return core.Wave(x) > core.Wave(o) }) {
+			continue
+		}
+		uid := o.GetUID()
+		err := a.client.Delete(ctx, o.DeepCopy(), client.PropagationPolicy(policy), client.Preconditions{UID: &uid})
+		if client.IgnoreNotFound(err) != nil {
+			errs = append(errs, fmt.Errorf("delete %s: %w", core.KeyOf(o), err))
+		}
+	}
+	return len(going), errors.Join(errs...)
+}

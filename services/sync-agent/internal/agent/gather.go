@@ -1,0 +1,141 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"time"
+
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// gather builds the world of an application: what it should be and what it is.
+func (p *pass) gather(ctx context.Context, found *checkout) (core.World, error) {
+	w := core.World{
+		Instance:    core.Instance(p.app.Namespace, p.app.Name, p.control),
+		Destination: p.app.Spec.Destination.Namespace,
+		Source:      p.source, Ignore: p.app.Spec.IgnoreDifferences, Revision: found.revision,
+		Live: map[core.Key]*core.Object{}, Settled: p.known.settled,
+		Request: p.app.Operation, State: p.app.Status.OperationState, Now: time.Now(),
+	}
+	if p.app.Spec.SyncPolicy != nil {
+		w.Policy = *p.app.Spec.SyncPolicy
+	}
+	repeated := p.desired(&w, found)
+	if len(repeated) > 0 {
+		p.report.condition("RepeatedResourceWarning", fmt.Sprintf("more than one manifest for %v; the last one wins", repeated))
+	}
+	if err := p.observe(ctx, &w); err != nil {
+		return w, err
+	}
+	others, err := p.others(ctx)
+	w.Others = others
+	return w, err
+}
+
+// desired fills in namespaces. The rendered objects are shared, so each is copied
+// as far as it is changed.
+func (p *pass) desired(w *core.World, found *checkout) (repeated []core.Key) {
+	scopes := definedScopes(found.made.Objects)
+	at := map[core.Key]int{}
+	for _, shared := range found.made.Objects {
+		if shared.GetAnnotations()[core.HookAnnotation] != "" {
+			p.report.hooks++
+			continue
+		}
+		o := &core.Object{Object: maps.Clone(shared.Object)}
+		namespaced, known := scopes[shared.GroupVersionKind().GroupKind()]
+		if mapping, err := p.live.mapper.RESTMapping(shared.GroupVersionKind().GroupKind(), shared.GroupVersionKind().Version); err == nil {
+			namespaced, known = mapping.Scope.Name() == meta.RESTScopeNameNamespace, true
+		}
+		if metadata, ok := o.Object["metadata"].(map[string]any); ok {
+			o.Object["metadata"] = maps.Clone(metadata)
+		}
+		switch {
+		case known && !namespaced:
+			o.SetNamespace("")
+		case o.GetNamespace() == "":
+			o.SetNamespace(w.Destination)
+		}
+		key := core.KeyOf(o)
+		if i, taken := at[key]; taken {
+			repeated = append(repeated, key)
+			w.Desired[i] = o
+			continue
+		}
+		at[key] = len(w.Desired)
+		w.Desired = append(w.Desired, o)
+	}
+	return repeated
+}
+
+// definedScopes reads the scopes of kinds that come with this very application.
+func definedScopes(objects []*core.Object) map[schema.GroupKind]bool {
+	scopes := map[schema.GroupKind]bool{}
+	for _, o := range objects {
+		if o.GetKind() != "CustomResourceDefinition" {
+			continue
+		}
+		group, _, _ := unstructured.NestedString(o.Object, "spec", "group")
+		kind, _, _ := unstructured.NestedString(o.Object, "spec", "names", "kind")
+		scope, _, _ := unstructured.NestedString(o.Object, "spec", "scope")
+		scopes[schema.GroupKind{Group: group, Kind: kind}] = scope != "Cluster"
+	}
+	return scopes
+}
+
+// observe reads what is live: every desired object, and every object that is
+// marked as ours, of the kinds that are used now or were before.
+func (p *pass) observe(ctx context.Context, w *core.World) error {
+	for _, r := range p.app.Status.Resources {
+		if _, err := p.live.watch(ctx, schema.GroupVersionKind{Group: r.Group, Version: r.Version, Kind: r.Kind}); err != nil {
+			return err
+		}
+	}
+	for _, o := range w.Desired {
+		if err := p.look(ctx, w, o.GroupVersionKind(), core.KeyOf(o)); err != nil {
+			return err
+		}
+	}
+	if w.Destination != "" && core.Options(w.Policy.SyncOptions).Has("CreateNamespace=true") {
+		kind := schema.GroupVersionKind{Version: "v1", Kind: "Namespace"}
+		if err := p.look(ctx, w, kind, core.Key{Kind: "Namespace", Name: w.Destination}); err != nil {
+			return err
+		}
+	}
+	for key, o := range p.live.extras(w.Instance) {
+		if w.Live[key] == nil {
+			w.Live[key] = o
+		}
+	}
+	return nil
+}
+
+func (p *pass) look(ctx context.Context, w *core.World, gvk schema.GroupVersionKind, key core.Key) error {
+	known, err := p.live.watch(ctx, gvk)
+	if err != nil || !known {
+		return err
+	}
+	o, err := p.live.get(ctx, gvk, key)
+	if o != nil {
+		w.Live[key] = o
+	}
+	return err
+}
+
+// others are the instances that exist, so that what belongs to them is left
+// alone.
+func (p *pass) others(ctx context.Context) (map[string]bool, error) {
+	list := applicationList()
+	if err := p.client.List(ctx, list); err != nil {
+		return nil, fmt.Errorf("list applications: %w", err)
+	}
+	out := map[string]bool{}
+	for i := range list.Items {
+		out[core.Instance(list.Items[i].GetNamespace(), list.Items[i].GetName(), p.control)] = true
+	}
+	return out, nil
+}

@@ -1,0 +1,257 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path"
+	"strings"
+	"sync"
+
+	"github.com/argosy-mesh/argosy/libs/bus"
+	"github.com/argosy-mesh/argosy/libs/core/fault"
+	"github.com/argosy-mesh/argosy/libs/core/lineage"
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/argosy-mesh/argosy/schemas/events"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/registry"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/repo"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// images writes new images into Git for the applications that ask for it.
+type images struct {
+	client   client.Client // reads are cached
+	bus      *bus.Bus
+	sources  *sources
+	registry *registry.Client
+	author   string
+	log      *slog.Logger
+	metrics  *metrics
+
+	mu sync.Mutex
+	// newest is the place in the stream of the last push per application and rule:
+	// an older one that comes again must not bring its image back.
+	newest map[string]uint64
+}
+
+func (h *images) consumer() bus.Consumer {
+	return bus.Consumer{Stream: bus.Events, Name: "sync-agent-images", Concurrency: 4, Observe: h.metrics.observe("images")}
+}
+
+// update is one image for one application.
+type update struct {
+	app     *v1alpha1.Application
+	updater core.Updater
+	rule    core.ImageRule
+	pushed  events.ImagePushed
+	lineage lineage.Lineage
+	event   string
+}
+
+// key makes the update happen once.
+func (u update) key() string {
+	return bus.Key(u.app.Namespace+"/"+u.app.Name, u.rule.Name, u.pushed.Tag, u.pushed.Digest, u.event)
+}
+
+// fact is the id of the fact that tells about the commit; whatever the commit
+// causes is caused by that.
+func (u update) fact() string { return bus.Key(u.key(), "committed") }
+
+func (h *images) handle(ctx context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
+	if d.Type() != events.TypeImagePushed {
+		return nil, nil
+	}
+	var pushed events.ImagePushed
+	if err := json.Unmarshal(d.Data(), &pushed); err != nil {
+		return nil, fault.Poisonf("read image event %s: %w", d.ID(), err)
+	}
+	updates, err := h.wanted(ctx, pushed)
+	if err != nil || len(updates) == 0 {
+		return nil, err
+	}
+	l, err := h.vouch(ctx, d, &pushed)
+	if errors.Is(err, registry.ErrAbsent) {
+		return nil, fault.AsStale(err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	var errs []error
+	for _, u := range updates {
+		u.pushed, u.lineage, u.event = pushed, l, d.ID()
+		if h.overtaken(u, d.Sequence) {
+			h.metrics.commits.WithLabelValues("overtaken").Inc()
+			continue
+		}
+		errs = append(errs, h.write(ctx, u))
+	}
+	return nil, errors.Join(errs...)
+}
+
+// wanted finds who asks for an image.
+func (h *images) wanted(ctx context.Context, pushed events.ImagePushed) ([]update, error) {
+	list := applicationList()
+	if err := h.client.List(ctx, list); err != nil {
+		return nil, fmt.Errorf("list applications: %w", err)
+	}
+	var out []update
+	for i := range list.Items {
+		updater := core.ReadUpdater(list.Items[i].GetAnnotations())
+		for _, rule := range updater.Rules {
+			if !rule.Wants(pushed) {
+				continue
+			}
+			app, _, _ := v1alpha1.DecodeTolerant[v1alpha1.Application](list.Items[i].Object)
+			if !updater.Git || len(updater.Problems) > 0 {
+				h.log.WarnContext(ctx, "image is wanted but cannot be written", "application", app.Namespace+"/"+app.Name, "git", updater.Git, "problems", updater.Problems)
+				continue
+			}
+			out = append(out, update{app: app, updater: updater, rule: rule})
+		}
+	}
+	return out, nil
+}
+
+// vouch asks the registry where the sender is not trusted or did not say what the
+// image carries, and returns the lineage of what the image causes.
+func (h *images) vouch(ctx context.Context, d bus.Delivery, pushed *events.ImagePushed) (lineage.Lineage, error) {
+	l := lineage.FromOCI(pushed.Annotations)
+	if pushed.Verified == events.VerifiedByNone || pushed.Verified == "" || l.Empty() {
+		// By tag, since that is what is written: a digest that exists does not make
+		// the tag true.
+		seen, err := h.registry.Look(ctx, pushed.Registry+"/"+pushed.Repository+":"+pushed.Tag)
+		if err != nil && (pushed.Verified == events.VerifiedByNone || pushed.Verified == "" || !errors.Is(err, registry.ErrAbsent)) {
+			return l, err
+		}
+		if err == nil {
+			l, pushed.Digest = lineage.FromOCI(seen.Annotations), seen.Digest
+		}
+	}
+	own := bus.After(d.Event)
+	if l.Correlation == "" {
+		l.Correlation = own.Correlation
+	}
+	if l.Trace == "" {
+		l.Trace = own.Trace
+	}
+	l.Causation = d.ID()
+	return l, nil
+}
+
+func (h *images) overtaken(u update, sequence uint64) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	id := string(u.app.UID) + "/" + u.rule.Alias + "/" + u.rule.Name
+	if h.newest[id] > sequence {
+		return u.rule.Strategy == core.NewestBuild || u.rule.Strategy == core.Digest
+	}
+	h.newest[id] = sequence
+	return false
+}
+
+// write commits the image and tells about it. Doing so again changes nothing and
+// tells the same.
+func (h *images) write(ctx context.Context, u update) error {
+	source, err := sourceOf(u.app.Spec)
+	if err != nil {
+		return fault.AsPoison(err)
+	}
+	if u.updater.RepoURL != "" {
+		source.RepoURL = u.updater.RepoURL
+	}
+	m, err := h.sources.mirror(ctx, source.RepoURL)
+	if err != nil {
+		return err
+	}
+	name := u.updater.Branch
+	if name == "" {
+		name = source.TargetRevision
+	}
+	branch, err := m.Branch(ctx, name)
+	if err != nil {
+		return err
+	}
+	change := repo.Change{Branch: branch, Author: h.author, Message: u.message()}
+	if change.Path, err = kustomizationPath(ctx, m, branch, folder(source.Path, u.updater.Target)); err != nil {
+		return err
+	}
+	change.Edit = func(old []byte, _ repo.Commit) ([]byte, error) { return h.edit(ctx, u, old) }
+	head, made, err := m.Apply(ctx, change)
+	if err != nil {
+		return fmt.Errorf("update image of application %s/%s: %w", u.app.Namespace, u.app.Name, err)
+	}
+	if !made && !strings.Contains(head.Message, events.TrailerKey+": "+u.key()) {
+		h.metrics.commits.WithLabelValues("unchanged").Inc()
+		return nil
+	}
+	h.metrics.commits.WithLabelValues("committed").Inc()
+	h.log.InfoContext(ctx, "image committed", "application", u.app.Namespace+"/"+u.app.Name, "image", u.pushed.Reference(), "commit", head.SHA)
+	return publish(ctx, h.bus, u.app, events.FactImageCommitted, outgoing{id: u.fact(), lineage: u.lineage, data: events.Fact{
+		Message: "image committed", Attributes: map[string]string{
+			"commit": head.SHA, "image": u.pushed.Reference(), "tag": u.pushed.Tag, "repository": source.RepoURL, "application": u.app.Namespace + "/" + u.app.Name,
+		},
+	}})
+}
+
+// folder is where the kustomization is, from the root of the repository.
+func folder(app, target string) string {
+	if strings.HasPrefix(target, "/") {
+		return path.Clean(target)
+	}
+	return path.Join("/", app, target)
+}
+
+func kustomizationPath(ctx context.Context, m *repo.Mirror, branch, dir string) (string, error) {
+	head, err := m.Resolve(ctx, branch, repo.Want{})
+	if err != nil {
+		return "", err
+	}
+	for _, name := range []string{"kustomization.yaml", "kustomization.yml", "Kustomization"} {
+		if _, err = m.File(ctx, head, path.Join(dir, name)); err == nil {
+			return path.Join(dir, name), nil
+		}
+	}
+	return "", fmt.Errorf("there is no kustomization in %s: %w", dir, err)
+}
+
+// edit is the new content, or the old one when the image may not be replaced.
+func (h *images) edit(ctx context.Context, u update, old []byte) ([]byte, error) {
+	next := u.rule.Value(u.pushed)
+	current, err := core.ReadImage(old, next.Entry)
+	if err != nil {
+		return nil, fault.AsPoison(err)
+	}
+	if !u.rule.Advances(current, next) || h.older(ctx, u, current, next) {
+		return old, nil
+	}
+	text, err := core.SetImage(old, next)
+	return text, fault.AsPoison(err)
+}
+
+// older reports whether the registry knows the current image to be built later.
+func (h *images) older(ctx context.Context, u update, current, next core.ImageValue) bool {
+	if u.rule.Strategy != core.NewestBuild || current.NewTag == "" || current.NewTag == next.NewTag {
+		return false
+	}
+	name := u.pushed.Registry + "/" + u.pushed.Repository
+	was, err := h.registry.Look(ctx, name+":"+current.NewTag)
+	if err != nil || was.Created.IsZero() {
+		return false // gone or not dated: the push itself is the newest we know
+	}
+	is, err := h.registry.Look(ctx, name+":"+next.NewTag)
+	return err == nil && !is.Created.IsZero() && is.Created.Before(was.Created)
+}
+
+func (u update) message() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "build: automatic update of %s\n\n", u.app.Name)
+	fmt.Fprintf(&b, "updates image %s to %s\n\n", u.rule.Entry, u.pushed.Reference())
+	l := u.lineage
+	l.Causation = u.fact()
+	b.WriteString(l.Trailers())
+	fmt.Fprintf(&b, "%s: %s\n", events.TrailerKey, u.key())
+	return b.String()
+}

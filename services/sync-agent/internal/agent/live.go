@@ -1,0 +1,266 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	toolscache "k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+)
+
+// watchPatience bounds the wait for the first list of a kind.
+const watchPatience = 20 * time.Second
+
+// live knows the objects of the cluster through one watch per kind that some
+// application uses, and tells applications when theirs change. Safe for
+// concurrent use.
+type live struct {
+	cache   cache.Cache
+	mapper  meta.RESTMapper
+	control string // namespace whose applications mark objects with their bare name
+	out     chan event.GenericEvent
+	stopped chan struct{} // closed when nobody listens to out any more
+
+	mu      sync.Mutex
+	watched map[schema.GroupVersionKind]bool
+	owned   map[string]map[core.Key]*core.Object // by instance, as the watches saw them
+	// ahead holds what we wrote until the watch has caught up: reading our own
+	// writes must not look like drift. Nil stands for a deletion.
+	ahead map[core.Key]written
+}
+
+type written struct {
+	object  *core.Object
+	uid     types.UID
+	version uint64
+}
+
+func newLive(c cache.Cache, mapper meta.RESTMapper, control string) *live {
+	return &live{
+		cache: c, mapper: mapper, control: control, out: make(chan event.GenericEvent, 1024), stopped: make(chan struct{}),
+		watched: map[schema.GroupVersionKind]bool{}, owned: map[string]map[core.Key]*core.Object{}, ahead: map[core.Key]written{},
+	}
+}
+
+// lean keeps of an untracked object only what says that it exists: most objects
+// of a cluster belong to nobody here.
+func lean(o any) (any, error) {
+	u, ok := o.(*unstructured.Unstructured)
+	if !ok {
+		return o, nil
+	}
+	u.SetManagedFields(nil)
+	a := u.GetAnnotations()
+	if a[core.TrackingAnnotation] != "" || a[core.AppliedAnnotation] != "" {
+		return u, nil
+	}
+	kept := map[string]any{"apiVersion": u.GetAPIVersion(), "kind": u.GetKind(), "metadata": map[string]any{
+		"name": u.GetName(), "namespace": u.GetNamespace(), "uid": string(u.GetUID()), "resourceVersion": u.GetResourceVersion(),
+	}}
+	return &unstructured.Unstructured{Object: kept}, nil
+}
+
+// watch makes sure that a kind is watched; known is false when the cluster does
+// not have the kind.
+func (l *live) watch(ctx context.Context, gvk schema.GroupVersionKind) (known bool, err error) {
+	l.mu.Lock()
+	done := l.watched[gvk]
+	l.mu.Unlock()
+	if done {
+		return true, nil
+	}
+	if _, err := l.mapper.RESTMapping(gvk.GroupKind(), gvk.Version); err != nil {
+		if meta.IsNoMatchError(err) || isDiscovery(err) {
+			return false, nil
+		}
+		return false, fmt.Errorf("look up kind %s: %w", gvk, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, watchPatience)
+	defer cancel()
+	u := &unstructured.Unstructured{}
+	u.SetGroupVersionKind(gvk)
+	informer, err := l.cache.GetInformer(ctx, u)
+	if err != nil {
+		return false, fmt.Errorf("watch %s: %w", gvk, err)
+	}
+	l.mu.Lock()
+	mine := !l.watched[gvk]
+	l.watched[gvk] = true
+	l.mu.Unlock()
+	if !mine {
+		return true, nil
+	}
+	registration, err := informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
+		AddFunc:    func(o any) { l.see(nil, o) },
+		UpdateFunc: func(before, o any) { l.see(before, o) },
+		DeleteFunc: func(o any) { l.lose(o) },
+	})
+	if err != nil {
+		return false, fmt.Errorf("watch %s: %w", gvk, err)
+	}
+	if !toolscache.WaitForCacheSync(ctx.Done(), registration.HasSynced) {
+		return false, fmt.Errorf("watch %s: %w", gvk, ctx.Err())
+	}
+	return true, nil
+}
+
+func isDiscovery(err error) bool {
+	var s apierrors.APIStatus
+	return errors.As(err, &s) && apierrors.IsNotFound(err)
+}
+
+func (l *live) see(before, o any) {
+	u, ok := o.(*unstructured.Unstructured)
+	if !ok {
+		return
+	}
+	old, _ := before.(*unstructured.Unstructured)
+	key, instance := core.KeyOf(u), core.TrackedBy(u)
+	l.mu.Lock()
+	former := ""
+	if old != nil {
+		former = core.TrackedBy(old)
+	}
+	if former != "" && former != instance {
+		delete(l.owned[former], key)
+	}
+	if instance != "" {
+		if l.owned[instance] == nil {
+			l.owned[instance] = map[core.Key]*core.Object{}
+		}
+		l.owned[instance][key] = u
+	}
+	l.catchUp(key, version(u))
+	l.mu.Unlock()
+	l.tell(instance)
+	if former != instance {
+		l.tell(former)
+	}
+}
+
+func (l *live) lose(o any) {
+	if tombstone, ok := o.(toolscache.DeletedFinalStateUnknown); ok {
+		o = tombstone.Obj
+	}
+	u, ok := o.(*unstructured.Unstructured)
+	if !ok {
+		return
+	}
+	key, instance := core.KeyOf(u), core.TrackedBy(u)
+	l.mu.Lock()
+	delete(l.owned[instance], key)
+	if w, ok := l.ahead[key]; ok && (w.uid == u.GetUID() || version(u) >= w.version) {
+		delete(l.ahead, key)
+	}
+	l.mu.Unlock()
+	l.tell(instance)
+}
+
+// catchUp forgets what the watch has seen itself. The caller holds mu.
+func (l *live) catchUp(key core.Key, seen uint64) {
+	if w, ok := l.ahead[key]; ok && w.object != nil && seen >= w.version {
+		delete(l.ahead, key)
+	}
+}
+
+func (l *live) tell(instance string) {
+	if instance == "" {
+		return
+	}
+	namespace, name := core.InstanceName(instance, l.control)
+	o := application()
+	o.SetNamespace(namespace)
+	o.SetName(name)
+	select {
+	case l.out <- event.GenericEvent{Object: o}:
+	case <-l.stopped:
+	}
+}
+
+// get returns an object as last seen or written; nil when there is none.
+func (l *live) get(ctx context.Context, gvk schema.GroupVersionKind, key core.Key) (*core.Object, error) {
+	u := &unstructured.Unstructured{}
+	u.SetGroupVersionKind(gvk)
+	err := l.cache.Get(ctx, client.ObjectKey{Namespace: key.Namespace, Name: key.Name}, u)
+	if client.IgnoreNotFound(err) != nil {
+		return nil, fmt.Errorf("read %s: %w", key, err)
+	}
+	if err != nil {
+		u = nil
+	}
+	return l.newer(key, u), nil
+}
+
+func (l *live) newer(key core.Key, u *core.Object) *core.Object {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	w, ok := l.ahead[key]
+	switch {
+	case !ok:
+		return u
+	case w.object == nil:
+		if u != nil && u.GetUID() != w.uid {
+			return u
+		}
+		return nil
+	case u != nil && version(u) >= w.version:
+		return u
+	}
+	return w.object
+}
+
+// extras returns the objects of an instance.
+func (l *live) extras(instance string) map[core.Key]*core.Object {
+	l.mu.Lock()
+	out := make(map[core.Key]*core.Object, len(l.owned[instance]))
+	for key, o := range l.owned[instance] {
+		out[key] = o
+	}
+	l.mu.Unlock()
+	for key, o := range out {
+		if fresh := l.newer(key, o); fresh == nil {
+			delete(out, key)
+		} else {
+			out[key] = fresh
+		}
+	}
+	return out
+}
+
+// wrote remembers what an apply returned.
+func (l *live) wrote(o *core.Object) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	key := core.KeyOf(o)
+	if instance := core.TrackedBy(o); instance != "" && l.owned[instance][key] != nil && version(l.owned[instance][key]) >= version(o) {
+		return // the watch was faster
+	}
+	l.ahead[key] = written{object: o, uid: o.GetUID(), version: version(o)}
+}
+
+// removed remembers a deletion.
+func (l *live) removed(key core.Key, uid types.UID) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ahead[key] = written{uid: uid}
+}
+
+func version(o *core.Object) uint64 {
+	v, err := strconv.ParseUint(o.GetResourceVersion(), 10, 64)
+	if err != nil {
+		return 0 // never newer than anything
+	}
+	return v
+}

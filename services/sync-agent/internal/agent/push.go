@@ -1,0 +1,97 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/argosy-mesh/argosy/libs/bus"
+	"github.com/argosy-mesh/argosy/libs/core/fault"
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// pushType is the event type of what comes from GitHub.
+const pushType = "github"
+
+// pushes tells the owners of applications that Git changed: an annotation reaches
+// them wherever they are, and survives them.
+type pushes struct {
+	client  client.Client // reads are cached
+	log     *slog.Logger
+	metrics *metrics
+}
+
+func (h *pushes) consumer() bus.Consumer {
+	return bus.Consumer{Stream: bus.Events, Name: "sync-agent-push", Concurrency: 8, Observe: h.metrics.observe("push")}
+}
+
+func (h *pushes) handle(ctx context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
+	if d.Type() != pushType {
+		return nil, nil
+	}
+	push := core.ReadPush(d.Data())
+	if push.Ref == "" {
+		return nil, nil
+	}
+	list := applicationList()
+	if err := h.client.List(ctx, list); err != nil {
+		return nil, fmt.Errorf("list applications: %w", err)
+	}
+	body, err := marks(d, push)
+	if err != nil {
+		return nil, fault.AsPoison(err)
+	}
+	var errs []error
+	for i := range list.Items {
+		raw := &list.Items[i]
+		if !follows(raw, push) || raw.GetAnnotations()[annotationRefresh] == d.ID() {
+			continue
+		}
+		h.log.InfoContext(ctx, "push concerns application", "application", raw.GetNamespace()+"/"+raw.GetName(), "event_id", d.ID(), "commit", push.After)
+		if err := h.client.Patch(ctx, raw, client.RawPatch(types.MergePatchType, body)); client.IgnoreNotFound(err) != nil {
+			errs = append(errs, fmt.Errorf("refresh application %s/%s: %w", raw.GetNamespace(), raw.GetName(), err))
+		}
+	}
+	return nil, errors.Join(errs...)
+}
+
+// marks are the annotations that a push leaves on an application.
+func marks(d bus.Delivery, push core.Push) ([]byte, error) {
+	l := bus.After(d.Event)
+	value := func(s string) any {
+		if s == "" {
+			return nil // takes away what an earlier push left
+		}
+		return s
+	}
+	return json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]any{
+		annotationRefresh: d.ID(), annotationRevision: value(push.After), annotationCorrelation: value(l.Correlation), annotationTrace: value(l.Trace),
+	}}})
+}
+
+// follows reads only the source: the rest of the spec may be malformed.
+func follows(raw *unstructured.Unstructured, push core.Push) bool {
+	for _, source := range sourcesOf(raw) {
+		if push.Concerns(source) {
+			return true
+		}
+	}
+	return false
+}
+
+func sourcesOf(raw *unstructured.Unstructured) []v1alpha1.ApplicationSource {
+	app, _, _ := v1alpha1.DecodeTolerant[v1alpha1.Application](map[string]any{"spec": raw.Object["spec"]})
+	if len(app.Spec.Sources) > 0 {
+		return app.Spec.Sources
+	}
+	if app.Spec.Source != nil {
+		return []v1alpha1.ApplicationSource{*app.Spec.Source}
+	}
+	return nil
+}

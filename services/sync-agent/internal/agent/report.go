@@ -1,0 +1,244 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// historyLimit is how many deployments are remembered when nobody says otherwise.
+const historyLimit = 10
+
+// report collects the status of one pass; patch writes it when it says something
+// new.
+type report struct {
+	app        *v1alpha1.Application
+	status     v1alpha1.ApplicationStatus
+	conditions []v1alpha1.ApplicationCondition
+	operation  *v1alpha1.OperationState
+	taken      bool // the request on the object has begun
+	refreshed  bool // Git was asked because someone said so
+	changed    bool // the last operation applied or pruned something
+	hooks      int
+}
+
+func newReport(app *v1alpha1.Application) report {
+	status := *app.Status.DeepCopy()
+	return report{app: app, status: status, operation: status.OperationState}
+}
+
+func (r *report) condition(kind, message string) {
+	now := metav1.Now()
+	for _, old := range r.app.Status.Conditions {
+		if old.Type == kind && old.Message == message && old.LastTransitionTime != nil {
+			now = *old.LastTransitionTime
+		}
+	}
+	r.conditions = append(r.conditions, v1alpha1.ApplicationCondition{Type: kind, Message: message, LastTransitionTime: &now})
+}
+
+// unknown is the comparison that could not be made.
+func (r *report) unknown() {
+	r.status.Sync.Status = "Unknown"
+	if r.status.Health.Status == "" {
+		r.status.Health.Status = core.Unknown
+	}
+}
+
+func (r *report) begin(w *core.World, plan core.Plan) {
+	now := metav1.NewTime(w.Now)
+	r.taken = r.taken || plan.Requested
+	r.changed = false
+	r.operation = &v1alpha1.OperationState{
+		Operation: *plan.Operation, Phase: v1alpha1.OperationRunning, StartedAt: &now, RetryCount: plan.Retry,
+		SyncResult: &v1alpha1.SyncOperationResult{Revision: w.Revision, Source: w.Source},
+	}
+	w.State = r.operation
+	if plan.Requested {
+		w.Request = nil
+	}
+}
+
+func (r *report) did(outcomes []outcome) {
+	for _, o := range outcomes {
+		r.changed = true
+		fresh := result(o)
+		list := r.operation.SyncResult.Resources
+		i := slices.IndexFunc(list, func(x v1alpha1.ResourceResult) bool {
+			return x.Group == fresh.Group && x.Kind == fresh.Kind && x.Namespace == fresh.Namespace && x.Name == fresh.Name
+		})
+		if i < 0 {
+			r.operation.SyncResult.Resources = append(list, fresh)
+			continue
+		}
+		list[i] = fresh
+	}
+}
+
+func (r *report) end(w *core.World, plan core.Plan) {
+	now := metav1.Now()
+	r.operation.Phase, r.operation.Message, r.operation.FinishedAt = plan.Phase, plan.Message, &now
+	o := r.operation.Operation.Sync
+	if plan.Phase != v1alpha1.OperationSucceeded || o.DryRun || len(o.Resources) > 0 || o.AutoHealAttemptsCount > 0 {
+		return
+	}
+	limit := historyLimit
+	if l := r.app.Spec.RevisionHistoryLimit; l != nil {
+		limit = int(*l)
+	}
+	source := w.Source
+	entry := v1alpha1.RevisionHistory{Revision: w.Revision, DeployStartedAt: r.operation.StartedAt, DeployedAt: &now, Source: &source, InitiatedBy: &r.operation.Operation.InitiatedBy}
+	if n := len(r.status.History); n > 0 {
+		entry.ID = r.status.History[n-1].ID + 1
+	}
+	r.status.History = append(r.status.History, entry)
+	r.status.History = r.status.History[max(0, len(r.status.History)-limit):]
+}
+
+func (r *report) compared(w core.World, plan core.Plan, kind string) {
+	r.status.SourceType = kind
+	r.status.Sync = v1alpha1.SyncStatus{Status: synced(plan.Synced), Revision: w.Revision, ComparedTo: v1alpha1.ComparedTo{
+		Source: w.Source, Destination: r.app.Spec.Destination, IgnoreDifferences: r.app.Spec.IgnoreDifferences,
+	}}
+	health := v1alpha1.AppHealthStatus{Status: plan.Health.Status, Message: plan.Health.Message, LastTransitionTime: r.status.Health.LastTransitionTime}
+	if health.Status != r.status.Health.Status {
+		now := metav1.Now()
+		health.LastTransitionTime = &now
+	}
+	r.status.Health = health
+	r.status.Resources = nil
+	images := map[string]bool{}
+	for _, i := range plan.Items {
+		if i.Untracked {
+			continue
+		}
+		r.status.Resources = append(r.status.Resources, resource(i))
+		if i.Live != nil {
+			imagesOf(i.Live.Object["spec"], images)
+		}
+		if i.Action == core.Skip && i.Reason != "" {
+			r.condition("SharedResourceWarning", i.Key.String()+" "+i.Reason)
+		}
+	}
+	r.status.Summary.Images = nil
+	for image := range images {
+		r.status.Summary.Images = append(r.status.Summary.Images, image)
+	}
+	slices.Sort(r.status.Summary.Images)
+	if r.hooks > 0 {
+		r.condition("ExcludedResourceWarning", fmt.Sprintf("%d hook(s) left out: this version does not run hooks", r.hooks))
+	}
+}
+
+func synced(yes bool) string {
+	if yes {
+		return "Synced"
+	}
+	return "OutOfSync"
+}
+
+func resource(i core.Item) v1alpha1.ResourceStatus {
+	s := v1alpha1.ResourceStatus{
+		Group: i.Key.Group, Version: i.Version, Kind: i.Key.Kind, Namespace: i.Key.Namespace, Name: i.Key.Name,
+		Status: synced(i.Action == core.Skip), RequiresPruning: i.Action == core.Prune, SyncWave: int64(i.Wave),
+	}
+	if i.Health.Status != "" {
+		s.Health = &v1alpha1.HealthStatus{Status: i.Health.Status, Message: i.Health.Message}
+	}
+	return s
+}
+
+// imagesOf collects the images of every pod template below a node.
+func imagesOf(node any, into map[string]bool) {
+	switch node := node.(type) {
+	case map[string]any:
+		for key, value := range node {
+			list, ok := value.([]any)
+			if ok && (key == "containers" || key == "initContainers") {
+				for _, c := range list {
+					if m, ok := c.(map[string]any); ok {
+						if image, _ := m["image"].(string); image != "" {
+							into[image] = true
+						}
+					}
+				}
+				continue
+			}
+			imagesOf(value, into)
+		}
+	case []any:
+		for _, value := range node {
+			imagesOf(value, into)
+		}
+	}
+}
+
+// patch writes status, and takes away what was asked for on the object.
+func (p *pass) patch(ctx context.Context) error {
+	r := &p.report
+	r.status.Conditions, r.status.OperationState = r.conditions, r.operation
+	before, err := plainMap(p.app.Status)
+	if err != nil {
+		return err
+	}
+	after, err := plainMap(r.status)
+	if err != nil {
+		return err
+	}
+	asked := p.app.Annotations[core.RefreshAnnotation] != ""
+	if reflect.DeepEqual(before, after) && !asked && !r.taken {
+		return nil
+	}
+	now := metav1.Now()
+	r.status.ReconciledAt = &now
+	if after, err = plainMap(r.status); err != nil {
+		return err
+	}
+	next := p.raw.DeepCopy()
+	next.Object["status"] = after
+	if asked {
+		annotations := next.GetAnnotations()
+		delete(annotations, core.RefreshAnnotation)
+		next.SetAnnotations(annotations)
+	}
+	base := client.MergeFrom(p.raw)
+	if r.taken {
+		// A request that came meanwhile must not be taken away unseen.
+		delete(next.Object, "operation")
+		base = client.MergeFromWithOptions(p.raw, client.MergeFromWithOptimisticLock{})
+	}
+	if err := p.client.Patch(ctx, next, base); client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("write status of %s: %w", p.name(), err)
+	}
+	return nil
+}
+
+func plainMap(status v1alpha1.ApplicationStatus) (map[string]any, error) {
+	text, err := json.Marshal(status)
+	if err != nil {
+		return nil, fmt.Errorf("encode status: %w", err)
+	}
+	var out map[string]any
+	if err := json.Unmarshal(text, &out); err != nil {
+		return nil, fmt.Errorf("encode status: %w", err)
+	}
+	return out, nil
+}
+
+func outcomeOf(err error) string {
+	if err == nil {
+		return "ok"
+	}
+	if strings.Contains(err.Error(), "cannot render") {
+		return "unrenderable"
+	}
+	return "unreachable"
+}

@@ -1,0 +1,149 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/argosy-mesh/argosy/libs/core/lineage"
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/render"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/repo"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// secretLabel marks the Secrets that describe repositories.
+const secretLabel = "argocd.argoproj.io/secret-type"
+
+// secretMemory is how long credentials are remembered: rotation needs no restart.
+const secretMemory = 15 * time.Second
+
+// vault finds the credentials of repositories.
+type vault struct {
+	reader    client.Reader // not cached
+	namespace string
+	mu        sync.Mutex
+	at        time.Time
+	known     []corev1.Secret
+}
+
+// credentials of the secret for exactly this repository, or of the longest
+// matching prefix among the credential templates.
+func (v *vault) credentials(ctx context.Context, location string) (repo.Credentials, error) {
+	secrets, err := v.list(ctx)
+	if err != nil {
+		return repo.Credentials{}, err
+	}
+	want, best, found := core.NormalURL(location), -1, repo.Credentials{}
+	for i := range secrets {
+		s := &secrets[i]
+		at := core.NormalURL(string(s.Data["url"]))
+		exact := s.Labels[secretLabel] == "repository" && at == want
+		prefix := s.Labels[secretLabel] == "repo-creds" && strings.HasPrefix(want, at)
+		if length := len(at); (exact || prefix) && (exact || length > best) {
+			best, found = length, repo.Credentials{Username: string(s.Data["username"]), Password: string(s.Data["password"])}
+		}
+		if exact && found.Password != "" {
+			return found, nil
+		}
+	}
+	return found, nil
+}
+
+func (v *vault) list(ctx context.Context) ([]corev1.Secret, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if time.Since(v.at) < secretMemory {
+		return v.known, nil
+	}
+	var list corev1.SecretList
+	if err := v.reader.List(ctx, &list, client.InNamespace(v.namespace), client.HasLabels{secretLabel}); err != nil {
+		return nil, fmt.Errorf("list repository secrets in %s: %w", v.namespace, err)
+	}
+	v.known, v.at = list.Items, time.Now()
+	return v.known, nil
+}
+
+// sources resolves and renders.
+type sources struct {
+	mirrors  *repo.Store
+	renderer *render.Renderer
+	vault    *vault
+}
+
+// checkout is what a source is at one commit.
+type checkout struct {
+	revision string
+	commit   repo.Commit
+	lineage  lineage.Lineage // of the commit's message
+	made     render.Manifests
+}
+
+func (s *sources) mirror(ctx context.Context, location string) (*repo.Mirror, error) {
+	creds, err := s.vault.credentials(ctx, location)
+	if err != nil {
+		return nil, err
+	}
+	return s.mirrors.Mirror(ctx, location, creds)
+}
+
+// at renders a source as it is now. known is the last answer; when the commit and
+// the source are the same, it still holds.
+func (s *sources) at(ctx context.Context, source v1alpha1.ApplicationSource, want repo.Want, known *known) (*checkout, error) {
+	m, err := s.mirror(ctx, source.RepoURL)
+	if err != nil {
+		return nil, err
+	}
+	sha, err := m.Resolve(ctx, source.TargetRevision, want)
+	if err != nil {
+		return nil, err
+	}
+	spec, err := json.Marshal(source)
+	if err != nil {
+		return nil, fmt.Errorf("encode source: %w", err)
+	}
+	if known.checkout != nil && known.checkout.revision == sha && known.source == string(spec) {
+		return known.checkout, nil
+	}
+	commit, err := m.Describe(ctx, sha, source.Path)
+	if err != nil {
+		return nil, err
+	}
+	made, err := s.renderer.Render(ctx, m, render.Input{Source: source, Dir: commit.Tree, Root: commit.Root})
+	if err != nil {
+		return nil, err
+	}
+	c := &checkout{revision: sha, commit: commit, lineage: lineage.FromMessage(commit.Message), made: made}
+	known.checkout, known.source = c, string(spec)
+	return c, nil
+}
+
+// known is the last answer about one application.
+type known struct {
+	checkout *checkout
+	source   string
+	refresh  string // id of the refresh that was done last
+	failures int    // of reading the source, in a row
+	settled  map[core.Key]core.Settled
+}
+
+// sourceOf returns the one source of an application.
+func sourceOf(spec v1alpha1.ApplicationSpec) (v1alpha1.ApplicationSource, error) {
+	switch {
+	case spec.SourceHydrator != nil:
+		return v1alpha1.ApplicationSource{}, errors.New("spec.sourceHydrator is not supported by this version")
+	case len(spec.Sources) > 1:
+		return v1alpha1.ApplicationSource{}, errors.New("spec.sources: more than one source is not supported by this version")
+	case len(spec.Sources) == 1:
+		return spec.Sources[0], nil
+	case spec.Source == nil || spec.Source.RepoURL == "":
+		return v1alpha1.ApplicationSource{}, errors.New("spec.source.repoURL is missing")
+	}
+	return *spec.Source, nil
+}

@@ -1,0 +1,328 @@
+package core
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/runtime"
+)
+
+// Difference is one field that is not as desired. Got is what is there instead,
+// as JSON; "" when the field is missing.
+type Difference struct {
+	Path string
+	Got  string
+}
+
+// Compare returns every field that desired sets and live does not have as set.
+// What only live has is not ours: defaults, status and the fields of others. A
+// field that was taken out of the manifest is noticed by its Fingerprint.
+func Compare(desired, live *Object) []Difference {
+	var out []Difference
+	d := comparison{report: func(x Difference) { out = append(out, x) }}
+	d.object(normal(desired), live.Object)
+	return out
+}
+
+// Fingerprint identifies the content of a manifest.
+func Fingerprint(desired *Object) string {
+	text, err := json.Marshal(normal(desired))
+	if err != nil {
+		// Cannot happen for what came out of JSON; an empty print means "unknown".
+		return ""
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:10])
+}
+
+// normal is a manifest without what is never compared: status, server-made
+// metadata and our own annotations. Secrets get their data encoded.
+func normal(o *Object) map[string]any {
+	n := maps.Clone(o.Object)
+	delete(n, "status")
+	meta, _ := n["metadata"].(map[string]any)
+	meta = maps.Clone(meta)
+	for _, field := range []string{"creationTimestamp", "managedFields", "resourceVersion", "uid", "generation", "selfLink"} {
+		delete(meta, field)
+	}
+	if annotations, ok := meta["annotations"].(map[string]any); ok {
+		annotations = maps.Clone(annotations)
+		maps.DeleteFunc(annotations, func(k string, _ any) bool { return strings.HasPrefix(k, ourAnnotationsPrefix) })
+		meta["annotations"] = annotations
+	}
+	n["metadata"] = meta
+	if o.GetKind() == "Secret" && o.GroupVersionKind().Group == "" {
+		encodeSecret(n)
+	}
+	return n
+}
+
+func encodeSecret(n map[string]any) {
+	plain, _ := n["stringData"].(map[string]any)
+	if plain == nil {
+		return
+	}
+	data, _ := n["data"].(map[string]any)
+	data = maps.Clone(data)
+	if data == nil {
+		data = map[string]any{}
+	}
+	for k, v := range plain {
+		data[k] = base64.StdEncoding.EncodeToString([]byte(fmt.Sprint(v)))
+	}
+	n["data"] = data
+	delete(n, "stringData")
+}
+
+type comparison struct {
+	report func(Difference)
+	path   []string
+}
+
+func (c *comparison) object(want, got map[string]any) {
+	for _, key := range slices.Sorted(maps.Keys(want)) {
+		if len(c.path) == 0 && (key == "apiVersion" || key == "kind") {
+			continue
+		}
+		c.path = append(c.path, key)
+		value, there := got[key]
+		c.value(want[key], value, there)
+		c.path = c.path[:len(c.path)-1]
+	}
+}
+
+func (c *comparison) value(want, got any, there bool) {
+	if (!there || got == nil) && empty(want) {
+		return
+	}
+	switch want := want.(type) {
+	case map[string]any:
+		if got, ok := got.(map[string]any); ok {
+			c.object(want, got)
+			return
+		}
+	case []any:
+		if got, ok := got.([]any); ok {
+			c.list(want, got)
+			return
+		}
+	default:
+		if same(c.path, want, got) {
+			return
+		}
+	}
+	c.differ(got, there)
+}
+
+// list compares by merge key where the items have one, since others may add items
+// of their own; other lists must be equal in length and order.
+func (c *comparison) list(want, got []any) {
+	key := mergeKey(want, got)
+	if key == "" {
+		if len(want) != len(got) {
+			c.differ(got, true)
+			return
+		}
+		for i := range want {
+			c.item(fmt.Sprint(i), want[i], got[i], true)
+		}
+		return
+	}
+	for _, w := range want {
+		w := w.(map[string]any)
+		i := slices.IndexFunc(got, func(g any) bool { return sameItem(key, w, g.(map[string]any)) })
+		name := fmt.Sprintf("%s=%v", key, w[key])
+		if i < 0 {
+			c.item(name, w, nil, false)
+			continue
+		}
+		c.item(name, w, got[i], true)
+	}
+}
+
+func (c *comparison) item(name string, want, got any, there bool) {
+	c.path = append(c.path, name)
+	c.value(want, got, there)
+	c.path = c.path[:len(c.path)-1]
+}
+
+func (c *comparison) differ(got any, there bool) {
+	d := Difference{Path: strings.Join(c.path, ".")}
+	if there {
+		text, _ := json.Marshal(got) // of decoded JSON: cannot fail
+		d.Got = string(text)
+	}
+	c.report(d)
+}
+
+func mergeKey(lists ...[]any) string {
+	for _, key := range []string{"name", "containerPort", "port", "mountPath", "devicePath", "ip", "topologyKey", "type"} {
+		if all(key, lists) {
+			return key
+		}
+	}
+	return ""
+}
+
+func all(key string, lists [][]any) bool {
+	for _, list := range lists {
+		for _, item := range list {
+			m, ok := item.(map[string]any)
+			if !ok || m[key] == nil {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// sameItem also looks at protocol, which makes ports of the same number differ.
+func sameItem(key string, a, b map[string]any) bool {
+	if !scalarEqual(a[key], b[key]) {
+		return false
+	}
+	p, q := a["protocol"], b["protocol"]
+	return p == nil || q == nil || p == q
+}
+
+// empty values and missing fields are the same to the API server.
+func empty(v any) bool {
+	switch v := v.(type) {
+	case nil:
+		return true
+	case string:
+		return v == ""
+	case bool:
+		return !v
+	case int64:
+		return v == 0
+	case float64:
+		return v == 0
+	case map[string]any:
+		for _, item := range v {
+			if !empty(item) {
+				return false
+			}
+		}
+		return true
+	case []any:
+		return len(v) == 0
+	}
+	return false
+}
+
+func same(path []string, want, got any) bool {
+	if scalarEqual(want, got) {
+		return true
+	}
+	if got == nil || opaque(path) {
+		return false
+	}
+	w, g := fmt.Sprint(want), fmt.Sprint(got)
+	if a, err := resource.ParseQuantity(w); err == nil {
+		if b, err := resource.ParseQuantity(g); err == nil {
+			return a.Cmp(b) == 0
+		}
+	}
+	if a, err := time.ParseDuration(w); err == nil {
+		if b, err := time.ParseDuration(g); err == nil {
+			return a == b
+		}
+	}
+	return false
+}
+
+// opaque fields hold text that means nothing to the API server.
+func opaque(path []string) bool {
+	for _, key := range path {
+		switch key {
+		case "data", "binaryData", "annotations", "labels", "matchLabels", "env", "args", "command":
+			return true
+		}
+	}
+	return false
+}
+
+func scalarEqual(a, b any) bool {
+	if x, ok := number(a); ok {
+		y, ok := number(b)
+		return ok && x == y
+	}
+	return a == b
+}
+
+func number(v any) (float64, bool) {
+	switch v := v.(type) {
+	case int64:
+		return float64(v), true
+	case int:
+		return float64(v), true
+	case float64:
+		return v, true
+	}
+	return 0, false
+}
+
+// remove takes the field that a JSON pointer names out of o, if it is there.
+func remove(o *Object, pointer string) {
+	removeAt(o.Object, pointerParts(pointer))
+}
+
+func pointerParts(pointer string) []string {
+	parts := strings.Split(strings.TrimPrefix(pointer, "/"), "/")
+	for i, p := range parts {
+		parts[i] = strings.ReplaceAll(strings.ReplaceAll(p, "~1", "/"), "~0", "~")
+	}
+	return parts
+}
+
+func removeAt(node any, parts []string) {
+	switch node := node.(type) {
+	case map[string]any:
+		if len(parts) == 1 {
+			delete(node, parts[0])
+			return
+		}
+		removeAt(node[parts[0]], parts[1:])
+	case []any:
+		for i, item := range node {
+			if len(parts) > 1 && parts[0] == fmt.Sprint(i) {
+				removeAt(item, parts[1:])
+			}
+		}
+	}
+}
+
+// adopt copies the field that a JSON pointer names from live to o.
+func adopt(o, live *Object, pointer string) {
+	parts := pointerParts(pointer)
+	from, to := any(live.Object), o.Object
+	for i, part := range parts {
+		m, ok := from.(map[string]any)
+		if !ok || m[part] == nil {
+			return
+		}
+		if from = m[part]; i == len(parts)-1 {
+			to[part] = runtime.DeepCopyJSONValue(from)
+			return
+		}
+		next, ok := to[part].(map[string]any)
+		if !ok {
+			return
+		}
+		to = next
+	}
+}
+
+// Settle records how an object came out of an apply.
+func Settle(w World, i Item, live *Object) Settled {
+	return Settled{Fingerprint: i.Fingerprint, Differences: Compare(w.without(i.Desired), live)}
+}

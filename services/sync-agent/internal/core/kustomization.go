@@ -1,0 +1,222 @@
+package core
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+// ImageValue is one entry below images of a kustomization.
+type ImageValue struct {
+	Entry   string // name
+	NewName string
+	NewTag  string
+	Digest  string
+}
+
+// fields in the order in which they are written.
+func (v ImageValue) fields() [][2]string {
+	return [][2]string{{"newName", v.NewName}, {"newTag", v.NewTag}, {"digest", v.Digest}}
+}
+
+// ReadImage returns the entry of that name; its other fields are empty when there
+// is none.
+func ReadImage(text []byte, entry string) (ImageValue, error) {
+	var k struct {
+		Images []struct {
+			Name    string `yaml:"name"`
+			NewName string `yaml:"newName"`
+			NewTag  string `yaml:"newTag"`
+			Digest  string `yaml:"digest"`
+		} `yaml:"images"`
+	}
+	if err := yaml.Unmarshal(text, &k); err != nil {
+		return ImageValue{Entry: entry}, fmt.Errorf("read kustomization: %w", err)
+	}
+	for _, i := range k.Images {
+		if i.Name == entry {
+			return ImageValue{Entry: entry, NewName: i.NewName, NewTag: i.NewTag, Digest: i.Digest}, nil
+		}
+	}
+	return ImageValue{Entry: entry}, nil
+}
+
+// SetImage writes an entry and leaves every other byte alone where the file is
+// written in block style; otherwise the file is written anew, comments kept.
+func SetImage(text []byte, v ImageValue) ([]byte, error) {
+	old, err := ReadImage(text, v.Entry)
+	if err != nil {
+		return nil, err
+	}
+	if old == v {
+		return text, nil
+	}
+	if edited, ok := setInLines(text, v); ok {
+		if got, err := ReadImage(edited, v.Entry); err == nil && got == v {
+			return edited, nil
+		}
+	}
+	return setInNodes(text, v)
+}
+
+// setInLines edits the text by the positions of its nodes.
+func setInLines(text []byte, v ImageValue) ([]byte, bool) {
+	var doc yaml.Node
+	if yaml.Unmarshal(text, &doc) != nil || len(doc.Content) != 1 || doc.Content[0].Kind != yaml.MappingNode {
+		return nil, false
+	}
+	lines := strings.SplitAfter(string(text), "\n")
+	images := child(doc.Content[0], "images")
+	switch {
+	case images == nil:
+		end := strings.TrimRight(string(text), "\n") + "\n"
+		return []byte(end + "images:\n" + block("", v)), true
+	case images.Kind != yaml.SequenceNode || images.Style&yaml.FlowStyle != 0 || len(images.Content) == 0:
+		return nil, false
+	}
+	for _, entry := range images.Content {
+		if name := child(entry, "name"); entry.Kind == yaml.MappingNode && name != nil && name.Value == v.Entry {
+			return setInEntry(lines, entry, v)
+		}
+	}
+	first := images.Content[0]
+	line := lines[first.Line-1]
+	dash := strings.Index(line, "-")
+	if first.Style&yaml.FlowStyle != 0 || dash < 0 || strings.TrimSpace(line[:dash]) != "" {
+		return nil, false
+	}
+	return join(slices.Insert(lines, first.Line-1, block(line[:dash], v))), true
+}
+
+func setInEntry(lines []string, entry *yaml.Node, v ImageValue) ([]byte, bool) {
+	if entry.Style&yaml.FlowStyle != 0 {
+		return nil, false
+	}
+	name := keyOf(entry, "name")
+	indent := strings.Repeat(" ", name.Column-1)
+	add := ""
+	for _, f := range v.fields() {
+		value := child(entry, f[0])
+		switch {
+		case value == nil && f[1] != "":
+			add += indent + f[0] + ": " + scalar(f[1]) + "\n"
+		case value != nil && f[1] == "":
+			if key := keyOf(entry, f[0]); key.Line == entry.Line || value.Line != key.Line {
+				return nil, false // stands beside the dash
+			}
+			lines[value.Line-1] = ""
+		case value != nil:
+			line := lines[value.Line-1]
+			from := value.Column - 1
+			to := from + width(line[from:], value)
+			lines[value.Line-1] = line[:from] + scalar(f[1]) + line[to:]
+		}
+	}
+	at := child(entry, "name").Line
+	if !strings.HasSuffix(lines[at-1], "\n") {
+		lines[at-1] += "\n"
+	}
+	lines[at-1] += add
+	return join(lines), true
+}
+
+// width is how long a scalar is as written.
+func width(rest string, n *yaml.Node) int {
+	if n.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle) == 0 {
+		return min(len(n.Value), len(rest))
+	}
+	if end := strings.IndexByte(rest[1:], rest[0]); end >= 0 {
+		return end + 2
+	}
+	return len(rest)
+}
+
+// scalar quotes what would not be read back as text.
+func scalar(s string) string {
+	out, err := yaml.Marshal(s)
+	if err != nil {
+		return fmt.Sprintf("%q", s)
+	}
+	return strings.TrimSuffix(string(out), "\n")
+}
+
+func block(indent string, v ImageValue) string {
+	out := indent + "- name: " + scalar(v.Entry) + "\n"
+	for _, f := range v.fields() {
+		if f[1] != "" {
+			out += indent + "  " + f[0] + ": " + scalar(f[1]) + "\n"
+		}
+	}
+	return out
+}
+
+func join(lines []string) []byte { return []byte(strings.Join(lines, "")) }
+
+func child(m *yaml.Node, key string) *yaml.Node {
+	if m.Kind != yaml.MappingNode {
+		return nil
+	}
+	for i := 0; i+1 < len(m.Content); i += 2 {
+		if m.Content[i].Value == key {
+			return m.Content[i+1]
+		}
+	}
+	return nil
+}
+
+func keyOf(m *yaml.Node, key string) *yaml.Node {
+	for i := 0; i+1 < len(m.Content); i += 2 {
+		if m.Content[i].Value == key {
+			return m.Content[i]
+		}
+	}
+	return &yaml.Node{Line: m.Line, Column: m.Column}
+}
+
+// setInNodes writes the document anew.
+func setInNodes(text []byte, v ImageValue) ([]byte, error) {
+	var doc yaml.Node
+	if err := yaml.Unmarshal(text, &doc); err != nil {
+		return nil, fmt.Errorf("read kustomization: %w", err)
+	}
+	if len(doc.Content) == 0 {
+		return []byte("images:\n" + block("", v)), nil
+	}
+	root := doc.Content[0]
+	if root.Kind != yaml.MappingNode {
+		return nil, errors.New("read kustomization: it is not an object")
+	}
+	images := child(root, "images")
+	if images == nil {
+		images = &yaml.Node{}
+		root.Content = append(root.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: "images"}, images)
+	}
+	if images.Kind != yaml.SequenceNode {
+		*images = yaml.Node{Kind: yaml.SequenceNode}
+	}
+	var fresh yaml.Node
+	if err := yaml.Unmarshal([]byte(block("", v)), &fresh); err != nil {
+		return nil, fmt.Errorf("write image entry: %w", err)
+	}
+	entry := fresh.Content[0].Content[0]
+	i := slices.IndexFunc(images.Content, func(n *yaml.Node) bool {
+		name := child(n, "name")
+		return name != nil && name.Value == v.Entry
+	})
+	if i < 0 {
+		images.Content = append(images.Content, entry)
+	} else {
+		images.Content[i] = entry
+	}
+	var out bytes.Buffer
+	enc := yaml.NewEncoder(&out)
+	enc.SetIndent(2)
+	if err := enc.Encode(&doc); err != nil {
+		return nil, fmt.Errorf("write kustomization: %w", err)
+	}
+	return out.Bytes(), nil
+}

@@ -1,0 +1,238 @@
+package repo
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Store holds the mirrors below one folder. Safe for concurrent use.
+type Store struct {
+	dir  string
+	file bool
+	now  func() time.Time
+	mu   sync.Mutex
+	all  map[string]*Mirror
+}
+
+// Open makes a store in dir; file allows repositories on the local disk.
+func Open(dir string, file bool) (*Store, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("open the folder of mirrors: %w", err)
+	}
+	return &Store{dir: dir, file: file, now: time.Now, all: map[string]*Mirror{}}, nil
+}
+
+// Mirror returns the mirror of a repository, made when it is not there yet. Other
+// credentials mean another mirror: what one may read, another may not.
+func (s *Store) Mirror(ctx context.Context, location string, creds Credentials) (*Mirror, error) {
+	if err := check(location, s.file); err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256([]byte(location + "\x00" + creds.Username + "\x00" + creds.Password))
+	id := hex.EncodeToString(sum[:12])
+	s.mu.Lock()
+	m := s.all[id]
+	if m == nil {
+		transport := "http:https"
+		if s.file {
+			transport += ":file"
+		}
+		m = &Mirror{git: git{dir: filepath.Join(s.dir, id), transport: transport, url: location, creds: creds}, now: s.now, refs: map[string]*tracked{}}
+		s.all[id] = m
+	}
+	s.mu.Unlock()
+	return m, m.init(ctx)
+}
+
+// Mirror is the local copy of one repository.
+type Mirror struct {
+	git
+	now  func() time.Time
+	made sync.Once
+	bad  error
+
+	mu   sync.Mutex
+	refs map[string]*tracked // by full ref
+	kind map[string]string   // short name -> full ref
+}
+
+// tracked is one ref that is followed. Its mutex makes fetches of one ref take
+// turns, and those of others not.
+type tracked struct {
+	mu  sync.Mutex
+	sha string
+	at  time.Time // when the remote was asked last
+}
+
+func (m *Mirror) init(ctx context.Context) error {
+	m.made.Do(func() {
+		if _, err := os.Stat(filepath.Join(m.dir, "HEAD")); err == nil {
+			return
+		}
+		if m.bad = os.MkdirAll(m.dir, 0o700); m.bad == nil {
+			_, m.bad = m.run(context.WithoutCancel(ctx), nil, nil, "init", "--bare", "--quiet")
+		}
+	})
+	return m.bad
+}
+
+// Want says how fresh an answer must be.
+type Want struct {
+	Since time.Time // the remote must have been asked at or after this
+	SHA   string    // or the ref must be known to point here
+}
+
+// Resolve returns the commit that revision stands for: HEAD, a branch, a tag or a
+// commit id. Its objects are in the mirror then.
+func (m *Mirror) Resolve(ctx context.Context, revision string, want Want) (string, error) {
+	if revision == "" {
+		revision = "HEAD"
+	}
+	if err := plainRef(revision); err != nil {
+		return "", err
+	}
+	if isSHA(revision) {
+		return revision, m.fetchCommit(ctx, revision)
+	}
+	ref, err := m.fullRef(ctx, revision)
+	if err != nil {
+		return "", err
+	}
+	t := m.tracked(ref)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.sha != "" && (t.sha == want.SHA || !t.at.Before(want.Since)) {
+		return t.sha, nil
+	}
+	return m.fetch(ctx, ref, t)
+}
+
+// Branch returns the full name of a branch or of the default one for "".
+func (m *Mirror) Branch(ctx context.Context, name string) (string, error) {
+	if name != "" && name != "HEAD" {
+		return "refs/heads/" + strings.TrimPrefix(name, "refs/heads/"), plainRef(name)
+	}
+	return m.fullRef(ctx, "HEAD")
+}
+
+func (m *Mirror) tracked(ref string) *tracked {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	t := m.refs[ref]
+	if t == nil {
+		t = &tracked{}
+		m.refs[ref] = t
+	}
+	return t
+}
+
+// fetch brings one ref up to date. The caller holds t.
+func (m *Mirror) fetch(ctx context.Context, ref string, t *tracked) (string, error) {
+	began := m.now()
+	local := "refs/argosy/" + strings.TrimPrefix(ref, "refs/")
+	if _, err := m.run(ctx, nil, nil, "fetch", "--quiet", "--no-tags", "--depth=1", "--no-write-fetch-head", "--end-of-options", m.url, "+"+ref+":"+local); err != nil {
+		m.forget(ref)
+		return "", fmt.Errorf("fetch %s of %s: %w", ref, redact(m.url), err)
+	}
+	out, err := m.run(ctx, nil, nil, "rev-parse", "--verify", "--end-of-options", local+"^{commit}")
+	if err != nil {
+		return "", fmt.Errorf("%s of %s: %w", ref, redact(m.url), err)
+	}
+	t.sha, t.at = strings.TrimSpace(string(out)), began
+	return t.sha, nil
+}
+
+// forget makes the next resolution ask again which kind of ref a name is: a
+// branch may have become a tag, or the default branch another one.
+func (m *Mirror) forget(ref string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for short, full := range m.kind {
+		if full == ref {
+			delete(m.kind, short)
+		}
+	}
+}
+
+func (m *Mirror) fetchCommit(ctx context.Context, commit string) error {
+	if _, err := m.run(ctx, nil, nil, "cat-file", "-e", commit+"^{commit}"); err == nil {
+		return nil
+	}
+	if _, err := m.run(ctx, nil, nil, "fetch", "--quiet", "--no-tags", "--depth=1", "--no-write-fetch-head", "--end-of-options", m.url, commit); err != nil {
+		return fmt.Errorf("fetch commit %s of %s: %w", commit, redact(m.url), err)
+	}
+	return nil
+}
+
+// fullRef finds out what kind of name revision is.
+func (m *Mirror) fullRef(ctx context.Context, revision string) (string, error) {
+	if strings.HasPrefix(revision, "refs/") {
+		return revision, nil
+	}
+	m.mu.Lock()
+	ref := m.kind[revision]
+	m.mu.Unlock()
+	if ref != "" {
+		return ref, nil
+	}
+	out, err := m.run(ctx, nil, nil, "ls-remote", "--symref", "--end-of-options", m.url, "HEAD", "refs/heads/"+revision, "refs/tags/"+revision)
+	if err != nil {
+		return "", fmt.Errorf("list refs of %s: %w", redact(m.url), err)
+	}
+	if ref = pick(string(out), revision); ref == "" {
+		return "", fmt.Errorf("repository %s: revision %q: %w", redact(m.url), revision, ErrNoRevision)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.kind == nil {
+		m.kind = map[string]string{}
+	}
+	m.kind[revision] = ref
+	return ref, nil
+}
+
+// ErrNoRevision is wrapped by errors about a revision that the repository does
+// not have.
+var ErrNoRevision = errors.New("there is no such branch, tag or commit")
+
+// pick reads the answer of ls-remote; branches win over tags.
+func pick(listing, revision string) string {
+	found := map[string]bool{}
+	head := ""
+	for line := range strings.Lines(listing) {
+		left, name, _ := strings.Cut(strings.TrimSpace(line), "\t")
+		if target, ok := strings.CutPrefix(left, "ref: "); ok && name == "HEAD" {
+			head = target
+			continue
+		}
+		found[name] = true
+	}
+	if revision == "HEAD" {
+		if head == "" && found["HEAD"] {
+			return "HEAD" // detached
+		}
+		return head
+	}
+	for _, ref := range []string{"refs/heads/" + revision, "refs/tags/" + revision} {
+		if found[ref] {
+			return ref
+		}
+	}
+	return ""
+}
+
+func isSHA(s string) bool {
+	if len(s) != 40 {
+		return false
+	}
+	_, err := hex.DecodeString(s)
+	return err == nil
+}
