@@ -1,0 +1,3 @@
+module github.com/argosy-mesh/argosy/tools/structure
+
+go 1.26.0

@@ -1,0 +1,3 @@
+module github.com/argosy-mesh/argosy/tools/testsum
+
+go 1.26.0

@@ -1,0 +1,103 @@
+// Command testsum runs the tests of several modules and ends with one line:
+// `N passed, N failed`, and how many were skipped. It shows what failed tests
+// printed and nothing of the others, and says why tests were skipped.
+//
+//	testsum [-standalone] [-flags "-race -count=1"] MODULE-DIR...
+//
+// A module outside of go.work runs without the workspace, as all do with
+// -standalone.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/argosy-mesh/argosy/tools/testsum/internal/sum"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdout)
+	stop()
+	os.Exit(code)
+}
+
+func run(ctx context.Context, args []string, out io.Writer) int {
+	f := flag.NewFlagSet("testsum", flag.ContinueOnError)
+	f.SetOutput(out)
+	standalone := f.Bool("standalone", false, "test each module without the workspace")
+	extra := f.String("flags", "", "more flags for go test, separated by spaces")
+	if f.Parse(args) != nil {
+		return 2
+	}
+	members, err := workspace(ctx)
+	if err != nil {
+		fmt.Fprintln(out, "testsum:", err)
+		return 2
+	}
+	total := sum.New(out)
+	for _, dir := range f.Args() {
+		off := *standalone || !slices.Contains(members, absolute(dir))
+		start := time.Now()
+		if err := module(ctx, total, dir, off, strings.Fields(*extra)); err != nil {
+			total.Broken(dir, err)
+		}
+		fmt.Fprintf(out, "-- %s in %s\n", dir, time.Since(start).Round(100*time.Millisecond))
+	}
+	return total.End()
+}
+
+// workspace lists the folders of go.work.
+func workspace(ctx context.Context) ([]string, error) {
+	text, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}").Output()
+	if err != nil {
+		return nil, fmt.Errorf("ask go for the modules of the workspace: %w", err)
+	}
+	return strings.Fields(string(text)), nil
+}
+
+func absolute(dir string) string {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return dir
+	}
+	return abs
+}
+
+// module tests one module. Its error is about go test itself; what failed within
+// is in total.
+func module(ctx context.Context, total *sum.Total, dir string, off bool, extra []string) error {
+	before := total.Failed
+	cmd := exec.CommandContext(ctx, "go", append(append([]string{"test", "-json"}, extra...), "./...")...)
+	cmd.Dir = dir
+	if off {
+		cmd.Env = append(os.Environ(), "GOWORK=off")
+	}
+	// Tests start processes of their own, which hear of the end from their tests.
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = time.Minute
+	var trouble strings.Builder
+	cmd.Stderr = &trouble
+	events, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	readErr := total.Read(events)
+	if err := cmd.Wait(); err != nil && total.Failed == before {
+		return fmt.Errorf("go test: %w: %s", err, strings.TrimSpace(trouble.String()))
+	}
+	return readErr
+}
