@@ -86,3 +86,9 @@ demo: up ## from a Git push to a promoted pod, and a bad one aborted
 .PHONY: down
 down: ## remove everything that up made
 	@test ! -x $(BIN)/localcluster || $(BIN)/localcluster down --dir $(DIR)
+
+.PHONY: e2e
+e2e: up ## the promises to users, played on the running product
+	@cd e2e && ARGOSY_E2E_KUBECONFIG=$(KUBECONFIG_FILE) go test -count=1 -v ./stories
+
+-include tools/make/*.mk
