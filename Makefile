@@ -27,7 +27,7 @@ endif
 
 .PHONY: help
 help: ## print this
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: deps
 deps: ## install the Debian packages that a fresh machine lacks
@@ -86,3 +86,5 @@ demo: up ## from a Git push to a promoted pod, and a bad one aborted
 .PHONY: down
 down: ## remove everything that up made
 	@test ! -x $(BIN)/localcluster || $(BIN)/localcluster down --dir $(DIR)
+
+include tools/make/check.mk

@@ -64,7 +64,7 @@ func Main(ctx context.Context, args []string, getenv func(string) string, std St
 // program's exit code.
 func run(ctx context.Context, task protocol.Task, command []string, std Streams) int {
 	output := &tail{limit: protocol.ResultLimit}
-	program := exec.Command(command[0], command[1:]...)
+	program := exec.Command(command[0], command[1:]...) //nolint:noctx // it ends by itself or by signals that are passed on
 	program.Env = withoutTask(os.Environ())
 	program.Stdin, program.Stdout, program.Stderr = std.In, std.Out, std.Err
 	if task.Result {
