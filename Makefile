@@ -10,6 +10,9 @@ BIN     := $(ROOT)/bin
 IMAGES  := $(ROOT)/.cache/images
 CLUSTER ?= local
 DIR     ?= $(ROOT)/.cluster
+# Of an existing cluster: where it pulls our images from, and an address of a node for its ports.
+REGISTRY ?=
+NODE     ?= 127.0.0.1
 M       ?=
 # Asked from Go, not listed by hand. The tools that pull in all of Kubernetes, or of the third parties, stay out of
 # the workspace and are checked beside it.
@@ -76,15 +79,22 @@ ifneq ($(CLUSTER),existing)
 	@$(MAKE) --no-print-directory cluster-tools
 	@$(BIN)/localcluster up --dir $(DIR)
 	@$(BIN)/localcluster load --dir $(DIR) $(addprefix $(IMAGES)/,$(addsuffix .tar,$(SERVICES) executor web load $(THIRD) ci git prometheus))
+else
+	@test -n "$(REGISTRY)" || { echo "CLUSTER=existing needs REGISTRY=host/prefix, from which the cluster can pull"; exit 2; }
+	@for i in $(SERVICES) executor web load $(THIRD) ci git prometheus; do $(BIN)/images push $(IMAGES)/$$i.tar $(REGISTRY)/$$i:dev || exit 1; done
 endif
-	@$(BIN)/demo up --kubeconfig $(KUBECONFIG_FILE) --gateway-crds $$($(MAKE) -s -C tools/thirdparty gateway-api-crds)
+	@$(BIN)/demo up --kubeconfig $(KUBECONFIG_FILE) --node $(NODE) --registry "$(REGISTRY)" --gateway-crds $$($(MAKE) -s -C tools/thirdparty gateway-api-crds)
 
 .PHONY: demo
 demo: up ## from a Git push to a promoted pod, and a bad one aborted
-	@$(BIN)/demo run --kubeconfig $(KUBECONFIG_FILE)
+	@$(BIN)/demo run --kubeconfig $(KUBECONFIG_FILE) --node $(NODE)
 
 .PHONY: down
 down: ## remove everything that up made
 	@test ! -x $(BIN)/localcluster || $(BIN)/localcluster down --dir $(DIR)
 
-include tools/make/check.mk
+.PHONY: e2e
+e2e: up ## the promises to users, played on the running product
+	@cd e2e && ARGOSY_E2E_KUBECONFIG=$(KUBECONFIG_FILE) go test -count=1 -v ./stories
+
+-include tools/make/*.mk

@@ -27,6 +27,7 @@ type Config struct {
 	Kubeconfig  string
 	GatewayCRDs string // folder of the Gateway API's definitions
 	Node        string // address of the node, for its ports
+	Registry    string // where our images were pushed; empty means that the node has them
 	Out         io.Writer
 }
 
@@ -67,6 +68,7 @@ func Up(ctx context.Context, c Config) error {
 	if err != nil {
 		return err
 	}
+	i.Images = c.Registry
 	deploy := filepath.Join(c.Root, "deploy")
 	if err := i.Apply(ctx, filepath.Join(deploy, "namespace.yaml"), filepath.Join(deploy, "demo/manifests/00-namespace.yaml")); err != nil {
 		return err

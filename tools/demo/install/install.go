@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -33,6 +34,9 @@ const owner = "argosy-install"
 type Installer struct {
 	client client.Client
 	out    io.Writer // progress
+	// Images is where our own images were pushed, such as registry.example.com/argosy;
+	// empty means that the node has them already.
+	Images string
 }
 
 // New connects to a cluster.
@@ -60,11 +64,33 @@ func (i *Installer) Apply(ctx context.Context, paths ...string) error {
 	}
 	slices.SortStableFunc(objects, func(a, b *unstructured.Unstructured) int { return rank(a) - rank(b) })
 	for _, o := range objects {
+		if i.Images != "" {
+			relocate(o.Object, i.Images)
+		}
 		if err := i.applyOne(ctx, o); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+var ownImage = regexp.MustCompile(`^argosy/([a-z0-9-]+:dev)$`)
+
+// relocate lets every string that is one of our images name the registry it is in.
+func relocate(value any, registry string) any {
+	switch v := value.(type) {
+	case map[string]any:
+		for key, inner := range v {
+			v[key] = relocate(inner, registry)
+		}
+	case []any:
+		for k, inner := range v {
+			v[k] = relocate(inner, registry)
+		}
+	case string:
+		return ownImage.ReplaceAllString(v, registry+"/$1")
+	}
+	return value
 }
 
 func rank(o *unstructured.Unstructured) int {

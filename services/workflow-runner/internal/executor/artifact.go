@@ -123,13 +123,16 @@ func answer(res *http.Response, err error) error {
 	return verdict(res)
 }
 
+// verdict says whether an answer is final. Only the store itself can refuse: any
+// other answer comes from the way to it, and will be different later.
 func verdict(res *http.Response) error {
-	if res.StatusCode < 300 {
+	store := res.Header.Get(protocol.StoreHeader) != ""
+	if res.StatusCode < 300 && store {
 		return nil
 	}
 	text, _ := io.ReadAll(io.LimitReader(res.Body, 512))
 	err := fmt.Errorf("%s: %s", res.Status, strings.TrimSpace(string(text)))
-	if res.StatusCode < 500 && res.StatusCode != http.StatusTooManyRequests {
+	if store && res.StatusCode < 500 && res.StatusCode != http.StatusTooManyRequests {
 		return errors.Join(errGone, err)
 	}
 	return err

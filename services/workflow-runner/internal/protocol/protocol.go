@@ -25,6 +25,10 @@ const MessageLimit = 4096
 // Source: Argo Workflows, 256 kB.
 const ResultLimit = 256 << 10
 
+// StoreHeader is on every answer of the artifact store. An answer without it comes
+// from somebody else, such as the pod that got a stopped runner's address.
+const StoreHeader = "Argosy-Store"
+
 // Task says what the executor must load and collect.
 type Task struct {
 	Inputs     []Transfer  `json:"inputs,omitempty"`     // loaded by the init container

@@ -17,6 +17,7 @@ import (
 
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/libs/core/fault"
+	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/protocol"
 )
 
 // urlLifetime is how long a pod may take to use its URLs.
@@ -102,6 +103,7 @@ type store struct {
 }
 
 func (s *store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set(protocol.StoreHeader, "1")
 	object, err := s.signer.check(strings.TrimPrefix(r.URL.Path, artifactPath), r.Method, time.Now())
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusForbidden)

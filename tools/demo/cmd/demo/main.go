@@ -31,6 +31,7 @@ func command() *cobra.Command {
 	f.StringVar(&c.Kubeconfig, "kubeconfig", os.Getenv("KUBECONFIG"), "kubeconfig [$KUBECONFIG]")
 	f.StringVar(&c.GatewayCRDs, "gateway-crds", "", "folder of the Gateway API's definitions")
 	f.StringVar(&c.Node, "node", "127.0.0.1", "address at which the node's ports are reached")
+	f.StringVar(&c.Registry, "registry", "", "registry and prefix that our images were pushed to; empty means that the node has them")
 	root.AddCommand(
 		&cobra.Command{Use: "up", Short: "Bring everything up and wait until it works", Args: cobra.NoArgs,
 			RunE: func(cmd *cobra.Command, _ []string) error { return demo.Up(cmd.Context(), c) }},
