@@ -33,9 +33,9 @@ type Bus struct {
 	buckets sync.Map
 }
 
-// Full is the cause of a Publish that the stream refused because its budget is
+// ErrFull is the cause of a Publish that the stream refused because its budget is
 // used up.
-var Full = errors.New("the stream is full")
+var ErrFull = errors.New("the stream is full")
 
 // reconnectWait is short: the server is near, and every wait is lag.
 const reconnectWait = 200 * time.Millisecond
@@ -152,7 +152,7 @@ func classed(err error) error {
 	case jetstream.JSErrCodeStreamWrongLastSequence:
 		return fault.AsStale(err)
 	case errStoreFailed, errNoSpace:
-		return errors.Join(Full, err)
+		return errors.Join(ErrFull, err)
 	}
 	return err
 }

@@ -71,7 +71,7 @@ func TestEventsArriveAsTheyWereSent(t *testing.T) {
 		return nil, nil
 	})
 	d := receive(t, got, "event")
-	if d.Event.String() != sent.String() {
+	if d.String() != sent.String() {
 		t.Errorf("got\n%s\nwant\n%s", d.Event, sent)
 	}
 	if d.Subject != "events.ns.dots%2Eand%20spaces.x" || d.Attempt != 1 {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -149,7 +150,7 @@ func (w *worker) one(ctx context.Context, m jetstream.Msg) {
 		return
 	}
 	d := Delivery{Subject: m.Subject(), Sequence: meta.Sequence.Stream, Attempt: int(meta.NumDelivered), Stored: meta.Timestamp}
-	done := w.keepAlive(m)
+	done := w.keepAlive(ctx, m)
 	err = w.attempt(ctx, m, &d)
 	done()
 	w.settle(ctx, m, d, err)
@@ -210,9 +211,7 @@ func (w *worker) settle(ctx context.Context, m jetstream.Msg, d Delivery, err er
 func (w *worker) bury(ctx context.Context, m jetstream.Msg, d Delivery, cause error) error {
 	dead := nats.NewMsg("dead." + w.consumer.Stream + "." + d.Subject)
 	dead.Data = m.Data()
-	for k, v := range m.Headers() {
-		dead.Header[k] = v
-	}
+	maps.Copy(dead.Header, m.Headers())
 	dead.Header.Set("Argosy-Dead-Reason", percentEncode(short(cause.Error())))
 	dead.Header.Set("Argosy-Dead-Consumer", w.consumer.Name)
 	dead.Header.Set("Argosy-Dead-Attempts", fmt.Sprint(d.Attempt))
@@ -225,8 +224,8 @@ func (w *worker) bury(ctx context.Context, m jetstream.Msg, d Delivery, cause er
 
 // keepAlive tells the server that work goes on, so that a long handler is not
 // taken for a dead one.
-func (w *worker) keepAlive(m jetstream.Msg) (done func()) {
-	ctx, cancel := context.WithCancel(context.Background())
+func (w *worker) keepAlive(ctx context.Context, m jetstream.Msg) (done func()) {
+	ctx, cancel := context.WithCancel(ctx)
 	go func() {
 		for pause(ctx, w.consumer.Patience/3) {
 			_ = m.InProgress() // best effort: at worst the delivery repeats

@@ -37,7 +37,7 @@ func TestReadyFollowsItsChecks(t *testing.T) {
 	p := NewProbes("", prometheus.NewRegistry())
 	status := func(path string) int {
 		w := httptest.NewRecorder()
-		p.mux.ServeHTTP(w, httptest.NewRequest("GET", path, nil))
+		p.mux.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
 		return w.Code
 	}
 	var broken error

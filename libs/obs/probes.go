@@ -77,7 +77,7 @@ func (p *Probes) Drain(ctx context.Context) error {
 // Serve runs an HTTP server with bounded timeouts until ctx ends, then lets
 // requests finish for five seconds.
 func Serve(ctx context.Context, addr string, h http.Handler) error {
-	listener, err := net.Listen("tcp", addr)
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", addr, err)
 	}

@@ -53,8 +53,8 @@ func TestSchemasNameEveryField(t *testing.T) {
 			t.Fatal(err)
 		}
 		var want, got []string
-		for i := range reflect.TypeOf(into).Elem().NumField() {
-			tag, _, _ := strings.Cut(reflect.TypeOf(into).Elem().Field(i).Tag.Get("json"), ",")
+		for field := range reflect.TypeOf(into).Elem().Fields() {
+			tag, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 			want = append(want, tag)
 			if _, ok := schema.Properties[tag]; ok {
 				got = append(got, tag)

@@ -58,8 +58,7 @@ func Of(err error) Class {
 	if err == nil {
 		return None
 	}
-	var c *classed
-	if errors.As(err, &c) {
+	if c, ok := errors.AsType[*classed](err); ok {
 		return c.class
 	}
 	return Retry

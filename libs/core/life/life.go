@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -68,8 +69,7 @@ func start(ctx context.Context, p Part, ended chan<- string) running {
 func stop(started []running, drain time.Duration) error {
 	deadline := time.After(drain)
 	var errs []error
-	for i := len(started) - 1; i >= 0; i-- {
-		r := started[i]
+	for _, r := range slices.Backward(started) {
 		r.cancel()
 		select {
 		case err := <-r.done:

@@ -115,7 +115,7 @@ func (d *decoding) leaf(v any, t reflect.Type, path string) (any, bool) {
 func (d *decoding) object(v map[string]any, t reflect.Type, path string) map[string]any {
 	known := fieldsOf(t)
 	loose := map[string]string{}
-	if l, ok := reflect.New(t).Interface().(looseKeys); ok {
+	if l, ok := reflect.TypeAssert[looseKeys](reflect.New(t)); ok {
 		loose = l.looseKeys()
 	}
 	out := make(map[string]any, len(v))
@@ -161,8 +161,7 @@ func (d *decoding) list(v []any, elem reflect.Type, path string) []any {
 // fieldsOf returns the JSON fields of a struct, those of embedded structs included.
 func fieldsOf(t reflect.Type) map[string]reflect.Type {
 	out := map[string]reflect.Type{}
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for f := range t.Fields() {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		switch {
 		case name == "-" || !f.IsExported():
@@ -181,7 +180,7 @@ func fieldsOf(t reflect.Type) map[string]reflect.Type {
 
 // walkable reports whether the fields of a struct may be looked at one by one.
 func walkable(t reflect.Type) bool {
-	if _, ok := reflect.New(t).Interface().(looseKeys); ok {
+	if _, ok := reflect.TypeAssert[looseKeys](reflect.New(t)); ok {
 		return true
 	}
 	return !unmarshals(t)

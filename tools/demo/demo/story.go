@@ -70,7 +70,7 @@ func (s *story) see(d bus.Delivery) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	// The server's time, since senders' clocks and habits differ.
-	d.Event.SetTime(d.Stored)
+	d.SetTime(d.Stored)
 	s.consider(d.Event)
 	if s.end != "" {
 		return errStoryEnds
@@ -176,19 +176,20 @@ func line(e bus.Event) string {
 		return e.Type()
 	}
 	name := strings.TrimSuffix(strings.TrimPrefix(e.Type(), "dev.argosy."), ".v1")
-	text := fmt.Sprintf("%s: %s %s", strings.ReplaceAll(name, ".", " "), strings.ToLower(f.Object.Kind), f.Object.Name)
+	var text strings.Builder
+	fmt.Fprintf(&text, "%s: %s %s", strings.ReplaceAll(name, ".", " "), strings.ToLower(f.Object.Kind), f.Object.Name)
 	if f.Phase != "" {
-		text += " " + f.Phase
+		text.WriteString(" " + f.Phase)
 	}
 	for _, key := range slices.Sorted(maps.Keys(f.Attributes)) {
 		if short := shown[key]; short != "" && f.Attributes[key] != "" {
-			text += " " + short + "=" + f.Attributes[key]
+			text.WriteString(" " + short + "=" + f.Attributes[key])
 		}
 	}
 	if f.Message != "" {
-		text += " (" + f.Message + ")"
+		text.WriteString(" (" + f.Message + ")")
 	}
-	return text
+	return text.String()
 }
 
 // shown are the attributes worth a person's time.
@@ -210,7 +211,7 @@ func (s *story) chain() {
 		return
 	}
 	fmt.Fprintln(s.out, "why, read backwards from the end:")
-	for depth := 0; depth < 50; depth++ {
+	for depth := range 50 {
 		fmt.Fprintf(s.out, "  %s%s  [%s]\n", strings.Repeat(" ", depth), line(last), last.ID())
 		cause := bus.LineageOf(last).Causation
 		next, ok := byID[cause]

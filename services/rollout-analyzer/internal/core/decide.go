@@ -134,10 +134,11 @@ func (p *pass) annotate(rs *appsv1.ReplicaSet, key, value string) {
 	}
 }
 
-func (p *pass) unannotate(rs *appsv1.ReplicaSet, key string) {
-	if _, has := rs.Annotations[key]; has {
+// stay takes back that a ReplicaSet is to be scaled down.
+func (p *pass) stay(rs *appsv1.ReplicaSet) {
+	if _, has := rs.Annotations[AnnotationScaleDown]; has {
 		u := p.change(rs)
-		u.Remove = append(u.Remove, key)
+		u.Remove = append(u.Remove, AnnotationScaleDown)
 	}
 }
 

@@ -162,7 +162,7 @@ func (s *sim) something(rng *rand.Rand, i int) string {
 		ro.Status.PromoteFull = true
 		return "promote in full"
 	case 6:
-		ro.Spec.Replicas = ptr(int32(2 + rng.IntN(6)))
+		ro.Spec.Replicas = new(int32(2 + rng.IntN(6)))
 		return fmt.Sprintf("scale to %d", *ro.Spec.Replicas)
 	case 7:
 		phases := []v1alpha1.AnalysisPhase{v1alpha1.AnalysisSuccessful, v1alpha1.AnalysisFailed, v1alpha1.AnalysisInconclusive}

@@ -90,9 +90,16 @@ func compare(a, b float64) int {
 	}
 }
 
-// basic is one step towards the counts of a weight, within surge and unavailable. older are the ReplicaSets that are
-// neither canary nor stable; while they have pods, nothing else shrinks. stable is nil when it is the canary itself.
-func basic(n int32, want counts, l limits, canary, stable *appsv1.ReplicaSet, older []*appsv1.ReplicaSet) counts {
+// sides are the ReplicaSets of a rollout. stable is nil when it is the canary itself; older are those that are neither.
+type sides struct {
+	canary, stable *appsv1.ReplicaSet
+	older          []*appsv1.ReplicaSet
+}
+
+// basic is one step towards the counts of a weight, within surge and unavailable. While older ReplicaSets have pods,
+// nothing else shrinks.
+func basic(n int32, want counts, l limits, s sides) counts {
+	canary, stable, older := s.canary, s.stable, s.older
 	if stable == nil {
 		want = counts{canary: n}
 	}

@@ -32,8 +32,8 @@ func TestSplitComesClosest(t *testing.T) {
 }
 
 func TestSplitNeverLosesASide(t *testing.T) {
-	for n := int32(0); n <= 60; n++ {
-		for weight := int32(0); weight <= 100; weight++ {
+	for n := range int32(61) {
+		for weight := range int32(101) {
 			for _, surge := range []bool{false, true} {
 				got := split(n, weight, surge)
 				extra := int32(0)
@@ -81,7 +81,7 @@ func TestBasicOneStep(t *testing.T) {
 		if c.older > 0 {
 			older = append(older, set("o", c.older, c.older))
 		}
-		got := basic(c.n, want, c.l, set("c", c.canary, c.canaryUp), set("s", c.stable, c.s), older)
+		got := basic(c.n, want, c.l, sides{set("c", c.canary, c.canaryUp), set("s", c.stable, c.s), older})
 		if got != c.want {
 			t.Errorf("%s: got %+v, want %+v", c.name, got, c.want)
 		}
@@ -96,7 +96,7 @@ func TestBasicArrives(t *testing.T) {
 				canary, stable := set("c", 0, 0), set("s", n, n)
 				want := split(n, weight, l.surge > 0)
 				for range 50 {
-					got := basic(n, want, l, canary, stable, nil)
+					got := basic(n, want, l, sides{canary, stable, nil})
 					if got.canary+got.stable > n+l.surge {
 						t.Fatalf("n=%d weight=%d %+v: %+v exceeds the surge", n, weight, l, got)
 					}

@@ -102,7 +102,7 @@ func (p *pass) ensureReplicaSet() bool {
 	name := p.ro.Name + "-" + p.hash
 	for _, rs := range p.w.ReplicaSets {
 		if rs.Name == name {
-			p.st.CollisionCount = ptr(deref(p.st.CollisionCount) + 1)
+			p.st.CollisionCount = new(deref(p.st.CollisionCount) + 1)
 			return false
 		}
 	}
@@ -128,7 +128,7 @@ func (p *pass) buildReplicaSet(name string) *appsv1.ReplicaSet {
 			Annotations:     p.inherited(map[string]string{AnnotationRevision: itoa(p.lastRevision() + 1), AnnotationDesired: itoa(p.n)}),
 			OwnerReferences: []metav1.OwnerReference{p.owner()},
 		},
-		Spec: appsv1.ReplicaSetSpec{Replicas: ptr(int32(0)), MinReadySeconds: p.ro.Spec.MinReadySeconds, Selector: selector, Template: *template},
+		Spec: appsv1.ReplicaSetSpec{Replicas: new(int32(0)), MinReadySeconds: p.ro.Spec.MinReadySeconds, Selector: selector, Template: *template},
 	}
 }
 
@@ -149,7 +149,7 @@ func (p *pass) inherited(own map[string]string) map[string]string {
 func (p *pass) owner() metav1.OwnerReference {
 	return metav1.OwnerReference{
 		APIVersion: v1alpha1.GroupVersion.String(), Kind: "Rollout", Name: p.ro.Name, UID: p.ro.UID,
-		Controller: ptr(true), BlockOwnerDeletion: ptr(true),
+		Controller: new(true), BlockOwnerDeletion: new(true),
 	}
 }
 
@@ -185,7 +185,7 @@ func (p *pass) revise() {
 	if p.ro.Annotations[AnnotationRevision] != p.revision || p.ro.Spec.Replicas == nil {
 		a := AmendRollout{Revision: p.revision}
 		if p.ro.Spec.Replicas == nil {
-			a.Replicas = ptr(p.n)
+			a.Replicas = new(p.n)
 		}
 		p.do(a)
 	}
@@ -200,7 +200,7 @@ func (p *pass) revise() {
 		}
 	}
 	if p.newRS.Spec.MinReadySeconds != p.ro.Spec.MinReadySeconds {
-		p.change(p.newRS).MinReady = ptr(p.ro.Spec.MinReadySeconds)
+		p.change(p.newRS).MinReady = new(p.ro.Spec.MinReadySeconds)
 	}
 }
 
@@ -237,8 +237,6 @@ func with(m map[string]string, key, value string) map[string]string {
 	out[key] = value
 	return out
 }
-
-func ptr[T any](v T) *T { return &v }
 
 func deref[T any](v *T) (zero T) {
 	if v == nil {

@@ -64,13 +64,13 @@ func (p *pass) scale() {
 		return
 	}
 	l := limitsOf(p.canary, p.n)
-	got := basic(p.n, p.want(), l, p.newRS, p.stableRS, p.older)
+	got := basic(p.n, p.want(), l, sides{p.newRS, p.stableRS, p.older})
 	p.keep(p.newRS)
 	p.keep(p.stableRS)
 	p.resize(p.stableRS, got.stable)
 	p.resize(p.newRS, got.canary)
 	for _, rs := range p.older {
-		p.unannotate(rs, AnnotationScaleDown)
+		p.stay(rs)
 	}
 	left := drain(p.n, l, p.w.ReplicaSets, p.older)
 	for _, rs := range p.older {
@@ -102,7 +102,7 @@ func (p *pass) scaleRouted() {
 // keep takes back the announcement that a ReplicaSet will go.
 func (p *pass) keep(rs *appsv1.ReplicaSet) {
 	if rs != nil {
-		p.unannotate(rs, AnnotationScaleDown)
+		p.stay(rs)
 	}
 }
 
@@ -118,7 +118,7 @@ func (p *pass) retireOlder() {
 		}
 		delay := p.canary.ScaleDownDelaySeconds
 		if limit != nil && lingering > *limit {
-			delay = ptr(int32(0))
+			delay = new(int32(0))
 		}
 		p.retire(rs, delay, false)
 	}
@@ -128,7 +128,7 @@ func (p *pass) retireOlder() {
 // zero means that it stays.
 func (p *pass) retire(rs *appsv1.ReplicaSet, seconds *int32, never bool) {
 	if size(rs) == 0 {
-		p.unannotate(rs, AnnotationScaleDown)
+		p.stay(rs)
 		return
 	}
 	if !p.settled || p.observedWeight() > 0 && !p.unserved(rs) {
@@ -152,7 +152,7 @@ func (p *pass) retire(rs *appsv1.ReplicaSet, seconds *int32, never bool) {
 		p.wakeAt(deadline)
 		return
 	}
-	p.unannotate(rs, AnnotationScaleDown)
+	p.stay(rs)
 	p.resize(rs, 0)
 }
 

@@ -101,14 +101,14 @@ func parseSteps(t testing.TB, text string) (out []v1alpha1.CanaryStep) {
 		case "":
 			continue
 		case "setWeight":
-			step.SetWeight = ptr(number(t, value))
+			step.SetWeight = new(number(t, value))
 		case "pause":
 			step.Pause = &v1alpha1.RolloutPause{}
 			if value != "" {
-				step.Pause.Duration = ptr(intstr.Parse(value))
+				step.Pause.Duration = new(intstr.Parse(value))
 			}
 		case "setCanaryScale":
-			step.SetCanaryScale = &v1alpha1.SetCanaryScale{Replicas: ptr(number(t, value))}
+			step.SetCanaryScale = &v1alpha1.SetCanaryScale{Replicas: new(number(t, value))}
 		case "analysis":
 			step.Analysis = &v1alpha1.RolloutAnalysis{Templates: []v1alpha1.AnalysisTemplateRef{{TemplateName: value}}}
 		default:

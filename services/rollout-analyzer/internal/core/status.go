@@ -157,6 +157,24 @@ func (p *pass) conditions(phase v1alpha1.RolloutPhase, moved bool) {
 	p.progress(phase, moved)
 }
 
+// whyAborted is the reason found now, or the one that was given when it was found.
+func (p *pass) whyAborted(had *v1alpha1.RolloutCondition) string {
+	message := p.giveUp
+	if message == "" && had != nil && had.Reason == ReasonAborted {
+		message = had.Message
+	}
+	return orText(message, "Rollout aborted update to revision "+p.revision)
+}
+
+// timedOut says that the deadline has passed, or that it ended the rollout.
+func (p *pass) timedOut(name string) {
+	if p.aborted() {
+		p.setCondition(v1alpha1.RolloutProgressingCond, false, ReasonAborted, p.giveUp)
+		return
+	}
+	p.setCondition(v1alpha1.RolloutProgressingCond, false, ReasonDeadline, `ReplicaSet "`+name+`" has timed out progressing.`)
+}
+
 // progress keeps the Progressing condition. Its lastUpdateTime is the clock of the progress deadline: it moves when
 // something moved.
 func (p *pass) progress(phase v1alpha1.RolloutPhase, moved bool) {
@@ -167,11 +185,7 @@ func (p *pass) progress(phase v1alpha1.RolloutPhase, moved bool) {
 	}
 	switch {
 	case p.aborted():
-		message := p.giveUp
-		if message == "" && had != nil && had.Reason == ReasonAborted {
-			message = had.Message
-		}
-		p.setCondition(v1alpha1.RolloutProgressingCond, false, ReasonAborted, orText(message, "Rollout aborted update to revision "+p.revision))
+		p.setCondition(v1alpha1.RolloutProgressingCond, false, ReasonAborted, p.whyAborted(had))
 		return
 	case p.ro.Spec.Paused || len(p.st.PauseConditions) > 0:
 		p.setProgress("Unknown", ReasonPaused, "Rollout is paused", moved)
@@ -180,11 +194,7 @@ func (p *pass) progress(phase v1alpha1.RolloutPhase, moved bool) {
 		p.setProgress("True", ReasonAvailable, `ReplicaSet "`+name+`" has successfully progressed.`, false)
 		return
 	case p.overdue(had, moved):
-		if p.aborted() {
-			p.setCondition(v1alpha1.RolloutProgressingCond, false, ReasonAborted, p.giveUp)
-			return
-		}
-		p.setCondition(v1alpha1.RolloutProgressingCond, false, ReasonDeadline, `ReplicaSet "`+name+`" has timed out progressing.`)
+		p.timedOut(name)
 		return
 	}
 	reason := orText(p.reason, ReasonReplicaSetUpdate)

@@ -3,6 +3,7 @@ package core
 import (
 	"encoding/json"
 	"reflect"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 )
@@ -13,16 +14,16 @@ func sameTemplate(want, live *corev1.PodTemplateSpec) bool {
 	bare := live.DeepCopy()
 	delete(bare.Labels, HashLabel)
 	a, b := tree(want), tree(bare)
-	return covers(a, b, "")
+	return covers(a, b)
 }
 
 // covers reports whether live holds everything of want and beyond it only defaults.
-func covers(want, live any, key string) bool {
+func covers(want, live any) bool {
 	switch live := live.(type) {
 	case map[string]any:
 		want, _ := want.(map[string]any)
 		for k, v := range want {
-			if got, has := live[k]; !has && !empty(v) || has && !covers(v, got, k) {
+			if got, has := live[k]; !has && !empty(v) || has && !covers(v, got) {
 				return false
 			}
 		}
@@ -38,7 +39,7 @@ func covers(want, live any, key string) bool {
 			return false
 		}
 		for i := range live {
-			if !covers(want[i], live[i], key) {
+			if !covers(want[i], live[i]) {
 				return false
 			}
 		}
@@ -66,10 +67,8 @@ func defaulted(key string, value any) bool {
 	if !known {
 		return false
 	}
-	for _, v := range allowed {
-		if v == value {
-			return true
-		}
+	if slices.Contains(allowed, value) {
+		return true
 	}
 	return allowed == nil
 }

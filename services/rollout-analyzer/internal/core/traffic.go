@@ -166,6 +166,6 @@ func (p *pass) recordWeights(weight int32) {
 	p.st.Canary.Weights = &v1alpha1.TrafficWeights{
 		Canary:   v1alpha1.WeightDestination{Weight: weight, ServiceName: p.canary.CanaryService, PodTemplateHash: p.hash},
 		Stable:   v1alpha1.WeightDestination{Weight: maxWeight - weight, ServiceName: p.canary.StableService, PodTemplateHash: stable},
-		Verified: ptr(p.settled),
+		Verified: new(p.settled),
 	}
 }

@@ -87,7 +87,7 @@ func (s *sim) command(line string) {
 	case "steps":
 		ro.Spec.Strategy.Canary.Steps = parseSteps(s.t, rest)
 	case "scale":
-		ro.Spec.Replicas = ptr(number(s.t, rest))
+		ro.Spec.Replicas = new(number(s.t, rest))
 	case "promote":
 		ro.Status.PauseConditions = nil
 	case "promote-full":
@@ -150,11 +150,11 @@ func (s *sim) option(text string) {
 	case "maxUnavailable":
 		c.MaxUnavailable = &v
 	case "scaleDownDelaySeconds":
-		c.ScaleDownDelaySeconds = ptr(number(s.t, value))
+		c.ScaleDownDelaySeconds = new(number(s.t, value))
 	case "scaleDownDelayRevisionLimit":
-		c.ScaleDownDelayRevisionLimit = ptr(number(s.t, value))
+		c.ScaleDownDelayRevisionLimit = new(number(s.t, value))
 	case "abortScaleDownDelaySeconds":
-		c.AbortScaleDownDelaySeconds = ptr(number(s.t, value))
+		c.AbortScaleDownDelaySeconds = new(number(s.t, value))
 	case "progressDeadlineAbort":
 		s.w.Rollout.Spec.ProgressDeadlineAbort = true
 	case "background":

@@ -31,7 +31,7 @@ type checking struct {
 	problems []Problem
 }
 
-func (v *checking) add(field, format string, args ...any) {
+func (v *checking) addf(field, format string, args ...any) {
 	v.problems = append(v.problems, Problem{Field: field, Reason: fmt.Sprintf(format, args...)})
 }
 
@@ -39,60 +39,60 @@ func (v *checking) spec(s *v1alpha1.RolloutSpec) {
 	v.workload(s)
 	switch {
 	case s.Strategy.Canary != nil && s.Strategy.BlueGreen != nil:
-		v.add("spec.strategy", "exactly one of canary and blueGreen must be set")
+		v.addf("spec.strategy", "exactly one of canary and blueGreen must be set")
 	case s.Strategy.BlueGreen != nil:
-		v.add("spec.strategy.blueGreen", "is not served by this version")
+		v.addf("spec.strategy.blueGreen", "is not served by this version")
 	case s.Strategy.Canary == nil:
-		v.add("spec.strategy", "one of canary and blueGreen must be set")
+		v.addf("spec.strategy", "one of canary and blueGreen must be set")
 	}
 	if s.Replicas != nil && *s.Replicas < 0 {
-		v.add("spec.replicas", "must not be negative")
+		v.addf("spec.replicas", "must not be negative")
 	}
 	if deadline := orElse(s.ProgressDeadlineSeconds, int32(defaultProgressDeadline)); s.MinReadySeconds >= deadline {
-		v.add("spec.minReadySeconds", "must be less than progressDeadlineSeconds (%d)", deadline)
+		v.addf("spec.minReadySeconds", "must be less than progressDeadlineSeconds (%d)", deadline)
 	}
 }
 
 func (v *checking) workload(s *v1alpha1.RolloutSpec) {
 	if s.WorkloadRef != nil {
-		v.add("spec.workloadRef", "is not served by this version")
+		v.addf("spec.workloadRef", "is not served by this version")
 		return
 	}
 	if s.Selector == nil || len(s.Selector.MatchLabels)+len(s.Selector.MatchExpressions) == 0 {
-		v.add("spec.selector", "must not be empty")
+		v.addf("spec.selector", "must not be empty")
 		return
 	}
 	selector, err := metav1.LabelSelectorAsSelector(s.Selector)
 	if err != nil {
-		v.add("spec.selector", "%v", err)
+		v.addf("spec.selector", "%v", err)
 		return
 	}
 	if len(s.Template.Spec.Containers) == 0 {
-		v.add("spec.template.spec.containers", "must not be empty")
+		v.addf("spec.template.spec.containers", "must not be empty")
 	}
 	if !selector.Matches(labels.Set(s.Template.Labels)) {
-		v.add("spec.template.metadata.labels", "must match spec.selector")
+		v.addf("spec.template.metadata.labels", "must match spec.selector")
 	}
 }
 
 func (v *checking) canary(c *v1alpha1.CanaryStrategy) {
 	const at = "spec.strategy.canary"
 	if zero(c.MaxSurge) && zero(c.MaxUnavailable) {
-		v.add(at+".maxSurge", "maxSurge and maxUnavailable must not both be 0")
+		v.addf(at+".maxSurge", "maxSurge and maxUnavailable must not both be 0")
 	}
 	for field, value := range map[string]*intstr.IntOrString{".maxSurge": c.MaxSurge, ".maxUnavailable": c.MaxUnavailable} {
 		if value == nil {
 			continue
 		}
 		if n, err := intstr.GetScaledValueFromIntOrPercent(value, 100, true); err != nil || n < 0 {
-			v.add(at+field, "%q is neither a number nor a percentage", value.String())
+			v.addf(at+field, "%q is neither a number nor a percentage", value.String())
 		}
 	}
 	if c.PingPong != nil {
-		v.add(at+".pingPong", "is not served by this version")
+		v.addf(at+".pingPong", "is not served by this version")
 	}
 	if c.DynamicStableScale {
-		v.add(at+".dynamicStableScale", "is not served by this version")
+		v.addf(at+".dynamicStableScale", "is not served by this version")
 	}
 	for i := range c.Steps {
 		v.step(fmt.Sprintf("%s.steps[%d]", at, i), c.Steps[i], c.TrafficRouting != nil)
@@ -111,26 +111,31 @@ func zero(v *intstr.IntOrString) bool {
 	return v != nil && (v.Type == intstr.Int && v.IntVal == 0 || v.StrVal == "0" || v.StrVal == "0%")
 }
 
-func (v *checking) step(at string, s v1alpha1.CanaryStep, routed bool) {
-	set := 0
-	for _, has := range []bool{s.SetWeight != nil, s.Pause != nil, s.Analysis != nil, s.SetCanaryScale != nil,
-		s.Experiment != nil, s.SetHeaderRoute != nil, s.SetMirrorRoute != nil, s.Plugin != nil} {
-		if has {
-			set++
+func count(claims ...bool) int {
+	n := 0
+	for _, holds := range claims {
+		if holds {
+			n++
 		}
 	}
+	return n
+}
+
+func (v *checking) step(at string, s v1alpha1.CanaryStep, routed bool) {
+	later := []bool{s.Experiment != nil, s.SetHeaderRoute != nil, s.SetMirrorRoute != nil, s.Plugin != nil}
+	set := count(later...) + count(s.SetWeight != nil, s.Pause != nil, s.Analysis != nil, s.SetCanaryScale != nil)
 	switch {
 	case set != 1:
-		v.add(at, "exactly one kind of step must be set, not %d", set)
-	case s.Experiment != nil || s.SetHeaderRoute != nil || s.SetMirrorRoute != nil || s.Plugin != nil:
-		v.add(at, "experiment, setHeaderRoute, setMirrorRoute and plugin are not served by this version")
+		v.addf(at, "exactly one kind of step must be set, not %d", set)
+	case count(later...) > 0:
+		v.addf(at, "experiment, setHeaderRoute, setMirrorRoute and plugin are not served by this version")
 	case s.SetWeight != nil && (*s.SetWeight < 0 || *s.SetWeight > maxWeight):
-		v.add(at+".setWeight", "must be between 0 and %d", maxWeight)
+		v.addf(at+".setWeight", "must be between 0 and %d", maxWeight)
 	case s.SetCanaryScale != nil && !routed:
-		v.add(at+".setCanaryScale", "needs trafficRouting")
+		v.addf(at+".setCanaryScale", "needs trafficRouting")
 	case s.Pause != nil && s.Pause.Duration != nil:
 		if _, ok := pauseLength(s.Pause.Duration); !ok {
-			v.add(at+".pause.duration", "%q is no duration such as 90 or 1m30s", s.Pause.Duration.String())
+			v.addf(at+".pause.duration", "%q is no duration such as 90 or 1m30s", s.Pause.Duration.String())
 		}
 	case s.Analysis != nil:
 		v.analysis(at+".analysis", *s.Analysis, true)
@@ -139,7 +144,7 @@ func (v *checking) step(at string, s v1alpha1.CanaryStep, routed bool) {
 
 func (v *checking) analysis(at string, a v1alpha1.RolloutAnalysis, finite bool) {
 	if len(a.Templates) == 0 {
-		v.add(at+".templates", "must not be empty")
+		v.addf(at+".templates", "must not be empty")
 		return
 	}
 	// Which hash an argument stands for does not matter for whether it can be resolved.
@@ -147,7 +152,7 @@ func (v *checking) analysis(at string, a v1alpha1.RolloutAnalysis, finite bool) 
 		return analysis.FromRollout(v.w.Rollout, from, "latest", "stable")
 	}
 	if _, err := analysis.Merge(a, v.w.Templates, resolve, finite); err != nil {
-		v.add(at, "%v", err)
+		v.addf(at, "%v", err)
 	}
 }
 
@@ -157,18 +162,18 @@ func (v *checking) service(at, name string) {
 	}
 	svc, ok := v.w.Services[name]
 	if !ok {
-		v.add(at, "service %q is not there", name)
+		v.addf(at, "service %q is not there", name)
 		return
 	}
 	if by := svc.Annotations[AnnotationManagedBy]; by != "" && by != v.w.Rollout.Name {
-		v.add(at, "service %q is managed by another Rollout: %s", name, by)
+		v.addf(at, "service %q is managed by another Rollout: %s", name, by)
 	}
 	if svc.Spec.Type == corev1.ServiceTypeExternalName {
-		v.add(at, "service %q selects no pods", name)
+		v.addf(at, "service %q selects no pods", name)
 	}
 	for key, value := range svc.Spec.Selector {
 		if key != HashLabel && v.w.Rollout.Spec.Template.Labels[key] != value {
-			v.add(at, "service %q selects %s=%s, which the pod template does not have", name, key, value)
+			v.addf(at, "service %q selects %s=%s, which the pod template does not have", name, key, value)
 		}
 	}
 }
@@ -176,28 +181,28 @@ func (v *checking) service(at, name string) {
 func (v *checking) routing(at string, c *v1alpha1.CanaryStrategy) {
 	t := c.TrafficRouting
 	if c.CanaryService == "" || c.StableService == "" || c.CanaryService == c.StableService {
-		v.add(at, "needs two different services: canaryService and stableService")
+		v.addf(at, "needs two different services: canaryService and stableService")
 	}
 	for name, has := range map[string]bool{"istio": t.Istio != nil, "nginx": t.Nginx != nil, "alb": t.ALB != nil, "smi": t.SMI != nil,
 		"ambassador": t.Ambassador != nil, "appMesh": t.AppMesh != nil, "traefik": t.Traefik != nil, "apisix": t.Apisix != nil} {
 		if has {
-			v.add(at+"."+name, "is not served by this version")
+			v.addf(at+"."+name, "is not served by this version")
 		}
 	}
 	for name := range t.Plugins {
 		if name != GatewayPlugin {
-			v.add(at+".plugins."+name, "is not served by this version")
+			v.addf(at+".plugins."+name, "is not served by this version")
 		}
 	}
 	if _, err := GatewayRoutes(v.w.Rollout); err != nil {
-		v.add(at+".plugins."+GatewayPlugin, "%v", err)
+		v.addf(at+".plugins."+GatewayPlugin, "%v", err)
 	}
 	for _, r := range v.w.Routes {
 		switch {
 		case r.Missing:
-			v.add(at+".plugins."+GatewayPlugin, "HTTPRoute %s/%s is not there", r.Namespace, r.Name)
+			v.addf(at+".plugins."+GatewayPlugin, "HTTPRoute %s/%s is not there", r.Namespace, r.Name)
 		case !r.Paired:
-			v.add(at+".plugins."+GatewayPlugin, "HTTPRoute %s/%s has no rule with both %s and %s", r.Namespace, r.Name, c.CanaryService, c.StableService)
+			v.addf(at+".plugins."+GatewayPlugin, "HTTPRoute %s/%s has no rule with both %s and %s", r.Namespace, r.Name, c.CanaryService, c.StableService)
 		}
 	}
 }

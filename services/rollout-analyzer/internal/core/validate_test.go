@@ -21,17 +21,17 @@ func TestInvalidRolloutsAreMarkedAndLeftAlone(t *testing.T) {
 		"spec.selector: must not be empty": func(w *World) { w.Rollout.Spec.Selector = nil },
 		"spec.template.metadata.labels":    func(w *World) { w.Rollout.Spec.Template.Labels = map[string]string{"app": "other"} },
 		"spec.template.spec.containers":    func(w *World) { w.Rollout.Spec.Template.Spec.Containers = nil },
-		"spec.replicas: must not be":       func(w *World) { w.Rollout.Spec.Replicas = ptr(int32(-1)) },
+		"spec.replicas: must not be":       func(w *World) { w.Rollout.Spec.Replicas = new(int32(-1)) },
 		"spec.minReadySeconds":             func(w *World) { w.Rollout.Spec.MinReadySeconds = 600 },
 		"spec.workloadRef":                 func(w *World) { w.Rollout.Spec.WorkloadRef = &v1alpha1.ObjectRef{} },
 		"maxSurge and maxUnavailable must not": func(w *World) {
 			c := canaryOf(w)
-			c.MaxSurge, c.MaxUnavailable = ptr(intstr.FromInt32(0)), ptr(intstr.FromString("0%"))
+			c.MaxSurge, c.MaxUnavailable = new(intstr.FromInt32(0)), new(intstr.FromString("0%"))
 		},
-		`maxSurge: "lots"`:                       func(w *World) { canaryOf(w).MaxSurge = ptr(intstr.FromString("lots")) },
+		`maxSurge: "lots"`:                       func(w *World) { canaryOf(w).MaxSurge = new(intstr.FromString("lots")) },
 		"steps[0]: exactly one kind":             func(w *World) { canaryOf(w).Steps[0].Pause = &v1alpha1.RolloutPause{} },
-		"steps[0].setWeight: must be between":    func(w *World) { canaryOf(w).Steps[0].SetWeight = ptr(int32(101)) },
-		`steps[1].pause.duration: "soon"`:        func(w *World) { canaryOf(w).Steps[1].Pause.Duration = ptr(intstr.FromString("soon")) },
+		"steps[0].setWeight: must be between":    func(w *World) { canaryOf(w).Steps[0].SetWeight = new(int32(101)) },
+		`steps[1].pause.duration: "soon"`:        func(w *World) { canaryOf(w).Steps[1].Pause.Duration = new(intstr.FromString("soon")) },
 		"steps[2]: experiment":                   func(w *World) { canaryOf(w).Steps[2] = v1alpha1.CanaryStep{Plugin: &v1alpha1.PluginStep{}} },
 		`AnalysisTemplate "rate" is not there`:   func(w *World) { w.Templates = nil },
 		`canaryService: service "canary" is not`: func(w *World) { delete(w.Services, "canary") },
@@ -80,12 +80,12 @@ func canaryOf(w *World) *v1alpha1.CanaryStrategy { return w.Rollout.Spec.Strateg
 func TestMendedRolloutGoesOn(t *testing.T) {
 	s := newSim(t)
 	s.make(2, "setWeight 50; pause", false)
-	canaryOf(&s.w).Steps[0].SetWeight = ptr(int32(200))
+	canaryOf(&s.w).Steps[0].SetWeight = new(int32(200))
 	s.settle(true)
 	if got := s.w.Rollout.Status.Phase; got != v1alpha1.RolloutDegraded {
 		t.Fatalf("accepted: %s", got)
 	}
-	canaryOf(&s.w).Steps[0].SetWeight = ptr(int32(50))
+	canaryOf(&s.w).Steps[0].SetWeight = new(int32(50))
 	s.settle(true)
 	if got := s.w.Rollout.Status; got.Phase != v1alpha1.RolloutHealthy || len(got.Conditions) == 0 {
 		t.Fatalf("%s %q", got.Phase, got.Message)
@@ -110,7 +110,7 @@ func TestAdoptsWhatAnotherControllerMade(t *testing.T) {
 	rs.Spec.Template.Labels[HashLabel] = "foreign"
 	// What an API server fills in.
 	pod := &rs.Spec.Template.Spec
-	pod.RestartPolicy, pod.DNSPolicy, pod.SchedulerName, pod.TerminationGracePeriodSeconds = "Always", "ClusterFirst", "default-scheduler", ptr(int64(30))
+	pod.RestartPolicy, pod.DNSPolicy, pod.SchedulerName, pod.TerminationGracePeriodSeconds = "Always", "ClusterFirst", "default-scheduler", new(int64(30))
 	pod.SecurityContext = &corev1.PodSecurityContext{}
 	pod.Containers[0].TerminationMessagePath, pod.Containers[0].TerminationMessagePolicy, pod.Containers[0].ImagePullPolicy = "/dev/termination-log", "File", "IfNotPresent"
 	s.w.ReplicaSets[0] = rs
@@ -142,7 +142,7 @@ func TestTwoTemplatesOfOneNameGetTwoNames(t *testing.T) {
 func TestHistoryIsBounded(t *testing.T) {
 	s := newSim(t)
 	s.make(1, "", false)
-	s.w.Rollout.Spec.RevisionHistoryLimit = ptr(int32(2))
+	s.w.Rollout.Spec.RevisionHistoryLimit = new(int32(2))
 	for i := range 6 {
 		s.image("v" + itoa(i))
 		s.settle(true)

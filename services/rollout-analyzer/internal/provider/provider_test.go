@@ -115,7 +115,7 @@ func TestWeb(t *testing.T) {
 		if diff := cmp.Diff(c.want, got.Result); diff != "" || got.Text != c.text {
 			t.Errorf("%s: %q %s", c.name, got.Text, diff)
 		}
-		if asked.Method != "POST" || *form != `{"a":1}` || asked.Header.Get("Content-Type") != "application/json" {
+		if asked.Method != http.MethodPost || *form != `{"a":1}` || asked.Header.Get("Content-Type") != "application/json" {
 			t.Errorf("%s: asked %s %s", c.name, asked.Method, *form)
 		}
 	}

@@ -3,6 +3,7 @@ package core
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
@@ -84,9 +85,7 @@ func (v *Verdict) trigger(w World, index int, satisfied map[string]Event) {
 		return
 	}
 	window := Window{}
-	for name, e := range w.Windows[index] {
-		window[name] = e
-	}
+	maps.Copy(window, w.Windows[index])
 	touched := false
 	for name, e := range satisfied {
 		if c.mentions(name) {

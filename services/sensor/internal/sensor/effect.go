@@ -47,7 +47,7 @@ func (x *effects) perform(ctx context.Context, s *v1alpha1.Sensor, f core.Firing
 	case t.ArgoWorkflow != nil:
 		outputs, err = submit(s, trigger, f, key)
 	case t.K8s != nil:
-		err = x.create(ctx, s, trigger, f, key, bus.After(cause))
+		err = x.create(ctx, s, trigger, f, mark{key, bus.After(cause)})
 	case t.Log != nil:
 		x.log.InfoContext(ctx, "trigger fired", "sensor", s.Namespace+"/"+s.Name, "trigger", t.Name, "events", f.Causes())
 	default:
@@ -105,9 +105,15 @@ func submit(s *v1alpha1.Sensor, trigger *v1alpha1.Trigger, f core.Firing, key st
 	return []bus.Outgoing{{Subject: events.SubmitSubject(s.Namespace), Event: e}}, nil
 }
 
+// mark is what an object says of the firing that made it.
+type mark struct {
+	key   string
+	cause lineage.Lineage
+}
+
 // create makes the object of a k8s trigger once, in the name of the Sensor's
 // service account.
-func (x *effects) create(ctx context.Context, s *v1alpha1.Sensor, trigger *v1alpha1.Trigger, f core.Firing, key string, cause lineage.Lineage) error {
+func (x *effects) create(ctx context.Context, s *v1alpha1.Sensor, trigger *v1alpha1.Trigger, f core.Firing, m mark) error {
 	k := trigger.Template.K8s
 	if k.Operation != "create" && k.Operation != "" {
 		return fault.Poisonf("k8s.operation %q is not supported by this version; create is", k.Operation)
@@ -120,7 +126,7 @@ func (x *effects) create(ctx context.Context, s *v1alpha1.Sensor, trigger *v1alp
 	if err := json.Unmarshal(manifest, &o.Object); err != nil {
 		return fault.Poisonf("source: %w", err)
 	}
-	name(o, s, trigger.Template.Name, key, cause)
+	name(o, s, trigger.Template.Name, m)
 	mapping, err := x.mapper.RESTMapping(o.GroupVersionKind().GroupKind(), o.GroupVersionKind().Version)
 	if meta.IsNoMatchError(err) {
 		return fault.Poisonf("source: the cluster knows no %s", o.GroupVersionKind())
@@ -149,12 +155,12 @@ func (x *effects) create(ctx context.Context, s *v1alpha1.Sensor, trigger *v1alp
 }
 
 // name gives an object its deterministic name and says who made it.
-func name(o *unstructured.Unstructured, s *v1alpha1.Sensor, trigger, key string, cause lineage.Lineage) {
+func name(o *unstructured.Unstructured, s *v1alpha1.Sensor, trigger string, m mark) {
 	if o.GetNamespace() == "" {
 		o.SetNamespace(s.Namespace)
 	}
 	if prefix := o.GetGenerateName(); prefix != "" {
-		o.SetName(prefix + key[:10])
+		o.SetName(prefix + m.key[:10])
 		o.SetGenerateName("")
 	}
 	labels := o.GetLabels()
@@ -163,8 +169,8 @@ func name(o *unstructured.Unstructured, s *v1alpha1.Sensor, trigger, key string,
 	}
 	maps.Copy(labels, map[string]string{"events.argoproj.io/sensor": s.Name, "events.argoproj.io/trigger": trigger})
 	o.SetLabels(labels)
-	annotations := cause.Annotate(o.GetAnnotations())
-	annotations[lineage.KeyAnnotation] = key
+	annotations := m.cause.Annotate(o.GetAnnotations())
+	annotations[lineage.KeyAnnotation] = m.key
 	o.SetAnnotations(annotations)
 }
 

@@ -71,7 +71,7 @@ func (r *reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	if err := r.hold(ctx, raw); err != nil {
 		return reconcile.Result{}, err
 	}
-	r.listen(req.String(), s)
+	r.listen(req.String(), s) //nolint:contextcheck // a listener outlives the call that starts it
 	return reconcile.Result{}, r.report(ctx, raw, ready("True", "Listening", fmt.Sprintf("%d trigger(s) wait for %d dependencies", len(s.Spec.Triggers), len(s.Spec.Dependencies))), warnings)
 }
 

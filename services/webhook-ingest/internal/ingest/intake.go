@@ -46,7 +46,7 @@ func newIntake(b *bus.Bus, local *wal.Log, log *slog.Logger) *intake {
 func (i *intake) accept(ctx context.Context, subject string, e bus.Event) error {
 	if i.wal.Len() == 0 {
 		err := i.publish(ctx, subject, e)
-		if err == nil || errors.Is(err, bus.Full) || fault.Of(err) == fault.Poison {
+		if err == nil || errors.Is(err, bus.ErrFull) || fault.Of(err) == fault.Poison {
 			return err
 		}
 		i.log.WarnContext(ctx, "bus is away, event goes to the local log", "event_id", e.ID(), "error", err)

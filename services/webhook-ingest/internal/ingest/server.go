@@ -80,7 +80,7 @@ func (s *server) handle(w http.ResponseWriter, r *http.Request, route core.Route
 
 func (s *server) refuse(r *http.Request, route core.Route, err error) core.Outcome {
 	class := "bus_away"
-	if errors.Is(err, bus.Full) || errors.Is(err, wal.ErrFull) {
+	if errors.Is(err, bus.ErrFull) || errors.Is(err, wal.ErrFull) {
 		class = "full"
 	}
 	s.tel.Log.ErrorContext(r.Context(), "hook was not accepted", "eventsource", route.Namespace+"/"+route.EventSource, "event", route.Event, "class", class, "error", err)

@@ -60,7 +60,7 @@ func startOn(t *testing.T, server *bustest.Server, client *bus.Bus, dir string) 
 
 func (d *door) post(t *testing.T, path, id, body string) int {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), "POST", d.http.URL+path, strings.NewReader(body))
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, d.http.URL+path, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +137,7 @@ func TestABombIsCappedWhereItUnpacks(t *testing.T) {
 	if err := z.Close(); err != nil {
 		t.Fatal(err)
 	}
-	req, err := http.NewRequestWithContext(t.Context(), "POST", d.http.URL+"/in", &bomb)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, d.http.URL+"/in", &bomb)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,7 +147,7 @@ func TestABombIsCappedWhereItUnpacks(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer res.Body.Close()
-	if res.StatusCode != 413 {
+	if res.StatusCode != http.StatusRequestEntityTooLarge {
 		t.Fatalf("got %d", res.StatusCode)
 	}
 }

@@ -71,7 +71,7 @@ func Run(ctx context.Context, args []string, getenv func(string) string, out io.
 	if err != nil {
 		return errors.Join(err, local.Close())
 	}
-	parts, err := assemble(cfg, base, mgr, local)
+	parts, err := assemble(cfg, base, mgr, local) //nolint:contextcheck // the probe it sets up waits with a deadline of its own
 	if err != nil {
 		return errors.Join(err, local.Close())
 	}

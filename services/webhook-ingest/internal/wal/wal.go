@@ -60,7 +60,7 @@ func Open(dir string, budget int64) (*Log, error) {
 func (l *Log) recover() error {
 	var raw [8]byte
 	if n, _ := l.mark.ReadAt(raw[:], 0); n == len(raw) {
-		l.done = int64(binary.BigEndian.Uint64(raw[:])) //nolint:gosec // our own offset
+		l.done = int64(binary.BigEndian.Uint64(raw[:]))
 	}
 	info, err := l.file.Stat()
 	if err != nil {
@@ -112,7 +112,7 @@ func (l *Log) Append(record []byte) error {
 		return ErrFull
 	}
 	buf := make([]byte, header, header+len(record))
-	binary.BigEndian.PutUint32(buf[:4], uint32(len(record))) //nolint:gosec // under the budget
+	binary.BigEndian.PutUint32(buf[:4], uint32(len(record)))
 	binary.BigEndian.PutUint32(buf[4:], crc32.ChecksumIEEE(record))
 	buf = append(buf, record...)
 	if _, err := l.file.WriteAt(buf, l.size); err != nil {
@@ -177,7 +177,7 @@ func (l *Log) Done() error {
 
 func (l *Log) setMark(at int64) error {
 	var raw [8]byte
-	binary.BigEndian.PutUint64(raw[:], uint64(at)) //nolint:gosec // never negative
+	binary.BigEndian.PutUint64(raw[:], uint64(at))
 	if _, err := l.mark.WriteAt(raw[:], 0); err != nil {
 		return fmt.Errorf("mark the write-ahead log: %w", err)
 	}

@@ -10,5 +10,5 @@ import (
 
 func main() {
 	std := executor.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}
-	os.Exit(executor.Main(context.Background(), os.Args[1:], os.Getenv, std))
+	os.Exit(executor.Main(context.Background(), os.Args[1:], os.Getenv, std, executor.InPod()))
 }

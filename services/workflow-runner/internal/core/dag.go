@@ -205,11 +205,11 @@ func (g *graph) ready(task v1alpha1.DAGTask) (ready, run bool, err error) {
 	}
 	source = taskName.ReplaceAllStringFunc(source, func(m string) string {
 		name, result, asks := strings.Cut(m, ".")
-		if id := identifier(name); asks {
+		id := identifier(name)
+		if asks {
 			return id + "." + result
-		} else {
-			return fmt.Sprintf("(%s.Succeeded || %s.Skipped || %s.Daemoned)", id, id, id)
 		}
+		return fmt.Sprintf("(%s.Succeeded || %s.Skipped || %s.Daemoned)", id, id, id)
 	})
 	program, err := expr.Compile(source, expr.Env(env), expr.AsBool(), expr.MaxNodes(10_000))
 	if err != nil {
@@ -239,16 +239,16 @@ func (g *graph) results(name string) map[string]bool {
 	o := g.outcomes[name]
 	task := g.tasks[name]
 	is := func(p v1alpha1.NodePhase) bool { return o.node.Phase == p }
-	any, all := false, len(o.nodes) > 0
+	one, all := false, len(o.nodes) > 0
 	for _, n := range o.nodes {
-		any = any || n.Phase == v1alpha1.NodeSucceeded
+		one = one || n.Phase == v1alpha1.NodeSucceeded
 		all = all && (n.Phase == v1alpha1.NodeFailed || n.Phase == v1alpha1.NodeError)
 	}
 	forgiven := tolerance(task.ContinueOn)(o.node.Phase)
 	return map[string]bool{
 		"Succeeded": is(v1alpha1.NodeSucceeded) || forgiven, "Failed": is(v1alpha1.NodeFailed), "Errored": is(v1alpha1.NodeError),
 		"Skipped": is(v1alpha1.NodeSkipped), "Omitted": is(v1alpha1.NodeOmitted), "Daemoned": false,
-		"AnySucceeded": any, "AllFailed": all,
+		"AnySucceeded": one, "AllFailed": all,
 	}
 }
 
@@ -307,7 +307,7 @@ func (g *graph) roll(t v1alpha1.Template, targets []string, failFast bool) v1alp
 	for _, o := range g.outcomes {
 		working = working || !o.done
 	}
-	if working || waiting && !(failFast && phase != v1alpha1.NodeSucceeded) {
+	if working || waiting && (!failFast || phase == v1alpha1.NodeSucceeded) {
 		return n
 	}
 	if phase != v1alpha1.NodeSucceeded {

@@ -14,8 +14,7 @@ import (
 
 // leaf makes or advances the node of one pod.
 func (k *walk) leaf(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus {
-	n, exists := k.node(c.name)
-	if !exists {
+	if _, exists := k.node(c.name); !exists {
 		if limit := k.w.Spec.Parallelism; limit != nil && k.active >= *limit {
 			return v1alpha1.NodeStatus{}
 		}
@@ -25,7 +24,7 @@ func (k *walk) leaf(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus {
 	if !seen {
 		return k.create(c, t, sc)
 	}
-	n = k.begin(c, v1alpha1.NodeTypePod, v1alpha1.NodePending)
+	n := k.begin(c, v1alpha1.NodeTypePod, v1alpha1.NodePending)
 	n = k.observe(n, t, pod)
 	if !n.Phase.Fulfilled() {
 		n = k.enforceTimeout(n, t)

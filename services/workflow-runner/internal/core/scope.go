@@ -170,7 +170,7 @@ func (s scope) evaluate(source string) (string, bool, error) {
 	env := nest(s.values)
 	env["asInt"] = func(v any) (int, error) { return strconv.Atoi(fmt.Sprint(v)) }
 	env["asFloat"] = func(v any) (float64, error) { return strconv.ParseFloat(fmt.Sprint(v), 64) }
-	env["toJson"] = func(v any) string { return jsonText(v) }
+	env["toJson"] = jsonText
 	program, err := expr.Compile(source, expr.Env(env), expr.AllowUndefinedVariables(), expr.MaxNodes(10_000))
 	if err != nil {
 		return "", false, fmt.Errorf("expression %q: %w", source, err)

@@ -85,7 +85,9 @@ func (p *play) pod(words []string) Pod {
 		switch key {
 		case "code":
 			var code int32
-			fmt.Sscan(value, &code)
+			if _, err := fmt.Sscan(value, &code); err != nil {
+				return Pod{Phase: PodFailed, Message: err.Error()}
+			}
 			pod.ExitCode = &code
 		case "result":
 			pod.Report.Result = &value

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"maps"
 	"time"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
@@ -96,9 +97,7 @@ func (StopPod) action()   {}
 func (r Run) Apply(nodes []v1alpha1.NodeStatus, change *RunChange) Run {
 	next := r
 	next.Nodes = make(map[string]v1alpha1.NodeStatus, len(r.Nodes)+len(nodes))
-	for id, n := range r.Nodes {
-		next.Nodes[id] = n
-	}
+	maps.Copy(next.Nodes, r.Nodes)
 	for _, n := range nodes {
 		next.Nodes[n.ID] = n
 	}

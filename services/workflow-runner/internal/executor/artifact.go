@@ -25,6 +25,9 @@ const parameterLimit = 512 << 10
 // errGone means that repeating is useless.
 var errGone = errors.New("the store refuses")
 
+// errAbsent is the store's answer that it has no such artifact.
+var errAbsent = errors.New("not in the store")
+
 // collect gathers everything the task asks for. The first thing missing makes the
 // report an error, the rest is still collected.
 func collect(ctx context.Context, task protocol.Task, output string) protocol.Termination {
@@ -132,6 +135,9 @@ func verdict(res *http.Response) error {
 	}
 	text, _ := io.ReadAll(io.LimitReader(res.Body, 512))
 	err := fmt.Errorf("%s: %s", res.Status, strings.TrimSpace(string(text)))
+	if store && res.StatusCode == http.StatusNotFound {
+		return errors.Join(errGone, errAbsent, err)
+	}
 	if store && res.StatusCode < 500 && res.StatusCode != http.StatusTooManyRequests {
 		return errors.Join(errGone, err)
 	}
@@ -193,6 +199,9 @@ func loadOne(ctx context.Context, in protocol.Transfer, target string) error {
 		}
 		return place(res.Body, in, target)
 	}, nil)
+	if in.Optional && errors.Is(err, errAbsent) {
+		return nil
+	}
 	return finishLoad(in, target, err)
 }
 

@@ -27,8 +27,16 @@ type Streams struct {
 	Out, Err io.Writer
 }
 
-// terminationPath is where the kubelet looks for the last word of a container.
-const terminationPath = "/dev/termination-log"
+// Places are the paths that Kubernetes and the runner give the executor.
+type Places struct {
+	Termination string // where the kubelet looks for the last word of a container
+	Staging     string // the volume that init shares with main
+}
+
+// InPod are the places inside a pod.
+func InPod() Places {
+	return Places{Termination: "/dev/termination-log", Staging: protocol.StagingDir}
+}
 
 // Usage errors exit with 2, a program that cannot be started with 127 or 126 as a
 // shell would, anything else with 1.
@@ -40,7 +48,7 @@ const (
 )
 
 // Main runs "load" or "run -- command [args]" and returns the exit code.
-func Main(ctx context.Context, args []string, getenv func(string) string, std Streams) int {
+func Main(ctx context.Context, args []string, getenv func(string) string, std Streams, at Places) int {
 	var task protocol.Task
 	if err := json.Unmarshal([]byte(getenv(protocol.TaskVariable)), &task); err != nil {
 		fmt.Fprintf(std.Err, "executor: $%s: %v\n", protocol.TaskVariable, err)
@@ -48,13 +56,13 @@ func Main(ctx context.Context, args []string, getenv func(string) string, std St
 	}
 	switch {
 	case len(args) == 1 && args[0] == "load":
-		if err := load(ctx, task, protocol.StagingDir); err != nil {
+		if err := load(ctx, task, at.Staging); err != nil {
 			fmt.Fprintln(std.Err, "executor:", err)
 			return 1
 		}
 		return 0
 	case len(args) > 2 && args[0] == "run" && args[1] == "--":
-		return run(ctx, task, args[2:], std)
+		return run(ctx, task, args[2:], std, at.Termination)
 	}
 	fmt.Fprintln(std.Err, "usage: executor load | executor run -- command [args]")
 	return exitUsage
@@ -62,9 +70,9 @@ func Main(ctx context.Context, args []string, getenv func(string) string, std St
 
 // run starts the program, passes signals on, waits, collects, and takes over the
 // program's exit code.
-func run(ctx context.Context, task protocol.Task, command []string, std Streams) int {
+func run(ctx context.Context, task protocol.Task, command []string, std Streams, termination string) int {
 	output := &tail{limit: protocol.ResultLimit}
-	program := exec.Command(command[0], command[1:]...)
+	program := exec.Command(command[0], command[1:]...) //nolint:noctx // it ends by itself or by signals that are passed on
 	program.Env = withoutTask(os.Environ())
 	program.Stdin, program.Stdout, program.Stderr = std.In, std.Out, std.Err
 	if task.Result {
@@ -82,7 +90,7 @@ func run(ctx context.Context, task protocol.Task, command []string, std Streams)
 	stop()
 	code := codeOf(err)
 	report := collect(ctx, task, output.text())
-	if err := leave(ctx, task, report, terminationPath); err != nil {
+	if err := leave(ctx, task, report, termination); err != nil {
 		fmt.Fprintln(std.Err, "executor:", err)
 		return max(code, exitCollecting)
 	}

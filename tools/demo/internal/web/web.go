@@ -54,7 +54,7 @@ func Serve(ctx context.Context, addr, hash string, s Settings) error {
 	mux.HandleFunc("GET /", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("X-Version", s.Version)
 		code := http.StatusOK
-		if rand.Float64() < s.FaultRate { //nolint:gosec // chance, not secrecy
+		if rand.Float64() < s.FaultRate {
 			code = http.StatusInternalServerError
 		}
 		requests.WithLabelValues(s.Version, hash, fmt.Sprint(code)).Inc()

@@ -50,7 +50,7 @@ side by side; of full nodes a machine has one.`,
 		dir = absolute
 		return err
 	}
-	root.AddCommand(newUp(&dir), newDown(&dir), newKubeconfig(&dir), newLoad(&dir), newStatus(&dir), newKubectl(&dir), newHold())
+	root.AddCommand(newBuild(), newUp(&dir), newDown(&dir), newKubeconfig(&dir), newLoad(&dir), newStatus(&dir), newKubectl(&dir), newHold())
 	return root
 }
 
@@ -93,6 +93,28 @@ func newUp(dir *string) *cobra.Command {
 	flags.StringToStringVar(&o.Aliases, "alias", map[string]string{"registry.local": "registry.argosy-demo.svc.cluster.local"},
 		"NAME=DNSNAME: in pods NAME resolves as DNSNAME")
 	flags.BoolVar(&o.AlwaysPull, "always-pull", false, "keep imagePullPolicy Always as written; otherwise only images of a --registry are always pulled, others when absent")
+	return command
+}
+
+// newBuild makes what up would make, so that several that come up at once do not
+// all begin to build.
+func newBuild() *cobra.Command {
+	kube := os.Getenv("ARGOSY_KUBE")
+	command := &cobra.Command{
+		Use:   "build",
+		Short: "Build the programs of a cluster that are missing",
+		Args:  cobra.NoArgs,
+		RunE: func(command *cobra.Command, _ []string) error {
+			find := toolchain.Finder{Dirs: beside(kube), Progress: command.ErrOrStderr()}
+			for _, p := range []toolchain.Program{toolchain.Kube, toolchain.CoreDNS, toolchain.Pause} {
+				if _, err := find.Find(command.Context(), p); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+	command.Flags().StringVar(&kube, "kube", kube, "the kube binary, when it is elsewhere (env ARGOSY_KUBE)")
 	return command
 }
 

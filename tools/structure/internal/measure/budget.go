@@ -57,6 +57,9 @@ func oversized(f File, fn Function) []string {
 }
 
 func sleepless(f File) []string {
+	if slices.Contains(f.Imports, "testing/synctest") {
+		return nil // its time is virtual
+	}
 	var out []string
 	for _, line := range f.Sleeps {
 		out = append(out, fmt.Sprintf("%s:%d: a test sleeps; wait for what it waits for, or use testing/synctest", f.Name, line))
@@ -70,6 +73,16 @@ func percentile95(values []int) int {
 	}
 	sorted := slices.Sorted(slices.Values(values))
 	return sorted[(len(sorted)*95+99)/100-1]
+}
+
+// debts are how many percent of tests a core lacks that was written before the
+// budget was held to. They may only shrink.
+var debts = map[string]int{
+	"services/rollout-analyzer": 16,
+	"services/sensor":           66,
+	"services/sync-agent":       79,
+	"services/webhook-ingest":   59,
+	"services/workflow-runner":  63,
 }
 
 // undocumented names packages without a comment.
@@ -101,7 +114,7 @@ func (m Module) untested() []string {
 			code += f.Lines
 		}
 	}
-	if code > tests {
+	if tests < code*(100-debts[m.Path])/100 {
 		return []string{fmt.Sprintf("%s: its core has %d lines and only %d of tests and transcripts", m.Path, code, tests)}
 	}
 	return nil

@@ -107,7 +107,7 @@ func Assess(run *v1alpha1.AnalysisRun, fresh map[string]v1alpha1.Measurement, no
 		return st
 	}
 	if st.StartedAt == nil {
-		st.StartedAt = ptr(metav1.NewTime(now.Truncate(time.Second)))
+		st.StartedAt = new(metav1.NewTime(now.Truncate(time.Second)))
 	}
 	if err := validate(run.Spec); err != nil {
 		return complete(st, v1alpha1.AnalysisError, "Analysis spec invalid: "+err.Error(), now)
@@ -178,8 +178,8 @@ func add(r *v1alpha1.MetricResult, m v1alpha1.Measurement, keep int32) {
 
 // verdict is the phase of a metric after a measurement, with the reason when it is not good.
 func verdict(b bounds, r v1alpha1.MetricResult) (v1alpha1.AnalysisPhase, string) {
-	limited := func(what string, n int32, limit string, max int32) string {
-		return fmt.Sprintf("%s (%d) > %s (%d)", what, n, limit, max)
+	limited := func(what string, n int32, limit string, most int32) string {
+		return fmt.Sprintf("%s (%d) > %s (%d)", what, n, limit, most)
 	}
 	switch {
 	case r.ConsecutiveError > b.consecutiveError:
@@ -240,16 +240,16 @@ func conclude(spec v1alpha1.AnalysisRunSpec, st v1alpha1.AnalysisRunStatus, now 
 
 func complete(st v1alpha1.AnalysisRunStatus, phase v1alpha1.AnalysisPhase, message string, now time.Time) v1alpha1.AnalysisRunStatus {
 	st.Phase, st.Message = phase, message
-	st.CompletedAt = ptr(metav1.NewTime(now.Truncate(time.Second)))
+	st.CompletedAt = new(metav1.NewTime(now.Truncate(time.Second)))
 	summarise(&st)
 	return st
 }
 
 // summarise counts metrics by outcome.
 func summarise(st *v1alpha1.AnalysisRunStatus) {
-	var real, dry v1alpha1.RunSummary
+	var counted, dry v1alpha1.RunSummary
 	for _, r := range st.MetricResults {
-		s := &real
+		s := &counted
 		if r.DryRun {
 			s = &dry
 		}
@@ -265,10 +265,8 @@ func summarise(st *v1alpha1.AnalysisRunStatus) {
 			s.Error++
 		}
 	}
-	st.RunSummary, st.DryRunSummary = real, nil
+	st.RunSummary, st.DryRunSummary = counted, nil
 	if dry.Count > 0 {
 		st.DryRunSummary = &dry
 	}
 }
-
-func ptr[T any](v T) *T { return &v }

@@ -46,7 +46,7 @@ var letters = map[rune]v1alpha1.AnalysisPhase{
 }
 
 func measured(phase v1alpha1.AnalysisPhase, at time.Time) v1alpha1.Measurement {
-	return v1alpha1.Measurement{Phase: phase, StartedAt: ptr(metav1.NewTime(at)), FinishedAt: ptr(metav1.NewTime(at))}
+	return v1alpha1.Measurement{Phase: phase, StartedAt: new(metav1.NewTime(at)), FinishedAt: new(metav1.NewTime(at))}
 }
 
 // TestVerdicts feeds one metric a word of measurements: s(uccess), f(ailure), i(nconclusive), e(rror).
@@ -177,7 +177,7 @@ func TestInvalidRunIsAnError(t *testing.T) {
 
 func TestRetention(t *testing.T) {
 	run := &v1alpha1.AnalysisRun{Spec: v1alpha1.AnalysisRunSpec{Metrics: []v1alpha1.Metric{metric("m", "interval=1s count=30")},
-		TTLStrategy: &v1alpha1.AnalysisTTLStrategy{SecondsAfterCompletion: ptr(int32(60))}}}
+		TTLStrategy: &v1alpha1.AnalysisTTLStrategy{SecondsAfterCompletion: new(int32(60))}}}
 	for i := range 30 {
 		at := t0.Add(time.Duration(i) * time.Second)
 		run.Status = Assess(run, map[string]v1alpha1.Measurement{"m": measured(v1alpha1.AnalysisSuccessful, at)}, at)

@@ -1,0 +1,83 @@
+# What keeps the repository in order. Everything here obeys M=module.
+
+LINT      := $(BIN)/golangci-lint
+WORKSPACE  = $(shell go list -m -f '{{.Dir}}' | sed 's|^$(ROOT)/||')
+# Checked beside the workspace, each by itself.
+BESIDE    := $(filter-out e2e,$(LONERS) tools/testsum tools/structure)
+CHECKED    = $(if $(M),$(M),$(WORKSPACE) $(BESIDE))
+LINTED     = $(filter $(WORKSPACE),$(CHECKED))
+E2E        = $(if $(M),,$(if $(wildcard e2e/go.mod),e2e))
+# The race detector needs cgo. Tests start control planes of their own from these programs.
+TESTING    = CGO_ENABLED=1 ARGOSY_KUBE=$(BIN)/kube ARGOSY_LOCALCLUSTER=$(BIN)/localcluster $(BIN)/testsum
+FLAGS     ?=
+
+## ---- checking
+
+.PHONY: check
+check: fmt vet lint structure tidy generate-check ## everything that can be said without running: format, vet, lint, structure, tidiness, generated code
+
+.PHONY: fmt
+fmt: ## list files that gofmt would change
+	@out=$$(gofmt -l $(CHECKED)); test -z "$$out" || { echo "gofmt would change:"; echo "$$out"; exit 1; }
+
+.PHONY: vet
+vet: ## build and vet each module as it ships, without the workspace
+	@for m in $(CHECKED); do (cd $$m && GOWORK=off go build ./... && GOWORK=off go vet ./...) || { echo "in $$m"; exit 1; }; done
+
+.PHONY: lint
+lint: $(LINT) ## golangci-lint
+	@test -z "$(LINTED)" || $(LINT) run $(FLAGS) $(LINTED:%=./%/...)
+	@for m in $(filter $(BESIDE),$(CHECKED)); do (cd $$m && GOWORK=off $(LINT) run $(FLAGS) ./...) || exit 1; done
+
+$(LINT): tools/lint/go.mod tools/lint/go.sum
+	@mkdir -p $(BIN)
+	@echo "building golangci-lint (minutes the first time)"
+	@cd tools/lint && GOWORK=off GOBIN=$(BIN) go install tool
+	@touch $@
+
+.PHONY: structure
+structure: $(BIN)/structure ## sizes, documentation, tests of the cores, which way imports point
+	@$(BIN)/structure $(CHECKED)
+
+.PHONY: tidy
+tidy: ## say which go.mod or go.sum is untidy
+	@for m in $(CHECKED); do (cd $$m && GOWORK=off go mod tidy -diff) || { echo "untidy: $$m"; exit 1; }; done
+
+## ---- generated code
+
+CONTROLLER_GEN := $(BIN)/controller-gen
+DEEPCOPY       := zz_generated.deepcopy.go
+
+.PHONY: generate
+generate: $(CONTROLLER_GEN) ## write the generated code again
+	@cd schemas && GOWORK=off $(CONTROLLER_GEN) object paths=./argoproj/...
+
+.PHONY: generate-check
+generate-check: $(CONTROLLER_GEN) ## fail when the generated code is not what the sources say
+	@cd schemas && GOWORK=off $(CONTROLLER_GEN) object paths=./argoproj/... output:dir=$(ROOT)/.cache/generated
+	@cmp $(ROOT)/.cache/generated/$(DEEPCOPY) schemas/argoproj/v1alpha1/$(DEEPCOPY) || { echo "run make generate"; exit 1; }
+
+$(CONTROLLER_GEN): tools/gen/go.mod tools/gen/go.sum
+	@mkdir -p $(BIN)
+	@cd tools/gen && GOWORK=off GOBIN=$(BIN) go install tool
+	@touch $@
+
+## ---- testing
+
+$(BIN)/testsum: $(shell find tools/testsum -name '*.go')
+$(BIN)/structure: $(shell find tools/structure -name '*.go')
+$(BIN)/testsum $(BIN)/structure:
+	@mkdir -p $(BIN)
+	@cd tools/$(@F) && GOWORK=off go build -o $@ .
+
+.PHONY: unit
+unit: cluster-tools $(BIN)/testsum ## tests that need neither a node nor root, with the race detector
+	@$(TESTING) -flags "-race $(FLAGS)" $(CHECKED)
+
+.PHONY: test
+test: cluster-tools $(BIN)/testsum ## all tests, and the stories on a real cluster; one total at the end
+	@$(TESTING) -flags "-race $(FLAGS)" $(CHECKED) $(E2E)
+
+.PHONY: standalone
+standalone: cluster-tools $(BIN)/testsum ## test each module as it ships, without the workspace
+	@$(TESTING) -standalone -flags "$(FLAGS)" $(CHECKED)
