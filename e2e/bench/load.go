@@ -3,6 +3,8 @@ package bench
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -52,11 +54,15 @@ func drive(ctx context.Context, l load, try attempt) (outcome, error) {
 		total.took = append(total.took, p.took...)
 		total.refused += p.refused
 	}
-	err := errors.Join(append(errs, ctx.Err())...)
-	if err == nil && len(total.took) == 0 {
-		err = errors.New("nothing was accepted")
+	switch first := slices.IndexFunc(errs, func(err error) bool { return err != nil }); {
+	case ctx.Err() != nil:
+		return total, ctx.Err()
+	case first >= 0:
+		return total, fmt.Errorf("after %s: %w", total.elapsed.Round(time.Millisecond), errs[first]) // the others say the same
+	case len(total.took) == 0:
+		return total, errors.New("nothing was accepted")
 	}
-	return total, err
+	return total, nil
 }
 
 func (o *outcome) once(ctx context.Context, n int64, try attempt) error {

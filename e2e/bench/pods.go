@@ -28,11 +28,29 @@ func (b *bench) barePod(name string) *corev1.Pod {
 	}
 }
 
-// bareChain makes pods one after the other, each when the one before succeeded.
-func (b *bench) bareChain(ctx context.Context, run, count int) (time.Duration, error) {
-	return b.barePods(ctx, count, func(ctx context.Context, finished <-chan string) error {
+// ended says when a bare pod counts as done.
+type ended func(*corev1.Pod) bool
+
+// podSucceeded is what the pod's phase says. The kubelet says it up to a second
+// after the program has ended.
+func podSucceeded(pod *corev1.Pod) bool { return pod.Status.Phase == corev1.PodSucceeded }
+
+// containerEnded is what the container's state says, which is final where nothing
+// is restarted. It is the earliest that anybody outside the node can know.
+func containerEnded(pod *corev1.Pod) bool {
+	for _, c := range pod.Status.ContainerStatuses {
+		if t := c.State.Terminated; t != nil && t.ExitCode == 0 {
+			return true
+		}
+	}
+	return podSucceeded(pod)
+}
+
+// bareChain makes pods one after the other, each when the one before ended.
+func (b *bench) bareChain(ctx context.Context, count int, when ended) (time.Duration, error) {
+	return b.barePods(ctx, count, when, func(ctx context.Context, finished <-chan string) error {
 		for i := range count {
-			name := fmt.Sprintf("chain-%d-%d", run, i)
+			name := fmt.Sprintf("chain-%d", i)
 			if err := b.client.Create(ctx, b.barePod(name)); err != nil {
 				return fmt.Errorf("make pod %s: %w", name, err)
 			}
@@ -45,12 +63,12 @@ func (b *bench) bareChain(ctx context.Context, run, count int) (time.Duration, e
 }
 
 // bareFan makes all pods at once.
-func (b *bench) bareFan(ctx context.Context, run, count int) (time.Duration, error) {
-	return b.barePods(ctx, count, func(ctx context.Context, finished <-chan string) error {
+func (b *bench) bareFan(ctx context.Context, count int, when ended) (time.Duration, error) {
+	return b.barePods(ctx, count, when, func(ctx context.Context, finished <-chan string) error {
 		errs := make([]error, count)
 		var wg sync.WaitGroup
 		for i := range count {
-			wg.Go(func() { errs[i] = b.client.Create(ctx, b.barePod(fmt.Sprintf("fan-%d-%d", run, i))) })
+			wg.Go(func() { errs[i] = b.client.Create(ctx, b.barePod(fmt.Sprintf("fan-%d", i))) })
 		}
 		wg.Wait()
 		if err := errors.Join(errs...); err != nil {
@@ -60,8 +78,8 @@ func (b *bench) bareFan(ctx context.Context, run, count int) (time.Duration, err
 	})
 }
 
-// barePods times work, which is told the name of each pod that succeeded.
-func (b *bench) barePods(ctx context.Context, count int, work func(context.Context, <-chan string) error) (time.Duration, error) {
+// barePods times work, which is told the name of each pod that ended.
+func (b *bench) barePods(ctx context.Context, count int, when ended, work func(context.Context, <-chan string) error) (time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, jobPatience)
 	defer cancel()
 	w, err := b.client.Watch(ctx, &corev1.PodList{}, client.InNamespace(namespace), client.MatchingLabels{"argosy-bench": "bare"})
@@ -70,7 +88,7 @@ func (b *bench) barePods(ctx context.Context, count int, work func(context.Conte
 	}
 	defer w.Stop()
 	finished := make(chan string, count)
-	go tellFinished(w, finished)
+	go tellFinished(w, when, finished)
 	began := time.Now()
 	if err := work(ctx, finished); err != nil {
 		return 0, err
@@ -78,9 +96,9 @@ func (b *bench) barePods(ctx context.Context, count int, work func(context.Conte
 	return time.Since(began), nil
 }
 
-// tellFinished sends each pod that succeeded once, and closes out when the watch
+// tellFinished sends each pod that ended once, and closes out when the watch
 // ends or a pod failed.
-func tellFinished(w watch.Interface, out chan<- string) {
+func tellFinished(w watch.Interface, when ended, out chan<- string) {
 	defer close(out)
 	told := map[string]bool{}
 	for e := range w.ResultChan() {
@@ -88,10 +106,10 @@ func tellFinished(w watch.Interface, out chan<- string) {
 		if !ok || e.Type == watch.Deleted || told[pod.Name] {
 			continue
 		}
-		switch pod.Status.Phase {
-		case corev1.PodFailed:
+		switch {
+		case pod.Status.Phase == corev1.PodFailed:
 			return
-		case corev1.PodSucceeded:
+		case when(pod):
 			told[pod.Name] = true
 			out <- pod.Name
 		}

@@ -25,8 +25,8 @@ func (b *bench) chain(ctx context.Context) ([]Figure, error) {
 		steps = append(steps, []any{map[string]any{"name": fmt.Sprintf("s%d", i), "template": "echo"}})
 	}
 	f := Figure{Job: fmt.Sprintf("chain of %d echo pods", chainSteps), Unit: "s", Aim: OverFloor(10)}
-	return b.podJob(ctx, f, podJob{name: "chain", steps: steps, floor: func(ctx context.Context, run int) (time.Duration, error) {
-		return b.bareChain(ctx, run, chainSteps)
+	return b.podJob(ctx, f, podJob{name: "chain", steps: steps, floor: func(ctx context.Context, when ended) (time.Duration, error) {
+		return b.bareChain(ctx, chainSteps, when)
 	}})
 }
 
@@ -34,8 +34,8 @@ func (b *bench) chain(ctx context.Context) ([]Figure, error) {
 func (b *bench) fanout(ctx context.Context) ([]Figure, error) {
 	steps := []any{[]any{map[string]any{"name": "all", "template": "echo", "withSequence": map[string]any{"count": fmt.Sprint(fanPods)}}}}
 	f := Figure{Job: fmt.Sprintf("fan-out of %d pods", fanPods), Unit: "s", Aim: OverFloor(15)}
-	return b.podJob(ctx, f, podJob{name: "fanout", steps: steps, floor: func(ctx context.Context, run int) (time.Duration, error) {
-		return b.bareFan(ctx, run, fanPods)
+	return b.podJob(ctx, f, podJob{name: "fanout", steps: steps, floor: func(ctx context.Context, when ended) (time.Duration, error) {
+		return b.bareFan(ctx, fanPods, when)
 	}})
 }
 
@@ -43,33 +43,41 @@ func (b *bench) fanout(ctx context.Context) ([]Figure, error) {
 type podJob struct {
 	name  string
 	steps []any
-	floor func(ctx context.Context, run int) (time.Duration, error)
+	floor func(context.Context, ended) (time.Duration, error)
 }
 
-// podJob runs floor and workflow by turns, so that other load on the machine falls
-// on both.
+// podJob runs the floors and the workflow by turns, so that other load on the
+// machine falls on all. There are two floors: pods judged by their phase, as most
+// clients do, and by their container's end, which is the least that is possible.
 func (b *bench) podJob(ctx context.Context, f Figure, job podJob) ([]Figure, error) {
-	var floor, ours []float64
+	var phase, container, ours []float64
 	for run := range b.Runs {
-		bare, err := job.floor(ctx, run)
-		if err != nil {
-			return nil, err
+		measures := []struct {
+			into *[]float64
+			take func() (time.Duration, error)
+		}{
+			{&phase, func() (time.Duration, error) { return job.floor(ctx, podSucceeded) }},
+			{&container, func() (time.Duration, error) { return job.floor(ctx, containerEnded) }},
+			{&ours, func() (time.Duration, error) {
+				return b.workflow(ctx, fmt.Sprintf("%s-%d", job.name, run), job.steps)
+			}},
 		}
-		if err := b.sweep(ctx); err != nil {
-			return nil, err
+		for _, m := range measures {
+			took, err := m.take()
+			if err != nil {
+				return nil, err
+			}
+			if err := b.sweep(ctx); err != nil {
+				return nil, err
+			}
+			*m.into = append(*m.into, took.Seconds())
 		}
-		took, err := b.workflow(ctx, fmt.Sprintf("%s-%d", job.name, run), job.steps)
-		if err != nil {
-			return nil, err
-		}
-		if err := b.sweep(ctx); err != nil {
-			return nil, err
-		}
-		b.sayf("  run %d: %.2f s, bare pods %.2f s", run+1, took.Seconds(), bare.Seconds())
-		floor, ours = append(floor, bare.Seconds()), append(ours, took.Seconds())
+		b.sayf("  run %d: %.2f s, bare pods %.2f s by phase, %.2f s by container", run+1, ours[run], phase[run], container[run])
 	}
-	f.Value, f.Floor = SpreadOf(ours), SpreadOf(floor)
-	return []Figure{f}, nil
+	f.Value, f.Floor, f.Note = SpreadOf(ours), SpreadOf(phase), "floor: pods to phase Succeeded"
+	strict := f
+	strict.Floor, strict.Note = SpreadOf(container), "floor: containers to their end"
+	return []Figure{f, strict}, nil
 }
 
 // workflow times one run from its creation to its status saying Succeeded.
