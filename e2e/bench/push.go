@@ -59,15 +59,13 @@ func (b *bench) push(ctx context.Context) ([]Figure, error) {
 		if err != nil {
 			return nil, err
 		}
-		applied := seen.at
+		begin, end := seen.at.Sub(began).Seconds(), seen.at.Sub(ended).Seconds()
 		bare, err := b.applyDirectly(ctx, seen, stamp)
 		if err != nil {
 			return nil, err
 		}
-		b.sayf("  push %d: %.3f s from its begin, %.3f s from its end, applied directly %.3f s", n+1, applied.Sub(began).Seconds(), applied.Sub(ended).Seconds(), bare.Seconds())
-		fromBegin = append(fromBegin, applied.Sub(began).Seconds())
-		fromEnd = append(fromEnd, applied.Sub(ended).Seconds())
-		direct = append(direct, bare.Seconds())
+		b.sayf("  push %d: %.3f s from its begin, %.3f s from its end, applied directly %.3f s", n+1, begin, end, bare.Seconds())
+		fromBegin, fromEnd, direct = append(fromBegin, begin), append(fromEnd, end), append(direct, bare.Seconds())
 	}
 	note := fmt.Sprintf("%d ConfigMaps, n=%d", pushMaps, pushes)
 	return []Figure{
