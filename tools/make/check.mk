@@ -75,8 +75,8 @@ unit: cluster-tools $(BIN)/testsum ## tests that need neither a node nor root, w
 	@$(TESTING) -flags "-race $(FLAGS)" $(CHECKED)
 
 .PHONY: test
-test: cluster-tools $(BIN)/testsum ## all tests, and the stories on a real cluster; one total at the end
-	@$(TESTING) -flags "-race $(FLAGS)" $(CHECKED) $(E2E)
+test: deps images cluster-tools $(BIN)/testsum ## all tests, and the stories on a real cluster; one total at the end
+	@ARGOSY_E2E=up $(TESTING) -flags "-race -timeout 30m $(FLAGS)" $(filter-out e2e,$(CHECKED)) $(E2E)
 
 .PHONY: standalone
 standalone: cluster-tools $(BIN)/testsum ## test each module as it ships, without the workspace
