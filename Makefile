@@ -97,4 +97,4 @@ down: ## remove everything that up made
 e2e: up ## the promises to users, played on the running product
 	@cd e2e && ARGOSY_E2E_KUBECONFIG=$(KUBECONFIG_FILE) go test -count=1 -v ./stories
 
--include tools/make/*.mk
+include tools/make/*.mk

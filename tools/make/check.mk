@@ -76,7 +76,7 @@ unit: cluster-tools $(BIN)/testsum ## tests that need neither a node nor root, w
 	@$(TESTING) -flags "-race $(FLAGS)" $(UNITS)
 
 .PHONY: test
-test: cluster-tools $(BIN)/testsum ## all tests, and the stories on a real cluster; one total at the end
+test: deps images cluster-tools $(BIN)/testsum ## all tests, and the stories on a real cluster; one total at the end
 	@ARGOSY_E2E=up $(TESTING) -flags "-race -count=1 -timeout 40m $(FLAGS)" $(UNITS) $(filter e2e,$(CHECKED))
 
 .PHONY: standalone

@@ -27,13 +27,13 @@ type door struct {
 	http   *httptest.Server
 }
 
-func start(t *testing.T) *door {
+func start(t testing.TB) *door {
 	t.Helper()
 	server := bustest.Start(t)
 	return startOn(t, server, server.Connect("ingest"), t.TempDir())
 }
 
-func startOn(t *testing.T, server *bustest.Server, client *bus.Bus, dir string) *door {
+func startOn(t testing.TB, server *bustest.Server, client *bus.Bus, dir string) *door {
 	t.Helper()
 	local, err := wal.Open(dir, 1<<20)
 	if err != nil {

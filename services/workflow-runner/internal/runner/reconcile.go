@@ -52,7 +52,11 @@ func (r *Runner) Reconcile(ctx context.Context, req reconcile.Request) (reconcil
 	raw := &unstructured.Unstructured{}
 	raw.SetGroupVersionKind(v1alpha1.Kind("Workflow"))
 	if err := r.client.Get(ctx, req.NamespacedName, raw); err != nil {
-		return reconcile.Result{}, client.IgnoreNotFound(err)
+		if apierrors.IsNotFound(err) {
+			r.journals.forgetName(req.String())
+			return reconcile.Result{}, nil
+		}
+		return reconcile.Result{}, fmt.Errorf("read workflow %s: %w", req, err)
 	}
 	uid := string(raw.GetUID())
 	if raw.GetLabels()[labelCompleted] == "true" || raw.GetDeletionTimestamp() != nil {
@@ -76,19 +80,17 @@ func (r *Runner) Reconcile(ctx context.Context, req reconcile.Request) (reconcil
 }
 
 func (r *Runner) advance(ctx context.Context, raw *unstructured.Unstructured) (time.Time, error) {
+	uid := string(raw.GetUID())
 	wf, warnings, decodeErr := v1alpha1.DecodeTolerant[v1alpha1.Workflow](raw.Object)
-	known, err := r.journals.load(ctx, raw.GetNamespace(), string(raw.GetUID()))
+	known, err := r.journals.load(ctx, raw.GetNamespace(), raw.GetName(), uid)
 	if err != nil {
 		return time.Time{}, err
 	}
 	if decodeErr != nil && known.spec == nil {
 		return time.Time{}, r.refuse(ctx, raw, decodeErr)
 	}
-	if known.fresh != nil {
-		if err := r.tell(ctx, wf, known, *known.fresh); err != nil {
-			return time.Time{}, err
-		}
-		known.fresh = nil
+	if err := r.tellFresh(ctx, wf, known); err != nil {
+		return time.Time{}, err
 	}
 	world, err := r.gather(ctx, wf, known)
 	if err != nil {
@@ -100,25 +102,35 @@ func (r *Runner) advance(ctx context.Context, raw *unstructured.Unstructured) (t
 		if known.spec == nil {
 			e.Spec = &world.Spec
 		}
-		if err := r.journals.append(ctx, string(raw.GetUID()), known, e); err != nil {
+		if err := r.journals.append(ctx, uid, known, e); err != nil {
 			return time.Time{}, err
 		}
-		known.fresh = &e
 	}
 	if err := r.act(ctx, wf, known, decision.Actions); err != nil {
 		return time.Time{}, err
 	}
-	if known.fresh == nil && len(warnings) == 0 {
-		return decision.Wake, nil
+	if err := r.tellFresh(ctx, wf, known); err != nil {
+		return time.Time{}, err
 	}
-	if known.fresh != nil {
-		if err := r.tell(ctx, wf, known, *known.fresh); err != nil {
+	if known.behind {
+		if err := r.project(ctx, raw, known.state, warnings); err != nil {
 			return time.Time{}, err
 		}
-		known.fresh = nil
-		return decision.Wake, r.project(ctx, raw, known.state, warnings)
+		known.behind = false
 	}
 	return decision.Wake, nil
+}
+
+// tellFresh tells about the last record, if nobody did.
+func (r *Runner) tellFresh(ctx context.Context, wf *v1alpha1.Workflow, known *run) error {
+	if known.fresh == nil {
+		return nil
+	}
+	if err := r.tell(ctx, wf, known, *known.fresh); err != nil {
+		return err
+	}
+	known.fresh = nil
+	return nil
 }
 
 // gather builds the world of a run. The spec is the one the run was started with;

@@ -30,7 +30,9 @@ type run struct {
 	last    uint64 // sequence of the last journal entry
 	spec    *v1alpha1.WorkflowSpec
 	state   core.Run
-	fresh   *entry               // read from the journal and not yet told to the bus
+	name    string               // namespace/name of the workflow
+	fresh   *entry               // recorded and not yet told to the bus
+	behind  bool                 // whether the object's status is older than the state
 	asked   map[string]time.Time // when the pod of a node was asked for, by node id
 	seen    map[string]bool      // nodes whose pod was there once
 }
@@ -50,15 +52,27 @@ func (j *journals) forget(uid string) {
 	delete(j.runs, uid)
 }
 
-// load returns the run as remembered, or replays its journal.
-func (j *journals) load(ctx context.Context, namespace, uid string) (*run, error) {
+// forgetName drops the run of a workflow that is gone; its journal stays.
+func (j *journals) forgetName(name string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for uid, r := range j.runs {
+		if r.name == name {
+			delete(j.runs, uid)
+		}
+	}
+}
+
+// load returns the run as remembered, or replays its journal. What a replica that
+// died after recording did not get to tell and show is told and shown then.
+func (j *journals) load(ctx context.Context, namespace, name, uid string) (*run, error) {
 	j.mu.Lock()
 	known := j.runs[uid]
 	j.mu.Unlock()
 	if known != nil {
 		return known, nil
 	}
-	r := &run{subject: events.RunSubject(namespace, uid), asked: map[string]time.Time{}, seen: map[string]bool{}}
+	r := &run{subject: events.RunSubject(namespace, uid), name: namespace + "/" + name, asked: map[string]time.Time{}, seen: map[string]bool{}}
 	entries, err := j.bus.Read(ctx, bus.Runs, r.subject)
 	if err != nil {
 		return nil, fmt.Errorf("replay run %s: %w", uid, err)
@@ -69,7 +83,7 @@ func (j *journals) load(ctx context.Context, namespace, uid string) (*run, error
 			return nil, fault.Poisonf("replay run %s: entry %d: %w", uid, d.Sequence, err)
 		}
 		r.fold(e, d.Sequence)
-		r.fresh = &e
+		r.fresh, r.behind = &e, true
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -100,6 +114,7 @@ func (j *journals) append(ctx context.Context, uid string, r *run, e entry) erro
 		return fmt.Errorf("record run %s: %w", uid, err)
 	}
 	r.fold(e, sequence)
+	r.fresh, r.behind = &e, true
 	return nil
 }
 
