@@ -6,7 +6,8 @@ WORKSPACE  = $(shell go list -m -f '{{.Dir}}' | sed 's|^$(ROOT)/||')
 BESIDE    := $(filter-out e2e,$(LONERS) tools/testsum tools/structure)
 CHECKED    = $(if $(M),$(M),$(WORKSPACE) $(BESIDE))
 LINTED     = $(filter $(WORKSPACE),$(CHECKED))
-E2E        = $(if $(M),,$(if $(wildcard e2e/go.mod),e2e))
+# The stories need a node, and bring the product up for themselves in make test.
+UNITS      = $(filter-out e2e,$(CHECKED))
 # The race detector needs cgo. Tests start control planes of their own from these programs.
 TESTING    = CGO_ENABLED=1 ARGOSY_KUBE=$(BIN)/kube ARGOSY_LOCALCLUSTER=$(BIN)/localcluster $(BIN)/testsum
 FLAGS     ?=
@@ -72,12 +73,12 @@ $(BIN)/testsum $(BIN)/structure:
 
 .PHONY: unit
 unit: cluster-tools $(BIN)/testsum ## tests that need neither a node nor root, with the race detector
-	@$(TESTING) -flags "-race $(FLAGS)" $(CHECKED)
+	@$(TESTING) -flags "-race $(FLAGS)" $(UNITS)
 
 .PHONY: test
 test: deps images cluster-tools $(BIN)/testsum ## all tests, and the stories on a real cluster; one total at the end
-	@ARGOSY_E2E=up $(TESTING) -flags "-race -timeout 30m $(FLAGS)" $(filter-out e2e,$(CHECKED)) $(E2E)
+	@ARGOSY_E2E=up $(TESTING) -flags "-race -count=1 -timeout 40m $(FLAGS)" $(UNITS) $(filter e2e,$(CHECKED))
 
 .PHONY: standalone
 standalone: cluster-tools $(BIN)/testsum ## test each module as it ships, without the workspace
-	@$(TESTING) -standalone -flags "$(FLAGS)" $(CHECKED)
+	@$(TESTING) -standalone -flags "$(FLAGS)" $(UNITS)

@@ -83,9 +83,9 @@ func TestConditions(t *testing.T) {
 	const deps = "dependencies: [{name: a, eventSourceName: s, eventName: a}, {name: b, eventSourceName: s, eventName: b}, {name: c-d, eventSourceName: s, eventName: c}]\n"
 	cases := []struct{ conditions, events, fires string }{
 		{"", "a b c", "3:a1+b2+c-d3"},
-		{"", "a b", "4:a2+b3+c-d4"},
+		{"", "a a b c", "4:a2+b3+c-d4"},
 		{"a || b", "a b c", "1:a1 2:b2"},
-		{"a && b", "a b ", "3:a2+b3 5:a5+b4"},
+		{"a && b", "a a b b a", "3:a2+b3 5:a5+b4"},
 		{"(a || b) && c-d", "a b c", "3:a1+b2+c-d3"},
 		{"a&&(b||c-d)", "c a", "2:a2+c-d1"},
 		{"a", "b c a", "3:a3"},

@@ -1,0 +1,361 @@
+package sensor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/argosy-mesh/argosy/libs/bus"
+	"github.com/argosy-mesh/argosy/libs/bus/bustest"
+	"github.com/argosy-mesh/argosy/libs/core/fault"
+	"github.com/argosy-mesh/argosy/libs/obs"
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/argosy-mesh/argosy/schemas/events"
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+)
+
+const submitting = `
+apiVersion: argoproj.io/v1alpha1
+kind: Sensor
+metadata: {name: build}
+spec:
+  dependencies: [{name: push, eventSourceName: hooks, eventName: push}]
+  triggers:
+  - template:
+      name: run
+      argoWorkflow:
+        operation: submit
+        source: {resource: {apiVersion: argoproj.io/v1alpha1, kind: Workflow, metadata: {generateName: build-}, spec: {entrypoint: main}}}
+`
+
+const creating = `
+apiVersion: argoproj.io/v1alpha1
+kind: Sensor
+metadata: {name: make}
+spec:
+  template: {serviceAccountName: builder}
+  dependencies: [{name: push, eventSourceName: hooks, eventName: push}]
+  triggers:
+  - template:
+      name: note
+      k8s:
+        operation: create
+        source: {resource: {apiVersion: v1, kind: ConfigMap, metadata: {generateName: note-}, data: {text: none}}}
+        parameters: [{src: {dependencyName: push, dataKey: body}, dest: data.text}]
+`
+
+const both = `
+apiVersion: argoproj.io/v1alpha1
+kind: Sensor
+metadata: {name: both}
+spec:
+  dependencies:
+  - {name: build, eventSourceName: hooks, eventName: build}
+  - {name: scan, eventSourceName: hooks, eventName: scan}
+  triggers:
+  - template:
+      name: run
+      conditions: build && scan
+      argoWorkflow:
+        operation: submit
+        source: {resource: {apiVersion: argoproj.io/v1alpha1, kind: Workflow, metadata: {generateName: both-}, spec: {entrypoint: main}}}
+`
+
+// inbox plays the service that the commands are for.
+type inbox struct {
+	mu  sync.Mutex
+	got map[string][]events.SubmitWorkflow // by namespace
+}
+
+func (f *field) inbox() *inbox {
+	in := &inbox{got: map[string][]events.SubmitWorkflow{}}
+	ctx, cancel := context.WithCancel(context.Background())
+	var done sync.WaitGroup
+	done.Go(func() {
+		_ = f.bus.Consume(ctx, bus.Consumer{Stream: bus.Commands, Name: "test"}, func(_ context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
+			var c events.SubmitWorkflow
+			if err := d.DataAs(&c); err != nil {
+				return nil, err
+			}
+			in.mu.Lock()
+			defer in.mu.Unlock()
+			in.got[c.Namespace] = append(in.got[c.Namespace], c)
+			return nil, nil
+		})
+	})
+	f.t.Cleanup(func() { cancel(); done.Wait() })
+	return in
+}
+
+func (in *inbox) of(namespace string) []events.SubmitWorkflow {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.got[namespace]
+}
+
+func (in *inbox) has(namespace string, n int) func(context.Context) error {
+	return func(context.Context) error {
+		if got := in.of(namespace); len(got) != n {
+			return fmt.Errorf("%d commands, want %d", len(got), n)
+		}
+		return nil
+	}
+}
+
+// TestTheService runs replicas of the service against one cluster; what each part
+// does happens in a namespace of its own.
+func TestTheService(t *testing.T) {
+	f := newField(t)
+	in := f.inbox()
+	stop := f.sensor("one")
+	for _, part := range []struct {
+		name string
+		run  func(f *field, in *inbox)
+	}{
+		{"an event becomes one command, with its cause", (*field).command},
+		{"an object is made once, by the Sensor's account", (*field).object},
+		{"an account without rights makes nothing", (*field).refused},
+		{"a malformed Sensor says so and harms no other", (*field).malformed},
+		{"a deleted Sensor gives its place up", (*field).deleted},
+	} {
+		t.Run(part.name, func(t *testing.T) {
+			g := *f
+			g.t = t
+			part.run(&g, in)
+		})
+	}
+	f.namespace("restart")
+	f.namespace("edit")
+	waits := f.create("restart", both)
+	edited := f.create("edit", submitting)
+	f.await("restart", "both", "True", "Listening")
+	f.await("edit", "build", "True", "Listening")
+	f.publish("restart", "build", "b1", "x")
+	f.eventually("the first half to be remembered", func(ctx context.Context) error {
+		_, _, err := f.bus.KV(bus.WindowsBucket).Get(ctx, string(waits.GetUID())+"."+bus.Key("run"))
+		return err
+	})
+	stop()
+	f.publish("restart", "scan", "s1", "x")
+	f.publish("edit", "push", "while-away", "x")
+	patch := client.RawPatch(types.MergePatchType, []byte(`{"spec":{"template":{"serviceAccountName":"other"}}}`))
+	if err := f.client.Patch(t.Context(), edited, patch); err != nil {
+		t.Fatal(err)
+	}
+	f.sensor("two")
+	f.sensor("three")
+	f.eventually("the second half to fire once, in another process", in.has("restart", 1))
+	f.eventually("the backlog of an edited Sensor", in.has("edit", 1))
+	if got := in.of("edit")[0].ServiceAccount; got != "other" {
+		t.Errorf("the backlog ran as %s", got)
+	}
+}
+
+func (f *field) command(in *inbox) {
+	f.namespace("command")
+	f.create("command", submitting)
+	f.await("command", "build", "True", "Listening")
+	f.publish("command", "push", "p1", "x")
+	f.publish("command", "push", "p1", "x")
+	f.publish("command", "other", "p2", "x")
+	f.publish("command", "push", "p3", "x")
+	f.eventually("two commands", in.has("command", 2))
+	c := in.of("command")[0]
+	if c.Sensor != "build" || c.Trigger != "run" || c.Key == "" || c.Key == in.of("command")[1].Key {
+		f.t.Errorf("%+v", c)
+	}
+	facts := f.read(f.t.Context(), bus.Facts, events.FactSubject(events.ServiceSensor, events.FactTriggerFired, "command", "build"))
+	var ids []string
+	for _, d := range facts {
+		ids = append(ids, bus.After(d.Event).Correlation)
+	}
+	if diff := cmp.Diff([]string{"p1", "p3"}, ids); diff != "" {
+		f.t.Errorf("the chains begin at (-want +got):\n%s", diff)
+	}
+}
+
+func (f *field) object(*inbox) {
+	f.namespace("object")
+	f.create("object", creating)
+	f.await("object", "make", "True", "Listening")
+	f.publish("object", "push", "p1", "hello")
+	f.eventually("the object", func(ctx context.Context) error {
+		var list corev1.ConfigMapList
+		if err := f.client.List(ctx, &list, client.InNamespace("object"), client.HasLabels{"events.argoproj.io/sensor"}); err != nil {
+			return err
+		}
+		if len(list.Items) != 1 {
+			return fmt.Errorf("%d objects", len(list.Items))
+		}
+		o := list.Items[0]
+		if o.Data["text"] != "hello" || !strings.HasSuffix(o.Name, o.Annotations["argosy.dev/key"][:10]) || o.Annotations["argosy.dev/correlationid"] != "p1" {
+			return fmt.Errorf("%+v", o)
+		}
+		return nil
+	})
+}
+
+func (f *field) refused(*inbox) {
+	f.namespace("refused")
+	f.create("refused", strings.Replace(creating, "builder", "nobody", 1))
+	f.await("refused", "make", "True", "Listening")
+	f.publish("refused", "push", "p1", "hello")
+	// The second event shows that the first one was tried: both are, side by side.
+	f.grant("refused")
+	f.eventually("the object, once the account may", func(ctx context.Context) error {
+		var list corev1.ConfigMapList
+		if err := f.client.List(ctx, &list, client.InNamespace("refused"), client.HasLabels{"events.argoproj.io/sensor"}); err != nil {
+			return err
+		}
+		if len(list.Items) != 1 {
+			return fmt.Errorf("%d objects", len(list.Items))
+		}
+		return nil
+	})
+}
+
+// grant lets "nobody" do what "builder" may, once its try was refused.
+func (f *field) grant(namespace string) {
+	f.t.Helper()
+	var log corev1.ConfigMapList
+	if err := f.client.List(f.t.Context(), &log, client.InNamespace(namespace), client.HasLabels{"events.argoproj.io/sensor"}); err != nil || len(log.Items) > 0 {
+		f.t.Fatalf("%d objects were made without a right to: %v", len(log.Items), err)
+	}
+	patch := client.RawPatch(types.JSONPatchType, []byte(`[{"op":"replace","path":"/subjects/0/name","value":"nobody"}]`))
+	binding := f.create(namespace, `{apiVersion: rbac.authorization.k8s.io/v1, kind: RoleBinding, metadata: {name: late}, roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: builder}, subjects: [{kind: ServiceAccount, name: x, namespace: `+namespace+`}]}`)
+	if err := f.client.Patch(f.t.Context(), binding, patch); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+func (f *field) malformed(in *inbox) {
+	f.namespace("malformed")
+	f.create("malformed", strings.Replace(submitting, "name: run", "name: [1]", 1))
+	f.create("malformed", strings.NewReplacer("name: build", "name: empty", "[{name: push, eventSourceName: hooks, eventName: push}]", "[]").Replace(submitting))
+	f.create("malformed", strings.Replace(submitting, "name: build", "name: good", 1))
+	f.await("malformed", "build", "False", "Malformed")
+	if c := f.await("malformed", "empty", "False", "Malformed"); !strings.Contains(c.Message, "spec.dependencies") {
+		f.t.Errorf("the field is not named: %s", c.Message)
+	}
+	f.await("malformed", "good", "True", "Listening")
+	f.publish("malformed", "push", "p1", "x")
+	f.eventually("the good one to fire", in.has("malformed", 1))
+}
+
+func (f *field) deleted(in *inbox) {
+	f.namespace("deleted")
+	s := f.create("deleted", submitting)
+	f.await("deleted", "build", "True", "Listening")
+	f.publish("deleted", "push", "p1", "x")
+	f.eventually("it to fire", in.has("deleted", 1))
+	if err := f.client.Delete(f.t.Context(), s); err != nil {
+		f.t.Fatal(err)
+	}
+	f.eventually("the object to go", func(ctx context.Context) error {
+		if err := f.client.Get(ctx, client.ObjectKeyFromObject(s), s); !apierrors.IsNotFound(err) {
+			return fmt.Errorf("still there: %w", err)
+		}
+		return nil
+	})
+	// Only if the place is free can another take it from the start of the stream.
+	ctx, cancel := context.WithCancel(f.t.Context())
+	defer cancel()
+	seen := make(chan string, 10)
+	go func() {
+		_ = f.bus.Consume(ctx, bus.Consumer{Stream: bus.Events, Name: consumerName(string(s.GetUID())), Filters: []string{"events.deleted.>"}},
+			func(_ context.Context, d bus.Delivery) ([]bus.Outgoing, error) { seen <- d.ID(); return nil, nil })
+	}()
+	f.eventually("the place to be free", func(ctx context.Context) error {
+		select {
+		case <-seen:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	})
+}
+
+// TestAnEventThatIsDeliveredThreeTimesHasOneEffect lets the process die twice
+// between its effects and its acknowledgement.
+func TestAnEventThatIsDeliveredThreeTimesHasOneEffect(t *testing.T) {
+	server := bustest.Start(t)
+	b := server.Connect("test")
+	tel, err := obs.New(t.Context(), obs.Config{Service: "sensor", Instance: "i", Level: "error", Out: io.Discard})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &v1alpha1.Sensor{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "build", UID: "u"}}
+	if err := yaml.Unmarshal([]byte(strings.Replace(submitting, "metadata: {name: build}", "", 1)), s); err != nil {
+		t.Fatal(err)
+	}
+	m := newMetrics(tel.Registry)
+	l := &listener{sensor: s, bus: b, effects: &effects{log: tel.Log, metrics: m}, log: tel.Log, metrics: m}
+	e, err := bus.NewEvent("p1", "hooks", "webhook", map[string]any{"body": "x"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Publish(t.Context(), "events.ns.hooks.push", e); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	attempts := make(chan int, 3)
+	var done sync.WaitGroup
+	done.Go(func() {
+		_ = b.Consume(ctx, l.consumer(), func(ctx context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
+			outputs, err := l.handle(ctx, d)
+			if err == nil && d.Attempt < 3 {
+				err = errors.New("killed")
+			}
+			attempts <- len(outputs)
+			return outputs, err
+		})
+	})
+	for range 3 {
+		if n := <-attempts; n != 2 {
+			t.Errorf("%d outputs, want a command and a fact", n)
+		}
+	}
+	cancel()
+	done.Wait()
+	if _, err := b.At(t.Context(), bus.Commands, 1); err != nil {
+		t.Errorf("the command: %v", err)
+	}
+	if _, err := b.At(t.Context(), bus.Commands, 2); !errors.Is(err, bus.ErrNotFound) {
+		t.Errorf("a second command: %v", err)
+	}
+}
+
+func TestFiltersDoNotOverlap(t *testing.T) {
+	cases := []struct{ in, want []string }{
+		{[]string{"e.a.b", "e.a.c"}, []string{"e.a.b", "e.a.c"}},
+		{[]string{"e.a.*", "e.a.c"}, []string{"e.a.*"}},
+		{[]string{"e.a.b", "e.*.*", "e.a.*"}, []string{"e.*.*"}},
+		{[]string{"e.*.b", "e.a.*"}, []string{"e.*.b", "e.a.*"}},
+	}
+	for _, c := range cases {
+		if diff := cmp.Diff(c.want, withoutOverlap(c.in)); diff != "" {
+			t.Errorf("%v (-want +got):\n%s", c.in, diff)
+		}
+	}
+}
+
+func TestARetryIsVisibleBesideAPoison(t *testing.T) {
+	poison := fault.Poisonf("useless")
+	err := worst([]error{nil, poison, errors.New("try again")})
+	if !strings.Contains(err.Error(), "try again") || errors.Is(err, poison) {
+		t.Errorf("%v", err)
+	}
+	if !errors.Is(worst([]error{poison}), poison) {
+		t.Error("a poison alone is one")
+	}
+}
