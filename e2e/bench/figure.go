@@ -95,11 +95,12 @@ func writeText(out io.Writer, figures []Figure) error {
 		rows[1] = append(rows[1], strings.Repeat("-", width))
 	}
 	for _, row := range rows {
-		line := "|"
+		var line strings.Builder
+		line.WriteString("|")
 		for i, cell := range row {
-			line += fmt.Sprintf(" %-*s |", widths[i], cell)
+			fmt.Fprintf(&line, " %-*s |", widths[i], cell)
 		}
-		if _, err := fmt.Fprintln(out, line); err != nil {
+		if _, err := fmt.Fprintln(out, line.String()); err != nil {
 			return err
 		}
 	}

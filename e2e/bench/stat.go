@@ -28,10 +28,10 @@ func Once(value float64) Spread { return SpreadOf([]float64{value}) }
 
 // String is "median [min-max]", or only the value where there is one sample.
 func (s Spread) String() string {
-	switch {
-	case s.N == 0:
+	switch s.N {
+	case 0:
 		return "-"
-	case s.N == 1:
+	case 1:
 		return digits(s.Median)
 	}
 	return fmt.Sprintf("%s [%s-%s]", digits(s.Median), digits(s.Min), digits(s.Max))

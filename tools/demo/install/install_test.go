@@ -29,7 +29,7 @@ func TestDefinitionsComeFirst(t *testing.T) {
 	kind := func(k string) *unstructured.Unstructured {
 		return &unstructured.Unstructured{Object: map[string]any{"kind": k}}
 	}
-	if !(rank(kind("Namespace")) < rank(kind("Secret")) && rank(kind("Secret")) < rank(kind("Deployment"))) {
+	if rank(kind("Namespace")) >= rank(kind("Secret")) || rank(kind("Secret")) >= rank(kind("Deployment")) {
 		t.Error("a Deployment could come before what it needs")
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -246,7 +247,7 @@ func TestPatienceEnds(t *testing.T) {
 		}
 		return nil
 	})
-	if err != io.ErrUnexpectedEOF || pauses[1] != 2*pauses[0] || pauses[8] != 5*time.Second {
+	if !errors.Is(err, io.ErrUnexpectedEOF) || pauses[1] != 2*pauses[0] || pauses[8] != 5*time.Second {
 		t.Errorf("%v after %v", err, pauses)
 	}
 }
