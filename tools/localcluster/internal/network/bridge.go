@@ -109,6 +109,7 @@ func rules(ctx context.Context, c *state.Cluster) error {
 // there is no error.
 func Down(ctx context.Context, c *state.Cluster) error {
 	if _, err := net.InterfaceByName(c.Network.Bridge); err == nil {
+		removePorts(ctx, c.Network.Bridge)
 		if err := run(ctx, "", "ip", "link", "delete", c.Network.Bridge); err != nil {
 			return err
 		}
@@ -130,6 +131,19 @@ func Down(ctx context.Context, c *state.Cluster) error {
 		}
 	}
 	return SetSysctls(c.Network.Sysctls)
+}
+
+// removePorts deletes the pods' ends at the bridge. The kernel would do so itself,
+// but only some seconds after their network namespaces are gone.
+func removePorts(ctx context.Context, bridge string) {
+	ports, err := os.ReadDir(filepath.Join("/sys/class/net", bridge, "brif"))
+	if err != nil {
+		return // no bridge, no ports
+	}
+	for _, port := range ports {
+		// One that the kernel was quicker with is gone, which is what was wanted.
+		_ = run(ctx, "", "ip", "link", "delete", port.Name())
+	}
 }
 
 func run(ctx context.Context, stdin, name string, args ...string) error {
