@@ -22,8 +22,9 @@ fmt: ## list files that gofmt would change
 	@out=$$(gofmt -l $(CHECKED)); test -z "$$out" || { echo "gofmt would change:"; echo "$$out"; exit 1; }
 
 .PHONY: vet
-vet: ## build and vet each module as it ships, without the workspace
-	@for m in $(CHECKED); do (cd $$m && GOWORK=off go build ./... && GOWORK=off go vet ./...) || { echo "in $$m"; exit 1; }; done
+vet: ## compile and vet each module as it ships, without the workspace
+	@# Vet compiles what is imported; go build would link every program again, minutes for nothing.
+	@for m in $(CHECKED); do (cd $$m && GOWORK=off go vet ./...) || { echo "in $$m"; exit 1; }; done
 
 .PHONY: lint
 lint: $(LINT) ## golangci-lint

@@ -1,0 +1,159 @@
+package runner
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/argosy-mesh/argosy/libs/bus"
+	"github.com/argosy-mesh/argosy/libs/bus/bustest"
+	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/protocol"
+)
+
+func TestAURLAllowsOneMethodOnOneObjectForSomeTime(t *testing.T) {
+	s := &signer{base: "http://here", key: []byte("k")}
+	now := time.Unix(1000, 0)
+	token := strings.TrimPrefix(s.url(http.MethodGet, "artifact/ns/a", now.Add(time.Minute)), "http://here"+artifactPath)
+	head, tail, _ := strings.Cut(token, ".")
+	forged, _, _ := strings.Cut(strings.TrimPrefix((&signer{key: []byte("other")}).url(http.MethodGet, "artifact/ns/b", now.Add(time.Minute)), artifactPath), ".")
+	cases := []struct {
+		name, token, method string
+		now                 time.Time
+		good                bool
+	}{
+		{"as given", token, http.MethodGet, now, true},
+		{"at its last second", token, http.MethodGet, now.Add(time.Minute), true},
+		{"expired", token, http.MethodGet, now.Add(time.Minute + time.Second), false},
+		{"another method", token, http.MethodPut, now, false},
+		{"another object", forged + "." + tail, http.MethodGet, now, false},
+		{"no signature", head, http.MethodGet, now, false},
+		{"an empty signature", head + ".", http.MethodGet, now, false},
+		{"half a signature", token[:len(token)-4], http.MethodGet, now, false},
+		{"nothing", "", http.MethodGet, now, false},
+		{"not base64", "!.!", http.MethodGet, now, false},
+	}
+	for _, c := range cases {
+		object, err := s.check(c.token, c.method, c.now)
+		if (err == nil) != c.good || c.good && object != "artifact/ns/a" {
+			t.Errorf("%s: %q, %v", c.name, object, err)
+		}
+	}
+}
+
+func FuzzAURLThatWasNotGivenIsRefused(f *testing.F) {
+	s := &signer{key: []byte("k")}
+	f.Add("a.b")
+	f.Add("eyJtIjoiR0VUIn0.")
+	f.Fuzz(func(t *testing.T, token string) {
+		if object, err := s.check(token, http.MethodGet, time.Unix(0, 0)); err == nil {
+			t.Errorf("%s allows %s", token, object)
+		}
+	})
+}
+
+func TestAllReplicasSignWithOneKey(t *testing.T) {
+	b := bustest.Start(t).Connect("test")
+	first, err := newSigner(t.Context(), b, "http://one")
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := newSigner(t.Context(), b, "http://two")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(first.key) != 32 || string(first.key) != string(second.key) {
+		t.Error("they do not")
+	}
+}
+
+// asker asks the built-in store over HTTP.
+type asker struct {
+	t    *testing.T
+	sign *signer
+}
+
+func (a asker) do(method, url, body string) (int, string) {
+	a.t.Helper()
+	req, err := http.NewRequestWithContext(a.t.Context(), method, url, strings.NewReader(body))
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	if res.Header.Get(protocol.StoreHeader) == "" {
+		a.t.Errorf("%s: the store does not say that it is one", method)
+	}
+	return res.StatusCode, string(text)
+}
+
+func TestTheBuiltInStore(t *testing.T) {
+	server := bustest.Start(t)
+	b := server.Connect("test")
+	sign := &signer{key: []byte("k")}
+	web := httptest.NewServer(&store{bus: b, signer: sign, log: slog.New(slog.DiscardHandler)})
+	t.Cleanup(web.Close)
+	sign.base = web.URL
+	a := asker{t, sign}
+	later := time.Now().Add(time.Hour)
+	put, get := sign.url(http.MethodPut, "artifact/ns/a", later), sign.url(http.MethodGet, "artifact/ns/a", later)
+	if code, _ := a.do(http.MethodGet, get, ""); code != http.StatusNotFound {
+		t.Errorf("before it is there: %d", code)
+	}
+	body := strings.Repeat("content ", 200_000) // several chunks of the bus
+	if code, text := a.do(http.MethodPut, put, body); code != http.StatusNoContent {
+		t.Fatalf("put: %d %s", code, text)
+	}
+	if code, text := a.do(http.MethodGet, get, ""); code != http.StatusOK || text != body {
+		t.Errorf("get: %d, %d bytes", code, len(text))
+	}
+	if code, _ := a.do(http.MethodPut, get, "evil"); code != http.StatusForbidden {
+		t.Errorf("put with a URL to get: %d", code)
+	}
+	if code, _ := a.do(http.MethodGet, sign.url(http.MethodGet, "artifact/ns/a", time.Now().Add(-time.Minute)), ""); code != http.StatusForbidden {
+		t.Errorf("an old URL: %d", code)
+	}
+	if code, _ := a.do(http.MethodDelete, get, ""); code != http.StatusForbidden {
+		t.Errorf("delete: %d", code)
+	}
+	server.Stop()
+	if code, _ := a.do(http.MethodPut, put, "x"); code != http.StatusServiceUnavailable {
+		t.Errorf("while the bus is away: %d", code)
+	}
+}
+
+func TestAReportIsReadByItsOwnPodOnly(t *testing.T) {
+	b := bustest.Start(t).Connect("test")
+	r := &Runner{bus: b}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := b.Objects(bus.ArtifactsBucket).Put(ctx, reportKey("ns", "mine", "uid"), strings.NewReader(`{"result":"stored"}`)); err != nil {
+		t.Fatal(err)
+	}
+	pod := podOf("ns", "mine")
+	report, err := r.report(ctx, pod, `{"stored":true}`)
+	if err != nil || report.Result == nil || *report.Result != "stored" {
+		t.Errorf("%+v, %v", report, err)
+	}
+	if report, err = r.report(ctx, podOf("ns", "other"), `{"stored":true}`); err != nil || report.Error == "" {
+		t.Errorf("another pod: %+v, %v", report, err)
+	}
+	if report, err = r.report(ctx, pod, `half a rep`); err != nil || report.Error == "" {
+		t.Errorf("no report: %+v, %v", report, err)
+	}
+	pod.Annotations[annotationExecutor] = ""
+	if report, err = r.report(ctx, pod, `the program's own words`); report != nil || err != nil {
+		t.Errorf("without the executor: %+v, %v", report, err)
+	}
+}

@@ -1,0 +1,229 @@
+package runner
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/argosy-mesh/argosy/libs/core/lineage"
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/core"
+	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/protocol"
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"sigs.k8s.io/yaml"
+)
+
+func podOf(namespace, name string) *corev1.Pod {
+	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, Annotations: map[string]string{annotationExecutor: "true", annotationRun: "uid"}}}
+}
+
+// build makes the pod of the node "wf[0].a" with the template and spec given as YAML.
+func build(t *testing.T, spec, template string) (*corev1.Pod, error) {
+	t.Helper()
+	wf := &v1alpha1.Workflow{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "wf", UID: "uid"}}
+	a := core.CreatePod{NodeID: "id", NodeName: "wf[0].a", PodName: "wf-say-1"}
+	for text, into := range map[string]any{spec: &wf.Spec, template: &a.Template} {
+		if err := yaml.UnmarshalStrict([]byte(text), into); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := &Runner{signer: &signer{base: "http://store", key: []byte("k")}, image: "executor:1"}
+	return r.buildPod(wf, a, lineage.Lineage{Trace: "00-t", Correlation: "c", Causation: "before"})
+}
+
+func mustBuild(t *testing.T, spec, template string) *corev1.Pod {
+	t.Helper()
+	pod, err := build(t, spec, template)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pod
+}
+
+func TestAPlainStepIsThePodOfItsContainer(t *testing.T) {
+	pod := mustBuild(t, "entrypoint: main", "name: say\ncontainer: {image: busybox, command: [echo], args: [hi]}")
+	main := pod.Spec.Containers[0]
+	if len(pod.Spec.Containers) != 1 || len(pod.Spec.InitContainers) != 0 || len(pod.Spec.Volumes) != 0 {
+		t.Errorf("something was added: %+v", pod.Spec)
+	}
+	if main.Name != "main" || main.Image != "busybox" || !slices.Equal(main.Command, []string{"echo"}) || !slices.Equal(main.Args, []string{"hi"}) {
+		t.Errorf("%+v", main)
+	}
+	if pod.Name != "wf-say-1" || pod.Namespace != "ns" || pod.Spec.RestartPolicy != corev1.RestartPolicyNever || pod.OwnerReferences[0].UID != "uid" {
+		t.Errorf("%+v", pod)
+	}
+	var env []string
+	for _, v := range main.Env {
+		env = append(env, v.Name+"="+v.Value)
+	}
+	want := []string{"ARGOSY_CAUSATIONID=before", "ARGOSY_CORRELATIONID=c", "ARGOSY_TRACEPARENT=00-t"}
+	if diff := cmp.Diff(want, env); diff != "" {
+		t.Errorf("lineage (-want +got):\n%s", diff)
+	}
+}
+
+func TestAStepWithOutputsIsWrapped(t *testing.T) {
+	pod := mustBuild(t, "entrypoint: main", `
+name: say
+container: {image: busybox, command: [sh, -c], args: [make]}
+outputs:
+  parameters: [{name: tag, valueFrom: {path: /tmp/tag, default: none}}]
+  artifacts: [{name: out, path: /tmp/out, archive: {none: {}}}]
+`)
+	main := pod.Spec.Containers[0]
+	if !slices.Equal(main.Command, []string{protocol.ExecutorPath}) || !slices.Equal(main.Args, []string{"run", "--", "sh", "-c", "make"}) {
+		t.Errorf("%v %v", main.Command, main.Args)
+	}
+	task := taskOf(t, main)
+	if len(task.Parameters) != 1 || !task.Parameters[0].Optional || len(task.Artifacts) != 1 || !task.Artifacts[0].Plain || task.Result {
+		t.Errorf("%+v", task)
+	}
+	if init := pod.Spec.InitContainers[0]; init.Image != "executor:1" || !slices.Equal(init.Args, []string{"load"}) {
+		t.Errorf("%+v", init)
+	}
+	if pod.Annotations[annotationExecutor] != "true" {
+		t.Error("the pod does not say that it is wrapped")
+	}
+}
+
+func taskOf(t *testing.T, c corev1.Container) protocol.Task {
+	t.Helper()
+	var task protocol.Task
+	for _, v := range c.Env {
+		if v.Name == protocol.TaskVariable {
+			if err := json.Unmarshal([]byte(v.Value), &task); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return task
+}
+
+func TestTheResultIsCollectedWhenSomebodyAsks(t *testing.T) {
+	const template = "name: say\nscript: {image: busybox, command: [sh], source: echo}"
+	steps := func(text string) string {
+		return "templates: [{name: main, container: {image: x, args: ['" + text + "']}}]"
+	}
+	cases := map[string]bool{
+		"nothing": false, "{{steps.a.outputs.result}}": true, "{{tasks.a.outputs.result}}": true,
+		"{{=steps[\"a\"]}}": false, "{{steps.b.outputs.result}}": false, "{{steps.a.outputs.parameters.x}}": false,
+	}
+	for text, want := range cases {
+		pod := mustBuild(t, steps(text), template)
+		if got := pod.Annotations[annotationExecutor] == "true"; got != want {
+			t.Errorf("%s: collected %v", text, got)
+		}
+	}
+}
+
+func TestInputsAreLoadedAndMounted(t *testing.T) {
+	pod := mustBuild(t, "entrypoint: main", `
+name: say
+container: {image: busybox}
+inputs:
+  artifacts:
+  - {name: code, path: /src, s3: {key: wf/code.tgz}}
+  - {name: note, path: /note, raw: {data: hello}}
+  - {name: maybe, path: /maybe, optional: true}
+`)
+	task := taskOf(t, pod.Spec.InitContainers[0])
+	if len(task.Inputs) != 2 || task.Inputs[0].URL == "" || task.Inputs[1].Raw != "hello" || !task.Inputs[1].Plain {
+		t.Errorf("%+v", task.Inputs)
+	}
+	main := pod.Spec.Containers[0]
+	if len(main.Command) != 0 || len(main.VolumeMounts) != 2 || main.VolumeMounts[0].MountPath != "/src" || main.VolumeMounts[0].SubPath != "inputs/code" {
+		t.Errorf("%+v", main)
+	}
+	if taskOf(t, main).ReportURL != "" {
+		t.Error("a program that is not wrapped has URLs")
+	}
+}
+
+func TestAnEntrypointThatIsNotKnownIsAnError(t *testing.T) {
+	_, err := build(t, "entrypoint: main", "name: say\ncontainer: {image: busybox}\noutputs: {artifacts: [{name: o, path: /o}]}")
+	if err == nil || !strings.Contains(err.Error(), `template "say"`) || !strings.Contains(err.Error(), "command") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestTheSmallerDeadlineCounts(t *testing.T) {
+	ten := v1alpha1.Template{ActiveDeadlineSeconds: new(intstr.FromInt32(10))}
+	cases := []struct {
+		name     string
+		template v1alpha1.Template
+		workflow time.Duration
+		want     int64
+	}{
+		{"none", v1alpha1.Template{}, 0, 0},
+		{"its own", ten, 0, 10},
+		{"its own is earlier", ten, time.Hour, 10},
+		{"over", ten, -time.Minute, 1},
+	}
+	for _, c := range cases {
+		a := core.CreatePod{Template: c.template}
+		if c.workflow != 0 {
+			a.Deadline = time.Now().Add(c.workflow)
+		}
+		pod := &corev1.Pod{}
+		setDeadline(pod, a)
+		var got int64
+		if pod.Spec.ActiveDeadlineSeconds != nil {
+			got = *pod.Spec.ActiveDeadlineSeconds
+		}
+		if got != c.want {
+			t.Errorf("%s: %d, want %d", c.name, got, c.want)
+		}
+	}
+}
+
+func TestStepNames(t *testing.T) {
+	for node, want := range map[string]string{"wf[0].a": "a", "wf[0].a(0:x)(1)": "a", "wf.build": "build", "wf": "wf", "wf[0].a(0:x.y)": "a"} {
+		if got := stepName(node); got != want {
+			t.Errorf("%s: %s, want %s", node, got, want)
+		}
+	}
+}
+
+func TestPodsAsTheCoreSeesThem(t *testing.T) {
+	ended := func(code int32, reason string) []corev1.ContainerStatus {
+		return []corev1.ContainerStatus{{Name: "main", State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: code, Reason: reason}}}}
+	}
+	cases := []struct {
+		name    string
+		status  corev1.PodStatus
+		phase   core.PodPhase
+		message string
+		broken  bool
+	}{
+		{"new", corev1.PodStatus{}, core.PodPending, "", false},
+		{"no node", corev1.PodStatus{Conditions: []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: "Unschedulable", Message: "0/1"}}},
+			core.PodPending, "Unschedulable: 0/1", false},
+		{"no image", corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{{State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ErrImagePull", Message: "x"}}}}},
+			core.PodPending, "ErrImagePull: x", false},
+		{"main ended well before the pod says so", corev1.PodStatus{Phase: corev1.PodRunning, ContainerStatuses: ended(0, "Completed")}, core.PodSucceeded, "", false},
+		{"main failed before the pod says so", corev1.PodStatus{Phase: corev1.PodRunning, ContainerStatuses: ended(3, "Error")}, core.PodFailed, "Error (exit code 3)", false},
+		{"out of memory", corev1.PodStatus{Phase: corev1.PodFailed, ContainerStatuses: ended(137, "OOMKilled")}, core.PodFailed, "OOMKilled (exit code 137)", false},
+		{"evicted", corev1.PodStatus{Phase: corev1.PodFailed, Message: "evicted", ContainerStatuses: ended(137, "Error")}, core.PodFailed, "evicted", false},
+		{"never ran", corev1.PodStatus{Phase: corev1.PodFailed, Reason: "NodeLost"}, core.PodFailed, "pod failed: NodeLost", true},
+		{"init failed", corev1.PodStatus{Phase: corev1.PodFailed, InitContainerStatuses: []corev1.ContainerStatus{{Name: "init",
+			State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 1, Message: "no store"}}}}}, core.PodFailed,
+			"init container init ended with exit code 1: no store", true},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			pod := &corev1.Pod{Spec: corev1.PodSpec{Containers: make([]corev1.Container, 1)}, Status: c.status}
+			got, err := (&Runner{}).view(t.Context(), pod)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.Phase != c.phase || got.Message != c.message || got.Broken != c.broken {
+				t.Errorf("%+v", got)
+			}
+		})
+	}
+}
