@@ -23,7 +23,7 @@ func Run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		Short:        "Make OCI images without a registry and without Docker",
 		SilenceUsage: true, SilenceErrors: true,
 	}
-	root.AddCommand(newBuild(), newPush(), newContext(getenv))
+	root.AddCommand(newBuild(), newPush(), newContext(getenv)) //nolint:contextcheck // cobra hands the context to each command itself
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -76,9 +77,7 @@ func configure(config *v1.Config, i Instruction) {
 		if config.Labels == nil {
 			config.Labels = map[string]string{}
 		}
-		for name, value := range pairs(i.Args) {
-			config.Labels[name] = value
-		}
+		maps.Insert(config.Labels, pairs(i.Args))
 	case "EXPOSE":
 		if config.ExposedPorts == nil {
 			config.ExposedPorts = map[string]struct{}{}

@@ -21,7 +21,7 @@ import (
 
 // Run runs the command and returns its exit code.
 func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	root := newRoot()
+	root := newRoot() //nolint:contextcheck // cobra hands the context to each command itself
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)

@@ -54,7 +54,7 @@ func newSession(c *state.Cluster, progress io.Writer) *session {
 	}
 }
 
-func (s *session) say(format string, args ...any) { fmt.Fprintf(s.progress, format+"\n", args...) }
+func (s *session) sayf(format string, args ...any) { fmt.Fprintf(s.progress, format+"\n", args...) }
 
 // connect makes the client of the API server; the certificates must be there.
 func (s *session) connect() error {

@@ -48,7 +48,7 @@ func Down(ctx context.Context, dir string, progress io.Writer) error {
 	if err := s.removeFiles(ctx); err != nil {
 		return err
 	}
-	s.say("cluster %s is down in %s; its logs stay in %s", c.Name, time.Since(start).Round(10*time.Millisecond), c.Path("logs"))
+	s.sayf("cluster %s is down in %s; its logs stay in %s", c.Name, time.Since(start).Round(10*time.Millisecond), c.Path("logs"))
 	return nil
 }
 

@@ -48,7 +48,7 @@ func (s *session) importImage(ctx context.Context, path string) error {
 	if err != nil {
 		return fmt.Errorf("import %s: %w", path, err)
 	}
-	s.say("%s", strings.TrimSpace(out))
+	s.sayf("%s", strings.TrimSpace(out))
 	return nil
 }
 
@@ -78,7 +78,7 @@ func (s *session) loadPause(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("write pause image: %w", err)
 	}
-	defer os.Remove(path)
+	defer func() { _ = os.Remove(path) }()
 	if err := writePauseImage(file, binary); err != nil {
 		_ = file.Close()
 		return err

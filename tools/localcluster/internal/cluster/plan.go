@@ -142,8 +142,11 @@ func claim(c *state.Cluster) error {
 // unclaim gives the machine free again.
 func unclaim(c *state.Cluster) error {
 	raw, err := os.ReadFile(claimFile)
-	if err != nil || strings.TrimSpace(string(raw)) != c.Dir {
+	if errors.Is(err, fs.ErrNotExist) || err == nil && strings.TrimSpace(string(raw)) != c.Dir {
 		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read who has the machine: %w", err)
 	}
 	_ = os.Remove(claimFile + ".lock")
 	return os.Remove(claimFile)

@@ -59,7 +59,7 @@ func Up(ctx context.Context, o Options) error {
 			return err
 		}
 	}
-	s.say("cluster %s is up in %s: export KUBECONFIG=%s", c.Name, time.Since(start).Round(10*time.Millisecond), c.Path("kubeconfig"))
+	s.sayf("cluster %s is up in %s: export KUBECONFIG=%s", c.Name, time.Since(start).Round(10*time.Millisecond), c.Path("kubeconfig"))
 	return nil
 }
 
@@ -247,7 +247,7 @@ func (s *session) start(ctx context.Context, p program, spec process.Spec) error
 		return fmt.Errorf("%s does not work: %w\nthe end of %s:\n%s", p.name, err, s.programs.Log(p.name), s.programs.Tail(p.name, 15))
 	}
 	if fresh {
-		s.say("%-24s %s", p.name, time.Since(start).Round(10*time.Millisecond))
+		s.sayf("%-24s %s", p.name, time.Since(start).Round(10*time.Millisecond))
 	}
 	return nil
 }
@@ -274,7 +274,7 @@ func (s *session) finishNode(ctx context.Context) error {
 	if err := process.Poll(ctx, 100*time.Millisecond, func() error { return s.nodeReady(ctx) }); err != nil {
 		return fmt.Errorf("%w\nthe end of %s:\n%s", err, s.programs.Log("kubelet"), s.programs.Tail("kubelet", 15))
 	}
-	s.say("%-24s %s", "node ready", time.Since(start).Round(10*time.Millisecond))
+	s.sayf("%-24s %s", "node ready", time.Since(start).Round(10*time.Millisecond))
 	return process.Poll(ctx, 100*time.Millisecond, func() error {
 		_, err := s.api.Get(ctx, "/api/v1/namespaces/default/serviceaccounts/default")
 		return err
@@ -288,9 +288,17 @@ func (s *session) nodeReady(ctx context.Context) error {
 	}
 	var object struct {
 		Status struct {
-			Conditions []struct{ Type, Status, Message string }
-		}
-		Spec struct{ Taints []struct{ Key string } }
+			Conditions []struct {
+				Type    string `json:"type"`
+				Status  string `json:"status"`
+				Message string `json:"message"`
+			} `json:"conditions"`
+		} `json:"status"`
+		Spec struct {
+			Taints []struct {
+				Key string `json:"key"`
+			} `json:"taints"`
+		} `json:"spec"`
 	}
 	if err := json.Unmarshal(raw, &object); err != nil {
 		return fmt.Errorf("parse node: %w", err)

@@ -8,6 +8,7 @@ import (
 	"hash/fnv"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 )
 
@@ -51,7 +52,7 @@ func (p *Ports) Take(preferred int) (int, error) {
 func (p *Ports) usable(port int) bool { return !p.taken[port] && p.free(port) }
 
 func listens(port int) bool {
-	listener, err := net.Listen("tcp", ":"+strconv.Itoa(port))
+	listener, err := net.Listen("tcp", ":"+strconv.Itoa(port)) //nolint:noctx // it is closed at once
 	if err != nil {
 		return false
 	}
@@ -72,12 +73,7 @@ func PodSubnet(used []netip.Prefix) (netip.Prefix, error) {
 }
 
 func overlapsAny(subnet netip.Prefix, used []netip.Prefix) bool {
-	for _, other := range used {
-		if subnet.Overlaps(other) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(used, subnet.Overlaps)
 }
 
 // UsedSubnets are the networks that this machine's interfaces are in.

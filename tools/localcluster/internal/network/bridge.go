@@ -28,7 +28,7 @@ const sysctls = "/proc/sys"
 // NoteSysctls returns the values, before the cluster, of every kernel setting
 // that it changes.
 func NoteSysctls() map[string]string {
-	_ = exec.Command("modprobe", "br_netfilter").Run() // absent when built in
+	_ = exec.Command("modprobe", "br_netfilter").Run() //nolint:noctx // quick, and absent when built in
 	before := map[string]string{}
 	for name := range wanted {
 		if raw, err := os.ReadFile(filepath.Join(sysctls, name)); err == nil {

@@ -4,6 +4,7 @@
 package process
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -44,7 +45,7 @@ func (s Set) Start(spec Spec) error {
 		return fmt.Errorf("open log of %s: %w", spec.Name, err)
 	}
 	defer log.Close()
-	command := exec.Command(spec.Argv[0], spec.Argv[1:]...)
+	command := exec.Command(spec.Argv[0], spec.Argv[1:]...) //nolint:noctx // it outlives whoever starts it
 	command.Stdout, command.Stderr = log, log
 	command.Env = append(os.Environ(), spec.Env...)
 	command.Dir = "/"
@@ -164,7 +165,7 @@ func startTime(pid int) (ticks string, running bool) {
 		return "", false
 	}
 	// The command, in parentheses, may hold anything; count from its end.
-	fields := strings.Fields(string(raw[strings.LastIndexByte(string(raw), ')')+1:]))
+	fields := strings.Fields(string(raw[bytes.LastIndexByte(raw, ')')+1:]))
 	if len(fields) < 20 || fields[0] == "Z" || fields[0] == "X" {
 		return "", false
 	}

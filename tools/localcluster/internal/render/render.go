@@ -93,7 +93,7 @@ func Objects(in Input) ([]Object, error) {
 		return nil, err
 	}
 	var objects []Object
-	for _, document := range strings.Split(string(all), "\n---\n") {
+	for document := range strings.SplitSeq(string(all), "\n---\n") {
 		path, body, found := strings.Cut(strings.TrimSpace(document), "\n")
 		if !found {
 			return nil, fmt.Errorf("an object without a path: %q", document)

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"time"
 )
 
@@ -97,7 +98,7 @@ func (f Finder) build(ctx context.Context, p Program, root, path string) error {
 // the working directory, lies in.
 func repository(dirs []string) (string, error) {
 	if wd, err := os.Getwd(); err == nil {
-		dirs = append(dirs[:len(dirs):len(dirs)], wd)
+		dirs = append(slices.Clip(dirs), wd)
 	}
 	for _, dir := range dirs {
 		for at := filepath.Clean(dir); ; at = filepath.Dir(at) {

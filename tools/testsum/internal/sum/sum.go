@@ -35,9 +35,14 @@ type tests struct {
 
 // event is one line of go test -json.
 type event struct {
-	Action, Package, Test, Output, ImportPath, FailedBuild string
+	Action      string `json:"Action"`
+	Package     string `json:"Package"`
+	Test        string `json:"Test"`
+	Output      string `json:"Output"`
+	ImportPath  string `json:"ImportPath"`
+	FailedBuild string `json:"FailedBuild"`
 
-	Elapsed float64
+	Elapsed float64 `json:"Elapsed"`
 }
 
 // New makes an empty total that writes to out.
