@@ -28,8 +28,8 @@ vet: ## compile and vet each module as it ships, without the workspace
 
 .PHONY: lint
 lint: $(LINT) ## golangci-lint
-	@test -z "$(LINTED)" || $(LINT) run $(FLAGS) $(LINTED:%=./%/...)
-	@for m in $(filter $(BESIDE),$(CHECKED)); do (cd $$m && GOWORK=off $(LINT) run $(FLAGS) ./...) || exit 1; done
+	@test -z "$(LINTED)" || $(LINT) run --allow-parallel-runners $(LINTED:%=./%/...)
+	@for m in $(filter $(BESIDE),$(CHECKED)); do (cd $$m && GOWORK=off $(LINT) run --allow-parallel-runners ./...) || exit 1; done
 
 $(LINT): tools/lint/go.mod tools/lint/go.sum
 	@mkdir -p $(BIN)
