@@ -112,13 +112,30 @@ func (r *Runner) advance(ctx context.Context, raw *unstructured.Unstructured) (t
 	if err := r.tellFresh(ctx, wf, known); err != nil {
 		return time.Time{}, err
 	}
-	if known.behind {
-		if err := r.project(ctx, raw, known.state, warnings); err != nil {
-			return time.Time{}, err
-		}
-		known.behind = false
+	return r.show(ctx, raw, known, warnings, decision.Wake)
+}
+
+// showEvery bounds how often the status of one workflow is written: a fan-out moves
+// many nodes at once, and each writing carries all of them.
+const showEvery = 250 * time.Millisecond
+
+// show writes the status when it is behind. Between two writings it waits, unless
+// the run has ended; wake then becomes the end of the wait.
+func (r *Runner) show(ctx context.Context, raw *unstructured.Unstructured, known *run, warnings []v1alpha1.FieldWarning, wake time.Time) (time.Time, error) {
+	if !known.behind {
+		return wake, nil
 	}
-	return decision.Wake, nil
+	if next := known.shown.Add(showEvery); time.Now().Before(next) && !known.state.Phase.Completed() {
+		if wake.IsZero() || next.Before(wake) {
+			wake = next
+		}
+		return wake, nil
+	}
+	if err := r.project(ctx, raw, known.state, warnings); err != nil {
+		return time.Time{}, err
+	}
+	known.behind, known.shown = false, time.Now()
+	return wake, nil
 }
 
 // tellFresh tells about the last record, if nobody did.

@@ -33,6 +33,7 @@ type run struct {
 	name    string               // namespace/name of the workflow
 	fresh   *entry               // recorded and not yet told to the bus
 	behind  bool                 // whether the object's status is older than the state
+	shown   time.Time            // when the status was written last
 	asked   map[string]time.Time // when the pod of a node was asked for, by node id
 	seen    map[string]bool      // nodes whose pod was there once
 }
