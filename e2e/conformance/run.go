@@ -21,6 +21,7 @@ type Config struct {
 // suites are what can be judged, by kind.
 func suites() map[string]func(context.Context, Config) (*Report, error) {
 	return map[string]func(context.Context, Config) (*Report, error){
+		"events": Events,
 		"schema": func(_ context.Context, c Config) (*Report, error) { return Schema(c.Dir, c.Only) },
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/argosy-mesh/argosy/libs/bus"
@@ -196,22 +197,34 @@ func ownedBy(pod *corev1.Pod, wf *v1alpha1.Workflow) bool {
 	return false
 }
 
+// actAtOnce bounds the requests of one workflow under way at the API server: a fan-out must neither wait for each pod in
+// turn nor crowd out other workflows.
+const actAtOnce = 16
+
 // act performs what was decided. Every action may be repeated.
 func (r *Runner) act(ctx context.Context, wf *v1alpha1.Workflow, known *run, actions []core.Action) error {
-	var errs []error
-	for _, action := range actions {
-		switch a := action.(type) {
-		case core.CreatePod:
-			if time.Since(known.asked[a.NodeID]) < askAgain {
-				continue
+	errs := make([]error, len(actions))
+	slots := make(chan struct{}, actAtOnce)
+	var working sync.WaitGroup
+	for i, action := range actions {
+		if create, ok := action.(core.CreatePod); ok && time.Since(known.asked[create.NodeID]) < askAgain {
+			continue
+		}
+		slots <- struct{}{}
+		working.Go(func() {
+			defer func() { <-slots }()
+			switch a := action.(type) {
+			case core.CreatePod:
+				errs[i] = r.createPod(ctx, wf, a)
+			case core.StopPod:
+				errs[i] = r.stopPod(ctx, wf.Namespace, a)
 			}
-			if err := r.createPod(ctx, wf, a); err != nil {
-				errs = append(errs, err)
-				continue
-			}
-			known.asked[a.NodeID] = time.Now()
-		case core.StopPod:
-			errs = append(errs, r.stopPod(ctx, wf.Namespace, a))
+		})
+	}
+	working.Wait()
+	for i, action := range actions {
+		if create, ok := action.(core.CreatePod); ok && errs[i] == nil && time.Since(known.asked[create.NodeID]) >= askAgain {
+			known.asked[create.NodeID] = time.Now()
 		}
 	}
 	return errors.Join(errs...)
