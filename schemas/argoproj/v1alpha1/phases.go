@@ -34,6 +34,15 @@ const (
 // Fulfilled reports whether the phase is final.
 func (p NodePhase) Fulfilled() bool { return p != "" && p != NodePending && p != NodeRunning }
 
+// Completed reports whether the node did its work, well or not: skipped and omitted ones did none.
+func (p NodePhase) Completed() bool { return p == NodeSucceeded || p == NodeFailed || p == NodeError }
+
+// The values of spec.shutdown: Stop runs the exit handler, Terminate does not.
+const (
+	ShutdownStop      = "Stop"
+	ShutdownTerminate = "Terminate"
+)
+
 // NodeType is what a node stands for.
 type NodeType string
 

@@ -116,6 +116,9 @@ type Metadata struct {
 type Synchronization struct {
 	Mutexes    []Mutex        `json:"mutexes,omitempty"`
 	Semaphores []SemaphoreRef `json:"semaphores,omitempty"`
+	// Mutex and Semaphore are the forms of version 3 of Argo Workflows.
+	Mutex     *Mutex        `json:"mutex,omitempty"`
+	Semaphore *SemaphoreRef `json:"semaphore,omitempty"`
 }
 
 // TTLStrategy holds the TTL strategy settings of a workflow.

@@ -18,12 +18,15 @@ type graph struct {
 	outcomes map[string]outcome
 	phases   map[string]v1alpha1.NodePhase // memo of branch
 	scope    scope
+	template v1alpha1.Template
+	library  library
 }
 
 // dag makes or advances a node whose tasks start when what they depend on is so.
 func (k *walk) dag(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus {
 	g := &graph{walk: k, node: k.begin(c, v1alpha1.NodeTypeDAG, v1alpha1.NodeRunning), tasks: map[string]v1alpha1.DAGTask{},
-		outcomes: map[string]outcome{}, phases: map[string]v1alpha1.NodePhase{}, scope: sc.with(nil)}
+		outcomes: map[string]outcome{}, phases: map[string]v1alpha1.NodePhase{}, scope: sc.with(nil),
+		template: t, library: c.library}
 	for _, task := range t.DAG.Tasks {
 		g.tasks[task.Name] = task
 	}
@@ -133,7 +136,7 @@ func (g *graph) visit(task v1alpha1.DAGTask, halted bool) {
 	}
 	if !started {
 		ready, run, err := g.ready(task)
-		c := call{name: u.node, display: u.display, template: task.Template, boundary: u.boundary}
+		c := call{name: u.node, display: u.display, template: task.Template, ref: task.TemplateRef, library: g.library, boundary: u.boundary}
 		switch {
 		case err != nil:
 			g.outcomes[task.Name] = outcome{done: true, node: g.fail(c, v1alpha1.NodeTypeSkipped, err)}
@@ -143,12 +146,14 @@ func (g *graph) visit(task v1alpha1.DAGTask, halted bool) {
 		case !run:
 			n := g.begin(c, v1alpha1.NodeTypeSkipped, v1alpha1.NodeOmitted)
 			n.Message = fmt.Sprintf("omitted: depends condition not met: %s", condition(task))
+			n.Outputs = g.outputDefaults(c)
 			existing, started = g.put(n), true
 		}
 	}
 	if started && existing.Phase == v1alpha1.NodeOmitted {
 		g.hang(task, existing.ID)
 		g.outcomes[task.Name] = outcome{done: true, node: existing}
+		g.scope.publish("tasks."+task.Name, g.outcomes[task.Name])
 		return
 	}
 	out := g.advance(u, g.scope)
@@ -167,12 +172,15 @@ func (g *graph) unit(task v1alpha1.DAGTask) unit {
 	if names := ancestors(task); len(names) > 0 {
 		parent = "" // hang links it to each of them
 	}
-	return unit{
-		name: task.Name, node: g.node.Name + "." + task.Name, display: task.Name, prefix: "tasks", boundary: g.node.ID, parent: parent, group: true,
+	u := unit{
+		library: g.library,
+		name:    task.Name, node: g.node.Name + "." + task.Name, display: task.Name, prefix: "tasks", boundary: g.node.ID, parent: parent, group: true,
 		step: v1alpha1.WorkflowStep{Name: task.Name, Template: task.Template, TemplateRef: task.TemplateRef, Inline: task.Inline, Arguments: task.Arguments,
-			When: task.When, WithItems: task.WithItems, WithParam: task.WithParam, WithSequence: task.WithSequence},
+			When: task.When, WithItems: task.WithItems, WithParam: task.WithParam, WithSequence: task.WithSequence, Hooks: task.Hooks, OnExit: task.OnExit},
 		tolerates: func(v1alpha1.NodePhase) bool { return false },
 	}
+	u.bound(g.template)
+	return u
 }
 
 // hang links a task's node to the ends of its ancestors.
@@ -247,7 +255,7 @@ func (g *graph) results(name string) map[string]bool {
 	forgiven := tolerance(task.ContinueOn)(o.node.Phase)
 	return map[string]bool{
 		"Succeeded": is(v1alpha1.NodeSucceeded) || forgiven, "Failed": is(v1alpha1.NodeFailed), "Errored": is(v1alpha1.NodeError),
-		"Skipped": is(v1alpha1.NodeSkipped), "Omitted": is(v1alpha1.NodeOmitted), "Daemoned": false,
+		"Skipped": is(v1alpha1.NodeSkipped), "Omitted": is(v1alpha1.NodeOmitted), "Daemoned": daemoned(o.node),
 		"AnySucceeded": one, "AllFailed": all,
 	}
 }
@@ -263,6 +271,9 @@ func (g *graph) branch(name string) v1alpha1.NodePhase {
 		return v1alpha1.NodeRunning
 	}
 	phase := o.node.Phase
+	if daemoned(o.node) {
+		phase = v1alpha1.NodeSucceeded
+	}
 	if tolerance(g.tasks[name].ContinueOn)(phase) {
 		phase = v1alpha1.NodeSucceeded
 	}
@@ -311,7 +322,8 @@ func (g *graph) roll(t v1alpha1.Template, targets []string, failFast bool) v1alp
 		return n
 	}
 	if phase != v1alpha1.NodeSucceeded {
-		return g.finish(n, phase, "")
+		g.endDaemons(n.ID)
+		return g.finish(g.nodes[n.ID], phase, "")
 	}
 	var outbound []string
 	for _, name := range targets {

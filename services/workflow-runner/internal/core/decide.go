@@ -1,6 +1,7 @@
 package core
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -15,14 +16,18 @@ const maxDepth = 100
 
 // walk is one pass over the tree.
 type walk struct {
-	w       World
-	globals scope
-	nodes   map[string]v1alpha1.NodeStatus
-	dirty   []string // ids of changed nodes, in the order of their first change
-	actions []Action
-	wake    time.Time
-	depth   int
-	active  int64 // pods that are not finished, for parallelism
+	w         World
+	globals   scope
+	nodes     map[string]v1alpha1.NodeStatus
+	libraries map[library][]v1alpha1.Template
+	dirty     []string // ids of changed nodes, in the order of their first change
+	actions   []Action
+	needs     []Need
+	wake      time.Time
+	depth     int
+	active    int64 // pods that are not finished, for parallelism
+	published v1alpha1.Outputs
+	ending    bool // the exit handler is at work: deadlines do not count for it
 }
 
 // Decide says what to record and do next for one run.
@@ -30,7 +35,7 @@ func Decide(w World) Decision {
 	if w.Run.Phase.Completed() {
 		return Decision{}
 	}
-	k := &walk{w: w, nodes: make(map[string]v1alpha1.NodeStatus, len(w.Run.Nodes))}
+	k := &walk{w: w, nodes: make(map[string]v1alpha1.NodeStatus, len(w.Run.Nodes)), libraries: map[library][]v1alpha1.Template{}}
 	for id, n := range w.Run.Nodes {
 		k.nodes[id] = n
 		if n.Type == v1alpha1.NodeTypePod && !n.Phase.Fulfilled() {
@@ -48,28 +53,61 @@ func Decide(w World) Decision {
 
 func (k *walk) decideRun(change *RunChange) {
 	var err error
-	if k.globals, err = globals(k.w); err != nil {
+	k.globals, err = k.globalScope()
+	switch {
+	case errors.Is(err, errPending):
+		return
+	case err != nil:
 		k.end(change, v1alpha1.WorkflowError, "invalid spec: "+err.Error())
 		return
 	}
-	if _, found := k.template(k.w.Spec.Entrypoint); !found {
-		k.end(change, v1alpha1.WorkflowError, fmt.Sprintf("invalid spec: spec.entrypoint: no template is named %q", k.w.Spec.Entrypoint))
+	if _, _, err := k.load(call{template: k.w.Spec.Entrypoint}); err != nil {
+		k.end(change, v1alpha1.WorkflowError, fmt.Sprintf("invalid spec: spec.entrypoint: %v", err))
 		return
 	}
-	if reason := k.cutShort(); reason != "" {
+	k.publishGlobals()
+	root, started := k.node(k.w.Name)
+	if reason := k.cutShort(); reason != "" && !root.Phase.Fulfilled() {
 		k.stopAll(reason)
-		k.end(change, v1alpha1.WorkflowFailed, reason)
+		if root, started = k.node(k.w.Name); !started {
+			k.end(change, v1alpha1.WorkflowFailed, reason)
+			return
+		}
+	}
+	if !root.Phase.Fulfilled() && !k.lockedOut(k.w.Name, k.w.Spec.Synchronization, k.globals) {
+		root = k.execute(call{name: k.w.Name, display: k.w.Name, template: k.w.Spec.Entrypoint, args: k.arguments()})
+	}
+	k.conclusion(change, root)
+}
+
+func (k *walk) arguments() v1alpha1.Arguments {
+	if k.w.Spec.Arguments == nil {
+		return v1alpha1.Arguments{}
+	}
+	return *k.w.Spec.Arguments
+}
+
+// conclusion runs hooks beside the root node and the exit handler after it, and ends the run after both.
+func (k *walk) conclusion(change *RunChange, root v1alpha1.NodeStatus) {
+	hooked := k.workflowHooks(root)
+	if !root.Phase.Fulfilled() {
 		return
 	}
-	args := v1alpha1.Arguments{}
-	if k.w.Spec.Arguments != nil {
-		args = *k.w.Spec.Arguments
+	phase, message := workflowPhase(root.Phase), root.Message
+	exit, done := k.exitHandler(phase)
+	if !done || !hooked {
+		return
 	}
-	root := k.execute(call{name: k.w.Name, display: k.w.Name, template: k.w.Spec.Entrypoint, args: args})
-	if root.Phase.Fulfilled() {
-		change.Outputs = root.Outputs
-		k.end(change, workflowPhase(root.Phase), root.Message)
+	// Source: Argo Workflows, a failing exit handler overrides success only.
+	if p := workflowPhase(exit.Phase); phase == v1alpha1.WorkflowSucceeded && p != v1alpha1.WorkflowSucceeded {
+		phase, message = p, exit.Message
 	}
+	k.endDaemons("")
+	if k.w.Spec.Synchronization != nil {
+		k.actions = append(k.actions, Release{Holder: k.w.Name})
+	}
+	change.Outputs = k.globalOutputs()
+	k.end(change, phase, message)
 }
 
 // workflowPhase is the phase of a workflow by that of its root node.
@@ -103,7 +141,7 @@ func (k *walk) cutShort() string {
 }
 
 func (k *walk) runDeadline() time.Time {
-	if k.w.Spec.ActiveDeadlineSeconds == nil {
+	if k.w.Spec.ActiveDeadlineSeconds == nil || k.ending {
 		return time.Time{}
 	}
 	// Upstream counts from a start that is cut to the second.
@@ -114,7 +152,7 @@ func (k *walk) runDeadline() time.Time {
 func (k *walk) stopAll(reason string) {
 	ids := make([]string, 0, len(k.nodes))
 	for id, n := range k.nodes {
-		if !n.Phase.Fulfilled() {
+		if !n.Phase.Fulfilled() && !k.afterRun(n.Name) {
 			ids = append(ids, id)
 		}
 	}
@@ -129,11 +167,14 @@ func (k *walk) stopAll(reason string) {
 }
 
 func (k *walk) podName(n v1alpha1.NodeStatus) string {
+	if n.TemplateRef != nil {
+		return PodName(k.w.Name, n.Name, n.TemplateRef.Template)
+	}
 	return PodName(k.w.Name, n.Name, n.TemplateName)
 }
 
 func (k *walk) decision(change *RunChange) Decision {
-	d := Decision{Actions: k.actions, Wake: k.wake}
+	d := Decision{Actions: k.actions, Needs: k.needs, Wake: k.wake}
 	for _, id := range k.dirty {
 		d.Nodes = append(d.Nodes, k.nodes[id])
 	}
@@ -149,6 +190,7 @@ func (k *walk) put(n v1alpha1.NodeStatus) v1alpha1.NodeStatus {
 	if !slices.Contains(k.dirty, n.ID) {
 		k.dirty = append(k.dirty, n.ID)
 	}
+	k.publishGlobal(n)
 	return n
 }
 
@@ -166,7 +208,13 @@ func (k *walk) begin(c call, kind v1alpha1.NodeType, phase v1alpha1.NodePhase) v
 	at := metav1.NewTime(k.w.Now)
 	n := v1alpha1.NodeStatus{
 		ID: NodeID(k.w.Name, c.name), Name: c.name, DisplayName: c.display, Type: kind, Phase: phase,
-		TemplateName: c.template, BoundaryID: c.boundary, StartedAt: &at,
+		TemplateName: c.template, BoundaryID: c.boundary, StartedAt: &at, TemplateScope: c.library.scopeText(k.w.Name),
+	}
+	if c.ref != nil {
+		n.TemplateName, n.TemplateRef = "", c.ref
+	}
+	if c.hooked {
+		n.NodeFlag = &v1alpha1.NodeFlag{Hooked: true}
 	}
 	if c.attempt {
 		n.NodeFlag = &v1alpha1.NodeFlag{Retried: true}
@@ -202,13 +250,4 @@ func (k *walk) wakeAt(t time.Time) {
 	if k.wake.IsZero() || t.Before(k.wake) {
 		k.wake = t
 	}
-}
-
-func (k *walk) template(name string) (v1alpha1.Template, bool) {
-	for i := range k.w.Spec.Templates {
-		if k.w.Spec.Templates[i].Name == name && name != "" {
-			return k.w.Spec.Templates[i], true
-		}
-	}
-	return v1alpha1.Template{}, false
 }

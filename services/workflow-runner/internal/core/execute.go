@@ -1,7 +1,9 @@
 package core
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
@@ -11,10 +13,13 @@ type call struct {
 	name     string // of the node
 	display  string
 	template string
+	ref      *v1alpha1.TemplateRef
+	library  library // of the caller: where template is looked up
 	inline   *v1alpha1.Template
 	args     v1alpha1.Arguments // substituted with the caller's values
 	boundary string             // id of the enclosing steps or dag node
 	attempt  bool               // one try of a Retry node
+	hooked   bool               // a hook or an exit handler
 	retry    int
 	extra    map[string]string // further values: retries, lastRetry
 }
@@ -30,18 +35,20 @@ func (k *walk) execute(c call) v1alpha1.NodeStatus {
 	if k.depth > maxDepth {
 		return k.fail(c, v1alpha1.NodeTypeSkipped, fmt.Errorf("templates call each other more than %d deep", maxDepth))
 	}
-	t, err := k.load(c)
+	t, lib, err := k.load(c)
 	if err != nil {
-		return k.fail(c, v1alpha1.NodeTypeSkipped, err)
+		return k.failOrWait(c, v1alpha1.NodeTypeSkipped, err)
 	}
 	if strategy := k.retryStrategy(t); strategy != nil && !c.attempt {
 		return k.retry(c, *strategy)
 	}
 	sc, inputs, err := k.inputs(c, t)
 	if err != nil {
-		return k.fail(c, typeOf(t), err)
+		return k.failOrWait(c, typeOf(t), err)
 	}
-	n := k.dispatch(c, t, sc)
+	within := c
+	within.library = lib
+	n := k.guarded(within, t, sc)
 	if n.ID != "" && n.Inputs == nil && inputs != nil {
 		n.Inputs = inputs
 		n = k.put(n)
@@ -49,16 +56,44 @@ func (k *walk) execute(c call) v1alpha1.NodeStatus {
 	return n
 }
 
+// failOrWait ends a node with an error, unless the error only says that something must be found out first.
+func (k *walk) failOrWait(c call, kind v1alpha1.NodeType, err error) v1alpha1.NodeStatus {
+	if errors.Is(err, errPending) {
+		n, _ := k.node(c.name)
+		return n
+	}
+	return k.fail(c, kind, err)
+}
+
+// guarded lets a template do its work once its locks are held, unless a cache has its outputs.
+func (k *walk) guarded(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus {
+	id := NodeID(k.w.Name, c.name)
+	if k.lockedOut(id, t.Synchronization, sc) {
+		n := k.begin(c, typeOf(t), v1alpha1.NodePending)
+		return k.waiting(n, t.Synchronization)
+	}
+	n, done := k.remembered(c, t, sc)
+	if !done {
+		n = k.dispatch(c, t, sc)
+	}
+	if t.Synchronization != nil && n.Phase.Fulfilled() {
+		k.actions = append(k.actions, Release{Holder: id})
+	}
+	return n
+}
+
 func (k *walk) dispatch(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus {
 	switch {
+	case t.Suspend != nil:
+		return k.suspend(c, t, sc)
 	case t.Steps != nil:
 		return k.steps(c, t, sc)
 	case t.DAG != nil:
 		return k.dag(c, t, sc)
-	case t.Container != nil, t.Script != nil:
+	case t.Container != nil, t.Script != nil, t.ContainerSet != nil:
 		return k.leaf(c, t, sc)
 	default:
-		return k.fail(c, typeOf(t), fmt.Errorf("template %q: its type is not supported by this version; container, script, steps and dag are", c.template))
+		return k.fail(c, typeOf(t), fmt.Errorf("template %q: its type is not supported by this version; container, script, containerSet, steps, dag and suspend are", c.template))
 	}
 }
 
@@ -68,27 +103,18 @@ func typeOf(t v1alpha1.Template) v1alpha1.NodeType {
 		return v1alpha1.NodeTypeSteps
 	case t.DAG != nil:
 		return v1alpha1.NodeTypeDAG
+	case t.Suspend != nil:
+		return v1alpha1.NodeTypeSuspend
 	default:
 		return v1alpha1.NodeTypePod
 	}
-}
-
-func (k *walk) load(c call) (v1alpha1.Template, error) {
-	if c.inline != nil {
-		return *c.inline, nil
-	}
-	t, ok := k.template(c.template)
-	if !ok {
-		return t, fmt.Errorf("no template is named %q", c.template)
-	}
-	return t, nil
 }
 
 func (k *walk) retryStrategy(t v1alpha1.Template) *v1alpha1.RetryStrategy {
 	if t.RetryStrategy != nil {
 		return t.RetryStrategy
 	}
-	if t.Container != nil || t.Script != nil {
+	if t.Container != nil || t.Script != nil || t.ContainerSet != nil {
 		return k.w.Spec.RetryStrategy
 	}
 	return nil
@@ -97,18 +123,24 @@ func (k *walk) retryStrategy(t v1alpha1.Template) *v1alpha1.RetryStrategy {
 // inputs resolves what a template gets: the argument's value wins over the
 // input's own, which wins over its default.
 func (k *walk) inputs(c call, t v1alpha1.Template) (scope, *v1alpha1.Inputs, error) {
-	sc := k.globals.with(c.extra)
+	sc := k.globals.inner(c.extra)
 	sc.values["node.name"] = c.name
 	if t.Inputs == nil {
 		return sc, nil, nil
 	}
 	resolved := &v1alpha1.Inputs{}
 	for _, p := range t.Inputs.Parameters {
-		value, ok := argument(c.args, p)
+		value, ok, err := k.argument(c.args, p)
+		if err != nil {
+			return sc, nil, fmt.Errorf("template %q: input parameter %q: %w", c.template, p.Name, err)
+		}
 		if !ok {
+			if t.Suspend != nil {
+				continue // a person supplies it
+			}
 			return sc, nil, fmt.Errorf("template %q: input parameter %q was not supplied", c.template, p.Name)
 		}
-		value, err := k.globals.text(value)
+		value, err = k.globals.text(value)
 		if err != nil {
 			return sc, nil, fmt.Errorf("template %q: input parameter %q: %w", c.template, p.Name, err)
 		}
@@ -116,7 +148,11 @@ func (k *walk) inputs(c call, t v1alpha1.Template) (scope, *v1alpha1.Inputs, err
 		resolved.Parameters = append(resolved.Parameters, v1alpha1.Parameter{Name: p.Name, Value: v1alpha1.AnyStringPtr(value)})
 	}
 	sc.values["inputs.parameters"] = jsonText(resolved.Parameters)
-	for _, a := range t.Inputs.Artifacts {
+	declared := slices.Clone(t.Inputs.Artifacts)
+	if err := sc.follow(declared); err != nil {
+		return sc, nil, fmt.Errorf("template %q: input %w", c.template, err)
+	}
+	for _, a := range declared {
 		from, err := inputArtifact(c, a)
 		if err != nil {
 			return sc, nil, err
@@ -131,13 +167,16 @@ func (k *walk) inputs(c call, t v1alpha1.Template) (scope, *v1alpha1.Inputs, err
 	return sc, resolved, nil
 }
 
-func argument(args v1alpha1.Arguments, p v1alpha1.Parameter) (string, bool) {
+func (k *walk) argument(args v1alpha1.Arguments, p v1alpha1.Parameter) (string, bool, error) {
 	for _, a := range args.Parameters {
-		if a.Name == p.Name && a.Value != nil {
-			return a.Value.String(), true
+		if a.Name != p.Name {
+			continue
+		}
+		if value, ok, err := k.parameter(a); ok || err != nil {
+			return value, ok, err
 		}
 	}
-	return parameterValue(p)
+	return k.parameter(p)
 }
 
 // inputArtifact merges where an artifact comes from with how the template wants

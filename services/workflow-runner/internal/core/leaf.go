@@ -26,8 +26,12 @@ func (k *walk) leaf(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus {
 	}
 	n := k.begin(c, v1alpha1.NodeTypePod, v1alpha1.NodePending)
 	n = k.observe(n, t, pod)
-	if !n.Phase.Fulfilled() {
+	if !n.Phase.Fulfilled() && !daemoned(n) {
 		n = k.enforceTimeout(n, t)
+	}
+	if t.ContainerSet != nil {
+		k.containers(c, n, t, pod)
+		n = k.nodes[n.ID]
 	}
 	if n.Phase.Fulfilled() {
 		k.active--
@@ -38,7 +42,11 @@ func (k *walk) leaf(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus {
 // create asks for the pod, again and again until it is seen: its name makes the
 // repetition harmless, and a crash after recording the node loses nothing.
 func (k *walk) create(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus {
-	pod := PodName(k.w.Name, c.name, c.template)
+	template := c.template
+	if c.ref != nil {
+		template = c.ref.Template
+	}
+	pod := PodName(k.w.Name, c.name, template)
 	sc = sc.with(map[string]string{"pod.name": pod})
 	if t.Outputs != nil {
 		for _, p := range t.Outputs.Parameters {
@@ -56,7 +64,7 @@ func (k *walk) create(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus
 	if t.Inputs != nil {
 		t.Inputs = t.Inputs.DeepCopy()
 		for i, a := range t.Inputs.Artifacts {
-			if from, ok := sc.artifacts["inputs.artifacts."+a.Name]; ok {
+			if from, ok := sc.artifact("inputs.artifacts." + a.Name); ok {
 				t.Inputs.Artifacts[i].ArtifactLocation, t.Inputs.Artifacts[i].Archive = from.ArtifactLocation, from.Archive
 			}
 		}
@@ -109,6 +117,9 @@ func (k *walk) observe(n v1alpha1.NodeStatus, t v1alpha1.Template, pod Pod) v1al
 		n.Message = pod.Message
 	case PodRunning:
 		n.Phase, n.Message = v1alpha1.NodeRunning, pod.Message
+		if t.Daemon != nil && *t.Daemon && pod.Ready {
+			n.Daemoned = new(true)
+		}
 	case PodSucceeded:
 		n = k.collect(n, t, pod)
 	case PodFailed:
@@ -121,6 +132,7 @@ func (k *walk) observe(n v1alpha1.NodeStatus, t v1alpha1.Template, pod Pod) v1al
 		n.Phase, n.Message = v1alpha1.NodeError, "pod deleted"
 	}
 	if n.Phase.Fulfilled() {
+		n.Daemoned = nil
 		at := metav1.NewTime(k.w.Now)
 		if !pod.FinishedAt.IsZero() {
 			at = metav1.NewTime(pod.FinishedAt)
@@ -134,7 +146,7 @@ func (k *walk) observe(n v1alpha1.NodeStatus, t v1alpha1.Template, pod Pod) v1al
 }
 
 func same(a, b v1alpha1.NodeStatus) bool {
-	return a.Phase == b.Phase && a.Message == b.Message && a.HostNodeName == b.HostNodeName && a.PodIP == b.PodIP
+	return a.Phase == b.Phase && a.Message == b.Message && a.HostNodeName == b.HostNodeName && a.PodIP == b.PodIP && daemoned(a) == daemoned(b)
 }
 
 // collect ends a node whose program succeeded: with what it left behind, or as an

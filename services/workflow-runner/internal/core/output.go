@@ -15,6 +15,7 @@ func (s scope) publish(prefix string, o outcome) {
 		s.publishNode(prefix, o.node)
 		return
 	}
+	delete(s.absent, prefix)
 	s.values[prefix+".id"], s.values[prefix+".status"] = o.node.ID, string(o.node.Phase)
 	var results []json.RawMessage
 	var all []map[string]string
@@ -38,8 +39,21 @@ func (s scope) publish(prefix string, o outcome) {
 	}
 	s.values[prefix+".outputs.parameters"] = jsonText(all)
 	for name, values := range byName {
-		s.values[prefix+".outputs.parameters."+name] = jsonText(values)
+		s.values[prefix+".outputs.parameters."+name] = aggregate(values)
 	}
+}
+
+// aggregate joins the values of a loop's items: real JSON if all are lists or objects, else strings. Source: Argo Workflows.
+func aggregate(values []string) string {
+	raw := make([]json.RawMessage, len(values))
+	for i, v := range values {
+		trimmed := strings.TrimSpace(v)
+		if trimmed == "" || trimmed[0] != '{' && trimmed[0] != '[' || !json.Valid([]byte(v)) {
+			return jsonText(values)
+		}
+		raw[i] = json.RawMessage(v)
+	}
+	return jsonText(raw)
 }
 
 // asJSON keeps JSON as it is and quotes any other text.
@@ -52,6 +66,10 @@ func asJSON(v string) json.RawMessage {
 
 func (s scope) publishNode(prefix string, n v1alpha1.NodeStatus) {
 	v := s.values
+	delete(s.absent, prefix)
+	if n.Phase == v1alpha1.NodeSkipped || n.Phase == v1alpha1.NodeOmitted {
+		s.absent[prefix] = true
+	}
 	v[prefix+".id"], v[prefix+".status"] = n.ID, string(n.Phase)
 	v[prefix+".ip"], v[prefix+".hostNodeName"] = n.PodIP, n.HostNodeName
 	if n.StartedAt != nil {
@@ -82,10 +100,19 @@ func (s scope) publishNode(prefix string, n v1alpha1.NodeStatus) {
 // follow replaces "from" of artifact arguments by the place it points to.
 func (s scope) follow(artifacts []v1alpha1.Artifact) error {
 	for i, a := range artifacts {
+		if a.FromExpression != "" {
+			source, err := s.artifactOf(a.FromExpression)
+			if err != nil {
+				return fmt.Errorf("artifact %q: fromExpression: %w", a.Name, err)
+			}
+			artifacts[i].ArtifactLocation, artifacts[i].Archive, artifacts[i].FromExpression = source.ArtifactLocation, source.Archive, ""
+			addSubPath(&artifacts[i], a.SubPath)
+			continue
+		}
 		if a.From == "" {
 			continue
 		}
-		source, ok := s.artifacts[tagOf(a.From)]
+		source, ok := s.artifact(tagOf(a.From))
 		if !ok {
 			if a.Optional {
 				continue
@@ -93,8 +120,19 @@ func (s scope) follow(artifacts []v1alpha1.Artifact) error {
 			return fmt.Errorf("artifact %q: from %s names nothing that exists", a.Name, a.From)
 		}
 		artifacts[i].ArtifactLocation, artifacts[i].Archive, artifacts[i].From = source.ArtifactLocation, source.Archive, ""
+		addSubPath(&artifacts[i], a.SubPath)
 	}
 	return nil
+}
+
+// addSubPath narrows an artifact to what stands below its key.
+func addSubPath(a *v1alpha1.Artifact, subPath string) {
+	if subPath == "" || a.S3 == nil {
+		return
+	}
+	narrowed := *a.S3
+	narrowed.Key = strings.TrimSuffix(narrowed.Key, "/") + "/" + strings.TrimPrefix(subPath, "/")
+	a.S3, a.SubPath = &narrowed, ""
 }
 
 // tagOf strips the braces of a reference.

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
-	"github.com/expr-lang/expr"
 )
 
 // retry wraps a call in a Retry node with one child per attempt.
@@ -30,7 +29,7 @@ func (k *walk) retry(c call, strategy v1alpha1.RetryStrategy) v1alpha1.NodeStatu
 		k.link(n.ID, child.ID)
 		n = k.nodes[n.ID]
 		if !child.Phase.Fulfilled() {
-			return n
+			return k.follow(n, child)
 		}
 		verdict, wait := k.again(n, child, i, strategy)
 		if verdict == "" && wait.After(k.w.Now) {
@@ -136,18 +135,7 @@ func exitCode(n v1alpha1.NodeStatus) string {
 }
 
 func retryExpression(source string, last v1alpha1.NodeStatus) (bool, error) {
-	values := map[string]string{}
-	addLastRetry(values, last)
-	env := nest(values)
-	env["asInt"] = func(v any) (int, error) { return strconv.Atoi(fmt.Sprint(v)) }
-	env["asFloat"] = func(v any) (float64, error) { return strconv.ParseFloat(fmt.Sprint(v), 64) }
-	program, err := expr.Compile(source, expr.Env(env), expr.AsBool(), expr.MaxNodes(10_000))
-	if err != nil {
-		return false, err
-	}
-	result, err := expr.Run(program, env)
-	if err != nil {
-		return false, err
-	}
-	return result.(bool), nil
+	s := newScope()
+	addLastRetry(s.values, last)
+	return s.condition(source)
 }

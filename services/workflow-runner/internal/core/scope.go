@@ -9,29 +9,58 @@ import (
 	"time"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
-	"github.com/expr-lang/expr"
 )
 
 // scope holds the values of tags, and the artifacts that tags may name.
 type scope struct {
 	values    map[string]string
 	artifacts map[string]v1alpha1.Artifact
+	absent    map[string]bool // prefixes such as steps.a of units that did not run
+	outer     *scope          // what is known everywhere; shared, so that a later global is seen
 }
 
 func newScope() scope {
-	return scope{values: map[string]string{}, artifacts: map[string]v1alpha1.Artifact{}}
+	return scope{values: map[string]string{}, artifacts: map[string]v1alpha1.Artifact{}, absent: map[string]bool{}}
 }
 
-// with copies the scope, so that siblings do not see each other's additions.
-func (s scope) with(extra map[string]string) scope {
-	next := scope{values: maps.Clone(s.values), artifacts: maps.Clone(s.artifacts)}
+// inner starts a scope within a shared one.
+func (s *scope) inner(extra map[string]string) scope {
+	next := newScope()
+	next.outer = s
 	maps.Copy(next.values, extra)
 	return next
 }
 
+// with copies the scope, so that siblings do not see each other's additions.
+func (s scope) with(extra map[string]string) scope {
+	next := scope{values: maps.Clone(s.values), artifacts: maps.Clone(s.artifacts), absent: maps.Clone(s.absent), outer: s.outer}
+	maps.Copy(next.values, extra)
+	return next
+}
+
+func (s scope) value(name string) (string, bool) {
+	if v, ok := s.values[name]; ok || s.outer == nil {
+		return v, ok
+	}
+	return s.outer.value(name)
+}
+
+func (s scope) artifact(name string) (v1alpha1.Artifact, bool) {
+	if a, ok := s.artifacts[name]; ok || s.outer == nil {
+		return a, ok
+	}
+	return s.outer.artifact(name)
+}
+
+// skipped reports whether a name belongs to a unit that did not run.
+func (s scope) skipped(name string) bool {
+	prefix, _, asks := strings.Cut(name, ".outputs.")
+	return asks && s.absent[prefix]
+}
+
 // globals are the variables of a workflow that are known everywhere.
-func globals(w World) (scope, error) {
-	s := newScope()
+func (k *walk) globalScope() (scope, error) {
+	w, s := k.w, newScope()
 	v := s.values
 	v["workflow.name"], v["workflow.namespace"], v["workflow.uid"] = w.Name, w.Namespace, w.UID
 	v["workflow.mainEntrypoint"] = w.Spec.Entrypoint
@@ -39,6 +68,13 @@ func globals(w World) (scope, error) {
 	v["workflow.creationTimestamp"] = w.Created.UTC().Format(time.RFC3339)
 	v["workflow.creationTimestamp.RFC3339"] = w.Created.UTC().Format(time.RFC3339)
 	v["workflow.creationTimestamp.s"] = strconv.FormatInt(w.Created.Unix(), 10)
+	addTimeFormats(v, w.Created.UTC())
+	if w.Spec.Priority != nil {
+		v["workflow.priority"] = strconv.Itoa(int(*w.Spec.Priority))
+	}
+	if at := w.Annotations["workflows.argoproj.io/scheduled-time"]; at != "" {
+		v["workflow.scheduledTime"] = at
+	}
 	v["workflow.status"] = string(w.Run.Phase)
 	if !w.Run.StartedAt.IsZero() {
 		v["workflow.duration"] = fmt.Sprintf("%f", w.Now.Sub(w.Run.StartedAt).Seconds())
@@ -50,18 +86,37 @@ func globals(w World) (scope, error) {
 		v["workflow.annotations."+key] = value
 	}
 	v["workflow.labels.json"], v["workflow.annotations.json"] = jsonText(w.Labels), jsonText(w.Annotations)
-	return s, s.addArguments(w.Spec.Arguments)
+	v["workflow.labels"], v["workflow.annotations"] = v["workflow.labels.json"], v["workflow.annotations.json"]
+	return s, k.addArguments(s, w.Spec.Arguments)
 }
 
-func (s scope) addArguments(args *v1alpha1.Arguments) error {
+// addTimeFormats adds the creation time in the formats of strftime that upstream offers.
+func addTimeFormats(v map[string]string, at time.Time) {
+	for letter, layout := range map[string]string{
+		"B": "January", "b": "Jan", "m": "01", "A": "Monday", "a": "Mon", "d": "02", "H": "15", "I": "03", "M": "04", "S": "05", "Y": "2006", "y": "06",
+		"p": "PM", "Z": "MST", "z": "-0700", "L": ".000",
+	} {
+		v["workflow.creationTimestamp."+letter] = strings.TrimPrefix(at.Format(layout), ".")
+	}
+}
+
+func (k *walk) addArguments(s scope, args *v1alpha1.Arguments) error {
 	if args == nil {
 		return nil
 	}
-	for _, p := range args.Parameters {
-		value, ok := parameterValue(p)
+	args = args.DeepCopy()
+	for i, p := range args.Parameters {
+		value, ok, err := k.parameter(p)
+		if err != nil {
+			return err
+		}
 		if !ok {
 			return fmt.Errorf("spec.arguments.parameters: %q has no value", p.Name)
 		}
+		if value, err = s.text(value); err != nil {
+			return fmt.Errorf("spec.arguments.parameters: %q: %w", p.Name, err)
+		}
+		args.Parameters[i].Value, args.Parameters[i].ValueFrom = v1alpha1.AnyStringPtr(value), nil
 		s.values["workflow.parameters."+p.Name] = value
 	}
 	s.values["workflow.parameters"] = jsonText(args.Parameters)
@@ -151,59 +206,21 @@ func (s scope) resolve(tag string) (string, bool, error) {
 		return s.evaluate(jsonUnescape(source))
 	}
 	name := strings.TrimSpace(tag)
-	if value, ok := s.values[name]; ok {
+	if value, ok := s.value(name); ok {
 		return value, true, nil
 	}
 	for _, prefix := range strict {
 		if strings.HasPrefix(name, prefix) {
-			if _, artifact := s.artifacts[name]; artifact {
+			if _, artifact := s.artifact(name); artifact {
 				return "", false, nil
+			}
+			if s.skipped(name) {
+				return "", false, fmt.Errorf("{{%s}} has no value: what it names did not run and has no default", name)
 			}
 			return "", false, fmt.Errorf("{{%s}} has no value here", name)
 		}
 	}
 	return "", false, nil
-}
-
-// evaluate runs an expr-lang expression over the values as nested maps.
-func (s scope) evaluate(source string) (string, bool, error) {
-	env := nest(s.values)
-	env["asInt"] = func(v any) (int, error) { return strconv.Atoi(fmt.Sprint(v)) }
-	env["asFloat"] = func(v any) (float64, error) { return strconv.ParseFloat(fmt.Sprint(v), 64) }
-	env["toJson"] = jsonText
-	program, err := expr.Compile(source, expr.Env(env), expr.AllowUndefinedVariables(), expr.MaxNodes(10_000))
-	if err != nil {
-		return "", false, fmt.Errorf("expression %q: %w", source, err)
-	}
-	result, err := expr.Run(program, env)
-	if err != nil {
-		return "", false, fmt.Errorf("expression %q: %w", source, err)
-	}
-	if text, ok := result.(string); ok {
-		return text, true, nil
-	}
-	return jsonText(result), true, nil
-}
-
-func nest(values map[string]string) map[string]any {
-	root := map[string]any{}
-	for key, value := range values {
-		at := root
-		parts := strings.Split(key, ".")
-		for _, part := range parts[:len(parts)-1] {
-			next, ok := at[part].(map[string]any)
-			if !ok {
-				next = map[string]any{}
-				at[part] = next
-			}
-			at = next
-		}
-		last := parts[len(parts)-1]
-		if _, taken := at[last].(map[string]any); !taken {
-			at[last] = value
-		}
-	}
-	return root
 }
 
 func jsonText(v any) string {

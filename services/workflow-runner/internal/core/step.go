@@ -1,7 +1,6 @@
 package core
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
@@ -16,6 +15,9 @@ type unit struct {
 	boundary  string
 	parent    string // id of the node that it hangs from
 	group     bool   // whether a loop gets a TaskGroup node of its own
+	library   library
+	limit     int64 // how many children of the boundary may be at work; 0: any number
+	failFast  bool  // no further item of a loop once one has failed
 	step      v1alpha1.WorkflowStep
 	tolerates func(v1alpha1.NodePhase) bool
 }
@@ -46,7 +48,7 @@ func (o outcome) failed(tolerates func(v1alpha1.NodePhase) bool) (v1alpha1.NodeS
 func (k *walk) advance(u unit, sc scope) outcome {
 	if n, ok := k.node(u.node); ok && n.Phase.Fulfilled() && n.Type != v1alpha1.NodeTypeTaskGroup {
 		k.link(u.parent, n.ID)
-		return outcome{done: true, node: n}
+		return outcome{done: k.unitHooks(u, n, u.display, sc), node: k.nodes[n.ID]}
 	}
 	l := loop{items: u.step.WithItems, param: u.step.WithParam, sequence: u.step.WithSequence}
 	if !l.repeats() {
@@ -54,7 +56,7 @@ func (k *walk) advance(u unit, sc scope) outcome {
 		if n.ID != "" {
 			k.link(u.parent, n.ID)
 		}
-		return outcome{done: n.Phase.Fulfilled(), node: n}
+		return outcome{done: k.unitHooks(u, n, u.display, sc) && fulfilled(n), node: n}
 	}
 	return k.many(u, l, sc)
 }
@@ -65,14 +67,27 @@ func (k *walk) one(u unit, node, display string, sc scope) v1alpha1.NodeStatus {
 	step.WithItems, step.WithParam, step.WithSequence = nil, "", nil
 	inline := step.Inline
 	step.Inline = nil // its tags are resolved with its own inputs later
-	c := call{name: node, display: display, template: step.Template, inline: inline, boundary: u.boundary}
-	if n, ok := k.node(node); ok && n.Phase.Fulfilled() {
-		return n
+	step.Hooks = nil  // theirs are resolved when they run
+	c := call{name: node, display: display, template: step.Template, ref: step.TemplateRef, library: u.library, inline: inline, boundary: u.boundary}
+	existing, started := k.node(node)
+	if started && existing.Phase.Fulfilled() {
+		return existing
 	}
+	if !started && k.full(u) {
+		return v1alpha1.NodeStatus{}
+	}
+	sc = sc.with(map[string]string{u.prefix + ".name": u.name})
+	if step.Arguments != nil {
+		step.Arguments = step.Arguments.DeepCopy()
+	}
+	sc.dropAbsent(step.Arguments)
 	if err := substitute(&step, sc); err != nil {
 		return k.fail(c, v1alpha1.NodeTypeSkipped, fmt.Errorf("%s: %w", u.name, err))
 	}
-	c.template = step.Template
+	c.template, c.ref = step.Template, step.TemplateRef
+	if started {
+		step.When = "" // it was true when the node began
+	}
 	run, err := when(step.When)
 	if err != nil {
 		return k.fail(c, v1alpha1.NodeTypeSkipped, fmt.Errorf("%s: %w", u.name, err))
@@ -80,10 +95,8 @@ func (k *walk) one(u unit, node, display string, sc scope) v1alpha1.NodeStatus {
 	if !run {
 		n := k.begin(c, v1alpha1.NodeTypeSkipped, v1alpha1.NodeSkipped)
 		n.Message = fmt.Sprintf("when '%s' evaluated false", step.When)
+		n.Outputs = k.outputDefaults(c)
 		return k.put(n)
-	}
-	if step.TemplateRef != nil {
-		return k.fail(c, v1alpha1.NodeTypeSkipped, errors.New(u.name+": templateRef is not supported by this version; name a template of this workflow"))
 	}
 	if step.Arguments != nil {
 		c.args = *step.Arguments
@@ -118,19 +131,47 @@ func (k *walk) many(u unit, l loop, sc scope) outcome {
 		k.link(u.parent, g.ID)
 		parent = g.ID
 	}
+	return k.closeGroup(u, k.each(u, items, parent, sc))
+}
+
+// each makes or advances the nodes of a loop's items.
+func (k *walk) each(u unit, items []v1alpha1.Item, parent string, sc scope) outcome {
 	out := outcome{done: true}
 	for i, item := range items {
 		values, suffix := itemValues(item)
-		n := k.one(u, childName(u.node, i, suffix), childName(u.display, i, suffix), sc.with(values))
+		node, display := childName(u.node, i, suffix), childName(u.display, i, suffix)
+		if _, failed := out.failed(u.tolerates); failed && u.failFast && out.nodes != nil {
+			if _, started := k.node(node); !started {
+				continue
+			}
+		}
+		local := sc.with(values)
+		n := k.one(u, node, display, local)
 		if n.ID == "" {
 			out.done = false
 			continue
 		}
 		k.link(parent, n.ID)
+		hooked := k.unitHooks(u, n, display, local)
 		out.nodes = append(out.nodes, n)
-		out.done = out.done && n.Phase.Fulfilled()
+		out.done = out.done && hooked && fulfilled(n)
 	}
-	return k.closeGroup(u, out)
+	return out
+}
+
+// full reports whether the template that encloses a unit has as many children at work as it may.
+func (k *walk) full(u unit) bool {
+	if u.limit == 0 {
+		return false
+	}
+	var working int64
+	for _, n := range k.nodes {
+		attempt := n.NodeFlag != nil && (n.NodeFlag.Retried || n.NodeFlag.Hooked)
+		if n.BoundaryID == u.boundary && !attempt && n.Type != v1alpha1.NodeTypeStepGroup && n.Type != v1alpha1.NodeTypeTaskGroup && !n.Phase.Fulfilled() {
+			working++
+		}
+	}
+	return working >= u.limit
 }
 
 func (k *walk) closeGroup(u unit, out outcome) outcome {
@@ -161,7 +202,14 @@ func (k *walk) steps(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus 
 		}
 		outcomes := make([]outcome, len(group.Steps))
 		for j, step := range group.Steps {
-			outcomes[j] = k.advance(stepUnit(n.ID, g, step), local)
+			u := stepUnit(n.ID, g, step)
+			u.library = c.library
+			u.bound(t)
+			outcomes[j] = k.advance(u, local)
+			if outcomes[j].node.ID != "" {
+				// Hooks of its neighbours may look at how far it is.
+				local.publishNode("steps."+step.Name, outcomes[j].node)
+			}
 		}
 		g = k.closeStepGroup(g, group, outcomes)
 		if !g.Phase.Fulfilled() {
@@ -169,6 +217,7 @@ func (k *walk) steps(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus 
 		}
 		if g.Phase != v1alpha1.NodeSucceeded {
 			// Upstream's steps are Failed whatever their child was.
+			k.endDaemons(n.ID)
 			return k.finish(k.nodes[n.ID], v1alpha1.NodeFailed, g.Message)
 		}
 		parents = parents[:0]
@@ -185,6 +234,14 @@ func stepUnit(boundary string, g v1alpha1.NodeStatus, s v1alpha1.WorkflowStep) u
 		name: s.Name, node: g.Name + "." + s.Name, display: s.Name, prefix: "steps", boundary: boundary, parent: g.ID, step: s,
 		tolerates: tolerance(s.ContinueOn),
 	}
+}
+
+// bound takes over how many children a template lets work at once, and whether a failed item stops the others.
+func (u *unit) bound(t v1alpha1.Template) {
+	if t.Parallelism != nil {
+		u.limit = *t.Parallelism
+	}
+	u.failFast = t.FailFast != nil && *t.FailFast
 }
 
 func tolerance(c *v1alpha1.ContinueOn) func(v1alpha1.NodePhase) bool {
@@ -213,6 +270,8 @@ func (k *walk) closeStepGroup(g v1alpha1.NodeStatus, group v1alpha1.ParallelStep
 
 // conclude ends a steps or dag node that went well, with its outputs.
 func (k *walk) conclude(n v1alpha1.NodeStatus, t v1alpha1.Template, sc scope, outbound []string) v1alpha1.NodeStatus {
+	k.endDaemons(n.ID)
+	n = k.nodes[n.ID]
 	outputs, err := sc.outputs(t.Outputs)
 	if err != nil {
 		return k.finish(n, v1alpha1.NodeError, err.Error())

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"encoding/json"
 	"flag"
 	"fmt"
 	"maps"
@@ -20,8 +21,9 @@ import (
 var update = flag.Bool("update", false, "rewrite the expected half of each transcript")
 
 // A transcript is three parts parted by lines of "----": a Workflow, what its pods
-// will do ("<node name>: <phase> [key=value ...]"; others succeed), and the tree
-// that comes of it.
+// will do ("<node name>: <phase> [key=value ...]"; others succeed) or what is found
+// and done outside ("found <kind> <name> [key] = <YAML>", "resume <node> [key=value
+// ...]"), and the tree that comes of it.
 func TestTranscripts(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {
@@ -57,6 +59,9 @@ type play struct {
 	t      *testing.T
 	w      World
 	script map[string]Pod
+	found  map[Need]Answer
+	orders []string // of people, each when nothing else moves
+	locks  map[string][]string
 	log    strings.Builder
 }
 
@@ -66,16 +71,33 @@ func newPlay(t *testing.T, manifest, script string) *play {
 	if err := yaml.Unmarshal([]byte(manifest), &wf); err != nil {
 		t.Fatal(err)
 	}
-	p := &play{t: t, script: map[string]Pod{}}
-	p.w = World{Name: orDefault(wf.Name, "wf"), Namespace: "ns", UID: "u1", Labels: wf.Labels, Spec: wf.Spec, Pods: map[string]Pod{},
+	p := &play{t: t, script: map[string]Pod{}, found: map[Need]Answer{}, locks: map[string][]string{}}
+	p.w = World{Name: orDefault(wf.Name, "wf"), Namespace: "ns", UID: "u1", Labels: wf.Labels, Spec: wf.Spec, Pods: map[string]Pod{}, Found: map[Need]Answer{}, Held: map[string]bool{},
 		Now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), Created: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
 	for line := range strings.Lines(script) {
-		node, rest, found := strings.Cut(strings.TrimSpace(line), ": ")
-		if found {
-			p.script[node] = p.pod(strings.Fields(rest))
-		}
+		p.read(strings.TrimSpace(line))
 	}
 	return p
+}
+
+func (p *play) read(line string) {
+	if what, ok := strings.CutPrefix(line, "found "); ok {
+		key, text, _ := strings.Cut(what, " = ")
+		raw, err := yaml.YAMLToJSON([]byte(text))
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		words := append(strings.Fields(key), "")
+		p.found[Need{Kind: NeedKind(words[0]), Name: words[1], Key: words[2]}] = Answer{Value: raw}
+		return
+	}
+	if order, ok := strings.CutPrefix(line, "resume "); ok {
+		p.orders = append(p.orders, order)
+		return
+	}
+	if node, rest, ok := strings.Cut(line, ": "); ok {
+		p.script[node] = p.pod(strings.Fields(rest))
+	}
 }
 
 func (p *play) pod(words []string) Pod {
@@ -95,6 +117,16 @@ func (p *play) pod(words []string) Pod {
 			pod.Message = value
 		case "broken":
 			pod.Broken = true
+		case "ready":
+			pod.Ready = true
+		case "ip":
+			pod.IP = value
+		case "container":
+			name, code, _ := strings.Cut(value, ":")
+			if pod.Containers == nil {
+				pod.Containers = map[string]ContainerState{}
+			}
+			pod.Containers[name] = ContainerState{Started: true, Ended: true, ExitCode: int32(code[0] - '0')}
 		case "artifact":
 			pod.Report.Artifacts = append(pod.Report.Artifacts, value)
 		case "error":
@@ -110,6 +142,9 @@ func (p *play) run() string {
 	for range 1000 {
 		d := Decide(p.w)
 		p.apply(d)
+		if p.answer(d) {
+			continue
+		}
 		if again := Decide(p.w); !again.Empty() && p.w.Run.Phase == v1alpha1.WorkflowRunning {
 			p.t.Fatalf("a recorded decision gives new changes though nothing happened: %+v", again.Nodes)
 		}
@@ -117,14 +152,77 @@ func (p *play) run() string {
 			return p.log.String() + p.tree()
 		}
 		if !p.act(d) {
-			if d.Wake.IsZero() {
+			switch {
+			case d.Wake.IsZero() && len(p.orders) > 0:
+				p.resume()
+			case d.Wake.IsZero():
 				p.t.Fatalf("stuck\n%s%s", p.log.String(), p.tree())
+			default:
+				p.w.Now = d.Wake
 			}
-			p.w.Now = d.Wake
 		}
 	}
 	p.t.Fatal("no end after 1000 rounds")
 	return ""
+}
+
+// answer finds out what was asked and grants locks that are free; false means that nothing was new.
+func (p *play) answer(d Decision) bool {
+	news := false
+	for _, action := range d.Actions {
+		switch a := action.(type) {
+		case Acquire:
+			news = p.acquire(a) || news
+		case Release:
+			for name, holders := range p.locks {
+				p.locks[name] = slices.DeleteFunc(holders, func(h string) bool { return h == a.Holder })
+			}
+			delete(p.w.Held, a.Holder)
+		case SaveMemo:
+			raw, err := json.Marshal(MemoEntry{NodeID: a.NodeID, Outputs: a.Outputs, CreationTimestamp: p.w.Now})
+			if err != nil {
+				p.t.Fatal(err)
+			}
+			fmt.Fprintf(&p.log, "remember %s %s\n", a.ConfigMap, a.Key)
+			p.found[Need{Kind: NeedMemo, Name: a.ConfigMap, Key: a.Key}] = Answer{Value: raw}
+		}
+	}
+	for _, n := range d.Needs {
+		a, ok := p.found[Need{Kind: n.Kind, Name: n.Name, Key: n.Key}]
+		if !ok {
+			a = Answer{Missing: "it does not exist"}
+		}
+		p.w.Found[n], news = a, true
+	}
+	return news
+}
+
+func (p *play) acquire(a Acquire) bool {
+	for _, l := range a.Locks {
+		if len(p.locks[l.Name]) >= l.Limit {
+			return false
+		}
+	}
+	for _, l := range a.Locks {
+		p.locks[l.Name] = append(p.locks[l.Name], a.Holder)
+		fmt.Fprintf(&p.log, "lock %s for %s\n", l.Name, p.w.Run.Nodes[a.Holder].Name)
+	}
+	p.w.Held[a.Holder] = true
+	return true
+}
+
+// resume does what a person does who was waited for.
+func (p *play) resume() {
+	words := strings.Fields(p.orders[0])
+	p.orders = p.orders[1:]
+	outputs := map[string]string{}
+	for _, w := range words[1:] {
+		key, value, _ := strings.Cut(w, "=")
+		outputs[key] = value
+	}
+	changed, err := Resume(p.w.Run, func(n v1alpha1.NodeStatus) bool { return n.Name == words[0] }, outputs, p.w.Now)
+	fmt.Fprintf(&p.log, "resume %s %d %v\n", words[0], len(changed), err)
+	p.w.Run = p.w.Run.Apply(changed, nil)
 }
 
 func (p *play) apply(d Decision) { p.w.Run = p.w.Run.Apply(d.Nodes, d.Run) }
@@ -153,6 +251,9 @@ func (p *play) act(d Decision) bool {
 }
 
 func program(t v1alpha1.Template) string {
+	if t.ContainerSet != nil {
+		return " set"
+	}
 	if t.Script != nil {
 		return " script " + strings.TrimSpace(t.Script.Source)
 	}
@@ -185,7 +286,11 @@ func outputsText(o *v1alpha1.Outputs) string {
 		b.WriteString(" result=" + *o.Result)
 	}
 	for _, p := range o.Parameters {
-		b.WriteString(" " + p.Name + "=" + p.Value.String())
+		value := "?"
+		if p.Value != nil {
+			value = p.Value.String()
+		}
+		b.WriteString(" " + p.Name + "=" + value)
 	}
 	for _, a := range o.Artifacts {
 		b.WriteString(" " + a.Name + "@" + a.S3.Key)

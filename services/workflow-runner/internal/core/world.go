@@ -16,6 +16,8 @@ type World struct {
 	Spec                 v1alpha1.WorkflowSpec
 	Run                  Run
 	Pods                 map[string]Pod // by node id, as far as they were seen
+	Found                map[Need]Answer
+	Held                 map[string]bool // holders that have the locks they asked for
 	Now                  time.Time
 }
 
@@ -36,10 +38,18 @@ type Pod struct {
 	Message    string // why it failed or waits, empty when all is well
 	Broken     bool   // failed for a reason other than its main program: Error, not Failed
 	ExitCode   *int32
+	Ready      bool // every container that has a probe says so
+	Containers map[string]ContainerState
 	Host, IP   string
 	StartedAt  time.Time
 	FinishedAt time.Time
 	Report     *protocol.Report // what the executor collected; nil without executor
+}
+
+// ContainerState is how far one container of a set is.
+type ContainerState struct {
+	Started, Ended bool
+	ExitCode       int32
 }
 
 // PodPhase is how far a pod is. PodLost is a pod that was seen and is gone.
@@ -59,6 +69,7 @@ type Decision struct {
 	Nodes   []v1alpha1.NodeStatus // changed nodes, in the order of their change
 	Run     *RunChange            // set when the run itself changed
 	Actions []Action
+	Needs   []Need    // what must be found out before more can be decided
 	Wake    time.Time // when to look again although nothing happened; zero: never
 }
 
@@ -90,8 +101,28 @@ type CreatePod struct {
 // StopPod asks to end the pod of a node whose result is decided without it.
 type StopPod struct{ NodeID, PodName string }
 
+// Acquire asks for all of some locks at once. World.Held says when it was granted.
+type Acquire struct {
+	Holder   string // node id, or the workflow's name
+	Locks    []Lock
+	Priority int64
+}
+
+// Release gives back whatever a holder has or waits for.
+type Release struct{ Holder string }
+
+// SaveMemo asks to remember the outputs of a node under a key.
+type SaveMemo struct {
+	ConfigMap, Key string
+	NodeID         string
+	Outputs        *v1alpha1.Outputs
+}
+
 func (CreatePod) action() {}
 func (StopPod) action()   {}
+func (Acquire) action()   {}
+func (Release) action()   {}
+func (SaveMemo) action()  {}
 
 // Apply folds one recorded change into the state.
 func (r Run) Apply(nodes []v1alpha1.NodeStatus, change *RunChange) Run {

@@ -1,0 +1,166 @@
+package core
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+)
+
+// library is where a template's neighbours are looked up: the workflow itself, or the object that a templateRef named.
+// Source: Argo Workflows, TemplateContext.
+type library struct {
+	name    string // empty: the workflow
+	cluster bool
+}
+
+// scopeText is the library as status.nodes shows it.
+func (l library) scopeText(workflow string) string {
+	switch {
+	case l.name == "":
+		return "local/" + workflow
+	case l.cluster:
+		return "cluster/" + l.name
+	}
+	return "namespaced/" + l.name
+}
+
+// load finds the template of a call and the library that its own calls are looked up in.
+func (k *walk) load(c call) (v1alpha1.Template, library, error) {
+	if c.inline != nil {
+		return k.withDefaults(*c.inline), c.library, nil
+	}
+	from, name := c.library, c.template
+	if c.ref != nil {
+		from, name = library{name: c.ref.Name, cluster: c.ref.ClusterScope}, c.ref.Template
+	}
+	templates, err := k.templates(from)
+	if err != nil {
+		return v1alpha1.Template{}, from, err
+	}
+	for i := range templates {
+		if templates[i].Name == name && name != "" {
+			return k.withDefaults(templates[i]), from, nil
+		}
+	}
+	if from.name == "" {
+		return v1alpha1.Template{}, from, fmt.Errorf("no template is named %q", name)
+	}
+	return v1alpha1.Template{}, from, fmt.Errorf("%s has no template %q", from.scopeText(""), name)
+}
+
+func (k *walk) templates(l library) ([]v1alpha1.Template, error) {
+	if l.name == "" {
+		return k.w.Spec.Templates, nil
+	}
+	if known, ok := k.libraries[l]; ok {
+		return known, nil
+	}
+	kind := NeedTemplate
+	if l.cluster {
+		kind = NeedClusterTemplate
+	}
+	raw, err := k.find(Need{Kind: kind, Name: l.name})
+	if err != nil {
+		return nil, err
+	}
+	var spec v1alpha1.WorkflowSpec
+	if err := json.Unmarshal(raw, &spec); err != nil {
+		return nil, fmt.Errorf("%s %q: %w", kind, l.name, err)
+	}
+	k.libraries[l] = spec.Templates
+	return spec.Templates, nil
+}
+
+// withDefaults puts spec.templateDefaults under a template. Source: Argo Workflows merges them under every template,
+// but for the kinds of work that the template does not do.
+func (k *walk) withDefaults(t v1alpha1.Template) v1alpha1.Template {
+	d := k.w.Spec.TemplateDefaults
+	if d == nil {
+		return t
+	}
+	under := d.DeepCopy()
+	if t.Container == nil {
+		under.Container = nil
+	}
+	if t.Script == nil {
+		under.Script = nil
+	}
+	under.Steps, under.DAG, under.Suspend, under.ContainerSet, under.HTTP, under.Resource, under.Data = nil, nil, nil, nil, nil, nil, nil
+	merged, err := mergeUnder(under, &t)
+	if err != nil {
+		return t
+	}
+	return *merged
+}
+
+// mergeUnder fills what over leaves open with what under says: objects field by field, lists and values whole.
+func mergeUnder[T any](under, over *T) (*T, error) {
+	var low, high map[string]any
+	for v, into := range map[*T]*map[string]any{under: &low, over: &high} {
+		text, err := json.Marshal(v)
+		if err != nil {
+			return nil, err
+		}
+		if err := json.Unmarshal(text, into); err != nil {
+			return nil, err
+		}
+	}
+	text, err := json.Marshal(mergeJSON(low, high))
+	if err != nil {
+		return nil, err
+	}
+	out := new(T)
+	return out, json.Unmarshal(text, out)
+}
+
+func mergeJSON(low, high map[string]any) map[string]any {
+	for key, value := range high {
+		below, nested := low[key].(map[string]any)
+		above, too := value.(map[string]any)
+		if nested && too {
+			low[key] = mergeJSON(below, above)
+			continue
+		}
+		low[key] = value
+	}
+	return low
+}
+
+// MergeTemplateSpec is the spec of a workflow that runs a template: what the workflow says wins over the template.
+// Parameters and artifacts of arguments are taken one by one. Source: Argo Workflows, JoinWorkflowSpec.
+func MergeTemplateSpec(workflow, template v1alpha1.WorkflowSpec) (v1alpha1.WorkflowSpec, error) {
+	merged, err := mergeUnder(&template, &workflow)
+	if err != nil {
+		return workflow, fmt.Errorf("merge workflowTemplateRef: %w", err)
+	}
+	if template.Arguments != nil && workflow.Arguments != nil {
+		merged.Arguments = joinArguments(*workflow.Arguments, *template.Arguments)
+	}
+	merged.Templates = template.Templates
+	return *merged, nil
+}
+
+func joinArguments(over, under v1alpha1.Arguments) *v1alpha1.Arguments {
+	out := over.DeepCopy()
+	for _, p := range under.Parameters {
+		if !has(out.Parameters, p.Name, func(x v1alpha1.Parameter) string { return x.Name }) {
+			out.Parameters = append(out.Parameters, p)
+		}
+	}
+	for _, a := range under.Artifacts {
+		if !has(out.Artifacts, a.Name, func(x v1alpha1.Artifact) string { return x.Name }) {
+			out.Artifacts = append(out.Artifacts, a)
+		}
+	}
+	return out
+}
+
+func has[T any](list []T, name string, of func(T) string) bool {
+	for _, x := range list {
+		if of(x) == name {
+			return true
+		}
+	}
+	return false
+}

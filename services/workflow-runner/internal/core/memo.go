@@ -1,0 +1,70 @@
+package core
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+)
+
+// MemoEntry is what a cache keeps under a key. Source: Argo Workflows, cache entries of ConfigMaps.
+type MemoEntry struct {
+	NodeID            string            `json:"nodeID"`
+	Outputs           *v1alpha1.Outputs `json:"outputs"`
+	CreationTimestamp time.Time         `json:"creationTimestamp"`
+	LastHitTimestamp  time.Time         `json:"lastHitTimestamp"`
+}
+
+// remembered looks for the outputs of a template in its cache. With done the node is decided without work, or waits
+// for the answer.
+func (k *walk) remembered(c call, t v1alpha1.Template, sc scope) (n v1alpha1.NodeStatus, done bool) {
+	if t.Memoize == nil {
+		return n, false
+	}
+	existing, started := k.node(c.name)
+	m := *t.Memoize.DeepCopy()
+	if err := substitute(&m, sc); err != nil {
+		return k.fail(c, typeOf(t), fmt.Errorf("memoize: %w", err)), true
+	}
+	if started {
+		return k.memorize(existing, m, func() v1alpha1.NodeStatus { return k.dispatch(c, t, sc) }), true
+	}
+	raw, err := k.find(Need{Kind: NeedMemo, Name: m.Cache.ConfigMap.Name, Key: m.Key, Node: NodeID(k.w.Name, c.name)})
+	if errors.Is(err, errPending) {
+		return n, true
+	}
+	status := &v1alpha1.MemoizationStatus{CacheName: m.Cache.ConfigMap.Name, Key: m.Key}
+	if entry, ok := fresh(raw, m.MaxAge, k.w.Now); err == nil && ok {
+		n = k.begin(c, typeOf(t), v1alpha1.NodeSucceeded)
+		status.Hit, n.MemoizationStatus, n.Outputs = true, status, entry.Outputs
+		return k.put(n), true
+	}
+	if n = k.dispatch(c, t, sc); n.ID != "" {
+		n.MemoizationStatus = status
+		n = k.put(n)
+	}
+	return n, true
+}
+
+// memorize goes on with a node that the cache did not have, and asks to remember it when it succeeds.
+func (k *walk) memorize(before v1alpha1.NodeStatus, m v1alpha1.Memoize, work func() v1alpha1.NodeStatus) v1alpha1.NodeStatus {
+	after := work()
+	if !before.Phase.Fulfilled() && after.Phase == v1alpha1.NodeSucceeded {
+		k.actions = append(k.actions, SaveMemo{ConfigMap: m.Cache.ConfigMap.Name, Key: m.Key, NodeID: after.ID, Outputs: after.Outputs})
+	}
+	return after
+}
+
+func fresh(raw json.RawMessage, maxAge string, now time.Time) (MemoEntry, bool) {
+	var entry MemoEntry
+	if json.Unmarshal(raw, &entry) != nil || entry.CreationTimestamp.IsZero() {
+		return entry, false
+	}
+	if maxAge == "" {
+		return entry, true
+	}
+	limit, err := parseDuration(maxAge)
+	return entry, err == nil && now.Before(entry.CreationTimestamp.Add(limit))
+}

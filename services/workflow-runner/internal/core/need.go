@@ -1,0 +1,81 @@
+package core
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+)
+
+// NeedKind is a kind of thing outside of the run.
+type NeedKind string
+
+// What a decision may need to know.
+const (
+	NeedConfigMap       NeedKind = "ConfigMap"               // the value of a key
+	NeedTemplate        NeedKind = "WorkflowTemplate"        // its spec
+	NeedClusterTemplate NeedKind = "ClusterWorkflowTemplate" // its spec
+	NeedMemo            NeedKind = "Memo"                    // the entry of a cache
+)
+
+// Need is a question to the shell. Its answer is recorded with the run, so that what is edited or removed meanwhile
+// changes nothing for a run at work.
+type Need struct {
+	Kind NeedKind `json:"kind"`
+	Name string   `json:"name"`
+	Key  string   `json:"key,omitempty"`
+	Node string   `json:"node,omitempty"` // of NeedMemo: who asks; each node asks anew
+}
+
+// Answer is what was found.
+type Answer struct {
+	Value   json.RawMessage `json:"value,omitempty"`
+	Missing string          `json:"missing,omitempty"` // why there is nothing; empty when there is
+}
+
+// errPending means that a Need is open: the node must wait.
+var errPending = errors.New("waiting for an answer")
+
+// find returns the answer to a question, or errPending after asking it.
+func (k *walk) find(n Need) (json.RawMessage, error) {
+	answer, ok := k.w.Found[n]
+	if !ok {
+		if !slices.Contains(k.needs, n) {
+			k.needs = append(k.needs, n)
+		}
+		return nil, errPending
+	}
+	if answer.Missing != "" {
+		return nil, fmt.Errorf("%s %q: %s", n.Kind, n.Name, answer.Missing)
+	}
+	return answer.Value, nil
+}
+
+// configValue reads one key of a ConfigMap.
+func (k *walk) configValue(name, key string) (string, error) {
+	raw, err := k.find(Need{Kind: NeedConfigMap, Name: name, Key: key})
+	if err != nil {
+		return "", err
+	}
+	var text string
+	if err := json.Unmarshal(raw, &text); err != nil {
+		return "", fmt.Errorf("ConfigMap %q: key %q: %w", name, key, err)
+	}
+	return text, nil
+}
+
+// parameter returns the value that a parameter has by itself: its value, its default, or what a ConfigMap says.
+func (k *walk) parameter(p v1alpha1.Parameter) (value string, ok bool, err error) {
+	if p.Value == nil && p.ValueFrom != nil && p.ValueFrom.ConfigMapKeyRef != nil {
+		ref := p.ValueFrom.ConfigMapKeyRef
+		value, err = k.configValue(ref.Name, ref.Key)
+		if err != nil && !errors.Is(err, errPending) && p.ValueFrom.Default != nil {
+			return p.ValueFrom.Default.String(), true, nil
+		}
+		return value, err == nil, err
+	}
+	value, ok = parameterValue(p)
+	return value, ok, nil
+}
