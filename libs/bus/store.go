@@ -155,3 +155,23 @@ func (o Objects) open(ctx context.Context) (jetstream.ObjectStore, error) {
 	}
 	return store, nil
 }
+
+// Keys lists the keys that begin with prefix, in no order.
+func (k KV) Keys(ctx context.Context, prefix string) ([]string, error) {
+	kv, err := k.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	lister, err := kv.ListKeysFiltered(ctx, prefix+">")
+	if err != nil {
+		return nil, fmt.Errorf("list %s: %w", k.bucket, err)
+	}
+	var keys []string
+	for key := range lister.Keys() {
+		keys = append(keys, key)
+	}
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("list %s: %w", k.bucket, context.Cause(ctx))
+	}
+	return keys, nil
+}

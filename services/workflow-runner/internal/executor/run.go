@@ -61,10 +61,17 @@ func Main(ctx context.Context, args []string, getenv func(string) string, std St
 			return 1
 		}
 		return 0
-	case len(args) > 2 && args[0] == "run" && args[1] == "--":
-		return run(ctx, task, args[2:], std, at.Termination)
+	case len(args) > 2 && args[0] == "run":
+		member, command, ok := memberOf(args[1:], at.Staging)
+		if !ok {
+			break
+		}
+		if code := member.await(ctx, std); code != 0 {
+			return member.end(code, std)
+		}
+		return member.end(run(ctx, task, command, std, at.Termination), std)
 	}
-	fmt.Fprintln(std.Err, "usage: executor load | executor run -- command [args]")
+	fmt.Fprintln(std.Err, "usage: executor load | executor run [--name NAME] [--after NAME]... -- command [args]")
 	return exitUsage
 }
 

@@ -25,7 +25,7 @@ func (r *Runner) view(ctx context.Context, pod *corev1.Pod) (core.Pod, error) {
 	if pod.Status.StartTime != nil {
 		out.StartedAt = pod.Status.StartTime.Time
 	}
-	out.Message = waiting(pod)
+	out.Message, out.Ready, out.Containers = waiting(pod), allReady(pod), containerStates(pod)
 	ended := terminated(pod.Status.ContainerStatuses, mainContainer)
 	if ended != nil {
 		out.ExitCode = &ended.ExitCode
@@ -63,6 +63,29 @@ func phaseOf(pod *corev1.Pod) core.PodPhase {
 	default:
 		return core.PodPending
 	}
+}
+
+// allReady reports whether every container runs and has passed its probes.
+func allReady(pod *corev1.Pod) bool {
+	for i := range pod.Status.ContainerStatuses {
+		if !pod.Status.ContainerStatuses[i].Ready {
+			return false
+		}
+	}
+	return len(pod.Status.ContainerStatuses) > 0
+}
+
+func containerStates(pod *corev1.Pod) map[string]core.ContainerState {
+	out := map[string]core.ContainerState{}
+	for i := range pod.Status.ContainerStatuses {
+		c := &pod.Status.ContainerStatuses[i]
+		state := core.ContainerState{Started: c.State.Running != nil}
+		if t := c.State.Terminated; t != nil {
+			state = core.ContainerState{Started: true, Ended: true, ExitCode: t.ExitCode}
+		}
+		out[c.Name] = state
+	}
+	return out
 }
 
 func terminated(statuses []corev1.ContainerStatus, name string) *corev1.ContainerStateTerminated {

@@ -1,8 +1,6 @@
 package runner
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"path"
@@ -27,29 +25,50 @@ const (
 // executor only if something must be collected, preceded by an init container only
 // if the executor or artifacts must come in.
 func (r *Runner) buildPod(wf *v1alpha1.Workflow, a core.CreatePod, cause lineage.Lineage) (*corev1.Pod, error) {
-	main := mainOf(a.Template)
-	main.Name = mainContainer
 	pod := &corev1.Pod{ObjectMeta: podMeta(wf, a, cause), Spec: podSpec(wf.Spec, a.Template)}
+	containers := containersOf(a.Template)
 	if a.Template.Script != nil {
-		addScript(pod, &main, a.Template.Script.Source)
+		addScript(pod, &containers[0], a.Template.Script.Source)
 	}
 	task := r.task(wf, a)
-	if err := r.addExecutor(pod, &main, task); err != nil {
+	if err := r.addExecutor(pod, containers, a.Template, task); err != nil {
 		return nil, fmt.Errorf("template %q: %w", a.Template.Name, err)
 	}
-	for _, name := range slices.Sorted(maps.Keys(cause.Env())) {
-		main.Env = append(main.Env, corev1.EnvVar{Name: name, Value: cause.Env()[name]})
+	env := cause.Env()
+	for i := range containers {
+		for _, name := range slices.Sorted(maps.Keys(env)) {
+			containers[i].Env = append(containers[i].Env, corev1.EnvVar{Name: name, Value: env[name]})
+		}
 	}
-	pod.Spec.Containers = []corev1.Container{main}
+	pod.Spec.Containers = containers
 	for _, s := range a.Template.Sidecars {
 		// A native sidecar ends with main by itself.
 		sidecar := s.Container
 		always := corev1.ContainerRestartPolicyAlways
 		sidecar.RestartPolicy = &always
+		if s.MirrorVolumeMounts {
+			sidecar.VolumeMounts = append(sidecar.VolumeMounts, containers[0].VolumeMounts...)
+		}
 		pod.Spec.InitContainers = append(pod.Spec.InitContainers, sidecar)
 	}
 	setDeadline(pod, a)
-	return pod, nil
+	return pod, patchSpec(pod, wf.Spec.PodSpecPatch, a.Template.PodSpecPatch)
+}
+
+// containersOf are the containers of a template; those that are not a set have one, main.
+func containersOf(t v1alpha1.Template) []corev1.Container {
+	if t.ContainerSet == nil {
+		main := mainOf(t)
+		main.Name = mainContainer
+		return []corev1.Container{main}
+	}
+	var out []corev1.Container
+	for i := range t.ContainerSet.Containers {
+		c := t.ContainerSet.Containers[i].Container.DeepCopy()
+		c.VolumeMounts = append(c.VolumeMounts, t.ContainerSet.VolumeMounts...)
+		out = append(out, *c)
+	}
+	return out
 }
 
 func mainOf(t v1alpha1.Template) corev1.Container {
@@ -107,7 +126,11 @@ func podSpec(spec v1alpha1.WorkflowSpec, t v1alpha1.Template) corev1.PodSpec {
 		out.SecurityContext = t.SecurityContext
 	}
 	for _, c := range t.InitContainers {
-		out.InitContainers = append(out.InitContainers, c.Container)
+		first := c.Container
+		if c.MirrorVolumeMounts && (t.Container != nil || t.Script != nil) {
+			first.VolumeMounts = append(first.VolumeMounts, mainOf(t).VolumeMounts...)
+		}
+		out.InitContainers = append(out.InitContainers, first)
 	}
 	return out
 }
@@ -193,38 +216,6 @@ func stepName(node string) string {
 		node = node[:i]
 	}
 	return node[strings.LastIndex(node, ".")+1:]
-}
-
-func (r *Runner) addExecutor(pod *corev1.Pod, main *corev1.Container, task protocol.Task) error {
-	wraps := task.Result || len(task.Parameters) > 0 || len(task.Artifacts) > 0
-	if !wraps && len(task.Inputs) == 0 {
-		return nil
-	}
-	pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: stagingVolume, VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}})
-	staging := corev1.VolumeMount{Name: stagingVolume, MountPath: protocol.StagingDir}
-	env, err := json.Marshal(task)
-	if err != nil {
-		return fmt.Errorf("encode the executor's task: %w", err)
-	}
-	variable := corev1.EnvVar{Name: protocol.TaskVariable, Value: string(env)}
-	pod.Spec.InitContainers = append([]corev1.Container{{Name: "init", Image: r.image, ImagePullPolicy: corev1.PullIfNotPresent, Args: []string{"load"},
-		Env: []corev1.EnvVar{variable}, VolumeMounts: []corev1.VolumeMount{staging},
-		TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError}}, pod.Spec.InitContainers...)
-	for _, in := range task.Inputs {
-		main.VolumeMounts = append(main.VolumeMounts, corev1.VolumeMount{Name: stagingVolume, MountPath: in.Mount, SubPath: path.Join("inputs", in.Path)})
-	}
-	if !wraps {
-		return nil
-	}
-	if len(main.Command) == 0 {
-		return errors.New("its outputs are collected, so its container must name a command; the image's own entrypoint is not looked up by this version")
-	}
-	pod.Annotations[annotationExecutor] = "true"
-	main.Args = append(append([]string{"run", "--"}, main.Command...), main.Args...)
-	main.Command = []string{protocol.ExecutorPath}
-	main.Env = append(main.Env, variable)
-	main.VolumeMounts = append(main.VolumeMounts, corev1.VolumeMount{Name: stagingVolume, MountPath: protocol.ExecutorPath, SubPath: "executor", ReadOnly: true})
-	return nil
 }
 
 // setDeadline lets the kubelet end a pod that runs out of its own or its

@@ -40,9 +40,12 @@ const askAgain = 30 * time.Second
 // Runner reconciles workflows.
 type Runner struct {
 	client   client.Client
+	reader   client.Reader // not cached: what is looked up once
 	bus      *bus.Bus
 	journals *journals
 	log      *slog.Logger
+	locks    *locks
+	images   *images
 	signer   *signer
 	image    string // of the executor
 	metrics  *metrics
@@ -67,6 +70,8 @@ func (r *Runner) Reconcile(ctx context.Context, req reconcile.Request) (reconcil
 	wake, err := r.advance(ctx, raw)
 	switch fault.Of(err) {
 	case fault.None:
+	case fault.Poison:
+		return reconcile.Result{}, r.refuse(ctx, raw, err)
 	case fault.Stale:
 		// Another owner was faster; its journal is the truth.
 		r.log.DebugContext(ctx, "run was overtaken", "workflow", req.String())
@@ -93,27 +98,55 @@ func (r *Runner) advance(ctx context.Context, raw *unstructured.Unstructured) (t
 	if err := r.tellFresh(ctx, wf, known); err != nil {
 		return time.Time{}, err
 	}
-	world, err := r.gather(ctx, wf, known)
+	wake, err := r.decide(ctx, wf, known)
 	if err != nil {
-		return time.Time{}, err
-	}
-	decision := core.Decide(world)
-	if !decision.Empty() {
-		e := entry{At: world.Now, Nodes: decision.Nodes, Run: decision.Run}
-		if known.spec == nil {
-			e.Spec = &world.Spec
-		}
-		if err := r.journals.append(ctx, uid, known, e); err != nil {
-			return time.Time{}, err
-		}
-	}
-	if err := r.act(ctx, wf, known, decision.Actions); err != nil {
 		return time.Time{}, err
 	}
 	if err := r.tellFresh(ctx, wf, known); err != nil {
 		return time.Time{}, err
 	}
-	return r.show(ctx, raw, known, warnings, decision.Wake)
+	return r.show(ctx, raw, known, warnings, wake)
+}
+
+// maxRounds bounds how often one look at a run may ask and decide again.
+const maxRounds = 100
+
+// decide takes a run as far as it goes now: decisions are recorded, then acted on; what the core asked for is found and
+// recorded too, and locks that were granted let it go on.
+func (r *Runner) decide(ctx context.Context, wf *v1alpha1.Workflow, known *run) (wake time.Time, err error) {
+	for range maxRounds {
+		world, err := r.gather(ctx, wf, known)
+		if err != nil {
+			return wake, err
+		}
+		decision := core.Decide(world)
+		if err := r.record(ctx, wf, known, world, decision); err != nil {
+			return wake, err
+		}
+		granted, err := r.act(ctx, wf, known, decision.Actions)
+		if err != nil {
+			return wake, err
+		}
+		wake = decision.Wake
+		if len(decision.Needs) == 0 && !granted {
+			return r.beforeRetry(wake, decision.Actions), nil
+		}
+		if err := r.findOut(ctx, wf, known, decision.Needs); err != nil {
+			return wake, err
+		}
+	}
+	return time.Now(), nil
+}
+
+func (r *Runner) record(ctx context.Context, wf *v1alpha1.Workflow, known *run, world core.World, decision core.Decision) error {
+	if decision.Empty() {
+		return nil
+	}
+	e := entry{At: world.Now, Nodes: decision.Nodes, Run: decision.Run}
+	if known.spec == nil {
+		e.Spec = &world.Spec
+	}
+	return r.journals.append(ctx, string(wf.UID), known, e)
 }
 
 // showEvery bounds how often the status of one workflow is written: a fan-out moves
@@ -154,10 +187,9 @@ func (r *Runner) tellFresh(ctx context.Context, wf *v1alpha1.Workflow, known *ru
 // gather builds the world of a run. The spec is the one the run was started with;
 // only the orders to stop are read from the object as it is now.
 func (r *Runner) gather(ctx context.Context, wf *v1alpha1.Workflow, known *run) (core.World, error) {
-	spec := wf.Spec
-	if known.spec != nil {
-		spec = *known.spec
-		spec.Shutdown, spec.ActiveDeadlineSeconds = wf.Spec.Shutdown, wf.Spec.ActiveDeadlineSeconds
+	spec, err := r.specOf(ctx, wf, known)
+	if err != nil {
+		return core.World{}, err
 	}
 	var pods corev1.PodList
 	if err := r.client.List(ctx, &pods, client.InNamespace(wf.Namespace), client.MatchingLabels{labelWorkflow: wf.Name}); err != nil {
@@ -165,7 +197,7 @@ func (r *Runner) gather(ctx context.Context, wf *v1alpha1.Workflow, known *run) 
 	}
 	world := core.World{
 		Name: wf.Name, Namespace: wf.Namespace, UID: string(wf.UID), Labels: wf.Labels, Annotations: wf.Annotations,
-		Created: wf.CreationTimestamp.Time, Spec: spec, Run: known.state, Pods: map[string]core.Pod{}, Now: time.Now(),
+		Created: wf.CreationTimestamp.Time, Spec: spec, Run: known.state, Pods: map[string]core.Pod{}, Found: known.found, Held: known.held, Now: time.Now(),
 	}
 	for i := range pods.Items {
 		pod := &pods.Items[i]
@@ -201,25 +233,36 @@ func ownedBy(pod *corev1.Pod, wf *v1alpha1.Workflow) bool {
 // turn nor crowd out other workflows.
 const actAtOnce = 16
 
-// act performs what was decided. Every action may be repeated.
-func (r *Runner) act(ctx context.Context, wf *v1alpha1.Workflow, known *run, actions []core.Action) error {
+// act performs what was decided. Every action may be repeated. It reports whether a lock was granted, which lets the
+// core go on.
+func (r *Runner) act(ctx context.Context, wf *v1alpha1.Workflow, known *run, actions []core.Action) (granted bool, err error) {
 	errs := make([]error, len(actions))
 	slots := make(chan struct{}, actAtOnce)
 	var working sync.WaitGroup
 	for i, action := range actions {
-		if create, ok := action.(core.CreatePod); ok && time.Since(known.asked[create.NodeID]) < askAgain {
-			continue
-		}
-		slots <- struct{}{}
-		working.Go(func() {
-			defer func() { <-slots }()
-			switch a := action.(type) {
-			case core.CreatePod:
-				errs[i] = r.createPod(ctx, wf, a)
-			case core.StopPod:
-				errs[i] = r.stopPod(ctx, wf.Namespace, a)
+		switch a := action.(type) {
+		case core.CreatePod:
+			if time.Since(known.asked[a.NodeID]) < askAgain {
+				continue
 			}
-		})
+			slots <- struct{}{}
+			working.Go(func() {
+				defer func() { <-slots }()
+				errs[i] = r.createPod(ctx, wf, a)
+			})
+		case core.StopPod:
+			errs[i] = r.stopPod(ctx, wf.Namespace, a)
+		case core.SaveMemo:
+			errs[i] = r.saveMemo(ctx, wf.Namespace, a)
+		case core.Acquire:
+			var got bool
+			got, errs[i] = r.locks.acquire(ctx, holderOf(wf, a.Holder), a)
+			known.held[a.Holder] = got
+			granted = granted || got
+		case core.Release:
+			errs[i] = r.locks.release(ctx, holderOf(wf, a.Holder))
+			delete(known.held, a.Holder)
+		}
 	}
 	working.Wait()
 	for i, action := range actions {
@@ -227,7 +270,7 @@ func (r *Runner) act(ctx context.Context, wf *v1alpha1.Workflow, known *run, act
 			known.asked[create.NodeID] = time.Now()
 		}
 	}
-	return errors.Join(errs...)
+	return granted, errors.Join(errs...)
 }
 
 func (r *Runner) createPod(ctx context.Context, wf *v1alpha1.Workflow, a core.CreatePod) error {

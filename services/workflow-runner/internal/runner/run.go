@@ -21,6 +21,13 @@ type entry struct {
 	Spec  *v1alpha1.WorkflowSpec `json:"spec,omitempty"` // first entry only: what the run was started with
 	Nodes []v1alpha1.NodeStatus  `json:"nodes,omitempty"`
 	Run   *core.RunChange        `json:"run,omitempty"`
+	Found []finding              `json:"found,omitempty"` // what was found outside, for good
+}
+
+// finding is the answer to one question of the core.
+type finding struct {
+	Need   core.Need   `json:"need"`
+	Answer core.Answer `json:"answer"`
 }
 
 // run is one workflow run as this replica knows it. It belongs to whoever
@@ -36,6 +43,8 @@ type run struct {
 	shown   time.Time            // when the status was written last
 	asked   map[string]time.Time // when the pod of a node was asked for, by node id
 	seen    map[string]bool      // nodes whose pod was there once
+	found   map[core.Need]core.Answer
+	held    map[string]bool // holders that have their locks, as far as this replica knows
 }
 
 // journals keeps runs in memory between reconciles.
@@ -73,7 +82,8 @@ func (j *journals) load(ctx context.Context, namespace, name, uid string) (*run,
 	if known != nil {
 		return known, nil
 	}
-	r := &run{subject: events.RunSubject(namespace, uid), name: namespace + "/" + name, asked: map[string]time.Time{}, seen: map[string]bool{}}
+	r := &run{subject: events.RunSubject(namespace, uid), name: namespace + "/" + name, asked: map[string]time.Time{}, seen: map[string]bool{},
+		found: map[core.Need]core.Answer{}, held: map[string]bool{}}
 	entries, err := j.bus.Read(ctx, bus.Runs, r.subject)
 	if err != nil {
 		return nil, fmt.Errorf("replay run %s: %w", uid, err)
@@ -95,6 +105,9 @@ func (j *journals) load(ctx context.Context, namespace, name, uid string) (*run,
 func (r *run) fold(e entry, sequence uint64) {
 	if e.Spec != nil {
 		r.spec = e.Spec
+	}
+	for _, f := range e.Found {
+		r.found[f.Need] = f.Answer
 	}
 	r.state = r.state.Apply(e.Nodes, e.Run)
 	r.last = sequence

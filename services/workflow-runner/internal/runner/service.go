@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/url"
+	"time"
 
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/libs/core/config"
@@ -36,6 +37,7 @@ type Config struct {
 	config.Common
 	ExecutorImage string // image of the executor, for pods whose outputs are collected
 	ArtifactURL   string // where pods reach this service's artifact store
+	ImagePrograms string // file that says what images run
 }
 
 func parse(args []string, getenv func(string) string, out io.Writer) (Config, error) {
@@ -44,6 +46,7 @@ func parse(args []string, getenv func(string) string, out io.Writer) (Config, er
 	f.Common(&c.Common)
 	f.Text(&c.ExecutorImage, "executor-image", "argosy/executor:dev", "image of the executor")
 	f.Text(&c.ArtifactURL, "artifact-url", "http://workflow-runner.argosy.svc:8080", "where pods reach the built-in artifact store")
+	f.Text(&c.ImagePrograms, "image-programs", "", "YAML file {image: {entrypoint: [], cmd: []}}, for containers that name no command")
 	f.Check(func() error {
 		if u, err := url.Parse(c.ArtifactURL); err != nil || u.Host == "" {
 			return fmt.Errorf("--artifact-url: %q is not a URL such as http://host:8080", c.ArtifactURL)
@@ -101,8 +104,13 @@ func assemble(ctx context.Context, cfg Config, base *service.Base) ([]life.Part,
 	if err != nil {
 		return nil, err
 	}
+	programs, err := readImages(cfg.ImagePrograms)
+	if err != nil {
+		return nil, err
+	}
 	m := newMetrics(base.Registry)
-	runner := &Runner{client: mgr.GetClient(), bus: base.Bus, journals: newJournals(base.Bus), log: base.Log, signer: sign, image: cfg.ExecutorImage, metrics: m}
+	runner := &Runner{client: mgr.GetClient(), reader: mgr.GetAPIReader(), bus: base.Bus, journals: newJournals(base.Bus), log: base.Log, signer: sign, image: cfg.ExecutorImage, metrics: m,
+		images: programs, locks: &locks{kv: base.Bus.KV(bus.LocksBucket), reader: mgr.GetAPIReader(), now: time.Now}}
 	regain := make(chan event.GenericEvent)
 	if err := control(mgr, base.Members, runner, regain); err != nil {
 		return nil, err
