@@ -41,6 +41,7 @@ type Consumer struct {
 	Since       time.Time                                   // where a new consumer starts; zero means the oldest event
 	Filters     []string                                    // subjects; none means all
 	Concurrency int                                         // handlers at once; 0 means 1, which keeps the order
+	Ordered     bool                                        // one event at a time over all replicas, in the order of the stream
 	Attempts    int                                         // deliveries before the dead letters; 0 means 10
 	Patience    time.Duration                               // how long one attempt may take before another replica gets it; 0 means 30 s
 	Backoff     func(attempt int) time.Duration             // wait before the next attempt; nil means DefaultBackoff
@@ -53,7 +54,7 @@ func DefaultBackoff(attempt int) time.Duration {
 }
 
 func (c Consumer) withDefaults() Consumer {
-	if c.Concurrency == 0 {
+	if c.Concurrency == 0 || c.Ordered {
 		c.Concurrency = 1
 	}
 	if c.Attempts == 0 {
@@ -112,6 +113,9 @@ func (w *worker) pull(ctx context.Context) error {
 		// The limit of attempts is kept here, not by the server, because the server
 		// would drop silently what must go to the dead letters.
 		MaxDeliver: -1, MaxAckPending: max(4*w.consumer.Concurrency, 64),
+	}
+	if w.consumer.Ordered {
+		cfg.MaxAckPending = 1
 	}
 	if !w.consumer.Since.IsZero() {
 		cfg.DeliverPolicy, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, &w.consumer.Since
@@ -212,9 +216,9 @@ func (w *worker) bury(ctx context.Context, m jetstream.Msg, d Delivery, cause er
 	dead := nats.NewMsg("dead." + w.consumer.Stream + "." + d.Subject)
 	dead.Data = m.Data()
 	maps.Copy(dead.Header, m.Headers())
-	dead.Header.Set("Argosy-Dead-Reason", percentEncode(short(cause.Error())))
-	dead.Header.Set("Argosy-Dead-Consumer", w.consumer.Name)
-	dead.Header.Set("Argosy-Dead-Attempts", fmt.Sprint(d.Attempt))
+	dead.Header.Set(deadReason, percentEncode(short(cause.Error())))
+	dead.Header.Set(deadConsumer, w.consumer.Name)
+	dead.Header.Set(deadAttempts, fmt.Sprint(d.Attempt))
 	id := Key(w.consumer.Stream, w.consumer.Name, fmt.Sprint(d.Sequence))
 	if _, err := w.bus.js.PublishMsg(ctx, dead, jetstream.WithMsgID(id)); err != nil {
 		return fmt.Errorf("bury event %s: %w", d.ID(), err)

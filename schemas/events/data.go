@@ -68,6 +68,56 @@ type SubmitWorkflow struct {
 	ServiceAccount string `json:"serviceAccount,omitempty"`
 }
 
+// OperateWorkflow asks workflow-runner to do something with a workflow other than to submit a new one.
+type OperateWorkflow struct {
+	// Key makes the effect happen once.
+	Key string `json:"key"`
+	// Operation is submit-from, resubmit, resume, retry, suspend, terminate or stop.
+	Operation string `json:"operation"`
+	// Namespace is where the workflow is.
+	Namespace string `json:"namespace"`
+	// Kind is what Name names: Workflow, or for submit-from WorkflowTemplate, ClusterWorkflowTemplate or CronWorkflow.
+	Kind string `json:"kind"`
+	// Name is the name of the object to operate on.
+	Name string `json:"name"`
+	// Object is the manifest of the trigger as JSON: its metadata and arguments override those of what it names.
+	Object json.RawMessage `json:"object,omitempty"`
+	// Args are further arguments in the form of the argo command line.
+	Args []string `json:"args,omitempty"`
+	// Sensor is who asks.
+	Sensor string `json:"sensor,omitempty"`
+	// Trigger is the trigger of the sensor.
+	Trigger string `json:"trigger,omitempty"`
+	// ServiceAccount is the account in whose name it is done.
+	ServiceAccount string `json:"serviceAccount,omitempty"`
+}
+
+// FireTrigger asks the sensor service to fire one trigger of a Sensor: decided, and not yet done.
+type FireTrigger struct {
+	// Key makes the effect happen once.
+	Key string `json:"key"`
+	// Namespace is that of the Sensor.
+	Namespace string `json:"namespace"`
+	// Sensor is its name.
+	Sensor string `json:"sensor"`
+	// Trigger is the name of the trigger.
+	Trigger string `json:"trigger"`
+	// Events are those that contributed.
+	Events []FiringEvent `json:"events"`
+	// Replay names the replay that asks for it; empty when the events themselves did.
+	Replay string `json:"replay,omitempty"`
+}
+
+// FiringEvent is one event that contributed to a firing.
+type FiringEvent struct {
+	// Dependency is what it satisfied.
+	Dependency string `json:"dependency"`
+	// ID is its id.
+	ID string `json:"id"`
+	// Sequence is its place on the stream EVENTS.
+	Sequence uint64 `json:"sequence"`
+}
+
 // Object names one Kubernetes object.
 type Object struct {
 	// APIVersion is group/version.

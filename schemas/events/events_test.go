@@ -12,9 +12,11 @@ import (
 )
 
 var contracts = map[string]any{
-	"image-pushed":    &ImagePushed{},
-	"submit-workflow": &SubmitWorkflow{},
-	"fact":            &Fact{},
+	"image-pushed":     &ImagePushed{},
+	"submit-workflow":  &SubmitWorkflow{},
+	"fact":             &Fact{},
+	"operate-workflow": &OperateWorkflow{},
+	"fire-trigger":     &FireTrigger{},
 }
 
 func TestExamplesKeepTheContract(t *testing.T) {
@@ -86,6 +88,7 @@ func TestSubjects(t *testing.T) {
 		{EventSubject("ns", "my.source", "push"), "events.ns.my%2Esource.push"},
 		{EventSubject("ns", "s", ""), "events.ns.s.%00"},
 		{SubmitSubject("ci"), "commands.workflow-runner.submit.ci"},
+		{FireSubject("ci", "u-1"), "commands.sensor.fire.ci.u-1"},
 		{FactSubject(ServiceSyncAgent, FactApplicationSynced, "argocd", "a b*>"), "facts.sync-agent.application.synced.argocd.a%20b%2A%3E"},
 		{RunSubject("ns", "u-1"), "runs.ns.u-1"},
 		{DeadSubject("EVENTS", "events.ns.s.e"), "dead.EVENTS.events.ns.s.e"},

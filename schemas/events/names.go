@@ -50,6 +50,10 @@ const (
 const (
 	TypeImagePushed    = "dev.argosy.image.pushed.v1"
 	TypeSubmitWorkflow = "dev.argosy.workflow.submit.v1"
+	// TypeOperateWorkflow is the type of [OperateWorkflow].
+	TypeOperateWorkflow = "dev.argosy.workflow.operate.v1"
+	// TypeFireTrigger is the type of [FireTrigger].
+	TypeFireTrigger = "dev.argosy.trigger.fire.v1"
 )
 
 // The facts, as noun.verb; [Fact] types and subjects are built from them.

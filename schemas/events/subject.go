@@ -21,6 +21,11 @@ func CommandSubject(service, verb, namespace string) string {
 	return subject("commands", service, verb, namespace)
 }
 
+// FireSubject returns commands.sensor.fire.<namespace>.<uid of the Sensor>, the subject of its [FireTrigger] commands.
+func FireSubject(namespace, uid string) string {
+	return subject("commands", ServiceSensor, "fire", namespace, uid)
+}
+
 // FactSubject returns facts.<service>.<noun>.<verb>.<namespace>.<name>; fact is noun.verb.
 func FactSubject(service, fact, namespace, name string) string {
 	noun, verb, _ := strings.Cut(fact, ".")

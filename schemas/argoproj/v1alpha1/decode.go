@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -117,6 +119,13 @@ func (d *decoding) object(v map[string]any, t reflect.Type, path string) map[str
 	loose := map[string]string{}
 	if l, ok := reflect.TypeAssert[looseKeys](reflect.New(t)); ok {
 		loose = l.looseKeys()
+	}
+	if m, ok := reflect.TypeAssert[modernizer](reflect.New(t)); ok {
+		now, told := m.modern(v)
+		for _, key := range slices.Sorted(maps.Keys(told)) {
+			d.warn(join(path, key), told[key])
+		}
+		v = now
 	}
 	out := make(map[string]any, len(v))
 	for _, key := range sortedKeys(v) {

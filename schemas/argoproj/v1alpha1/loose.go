@@ -9,13 +9,15 @@ import (
 // EventDependencyFilter says which events of a dependency count. A manifest may also give a plain list of filters
 // with scalar values; that form is read as data filters.
 type EventDependencyFilter struct {
-	Context             *EventContext `json:"context,omitempty"`
-	Data                []DataFilter  `json:"data,omitempty"`
-	DataLogicalOperator string        `json:"dataLogicalOperator,omitempty"`
-	Exprs               []ExprFilter  `json:"exprs,omitempty"`
-	ExprLogicalOperator string        `json:"exprLogicalOperator,omitempty"`
-	Script              string        `json:"script,omitempty"`
-	Time                *TimeFilter   `json:"time,omitempty"`
+	// CloudEvents are filters of the CloudEvents Subscriptions API; all must hold.
+	CloudEvents         []CloudEventsFilter `json:"cloudEvents,omitempty"`
+	Context             *EventContext       `json:"context,omitempty"`
+	Data                []DataFilter        `json:"data,omitempty"`
+	DataLogicalOperator string              `json:"dataLogicalOperator,omitempty"`
+	Exprs               []ExprFilter        `json:"exprs,omitempty"`
+	ExprLogicalOperator string              `json:"exprLogicalOperator,omitempty"`
+	Script              string              `json:"script,omitempty"`
+	Time                *TimeFilter         `json:"time,omitempty"`
 }
 
 // UnmarshalJSON takes the object form and the list form.
@@ -31,6 +33,24 @@ func (f *EventDependencyFilter) UnmarshalJSON(data []byte) error {
 	}
 	f.Data = list
 	return nil
+}
+
+// CloudEventsFilter is one filter of the CloudEvents Subscriptions API 1.0, section 3.2.4: exactly one field is set.
+type CloudEventsFilter struct {
+	// Exact wants attributes with these values.
+	Exact map[string]string `json:"exact,omitempty"`
+	// Prefix wants attributes that begin so.
+	Prefix map[string]string `json:"prefix,omitempty"`
+	// Suffix wants attributes that end so.
+	Suffix map[string]string `json:"suffix,omitempty"`
+	// All wants all of the filters to hold.
+	All []CloudEventsFilter `json:"all,omitempty"`
+	// Any wants one of the filters to hold.
+	Any []CloudEventsFilter `json:"any,omitempty"`
+	// Not wants the filter not to hold.
+	Not *CloudEventsFilter `json:"not,omitempty"`
+	// SQL is a CloudEvents SQL expression that must be true.
+	SQL string `json:"sql,omitempty"`
 }
 
 // filterTypeExact is a type of the list form: a string compared as a whole.

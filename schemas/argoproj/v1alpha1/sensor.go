@@ -82,6 +82,7 @@ type TriggerTemplate struct {
 	Custom          *CustomTrigger            `json:"custom,omitempty"`
 	Email           *EmailTrigger             `json:"email,omitempty"`
 	HTTP            *HTTPTrigger              `json:"http,omitempty"`
+	JetStream       *JetStreamTrigger         `json:"jetstream,omitempty"`
 	K8s             *StandardK8STrigger       `json:"k8s,omitempty"`
 	Kafka           *KafkaTrigger             `json:"kafka,omitempty"`
 	Log             *LogTrigger               `json:"log,omitempty"`

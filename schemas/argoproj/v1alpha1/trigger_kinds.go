@@ -93,6 +93,24 @@ type StandardK8STrigger struct {
 	Source        *EventArtifactLocation `json:"source,omitempty"`
 }
 
+// JetStreamTrigger configures a trigger of kind JetStream: a message that the server confirms to have stored.
+type JetStreamTrigger struct {
+	// Payload makes the body of the message.
+	Payload []TriggerParameter `json:"payload"`
+	// Subject is where the message goes; a stream must cover it.
+	Subject string `json:"subject"`
+	// URL names the servers, separated by commas.
+	URL string `json:"url"`
+	// Auth says who publishes.
+	Auth *NATSAuth `json:"auth,omitempty"`
+	// Headers are set on the message.
+	Headers map[string]string `json:"headers,omitempty"`
+	// Parameters are applied to this trigger.
+	Parameters []TriggerParameter `json:"parameters,omitempty"`
+	// TLS secures the connection.
+	TLS *EventTLSConfig `json:"tls,omitempty"`
+}
+
 // KafkaTrigger configures a trigger of kind kafka.
 type KafkaTrigger struct {
 	Payload         []TriggerParameter    `json:"payload"`
