@@ -49,15 +49,20 @@ tidy: ## say which go.mod or go.sum is untidy
 
 CONTROLLER_GEN := $(BIN)/controller-gen
 DEEPCOPY       := zz_generated.deepcopy.go
+# The kinds whose definitions have schemas written from the Go types.
+SCHEMATA       := $(addsuffix .yaml,eventsources sensors eventbus workflows workflowtemplates clusterworkflowtemplates cronworkflows workfloweventbindings)
 
 .PHONY: generate
 generate: $(CONTROLLER_GEN) ## write the generated code again
-	@cd schemas && GOWORK=off $(CONTROLLER_GEN) object paths=./argoproj/...
+	@cd schemas && GOWORK=off $(CONTROLLER_GEN) object paths=./argoproj/v1alpha1
+	@cd schemas && GOWORK=off go run ./cmd/crdgen crds $(SCHEMATA:%=crds/%)
 
 .PHONY: generate-check
 generate-check: $(CONTROLLER_GEN) ## fail when the generated code is not what the sources say
-	@cd schemas && GOWORK=off $(CONTROLLER_GEN) object paths=./argoproj/... output:dir=$(ROOT)/.cache/generated
+	@cd schemas && GOWORK=off $(CONTROLLER_GEN) object paths=./argoproj/v1alpha1 output:dir=$(ROOT)/.cache/generated
 	@cmp $(ROOT)/.cache/generated/$(DEEPCOPY) schemas/argoproj/v1alpha1/$(DEEPCOPY) || { echo "run make generate"; exit 1; }
+	@cd schemas && GOWORK=off go run ./cmd/crdgen $(ROOT)/.cache/generated/crds $(SCHEMATA:%=crds/%)
+	@for f in $(SCHEMATA); do cmp $(ROOT)/.cache/generated/crds/$$f schemas/crds/$$f || { echo "run make generate"; exit 1; }; done
 
 $(CONTROLLER_GEN): tools/gen/go.mod tools/gen/go.sum
 	@mkdir -p $(BIN)

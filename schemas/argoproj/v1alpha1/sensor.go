@@ -212,3 +212,10 @@ type EventGitRemoteConfig struct {
 	Name string   `json:"name"`
 	URLs []string `json:"urls"`
 }
+
+// Event is what a trigger gets that asks for a whole event.
+type Event struct {
+	Context *EventContext `json:"context,omitempty"`
+	// Data is the event's payload; JSON carries it in base64.
+	Data []byte `json:"data"`
+}
