@@ -23,7 +23,7 @@ const (
 	WindowsBucket   = "windows"   // sensor conditions
 	LocksBucket     = "locks"     // workflow synchronization
 	MemoBucket      = "memo"      // memoized outputs
-	SeenBucket      = "seen"      // delivery ids, longer than a stream's own window
+	PositionsBucket = "positions" // how far a source was read
 	PayloadsBucket  = "payloads"  // objects: bodies over the inline limit
 	ArtifactsBucket = "artifacts" // objects: the default artifact repository
 	LogsBucket      = "logs"      // objects: archived logs
@@ -36,7 +36,7 @@ type Limits struct {
 	EventAge   time.Duration // how far back replay reaches
 	FactAge    time.Duration // how far back lineage reaches
 	Dedupe     time.Duration // window in which a message id is known
-	SeenAge    time.Duration // how long delivery ids are remembered
+	SeenAge    time.Duration // how far back deliveries are recognised
 	Replicas   int           // copies of each stream: 1, or 3 in production
 }
 
@@ -58,7 +58,7 @@ func (b *Bus) Declare(ctx context.Context, l Limits) error {
 		}
 	}
 	for name, ttl := range map[string]time.Duration{
-		MembersBucket: time.Minute, WindowsBucket: 0, LocksBucket: 0, MemoBucket: 0, SeenBucket: l.SeenAge,
+		MembersBucket: time.Minute, WindowsBucket: 0, LocksBucket: 0, MemoBucket: 0, PositionsBucket: 0,
 	} {
 		cfg := jetstream.KeyValueConfig{Bucket: name, TTL: ttl, Replicas: l.Replicas, History: 1}
 		if _, err := b.js.CreateOrUpdateKeyValue(ctx, cfg); err != nil {

@@ -44,6 +44,8 @@ type EventSourceSpec struct {
 	Template          *EventTemplate                          `json:"template,omitempty"`
 	Webhook           map[string]WebhookEventSource           `json:"webhook,omitempty"`
 	Registry          map[string]RegistryEventSource          `json:"registry,omitempty"`
+
+	EventSourceKinds `json:",inline"`
 }
 
 // EventSourceStatus is the observed state of event source.
@@ -63,6 +65,8 @@ type BitbucketEventSource struct {
 	ProjectKey         string                `json:"projectKey,omitempty"`
 	Repositories       []BitbucketRepository `json:"repositories,omitempty"`
 	RepositorySlug     string                `json:"repositorySlug,omitempty"`
+	// WebhookSecret is the key that hooks are signed with; Argosy's own.
+	WebhookSecret *corev1.SecretKeySelector `json:"webhookSecret,omitempty"`
 }
 
 // BitbucketServerEventSource configures one source of bitbucket server events.
@@ -147,12 +151,14 @@ type EventTemplate struct {
 
 // WebhookEventSource configures one source of webhook events.
 type WebhookEventSource struct {
-	Endpoint         string                    `json:"endpoint"`
-	Method           string                    `json:"method"`
-	Port             AnyString                 `json:"port"`
-	URL              string                    `json:"url"`
-	AuthSecret       *corev1.SecretKeySelector `json:"authSecret,omitempty"`
-	Filter           *EventSourceFilter        `json:"filter,omitempty"`
+	Endpoint   string                    `json:"endpoint"`
+	Method     string                    `json:"method"`
+	Port       AnyString                 `json:"port"`
+	URL        string                    `json:"url"`
+	AuthSecret *corev1.SecretKeySelector `json:"authSecret,omitempty"`
+	Filter     *EventSourceFilter        `json:"filter,omitempty"`
+	// HMAC asks for a signature of each body; Argosy's own.
+	HMAC             *WebhookHMAC              `json:"hmac,omitempty"`
 	MaxPayloadSize   *int64                    `json:"maxPayloadSize,omitempty"`
 	Metadata         map[string]string         `json:"metadata,omitempty"`
 	ServerCertSecret *corev1.SecretKeySelector `json:"serverCertSecret,omitempty"`
@@ -161,9 +167,13 @@ type WebhookEventSource struct {
 
 // RegistryEventSource configures one source of image pushes: the webhook of a container registry.
 type RegistryEventSource struct {
-	Provider     string                    `json:"provider,omitempty"`
-	Webhook      *WebhookContext           `json:"webhook,omitempty"`
-	AuthSecret   *corev1.SecretKeySelector `json:"authSecret,omitempty"`
+	Provider   string                    `json:"provider,omitempty"`
+	Webhook    *WebhookContext           `json:"webhook,omitempty"`
+	AuthSecret *corev1.SecretKeySelector `json:"authSecret,omitempty"`
+	// WebhookSecret is the key that GHCR, JFrog and Gitea sign with.
+	WebhookSecret *corev1.SecretKeySelector `json:"webhookSecret,omitempty"`
+	// PathSecret is the last element of the hook's URL, for senders that cannot sign, such as Docker Hub and Quay.
+	PathSecret   *corev1.SecretKeySelector `json:"pathSecret,omitempty"`
 	RegistryURL  string                    `json:"registryURL,omitempty"`
 	RegistryAuth *EventBasicAuth           `json:"registryAuth,omitempty"`
 	Insecure     bool                      `json:"insecure,omitempty"`

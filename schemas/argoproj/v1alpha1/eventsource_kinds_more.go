@@ -230,6 +230,8 @@ type StripeEventSource struct {
 	EventFilter   []string                  `json:"eventFilter,omitempty"`
 	Metadata      map[string]string         `json:"metadata,omitempty"`
 	Webhook       *WebhookContext           `json:"webhook,omitempty"`
+	// SigningSecret is the secret of the endpoint that Stripe-Signature is made with; Argosy's own.
+	SigningSecret *corev1.SecretKeySelector `json:"signingSecret,omitempty"`
 }
 
 // EventTLSConfig holds the TLS config settings of an event source or trigger.

@@ -3,13 +3,17 @@
 package core
 
 import (
-	"crypto/subtle"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/argosy-mesh/argosy/schemas/events"
 )
 
 // MaxBody is the largest body of a hook. Source: GitHub does not deliver payloads
@@ -18,59 +22,93 @@ const MaxBody = 25 << 20
 
 // Request is a hook as it arrived, with its body already capped.
 type Request struct {
-	Method string
-	Header http.Header
-	Query  url.Values
-	Body   []byte
-	Now    time.Time
+	Method  string
+	Header  http.Header
+	Query   url.Values
+	Body    []byte
+	Tail    string // last element of the path, when the route is secret by its path
+	Now     time.Time
+	Fetched []byte // what Needs asked for; nil when it could not be had
 }
 
 // Route is one endpoint of one event of an EventSource, with its secrets resolved.
 type Route struct {
 	Namespace, EventSource, Event string
-	Provider                      string   // key of Providers
-	Secret                        string   // for signatures; see Unsigned
-	Unsigned                      bool     // the manifest asks for no signature check
-	Bearer                        string   // token of authSecret; empty means none is asked for
-	Broken                        string   // why the route cannot work, such as a missing secret; empty means it can
-	Events                        []string // event types that are wanted; empty or "*" means all
-	Repositories                  []string // of a registry; empty means all
-	Registry                      string   // URL at which a registry may be asked; empty means never
+	Provider                      string    // key of Providers
+	Secret                        string    // for signatures; see Unsigned
+	Unsigned                      bool      // the manifest asks for no signature check
+	Bearer                        string    // token of authSecret; empty means none is asked for
+	Token                         string    // of Slack: the older check, a word in the body
+	PathSecret                    string    // last element of the path; empty means none is asked for
+	Signature                     Signature // of plain webhooks; its Header is empty when none is asked for
+	Broken                        string    // why the route cannot work, such as a missing secret; empty means it can
+	Events                        []string  // event types that are wanted; empty or "*" means all
+	Origins                       []string  // of CloudEvents: senders that the handshake lets in; empty means all
+	Repositories                  []string  // of a registry; empty means all
+	Form                          string    // of a registry: which one it is; empty means that its payload tells
+	Registry                      string    // URL at which a registry may be asked; empty means never
+	Topic                         string    // of sns and storageGrid; empty means any
+	Prefix, Suffix                string    // of the keys of storageGrid
+	Split                         bool      // of bitbucketserver: one event per change
+	Hosts                         []string  // hosts beside the sender's own that may be fetched from
+	Rate                          float64   // requests per second; 0 means no limit
 	Method                        string
 	Metadata                      map[string]string
-	MaxBody                       int64 // lower limit than MaxBody; 0 means MaxBody
+	Filter                        *Filter // nil keeps everything
+	MaxBody                       int64   // lower limit than MaxBody; 0 means MaxBody
 }
 
 // Item is one event to publish.
 type Item struct {
-	ID      string // from the sender where it has one
-	Type    string
-	Data    any
-	Message string // commit message whose trailers continue a chain, may be empty
+	ID      string              // from the sender where it has one
+	Type    string              // of the event
+	Data    json.RawMessage     // unless Image is set
+	Image   *events.ImagePushed // of registries: the registry may still be asked about it
+	Message string              // commit message whose trailers continue a chain, may be empty
+	Trace   string              // traceparent that the sender gave inside the event, may be empty
 }
 
-// Outcome is what a request comes to. The items are published before the status
-// is sent; with none it is sent at once.
+// Outcome is what a request comes to. The items are published, and Visit is
+// fetched, before the status is sent; with neither it is sent at once.
 type Outcome struct {
 	Status int
-	Text   string // for the sender; says nothing of our insides
-	Class  string // metric label: accepted, ignored, or why it was refused
+	Text   string            // for the sender; says nothing of our insides
+	Header map[string]string // of the answer
+	Class  string            // metric label: accepted, ignored, or why it was refused
 	Items  []Item
+	Visit  string // URL whose fetching confirms a subscription
 }
 
 // Provider knows one kind of sender.
 type Provider struct {
+	// Greet answers what is no delivery, such as the handshake of a subscription; nil when the kind has none.
+	Greet func(Route, Request) (Outcome, bool)
+	// Needs names a URL whose content Verify asks for, such as a certificate; nil when it asks for none.
+	Needs func(Route, Request) (string, error)
 	// Verify checks who sent the request, on the raw bytes and in constant time.
 	Verify func(Route, Request) error
 	// Decode makes events of a verified request.
 	Decode func(Route, Request) ([]Item, error)
+	// Answer words the answer to a request whose events are durable; nil means plain text.
+	Answer func(Route, Request) Outcome
 }
 
 // Providers are the kinds of senders by name.
 var Providers = map[string]Provider{
-	"github":   {Verify: verifyGitHub, Decode: decodeGitHub},
-	"webhook":  {Verify: verifyBearer, Decode: decodeWebhook},
-	"registry": {Verify: verifyRegistry, Decode: decodeRegistry},
+	"azureEventGrid":  {Verify: verifyBearer, Decode: decodeEventGrid, Answer: answerEventGrid},
+	"bitbucket":       {Verify: bearerAnd(verifyBitbucket), Decode: decodeBitbucket},
+	"bitbucketserver": {Verify: bearerAnd(verifyBitbucket), Decode: decodeBitbucketServer},
+	"cloudEvents":     {Greet: greetCloudEvents, Verify: verifyWebhook, Decode: decodeCloudEvents},
+	"gerrit":          {Verify: verifyBearer, Decode: decodeGerrit},
+	"gitea":           {Verify: bearerAnd(verifyGitea), Decode: decodeGitea},
+	"github":          {Verify: bearerAnd(verifyGitHub), Decode: decodeGitHub},
+	"gitlab":          {Verify: bearerAnd(verifyGitLab), Decode: decodeGitLab},
+	"registry":        {Verify: verifyRegistry, Decode: decodeRegistry},
+	"slack":           {Verify: bearerAnd(verifySlack), Decode: decodeSlack, Answer: answerSlack},
+	"sns":             {Needs: needsSNS, Verify: bearerAnd(verifySNS), Decode: decodeSNS, Answer: answerSNS},
+	"storageGrid":     {Greet: greetStorageGrid, Verify: verifyBearer, Decode: decodeStorageGrid, Answer: answerStorageGrid},
+	"stripe":          {Verify: bearerAnd(verifyStripe), Decode: decodeStripe},
+	"webhook":         {Verify: verifyWebhook, Decode: decodeWebhook},
 }
 
 // rejected is an error with the answer it deserves.
@@ -90,13 +128,51 @@ func reject(status int, class, format string, args ...any) error {
 // one that was, since senders disable hooks that fail.
 var errIgnored = &rejected{status: http.StatusOK, class: "ignored", text: "ignored"}
 
+// Needs names what must be fetched before Decide, or "".
+func Needs(route Route, req Request) (string, error) {
+	needs := Providers[route.Provider].Needs
+	if needs == nil {
+		return "", nil
+	}
+	return needs(route, req)
+}
+
 // Decide says what becomes of a request to a route.
 func Decide(route Route, req Request) Outcome {
-	items, err := handle(route, req)
-	if err == nil {
-		return Outcome{Status: http.StatusOK, Text: "accepted", Class: "accepted", Items: items}
+	provider := Providers[route.Provider]
+	if provider.Greet != nil && route.Broken == "" {
+		if out, greeted := provider.Greet(route, req); greeted {
+			return out
+		}
 	}
-	r, ok := err.(*rejected) //nolint:errorlint // handle never wraps it
+	items, err := handle(route, req)
+	if err == nil || err == error(errIgnored) { //nolint:errorlint // never wrapped
+		return accepted(provider, route, req, items)
+	}
+	return Refusal(err)
+}
+
+func accepted(provider Provider, route Route, req Request, items []Item) Outcome {
+	out := Outcome{Status: http.StatusOK, Text: "accepted"}
+	if provider.Answer != nil {
+		out = provider.Answer(route, req)
+	}
+	out.Items = items
+	if out.Class == "" {
+		out.Class = "accepted"
+	}
+	if len(items) == 0 && out.Class == "accepted" {
+		out.Class = errIgnored.class
+		if provider.Answer == nil {
+			out.Text = errIgnored.text
+		}
+	}
+	return out
+}
+
+// Refusal is the answer that an error of this package deserves.
+func Refusal(err error) Outcome {
+	r, ok := err.(*rejected) //nolint:errorlint // this package never wraps it
 	if !ok {
 		return Outcome{Status: http.StatusBadRequest, Text: err.Error(), Class: "malformed"}
 	}
@@ -112,19 +188,20 @@ func handle(route Route, req Request) ([]Item, error) {
 		// Fail closed: without its secret a route must not accept anything.
 		return nil, reject(http.StatusServiceUnavailable, "broken", "this route is not ready")
 	}
-	if !methodAllowed(route.Method, req.Method) {
+	if !strings.EqualFold(orPost(route.Method), req.Method) {
 		return nil, reject(http.StatusMethodNotAllowed, "method", "use %s", orPost(route.Method))
 	}
 	if route.MaxBody > 0 && int64(len(req.Body)) > route.MaxBody {
 		return nil, reject(http.StatusRequestEntityTooLarge, "too_large", "the body is over %d bytes", route.MaxBody)
+	}
+	if route.PathSecret != "" && !same(route.PathSecret, req.Tail) {
+		return nil, reject(http.StatusNotFound, "unauthorized", "no event source listens on this path")
 	}
 	if err := provider.Verify(route, req); err != nil {
 		return nil, err
 	}
 	return provider.Decode(route, req)
 }
-
-func methodAllowed(want, got string) bool { return strings.EqualFold(orPost(want), got) }
 
 func orPost(method string) string {
 	if method == "" {
@@ -133,17 +210,24 @@ func orPost(method string) string {
 	return strings.ToUpper(method)
 }
 
-// verifyBearer asks for the token of authSecret, when there is one.
-func verifyBearer(route Route, req Request) error {
-	if route.Bearer == "" || same(req.Header.Get("Authorization"), "Bearer "+route.Bearer) {
-		return nil
-	}
-	return reject(http.StatusUnauthorized, "unauthorized", "the bearer token is missing or wrong")
-}
-
-// same compares in constant time; only the lengths may leak.
-func same(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
-
 func wanted(list []string, value string) bool {
 	return len(list) == 0 || slices.Contains(list, "*") || slices.Contains(list, value)
+}
+
+// digest names a delivery by its content, for senders that give it no name. A
+// repeated delivery has the same bytes.
+func digest(parts ...string) string {
+	h := sha256.New()
+	for _, p := range parts {
+		fmt.Fprintf(h, "%d:%s", len(p), p)
+	}
+	return hex.EncodeToString(h.Sum(nil))[:32]
+}
+
+// numbered tells the events of one delivery apart.
+func numbered(id string, i int) string {
+	if i == 0 || id == "" {
+		return id
+	}
+	return fmt.Sprintf("%s#%d", id, i)
 }

@@ -2,12 +2,11 @@ package core
 
 import (
 	"encoding/hex"
-	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
 
-	"github.com/argosy-mesh/argosy/schemas/events"
+	"github.com/tidwall/gjson"
 )
 
 const secret = "s3cret"
@@ -59,10 +58,7 @@ func TestGitHubViewIsTheKnownOne(t *testing.T) {
 	if len(got.Items) != 1 || got.Items[0].ID != "d-1" || got.Items[0].Type != "github" {
 		t.Fatalf("%+v", got)
 	}
-	text, err := json.Marshal(got.Items[0].Data)
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := got.Items[0].Data
 	for _, want := range []string{`"X-GitHub-Event":"push"`, `"X-GitHub-Delivery":"d-1"`, `"big":12345678901234567890`, `"headers":{`, `"Authorization":["[redacted]"]`} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("%s is missing in %s", want, text)
@@ -93,6 +89,11 @@ func TestWebhook(t *testing.T) {
 		view                           string
 	}{
 		{"json", "POST", "Bearer tok", "application/json", `{"a":1}`, 200, `{"a":1}`},
+		{"text", "POST", "Bearer tok", "text/plain", "hello <", 200, `"hello \u003c"`},
+		{"bytes", "POST", "Bearer tok", "application/octet-stream", "\xff\x00", 200, `"/wA="`},
+		{"keys twice", "POST", "Bearer tok", "", `{"a":1,"a":2}`, 200, `{"a":2}`},
+		{"not UTF-8", "POST", "Bearer tok", "", "{\"a\":\"\xff\"}", 200, "{\"a\":\"\ufffd\"}"},
+		{"nested", "POST", "Bearer tok", "", strings.Repeat("[", 10000) + strings.Repeat("]", 10000), 400, ""},
 		{"list", "POST", "Bearer tok", "", `[1]`, 200, `[1]`},
 		{"form with charset", "POST", "Bearer tok", "application/x-www-form-urlencoded; charset=utf-8", "a=1&a=2", 200, `{"a":["1","2"]}`},
 		{"no token", "POST", "", "", `{}`, 401, ""},
@@ -109,35 +110,9 @@ func TestWebhook(t *testing.T) {
 			t.Errorf("%s: %d %s, want %d", c.name, got.Status, got.Text, c.want)
 			continue
 		}
-		if c.want == 200 && string(got.Items[0].Data.(compatible).Body) != c.view {
-			t.Errorf("%s: body %s", c.name, got.Items[0].Data.(compatible).Body)
+		if c.want == 200 && gjson.GetBytes(got.Items[0].Data, "body").Raw != c.view {
+			t.Errorf("%s: view %s", c.name, got.Items[0].Data)
 		}
-	}
-}
-
-const pushNotification = `{"events":[
- {"id":"e1","action":"push","timestamp":"2026-01-02T03:04:05Z","target":{"mediaType":"application/octet-stream","repository":"app","digest":"sha256:0"},"request":{"host":"Registry.local:5000"}},
- {"id":"e2","action":"push","timestamp":"2026-01-02T03:04:05Z","target":{"mediaType":"application/vnd.oci.image.manifest.v1+json","repository":"app","digest":"sha256:1","tag":"v1"},"request":{"host":"Registry.local:5000"},"actor":{"name":"ci"}},
- {"id":"e3","action":"pull","target":{"mediaType":"application/vnd.oci.image.manifest.v1+json","repository":"app","digest":"sha256:1","tag":"v1"}}]}`
-
-func TestRegistryKeepsOnlyPushedImages(t *testing.T) {
-	for bearer, verified := range map[string]string{"tok": events.VerifiedBySender, "": events.VerifiedByNone} {
-		route := Route{Provider: "registry", Bearer: bearer}
-		req := Request{Method: "POST", Header: http.Header{"Authorization": {"Bearer tok"}}, Body: []byte(pushNotification)}
-		got := Decide(route, req)
-		if len(got.Items) != 1 || got.Items[0].ID != "e2" {
-			t.Fatalf("%+v", got)
-		}
-		image := got.Items[0].Data.(events.ImagePushed)
-		if image.Reference() != "registry.local:5000/app@sha256:1" || image.Tag != "v1" || image.Verified != verified || image.Actor != "ci" {
-			t.Errorf("%+v", image)
-		}
-	}
-	if got := Decide(Route{Provider: "registry", Repositories: []string{"other/*"}}, Request{Method: "POST", Header: http.Header{}, Body: []byte(pushNotification)}); got.Class != "ignored" {
-		t.Errorf("another repository: %+v", got)
-	}
-	if got := Decide(Route{Provider: "registry"}, Request{Method: "POST", Header: http.Header{}, Body: []byte("<xml>")}); got.Status != 400 {
-		t.Errorf("not JSON: %+v", got)
 	}
 }
 
@@ -149,22 +124,4 @@ func TestABrokenRouteFailsClosed(t *testing.T) {
 	if got := Decide(Route{Provider: "webhook", MaxBody: 1}, Request{Method: "POST", Body: []byte("{}")}); got.Status != 413 {
 		t.Fatalf("%+v", got)
 	}
-}
-
-func FuzzDecide(f *testing.F) {
-	f.Add("github", "push", string(pushBody))
-	f.Add("registry", "", pushNotification)
-	f.Add("webhook", "", `{"a":[[[[]]]]}`)
-	f.Fuzz(func(t *testing.T, provider, kind, body string) {
-		h := http.Header{"X-Github-Event": {kind}, "X-Github-Delivery": {"d"}}
-		got := Decide(Route{Provider: provider, Unsigned: true}, Request{Method: "POST", Header: h, Body: []byte(body)})
-		if got.Status != 200 && len(got.Items) > 0 {
-			t.Fatalf("refused with %d and still publishes", got.Status)
-		}
-		for _, i := range got.Items {
-			if _, err := json.Marshal(i.Data); err != nil {
-				t.Fatalf("the event cannot be encoded: %v", err)
-			}
-		}
-	})
 }

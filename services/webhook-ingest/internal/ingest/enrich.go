@@ -29,56 +29,68 @@ const manifestAccept = "application/vnd.oci.image.manifest.v1+json, application/
 	"application/vnd.docker.distribution.manifest.v2+json, application/vnd.docker.distribution.manifest.list.v2+json"
 
 // enrich asks the registry about a pushed image: an unsigned hook that tells the
-// truth is then vouched for by the registry, and an image that says what it was
-// built from continues that chain. Only a registry that the manifest allows is
-// asked, since the body of an unsigned hook could name any host.
-func enrich(ctx context.Context, client *http.Client, route core.Route, item core.Item) (core.Item, lineage.Lineage) {
-	image, ok := item.Data.(events.ImagePushed)
-	if !ok || image.Digest == "" || route.Registry == "" {
-		return item, lineage.Lineage{}
+// truth is then vouched for by the registry, a digest that the sender did not say is
+// found out, and an image that says what it was built from continues that chain.
+// Only a registry that the manifest allows is asked, since the body of an unsigned
+// hook could name any host.
+func enrich(ctx context.Context, client *http.Client, route core.Route, image *events.ImagePushed) lineage.Lineage {
+	if route.Registry == "" || image.Digest == "" && image.Tag == "" {
+		return lineage.Lineage{}
 	}
-	annotations, err := manifestAnnotations(ctx, client, route.Registry, image)
+	m, err := askManifest(ctx, client, route.Registry, *image)
 	if err != nil {
-		return item, lineage.Lineage{}
+		return lineage.Lineage{}
 	}
-	image.Annotations = annotations
+	image.Annotations, image.Digest = m.Annotations, m.digest
+	if image.MediaType == "" {
+		image.MediaType = m.MediaType
+	}
 	if image.Verified == events.VerifiedByNone {
 		image.Verified = events.VerifiedByRegistry
 	}
-	item.Data = image
-	return item, lineage.FromOCI(annotations)
+	return lineage.FromOCI(m.Annotations)
 }
 
-func manifestAnnotations(ctx context.Context, client *http.Client, registry string, image events.ImagePushed) (map[string]string, error) {
+// manifest is what is read of one.
+type manifest struct {
+	MediaType   string            `json:"mediaType"`
+	Annotations map[string]string `json:"annotations"`
+	digest      string
+}
+
+// askManifest asks for a manifest by digest, or by tag when that is all there is.
+func askManifest(ctx context.Context, client *http.Client, registry string, image events.ImagePushed) (manifest, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookPatience)
 	defer cancel()
-	url := fmt.Sprintf("%s/v2/%s/manifests/%s", strings.TrimSuffix(registry, "/"), image.Repository, image.Digest)
+	reference := image.Digest
+	if reference == "" {
+		reference = image.Tag
+	}
+	url := fmt.Sprintf("%s/v2/%s/manifests/%s", strings.TrimSuffix(registry, "/"), image.Repository, reference)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return nil, fmt.Errorf("ask for manifest: %w", err)
+		return manifest{}, fmt.Errorf("ask for manifest: %w", err)
 	}
 	req.Header.Set("Accept", manifestAccept)
 	res, err := client.Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("ask for manifest: %w", err)
+		return manifest{}, fmt.Errorf("ask for manifest: %w", err)
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("ask for manifest: the registry answered %s", res.Status)
+		return manifest{}, fmt.Errorf("ask for manifest: the registry answered %s", res.Status)
 	}
 	raw, err := io.ReadAll(io.LimitReader(res.Body, manifestLimit))
 	if err != nil {
-		return nil, fmt.Errorf("read manifest: %w", err)
+		return manifest{}, fmt.Errorf("read manifest: %w", err)
 	}
 	sum := sha256.Sum256(raw)
-	if "sha256:"+hex.EncodeToString(sum[:]) != image.Digest {
-		return nil, fmt.Errorf("the manifest is not the one of %s", image.Digest)
+	m := manifest{digest: "sha256:" + hex.EncodeToString(sum[:])}
+	if image.Digest != "" && m.digest != image.Digest {
+		return manifest{}, fmt.Errorf("the manifest is not the one of %s", image.Digest)
 	}
-	var manifest struct {
-		Annotations map[string]string `json:"annotations"`
+	if err := json.Unmarshal(raw, &m); err != nil {
+		return manifest{}, fmt.Errorf("read manifest: %w", err)
 	}
-	if err := json.Unmarshal(raw, &manifest); err != nil {
-		return nil, fmt.Errorf("read manifest: %w", err)
-	}
-	return manifest.Annotations, nil
+	return m, nil
 }

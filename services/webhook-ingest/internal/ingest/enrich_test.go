@@ -17,7 +17,7 @@ func TestTheRegistryVouchesAndContinuesTheChain(t *testing.T) {
 	digest := "sha256:" + hex.EncodeToString(sum[:])
 	registry := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
-		case "/v2/team/app/manifests/" + digest, "/v2/team/liar/manifests/sha256:00":
+		case "/v2/team/app/manifests/" + digest, "/v2/team/app/manifests/v1", "/v2/team/liar/manifests/sha256:00":
 			_, _ = w.Write([]byte(manifest))
 		default:
 			http.NotFound(w, r)
@@ -29,15 +29,16 @@ func TestTheRegistryVouchesAndContinuesTheChain(t *testing.T) {
 		verified, correlation         string
 	}{
 		{"known image", registry.URL, "team/app", digest, events.VerifiedByRegistry, "c1"},
+		{"known tag", registry.URL, "team/app", "", events.VerifiedByRegistry, "c1"},
 		{"unknown image", registry.URL, "team/none", digest, events.VerifiedByNone, ""},
 		{"another manifest", registry.URL, "team/liar", "sha256:00", events.VerifiedByNone, ""},
 		{"no registry allowed", "", "team/app", digest, events.VerifiedByNone, ""},
 		{"registry away", "http://127.0.0.1:1", "team/app", digest, events.VerifiedByNone, ""},
 	}
 	for _, c := range cases {
-		in := core.Item{Data: events.ImagePushed{Repository: c.repository, Digest: c.digest, Verified: events.VerifiedByNone}}
-		out, l := enrich(t.Context(), registry.Client(), core.Route{Registry: c.url}, in)
-		if got := out.Data.(events.ImagePushed).Verified; got != c.verified || l.Correlation != c.correlation {
+		image := events.ImagePushed{Repository: c.repository, Digest: c.digest, Tag: "v1", Verified: events.VerifiedByNone}
+		l := enrich(t.Context(), registry.Client(), core.Route{Registry: c.url}, &image)
+		if got := image.Verified; got != c.verified || l.Correlation != c.correlation {
 			t.Errorf("%s: verified by %s, correlation %q", c.name, got, l.Correlation)
 		}
 	}

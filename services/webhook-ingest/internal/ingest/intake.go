@@ -3,6 +3,7 @@ package ingest
 
 import (
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,6 +20,10 @@ import (
 // to the local log. Slack gives up after 3 s, registries after 0.5 s.
 const publishPatience = 400 * time.Millisecond
 
+// forwardPatience is for events of the local log, which nobody waits for: a large
+// one may take its time.
+const forwardPatience = 10 * time.Second
+
 // forwardPause is the rest between attempts to reach the bus again.
 const forwardPause = 250 * time.Millisecond
 
@@ -28,32 +33,27 @@ type intake struct {
 	bus  *bus.Bus
 	log  *slog.Logger
 	wal  *wal.Log
+	seen *seen
 	kick chan struct{}
 }
 
-// record is one event in the local log.
-type record struct {
-	Subject string    `json:"subject"`
-	Event   bus.Event `json:"event"`
-}
-
 func newIntake(b *bus.Bus, local *wal.Log, log *slog.Logger) *intake {
-	return &intake{bus: b, log: log, wal: local, kick: make(chan struct{}, 1)}
+	return &intake{bus: b, log: log, wal: local, seen: newSeen(), kick: make(chan struct{}, 1)}
 }
 
 // accept returns when e is durable. An error means that it is not, and that the
 // sender must try again.
 func (i *intake) accept(ctx context.Context, subject string, e bus.Event) error {
-	if i.wal.Len() == 0 {
-		err := i.publish(ctx, subject, e)
+	if i.seen.ready.Load() && i.wal.Len() == 0 {
+		err := i.publish(ctx, subject, e, publishPatience)
 		if err == nil || errors.Is(err, bus.ErrFull) || fault.Of(err) == fault.Poison {
 			return err
 		}
 		i.log.WarnContext(ctx, "bus is away, event goes to the local log", "event_id", e.ID(), "error", err)
 	}
-	raw, err := json.Marshal(record{Subject: subject, Event: e})
+	raw, err := pack(subject, e)
 	if err != nil {
-		return fault.Poisonf("encode event %s: %w", e.ID(), err)
+		return err
 	}
 	if err := i.wal.Append(raw); err != nil {
 		return fmt.Errorf("keep event %s: %w", e.ID(), err)
@@ -65,27 +65,18 @@ func (i *intake) accept(ctx context.Context, subject string, e bus.Event) error 
 	return nil
 }
 
-// publish stores e on the bus unless its delivery was stored before: senders
-// redeliver for days, longer than the stream's own window.
-func (i *intake) publish(ctx context.Context, subject string, e bus.Event) error {
-	ctx, cancel := context.WithTimeout(ctx, publishPatience)
-	defer cancel()
-	seen, key := i.bus.KV(bus.SeenBucket), bus.MessageID(subject, e)
-	_, _, err := seen.Get(ctx, key)
-	if err == nil {
+// publish stores e on the bus unless its delivery was stored before.
+func (i *intake) publish(ctx context.Context, subject string, e bus.Event, patience time.Duration) error {
+	id := bus.MessageID(subject, e)
+	if i.seen.has(id) {
 		return nil
 	}
-	if !errors.Is(err, bus.ErrNotFound) {
-		return err
-	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	if err := i.bus.Publish(ctx, subject, e); err != nil {
 		return err
 	}
-	// A crash here leaves the stream's own window, which is long enough for the
-	// sender's immediate retry.
-	if err := seen.Put(ctx, key, nil); err != nil {
-		i.log.InfoContext(ctx, "delivery was not remembered", "event_id", e.ID(), "error", err)
-	}
+	i.seen.add(id, e.Time())
 	return nil
 }
 
@@ -104,7 +95,7 @@ func (i *intake) forward(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := i.forwardOne(ctx, raw); err != nil {
+		if !i.seen.ready.Load() || i.forwardOne(ctx, raw) != nil {
 			select {
 			case <-time.After(forwardPause):
 			case <-ctx.Done():
@@ -119,15 +110,53 @@ func (i *intake) forward(ctx context.Context) error {
 }
 
 func (i *intake) forwardOne(ctx context.Context, raw []byte) error {
-	var r record
-	if err := json.Unmarshal(raw, &r); err != nil {
+	subject, e, err := unpack(raw)
+	if err != nil {
 		i.log.ErrorContext(ctx, "local log holds a record that cannot be read; it is dropped", "error", err)
 		return nil
 	}
-	err := i.publish(ctx, r.Subject, r.Event)
+	err = i.publish(ctx, subject, e, forwardPatience)
 	if fault.Of(err) == fault.Poison {
-		i.log.ErrorContext(ctx, "local log holds an event that the bus refuses; it is dropped", "event_id", r.Event.ID(), "error", err)
+		i.log.ErrorContext(ctx, "local log holds an event that the bus refuses; it is dropped", "event_id", e.ID(), "error", err)
 		return nil
 	}
 	return err
+}
+
+// record is one event in the local log: its attributes, with its data behind them.
+// The data is kept byte for byte, since a signature may be checked on it again;
+// in JSON it would be compacted.
+type record struct {
+	Subject string    `json:"subject"`
+	Event   bus.Event `json:"event"`
+}
+
+func pack(subject string, e bus.Event) ([]byte, error) {
+	data := e.Data()
+	bare := e.Clone()
+	bare.DataEncoded, bare.DataBase64 = nil, false
+	head, err := json.Marshal(record{Subject: subject, Event: bare})
+	if err != nil {
+		return nil, fault.Poisonf("encode event %s: %w", e.ID(), err)
+	}
+	out := make([]byte, 4, 4+len(head)+len(data))
+	binary.BigEndian.PutUint32(out, uint32(len(head)))
+	return append(append(out, head...), data...), nil
+}
+
+func unpack(raw []byte) (string, bus.Event, error) {
+	var r record
+	if len(raw) > 0 && raw[0] == '{' { // as version 0.1 wrote it
+		err := json.Unmarshal(raw, &r)
+		return r.Subject, r.Event, err
+	}
+	if len(raw) < 4 || len(raw)-4 < int(binary.BigEndian.Uint32(raw)) {
+		return "", r.Event, errors.New("it is cut short")
+	}
+	head := raw[4 : 4+binary.BigEndian.Uint32(raw)]
+	if err := json.Unmarshal(head, &r); err != nil {
+		return "", r.Event, err
+	}
+	r.Event.DataEncoded = raw[4+len(head):]
+	return r.Subject, r.Event, nil
 }

@@ -5,14 +5,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/core"
-	corev1 "k8s.io/api/core/v1"
+	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/secret"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -25,23 +23,26 @@ import (
 // restart.
 const secretRefresh = 30 * time.Second
 
-// resolver turns EventSources into routes. Every replica does so for all of them,
-// since any may be asked; the owner writes the status.
+// resolver turns EventSources into routes and into sources that are read. Every
+// replica does so for all of them, since any may be asked; the owner writes the
+// status.
 type resolver struct {
-	client client.Client
-	reader client.Reader // not cached: secrets are not kept in memory for all namespaces
-	routes *routes
-	owns   func(key string) bool
-	log    *slog.Logger
+	client  client.Client
+	secrets secret.Reader
+	routes  *routes
+	sources *sources
+	refused *refusals
+	owns    func(key string) bool
+	log     *slog.Logger
 }
 
-// Reconcile brings the routes of one EventSource up to date.
+// Reconcile brings the routes and sources of one EventSource up to date.
 func (r *resolver) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
 	raw := &unstructured.Unstructured{}
 	raw.SetGroupVersionKind(v1alpha1.Kind("EventSource"))
 	if err := r.client.Get(ctx, req.NamespacedName, raw); err != nil {
 		if apierrors.IsNotFound(err) {
-			r.routes.remove(req.String())
+			r.forget(req.String())
 			return reconcile.Result{}, nil
 		}
 		return reconcile.Result{}, fmt.Errorf("read eventsource %s: %w", req, err)
@@ -49,36 +50,69 @@ func (r *resolver) Reconcile(ctx context.Context, req reconcile.Request) (reconc
 	es, warnings, err := v1alpha1.DecodeTolerant[v1alpha1.EventSource](raw.Object)
 	if err != nil {
 		// What cannot be read must not go on under an old secret or endpoint.
-		r.routes.remove(req.String())
-		return reconcile.Result{}, r.report(ctx, raw, condition("Malformed", err.Error()), warnings)
+		r.forget(req.String())
+		return reconcile.Result{}, r.report(ctx, raw, []v1alpha1.EventCondition{condition("Malformed", err.Error())}, warnings)
 	}
 	endpoints, err := r.endpoints(ctx, es)
 	if err != nil {
 		return reconcile.Result{}, err
 	}
 	conflicts := r.routes.set(req.String(), declared{created: es.CreationTimestamp.UTC().Format(time.RFC3339), routes: endpoints})
-	return reconcile.Result{RequeueAfter: secretRefresh}, r.report(ctx, raw, verdict(endpoints, conflicts), warnings)
+	states := r.sources.set(ctx, es)
+	conditions := append(verdict(endpoints, conflicts, states), rejections(r.refused.take(req.String()))...)
+	return reconcile.Result{RequeueAfter: secretRefresh}, r.report(ctx, raw, conditions, warnings)
 }
 
-func verdict(endpoints []endpoint, conflicts []string) v1alpha1.EventCondition {
-	if len(endpoints) == 0 {
-		return condition("NothingSupported", "spec: none of its kinds is supported by this version; github, webhook and registry are")
+func (r *resolver) forget(key string) {
+	r.routes.remove(key)
+	r.sources.remove(key)
+}
+
+// verdict is one condition for the whole, and one for each event that does not
+// work or that is read by us.
+func verdict(endpoints []endpoint, conflicts []string, states []state) []v1alpha1.EventCondition {
+	if len(endpoints)+len(states) == 0 {
+		return []v1alpha1.EventCondition{condition("NothingSupported", "spec: it has no event of a kind that this version knows")}
 	}
 	var broken []string
+	var out []v1alpha1.EventCondition
+	names := map[string]bool{}
+	once := func(event string) {
+		if names[event] {
+			broken = append(broken, event+": two events have this name; give each its own")
+		}
+		names[event] = true
+	}
 	for _, e := range endpoints {
+		once(e.route.Event)
 		if e.route.Broken != "" {
 			broken = append(broken, e.route.Event+": "+e.route.Broken)
+		}
+	}
+	for _, s := range states {
+		once(s.event)
+		out = append(out, s.condition())
+		if s.failure != "" {
+			broken = append(broken, s.event+": "+s.failure)
 		}
 	}
 	for _, path := range conflicts {
 		broken = append(broken, fmt.Sprintf("endpoint %s belongs to an older EventSource; use the path under /hooks/", path))
 	}
-	if len(broken) > 0 {
-		return condition("NotServed", strings.Join(broken, "; "))
+	ready := condition("NotServed", strings.Join(broken, "; "))
+	if len(broken) == 0 {
+		ready = condition("Serving", fmt.Sprintf("%d event(s) served", len(endpoints)+len(states)))
+		ready.Status = "True"
 	}
-	c := condition("Serving", fmt.Sprintf("%d event(s) served", len(endpoints)))
-	c.Status = "True"
-	return c
+	return append([]v1alpha1.EventCondition{ready}, out...)
+}
+
+// rejections say that senders were sent away since the last look.
+func rejections(text string) []v1alpha1.EventCondition {
+	if text == "" {
+		return nil
+	}
+	return []v1alpha1.EventCondition{{Type: "Rejecting", Status: "True", Reason: "DeliveriesRefused", Message: text}}
 }
 
 func condition(reason, message string) v1alpha1.EventCondition {
@@ -87,98 +121,36 @@ func condition(reason, message string) v1alpha1.EventCondition {
 
 func (r *resolver) endpoints(ctx context.Context, es *v1alpha1.EventSource) ([]endpoint, error) {
 	var out []endpoint
-	base := core.Route{Namespace: es.Namespace, EventSource: es.Name}
-	for _, name := range slices.Sorted(maps.Keys(es.Spec.Github)) {
-		route, path := github(base, es.Spec.Github[name])
-		route.Event = name
-		hook := es.Spec.Github[name]
-		if err := r.secret(ctx, &route, hook.WebhookSecret, &route.Secret); err != nil {
-			return nil, err
-		}
-		out = append(out, endpoint{path, route})
-	}
-	for _, name := range slices.Sorted(maps.Keys(es.Spec.Webhook)) {
-		hook := es.Spec.Webhook[name]
-		route := base
-		route.Event, route.Provider, route.Method, route.Metadata, route.MaxBody = name, "webhook", hook.Method, hook.Metadata, limit(hook.MaxPayloadSize)
-		if err := r.secret(ctx, &route, hook.AuthSecret, &route.Bearer); err != nil {
-			return nil, err
-		}
-		out = append(out, endpoint{clean(hook.Endpoint), route})
-	}
-	for _, name := range slices.Sorted(maps.Keys(es.Spec.Registry)) {
-		hook := es.Spec.Registry[name]
-		route := base
-		route.Event, route.Provider, route.Repositories, route.Metadata = name, "registry", hook.Repositories, hook.Metadata
-		route.Registry = hook.RegistryURL
-		path := ""
-		auth := hook.AuthSecret
-		if hook.Webhook != nil {
-			path, route.MaxBody = clean(hook.Webhook.Endpoint), limit(hook.Webhook.MaxPayloadSize)
-			if auth == nil {
-				auth = hook.Webhook.AuthSecret
+	for _, h := range hooksOf(es) {
+		for _, ref := range h.refs {
+			value, err := r.secrets.Read(ctx, es.Namespace, ref.ref)
+			if missing, is := secret.IsMissing(err); is {
+				// It breaks its own route only.
+				h.route.Broken = missing
+				continue
 			}
+			if err != nil {
+				return nil, err
+			}
+			*ref.into(&h.route) = value
 		}
-		if err := r.secret(ctx, &route, auth, &route.Bearer); err != nil {
-			return nil, err
+		if h.filter != nil {
+			filter, err := core.NewFilter(h.filter.Expression)
+			if err != nil {
+				h.route.Broken = err.Error()
+			}
+			h.route.Filter = filter
 		}
-		out = append(out, endpoint{path, route})
+		out = append(out, endpoint{h.path, h.route})
 	}
 	return out, nil
 }
 
-func github(base core.Route, hook v1alpha1.GithubEventSource) (core.Route, string) {
-	base.Provider, base.Events, base.Metadata = "github", hook.Events, hook.Metadata
-	// Upstream checks a signature only if there is a secret; so do manifests here.
-	base.Unsigned = hook.WebhookSecret == nil
-	if hook.Webhook == nil {
-		return base, ""
-	}
-	base.Method, base.MaxBody = hook.Webhook.Method, limit(hook.Webhook.MaxPayloadSize)
-	return base, clean(hook.Webhook.Endpoint)
-}
-
-func limit(v *int64) int64 {
-	if v == nil {
-		return 0
-	}
-	return *v
-}
-
-func clean(endpoint string) string {
-	endpoint = strings.TrimSuffix(endpoint, "/")
-	if endpoint != "" && !strings.HasPrefix(endpoint, "/") {
-		endpoint = "/" + endpoint
-	}
-	return endpoint
-}
-
-// secret resolves a reference into target. A secret that is not there breaks its
-// own route only.
-func (r *resolver) secret(ctx context.Context, route *core.Route, ref *corev1.SecretKeySelector, target *string) error {
-	if ref == nil {
-		return nil
-	}
-	var s corev1.Secret
-	err := r.reader.Get(ctx, types.NamespacedName{Namespace: route.Namespace, Name: ref.Name}, &s)
-	if err != nil && !apierrors.IsNotFound(err) {
-		return fmt.Errorf("read secret %s/%s: %w", route.Namespace, ref.Name, err)
-	}
-	value := strings.TrimSpace(string(s.Data[ref.Key]))
-	if value == "" {
-		route.Broken = fmt.Sprintf("secret %s/%s has no key %q", route.Namespace, ref.Name, ref.Key)
-		return nil
-	}
-	*target = value
-	return nil
-}
-
 // report writes the status when it says something new.
-func (r *resolver) report(ctx context.Context, raw *unstructured.Unstructured, ready v1alpha1.EventCondition, warnings []v1alpha1.FieldWarning) error {
+func (r *resolver) report(ctx context.Context, raw *unstructured.Unstructured, conditions []v1alpha1.EventCondition, warnings []v1alpha1.FieldWarning) error {
 	if !r.owns(raw.GetNamespace() + "/" + raw.GetName()) {
 		return nil
 	}
-	conditions := []v1alpha1.EventCondition{ready}
 	if len(warnings) > 0 {
 		var texts []string
 		for _, w := range warnings {

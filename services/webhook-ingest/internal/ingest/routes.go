@@ -35,11 +35,21 @@ func newRoutes() *routes {
 	return &routes{sources: map[string]declared{}, byPath: map[string]core.Route{}}
 }
 
-func (r *routes) find(path string) (core.Route, bool) {
+// find returns the route of a path, and the path's last element when it is a
+// secret that the route asks for.
+func (r *routes) find(path string) (route core.Route, tail string, found bool) {
+	path = strings.TrimSuffix(path, "/")
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	route, ok := r.byPath[strings.TrimSuffix(path, "/")]
-	return route, ok
+	if route, found = r.byPath[path]; found {
+		return route, "", true
+	}
+	cut := strings.LastIndexByte(path, '/')
+	if cut < 0 {
+		return core.Route{}, "", false
+	}
+	route, found = r.byPath[path[:cut]]
+	return route, path[cut+1:], found && route.PathSecret != ""
 }
 
 // set replaces what an EventSource asks for and returns the paths that an older

@@ -1,8 +1,8 @@
 package ingest
 
 import (
+	"bytes"
 	"compress/gzip"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -14,7 +14,6 @@ import (
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/libs/core/lineage"
 	"github.com/argosy-mesh/argosy/libs/obs"
-	"github.com/argosy-mesh/argosy/schemas/events"
 	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/core"
 	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/wal"
 	"github.com/prometheus/client_golang/prometheus"
@@ -23,44 +22,66 @@ import (
 // server is the front door of all routes.
 type server struct {
 	routes  *routes
-	intake  *intake
+	sink    *sink
 	tel     *obs.Telemetry
 	client  *http.Client // for registries
+	fetch   *fetcher
+	crowd   *crowd
 	answers *prometheus.HistogramVec
+	refused *refusals
 }
 
-func newServer(r *routes, i *intake, tel *obs.Telemetry) *server {
-	s := &server{routes: r, intake: i, tel: tel, client: &http.Client{}, answers: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Name: "argosy_ingest_request_seconds", Help: "Time to answer a hook, by provider and what became of it.",
-		Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10},
-	}, []string{"provider", "class"})}
+func newServer(r *routes, out *sink, tel *obs.Telemetry) *server {
+	s := &server{
+		routes: r, sink: out, tel: tel, client: &http.Client{}, fetch: newFetcher(), crowd: out.crowd, refused: newRefusals(),
+		answers: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "argosy_ingest_request_seconds", Help: "Time to answer a hook, by provider and what became of it.",
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10},
+		}, []string{"provider", "class"}),
+	}
 	tel.Registry.MustRegister(s.answers)
-	tel.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "argosy_ingest_local_log_records", Help: "Events kept locally because the bus is away."},
-		func() float64 { return float64(i.wal.Len()) }))
 	return s
 }
 
 // ServeHTTP answers one hook: 2xx only after every event of it is durable.
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
-	route, found := s.routes.find(r.URL.Path)
+	route, tail, found := s.routes.find(r.URL.Path)
 	if !found {
 		http.Error(w, "no event source listens on this path", http.StatusNotFound)
 		s.answers.WithLabelValues("none", "unknown_route").Observe(time.Since(began).Seconds())
 		return
 	}
-	out := s.handle(w, r, route)
+	out := s.handle(w, r, route, tail)
 	s.answers.WithLabelValues(route.Provider, out.Class).Observe(time.Since(began).Seconds())
-	if out.Status == http.StatusServiceUnavailable {
+	if out.Status >= http.StatusBadRequest {
+		s.refused.note(route, out.Class)
+	}
+	if out.Status == http.StatusServiceUnavailable || out.Status == http.StatusTooManyRequests {
 		// Spread the return of many senders over some seconds.
 		w.Header().Set("Retry-After", strconv.Itoa(5+int(began.UnixNano()%10)))
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	for name, value := range out.Header {
+		w.Header().Set(name, value)
+	}
 	w.WriteHeader(out.Status)
-	fmt.Fprintln(w, out.Text)
+	_, _ = io.WriteString(w, out.Text) //nolint:gosec // plain text, or what the sender itself asked to have back
 }
 
-func (s *server) handle(w http.ResponseWriter, r *http.Request, route core.Route) core.Outcome {
+func (s *server) handle(w http.ResponseWriter, r *http.Request, route core.Route, tail string) core.Outcome {
+	if !s.crowd.allow(route) {
+		return core.Outcome{Status: http.StatusTooManyRequests, Class: "rate_limited", Text: "too fast; send it again later"}
+	}
+	length := r.ContentLength
+	if r.Header.Get("Content-Encoding") != "" {
+		length = -1
+	}
+	leave, ok := s.crowd.enter(length)
+	if !ok {
+		return core.Outcome{Status: http.StatusServiceUnavailable, Class: "busy", Text: "busy; send it again later"}
+	}
+	defer leave()
 	body, err := readBody(w, r)
 	var tooLarge *http.MaxBytesError
 	switch {
@@ -69,9 +90,31 @@ func (s *server) handle(w http.ResponseWriter, r *http.Request, route core.Route
 	case err != nil:
 		return core.Outcome{Status: http.StatusBadRequest, Class: "malformed", Text: "the body cannot be read"}
 	}
-	out := core.Decide(route, core.Request{Method: r.Method, Header: r.Header, Query: r.URL.Query(), Body: body, Now: time.Now()})
+	req := core.Request{Method: r.Method, Header: r.Header, Body: body, Tail: tail, Now: time.Now()}
+	if r.URL.RawQuery != "" {
+		req.Query = r.URL.Query()
+	}
+	return s.decide(r, route, req)
+}
+
+func (s *server) decide(r *http.Request, route core.Route, req core.Request) core.Outcome {
+	url, err := core.Needs(route, req)
+	if err != nil {
+		return core.Refusal(err)
+	}
+	if url != "" {
+		if req.Fetched, err = s.fetch.cached(r.Context(), url); err != nil {
+			return s.refuse(r, route, err)
+		}
+	}
+	out := core.Decide(route, req)
 	for _, item := range out.Items {
 		if err := s.publish(r, route, item); err != nil {
+			return s.refuse(r, route, err)
+		}
+	}
+	if out.Visit != "" {
+		if _, err := s.fetch.get(r.Context(), out.Visit); err != nil {
 			return s.refuse(r, route, err)
 		}
 	}
@@ -90,38 +133,41 @@ func (s *server) refuse(r *http.Request, route core.Route, err error) core.Outco
 // readBody caps what was sent, and what it unpacks to.
 func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	capped := http.MaxBytesReader(w, r.Body, core.MaxBody)
-	if !strings.EqualFold(r.Header.Get("Content-Encoding"), "gzip") {
-		return io.ReadAll(capped)
+	switch encoding := r.Header.Get("Content-Encoding"); {
+	case encoding == "" || strings.EqualFold(encoding, "identity"):
+		return readAll(capped, r.ContentLength)
+	case strings.EqualFold(encoding, "gzip"):
+		unzipped, err := gzip.NewReader(capped)
+		if err != nil {
+			return nil, err
+		}
+		return io.ReadAll(http.MaxBytesReader(w, unzipped, core.MaxBody))
+	default:
+		return nil, fmt.Errorf("content encoding %q", encoding)
 	}
-	unzipped, err := gzip.NewReader(capped)
-	if err != nil {
-		return nil, err
+}
+
+// readAll reads into a buffer of the announced size, so that it need not grow. A
+// sender may announce much and send nothing: no more than 1 MiB is believed.
+func readAll(r io.Reader, length int64) ([]byte, error) {
+	var b bytes.Buffer
+	if length > 0 {
+		b.Grow(int(min(length, 1<<20)) + bytes.MinRead)
 	}
-	return io.ReadAll(http.MaxBytesReader(w, unzipped, core.MaxBody))
+	_, err := b.ReadFrom(r)
+	return b.Bytes(), err
 }
 
 func (s *server) publish(r *http.Request, route core.Route, item core.Item) error {
-	if item.ID == "" {
-		item.ID = rand.Text()
-	}
 	cause := lineage.FromMessage(item.Message)
-	if route.Registry != "" {
-		item, cause = enrich(r.Context(), s.client, route, item)
+	if item.Image != nil {
+		cause = enrich(r.Context(), s.client, route, item.Image)
 	}
-	parent := cause.Trace
-	if parent == "" {
-		parent = r.Header.Get("Traceparent")
-	}
-	ctx, span, trace := s.tel.Start(r.Context(), "ingest "+route.Provider, parent)
-	defer span.End()
-	e, err := bus.NewEvent(item.ID, route.EventSource, item.Type, item.Data)
-	if err != nil {
-		return err
-	}
-	e.SetSubject(route.Event)
-	e.SetTime(time.Now())
 	if cause.Trace == "" {
-		cause.Trace = trace
+		cause.Trace = item.Trace
 	}
-	return s.intake.accept(ctx, events.EventSubject(route.Namespace, route.EventSource, route.Event), bus.WithLineage(e, cause))
+	if cause.Trace == "" {
+		cause.Trace = r.Header.Get("Traceparent")
+	}
+	return s.sink.put(r.Context(), route, item, cause)
 }

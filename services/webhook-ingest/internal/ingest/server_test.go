@@ -46,7 +46,7 @@ func startOn(t testing.TB, server *bustest.Server, client *bus.Bus, dir string) 
 	table := newRoutes()
 	table.set("ns/es", declared{routes: []endpoint{{path: "/in", route: core.Route{Namespace: "ns", EventSource: "es", Event: "in", Provider: "webhook"}}}})
 	d := &door{bus: server, client: client, intake: newIntake(client, local, tel.Log)}
-	d.http = httptest.NewServer(newServer(table, d.intake, tel))
+	d.http = httptest.NewServer(newServer(table, newSink(d.intake, tel), tel))
 	ctx, cancel := context.WithCancel(t.Context())
 	var done sync.WaitGroup
 	done.Go(func() {
@@ -54,7 +54,15 @@ func startOn(t testing.TB, server *bustest.Server, client *bus.Bus, dir string) 
 			t.Error(err)
 		}
 	})
+	done.Go(func() {
+		if err := d.intake.seen.run(ctx, client, time.Hour); err != nil {
+			t.Error(err)
+		}
+	})
 	t.Cleanup(func() { d.http.Close(); cancel(); done.Wait() })
+	for !d.intake.seen.ready.Load() && t.Context().Err() == nil {
+		<-time.After(time.Millisecond)
+	}
 	return d
 }
 
@@ -237,14 +245,14 @@ func TestTheOlderEventSourceKeepsItsEndpoint(t *testing.T) {
 		t.Fatal(c)
 	}
 	r.set("ns/old", declared{created: "2026-01", routes: []endpoint{{"/push", route("old")}}})
-	if got, _ := r.find("/push"); got.EventSource != "old" {
+	if got, _, _ := r.find("/push"); got.EventSource != "old" {
 		t.Errorf("%s has it", got.EventSource)
 	}
-	if got, ok := r.find("/hooks/ns/young/e"); !ok || got.EventSource != "young" {
+	if got, _, ok := r.find("/hooks/ns/young/e"); !ok || got.EventSource != "young" {
 		t.Error("the own path is gone")
 	}
 	r.remove("ns/old")
-	if got, _ := r.find("/push"); got.EventSource != "young" {
+	if got, _, _ := r.find("/push"); got.EventSource != "young" {
 		t.Errorf("%s has it after the older left", got.EventSource)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/libs/core/config"
@@ -14,6 +15,7 @@ import (
 	"github.com/argosy-mesh/argosy/libs/service"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/schemas/events"
+	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/secret"
 	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/wal"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -93,13 +95,19 @@ func newManager(kubeconfig string, base *service.Base) (manager.Manager, error) 
 func assemble(cfg Config, base *service.Base, mgr manager.Manager, local *wal.Log) ([]life.Part, error) {
 	table := newRoutes()
 	in := newIntake(base.Bus, local, base.Log)
-	front := newServer(table, in, base.Telemetry)
+	out := newSink(in, base.Telemetry)
+	front := newServer(table, out, base.Telemetry)
 	regain := make(chan event.GenericEvent)
-	r := &resolver{client: mgr.GetClient(), reader: mgr.GetAPIReader(), routes: table, owns: base.Members.Owns, log: base.Log}
+	secrets := secret.Reader{Client: mgr.GetAPIReader()}
+	readers := newSources(out, secrets, mgr.GetConfig(), base.Members.Owns)
+	news := make(chan event.GenericEvent, 256)
+	readers.changed = func(key string) { announce(news, key) }
+	r := &resolver{client: mgr.GetClient(), secrets: secrets, routes: table, sources: readers, refused: front.refused, owns: base.Members.Owns, log: base.Log}
 	watched := &unstructured.Unstructured{}
 	watched.SetGroupVersionKind(v1alpha1.Kind("EventSource"))
 	err := builder.ControllerManagedBy(mgr).Named("eventsource").For(watched).
-		WatchesRawSource(source.Channel(regain, &handler.EnqueueRequestForObject{})).Complete(r)
+		WatchesRawSource(source.Channel(regain, &handler.EnqueueRequestForObject{})).
+		WatchesRawSource(source.Channel(news, &handler.EnqueueRequestForObject{})).Complete(r)
 	if err != nil {
 		return nil, fmt.Errorf("set up the eventsource controller: %w", err)
 	}
@@ -119,9 +127,25 @@ func assemble(cfg Config, base *service.Base, mgr manager.Manager, local *wal.Lo
 		life.Of("regain", func(ctx context.Context) error {
 			return kube.Regain(ctx, base.Members.Changed(), mgr.GetCache(), list, regain)
 		}),
+		life.Of("seen", func(ctx context.Context) error { return in.seen.run(ctx, base.Bus, bus.DefaultLimits().SeenAge) }),
 		life.Of("forward", in.forward),
+		life.Of("sources", readers.run),
 		life.Of("hooks", func(ctx context.Context) error { return obs.Serve(ctx, cfg.Listen, front) }),
 	}, nil
+}
+
+// announce asks for another look at an EventSource. When the queue is full the look
+// comes with the next refresh of secrets.
+func announce(out chan<- event.GenericEvent, key string) {
+	namespace, name, _ := strings.Cut(key, "/")
+	o := &unstructured.Unstructured{}
+	o.SetGroupVersionKind(v1alpha1.Kind("EventSource"))
+	o.SetNamespace(namespace)
+	o.SetName(name)
+	select {
+	case out <- event.GenericEvent{Object: o}:
+	default:
+	}
 }
 
 // synced reports readiness once the cache has seen all EventSources.

@@ -1,0 +1,72 @@
+package core
+
+import (
+	"encoding/json"
+	"net/http"
+)
+
+// verifyBitbucket checks X-Hub-Signature, which Bitbucket fills with HMAC-SHA256.
+// Source: Bitbucket Cloud, "Manage webhooks"; Bitbucket Data Center, "Manage
+// webhooks", both on the secret.
+func verifyBitbucket(route Route, req Request) error {
+	return hubSignature("X-Hub-Signature", route, req)
+}
+
+func decodeBitbucket(route Route, req Request) ([]Item, error) {
+	if !wanted(route.Events, req.Header.Get("X-Event-Key")) {
+		return nil, errIgnored
+	}
+	b, err := objectBody(req.Body)
+	if err != nil {
+		return nil, err
+	}
+	// The request's UUID stays the same when it is attempted again.
+	id := req.Header.Get("X-Request-UUID")
+	return []Item{{ID: id, Type: "bitbucket", Data: view("headers", req, b, route.Metadata)}}, nil
+}
+
+// decodeBitbucketServer can make an event of each change of a push. Source: Argo
+// Events, oneEventPerChange: the same body with one change.
+func decodeBitbucketServer(route Route, req Request) ([]Item, error) {
+	key := req.Header.Get("X-Event-Key")
+	if key == "diagnostics:ping" || !wanted(route.Events, key) {
+		return nil, errIgnored
+	}
+	b, err := objectBody(req.Body)
+	if err != nil {
+		return nil, err
+	}
+	bodies := []body{b}
+	if route.Split {
+		if bodies, err = perChange(b); err != nil {
+			return nil, err
+		}
+	}
+	var items []Item
+	for i, b := range bodies {
+		id := numbered(req.Header.Get("X-Request-Id"), i)
+		items = append(items, Item{ID: id, Type: "bitbucketserver", Data: view("headers", req, b, route.Metadata)})
+	}
+	return items, nil
+}
+
+func perChange(b body) ([]body, error) {
+	var push map[string]json.RawMessage
+	if err := json.Unmarshal(b.text, &push); err != nil {
+		return nil, reject(http.StatusBadRequest, "malformed", "the body is not a JSON object: %v", err)
+	}
+	var changes []json.RawMessage
+	if json.Unmarshal(push["changes"], &changes) != nil || len(changes) < 2 {
+		return []body{b}, nil
+	}
+	raw := b.raw
+	if raw == nil {
+		raw = b.text
+	}
+	out := make([]body, 0, len(changes))
+	for i := range changes {
+		push["changes"] = encoded(changes[i : i+1])
+		out = append(out, body{text: encoded(push), raw: raw})
+	}
+	return out, nil
+}

@@ -1,0 +1,61 @@
+package core
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"github.com/tidwall/gjson"
+)
+
+const eventGridValidation = "Microsoft.EventGrid.SubscriptionValidationEvent"
+
+// decodeEventGrid takes the list of events that Event Grid posts. Source: Azure
+// Event Grid, "event schema" and "endpoint validation".
+func decodeEventGrid(route Route, req Request) ([]Item, error) {
+	list, err := eventGridList(req)
+	if err != nil {
+		return nil, err
+	}
+	var items []Item
+	for i, e := range list {
+		kind, id := gjson.GetBytes(e, "eventType").String(), gjson.GetBytes(e, "id").String()
+		if kind == eventGridValidation || !wanted(route.Events, kind) {
+			continue
+		}
+		if id == "" {
+			return nil, reject(http.StatusBadRequest, "malformed", "event %d has no id", i)
+		}
+		items = append(items, Item{ID: id, Type: "azureEventGrid", Data: view("headers", req, body{text: e}, route.Metadata)})
+	}
+	return items, nil
+}
+
+func eventGridList(req Request) ([]json.RawMessage, error) {
+	b, _, err := jsonBody(req.Body)
+	if err != nil {
+		return nil, err
+	}
+	var list []json.RawMessage
+	if err := json.Unmarshal(b.text, &list); err != nil {
+		return nil, reject(http.StatusBadRequest, "malformed", "the body is not a list of events")
+	}
+	return list, nil
+}
+
+// answerEventGrid gives the code back that validates a subscription.
+func answerEventGrid(_ Route, req Request) Outcome {
+	out := Outcome{Status: http.StatusOK, Text: "accepted"}
+	list, err := eventGridList(req)
+	if err != nil {
+		return out
+	}
+	for _, e := range list {
+		if gjson.GetBytes(e, "eventType").String() != eventGridValidation {
+			continue
+		}
+		code := gjson.GetBytes(e, "data.validationCode").String()
+		out.Class, out.Header = "handshake", map[string]string{"Content-Type": "application/json"}
+		out.Text = string(joined([]pair{{"validationResponse", quote(code)}}))
+	}
+	return out
+}

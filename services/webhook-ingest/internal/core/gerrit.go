@@ -1,0 +1,16 @@
+package core
+
+import "github.com/tidwall/gjson"
+
+// decodeGerrit takes what the webhooks plugin of Gerrit sends: the event alone, with
+// its type in it. It is not signed and has no id; its body holds when it was made.
+func decodeGerrit(route Route, req Request) ([]Item, error) {
+	b, err := objectBody(req.Body)
+	if err != nil {
+		return nil, err
+	}
+	if !wanted(route.Events, gjson.GetBytes(b.text, "type").String()) {
+		return nil, errIgnored
+	}
+	return []Item{{ID: digest(string(req.Body)), Type: "gerrit", Data: view("headers", req, b, route.Metadata)}}, nil
+}

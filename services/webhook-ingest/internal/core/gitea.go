@@ -1,0 +1,53 @@
+package core
+
+import (
+	"encoding/hex"
+	"net/http"
+
+	"github.com/tidwall/gjson"
+)
+
+// verifyGitea checks X-Gitea-Signature or X-Forgejo-Signature, hex of HMAC-SHA256;
+// newer servers send GitHub's header too.
+func verifyGitea(route Route, req Request) error {
+	for _, name := range []string{"X-Gitea-Signature", "X-Forgejo-Signature"} {
+		if got := req.Header.Get(name); got != "" {
+			return matchMAC(name, sign(route.Secret, req.Body), encodedMAC{text: got, decode: hex.DecodeString})
+		}
+	}
+	return hubSignature("X-Hub-Signature-256", route, req)
+}
+
+// giteaHeader returns what either server calls a header.
+func giteaHeader(req Request, name string) string {
+	if v := req.Header.Get("X-Gitea-" + name); v != "" {
+		return v
+	}
+	return req.Header.Get("X-Forgejo-" + name)
+}
+
+func decodeGitea(route Route, req Request) ([]Item, error) {
+	kind, delivery := giteaHeader(req, "Event"), giteaHeader(req, "Delivery")
+	if kind == "" || delivery == "" {
+		return nil, reject(http.StatusBadRequest, "malformed", "X-Gitea-Event or X-Gitea-Delivery is missing")
+	}
+	if !wanted(route.Events, kind) {
+		return nil, errIgnored
+	}
+	payload, err := githubPayload(req)
+	if err != nil {
+		return nil, err
+	}
+	b, err := objectBody(payload)
+	if err != nil {
+		return nil, err
+	}
+	if len(payload) != len(req.Body) {
+		b.raw = req.Body
+	}
+	item := Item{ID: delivery, Type: "gitea", Data: view("headers", req, b, route.Metadata)}
+	if kind == "push" {
+		item.Message = gjson.GetBytes(payload, "head_commit.message").String()
+	}
+	return []Item{item}, nil
+}

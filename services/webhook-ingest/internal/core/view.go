@@ -1,0 +1,151 @@
+package core
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+)
+
+// body is what a hook carried, fit to be embedded in the view.
+type body struct {
+	text []byte // JSON
+	raw  []byte // what was sent, when text is not that; nil otherwise
+}
+
+// jsonBody takes one JSON value as it is, or writes it anew where readers could
+// differ over it.
+func jsonBody(text []byte, reserved ...string) (body, jsonText, error) {
+	known, err := inspect(text, reserved...)
+	if err != nil {
+		return body{}, known, reject(http.StatusBadRequest, "malformed", "the body is not JSON: %v", err)
+	}
+	if !known.Odd {
+		return body{text: text}, known, nil
+	}
+	again, err := rewritten(text)
+	return body{text: again, raw: text}, known, err
+}
+
+// objectBody is jsonBody for senders that send objects only.
+func objectBody(text []byte, reserved ...string) (body, error) {
+	b, known, err := jsonBody(text, reserved...)
+	if err == nil && !known.Object {
+		err = reject(http.StatusBadRequest, "malformed", "the body is not a JSON object")
+	}
+	return b, err
+}
+
+// pair is a key of the view with its JSON.
+type pair struct {
+	key  string
+	text []byte
+}
+
+// with adds keys at the end of an object; ones of the same name must not be there.
+func (b body) with(pairs ...pair) body {
+	out := make([]byte, 0, len(b.text)+64*len(pairs))
+	out = append(out, b.text[:len(b.text)-1]...)
+	for i, p := range pairs {
+		if i > 0 || len(bytes.TrimSpace(b.text[1:len(b.text)-1])) > 0 {
+			out = append(out, ',')
+		}
+		out = append(append(append(out, quote(p.key)...), ':'), p.text...)
+	}
+	b.text = append(out, '}')
+	return b
+}
+
+// view is the data of an event, which Sensors address with dataKey. Source: Argo
+// Events, the EventData types: the headers are called header or headers by kind.
+// Written by hand, since the body is large and is JSON already.
+func view(headers string, req Request, b body, metadata map[string]string) json.RawMessage {
+	pairs := make([]pair, 0, 4)
+	if headers != "" {
+		pairs = append(pairs, pair{headers, encoded(public(req.Header))})
+	}
+	pairs = append(pairs, pair{"body", b.text})
+	if len(metadata) > 0 {
+		pairs = append(pairs, pair{"metadata", encoded(metadata)})
+	}
+	if b.raw != nil {
+		pairs = append(pairs, pair{"raw", encoded(b.raw)})
+	}
+	return joined(pairs)
+}
+
+// joined writes an object.
+func joined(pairs []pair) json.RawMessage {
+	size := 2
+	for _, p := range pairs {
+		size += len(p.key) + len(p.text) + 4
+	}
+	out := append(make([]byte, 0, size), '{')
+	for i, p := range pairs {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		out = append(append(append(out, quote(p.key)...), ':'), p.text...)
+	}
+	return append(out, '}')
+}
+
+// encoded is for our own values, which always have a JSON form.
+func encoded(v any) []byte {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return []byte("null")
+	}
+	return text
+}
+
+func quote(s string) json.RawMessage { return encoded(s) }
+
+// Raw returns the bytes that the sender sent and signed, from the data of an
+// event, so that a signature can be checked again. It is an error when the data is
+// not that of a hook.
+func Raw(data []byte) ([]byte, error) {
+	var v struct {
+		Headers http.Header     `json:"headers"`
+		Body    json.RawMessage `json:"body"`
+		Raw     []byte          `json:"raw"`
+	}
+	if err := json.Unmarshal(data, &v); err != nil {
+		return nil, fmt.Errorf("read the data of a hook: %w", err)
+	}
+	if v.Raw != nil {
+		return v.Raw, nil
+	}
+	if v.Body == nil {
+		return nil, errors.New("read the data of a hook: it has no body")
+	}
+	if kind := v.Headers.Get("X-GitHub-Event"); kind != "" {
+		added := injected(kind, v.Headers.Get("X-GitHub-Delivery"))
+		suffix := body{text: []byte("{}")}.with(added...).text[1:]
+		if rest, ok := bytes.CutSuffix(v.Body, append([]byte{','}, suffix...)); ok {
+			return append(rest[:len(rest):len(rest)], '}'), nil
+		}
+		if rest, ok := bytes.CutSuffix(v.Body, suffix); ok {
+			return append(rest[:len(rest):len(rest)], '}'), nil
+		}
+	}
+	return v.Body, nil
+}
+
+// public are the headers that may be kept: no credentials.
+func public(h http.Header) http.Header {
+	kept := make(http.Header, len(h))
+	for name, values := range h {
+		if secretHeaders[http.CanonicalHeaderKey(name)] {
+			values = []string{"[redacted]"}
+		}
+		kept[name] = values
+	}
+	return kept
+}
+
+// secretHeaders carry what whoever reads an event must not learn.
+var secretHeaders = map[string]bool{
+	"Authorization": true, "Cookie": true, "Proxy-Authorization": true, "X-Gitlab-Token": true,
+}

@@ -1,0 +1,76 @@
+package ingest
+
+import (
+	"context"
+	"sync"
+
+	"golang.org/x/sync/semaphore"
+	"golang.org/x/time/rate"
+
+	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/core"
+)
+
+// bodyBudget bounds the bodies that are in memory at once. A body is held about
+// three times while it is worked on: as it came, in its view, in the message.
+const bodyBudget = 4 * core.MaxBody
+
+// smallBody is what a body without a length is taken for.
+const smallBody = core.MaxBody
+
+// crowd bounds what is worked on at once, and how fast each route may go.
+type crowd struct {
+	bytes *semaphore.Weighted
+
+	mu     sync.Mutex
+	limits map[string]*rate.Limiter // by own path of the route
+}
+
+func newCrowd() *crowd {
+	return &crowd{bytes: semaphore.NewWeighted(bodyBudget), limits: map[string]*rate.Limiter{}}
+}
+
+// enter asks for room for a body of a length, -1 when it is not known. The caller
+// leaves when it is done; false means that there is no room now.
+func (c *crowd) enter(length int64) (leave func(), ok bool) {
+	if length < 0 || length > core.MaxBody {
+		length = smallBody
+	}
+	if length == 0 {
+		return func() {}, true
+	}
+	if !c.bytes.TryAcquire(length) {
+		return nil, false
+	}
+	return func() { c.bytes.Release(length) }, true
+}
+
+// limiter is the one of a route, nil when it has no limit.
+func (c *crowd) limiter(route core.Route) *rate.Limiter {
+	if route.Rate <= 0 {
+		return nil
+	}
+	key := ownPath(route)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	l, ok := c.limits[key]
+	if !ok || float64(l.Limit()) != route.Rate {
+		l = rate.NewLimiter(rate.Limit(route.Rate), max(1, int(route.Rate)))
+		c.limits[key] = l
+	}
+	return l
+}
+
+// allow asks whether a request may go on now.
+func (c *crowd) allow(route core.Route) bool {
+	l := c.limiter(route)
+	return l == nil || l.Allow()
+}
+
+// wait lets whoever pulls go on as soon as it may.
+func (c *crowd) wait(ctx context.Context, route core.Route) error {
+	l := c.limiter(route)
+	if l == nil {
+		return nil
+	}
+	return l.Wait(ctx)
+}

@@ -1,0 +1,107 @@
+package ingest
+
+import (
+	"context"
+	"crypto/rand"
+	"time"
+
+	"github.com/argosy-mesh/argosy/libs/bus"
+	"github.com/argosy-mesh/argosy/libs/core/lineage"
+	"github.com/argosy-mesh/argosy/libs/obs"
+	"github.com/argosy-mesh/argosy/schemas/events"
+	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/core"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// sink makes an event of what came in, from a hook or from a source that is read,
+// and hands it to the intake.
+type sink struct {
+	intake *intake
+	crowd  *crowd
+	tel    *obs.Telemetry
+
+	// The names are those of Argo Events, for the dashboards that people have.
+	sent, sendFailed, failed *prometheus.CounterVec
+	took                     *prometheus.SummaryVec
+	dropped                  *prometheus.CounterVec
+}
+
+func newSink(in *intake, tel *obs.Telemetry) *sink {
+	labels := []string{"namespace", "eventsource_name", "event_name"}
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+	}
+	s := &sink{
+		intake: in, crowd: newCrowd(), tel: tel,
+		sent:       counter("argo_events_events_sent_total", "Events made durable.", labels...),
+		sendFailed: counter("argo_events_events_sent_failed_total", "Events that could not be made durable; their sender tries again.", labels...),
+		failed:     counter("argo_events_events_processing_failed_total", "Events whose filter could not be evaluated.", labels...),
+		took: prometheus.NewSummaryVec(prometheus.SummaryOpts{
+			Name: "argo_events_event_processing_duration_milliseconds", Help: "Time from the arrival of an event until it is durable.",
+			Objectives: map[float64]float64{0.5: 0.05, 0.9: 0.01, 0.99: 0.001},
+		}, labels),
+		dropped: counter("argosy_ingest_filtered_total", "Events that a filter dropped.", labels...),
+	}
+	tel.Registry.MustRegister(s.sent, s.sendFailed, s.failed, s.took, s.dropped)
+	tel.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "argosy_ingest_local_log_records", Help: "Events kept locally because the bus is away."},
+		func() float64 { return float64(in.wal.Len()) }))
+	tel.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "argosy_ingest_deliveries_known", Help: "Deliveries that are recognised when they come again."},
+		func() float64 { return float64(in.seen.len()) }))
+	return s
+}
+
+// put returns when the event of an item is durable, or when the filter of its
+// route does not want it. An item without an id gets one.
+func (s *sink) put(ctx context.Context, route core.Route, item core.Item, cause lineage.Lineage) error {
+	began := time.Now()
+	data := []byte(item.Data)
+	if item.Image != nil {
+		e, err := bus.NewEvent("-", "-", item.Type, item.Image)
+		if err != nil {
+			return err
+		}
+		data = e.Data()
+	}
+	labels := []string{route.Namespace, route.EventSource, route.Event}
+	if keep, err := route.Filter.Keep(data); !keep {
+		// As upstream: an expression that cannot be evaluated wants nothing.
+		if err != nil {
+			s.failed.WithLabelValues(labels...).Inc()
+			s.tel.Log.WarnContext(ctx, "filter could not be evaluated, event is dropped", "eventsource", route.Namespace+"/"+route.EventSource, "event", route.Event, "event_id", item.ID, "error", err)
+		}
+		s.dropped.WithLabelValues(labels...).Inc()
+		return nil
+	}
+	ctx, span, trace := s.tel.Start(ctx, "ingest "+route.Provider, cause.Trace)
+	defer span.End()
+	if cause.Trace == "" {
+		cause.Trace = trace
+	}
+	err := s.intake.accept(ctx, events.EventSubject(route.Namespace, route.EventSource, route.Event), bus.WithLineage(envelope(route, item, data), cause))
+	if err != nil {
+		s.sendFailed.WithLabelValues(labels...).Inc()
+		return err
+	}
+	s.sent.WithLabelValues(labels...).Inc()
+	s.took.WithLabelValues(labels...).Observe(float64(time.Since(began).Microseconds()) / 1000)
+	return nil
+}
+
+// envelope has the envelope that Sensors know. Source: Argo Events: source is the
+// EventSource, subject the event, type the bare kind. The data is JSON already and
+// is not encoded again.
+func envelope(route core.Route, item core.Item, data []byte) bus.Event {
+	if item.ID == "" {
+		item.ID = rand.Text()
+	}
+	var e bus.Event
+	e.SetSpecVersion("1.0")
+	e.SetID(item.ID)
+	e.SetSource(route.EventSource)
+	e.SetType(item.Type)
+	e.SetSubject(route.Event)
+	e.SetTime(time.Now())
+	e.SetDataContentType("application/json")
+	e.DataEncoded = data
+	return e
+}

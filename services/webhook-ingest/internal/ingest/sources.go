@@ -1,0 +1,313 @@
+package ingest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/argosy-mesh/argosy/libs/bus"
+	"github.com/argosy-mesh/argosy/libs/core/fault"
+	"github.com/argosy-mesh/argosy/libs/core/lineage"
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/core"
+	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/pull"
+	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/secret"
+	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/client-go/rest"
+)
+
+// The rest between attempts to read a source that broke.
+const (
+	firstPause = time.Second
+	longPause  = time.Minute
+	// steady is how long a source must have run for the pause to start over.
+	steady = time.Minute
+)
+
+// sources runs the readers of all EventSources. It owns their goroutines.
+type sources struct {
+	sink    *sink
+	secrets secret.Reader
+	kube    *rest.Config
+	owns    func(key string) bool
+	changed func(key string) // an EventSource whose status may say something new
+	running *prometheus.GaugeVec
+
+	mu   sync.Mutex
+	ctx  context.Context //nolint:containedctx // it lives as long as the process; readers are started by reconciles, which end
+	byES map[string]map[string]*reading
+	busy sync.WaitGroup
+}
+
+// reading is one source that is read, or that another replica reads.
+type reading struct {
+	declared  string // its part of the manifest
+	elsewhere bool
+	cancel    context.CancelFunc
+	done      chan struct{}
+
+	mu    sync.Mutex
+	state state
+}
+
+// state is what the status says of one source.
+type state struct {
+	event     string
+	elsewhere bool
+	up        bool
+	failure   string
+}
+
+func (s state) condition() v1alpha1.EventCondition {
+	c := v1alpha1.EventCondition{Type: "Event." + s.event, Status: "False", Reason: "Connecting"}
+	switch {
+	case s.failure != "":
+		c.Reason, c.Message = "Broken", s.failure
+	case s.elsewhere:
+		c.Status, c.Reason = "Unknown", "ReadElsewhere"
+	case s.up:
+		c.Status, c.Reason = "True", "Reading"
+	}
+	return c
+}
+
+func newSources(out *sink, secrets secret.Reader, kube *rest.Config, owns func(string) bool) *sources {
+	s := &sources{
+		sink: out, secrets: secrets, kube: kube, owns: owns, changed: func(string) {}, byES: map[string]map[string]*reading{}, ctx: context.Background(),
+		running: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "argo_events_event_service_running_total", Help: "Events of an EventSource that are read by this replica."}, []string{"namespace", "eventsource_name"}),
+	}
+	out.tel.Registry.MustRegister(s.running)
+	return s
+}
+
+// run lets readers work until ctx ends, then waits for them.
+func (s *sources) run(ctx context.Context) error {
+	<-ctx.Done()
+	s.mu.Lock()
+	for _, readings := range s.byES {
+		for _, r := range readings {
+			r.cancel()
+		}
+	}
+	s.mu.Unlock()
+	s.busy.Wait()
+	return nil
+}
+
+// set starts and stops readers until they are those that an EventSource declares,
+// and returns how they are.
+func (s *sources) set(_ context.Context, es *v1alpha1.EventSource) []state {
+	key := es.Namespace + "/" + es.Name
+	wanted, kinds := map[string]pull.Reader{}, map[string]string{}
+	declared := map[string]string{}
+	for _, kind := range slices.Sorted(maps.Keys(pull.Kinds)) {
+		for event, reader := range pull.Kinds[kind](&es.Spec) {
+			wanted[event], kinds[event] = reader, kind
+			declared[event] = part(es, kind, event)
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.byES[key] == nil {
+		s.byES[key] = map[string]*reading{}
+	}
+	readings, owner := s.byES[key], s.owns(key)
+	for event, r := range readings {
+		elsewhere := !owner && !wanted[event].Everywhere
+		if declared[event] != r.declared || elsewhere != r.elsewhere {
+			r.stop()
+			delete(readings, event)
+		}
+	}
+	var states []state
+	for _, event := range slices.Sorted(maps.Keys(wanted)) {
+		if readings[event] == nil {
+			route := core.Route{Namespace: es.Namespace, EventSource: es.Name, Event: event, Provider: kinds[event], Rate: perSecond(es.Spec.RateLimit)}
+			if limit := wanted[event].Limit; limit > 0 && (route.Rate == 0 || limit < route.Rate) {
+				route.Rate = limit
+			}
+			readings[event] = s.start(route, wanted[event], declared[event], !owner && !wanted[event].Everywhere)
+		}
+		states = append(states, readings[event].look())
+	}
+	s.count(es.Namespace, es.Name, readings)
+	return states
+}
+
+func (s *sources) count(namespace, name string, readings map[string]*reading) {
+	if len(readings) == 0 {
+		s.running.DeleteLabelValues(namespace, name)
+		return
+	}
+	n := 0
+	for _, r := range readings {
+		if !r.elsewhere {
+			n++
+		}
+	}
+	s.running.WithLabelValues(namespace, name).Set(float64(n))
+}
+
+// remove stops all readers of an EventSource.
+func (s *sources) remove(key string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range s.byES[key] {
+		r.stop()
+	}
+	delete(s.byES, key)
+}
+
+// part is the text of one event in the manifest: a reader starts over when it
+// changes.
+func part(es *v1alpha1.EventSource, kind, event string) string {
+	var spec map[string]json.RawMessage
+	var kinds map[string]json.RawMessage
+	text, err := json.Marshal(es.Spec)
+	if err != nil || json.Unmarshal(text, &spec) != nil || json.Unmarshal(spec[kind], &kinds) != nil {
+		return kind
+	}
+	return kind + string(kinds[event]) + string(spec["rateLimit"])
+}
+
+func (s *sources) start(route core.Route, reader pull.Reader, declared string, elsewhere bool) *reading {
+	ctx, cancel := context.WithCancel(s.ctx)
+	r := &reading{declared: declared, elsewhere: elsewhere, cancel: cancel, done: make(chan struct{}), state: state{event: route.Event, elsewhere: elsewhere}}
+	if elsewhere {
+		close(r.done)
+		return r
+	}
+	s.busy.Go(func() {
+		defer close(r.done)
+		s.keep(ctx, route, reader, r)
+	})
+	return r
+}
+
+// stop ends a reader and waits for it: another one of the same source must not
+// begin before.
+func (r *reading) stop() {
+	r.cancel()
+	<-r.done
+}
+
+func (r *reading) look() state {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.state
+}
+
+// turn changes the state and reports whether that was news.
+func (r *reading) turn(up bool, failure string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	news := r.state.up != up || r.state.failure != failure
+	r.state.up, r.state.failure = up, failure
+	return news
+}
+
+// keep reads a source again and again until ctx ends.
+func (s *sources) keep(ctx context.Context, route core.Route, reader pull.Reader, r *reading) {
+	key := route.Namespace + "/" + route.EventSource
+	log := s.sink.tel.Log.With("eventsource", key, "event", route.Event, "kind", route.Provider)
+	tell := func(up bool, failure string) {
+		if r.turn(up, failure) {
+			s.changed(key)
+		}
+	}
+	filter, err := filterOf(reader)
+	if err != nil {
+		tell(false, err.Error()) // only another manifest can help
+		return
+	}
+	route.Filter = filter
+	env := pull.Env{
+		Namespace: route.Namespace, EventSource: route.EventSource, Event: route.Event, Secrets: s.secrets, Kube: s.kube,
+		Positions: positions{s.sink.intake.bus.KV(bus.PositionsBucket)}, Log: log, Up: func() { tell(true, "") },
+	}
+	wait := firstPause
+	for ctx.Err() == nil {
+		began := time.Now()
+		err := reader.Run(ctx, env, func(ctx context.Context, id string, data any) error { return s.emit(ctx, route, id, data) })
+		if ctx.Err() != nil {
+			return
+		}
+		if err == nil {
+			err = errors.New("the source ended")
+		}
+		tell(false, err.Error())
+		if time.Since(began) > steady {
+			wait = firstPause
+		}
+		log.WarnContext(ctx, "source broke, it is read again later", "error", err, "pause", wait)
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+		}
+		wait = min(2*wait, longPause)
+	}
+}
+
+func filterOf(reader pull.Reader) (*core.Filter, error) {
+	if reader.Filter == nil {
+		return nil, nil
+	}
+	return core.NewFilter(reader.Filter.Expression)
+}
+
+// kinds whose events have another type than their name. Source: Argo Events, the
+// constants of EventSourceType.
+var otherTypes = map[string]string{"pubSub": "pubsub"}
+
+// emit is pull.Emit for one route: it waits as long as nothing can be made durable,
+// which stops the reading.
+func (s *sources) emit(ctx context.Context, route core.Route, id string, data any) error {
+	text, err := json.Marshal(data)
+	if err != nil {
+		s.sink.tel.Log.ErrorContext(ctx, "message cannot be an event, it is dropped", "eventsource", route.Namespace+"/"+route.EventSource, "event", route.Event, "error", err)
+		return nil
+	}
+	if err := s.sink.crowd.wait(ctx, route); err != nil {
+		return err
+	}
+	kind := route.Provider
+	if other, ok := otherTypes[kind]; ok {
+		kind = other
+	}
+	for wait := forwardPause; ; wait = min(2*wait, 10*time.Second) {
+		err := s.sink.put(ctx, route, core.Item{ID: id, Type: kind, Data: text}, lineage.Lineage{})
+		if err == nil {
+			return nil
+		}
+		if fault.Of(err) == fault.Poison {
+			s.sink.tel.Log.ErrorContext(ctx, "message cannot be an event, it is dropped", "eventsource", route.Namespace+"/"+route.EventSource, "event", route.Event, "error", err)
+			return nil
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// positions keeps how far sources were read, on the bus.
+type positions struct{ kv bus.KV }
+
+// Load returns nil for a source that was never read.
+func (p positions) Load(ctx context.Context, name string) ([]byte, error) {
+	value, _, err := p.kv.Get(ctx, bus.Key(name))
+	if errors.Is(err, bus.ErrNotFound) {
+		return nil, nil
+	}
+	return value, err
+}
+
+// Save replaces what was saved.
+func (p positions) Save(ctx context.Context, name string, position []byte) error {
+	return p.kv.Put(ctx, bus.Key(name), position)
+}

@@ -1,0 +1,127 @@
+// Package pull reads the sources that do not come to us: queues, streams, stores,
+// clocks and the cluster itself.
+//
+// A source is acknowledged only after its event is durable, so that a crash repeats
+// and never loses; and the id of an event comes from its position in the source, so
+// that what is repeated is recognised. A source whose ids are the same on every
+// replica may be read by all of them; the others are read by the owner of their
+// EventSource.
+package pull
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"time"
+	"unicode/utf8"
+
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/secret"
+	"k8s.io/client-go/rest"
+)
+
+// Emit makes an event of what was read and returns when it is durable, or when
+// nobody wants it: the source may then be acknowledged. While it cannot be made
+// durable Emit waits; its error means that ctx ended and that nothing may be
+// acknowledged. data is encoded as JSON.
+type Emit func(ctx context.Context, id string, data any) error
+
+// Run reads one source until ctx ends or the source breaks. It is called again
+// later when it returns, whatever it returns.
+type Run func(ctx context.Context, env Env, emit Emit) error
+
+// Reader is one source that is declared.
+type Reader struct {
+	// Run reads it.
+	Run Run
+	// Filter drops events; nil keeps all.
+	Filter *v1alpha1.EventSourceFilter
+	// Everywhere says that all replicas read: either their ids are the same, or the source shares its messages out.
+	Everywhere bool
+	// Limit is how many events per second are read; 0 means no limit.
+	Limit float64
+}
+
+// Env is what a reader works with.
+type Env struct {
+	// Namespace, EventSource and Event say which event it is.
+	Namespace, EventSource, Event string
+	// Secrets reads what the manifest refers to.
+	Secrets secret.Reader
+	// Positions remembers how far the source was read.
+	Positions Positions
+	// Kube reaches the API server.
+	Kube *rest.Config
+	// Log is for what is neither an event nor an error.
+	Log *slog.Logger
+	// Up is called when the source is being read.
+	Up func()
+}
+
+// Name names the event among all, for what the source remembers of us.
+func (e Env) Name() string { return e.Namespace + "/" + e.EventSource + "/" + e.Event }
+
+// Positions remembers how far sources were read.
+type Positions interface {
+	// Load returns what was saved, nil when nothing was.
+	Load(ctx context.Context, name string) ([]byte, error)
+	// Save replaces it.
+	Save(ctx context.Context, name string, position []byte) error
+}
+
+// Kinds makes the readers of one kind of an EventSource, by event.
+var Kinds = map[string]func(*v1alpha1.EventSourceSpec) map[string]Reader{
+	"calendar": func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.Calendar, calendar) },
+}
+
+func each[T any](sources map[string]T, read func(T) Reader) map[string]Reader {
+	out := make(map[string]Reader, len(sources))
+	for name, c := range sources {
+		out[name] = read(c)
+	}
+	return out
+}
+
+// Key derives an id from a position.
+func Key(parts ...any) string {
+	h := sha256.New()
+	for _, p := range parts {
+		text := fmt.Sprint(p)
+		fmt.Fprintf(h, "%d:%s", len(text), text)
+	}
+	return hex.EncodeToString(h.Sum(nil))[:32]
+}
+
+// Body is a body as the manifest wants it: JSON as it is, or bytes, which become
+// base64. Source: Argo Events, jsonBody. What was to be JSON and is not becomes a
+// string, since dropping it would lose it.
+func Body(asJSON bool, raw []byte) any {
+	switch {
+	case !asJSON:
+		return raw
+	case json.Valid(raw):
+		return json.RawMessage(raw)
+	case utf8.Valid(raw):
+		return string(raw)
+	default:
+		return raw
+	}
+}
+
+// Metadata is the part of the view that most kinds share.
+type Metadata map[string]string
+
+// pause waits; false means that ctx ended first.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
