@@ -90,7 +90,7 @@ func Up(ctx context.Context, c Config) error {
 	if err := i.Apply(ctx, filepath.Join(deploy, "demo/chain")); err != nil {
 		return err
 	}
-	if err := c.awaitHealthy(ctx, i.Client()); err != nil {
+	if err := c.awaitServing(ctx, i.Client()); err != nil {
 		return err
 	}
 	// Load starts when there is something to load: connections from before the
@@ -206,28 +206,39 @@ func (c Config) tool(ctx context.Context, name string, args ...string) error {
 	return nil
 }
 
-// awaitHealthy waits for the first version of the app.
-func (c Config) awaitHealthy(ctx context.Context, k client.Client) error {
+// awaitServing waits until a version of the app serves users and no change is under way.
+func (c Config) awaitServing(ctx context.Context, k client.Client) error {
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	defer cancel()
 	rollout := &unstructured.Unstructured{}
 	rollout.SetGroupVersionKind(v1alpha1.Kind("Rollout"))
-	phase, message := "", ""
 	for {
 		err := k.Get(ctx, client.ObjectKey{Namespace: "demo-app", Name: "web"}, rollout)
-		if err == nil {
-			phase, _, _ = unstructured.NestedString(rollout.Object, "status", "phase")
-			message, _, _ = unstructured.NestedString(rollout.Object, "status", "message")
-		}
-		if phase == string(v1alpha1.RolloutHealthy) {
-			fmt.Fprintf(c.Out, "rollout demo-app/web is healthy (%s)\n", time.Since(began).Round(100*time.Millisecond))
+		if err == nil && serving(rollout) {
+			fmt.Fprintf(c.Out, "rollout demo-app/web serves (%s)\n", time.Since(began).Round(100*time.Millisecond))
 			return nil
 		}
 		select {
 		case <-ctx.Done():
+			phase, message := phaseOf(rollout)
 			return fmt.Errorf("rollout demo-app/web is %q (%s) after %s: %w", phase, message, time.Since(began).Round(time.Second), ctx.Err())
 		case <-time.After(250 * time.Millisecond):
 		}
 	}
+}
+
+// serving reports whether the rollout is at rest with a version that works: promoted, or back from one that was aborted,
+// as the last act of an earlier demo leaves it.
+func serving(rollout *unstructured.Unstructured) bool {
+	phase, _ := phaseOf(rollout)
+	aborted, _, _ := unstructured.NestedBool(rollout.Object, "status", "abort")
+	stable, _, _ := unstructured.NestedString(rollout.Object, "status", "stableRS")
+	return phase == string(v1alpha1.RolloutHealthy) || phase == string(v1alpha1.RolloutDegraded) && aborted && stable != ""
+}
+
+func phaseOf(rollout *unstructured.Unstructured) (phase, message string) {
+	phase, _, _ = unstructured.NestedString(rollout.Object, "status", "phase")
+	message, _, _ = unstructured.NestedString(rollout.Object, "status", "message")
+	return phase, message
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/protocol"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -16,6 +17,9 @@ import (
 func (k *walk) leaf(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus {
 	if _, exists := k.node(c.name); !exists {
 		if limit := k.w.Spec.Parallelism; limit != nil && k.active >= *limit {
+			return v1alpha1.NodeStatus{}
+		}
+		if k.w.Spec.Suspend != nil && *k.w.Spec.Suspend {
 			return v1alpha1.NodeStatus{}
 		}
 		k.active++
@@ -73,8 +77,27 @@ func (k *walk) create(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus
 	if n = k.enforceTimeout(n, t); n.Phase.Fulfilled() {
 		return n
 	}
-	k.actions = append(k.actions, CreatePod{NodeID: n.ID, NodeName: n.Name, PodName: pod, Template: t, Retry: c.retry, Deadline: k.runDeadline()})
+	spec, err := k.podSettings(sc)
+	if err != nil {
+		return k.finish(n, v1alpha1.NodeError, fmt.Sprintf("spec: %v", err))
+	}
+	k.actions = append(k.actions, CreatePod{NodeID: n.ID, NodeName: n.Name, PodName: pod, Template: t, Spec: spec, Retry: c.retry, Deadline: k.runDeadline()})
 	return n
+}
+
+// podSettings is the spec of the workflow with the tags resolved that stand where every pod gets them.
+func (k *walk) podSettings(sc scope) (*v1alpha1.WorkflowSpec, error) {
+	spec := k.w.Spec
+	part := struct {
+		Volumes     []corev1.Volume
+		PodMetadata *v1alpha1.Metadata
+		Patch       string
+	}{spec.Volumes, spec.PodMetadata, spec.PodSpecPatch}
+	if err := substitute(&part, sc); err != nil {
+		return nil, err
+	}
+	spec.Volumes, spec.PodMetadata, spec.PodSpecPatch = part.Volumes, part.PodMetadata, part.Patch
+	return &spec, nil
 }
 
 // enforceTimeout ends a node that took longer than template.timeout, counted from

@@ -93,9 +93,10 @@ type Action interface{ action() }
 type CreatePod struct {
 	NodeID, NodeName string
 	PodName          string
-	Template         v1alpha1.Template // resolved: no tag is left
-	Retry            int               // attempt, from 0
-	Deadline         time.Time         // when its workflow runs out of time; zero: never
+	Template         v1alpha1.Template      // resolved: no tag is left
+	Spec             *v1alpha1.WorkflowSpec // what of the workflow's spec goes into every pod, resolved too
+	Retry            int                    // attempt, from 0
+	Deadline         time.Time              // when its workflow runs out of time; zero: never
 }
 
 // StopPod asks to end the pod of a node whose result is decided without it.

@@ -25,7 +25,7 @@ const (
 // executor only if something must be collected, preceded by an init container only
 // if the executor or artifacts must come in.
 func (r *Runner) buildPod(wf *v1alpha1.Workflow, a core.CreatePod, cause lineage.Lineage) (*corev1.Pod, error) {
-	pod := &corev1.Pod{ObjectMeta: podMeta(wf, a, cause), Spec: podSpec(wf.Spec, a.Template)}
+	pod := &corev1.Pod{ObjectMeta: podMeta(wf, a, cause), Spec: podSpec(*a.Spec, a.Template, claimVolumes(wf.Name, a.Spec.VolumeClaimTemplates))}
 	containers := containersOf(a.Template)
 	if a.Template.Script != nil {
 		addScript(pod, &containers[0], a.Template.Script.Source)
@@ -52,7 +52,7 @@ func (r *Runner) buildPod(wf *v1alpha1.Workflow, a core.CreatePod, cause lineage
 		pod.Spec.InitContainers = append(pod.Spec.InitContainers, sidecar)
 	}
 	setDeadline(pod, a)
-	return pod, patchSpec(pod, wf.Spec.PodSpecPatch, a.Template.PodSpecPatch)
+	return pod, patchSpec(pod, a.Spec.PodSpecPatch, a.Template.PodSpecPatch)
 }
 
 // containersOf are the containers of a template; those that are not a set have one, main.
@@ -87,7 +87,7 @@ func podMeta(wf *v1alpha1.Workflow, a core.CreatePod, cause lineage.Lineage) met
 		OwnerReferences: []metav1.OwnerReference{{APIVersion: v1alpha1.GroupVersion.String(), Kind: "Workflow", Name: wf.Name, UID: wf.UID,
 			Controller: &controller, BlockOwnerDeletion: &controller}},
 	}
-	for _, m := range []*v1alpha1.Metadata{wf.Spec.PodMetadata, a.Template.Metadata} {
+	for _, m := range []*v1alpha1.Metadata{a.Spec.PodMetadata, a.Template.Metadata} {
 		if m != nil {
 			maps.Copy(meta.Labels, m.Labels)
 			maps.Copy(meta.Annotations, m.Annotations)
@@ -97,11 +97,11 @@ func podMeta(wf *v1alpha1.Workflow, a core.CreatePod, cause lineage.Lineage) met
 	return meta
 }
 
-func podSpec(spec v1alpha1.WorkflowSpec, t v1alpha1.Template) corev1.PodSpec {
+func podSpec(spec v1alpha1.WorkflowSpec, t v1alpha1.Template, volumes []corev1.Volume) corev1.PodSpec {
 	out := corev1.PodSpec{
 		RestartPolicy: corev1.RestartPolicyNever, ServiceAccountName: first(t.ServiceAccountName, spec.ServiceAccountName),
 		AutomountServiceAccountToken: spec.AutomountServiceAccountToken,
-		Volumes:                      append(slices.Clone(spec.Volumes), t.Volumes...),
+		Volumes:                      append(append(slices.Clone(spec.Volumes), t.Volumes...), volumes...),
 		ImagePullSecrets:             spec.ImagePullSecrets, NodeSelector: spec.NodeSelector, Affinity: spec.Affinity,
 		Tolerations: append(slices.Clone(spec.Tolerations), t.Tolerations...), SecurityContext: spec.SecurityContext,
 		SchedulerName:     first(t.SchedulerName, spec.SchedulerName),
@@ -186,7 +186,7 @@ func (r *Runner) task(wf *v1alpha1.Workflow, a core.CreatePod) protocol.Task {
 				Plain: artifact.Archive != nil && artifact.Archive.None != nil, URL: r.signer.url("PUT", objectName(wf.Namespace, key), expires)})
 		}
 	}
-	task.Result = resultWanted(wf.Spec, a)
+	task.Result = resultWanted(*a.Spec, a)
 	task.ReportURL = r.signer.url("PUT", reportKey(wf.Namespace, a.PodName, string(wf.UID)), expires)
 	return task
 }

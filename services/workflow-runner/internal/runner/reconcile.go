@@ -65,7 +65,10 @@ func (r *Runner) Reconcile(ctx context.Context, req reconcile.Request) (reconcil
 	uid := string(raw.GetUID())
 	if raw.GetLabels()[labelCompleted] == "true" || raw.GetDeletionTimestamp() != nil {
 		r.journals.forget(uid)
-		return reconcile.Result{}, nil
+		if raw.GetDeletionTimestamp() != nil {
+			return reconcile.Result{}, nil
+		}
+		return r.afterwards(ctx, raw)
 	}
 	wake, err := r.advance(ctx, raw)
 	switch fault.Of(err) {
@@ -98,9 +101,17 @@ func (r *Runner) advance(ctx context.Context, raw *unstructured.Unstructured) (t
 	if err := r.tellFresh(ctx, wf, known); err != nil {
 		return time.Time{}, err
 	}
+	if err := r.obey(ctx, wf, known); err != nil {
+		return time.Time{}, err
+	}
 	wake, err := r.decide(ctx, wf, known)
 	if err != nil {
 		return time.Time{}, err
+	}
+	if again, err := r.collectPods(ctx, wf); err != nil {
+		return time.Time{}, err
+	} else if next := time.Now().Add(again); again > 0 && (wake.IsZero() || next.Before(wake)) {
+		wake = next
 	}
 	if err := r.tellFresh(ctx, wf, known); err != nil {
 		return time.Time{}, err
@@ -145,6 +156,9 @@ func (r *Runner) record(ctx context.Context, wf *v1alpha1.Workflow, known *run, 
 	e := entry{At: world.Now, Nodes: decision.Nodes, Run: decision.Run}
 	if known.spec == nil {
 		e.Spec = &world.Spec
+		if err := errors.Join(r.protect(ctx, wf), r.claims(ctx, wf, world.Spec.VolumeClaimTemplates)); err != nil {
+			return err
+		}
 	}
 	return r.journals.append(ctx, string(wf.UID), known, e)
 }

@@ -22,6 +22,7 @@ type entry struct {
 	Nodes []v1alpha1.NodeStatus  `json:"nodes,omitempty"`
 	Run   *core.RunChange        `json:"run,omitempty"`
 	Found []finding              `json:"found,omitempty"` // what was found outside, for good
+	Order string                 `json:"order,omitempty"` // key of the order that this carries out
 }
 
 // finding is the answer to one question of the core.
@@ -44,6 +45,7 @@ type run struct {
 	asked   map[string]time.Time // when the pod of a node was asked for, by node id
 	seen    map[string]bool      // nodes whose pod was there once
 	found   map[core.Need]core.Answer
+	obeyed  map[string]bool // keys of orders that were carried out
 	held    map[string]bool // holders that have their locks, as far as this replica knows
 }
 
@@ -83,7 +85,7 @@ func (j *journals) load(ctx context.Context, namespace, name, uid string) (*run,
 		return known, nil
 	}
 	r := &run{subject: events.RunSubject(namespace, uid), name: namespace + "/" + name, asked: map[string]time.Time{}, seen: map[string]bool{},
-		found: map[core.Need]core.Answer{}, held: map[string]bool{}}
+		found: map[core.Need]core.Answer{}, held: map[string]bool{}, obeyed: map[string]bool{}}
 	entries, err := j.bus.Read(ctx, bus.Runs, r.subject)
 	if err != nil {
 		return nil, fmt.Errorf("replay run %s: %w", uid, err)
@@ -105,6 +107,9 @@ func (j *journals) load(ctx context.Context, namespace, name, uid string) (*run,
 func (r *run) fold(e entry, sequence uint64) {
 	if e.Spec != nil {
 		r.spec = e.Spec
+	}
+	if e.Order != "" {
+		r.obeyed[e.Order] = true
 	}
 	for _, f := range e.Found {
 		r.found[f.Need] = f.Answer

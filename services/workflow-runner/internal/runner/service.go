@@ -117,12 +117,14 @@ func assemble(ctx context.Context, cfg Config, base *service.Base) ([]life.Part,
 	}
 	base.Probes.Handle(artifactPath, &store{bus: base.Bus, signer: sign, log: base.Log})
 	submit := &submitter{client: mgr.GetClient(), metrics: m}
+	operate := &operator{client: mgr.GetClient(), reader: mgr.GetAPIReader(), metrics: m}
 	return []life.Part{
 		life.Of("kubernetes", mgr.Start),
 		life.Of("regain", func(ctx context.Context) error {
 			return kube.Regain(ctx, base.Members.Changed(), mgr.GetCache(), workflowList(), regain)
 		}),
 		life.Of("commands", func(ctx context.Context) error { return base.Bus.Consume(ctx, submit.consumer(), submit.handle) }),
+		life.Of("operations", func(ctx context.Context) error { return base.Bus.Consume(ctx, operate.consumer(), operate.handle) }),
 	}, nil
 }
 

@@ -1,0 +1,180 @@
+package runner
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/argosy-mesh/argosy/libs/bus"
+	"github.com/argosy-mesh/argosy/libs/core/fault"
+	"github.com/argosy-mesh/argosy/libs/core/lineage"
+	"github.com/argosy-mesh/argosy/libs/kube"
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/argosy-mesh/argosy/schemas/events"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// operator does what commands ask of workflows that exist, or of templates.
+type operator struct {
+	client  client.Client
+	reader  client.Reader
+	metrics *metrics
+}
+
+// verbs are the operations by name.
+func (o *operator) verbs() map[string]func(context.Context, events.OperateWorkflow, bus.Event) error {
+	return map[string]func(context.Context, events.OperateWorkflow, bus.Event) error{
+		"submit-from": o.submitFrom,
+		"resubmit":    o.resubmit,
+		"stop": func(ctx context.Context, c events.OperateWorkflow, _ bus.Event) error {
+			return o.setSpec(ctx, c, "shutdown", v1alpha1.ShutdownStop)
+		},
+		"terminate": func(ctx context.Context, c events.OperateWorkflow, _ bus.Event) error {
+			return o.setSpec(ctx, c, "shutdown", v1alpha1.ShutdownTerminate)
+		},
+		"suspend": func(ctx context.Context, c events.OperateWorkflow, _ bus.Event) error {
+			return o.setSpec(ctx, c, "suspend", true)
+		},
+		"resume": o.resume,
+	}
+}
+
+func (o *operator) consumer() bus.Consumer {
+	var filters []string
+	for verb := range o.verbs() {
+		filters = append(filters, "commands.workflow-runner."+verb+".>")
+	}
+	return bus.Consumer{
+		Stream: bus.Commands, Name: "workflow-runner-operate", Filters: filters, Concurrency: 8,
+		Observe: func(class fault.Class, took time.Duration) {
+			o.metrics.commands.WithLabelValues("operate", string(class)).Observe(took.Seconds())
+		},
+	}
+}
+
+func (o *operator) handle(ctx context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
+	var command events.OperateWorkflow
+	if err := d.DataAs(&command); err != nil {
+		return nil, fault.Poisonf("operate command %s: %w", d.ID(), err)
+	}
+	verb, ok := o.verbs()[command.Operation]
+	if !ok {
+		return nil, fault.Poisonf("operate command %s: operation %q is not known", d.ID(), command.Operation)
+	}
+	if err := verb(ctx, command, d.Event); err != nil {
+		err = fmt.Errorf("%s %s/%s, key %s: %w", command.Operation, command.Namespace, command.Name, command.Key, err)
+		if apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) || apierrors.IsNotFound(err) {
+			return nil, fault.AsPoison(err)
+		}
+		return nil, err
+	}
+	return nil, nil
+}
+
+// submitFrom starts a workflow of a template or of a CronWorkflow.
+func (o *operator) submitFrom(ctx context.Context, c events.OperateWorkflow, cause bus.Event) error {
+	spec := map[string]any{"workflowTemplateRef": map[string]any{"name": c.Name, "clusterScope": c.Kind == "ClusterWorkflowTemplate"}}
+	if c.Kind == "CronWorkflow" {
+		cron := &unstructured.Unstructured{}
+		cron.SetGroupVersionKind(v1alpha1.Kind("CronWorkflow"))
+		if err := o.reader.Get(ctx, types.NamespacedName{Namespace: c.Namespace, Name: c.Name}, cron); err != nil {
+			return err
+		}
+		spec, _, _ = unstructured.NestedMap(cron.Object, "spec", "workflowSpec")
+	}
+	return o.create(ctx, c, spec, cause)
+}
+
+// resubmit starts a workflow anew from the spec of another.
+func (o *operator) resubmit(ctx context.Context, c events.OperateWorkflow, cause bus.Event) error {
+	old, err := o.read(ctx, c)
+	if err != nil {
+		return err
+	}
+	spec, _, _ := unstructured.NestedMap(old.Object, "spec")
+	delete(spec, "shutdown")
+	delete(spec, "suspend")
+	return o.create(ctx, c, spec, cause)
+}
+
+// create makes the workflow of a command once: its name ends in the command's key.
+func (o *operator) create(ctx context.Context, c events.OperateWorkflow, spec map[string]any, cause bus.Event) error {
+	wf := &unstructured.Unstructured{Object: map[string]any{}}
+	if len(c.Object) > 0 {
+		if err := json.Unmarshal(c.Object, &wf.Object); err != nil {
+			return fault.Poisonf("object: %w", err)
+		}
+	}
+	args, has, _ := unstructured.NestedMap(wf.Object, "spec", "arguments")
+	made := &unstructured.Unstructured{Object: map[string]any{"spec": spec}}
+	if has {
+		spec["arguments"] = args
+	}
+	made.SetGroupVersionKind(v1alpha1.Kind("Workflow"))
+	made.SetNamespace(c.Namespace)
+	made.SetLabels(wf.GetLabels())
+	made.SetName(c.Name + "-" + c.Key[:min(len(c.Key), 10)])
+	annotations := bus.After(cause).Annotate(map[string]string{})
+	annotations[lineage.KeyAnnotation] = c.Key
+	made.SetAnnotations(annotations)
+	_, err := kube.CreateOnce(ctx, o.client, made)
+	return err
+}
+
+func (o *operator) read(ctx context.Context, c events.OperateWorkflow) (*unstructured.Unstructured, error) {
+	wf := workflow()
+	return wf, o.reader.Get(ctx, types.NamespacedName{Namespace: c.Namespace, Name: c.Name}, wf)
+}
+
+func (o *operator) setSpec(ctx context.Context, c events.OperateWorkflow, field string, value any) error {
+	return o.patch(ctx, c, map[string]any{"spec": map[string]any{field: value}})
+}
+
+func (o *operator) patch(ctx context.Context, c events.OperateWorkflow, change map[string]any) error {
+	wf := workflow()
+	wf.SetNamespace(c.Namespace)
+	wf.SetName(c.Name)
+	return o.client.Patch(ctx, wf, client.RawPatch(types.MergePatchType, mustJSON(change)))
+}
+
+// orderPrefix begins the annotations that hold orders to a run at work; the rest is the order's key. Whoever owns the
+// run carries an order out, records its key, and takes the annotation away.
+const orderPrefix = "order.argosy.dev/"
+
+// order is something that a person asks of a run at work.
+type order struct {
+	Operation string            `json:"operation"`
+	Selector  string            `json:"selector,omitempty"` // such as displayName=approve
+	Outputs   map[string]string `json:"outputs,omitempty"`  // values of supplied outputs
+	By        string            `json:"by,omitempty"`
+}
+
+// resume lets a suspended workflow go on, and the suspended nodes that its flags select.
+func (o *operator) resume(ctx context.Context, c events.OperateWorkflow, _ bus.Event) error {
+	ask := order{Operation: "resume", Outputs: map[string]string{}, By: c.Sensor}
+	for i := 0; i < len(c.Args); i++ {
+		flag, value, inline := strings.Cut(c.Args[i], "=")
+		if !inline && i+1 < len(c.Args) {
+			i++
+			value = c.Args[i]
+		}
+		switch flag {
+		case "--node-field-selector":
+			ask.Selector = value
+		case "--output-parameter", "-p":
+			name, text, _ := strings.Cut(value, "=")
+			ask.Outputs[name] = text
+		default:
+			return fault.Poisonf("args: %q is not a flag of resume; --node-field-selector and --output-parameter are", flag)
+		}
+	}
+	return o.patch(ctx, c, map[string]any{
+		"metadata": map[string]any{"annotations": map[string]any{orderPrefix + c.Key: string(mustJSON(ask))}},
+		"spec":     map[string]any{"suspend": nil},
+	})
+}
