@@ -11,18 +11,20 @@ import (
 
 // Config says what to judge by what.
 type Config struct {
-	Kind     string
-	Dir      string    // the data
-	Only     string    // judge only cases whose name begins with this; empty means all
-	Bin      string    // folder of our programs
-	Progress io.Writer // where long work says how far it is
+	Kind       string
+	Dir        string    // the data
+	Only       string    // judge only cases whose name begins with this; empty means all
+	Bin        string    // folder of our programs
+	Kubeconfig string    // of the running product, for what needs a node
+	Progress   io.Writer // where long work says how far it is
 }
 
 // suites are what can be judged, by kind.
 func suites() map[string]func(context.Context, Config) (*Report, error) {
 	return map[string]func(context.Context, Config) (*Report, error){
-		"events": Events,
-		"schema": func(_ context.Context, c Config) (*Report, error) { return Schema(c.Dir, c.Only) },
+		"events":    Events,
+		"workflows": Workflows,
+		"schema":    func(_ context.Context, c Config) (*Report, error) { return Schema(c.Dir, c.Only) },
 	}
 }
 

@@ -214,4 +214,3 @@ func object(apiVersion, kind, name string, fields map[string]any) *unstructured.
 	o.SetName(name)
 	return o
 }
-

@@ -2,10 +2,12 @@
 #   make conformance KIND=schema DIR=folder ONLY=events
 
 KIND ?=
+# DIR is the data here, so that the cluster is the one in its usual place.
+CONFORMANCE_KUBECONFIG ?= $(if $(filter existing,$(CLUSTER)),$(KUBECONFIG),$(ROOT)/.cluster/kubeconfig)
 ONLY ?=
 
 .PHONY: conformance
-conformance: ## judge the product by data in DIR: KIND=schema|events, ONLY=beginning of a name
+conformance: ## judge the product by data in DIR: KIND=schema|events|workflows, ONLY=beginning of a name
 	@mkdir -p $(BIN)
 	@cd e2e && GOWORK=off $(BUILD) -o $(BIN)/conformance ./cmd/conformance
-	@$(BIN)/conformance --kind "$(KIND)" --dir "$(DIR)" --only "$(ONLY)" --bin $(BIN)
+	@$(BIN)/conformance --kind "$(KIND)" --dir "$(DIR)" --only "$(ONLY)" --bin $(BIN) --kubeconfig "$(CONFORMANCE_KUBECONFIG)"

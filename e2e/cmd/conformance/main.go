@@ -1,6 +1,6 @@
 // Command conformance judges the product by data that others wrote.
 //
-//	conformance --kind schema|events --dir DIR [--only NAME]
+//	conformance --kind schema|events|workflows --dir DIR [--only NAME]
 //
 // It lists what does not hold with its reason and ends with "N passed, N failed". Exit code 0 means that all cases
 // hold, 1 that some do not, 2 that nothing could be judged.
@@ -34,6 +34,7 @@ func run(ctx context.Context, args []string, out, problems io.Writer) int {
 	f.StringVar(&c.Kind, "kind", "", "what to judge: "+strings.Join(conformance.Kinds(), ", "))
 	f.StringVar(&c.Dir, "dir", "", "folder of the data")
 	f.StringVar(&c.Only, "only", "", "judge only cases whose name begins with this")
+	f.StringVar(&c.Kubeconfig, "kubeconfig", os.Getenv("KUBECONFIG"), "kubeconfig of the running product; workflows needs it")
 	f.StringVar(&c.Bin, "bin", "bin", "folder of our programs")
 	if err := f.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return 0

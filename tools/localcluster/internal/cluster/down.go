@@ -91,7 +91,7 @@ func (s *session) removeFiles(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	for _, name := range []string{
-		"etcd", "containerd", "kubelet", "cni", "pods", "registries", "pki", "config", "run", "kubeconfig", "state.json", "lock",
+		"etcd", "containerd", "kubelet", "cni", "pods", "registries", "pki", "config", "run", "volumes", "kubeconfig", "state.json", "lock",
 	} {
 		err := process.Poll(ctx, 50*time.Millisecond, func() error { return os.RemoveAll(s.Path(name)) })
 		if err != nil {

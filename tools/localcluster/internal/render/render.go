@@ -46,6 +46,23 @@ func (in Input) DNSAddress() string { return ServiceAddress(in.Cluster, 10) }
 // registry of the cluster, in order.
 func (in Input) RegistryHosts() []string { return slices.Sorted(maps.Keys(in.Registries)) }
 
+// volumes is how many persistent volumes a cluster has. Each is a folder of the cluster, claimed once: nothing empties
+// it for the next claim.
+const volumes = 16
+
+// Volume is one folder that pods can claim.
+type Volume struct{ Name, Path string }
+
+// Volumes are what claims are bound to.
+func (in Input) Volumes() []Volume {
+	var out []Volume
+	for i := range volumes {
+		name := fmt.Sprintf("local-%02d", i)
+		out = append(out, Volume{Name: name, Path: in.Path("volumes", name)})
+	}
+	return out
+}
+
 // Socket is where the containerd of a cluster listens.
 func Socket(c *state.Cluster) string { return c.Path("run", "containerd.sock") }
 
@@ -131,7 +148,11 @@ func text(name string, in Input) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
+// write leaves a file that says the same alone: kube-proxy ends itself when its configuration is written.
 func write(path string, content []byte) error {
+	if there, err := os.ReadFile(path); err == nil && bytes.Equal(there, content) {
+		return nil
+	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return fmt.Errorf("make directory: %w", err)
 	}

@@ -2,9 +2,11 @@ package render
 
 import (
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/argosy-mesh/argosy/tools/localcluster/internal/state"
 )
@@ -67,7 +69,7 @@ func TestObjects(t *testing.T) {
 	for _, c := range []struct {
 		always bool
 		want   int
-	}{{false, 4}, {true, 2}} {
+	}{{false, 4 + 1 + volumes}, {true, 2 + 1 + volumes}} {
 		in.AlwaysPull = c.always
 		objects, err := Objects(in)
 		if err != nil {
@@ -88,5 +90,28 @@ func TestNameservers(t *testing.T) {
 	got := Nameservers("search x\nnameserver 127.0.0.53\nnameserver 192.0.2.1\n nameserver 2001:db8::1\nnameserver\n")
 	if want := []string{"192.0.2.1", "2001:db8::1"}; !slices.Equal(got, want) {
 		t.Errorf("nameservers %v, want %v", got, want)
+	}
+}
+
+func TestAFileThatSaysTheSameIsNotTouched(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "dir", "file")
+	if err := write(path, []byte("a")); err != nil {
+		t.Fatal(err)
+	}
+	old := time.Now().Add(-time.Hour)
+	for text, touched := range map[string]bool{"a": false, "b": true} {
+		if err := os.WriteFile(path, []byte("a"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(path, old, old); err != nil {
+			t.Fatal(err)
+		}
+		if err := write(path, []byte(text)); err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.Stat(path)
+		if err != nil || info.ModTime().After(old.Add(time.Minute)) != touched {
+			t.Errorf("%q over \"a\": modified %v, %v", text, info.ModTime(), err)
+		}
 	}
 }
