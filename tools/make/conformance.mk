@@ -11,3 +11,9 @@ conformance: ## judge the product by data in DIR: KIND=schema|events|workflows, 
 	@mkdir -p $(BIN)
 	@cd e2e && GOWORK=off $(BUILD) -o $(BIN)/conformance ./cmd/conformance
 	@$(BIN)/conformance --kind "$(KIND)" --dir "$(DIR)" --only "$(ONLY)" --bin $(BIN) --kubeconfig "$(CONFORMANCE_KUBECONFIG)"
+
+.PHONY: standins
+standins: ## load stand-ins for the images that examples name into the local cluster
+	@mkdir -p $(IMAGES)/standins
+	@$(BIN)/images build --out $(IMAGES)/standins >/dev/null
+	@$(BIN)/localcluster load --dir $(ROOT)/.cluster $(IMAGES)/standins/*.tar
