@@ -185,7 +185,7 @@ func inputArtifact(c call, want v1alpha1.Artifact) (*v1alpha1.Artifact, error) {
 	got := want
 	for _, a := range c.args.Artifacts {
 		if a.Name == want.Name {
-			got.ArtifactLocation, got.Archive = a.ArtifactLocation, orArchive(a.Archive, want.Archive)
+			got.ArtifactLocation, got.Archive, got.SubPath = a.ArtifactLocation, orArchive(a.Archive, want.Archive), a.SubPath
 		}
 	}
 	if located(got) {

@@ -24,6 +24,10 @@ func (k *walk) leaf(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus {
 		}
 		k.active++
 	}
+	var err error
+	if t.Timeout, err = sc.text(t.Timeout); err != nil {
+		return k.fail(c, v1alpha1.NodeTypePod, fmt.Errorf("template %q: timeout: %w", c.template, err))
+	}
 	pod, seen := k.w.Pods[NodeID(k.w.Name, c.name)]
 	if !seen {
 		return k.create(c, t, sc)
@@ -69,7 +73,7 @@ func (k *walk) create(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus
 		t.Inputs = t.Inputs.DeepCopy()
 		for i, a := range t.Inputs.Artifacts {
 			if from, ok := sc.artifact("inputs.artifacts." + a.Name); ok {
-				t.Inputs.Artifacts[i].ArtifactLocation, t.Inputs.Artifacts[i].Archive = from.ArtifactLocation, from.Archive
+				t.Inputs.Artifacts[i].ArtifactLocation, t.Inputs.Artifacts[i].Archive, t.Inputs.Artifacts[i].SubPath = from.ArtifactLocation, from.Archive, from.SubPath
 			}
 		}
 	}

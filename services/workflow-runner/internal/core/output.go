@@ -106,7 +106,6 @@ func (s scope) follow(artifacts []v1alpha1.Artifact) error {
 				return fmt.Errorf("artifact %q: fromExpression: %w", a.Name, err)
 			}
 			artifacts[i].ArtifactLocation, artifacts[i].Archive, artifacts[i].FromExpression = source.ArtifactLocation, source.Archive, ""
-			addSubPath(&artifacts[i], a.SubPath)
 			continue
 		}
 		if a.From == "" {
@@ -120,19 +119,8 @@ func (s scope) follow(artifacts []v1alpha1.Artifact) error {
 			return fmt.Errorf("artifact %q: from %s names nothing that exists", a.Name, a.From)
 		}
 		artifacts[i].ArtifactLocation, artifacts[i].Archive, artifacts[i].From = source.ArtifactLocation, source.Archive, ""
-		addSubPath(&artifacts[i], a.SubPath)
 	}
 	return nil
-}
-
-// addSubPath narrows an artifact to what stands below its key.
-func addSubPath(a *v1alpha1.Artifact, subPath string) {
-	if subPath == "" || a.S3 == nil {
-		return
-	}
-	narrowed := *a.S3
-	narrowed.Key = strings.TrimSuffix(narrowed.Key, "/") + "/" + strings.TrimPrefix(subPath, "/")
-	a.S3, a.SubPath = &narrowed, ""
 }
 
 // tagOf strips the braces of a reference.

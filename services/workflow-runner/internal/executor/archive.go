@@ -18,12 +18,31 @@ const (
 	unpackFiles = 1_000_000
 )
 
+// folderMark is the comment of an archive that stands for a folder kept with
+// archive: none. The built-in store keeps one object per artifact, where upstream's
+// stores keep one per file.
+const folderMark = "argosy-folder"
+
+// gzipHeader is the length of a gzip header before its comment, and gzipComment the
+// flag that says there is one. Source: RFC 1952, 2.3.
+const (
+	gzipHeader  = 10
+	gzipComment = 0x10
+)
+
+// marked reports whether a gzip stream begins with the mark of a folder.
+func marked(head []byte) bool {
+	return len(head) >= gzipHeader+len(folderMark) && head[3] == gzipComment && string(head[gzipHeader:gzipHeader+len(folderMark)]) == folderMark
+}
+
 func parent(path string) string { return filepath.Dir(path) }
 
 // pack writes the file or folder at path as a gzipped tar whose one root entry has
-// the base name of path. Source: Argo Workflows packs so, and tools expect it.
-func pack(w io.Writer, path string) error {
+// the base name of path. Source: Argo Workflows packs so, and tools expect it. A
+// mark goes into the header of the stream.
+func pack(w io.Writer, path, mark string) error {
 	zipped := gzip.NewWriter(w)
+	zipped.Comment = mark
 	archive := tar.NewWriter(zipped)
 	base := filepath.Dir(path)
 	err := filepath.WalkDir(path, func(file string, d fs.DirEntry, err error) error {

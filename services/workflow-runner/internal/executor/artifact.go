@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -89,15 +90,16 @@ func saveOne(ctx context.Context, a protocol.Transfer) error {
 	if err != nil {
 		return err
 	}
-	if a.Plain && info.IsDir() {
-		return fmt.Errorf("%s is a folder, which archive: none cannot keep in the built-in store", a.Path)
-	}
 	return upload(ctx, a.URL, func() (io.ReadCloser, error) {
-		if a.Plain {
+		if a.Plain && !info.IsDir() {
 			return os.Open(a.Path)
 		}
+		mark := ""
+		if a.Plain {
+			mark = folderMark
+		}
 		r, w := io.Pipe()
-		go func() { w.CloseWithError(pack(w, a.Path)) }()
+		go func() { w.CloseWithError(pack(w, a.Path, mark)) }()
 		return r, nil
 	})
 }
@@ -215,11 +217,16 @@ func finishLoad(in protocol.Transfer, target string, err error) error {
 	return nil
 }
 
-// place unpacks what is a compressed archive and writes down anything else.
+// place unpacks what is a compressed archive and writes down anything else. With a
+// sub-path only that part of it stays.
 func place(body io.Reader, in protocol.Transfer, target string) error {
+	if in.SubPath != "" {
+		return placePart(body, in, target)
+	}
 	buffered := bufio.NewReader(body)
-	head, _ := buffered.Peek(2)
-	if !in.Plain && len(head) == 2 && head[0] == 0x1f && head[1] == 0x8b {
+	head, _ := buffered.Peek(gzipHeader + len(folderMark))
+	zipped := len(head) > 2 && head[0] == 0x1f && head[1] == 0x8b
+	if zipped && (!in.Plain || marked(head)) {
 		unzipped, err := gzip.NewReader(buffered)
 		if err != nil {
 			return errors.Join(errGone, err)
@@ -234,4 +241,28 @@ func place(body io.Reader, in protocol.Transfer, target string) error {
 		return errors.Join(err, f.Close())
 	}
 	return f.Close()
+}
+
+// placePart brings the whole aside and moves the part to target.
+func placePart(body io.Reader, in protocol.Transfer, target string) error {
+	whole := target + ".whole"
+	defer os.RemoveAll(whole)
+	sub := in.SubPath
+	in.SubPath = ""
+	if err := errors.Join(os.RemoveAll(whole), place(body, in, whole)); err != nil {
+		return err
+	}
+	if !filepath.IsLocal(sub) {
+		return errors.Join(errGone, fmt.Errorf("subPath %q leads out of the artifact", sub))
+	}
+	// The root keeps links within the artifact from leading out of it.
+	root, err := os.OpenRoot(whole)
+	if err != nil {
+		return errors.Join(errGone, fmt.Errorf("subPath %q: the artifact is no folder: %w", sub, err))
+	}
+	defer root.Close()
+	if _, err := root.Stat(sub); err != nil {
+		return errors.Join(errGone, fmt.Errorf("subPath %q: %w", sub, err))
+	}
+	return os.Rename(filepath.Join(whole, sub), target)
 }

@@ -46,6 +46,7 @@ type Transfer struct {
 	URL      string `json:"url,omitempty"`
 	Raw      string `json:"raw,omitempty"`   // content written in the manifest
 	Plain    bool   `json:"plain,omitempty"` // archive none: as it is
+	SubPath  string `json:"subPath,omitempty"`
 	Optional bool   `json:"optional,omitempty"`
 	Mode     *int32 `json:"mode,omitempty"`
 }

@@ -161,7 +161,7 @@ func (r *Runner) task(wf *v1alpha1.Workflow, a core.CreatePod) protocol.Task {
 	expires := time.Now().Add(urlLifetime)
 	if in := a.Template.Inputs; in != nil {
 		for _, artifact := range in.Artifacts {
-			t := protocol.Transfer{Name: artifact.Name, Path: artifact.Name, Mount: artifact.Path, Optional: artifact.Optional, Mode: artifact.Mode,
+			t := protocol.Transfer{Name: artifact.Name, Path: artifact.Name, Mount: artifact.Path, Optional: artifact.Optional, Mode: artifact.Mode, SubPath: artifact.SubPath,
 				Plain: artifact.Archive != nil && artifact.Archive.None != nil}
 			switch {
 			case artifact.Raw != nil:
