@@ -30,7 +30,7 @@ func (e expectation) patience() time.Duration {
 	if e.group == "A-long" {
 		return 15 * time.Minute
 	}
-	return 4 * time.Minute
+	return 10 * time.Minute
 }
 
 // workflowSuite judges workflows on the running product.

@@ -30,11 +30,15 @@ func (k *walk) dag(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus {
 	for _, task := range t.DAG.Tasks {
 		g.tasks[task.Name] = task
 	}
-	order, err := g.order(t.DAG.Tasks)
+	targets, err := g.targets(*t.DAG)
 	if err != nil {
 		return k.finish(k.nodes[g.node.ID], v1alpha1.NodeError, err.Error())
 	}
-	targets, err := g.targets(*t.DAG)
+	// A mistake anywhere counts, although only what the targets need runs.
+	if _, err = g.order(namesOf(t.DAG.Tasks)); err != nil {
+		return k.finish(k.nodes[g.node.ID], v1alpha1.NodeError, err.Error())
+	}
+	order, err := g.order(targets)
 	if err != nil {
 		return k.finish(k.nodes[g.node.ID], v1alpha1.NodeError, err.Error())
 	}
@@ -64,8 +68,16 @@ func ancestors(task v1alpha1.DAGTask) []string {
 	return names
 }
 
-// order sorts the tasks so that each comes after what it waits for.
-func (g *graph) order(tasks []v1alpha1.DAGTask) ([]string, error) {
+func namesOf(tasks []v1alpha1.DAGTask) []string {
+	names := make([]string, len(tasks))
+	for i := range tasks {
+		names[i] = tasks[i].Name
+	}
+	return names
+}
+
+// order sorts tasks and all that they wait for, so that each comes after what it waits for.
+func (g *graph) order(tasks []string) ([]string, error) {
 	var order []string
 	state := map[string]int{} // 1: on the way, 2: done
 	var visit func(name, from string) error
@@ -89,8 +101,8 @@ func (g *graph) order(tasks []v1alpha1.DAGTask) ([]string, error) {
 		order = append(order, name)
 		return nil
 	}
-	for _, task := range tasks {
-		if err := visit(task.Name, ""); err != nil {
+	for _, name := range tasks {
+		if err := visit(name, ""); err != nil {
 			return nil, err
 		}
 	}

@@ -102,6 +102,10 @@ func (s scope) environment() map[string]any {
 		for key, value := range at.artifacts {
 			nest(env, key, value)
 		}
+		for prefix := range at.absent {
+			// What did not run has outputs without values, so that "?? default" works.
+			nest(env, prefix+".outputs.parameters", map[string]any{})
+		}
 	}
 	maps.Copy(env, functions())
 	return env

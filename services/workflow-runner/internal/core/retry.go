@@ -2,6 +2,7 @@ package core
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"strconv"
 	"time"
@@ -16,7 +17,11 @@ func (k *walk) retry(c call, strategy v1alpha1.RetryStrategy) v1alpha1.NodeStatu
 		attempt := c
 		attempt.name, attempt.display = fmt.Sprintf("%s(%d)", c.name, i), fmt.Sprintf("%s(%d)", c.display, i)
 		attempt.attempt, attempt.retry = true, i
-		attempt.extra = map[string]string{"retries": strconv.Itoa(i)}
+		attempt.extra = maps.Clone(c.extra)
+		if attempt.extra == nil {
+			attempt.extra = map[string]string{}
+		}
+		attempt.extra["retries"] = strconv.Itoa(i)
 		if i > 0 {
 			if last, ok := k.node(fmt.Sprintf("%s(%d)", c.name, i-1)); ok {
 				addLastRetry(attempt.extra, last)

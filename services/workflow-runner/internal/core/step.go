@@ -68,7 +68,8 @@ func (k *walk) one(u unit, node, display string, sc scope) v1alpha1.NodeStatus {
 	inline := step.Inline
 	step.Inline = nil // its tags are resolved with its own inputs later
 	step.Hooks = nil  // theirs are resolved when they run
-	c := call{name: node, display: display, template: step.Template, ref: step.TemplateRef, library: u.library, inline: inline, boundary: u.boundary}
+	c := call{name: node, display: display, template: step.Template, ref: step.TemplateRef, library: u.library, inline: inline, boundary: u.boundary,
+		extra: map[string]string{u.prefix + ".name": u.name}}
 	existing, started := k.node(node)
 	if started && existing.Phase.Fulfilled() {
 		return existing

@@ -32,7 +32,9 @@ func build(t *testing.T, spec, template string) (*corev1.Pod, error) {
 			t.Fatal(err)
 		}
 	}
-	r := &Runner{signer: &signer{base: "http://store", key: []byte("k")}, image: "executor:1"}
+	a.Spec = &wf.Spec
+	known := &images{known: map[string]imageProgram{"known": {Entrypoint: []string{"/entry"}, Cmd: []string{"default"}}}}
+	r := &Runner{signer: &signer{base: "http://store", key: []byte("k")}, image: "executor:1", images: known}
 	return r.buildPod(wf, a, lineage.Lineage{Trace: "00-t", Correlation: "c", Causation: "before"})
 }
 
@@ -225,5 +227,58 @@ func TestPodsAsTheCoreSeesThem(t *testing.T) {
 				t.Errorf("%+v", got)
 			}
 		})
+	}
+}
+
+func TestWhatAnImageRunsIsLookedUpWhenOutputsAreCollected(t *testing.T) {
+	const outputs = "outputs: {artifacts: [{name: o, path: /o}]}"
+	for container, want := range map[string][]string{
+		"{image: 'known:v1'}":                                 {"run", "--", "/entry", "default"},
+		"{image: 'known:v1', args: [own]}":                    {"run", "--", "/entry", "own"},
+		"{image: 'host:5000/other', command: [c], args: [a]}": {"run", "--", "c", "a"},
+	} {
+		pod := mustBuild(t, "entrypoint: main", "name: say\ncontainer: "+container+"\n"+outputs)
+		if got := pod.Spec.Containers[0].Args; !slices.Equal(got, want) {
+			t.Errorf("%s runs %v, want %v", container, got, want)
+		}
+	}
+}
+
+func TestContainersOfASetWaitForEachOther(t *testing.T) {
+	pod := mustBuild(t, "entrypoint: main", `
+name: set
+containerSet:
+  volumeMounts: [{name: work, mountPath: /work}]
+  containers:
+  - {name: a, image: i, command: [one]}
+  - {name: main, image: i, command: [two], dependencies: [a]}
+outputs: {parameters: [{name: p, valueFrom: {path: /p}}]}`)
+	if got := pod.Spec.Containers[1].Args; !slices.Equal(got, []string{"run", "--name", "main", "--after", "a", "--", "two"}) {
+		t.Errorf("main runs %v", got)
+	}
+	for _, c := range pod.Spec.Containers {
+		if len(c.VolumeMounts) != 2 || c.VolumeMounts[0].Name != "work" || c.VolumeMounts[1].MountPath != protocol.StagingDir {
+			t.Errorf("%s mounts %+v", c.Name, c.VolumeMounts)
+		}
+	}
+	if task := pod.Spec.Containers[0].Env; task[0].Value != "{}" {
+		t.Errorf("a container whose outputs nobody wants has a task: %v", task[0])
+	}
+}
+
+func TestPodSpecPatchesAreMerged(t *testing.T) {
+	pod := mustBuild(t, `
+podSpecPatch: '{"terminationGracePeriodSeconds": 1}'`, `
+name: say
+podSpecPatch: |
+  containers:
+  - name: main
+    resources: {limits: {memory: 10Mi}}
+container: {image: i, command: [c]}`)
+	if memory := pod.Spec.Containers[0].Resources.Limits.Memory().String(); memory != "10Mi" || *pod.Spec.TerminationGracePeriodSeconds != 1 {
+		t.Errorf("%+v", pod.Spec)
+	}
+	if _, err := build(t, "podSpecPatch: '{'", "name: say\ncontainer: {image: i}"); err == nil {
+		t.Error("a patch that is no YAML is taken")
 	}
 }
