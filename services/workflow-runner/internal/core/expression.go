@@ -35,10 +35,7 @@ func (s scope) evaluate(source string) (string, bool, error) {
 	if err != nil {
 		return "", false, err
 	}
-	if text, ok := result.(string); ok {
-		return text, true, nil
-	}
-	return jsonText(result), true, nil
+	return resultText(result), true, nil
 }
 
 // knows reports whether name, or something below it, has a value.

@@ -97,6 +97,14 @@ func (s scope) publishNode(prefix string, n v1alpha1.NodeStatus) {
 	}
 }
 
+// resultText is the result of an expression as a parameter: text as it is, anything else as JSON.
+func resultText(result any) string {
+	if text, ok := result.(string); ok {
+		return text
+	}
+	return jsonText(result)
+}
+
 // follow replaces "from" of artifact arguments by the place it points to.
 func (s scope) follow(artifacts []v1alpha1.Artifact) error {
 	for i, a := range artifacts {
@@ -160,7 +168,11 @@ func (s scope) outputParameter(p v1alpha1.Parameter) (string, error) {
 	var value string
 	var err error
 	if p.ValueFrom.Expression != "" {
-		value, _, err = s.evaluate(p.ValueFrom.Expression)
+		var result any
+		if result, err = s.run(p.ValueFrom.Expression); err == nil && result == nil {
+			err = fmt.Errorf("expression %q gives nothing", p.ValueFrom.Expression)
+		}
+		value = resultText(result)
 	} else {
 		value, err = s.text(p.ValueFrom.Parameter)
 	}

@@ -22,6 +22,8 @@ func (k *walk) retry(c call, strategy v1alpha1.RetryStrategy) v1alpha1.NodeStatu
 			attempt.extra = map[string]string{}
 		}
 		attempt.extra["retries"] = strconv.Itoa(i)
+		// Source: Argo Workflows, before the first attempt the last one ended with 0.
+		maps.Copy(attempt.extra, map[string]string{"lastRetry.exitCode": "0", "lastRetry.status": "", "lastRetry.duration": "0", "lastRetry.message": ""})
 		if i > 0 {
 			if last, ok := k.node(fmt.Sprintf("%s(%d)", c.name, i-1)); ok {
 				addLastRetry(attempt.extra, last)

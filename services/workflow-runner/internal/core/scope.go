@@ -179,8 +179,10 @@ func (s scope) replace(in string, escape func(string) string) (string, error) {
 			break
 		}
 		tag := in[begin+2 : begin+end]
-		// Of nested braces the innermost is the tag.
+		// Of nested braces the innermost is the tag; its value completes the outer one.
+		outer := -1
 		if inner := strings.LastIndex(tag, "{{"); inner >= 0 {
+			outer = begin
 			begin += inner + 2
 			tag = tag[inner+2:]
 			end -= inner + 2
@@ -188,6 +190,11 @@ func (s scope) replace(in string, escape func(string) string) (string, error) {
 		value, found, err := s.resolve(tag)
 		if err != nil {
 			return "", err
+		}
+		if found && outer >= 0 {
+			out.WriteString(in[:outer])
+			in = in[outer:begin] + escape(value) + in[begin+end+2:]
+			continue
 		}
 		out.WriteString(in[:begin])
 		if found {
