@@ -4,24 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"sync"
 	"testing"
 
 	"github.com/argosy-mesh/argosy/libs/bus"
-	"github.com/argosy-mesh/argosy/libs/bus/bustest"
 	"github.com/argosy-mesh/argosy/libs/core/fault"
-	"github.com/argosy-mesh/argosy/libs/obs"
-	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/schemas/events"
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/yaml"
 )
 
 const submitting = `
@@ -82,7 +76,7 @@ func (f *field) inbox() *inbox {
 	ctx, cancel := context.WithCancel(context.Background())
 	var done sync.WaitGroup
 	done.Go(func() {
-		_ = f.bus.Consume(ctx, bus.Consumer{Stream: bus.Commands, Name: "test"}, func(_ context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
+		_ = f.bus.Consume(ctx, bus.Consumer{Stream: bus.Commands, Name: "test", Filters: []string{"commands.workflow-runner.>"}}, func(_ context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
 			var c events.SubmitWorkflow
 			if err := d.DataAs(&c); err != nil {
 				return nil, err
@@ -283,56 +277,6 @@ func (f *field) deleted(in *inbox) {
 			return ctx.Err()
 		}
 	})
-}
-
-// TestAnEventThatIsDeliveredThreeTimesHasOneEffect lets the process die twice
-// between its effects and its acknowledgement.
-func TestAnEventThatIsDeliveredThreeTimesHasOneEffect(t *testing.T) {
-	server := bustest.Start(t)
-	b := server.Connect("test")
-	tel, err := obs.New(t.Context(), obs.Config{Service: "sensor", Instance: "i", Level: "error", Out: io.Discard})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &v1alpha1.Sensor{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "build", UID: "u"}}
-	if err := yaml.Unmarshal([]byte(strings.Replace(submitting, "metadata: {name: build}", "", 1)), s); err != nil {
-		t.Fatal(err)
-	}
-	m := newMetrics(tel.Registry)
-	l := &listener{sensor: s, bus: b, effects: &effects{log: tel.Log, metrics: m}, log: tel.Log, metrics: m}
-	e, err := bus.NewEvent("p1", "hooks", "webhook", map[string]any{"body": "x"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := b.Publish(t.Context(), "events.ns.hooks.push", e); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	attempts := make(chan int, 3)
-	var done sync.WaitGroup
-	done.Go(func() {
-		_ = b.Consume(ctx, l.consumer(), func(ctx context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
-			outputs, err := l.handle(ctx, d)
-			if err == nil && d.Attempt < 3 {
-				err = errors.New("killed")
-			}
-			attempts <- len(outputs)
-			return outputs, err
-		})
-	})
-	for range 3 {
-		if n := <-attempts; n != 2 {
-			t.Errorf("%d outputs, want a command and a fact", n)
-		}
-	}
-	cancel()
-	done.Wait()
-	if _, err := b.At(t.Context(), bus.Commands, 1); err != nil {
-		t.Errorf("the command: %v", err)
-	}
-	if _, err := b.At(t.Context(), bus.Commands, 2); !errors.Is(err, bus.ErrNotFound) {
-		t.Errorf("a second command: %v", err)
-	}
 }
 
 func TestFiltersDoNotOverlap(t *testing.T) {
