@@ -30,10 +30,16 @@ type listener struct {
 	tell func(trigger string, err error)
 
 	windows windows
+	// patience is how long the bus waits for an answer before it asks another replica:
+	// what a killed replica had in hand stands still for so long.
+	patience time.Duration
 }
 
+// patience of a Sensor's consumers; work that takes longer says that it goes on.
+const patience = 10 * time.Second
+
 func newListener(u *unit, p *performer, tell func(trigger string, err error)) *listener {
-	l := &listener{unit: u, bus: p.bus, performer: p, metrics: p.metrics, log: p.log, tell: tell}
+	l := &listener{unit: u, bus: p.bus, performer: p, metrics: p.metrics, log: p.log, tell: tell, patience: patience}
 	l.windows = windows{kv: p.bus.KV(bus.WindowsBucket), unit: u, known: map[int]remembered{}}
 	return l
 }
@@ -70,7 +76,7 @@ func (l *listener) consumer() bus.Consumer {
 	}
 	return bus.Consumer{
 		Stream: bus.Events, Name: consumerName(string(s.UID)), Filters: withoutOverlap(filters), Since: s.CreationTimestamp.Time,
-		Concurrency: eventConcurrency, Ordered: l.unit.ordered(),
+		Concurrency: eventConcurrency, Ordered: l.unit.ordered(), Patience: l.patience,
 		Observe: func(class fault.Class, took time.Duration) {
 			l.metrics.events.WithLabelValues(s.Namespace, s.Name, string(class)).Observe(took.Seconds())
 		},

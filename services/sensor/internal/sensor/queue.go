@@ -44,7 +44,7 @@ func queueName(uid string) string { return "sensor-fire-" + uid }
 // queue describes the Sensor's own firings on the work queue.
 func (l *listener) queue() bus.Consumer {
 	return bus.Consumer{Stream: bus.Commands, Name: queueName(string(l.unit.sensor.UID)), Filters: []string{l.queueSubject()},
-		Concurrency: queueConcurrency, Attempts: queueAttempts, Ordered: l.unit.inline()}
+		Concurrency: queueConcurrency, Attempts: queueAttempts, Ordered: l.unit.inline(), Patience: l.patience}
 }
 
 // fireQueued performs one firing of the queue.

@@ -149,7 +149,10 @@ func letter(t *v1alpha1.EmailTrigger, from *mail.Address, to []*mail.Address, ke
 	if _, err := w.Write([]byte(t.Body)); err != nil {
 		return nil, err
 	}
-	return b.Bytes(), w.Close()
+	if err := w.Close(); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
 }
 
 func transmit(s *smtp.Client, from *mail.Address, to []*mail.Address, text []byte) error {

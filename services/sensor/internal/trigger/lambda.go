@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 
 	"github.com/argosy-mesh/argosy/libs/core/fault"
@@ -16,7 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
-	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
 // functions is the awsLambda trigger.
@@ -75,8 +76,10 @@ func allowed(status int32, policy *v1alpha1.TriggerPolicy) bool {
 
 // awsError makes what the caller did wrong poison, but for throttling.
 func awsError(err error) error {
-	if api, ok := errors.AsType[smithy.APIError](err); ok && api.ErrorFault() == smithy.FaultClient && api.ErrorCode() != "TooManyRequestsException" {
-		return fault.AsPoison(err)
+	if r, ok := errors.AsType[*smithyhttp.ResponseError](err); ok {
+		if status := r.HTTPStatusCode(); status >= http.StatusBadRequest && status < http.StatusInternalServerError && (status == http.StatusNotFound || !again(status)) {
+			return fault.AsPoison(err)
+		}
 	}
 	return err
 }
