@@ -119,6 +119,7 @@ func TestTheService(t *testing.T) {
 	}{
 		{"an event becomes one command, with its cause", (*field).command},
 		{"an object is made once, by the Sensor's account", (*field).object},
+		{"objects are updated, patched and deleted", (*field).changed},
 		{"an account without rights makes nothing", (*field).refused},
 		{"a malformed Sensor says so and harms no other", (*field).malformed},
 		{"a deleted Sensor gives its place up", (*field).deleted},
@@ -201,6 +202,51 @@ func (f *field) object(*inbox) {
 		}
 		return nil
 	})
+}
+
+const changing = `
+apiVersion: argoproj.io/v1alpha1
+kind: Sensor
+metadata: {name: change}
+spec:
+  template: {serviceAccountName: builder}
+  dependencies:
+  - {name: create, eventSourceName: hooks, eventName: create}
+  - {name: update, eventSourceName: hooks, eventName: update}
+  - {name: patch, eventSourceName: hooks, eventName: patch}
+  - {name: live, eventSourceName: hooks, eventName: live}
+  - {name: delete, eventSourceName: hooks, eventName: delete}
+  triggers:
+  - template: {name: t1, conditions: create, k8s: {source: {resource: {apiVersion: v1, kind: ConfigMap, metadata: {name: it, labels: {state: done}}, data: {a: one}}}}}
+    policy: {k8s: {labels: {state: done}, backoff: {steps: 2, duration: 10ms}, errorOnBackoffTimeout: true}}
+  - template: {name: t2, conditions: update, k8s: {operation: update, source: {resource: {apiVersion: v1, kind: ConfigMap, metadata: {name: it}, data: {b: two}}}}}
+  - template: {name: t3, conditions: patch, k8s: {operation: patch, source: {resource: {apiVersion: v1, kind: ConfigMap, metadata: {name: it}, data: {c: three}}}}}
+  - template: {name: t4, conditions: live, k8s: {operation: update, liveObject: true, source: {resource: {apiVersion: v1, kind: ConfigMap, metadata: {name: it}}},
+      parameters: [{src: {dependencyName: live, dataKey: body}, dest: data.a, operation: append}]}}
+  - template: {name: t5, conditions: delete, k8s: {operation: delete, source: {resource: {apiVersion: v1, kind: ConfigMap, metadata: {name: it}}}}}
+`
+
+func (f *field) changed(*inbox) {
+	f.namespace("changed")
+	f.create("changed", changing)
+	f.await("changed", "change", "True", "Listening")
+	for i, step := range []struct{ event, want string }{
+		{"create", "map[a:one]"}, {"update", "map[a:one b:two]"}, {"patch", "map[a:one b:two c:three]"}, {"live", "map[a:one! b:two c:three]"}, {"delete", "gone"},
+	} {
+		f.publish("changed", step.event, fmt.Sprint(i), "!")
+		f.eventually(step.event, func(ctx context.Context) error {
+			var o corev1.ConfigMap
+			err := f.client.Get(ctx, client.ObjectKey{Namespace: "changed", Name: "it"}, &o)
+			got := fmt.Sprint(o.Data)
+			if apierrors.IsNotFound(err) {
+				got, err = "gone", nil
+			}
+			if err == nil && got != step.want {
+				err = fmt.Errorf("it is %s", got)
+			}
+			return err
+		})
+	}
 }
 
 func (f *field) refused(*inbox) {
