@@ -107,3 +107,18 @@ func (b *Bus) Purge(ctx context.Context, stream, subject string) error {
 	}
 	return nil
 }
+
+// AwaitReady waits for the server for at most patience.
+func (b *Bus) AwaitReady(ctx context.Context, patience time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for {
+		err := b.Ready()
+		if err == nil {
+			return nil
+		}
+		if !pause(ctx, reconnectWait/10) {
+			return err
+		}
+	}
+}

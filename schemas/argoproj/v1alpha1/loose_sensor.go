@@ -23,6 +23,11 @@ func (TriggerParameterSource) modern(v map[string]any) (map[string]any, map[stri
 	return renamed(v, [][2]string{{"event", "dependencyName"}, {"path", "dataKey"}})
 }
 
+// modern takes openwhisk, as an example of Argo Events itself writes it.
+func (TriggerTemplate) modern(v map[string]any) (map[string]any, map[string]string) {
+	return renamed(v, [][2]string{{"openwhisk", "openWhisk"}})
+}
+
 // renamed moves values of old keys to new ones that are not there.
 func renamed(v map[string]any, names [][2]string) (map[string]any, map[string]string) {
 	var out map[string]any

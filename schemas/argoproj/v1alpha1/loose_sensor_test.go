@@ -20,7 +20,7 @@ spec:
     parameters: [{src: {event: a, path: body}, dest: log.x}]
   - template: {name: two, switch: {all: [first, second]}}
   - template: {name: three, switch: {any: [first, second]}}
-  - template: {name: four, conditions: c}
+  - template: {name: four, conditions: c, openwhisk: {actionName: x}}
 `
 
 func TestOldFormsOfSensorsAreRead(t *testing.T) {
@@ -42,6 +42,9 @@ func TestOldFormsOfSensorsAreRead(t *testing.T) {
 	}
 	if src := s.Spec.Triggers[0].Parameters[0].Src; src.DependencyName != "a" || src.DataKey != "body" {
 		t.Errorf("parameter: %+v", src)
+	}
+	if w := s.Spec.Triggers[3].Template.OpenWhisk; w == nil || w.ActionName != "x" {
+		t.Errorf("openwhisk: %+v", w)
 	}
 	var told []string
 	for _, w := range warnings {

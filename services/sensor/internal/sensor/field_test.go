@@ -165,7 +165,7 @@ func (f *field) namespace(name string) {
 	meta := metav1.ObjectMeta{Namespace: name, Name: "builder"}
 	objects := []client.Object{
 		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}},
-		&rbacv1.Role{ObjectMeta: meta, Rules: []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"configmaps"}, Verbs: []string{"create"}}}},
+		&rbacv1.Role{ObjectMeta: meta, Rules: []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"configmaps"}, Verbs: []string{"create", "get", "update", "patch", "delete"}}}},
 		&rbacv1.RoleBinding{ObjectMeta: meta, RoleRef: rbacv1.RoleRef{APIGroup: "rbac.authorization.k8s.io", Kind: "Role", Name: "builder"},
 			Subjects: []rbacv1.Subject{{Kind: "ServiceAccount", Namespace: name, Name: "builder"}}},
 	}
@@ -179,6 +179,12 @@ func (f *field) namespace(name string) {
 // await waits for a Sensor's Ready condition.
 func (f *field) await(namespace, name, status, reason string) v1alpha1.EventCondition {
 	f.t.Helper()
+	return f.awaitCondition(namespace, name, "Ready", status, reason)
+}
+
+// awaitCondition waits for any condition of a Sensor.
+func (f *field) awaitCondition(namespace, name, kind, status, reason string) v1alpha1.EventCondition {
+	f.t.Helper()
 	var last v1alpha1.EventCondition
 	f.eventually("sensor "+namespace+"/"+name+" to be "+reason, func(ctx context.Context) error {
 		u := &unstructured.Unstructured{}
@@ -188,7 +194,7 @@ func (f *field) await(namespace, name, status, reason string) v1alpha1.EventCond
 		}
 		s, _, _ := v1alpha1.DecodeTolerant[v1alpha1.Sensor](map[string]any{"status": u.Object["status"]})
 		for _, c := range s.Status.Conditions {
-			if c.Type == "Ready" {
+			if c.Type == kind {
 				last = c
 			}
 		}

@@ -2,50 +2,83 @@ package sensor
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/libs/core/fault"
-	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/argosy-mesh/argosy/libs/sensing"
 	"github.com/argosy-mesh/argosy/schemas/events"
-	"github.com/argosy-mesh/argosy/services/sensor/internal/core"
 )
 
-// raceAttempts is how often a window that another replica changed is read again
-// within one delivery.
-const raceAttempts = 20
+// eventConcurrency is how many events of one Sensor a replica handles at once: most
+// of the time they wait for targets.
+const eventConcurrency = 64
 
-// listener handles the events of one Sensor.
+// listener handles the events and the queued firings of one Sensor.
 type listener struct {
-	sensor  *v1alpha1.Sensor
-	bus     *bus.Bus
-	effects *effects
-	log     *slog.Logger
-	metrics *metrics
+	unit      *unit
+	bus       *bus.Bus
+	performer *performer
+	metrics   *metrics
+	log       *slog.Logger
+	// tell reports a firing that was given up to the people who look at the Sensor.
+	tell func(trigger string, err error)
+
+	windows windows
+	// patience is how long the bus waits for an answer before it asks another replica:
+	// what a killed replica had in hand stands still for so long.
+	patience time.Duration
+}
+
+// patience of a Sensor's consumers; work that takes longer says that it goes on.
+const patience = 10 * time.Second
+
+func newListener(u *unit, p *performer, tell func(trigger string, err error)) *listener {
+	l := &listener{unit: u, bus: p.bus, performer: p, metrics: p.metrics, log: p.log, tell: tell, patience: patience}
+	l.windows = windows{kv: p.bus.KV(bus.WindowsBucket), unit: u, known: map[int]remembered{}}
+	return l
+}
+
+// run consumes until ctx ends, and waits for what is at work.
+func (l *listener) run(ctx context.Context) {
+	handle := l.handle
+	if l.unit.program.AnyWaits() {
+		handle = l.handleInOrder
+	}
+	var both sync.WaitGroup
+	// Consume only returns with its context.
+	both.Go(func() { _ = l.bus.Consume(ctx, l.consumer(), handle) })
+	both.Go(func() { _ = l.bus.Consume(ctx, l.queue(), l.fireQueued) })
+	both.Wait()
+	if err := l.unit.close(); err != nil {
+		l.log.InfoContext(ctx, "a trigger did not close cleanly", "sensor", l.unit.sensor.Namespace+"/"+l.unit.sensor.Name, "error", err)
+	}
 }
 
 // consumer describes the Sensor's place in the stream. The name holds the uid: an
 // edited Sensor keeps its backlog, one made anew starts with its own creation.
 func (l *listener) consumer() bus.Consumer {
+	s := l.unit.sensor
 	var filters []string
 	seen := map[string]bool{}
-	for i := range l.sensor.Spec.Dependencies {
-		d := &l.sensor.Spec.Dependencies[i]
-		f := strings.Join([]string{"events", bus.Token(l.sensor.Namespace), wildcard(d.EventSourceName), wildcard(d.EventName)}, ".")
+	for i := range s.Spec.Dependencies {
+		d := &s.Spec.Dependencies[i]
+		f := strings.Join([]string{"events", bus.Token(s.Namespace), wildcard(d.EventSourceName), wildcard(d.EventName)}, ".")
 		if !seen[f] {
 			seen[f] = true
 			filters = append(filters, f)
 		}
 	}
 	return bus.Consumer{
-		Stream: bus.Events, Name: consumerName(string(l.sensor.UID)), Filters: withoutOverlap(filters), Since: l.sensor.CreationTimestamp.Time, Concurrency: 8,
+		Stream: bus.Events, Name: consumerName(string(s.UID)), Filters: withoutOverlap(filters), Since: s.CreationTimestamp.Time,
+		Concurrency: eventConcurrency, Ordered: l.unit.ordered(), Patience: l.patience,
 		Observe: func(class fault.Class, took time.Duration) {
-			l.metrics.events.WithLabelValues(l.sensor.Namespace, l.sensor.Name, string(class)).Observe(took.Seconds())
+			l.metrics.events.WithLabelValues(s.Namespace, s.Name, string(class)).Observe(took.Seconds())
 		},
 	}
 }
@@ -88,153 +121,88 @@ func covers(pattern, subject string) bool {
 	return true
 }
 
-// handle reacts to one event.
+// handle reacts to one event of a Sensor without windows: effects first, then the
+// acknowledgement. A crash in between repeats the event, and finds the effects done by
+// their keys.
 func (l *listener) handle(ctx context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
-	world, err := l.world(d)
+	w, err := world(d)
 	if err != nil {
 		return nil, err
 	}
-	for range raceAttempts {
-		windows, revisions, err := l.load(ctx)
-		if err != nil {
-			return nil, err
-		}
-		world.Windows = windows
-		outputs, err := l.react(ctx, d, world, revisions)
-		if fault.Of(err) != fault.Stale {
-			return outputs, err
+	verdict := l.evaluate(ctx, w)
+	var errs []error
+	for _, f := range verdict.Firings {
+		if one, ok := l.firing(f, d); ok {
+			errs = append(errs, l.bringAbout(ctx, one))
 		}
 	}
-	return nil, fmt.Errorf("windows of sensor %s/%s changed %d times while event %s was handled", l.sensor.Namespace, l.sensor.Name, raceAttempts, d.ID())
+	if errors.Join(errs...) != nil {
+		return nil, worst(errs)
+	}
+	return nil, nil
 }
 
-func (l *listener) world(d bus.Delivery) (core.World, error) {
+// bringAbout performs a firing, or leaves it to the queue: when it fails, or must
+// wait for its rate.
+func (l *listener) bringAbout(ctx context.Context, f firing) error {
+	if l.unit.inline() {
+		return l.performer.thoroughly(ctx, f)
+	}
+	if f.trigger.limit != nil {
+		return l.enqueue(ctx, f)
+	}
+	err := l.performer.once(ctx, f)
+	if err == nil {
+		return nil
+	}
+	l.log.InfoContext(ctx, "firing goes to the queue", "key", f.key, "error", err)
+	return l.enqueue(ctx, f)
+}
+
+// firing completes what the core decided; false means that its trigger cannot work.
+func (l *listener) firing(f sensing.Firing, d bus.Delivery) (firing, bool) {
+	a := l.unit.triggers[f.Trigger]
+	if a == nil {
+		return firing{}, false
+	}
+	return firing{unit: l.unit, trigger: a, events: f, key: keyOf(l.unit.sensor, a.name, f), cause: bus.After(d.Event)}, true
+}
+
+func (l *listener) evaluate(ctx context.Context, w sensing.World) sensing.Verdict {
+	v := l.unit.program.Evaluate(w)
+	for _, r := range v.Rejected {
+		l.metrics.rejected.WithLabelValues(l.unit.sensor.Namespace, l.unit.sensor.Name, r.Filter).Inc()
+		l.log.DebugContext(ctx, "event rejected", "event_id", w.Event.ID, "dependency", r.Dependency, "filter", r.Filter, "reason", r.Reason)
+	}
+	return v
+}
+
+// world is what the core may know of a delivery. Its now is when the stream stored
+// the event, so that an evaluation can be repeated with the same result.
+func world(d bus.Delivery) (sensing.World, error) {
 	tokens := strings.Split(d.Subject, ".")
 	if len(tokens) != 4 {
-		return core.World{}, fault.Poisonf("event %s: subject %s has not four tokens", d.ID(), d.Subject)
+		return sensing.World{}, fault.Poisonf("event %s: subject %s has not four tokens", d.ID(), d.Subject)
 	}
 	source, err := events.Untoken(tokens[2])
 	if err != nil {
-		return core.World{}, fault.AsPoison(err)
+		return sensing.World{}, fault.AsPoison(err)
 	}
 	name, err := events.Untoken(tokens[3])
 	if err != nil {
-		return core.World{}, fault.AsPoison(err)
+		return sensing.World{}, fault.AsPoison(err)
 	}
-	return core.World{Spec: l.sensor.Spec, EventSource: source, EventName: name, Event: view(d), Now: time.Now()}, nil
+	return sensing.World{EventSource: source, EventName: name, Event: view(d), Now: d.Stored, Alarm: alarm()}, nil
 }
 
-func view(d bus.Delivery) core.Event {
-	return core.Event{ID: d.ID(), Type: d.Type(), Source: d.Source(), Subject: d.Event.Subject(), ContentType: d.DataContentType(),
-		Time: d.Time(), Data: d.Data(), Sequence: d.Sequence}
-}
-
-// react evaluates the event and brings its consequences about.
-func (l *listener) react(ctx context.Context, d bus.Delivery, world core.World, revisions map[int]uint64) ([]bus.Outgoing, error) {
-	verdict := core.Evaluate(world)
-	for _, r := range verdict.Rejected {
-		l.metrics.rejected.WithLabelValues(l.sensor.Namespace, l.sensor.Name).Inc()
-		l.log.DebugContext(ctx, "event rejected", "event_id", d.ID(), "dependency", r.Dependency, "reason", r.Reason)
-	}
-	var outputs []bus.Outgoing
-	var errs []error
-	for _, firing := range verdict.Firings {
-		// One bad trigger must not keep the others from firing: all are tried, and
-		// a repetition finds the good ones done.
-		out, err := l.effects.perform(ctx, l.sensor, firing, d.Event)
-		errs = append(errs, err)
-		outputs = append(outputs, out...)
-	}
-	if err := errors.Join(errs...); err != nil {
-		return outputs, worst(errs)
-	}
-	return outputs, l.save(ctx, verdict.Windows, revisions)
-}
-
-// worst keeps a retry visible that a poison beside it would hide: what can still
-// succeed must get its chance.
-func worst(errs []error) error {
-	joined := errors.Join(errs...)
-	for _, err := range errs {
-		if fault.Of(err) == fault.Retry {
-			return fmt.Errorf("%s: %w", joined.Error(), err)
+func view(d bus.Delivery) sensing.Event {
+	e := sensing.Event{ID: d.ID(), Type: d.Type(), Source: d.Source(), Subject: d.Event.Subject(), ContentType: d.DataContentType(),
+		Time: d.Time(), Arrived: d.Stored, Data: d.Data(), Sequence: d.Sequence}
+	if extensions := d.Extensions(); len(extensions) > 0 {
+		e.Extensions = make(map[string]string, len(extensions))
+		for name, v := range extensions {
+			e.Extensions[name] = fmt.Sprint(v)
 		}
 	}
-	return joined
-}
-
-// reference is an event in a stored window: where to find it again.
-type reference struct {
-	ID       string `json:"id"`
-	Sequence uint64 `json:"sequence"`
-}
-
-func (l *listener) windowKey(trigger int) string {
-	return string(l.sensor.UID) + "." + bus.Key(l.sensor.Spec.Triggers[trigger].Template.Name)
-}
-
-// windowed reports whether a trigger may have to wait for more than one event.
-func (l *listener) windowed(trigger int) bool {
-	return l.sensor.Spec.Triggers[trigger].Template != nil && len(l.sensor.Spec.Dependencies) > 1
-}
-
-func (l *listener) load(ctx context.Context) (map[int]core.Window, map[int]uint64, error) {
-	windows, revisions := map[int]core.Window{}, map[int]uint64{}
-	for i := range l.sensor.Spec.Triggers {
-		if !l.windowed(i) {
-			continue
-		}
-		raw, revision, err := l.bus.KV(bus.WindowsBucket).Get(ctx, l.windowKey(i))
-		if errors.Is(err, bus.ErrNotFound) {
-			continue
-		}
-		if err != nil {
-			return nil, nil, fmt.Errorf("load window: %w", err)
-		}
-		if windows[i], err = l.fill(ctx, raw); err != nil {
-			return nil, nil, err
-		}
-		revisions[i] = revision
-	}
-	return windows, revisions, nil
-}
-
-// fill reads the events of a stored window back from the stream. One that has
-// aged out is no longer waited with.
-func (l *listener) fill(ctx context.Context, raw []byte) (core.Window, error) {
-	var stored map[string]reference
-	if err := json.Unmarshal(raw, &stored); err != nil {
-		return nil, fault.Poisonf("window of sensor %s/%s: %w", l.sensor.Namespace, l.sensor.Name, err)
-	}
-	w := core.Window{}
-	for name, ref := range stored {
-		d, err := l.bus.At(ctx, bus.Events, ref.Sequence)
-		if errors.Is(err, bus.ErrNotFound) {
-			continue
-		}
-		if err != nil {
-			return nil, fmt.Errorf("load window: %w", err)
-		}
-		w[name] = view(d)
-	}
-	return w, nil
-}
-
-func (l *listener) save(ctx context.Context, windows map[int]core.Window, revisions map[int]uint64) error {
-	kv := l.bus.KV(bus.WindowsBucket)
-	for i, w := range windows {
-		stored := map[string]reference{}
-		for name, e := range w {
-			stored[name] = reference{ID: e.ID, Sequence: e.Sequence}
-		}
-		raw, err := json.Marshal(stored)
-		if err != nil {
-			return fmt.Errorf("save window: %w", err)
-		}
-		// An empty window stays as a value, so that its revision guards the next one.
-		if _, err := kv.Swap(ctx, l.windowKey(i), raw, revisions[i]); err != nil {
-			return fmt.Errorf("save window: %w", err)
-		}
-	}
-	return nil
+	return e
 }

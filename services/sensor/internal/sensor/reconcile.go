@@ -2,19 +2,21 @@ package sensor
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/argosy-mesh/argosy/libs/bus"
+	"github.com/argosy-mesh/argosy/libs/sensing"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	meshevents "github.com/argosy-mesh/argosy/schemas/events"
+	"github.com/argosy-mesh/argosy/services/sensor/internal/trigger"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
@@ -25,12 +27,15 @@ const finalizer = "argosy.dev/sensor-consumer"
 // reconciler keeps one listener running per Sensor. Every replica listens to all
 // Sensors and the bus shares the events among them.
 type reconciler struct {
-	client  client.Client
-	bus     *bus.Bus
-	owns    func(key string) bool
-	effects *effects
-	metrics *metrics
-	log     *slog.Logger
+	client    client.Client
+	bus       *bus.Bus
+	owns      func(key string) bool
+	performer *performer
+	world     trigger.World
+	live      func() int // how many replicas there are
+	metrics   *metrics
+	log       *slog.Logger
+	tell      events.EventRecorder // may be nil
 
 	// serving ends with the process; listeners live within it.
 	serving context.Context //nolint:containedctx // set once by the part that owns the listeners
@@ -39,10 +44,10 @@ type reconciler struct {
 }
 
 type listening struct {
-	generation int64
-	uid        types.UID
-	stop       context.CancelFunc
-	done       chan struct{}
+	version string // of everything that makes the unit
+	unit    *unit
+	stop    context.CancelFunc
+	done    chan struct{}
 }
 
 // Reconcile brings the listener of one Sensor up to date.
@@ -61,51 +66,53 @@ func (r *reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 		return reconcile.Result{}, r.leave(ctx, raw)
 	}
 	s, warnings, err := v1alpha1.DecodeTolerant[v1alpha1.Sensor](raw.Object)
-	if err == nil {
-		err = validate(s)
+	if err == nil && len(s.Spec.Dependencies) == 0 {
+		err = errors.New("spec.dependencies: is empty")
 	}
 	if err != nil {
 		r.stop(req.String())
-		return reconcile.Result{}, r.report(ctx, raw, ready("False", "Malformed", err.Error()), warnings)
+		return reconcile.Result{}, r.report(ctx, raw, malformed(err, warnings))
 	}
 	if err := r.hold(ctx, raw); err != nil {
 		return reconcile.Result{}, err
 	}
-	r.listen(req.String(), s) //nolint:contextcheck // a listener outlives the call that starts it
-	return reconcile.Result{}, r.report(ctx, raw, ready("True", "Listening", fmt.Sprintf("%d trigger(s) wait for %d dependencies", len(s.Spec.Triggers), len(s.Spec.Dependencies))), warnings)
+	u := r.listen(req.String(), s) //nolint:contextcheck // a listener outlives the call that starts it
+	return reconcile.Result{}, r.report(ctx, raw, conditions(u, warnings))
 }
 
-func validate(s *v1alpha1.Sensor) error {
-	if len(s.Spec.Dependencies) == 0 {
-		return fmt.Errorf("spec.dependencies: is empty")
-	}
-	for i := range s.Spec.Triggers {
-		if t := s.Spec.Triggers[i].Template; t == nil || t.Name == "" {
-			return fmt.Errorf("spec.triggers[%d].template.name: is empty", i)
-		}
-	}
-	return nil
-}
-
-func (r *reconciler) listen(key string, s *v1alpha1.Sensor) {
+// listen brings the listener of a Sensor up to date. An annotation counts like the
+// spec, although it does not change the generation.
+func (r *reconciler) listen(key string, s *v1alpha1.Sensor) *unit {
+	version := fmt.Sprint(s.Generation, s.UID, s.Annotations[sensing.OptionsAnnotation], s.Annotations[orderedAnnotation])
 	r.mu.Lock()
 	current := r.running[key]
 	r.mu.Unlock()
-	if current != nil && current.generation == s.Generation && current.uid == s.UID {
-		return
+	if current != nil && current.version == version {
+		return current.unit
 	}
 	r.stop(key)
 	ctx, cancel := context.WithCancel(r.serving)
-	next := &listening{generation: s.Generation, uid: s.UID, stop: cancel, done: make(chan struct{})}
-	l := &listener{sensor: s, bus: r.bus, effects: r.effects, log: r.log, metrics: r.metrics}
+	u := newUnit(s, r.world, r.live)
+	next := &listening{version: version, unit: u, stop: cancel, done: make(chan struct{})}
+	l := newListener(u, r.performer, r.failed(s))
 	go func() {
 		defer close(next.done)
-		// Consume only returns with its context.
-		_ = r.bus.Consume(ctx, l.consumer(), l.handle)
+		l.run(ctx)
 	}()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.running[key] = next
+	return u
+}
+
+// failed tells the people who look at the Sensor that a firing was given up.
+func (r *reconciler) failed(s *v1alpha1.Sensor) func(trigger string, err error) {
+	about := &corev1.ObjectReference{APIVersion: v1alpha1.GroupVersion.String(), Kind: "Sensor", Namespace: s.Namespace, Name: s.Name, UID: s.UID}
+	return func(trigger string, err error) {
+		if r.tell != nil {
+			r.tell.Eventf(about, nil, corev1.EventTypeWarning, "TriggerFailed", "Fire", "trigger %s: %.800s", trigger, err.Error())
+		}
+	}
 }
 
 // stop ends a listener and waits for what it is doing.
@@ -150,12 +157,18 @@ func (r *reconciler) leave(ctx context.Context, raw *unstructured.Unstructured) 
 	if !slices.Contains(raw.GetFinalizers(), finalizer) || !r.owns(raw.GetNamespace()+"/"+raw.GetName()) {
 		return nil
 	}
-	if err := r.bus.Forget(ctx, bus.Events, consumerName(string(raw.GetUID()))); err != nil {
+	if err := r.forget(ctx, raw.GetNamespace(), string(raw.GetUID())); err != nil {
 		return err
 	}
 	fresh := raw.DeepCopy()
 	fresh.SetFinalizers(slices.DeleteFunc(fresh.GetFinalizers(), func(f string) bool { return f == finalizer }))
 	return r.patchFinalizers(ctx, raw, fresh)
+}
+
+// forget removes the Sensor's places in the streams and what is queued for it.
+func (r *reconciler) forget(ctx context.Context, namespace, uid string) error {
+	return errors.Join(r.bus.Forget(ctx, bus.Events, consumerName(uid)), r.bus.Forget(ctx, bus.Commands, queueName(uid)),
+		r.bus.Purge(ctx, bus.Commands, meshevents.FireSubject(namespace, uid)))
 }
 
 func (r *reconciler) patchFinalizers(ctx context.Context, old, fresh *unstructured.Unstructured) error {
@@ -164,35 +177,4 @@ func (r *reconciler) patchFinalizers(ctx context.Context, old, fresh *unstructur
 		return client.IgnoreNotFound(err)
 	}
 	return nil
-}
-
-func ready(status, reason, message string) v1alpha1.EventCondition {
-	return v1alpha1.EventCondition{Type: "Ready", Status: status, Reason: reason, Message: message}
-}
-
-// report writes the status when it says something new.
-func (r *reconciler) report(ctx context.Context, raw *unstructured.Unstructured, c v1alpha1.EventCondition, warnings []v1alpha1.FieldWarning) error {
-	if !r.owns(raw.GetNamespace() + "/" + raw.GetName()) {
-		return nil
-	}
-	conditions := []v1alpha1.EventCondition{c}
-	if len(warnings) > 0 {
-		var texts []string
-		for _, w := range warnings {
-			texts = append(texts, w.String())
-		}
-		conditions = append(conditions, v1alpha1.EventCondition{Type: "SpecWarning", Status: "True", Reason: "FieldsWithoutEffect", Message: strings.Join(texts, "; ")})
-	}
-	if v1alpha1.SameConditions(raw.Object, conditions) {
-		return nil
-	}
-	now := metav1.Now()
-	for i := range conditions {
-		conditions[i].LastTransitionTime = &now
-	}
-	body, err := json.Marshal(map[string]any{"status": v1alpha1.SensorStatus{Conditions: conditions}})
-	if err != nil {
-		return fmt.Errorf("encode status: %w", err)
-	}
-	return client.IgnoreNotFound(r.client.Status().Patch(ctx, raw.DeepCopy(), client.RawPatch(types.MergePatchType, body)))
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/argosy-mesh/argosy/libs/core/config"
 	"github.com/argosy-mesh/argosy/libs/core/life"
@@ -12,40 +13,27 @@ import (
 	"github.com/argosy-mesh/argosy/libs/service"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/schemas/events"
-	"github.com/prometheus/client_golang/prometheus"
+	"github.com/argosy-mesh/argosy/services/sensor/internal/source"
+	"github.com/argosy-mesh/argosy/services/sensor/internal/trigger"
+	"github.com/argosy-mesh/argosy/services/sensor/internal/value"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/client-go/dynamic"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
-	"sigs.k8s.io/controller-runtime/pkg/source"
+	ctrlsource "sigs.k8s.io/controller-runtime/pkg/source"
 )
-
-type metrics struct {
-	events   *prometheus.HistogramVec
-	rejected *prometheus.CounterVec
-	fired    *prometheus.CounterVec
-}
-
-func newMetrics(r prometheus.Registerer) *metrics {
-	m := &metrics{
-		events:   prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "argosy_sensor_event_seconds", Help: "Time to handle one event, by error class."}, []string{"namespace", "sensor", "class"}),
-		rejected: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "argosy_sensor_events_rejected_total", Help: "Events that a filter rejected."}, []string{"namespace", "sensor"}),
-		fired:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: "argosy_sensor_triggers_total", Help: "Triggers that fired, by error class."}, []string{"namespace", "sensor", "trigger", "class"}),
-	}
-	r.MustRegister(m.events, m.rejected, m.fired)
-	return m
-}
 
 // Run is the service from its arguments to its end.
 func Run(ctx context.Context, args []string, getenv func(string) string, out io.Writer) error {
 	var cfg config.Common
+	var files string
 	f := config.New(events.ServiceSensor, getenv, out)
 	f.Common(&cfg)
+	f.Text(&files, "files", "", "folder below which sources of kind file are read; empty means nowhere")
 	if err := f.Parse(args); err != nil {
 		return fmt.Errorf("%w: %w", service.ErrUsage, err)
 	}
@@ -60,7 +48,7 @@ func Run(ctx context.Context, args []string, getenv func(string) string, out io.
 	if err != nil {
 		return err
 	}
-	parts, err := assemble(ctx, base, mgr)
+	parts, err := assemble(ctx, base, mgr, files)
 	if err != nil {
 		return err
 	}
@@ -79,16 +67,19 @@ func newManager(kubeconfig string, base *service.Base) (manager.Manager, error) 
 	return kube.NewManager(rest, scheme, base.Log, cache.Options{})
 }
 
-func assemble(ctx context.Context, base *service.Base, mgr manager.Manager) ([]life.Part, error) {
+func assemble(ctx context.Context, base *service.Base, mgr manager.Manager, files string) ([]life.Part, error) {
 	m := newMetrics(base.Registry)
-	x := &effects{rest: mgr.GetConfig(), mapper: mgr.GetRESTMapper(), log: base.Log, metrics: m, clients: map[string]dynamic.Interface{}}
-	r := &reconciler{client: mgr.GetClient(), bus: base.Bus, owns: base.Members.Owns, effects: x, metrics: m, log: base.Log,
+	// Secrets are read one by one; a cache would watch those of the whole cluster.
+	values := value.NewReader(mgr.GetAPIReader(), time.Now)
+	world := trigger.World{Values: values, Sources: source.NewFetcher(values, files), Objects: trigger.NewObjects(mgr.GetConfig(), mgr.GetRESTMapper()), Log: base.Log, Now: time.Now}
+	r := &reconciler{client: mgr.GetClient(), bus: base.Bus, owns: base.Members.Owns, performer: &performer{bus: base.Bus, log: base.Log, metrics: m},
+		world: world, live: func() int { return len(base.Members.Live()) }, metrics: m, log: base.Log, tell: mgr.GetEventRecorder("argosy-sensor"),
 		serving: context.WithoutCancel(ctx), running: map[string]*listening{}}
 	regain := make(chan event.GenericEvent)
 	watched := &unstructured.Unstructured{}
 	watched.SetGroupVersionKind(v1alpha1.Kind("Sensor"))
 	err := builder.ControllerManagedBy(mgr).Named("sensor").For(watched).
-		WatchesRawSource(source.Channel(regain, &handler.EnqueueRequestForObject{})).Complete(r)
+		WatchesRawSource(ctrlsource.Channel(regain, &handler.EnqueueRequestForObject{})).Complete(r)
 	if err != nil {
 		return nil, fmt.Errorf("set up the sensor controller: %w", err)
 	}

@@ -1,0 +1,252 @@
+package script
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"strings"
+	"sync"
+	"text/template"
+	"text/template/parse"
+
+	"github.com/Masterminds/sprig/v3"
+)
+
+// Template is a compiled Go template with the sprig functions.
+type Template struct {
+	source string
+	tree   *template.Template
+}
+
+// ErrNothing means that a template gave no text. Source: Argo Events, which takes
+// empty text and "<no value>" for a failure.
+var ErrNothing = errors.New("the template gives nothing")
+
+const (
+	stepName = "argosyStep"
+	noValue  = "<no value>"
+)
+
+// CompileTemplate reads a template. A step is put into every loop and every named
+// template, so that endless ones end.
+func CompileTemplate(source string) (*Template, error) {
+	if len(source) > maxSource {
+		return nil, fmt.Errorf("template: it has more than %d bytes", maxSource)
+	}
+	t, err := template.New("template").Funcs(functions(newBudget(Limits{}))).Parse(source)
+	if err != nil {
+		return nil, fmt.Errorf("template %q: %w", brief(source), err)
+	}
+	step, err := stepNode()
+	if err != nil {
+		return nil, err
+	}
+	for _, named := range t.Templates() {
+		if named.Tree == nil || named.Root == nil {
+			continue
+		}
+		insertSteps(named.Root, step)
+		named.Root.Nodes = append([]parse.Node{step.Copy()}, named.Root.Nodes...)
+	}
+	return &Template{source: source, tree: t}, nil
+}
+
+func stepNode() (parse.Node, error) {
+	t, err := template.New("step").Funcs(template.FuncMap{stepName: func() string { return "" }}).Parse("{{" + stepName + "}}")
+	if err != nil {
+		return nil, fmt.Errorf("template: %w", err)
+	}
+	return t.Root.Nodes[0], nil
+}
+
+func insertSteps(node parse.Node, step parse.Node) {
+	switch n := node.(type) {
+	case *parse.ListNode:
+		if n == nil {
+			return
+		}
+		for _, inner := range n.Nodes {
+			insertSteps(inner, step)
+		}
+	case *parse.IfNode:
+		insertBranch(&n.BranchNode, step)
+	case *parse.WithNode:
+		insertBranch(&n.BranchNode, step)
+	case *parse.RangeNode:
+		insertBranch(&n.BranchNode, step)
+		n.List.Nodes = append([]parse.Node{step.Copy()}, n.List.Nodes...)
+	}
+}
+
+func insertBranch(b *parse.BranchNode, step parse.Node) {
+	insertSteps(b.List, step)
+	insertSteps(b.ElseList, step)
+}
+
+// Run renders the template with data as "Input". The error wraps [ErrNothing] when
+// there is no text.
+func (t *Template) Run(input any, limits Limits) (text string, err error) {
+	b := newBudget(limits)
+	defer func() {
+		if r := recover(); r != nil {
+			text, err = "", fmt.Errorf("template %q: %v", brief(t.source), r)
+		}
+	}()
+	own, err := t.tree.Clone()
+	if err != nil {
+		return "", fmt.Errorf("template %q: %w", brief(t.source), err)
+	}
+	out := &boundedText{budget: b}
+	if err := own.Funcs(functions(b)).Execute(out, map[string]any{"Input": input}); err != nil {
+		if b.err != nil {
+			err = b.err
+		}
+		return "", fmt.Errorf("template %q: %w", brief(t.source), err)
+	}
+	if s := out.String(); s != "" && s != noValue {
+		return s, nil
+	}
+	return "", fmt.Errorf("template %q: %w", brief(t.source), ErrNothing)
+}
+
+type boundedText struct {
+	strings.Builder
+	budget *budget
+}
+
+func (w *boundedText) Write(p []byte) (int, error) {
+	if err := w.budget.room(len(p)); err != nil {
+		return 0, err
+	}
+	if w.Len()+len(p) > w.budget.limits.Bytes {
+		return 0, w.budget.room(w.budget.limits.Bytes + 1)
+	}
+	return w.Builder.Write(p)
+}
+
+// unfit are functions that a template of a manifest must not have: the environment
+// and the network of this process, and what takes seconds by design.
+var unfit = []string{"env", "expandenv", "getHostByName", "genPrivateKey", "genCA", "genCAWithKey", "genSelfSignedCert", "genSelfSignedCertWithKey",
+	"genSignedCert", "genSignedCertWithKey", "derivePassword", "bcrypt", "htpasswd"}
+
+// plainFunctions is made once; the map is only copied afterwards.
+var plainFunctions = sync.OnceValue(func() template.FuncMap {
+	all := sprig.TxtFuncMap()
+	for _, name := range unfit {
+		delete(all, name)
+	}
+	return all
+})
+
+// functions are sprig's with those bounded that make much of little.
+func functions(b *budget) template.FuncMap {
+	all := maps.Clone(plainFunctions())
+	maps.Copy(all, template.FuncMap{
+		stepName: func() (string, error) {
+			if !b.charge(1) {
+				return "", b.err
+			}
+			return "", nil
+		},
+		"repeat":    func(n int, s string) (string, error) { return repeated(b, s, n) },
+		"until":     func(n int) ([]int, error) { return steps(b, 0, n, sign(n)) },
+		"untilStep": func(from, to, step int) ([]int, error) { return steps(b, from, to, step) },
+		"seq":       func(args ...int) (string, error) { return sequence(b, args) },
+		"indent":    func(n int, s string) (string, error) { return indented(b, n, s) },
+		"nindent": func(n int, s string) (string, error) {
+			text, err := indented(b, n, s)
+			return "\n" + text, err
+		},
+		"replace": func(old, fresh, s string) (string, error) {
+			n := strings.Count(s, old)
+			if err := b.room(len(s) + n*len(fresh)); err != nil {
+				return "", err
+			}
+			return strings.ReplaceAll(s, old, fresh), nil
+		},
+	})
+	for _, name := range []string{"randAlphaNum", "randAlpha", "randAscii", "randNumeric"} {
+		random, ok := all[name].(func(int) string)
+		if !ok {
+			delete(all, name)
+			continue
+		}
+		all[name] = func(n int) (string, error) {
+			if err := b.room(n); err != nil {
+				return "", err
+			}
+			return random(n), nil
+		}
+	}
+	return all
+}
+
+func repeated(b *budget, s string, n int) (string, error) {
+	if n < 0 || len(s) > 0 && n > b.limits.Bytes/len(s) {
+		return "", b.room(b.limits.Bytes + 1)
+	}
+	if err := b.room(len(s) * n); err != nil {
+		return "", err
+	}
+	return strings.Repeat(s, n), nil
+}
+
+func indented(b *budget, n int, s string) (string, error) {
+	pad, err := repeated(b, " ", n)
+	if err != nil {
+		return "", err
+	}
+	if err := b.room(len(s) + n*(strings.Count(s, "\n")+1)); err != nil {
+		return "", err
+	}
+	return pad + strings.ReplaceAll(s, "\n", "\n"+pad), nil
+}
+
+func sign(n int) int {
+	if n < 0 {
+		return -1
+	}
+	return 1
+}
+
+func steps(b *budget, from, to, step int) ([]int, error) {
+	if step == 0 || (to-from)/max(step, -step) < 0 != (step < 0) {
+		return []int{}, nil
+	}
+	if n := math.Abs(float64(to)-float64(from)) / math.Abs(float64(step)) * 8; n > float64(b.limits.Bytes) {
+		return nil, b.room(b.limits.Bytes + 1)
+	}
+	out := []int{}
+	for i := from; (step > 0 && i < to) || (step < 0 && i > to); i += step {
+		out = append(out, i)
+	}
+	return out, b.room(len(out) * 8)
+}
+
+// sequence is seq: last; first and last; first, step and last.
+func sequence(b *budget, args []int) (string, error) {
+	from, step, to := 1, 1, 0
+	switch len(args) {
+	case 1:
+		to = args[0]
+	case 2:
+		from, to = args[0], args[1]
+	case 3:
+		from, step, to = args[0], args[1], args[2]
+	default:
+		return "", nil
+	}
+	if len(args) < 3 && to < from {
+		step = -1
+	}
+	list, err := steps(b, from, to+sign(step), step)
+	return strings.Trim(fmt.Sprint(list), "[]"), err
+}
+
+func brief(s string) string {
+	if len(s) > 80 {
+		return s[:80] + "..."
+	}
+	return s
+}

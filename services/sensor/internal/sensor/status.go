@@ -1,0 +1,84 @@
+package sensor
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// Types of conditions. The two in the middle are those of Argo Events, by which other
+// tools judge a Sensor.
+const (
+	conditionReady        = "Ready"
+	conditionDependencies = "DependenciesProvided"
+	conditionTriggers     = "TriggersProvided"
+	conditionWarning      = "SpecWarning"
+)
+
+func condition(kind, status, reason, message string) v1alpha1.EventCondition {
+	return v1alpha1.EventCondition{Type: kind, Status: status, Reason: reason, Message: message}
+}
+
+// malformed is the status of a Sensor that cannot be read.
+func malformed(err error, warnings []v1alpha1.FieldWarning) []v1alpha1.EventCondition {
+	return withWarnings([]v1alpha1.EventCondition{condition(conditionReady, "False", "Malformed", err.Error())}, warnings)
+}
+
+// conditions is the status of a Sensor that listens: with what of it cannot work.
+func conditions(u *unit, warnings []v1alpha1.FieldWarning) []v1alpha1.EventCondition {
+	var dependencies, triggers []string
+	for _, p := range u.problems {
+		if p.Trigger < 0 {
+			dependencies = append(dependencies, p.String())
+		} else {
+			triggers = append(triggers, p.String())
+		}
+	}
+	spec := &u.sensor.Spec
+	return withWarnings([]v1alpha1.EventCondition{
+		condition(conditionReady, "True", "Listening", fmt.Sprintf("%d trigger(s) wait for %d dependencies", len(spec.Triggers), len(spec.Dependencies))),
+		provided(conditionDependencies, "InvalidDependencies", dependencies),
+		provided(conditionTriggers, "InvalidTriggers", triggers),
+	}, warnings)
+}
+
+func provided(kind, reason string, problems []string) v1alpha1.EventCondition {
+	if len(problems) == 0 {
+		return condition(kind, "True", "Valid", "")
+	}
+	return condition(kind, "False", reason, strings.Join(problems, "; "))
+}
+
+func withWarnings(conditions []v1alpha1.EventCondition, warnings []v1alpha1.FieldWarning) []v1alpha1.EventCondition {
+	if len(warnings) == 0 {
+		return conditions
+	}
+	texts := make([]string, len(warnings))
+	for i, w := range warnings {
+		texts[i] = w.String()
+	}
+	return append(conditions, condition(conditionWarning, "True", "FieldsWithoutEffect", strings.Join(texts, "; ")))
+}
+
+// report writes the status when it says something new.
+func (r *reconciler) report(ctx context.Context, raw *unstructured.Unstructured, fresh []v1alpha1.EventCondition) error {
+	if !r.owns(raw.GetNamespace()+"/"+raw.GetName()) || v1alpha1.SameConditions(raw.Object, fresh) {
+		return nil
+	}
+	now := metav1.Now()
+	for i := range fresh {
+		fresh[i].LastTransitionTime = &now
+	}
+	body, err := json.Marshal(map[string]any{"status": v1alpha1.SensorStatus{Conditions: fresh}})
+	if err != nil {
+		return fmt.Errorf("encode status: %w", err)
+	}
+	return client.IgnoreNotFound(r.client.Status().Patch(ctx, raw.DeepCopy(), client.RawPatch(types.MergePatchType, body)))
+}
