@@ -74,7 +74,14 @@ type Positions interface {
 
 // Kinds makes the readers of one kind of an EventSource, by event.
 var Kinds = map[string]func(*v1alpha1.EventSourceSpec) map[string]Reader{
-	"calendar": func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.Calendar, calendar) },
+	"amqp":        func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.AMQP, amqpQueue) },
+	"calendar":    func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.Calendar, calendar) },
+	"emitter":     func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.Emitter, emitterChannel) },
+	"file":        func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.File, file) },
+	"mqtt":        func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.MQTT, mqttTopic) },
+	"redis":       func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.Redis, redisChannels) },
+	"redisStream": func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.RedisStream, redisStreams) },
+	"sftp":        func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.SFTP, sftpServer) },
 }
 
 func each[T any](sources map[string]T, read func(T) Reader) map[string]Reader {
