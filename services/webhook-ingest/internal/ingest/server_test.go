@@ -24,6 +24,7 @@ type door struct {
 	bus    *bustest.Server
 	client *bus.Bus
 	intake *intake
+	sink   *sink
 	http   *httptest.Server
 }
 
@@ -46,7 +47,8 @@ func startOn(t testing.TB, server *bustest.Server, client *bus.Bus, dir string) 
 	table := newRoutes()
 	table.set("ns/es", declared{routes: []endpoint{{path: "/in", route: core.Route{Namespace: "ns", EventSource: "es", Event: "in", Provider: "webhook"}}}})
 	d := &door{bus: server, client: client, intake: newIntake(client, local, tel.Log)}
-	d.http = httptest.NewServer(newServer(table, newSink(d.intake, tel), tel))
+	d.sink = newSink(d.intake, tel)
+	d.http = httptest.NewServer(newServer(table, d.sink, tel))
 	ctx, cancel := context.WithCancel(t.Context())
 	var done sync.WaitGroup
 	done.Go(func() {
