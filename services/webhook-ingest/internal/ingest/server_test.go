@@ -24,6 +24,7 @@ type door struct {
 	bus    *bustest.Server
 	client *bus.Bus
 	intake *intake
+	sink   *sink
 	http   *httptest.Server
 }
 
@@ -46,7 +47,8 @@ func startOn(t testing.TB, server *bustest.Server, client *bus.Bus, dir string) 
 	table := newRoutes()
 	table.set("ns/es", declared{routes: []endpoint{{path: "/in", route: core.Route{Namespace: "ns", EventSource: "es", Event: "in", Provider: "webhook"}}}})
 	d := &door{bus: server, client: client, intake: newIntake(client, local, tel.Log)}
-	d.http = httptest.NewServer(newServer(table, newSink(d.intake, tel), tel))
+	d.sink = newSink(d.intake, tel)
+	d.http = httptest.NewServer(newServer(table, d.sink, tel))
 	ctx, cancel := context.WithCancel(t.Context())
 	var done sync.WaitGroup
 	done.Go(func() {
@@ -68,16 +70,29 @@ func startOn(t testing.TB, server *bustest.Server, client *bus.Bus, dir string) 
 
 func (d *door) post(t *testing.T, path, id, body string) int {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, d.http.URL+path, strings.NewReader(body))
+	return d.send(t, path, []byte(body), map[string]string{"X-Request-Id": id})
+}
+
+func (d *door) send(t *testing.T, path string, body []byte, header map[string]string) int {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, d.http.URL+path, bytes.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
-	req.Header.Set("X-Request-Id", id)
+	for name, value := range header {
+		req.Header.Set(name, value)
+	}
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer res.Body.Close()
+	if _, err := io.Copy(io.Discard, res.Body); err != nil {
+		t.Fatal(err)
+	}
+	if res.StatusCode == http.StatusServiceUnavailable && res.Header.Get("Retry-After") == "" {
+		t.Error("503 without Retry-After")
+	}
 	return res.StatusCode
 }
 
@@ -222,6 +237,90 @@ func TestTheLocalLogSurvivesAKill(t *testing.T) {
 	d := startOn(t, server, client, dir)
 	if got := fmt.Sprint(d.await(t, 3)); got != "[0 1 2]" {
 		t.Fatal(got)
+	}
+}
+
+func TestTwoThousandPostsWhileTheBusIsKilled(t *testing.T) {
+	d := start(t)
+	const senders, each = 8, 250
+	var sending sync.WaitGroup
+	posted := make(chan struct{}, senders*each)
+	for s := range senders {
+		sending.Go(func() {
+			for i := range each {
+				if got := d.post(t, "/in", fmt.Sprintf("%d-%d", s, i), `{"n":1}`); got != 200 {
+					t.Errorf("%d-%d: %d", s, i, got)
+				}
+				posted <- struct{}{}
+			}
+		})
+	}
+	for range senders * each / 4 {
+		<-posted
+	}
+	d.bus.Stop()
+	for range senders * each / 2 {
+		<-posted
+	}
+	d.bus.Resume()
+	sending.Wait()
+	once := map[string]bool{}
+	for _, id := range d.await(t, senders*each) {
+		if once[id] {
+			t.Errorf("%s came twice", id)
+		}
+		once[id] = true
+	}
+}
+
+func TestALargeBodyTravelsByClaimCheck(t *testing.T) {
+	d := start(t)
+	body := []byte(`"` + strings.Repeat("x", 24<<20) + `"`)
+	if got := d.send(t, "/in", body, map[string]string{"X-Request-Id": "large"}); got != 200 {
+		t.Fatal(got)
+	}
+	d.await(t, 1)
+	entries, err := d.client.Read(t.Context(), bus.Events, "events.ns.es.in")
+	if err != nil || len(entries) != 1 {
+		t.Fatal(len(entries), err)
+	}
+	if raw, err := core.Raw(entries[0].Data()); err != nil || !bytes.Equal(raw, body) {
+		t.Errorf("%d bytes came back, %v", len(raw), err)
+	}
+}
+
+func TestARateIsKept(t *testing.T) {
+	d := start(t)
+	d.http.Config.Handler.(*server).routes.set("ns/es", declared{routes: []endpoint{{path: "/in", route: core.Route{Namespace: "ns", EventSource: "es", Event: "in", Provider: "webhook", Rate: 0.001}}}})
+	if first, second := d.post(t, "/in", "1", `{}`), d.post(t, "/in", "2", `{}`); first != 200 || second != 429 {
+		t.Errorf("%d and %d", first, second)
+	}
+	if text := d.http.Config.Handler.(*server).refused.take("ns/es"); text != "in: rate_limited" {
+		t.Errorf("the status would say %q", text)
+	}
+}
+
+func TestAnOldRecordOfTheLocalLogIsRead(t *testing.T) {
+	e, err := bus.NewEvent("1", "es", "webhook", map[string]int{"n": 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.DataEncoded = []byte(`{ "n" : 1 }`)
+	raw, err := pack("events.a", e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if subject, got, err := unpack(raw); err != nil || subject != "events.a" || got.ID() != "1" || string(got.Data()) != `{ "n" : 1 }` {
+		t.Errorf("%s %v %v", subject, got, err)
+	}
+	old := `{"subject":"events.a","event":{"specversion":"1.0","id":"1","source":"es","type":"webhook","data":{"n":1}}}`
+	if subject, got, err := unpack([]byte(old)); err != nil || subject != "events.a" || string(got.Data()) != `{"n":1}` {
+		t.Errorf("%s %v %v", subject, got, err)
+	}
+	for _, bad := range [][]byte{nil, raw[:3], raw[:20], []byte("\x00\x00\x00\x02{}"), []byte("{")} {
+		if subject, _, err := unpack(bad); err == nil && subject != "" {
+			t.Errorf("%q was read", bad)
+		}
 	}
 }
 

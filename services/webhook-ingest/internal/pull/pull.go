@@ -74,7 +74,19 @@ type Positions interface {
 
 // Kinds makes the readers of one kind of an EventSource, by event.
 var Kinds = map[string]func(*v1alpha1.EventSourceSpec) map[string]Reader{
-	"calendar": func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.Calendar, calendar) },
+	"amqp":        func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.AMQP, amqpQueue) },
+	"calendar":    func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.Calendar, calendar) },
+	"emitter":     func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.Emitter, emitterChannel) },
+	"file":        func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.File, file) },
+	"jetstream":   func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.JetStream, jetStream) },
+	"kafka":       func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.Kafka, kafkaTopic) },
+	"minio":       func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.Minio, bucket) },
+	"mqtt":        func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.MQTT, mqttTopic) },
+	"nats":        func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.NATS, natsSubject) },
+	"redis":       func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.Redis, redisChannels) },
+	"redisStream": func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.RedisStream, redisStreams) },
+	"resource":    func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.Resource, resource) },
+	"sftp":        func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.SFTP, sftpServer) },
 }
 
 func each[T any](sources map[string]T, read func(T) Reader) map[string]Reader {

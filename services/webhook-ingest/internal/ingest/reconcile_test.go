@@ -1,0 +1,84 @@
+package ingest
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/core"
+	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/pull"
+	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/secret"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+)
+
+func TestEveryHookKindHasItsProvider(t *testing.T) {
+	for kind := range hookKinds {
+		if _, ok := core.Providers[kind]; !ok {
+			t.Errorf("%s has no provider", kind)
+		}
+		if pull.Kinds[kind] != nil {
+			t.Errorf("%s is both sent and read", kind)
+		}
+	}
+	for kind := range core.Providers {
+		if hookKinds[kind] == nil {
+			t.Errorf("no manifest leads to %s", kind)
+		}
+	}
+}
+
+func TestKindsThatAreOnlyStoredSaySo(t *testing.T) {
+	es := &v1alpha1.EventSource{Spec: v1alpha1.EventSourceSpec{
+		SQS: map[string]v1alpha1.SQSEventSource{"q": {}}, Webhook: map[string]v1alpha1.WebhookEventSource{"w": {}}, Template: &v1alpha1.EventTemplate{},
+		EventSourceKinds: v1alpha1.EventSourceKinds{RateLimit: &v1alpha1.TriggerRateLimit{RequestsPerUnit: 1}},
+	}}
+	if got := fmt.Sprint(unserved(es)); !strings.Contains(got, "the kind sqs is not read") || strings.Count(got, "not read") != 1 {
+		t.Error(got)
+	}
+}
+
+func TestSecretsReachTheirRoutes(t *testing.T) {
+	ref := func(key string) *corev1.SecretKeySelector {
+		return &corev1.SecretKeySelector{LocalObjectReference: corev1.LocalObjectReference{Name: "s"}, Key: key}
+	}
+	stored := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "s"}, Data: map[string][]byte{"a": []byte("A\n"), "b": []byte("B")}}
+	r := &resolver{secrets: secret.Reader{Client: fake.NewClientBuilder().WithObjects(stored).Build()}}
+	hook := &v1alpha1.WebhookContext{Endpoint: "in/", AuthSecret: ref("a")}
+	es := &v1alpha1.EventSource{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "es"}, Spec: v1alpha1.EventSourceSpec{
+		Github:   map[string]v1alpha1.GithubEventSource{"good": {Webhook: hook, WebhookSecret: ref("b")}, "lost": {WebhookSecret: ref("none")}, "open": {}},
+		Webhook:  map[string]v1alpha1.WebhookEventSource{"bad filter": {Filter: &v1alpha1.EventSourceFilter{Expression: "("}}},
+		Registry: map[string]v1alpha1.RegistryEventSource{"what": {Provider: "what"}, "hub": {PathSecret: ref("a")}},
+		Slack:    map[string]v1alpha1.SlackEventSource{"chat": {SigningSecret: ref("a"), Token: ref("b")}},
+		EventSourceKinds: v1alpha1.EventSourceKinds{
+			CloudEvents: map[string]v1alpha1.CloudEventsEventSource{"ce": {HMAC: &v1alpha1.WebhookHMAC{Header: "X-S", Secret: *ref("b")}}},
+			RateLimit:   &v1alpha1.TriggerRateLimit{Unit: "Minute", RequestsPerUnit: 120},
+		},
+	}}
+	endpoints, err := r.endpoints(t.Context(), es)
+	if err != nil {
+		t.Fatal(err)
+	}
+	routes := map[string]core.Route{}
+	for _, e := range endpoints {
+		routes[e.route.Event] = e.route
+		if e.route.Event == "good" && e.path != "/in" {
+			t.Errorf("path %q", e.path)
+		}
+	}
+	if g := routes["good"]; g.Secret != "B" || g.Bearer != "A" || g.Unsigned || g.Broken != "" || g.Rate != 2 || g.Provider != "github" {
+		t.Errorf("%+v", g)
+	}
+	if !routes["open"].Unsigned || routes["lost"].Broken == "" || routes["lost"].Unsigned || routes["bad filter"].Broken == "" || routes["what"].Broken == "" {
+		t.Errorf("%+v", routes)
+	}
+	if routes["hub"].PathSecret != "A" || routes["chat"].Secret != "A" || routes["chat"].Token != "B" || routes["ce"].Signature.Key != "B" {
+		t.Errorf("%+v", routes)
+	}
+	conditions := verdict(endpoints, []string{"/x"}, []state{{event: "good"}})
+	if text := fmt.Sprint(conditions); !strings.Contains(text, "two events have this name") || !strings.Contains(text, "/x belongs to an older") || !strings.Contains(text, `no key "none"`) {
+		t.Error(text)
+	}
+}

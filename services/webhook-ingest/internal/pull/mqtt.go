@@ -1,0 +1,131 @@
+package pull
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	mqtt "github.com/eclipse/paho.mqtt.golang"
+)
+
+// mqttPatience bounds connecting and subscribing.
+const mqttPatience = 15 * time.Second
+
+// mqttTopic subscribes with QoS 1 in a session that the broker keeps under the
+// client's id, so that messages wait while nobody is connected. Upstream uses QoS 0.
+func mqttTopic(c v1alpha1.MQTTEventSource) Reader {
+	return Reader{Filter: c.Filter, Run: func(ctx context.Context, env Env, emit Emit) error {
+		user, password, err := env.login(ctx, c.Auth)
+		if err != nil {
+			return err
+		}
+		secure, err := env.tlsConfig(ctx, c.TLS)
+		if err != nil {
+			return err
+		}
+		s := mqttSession{url: c.URL, client: c.ClientID, topic: c.Topic, user: user, password: password, tls: secure, keep: true}
+		return s.run(ctx, env, func(ctx context.Context, m mqtt.Message) error {
+			data := mqttData{Topic: m.Topic(), MessageID: int(m.MessageID()), Body: Body(c.JSONBody, m.Payload()), Metadata: c.Metadata}
+			return emit(ctx, "", data)
+		})
+	}}
+}
+
+// mqttData is the view. Source: Argo Events, MQTTEventData.
+type mqttData struct {
+	Topic     string   `json:"topic"`
+	MessageID int      `json:"messageId"`
+	Body      any      `json:"body"`
+	Metadata  Metadata `json:"metadata,omitempty"`
+}
+
+// emitterChannel subscribes to emitter.io, which speaks MQTT: its key stands in front
+// of the channel.
+func emitterChannel(c v1alpha1.EmitterEventSource) Reader {
+	return Reader{Filter: c.Filter, Run: func(ctx context.Context, env Env, emit Emit) error {
+		user, password, err := env.login(ctx, &v1alpha1.EventBasicAuth{Username: c.Username, Password: c.Password})
+		if err != nil {
+			return err
+		}
+		secure, err := env.tlsConfig(ctx, c.TLS)
+		if err != nil {
+			return err
+		}
+		topic := strings.Trim(c.ChannelKey, "/") + "/" + strings.Trim(c.ChannelName, "/") + "/"
+		s := mqttSession{url: c.Broker, client: Key(env.Name())[:20], topic: topic, user: user, password: password, tls: secure}
+		return s.run(ctx, env, func(ctx context.Context, m mqtt.Message) error {
+			return emit(ctx, "", emitterData{Topic: m.Topic(), Body: Body(c.JSONBody, m.Payload()), Metadata: c.Metadata})
+		})
+	}}
+}
+
+// emitterData is the view. Source: Argo Events, EmitterEventData.
+type emitterData struct {
+	Topic    string   `json:"topic"`
+	Body     any      `json:"body"`
+	Metadata Metadata `json:"metadata,omitempty"`
+}
+
+// mqttSession is one subscription.
+type mqttSession struct {
+	url, client, topic, user, password string
+	tls                                *tls.Config
+	keep                               bool // the broker keeps messages while we are away, with QoS 1
+}
+
+// run reads until ctx ends or the connection is lost. A message is acknowledged
+// after see returned without error.
+func (s mqttSession) run(ctx context.Context, env Env, see func(context.Context, mqtt.Message) error) error {
+	lost, messages := make(chan error, 1), make(chan mqtt.Message, prefetch)
+	options := mqtt.NewClientOptions().AddBroker(s.url).SetClientID(s.client).SetUsername(s.user).SetPassword(s.password).
+		SetCleanSession(!s.keep).SetAutoAckDisabled(true).SetAutoReconnect(false).SetConnectTimeout(mqttPatience).SetOrderMatters(true).
+		SetConnectionLostHandler(func(_ mqtt.Client, err error) { lost <- err }).
+		// A kept session may deliver before the subscription is renewed.
+		SetDefaultPublishHandler(func(_ mqtt.Client, m mqtt.Message) {
+			select {
+			case messages <- m:
+			case <-ctx.Done():
+			}
+		})
+	if s.tls != nil {
+		options.SetTLSConfig(s.tls)
+	}
+	client := mqtt.NewClient(options)
+	if err := settled(client.Connect()); err != nil {
+		return fmt.Errorf("connect to %s: %w", s.url, err)
+	}
+	defer client.Disconnect(250)
+	qos := byte(0)
+	if s.keep {
+		qos = 1
+	}
+	if err := settled(client.Subscribe(s.topic, qos, nil)); err != nil {
+		return fmt.Errorf("subscribe to %s: %w", s.topic, err)
+	}
+	env.Up()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-lost:
+			return fmt.Errorf("the connection to %s was lost: %w", s.url, err)
+		case m := <-messages:
+			if err := see(ctx, m); err != nil {
+				return err
+			}
+			m.Ack()
+		}
+	}
+}
+
+func settled(t mqtt.Token) error {
+	if !t.WaitTimeout(mqttPatience) {
+		return errors.New("no answer within " + strconv.Itoa(int(mqttPatience.Seconds())) + " s")
+	}
+	return t.Error()
+}

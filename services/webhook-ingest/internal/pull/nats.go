@@ -1,0 +1,79 @@
+package pull
+
+import (
+	"context"
+
+	"github.com/argosy-mesh/argosy/libs/bus/foreign"
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+)
+
+// natsServer is how a server is reached.
+func natsServer(ctx context.Context, env Env, url string, auth *v1alpha1.NATSAuth, secure *v1alpha1.EventTLSConfig) (foreign.Server, error) {
+	s := foreign.Server{URL: url, Name: "argosy " + env.Name()}
+	var err error
+	if s.TLS, err = env.tlsConfig(ctx, secure); err != nil || auth == nil {
+		return s, err
+	}
+	if s.User, s.Password, err = env.login(ctx, auth.Basic); err != nil {
+		return s, err
+	}
+	if s.Token, err = env.secretOf(ctx, auth.Token); err != nil {
+		return s, err
+	}
+	if s.Seed, err = env.secretOf(ctx, auth.Nkey); err != nil {
+		return s, err
+	}
+	s.Credentials, err = env.Secrets.Bytes(ctx, env.Namespace, auth.Credential)
+	return s, err
+}
+
+// natsSubject subscribes to a subject. Core NATS keeps nothing and gives no ids; with
+// a queue the replicas share the messages, without one the owner reads.
+func natsSubject(c v1alpha1.NATSEventsSource) Reader {
+	return Reader{Filter: c.Filter, Everywhere: c.Queue != "", Run: func(ctx context.Context, env Env, emit Emit) error {
+		server, err := natsServer(ctx, env, c.URL, c.Auth, c.TLS)
+		if err != nil {
+			return err
+		}
+		return server.Subscribe(ctx, c.Subject, c.Queue, env.Up, func(m foreign.Message) error {
+			return emit(ctx, "", natsData{Subject: m.Subject, Body: Body(c.JSONBody, m.Data), Header: m.Header, Metadata: c.Metadata})
+		})
+	}}
+}
+
+// natsData is the view. Source: Argo Events, NATSEventData.
+type natsData struct {
+	Subject  string              `json:"subject"`
+	Body     any                 `json:"body"`
+	Header   map[string][]string `json:"header,omitempty"`
+	Metadata Metadata            `json:"metadata,omitempty"`
+}
+
+// jetStream reads a stream with a durable consumer. The sequence names the event, so
+// replicas share the stream and what comes again is recognised.
+func jetStream(c v1alpha1.JetStreamEventSource) Reader {
+	return Reader{Filter: c.Filter, Everywhere: true, Run: func(ctx context.Context, env Env, emit Emit) error {
+		server, err := natsServer(ctx, env, c.URL, c.Auth, c.TLS)
+		if err != nil {
+			return err
+		}
+		consumer := foreign.Consumer{Stream: c.Stream, Durable: c.Durable, Subjects: c.Subjects, Oldest: c.Oldest}
+		if consumer.Durable == "" {
+			consumer.Durable = "argosy-" + Key(env.Name())
+		}
+		return server.Consume(ctx, consumer, env.Up, func(m foreign.Message) error {
+			data := jetStreamData{Stream: c.Stream, Subject: m.Subject, Sequence: m.Sequence, Body: Body(c.JSONBody, m.Data), Header: m.Header, Metadata: c.Metadata}
+			return emit(ctx, Key("jetstream", c.URL, c.Stream, m.Sequence), data)
+		})
+	}}
+}
+
+// jetStreamData is the view, that of nats with the position.
+type jetStreamData struct {
+	Stream   string              `json:"stream"`
+	Subject  string              `json:"subject"`
+	Sequence uint64              `json:"sequence"`
+	Body     any                 `json:"body"`
+	Header   map[string][]string `json:"header,omitempty"`
+	Metadata Metadata            `json:"metadata,omitempty"`
+}

@@ -1,0 +1,78 @@
+package pull
+
+import (
+	"testing"
+
+	"github.com/argosy-mesh/argosy/libs/kube/kubetest"
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+)
+
+func TestResourcesAreToldOnce(t *testing.T) {
+	cfg := kubetest.Start(t)
+	client, err := kubernetes.NewForConfig(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	maps := client.CoreV1().ConfigMaps("default")
+	object := func(name, value string) *corev1.ConfigMap {
+		return &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"team": "a"}}, Data: map[string]string{"v": value}}
+	}
+	create := func(name string) {
+		t.Helper()
+		if _, err := maps.Create(t.Context(), object(name, "1"), metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	create("app-before")
+	r := newRig(t)
+	r.env.Kube = cfg
+	c := v1alpha1.ResourceEventSource{
+		Namespace: "default", Version: "v1", Resource: "configmaps", EventTypes: []string{"ADD", "UPDATE", "DELETE"},
+		Filter: &v1alpha1.ResourceFilter{Prefix: "app-", Labels: []v1alpha1.EventSelector{{Key: "team", Operation: "in", Value: "a,b"}}}, Metadata: map[string]string{"k": "v"},
+	}
+	stop := r.start(resource(c))
+	expect := func(kind, name string) told {
+		t.Helper()
+		e := r.next()
+		if e.get("type") != kind || e.get("body.metadata.name") != name || e.get("resource") != "configmaps" || e.get("metadata.k") != "v" {
+			t.Fatalf("want %s of %s: %+v", kind, name, e)
+		}
+		return e
+	}
+	expect("ADD", "app-before")
+	create("other")
+	create("app-new")
+	expect("ADD", "app-new")
+	if _, err := maps.Update(t.Context(), object("app-new", "2"), metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if e := expect("UPDATE", "app-new"); e.get("oldBody.data.v") != "1" || e.get("body.data.v") != "2" {
+		t.Errorf("%+v", e)
+	}
+	if err := maps.Delete(t.Context(), "app-new", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	expect("DELETE", "app-new")
+	_ = stop()
+	create("app-while-away")
+	r.start(resource(c))
+	expect("ADD", "app-while-away")
+	r.quiet()
+
+	other := newRig(t) // another replica, without what the first remembers
+	other.env.Kube = cfg
+	c.Filter.AfterStart = true
+	other.start(resource(c))
+	create("app-last")
+	one, two := r.next(), other.next()
+	if one.id != two.id || one.get("body.metadata.name") != "app-last" {
+		t.Errorf("%s and %s: every replica must tell the same event", one, two)
+	}
+	c.Filter.Labels[0].Operation = "like"
+	if err := resource(c).Run(t.Context(), r.env, r.emit); err == nil {
+		t.Error("an operation that is none")
+	}
+}
