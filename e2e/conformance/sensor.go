@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -27,6 +28,9 @@ func (s *eventSuite) prepare(ctx context.Context, all []manifest) error {
 	secrets, configs := map[string]map[string]any{}, map[string]map[string]any{}
 	for _, m := range all {
 		for _, r := range references(m.object.Object) {
+			if !objectName.MatchString(r.name) {
+				continue // a parameter takes its place later
+			}
 			if secrets[r.name] == nil {
 				secrets[r.name], configs[r.name] = map[string]any{}, map[string]any{}
 			}
@@ -51,6 +55,9 @@ func (s *eventSuite) prepare(ctx context.Context, all []manifest) error {
 	}
 	return nil
 }
+
+// objectName is what the API takes for a name.
+var objectName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`)
 
 func secretValue(r reference) string { return "value-of-" + r.key }
 

@@ -94,12 +94,13 @@ func (s *stage) controlPlane(ctx context.Context) error {
 	return s.definitions(ctx)
 }
 
-// definitions applies our definitions and waits until the API serves them.
+// definitions applies our definitions and waits until the API serves each.
 func (s *stage) definitions(ctx context.Context) error {
 	files, err := crds.FS.ReadDir(".")
 	if err != nil {
 		return err
 	}
+	var kinds []string
 	for _, f := range files {
 		text, err := crds.FS.ReadFile(f.Name())
 		if err != nil {
@@ -110,17 +111,25 @@ func (s *stage) definitions(ctx context.Context) error {
 			return err
 		}
 		for _, o := range objects {
+			kind, _, _ := unstructured.NestedString(o.Object, "spec", "names", "listKind")
+			kinds = append(kinds, kind)
 			if err := s.apply(ctx, o); err != nil {
 				return err
 			}
 		}
 	}
-	return s.await(ctx, 30*time.Second, func() error {
-		list := &unstructured.UnstructuredList{}
-		list.SetAPIVersion("argoproj.io/v1alpha1")
-		list.SetKind("SensorList")
-		return s.kube.List(ctx, list)
-	})
+	for _, kind := range kinds {
+		err := s.await(ctx, time.Minute, func() error {
+			list := &unstructured.UnstructuredList{}
+			list.SetAPIVersion("argoproj.io/v1alpha1")
+			list.SetKind(kind)
+			return s.kube.List(ctx, list)
+		})
+		if err != nil {
+			return fmt.Errorf("serve %s: %w", kind, err)
+		}
+	}
+	return nil
 }
 
 func (s *stage) startBus(ctx context.Context) error {
