@@ -30,7 +30,7 @@ type eventSuite struct {
 
 // Events judges a folder that holds event-sources and sensors.
 func Events(ctx context.Context, c Config) (*Report, error) {
-	log, err := os.Create(filepath.Join(os.TempDir(), "argosy-conformance-events.log"))
+	log, err := os.CreateTemp("", "argosy-conformance-events-*.log")
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +66,7 @@ func (s *eventSuite) judge(ctx context.Context) error {
 			s.report.Judge("event-sources/"+m.file+": accepted", s.accepted(ctx, m.object))
 		}
 	}
-	if err := s.missing(ctx, sources, sensors); err != nil {
+	if err := s.missing(ctx, sensors); err != nil {
 		return err
 	}
 	for _, m := range sensors {
@@ -121,7 +121,7 @@ func ready(o *unstructured.Unstructured) (found bool, refused error) {
 
 // missing makes up events that Sensors wait for and no EventSource of the folder has: its comments ask people to add
 // them. They become webhooks of the EventSource that has the name.
-func (s *eventSuite) missing(ctx context.Context, sources, sensors []manifest) error {
+func (s *eventSuite) missing(ctx context.Context, sensors []manifest) error {
 	for _, m := range sensors {
 		for _, d := range dependencies(m.object) {
 			es, ok := s.sources[d.source]
@@ -159,5 +159,5 @@ func dependencies(sensor *unstructured.Unstructured) []dependency {
 	return out
 }
 
-// progress says what is being done.
-func progress(out io.Writer, format string, args ...any) { fmt.Fprintf(out, format+"\n", args...) }
+// progressf says what is being done.
+func progressf(out io.Writer, format string, args ...any) { fmt.Fprintf(out, format+"\n", args...) }

@@ -4,8 +4,9 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
-	"net/http/cgi" //nolint:gosec // the CGI is git's own, on loopback
+	"net/http/cgi"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -60,15 +61,13 @@ func newOutside(ctx context.Context, s *stage) (*outside, error) {
 	s.later(stop)
 	go func() { _ = obs.Serve(serving, "127.0.0.1:"+port, mux) }()
 	base := "http://127.0.0.1:" + port
-	for from, to := range map[string]string{
+	maps.Copy(w.addresses, map[string]string{
 		"https://github.com/argoproj/argo.git": base + "/git/argo.git",
 		"git@github.com:argoproj/argo.git":     base + "/git/argo.git",
 		"https://raw.githubusercontent.com":    base + "/manifests",
 		"/workflows/hello_world.yaml":          filepath.Join(files, "hello_world.yaml"),
 		"http://http-server.argo-events.svc":   base,
-	} {
-		w.addresses[from] = to
-	}
+	})
 	return w, nil
 }
 

@@ -20,15 +20,15 @@ type Report struct {
 // Pass notes a case that holds.
 func (r *Report) Pass(name string) { r.Results = append(r.Results, Result{Case: name}) }
 
-// Fail notes a case that does not hold.
-func (r *Report) Fail(name, format string, args ...any) {
+// Failf notes a case that does not hold.
+func (r *Report) Failf(name, format string, args ...any) {
 	r.Results = append(r.Results, Result{Case: name, Reason: fmt.Sprintf(format, args...)})
 }
 
 // Judge notes a case that holds when err is nil.
 func (r *Report) Judge(name string, err error) {
 	if err != nil {
-		r.Fail(name, "%v", err)
+		r.Failf(name, "%v", err)
 		return
 	}
 	r.Pass(name)

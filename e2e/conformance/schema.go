@@ -147,7 +147,7 @@ func compareTypes(report *Report, known map[string]kind, rows [][]string) {
 			c.report.Judge(name, fits(c.resolve(name), t))
 			continue
 		}
-		c.report.Fail(name, "no type of ours stands for it")
+		c.report.Failf(name, "no type of ours stands for it")
 	}
 }
 
@@ -170,7 +170,7 @@ func (c *comparison) object(name string, t reflect.Type, at node) {
 		id, want := name+"."+field, c.fields[name][field]
 		got, ok := own[field]
 		if !ok {
-			c.report.Fail(id, "%s has no such field", t)
+			c.report.Failf(id, "%s has no such field", t)
 			continue
 		}
 		below, err := at.property(field)

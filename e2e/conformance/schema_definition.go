@@ -70,7 +70,7 @@ func comparePaths(report *Report, k kind, name string, rows [][]string) {
 	for _, row := range rows {
 		id := name + row[0]
 		if k.goType == nil {
-			report.Fail(id, "no type of ours stands for %s", name)
+			report.Failf(id, "no type of ours stands for %s", name)
 			continue
 		}
 		report.Judge(id, k.path(row[0], row[1]))
@@ -80,7 +80,7 @@ func comparePaths(report *Report, k kind, name string, rows [][]string) {
 // path follows ".spec.strategy.canary.steps[].pause" in the Go type and in the definition.
 func (k kind) path(path, want string) error {
 	t, at := k.goType, k.schema
-	for _, step := range strings.Split(strings.TrimPrefix(path, "."), ".") {
+	for step := range strings.SplitSeq(strings.TrimPrefix(path, "."), ".") {
 		field, lists := strings.TrimRight(step, "[]{}*"), strings.Count(step, "[]")
 		for t.Kind() == reflect.Pointer {
 			t = t.Elem()

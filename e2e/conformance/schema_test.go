@@ -108,7 +108,7 @@ func TestNothingToJudgeIsAnError(t *testing.T) {
 func TestAReportEndsWithItsTotal(t *testing.T) {
 	r := &Report{}
 	r.Pass("a")
-	r.Fail("b", "is %s", "bad")
+	r.Failf("b", "is %s", "bad")
 	var out bytes.Buffer
 	if err := r.Write(&out); err != nil || out.String() != "FAIL b: is bad\n1 passed, 1 failed\n" {
 		t.Errorf("%q, %v", out.String(), err)

@@ -62,14 +62,20 @@ func scalar(want string, t reflect.Type) bool {
 		return t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Uint8
 	case "integer|string", "int-or-string":
 		return t.Name() == "IntOrString"
-	case "array":
-		return t.Kind() == reflect.Slice
-	case "map":
-		return t.Kind() == reflect.Map
 	case "any":
 		return true
 	}
-	return t.Kind() == reflect.Struct || t.Kind() == reflect.Map
+	return composite(want, t.Kind())
+}
+
+func composite(want string, k reflect.Kind) bool {
+	switch want {
+	case "array":
+		return k == reflect.Slice
+	case "map":
+		return k == reflect.Map
+	}
+	return k == reflect.Struct || k == reflect.Map
 }
 
 // elementOf is the type of what a list or map holds; a type that reads itself stands for its elements too.

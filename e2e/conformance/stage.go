@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -70,8 +72,8 @@ func (s *stage) later(f func()) { s.undo = append(s.undo, f) }
 
 // strike ends what raise and others started.
 func (s *stage) strike() {
-	for i := len(s.undo) - 1; i >= 0; i-- {
-		s.undo[i]()
+	for _, undo := range slices.Backward(s.undo) {
+		undo()
 	}
 	s.undo = nil
 }
@@ -215,9 +217,7 @@ func freePort() (string, error) {
 // object is an object of the core API or another, from its parts.
 func object(apiVersion, kind, name string, fields map[string]any) *unstructured.Unstructured {
 	o := &unstructured.Unstructured{Object: map[string]any{}}
-	for k, v := range fields {
-		o.Object[k] = v
-	}
+	maps.Copy(o.Object, fields)
 	o.SetAPIVersion(apiVersion)
 	o.SetKind(kind)
 	o.SetName(name)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -112,7 +113,7 @@ func (s *workflowSuite) clear(ctx context.Context) {
 		return
 	}
 	_ = (&stage{}).await(ctx, 2*time.Minute, func() error {
-		if err := s.kube.Get(ctx, client.ObjectKeyFromObject(ns), ns); client.IgnoreNotFound(err) == nil && err != nil {
+		if apierrors.IsNotFound(s.kube.Get(ctx, client.ObjectKeyFromObject(ns), ns)) {
 			return nil
 		}
 		return errors.New("the namespace is still there")
@@ -130,7 +131,7 @@ func (s *workflowSuite) judge(ctx context.Context, e expectation) {
 	if err != nil {
 		verdict = err.Error()
 	}
-	progress(s.config.Progress, "%-70s %6.1fs %s", e.file, time.Since(began).Seconds(), verdict)
+	progressf(s.config.Progress, "%-70s %6.1fs %s", e.file, time.Since(began).Seconds(), verdict)
 }
 
 func (s *workflowSuite) play(ctx context.Context, e expectation) error {

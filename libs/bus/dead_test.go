@@ -169,7 +169,7 @@ func TestPeers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer p.Close()
+	defer func() { _ = p.Close() }()
 	if err := p.Publish(t.Context(), "nowhere", map[string]string{"X": "y"}, []byte("x")); err != nil {
 		t.Error(err)
 	}

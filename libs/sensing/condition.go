@@ -2,6 +2,7 @@ package sensing
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -73,9 +74,7 @@ func spellings(names []string, exact bool) map[string][]string {
 			known[name] = same
 		}
 	}
-	for f, same := range folded {
-		known[f] = same
-	}
+	maps.Copy(known, folded)
 	return known
 }
 

@@ -3,6 +3,7 @@ package sensing
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -159,9 +160,7 @@ func holdsSQL(expression cesql.Expression, e Event) (ok bool) {
 // attributes are those that the event has.
 func (e Event) attributes() map[string]string {
 	all := map[string]string{"specversion": "1.0"}
-	for name, value := range e.Extensions {
-		all[name] = value
-	}
+	maps.Copy(all, e.Extensions)
 	for name, value := range map[string]string{"id": e.ID, "type": e.Type, "source": e.Source, "subject": e.Subject, "datacontenttype": e.ContentType} {
 		if value != "" {
 			all[name] = value

@@ -51,7 +51,7 @@ func fields(err error) []*v1alpha1.FieldError {
 	if err == nil {
 		return nil
 	}
-	if many, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // the joined error is taken apart
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
 		var out []*v1alpha1.FieldError
 		for _, e := range many.Unwrap() {
 			out = append(out, fields(e)...)

@@ -2,6 +2,7 @@ package param
 
 import (
 	"encoding/json"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -162,7 +163,7 @@ func TestTemplatesOfTriggers(t *testing.T) {
 		t.Error("a text became a number")
 	}
 	filled, err := Fill(filler(), template.HTTP, parameter(t, `{src: {dependencyName: d, dataKey: s}, dest: method}`))
-	if err != nil || filled.Method != "v" || template.HTTP.Method != "POST" {
+	if err != nil || filled.Method != "v" || template.HTTP.Method != http.MethodPost {
 		t.Errorf("%+v, %v", filled, err)
 	}
 	if same, err := Fill(filler(), template.HTTP, nil); err != nil || same != template.HTTP {

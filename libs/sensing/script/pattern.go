@@ -47,29 +47,16 @@ func (m *matcher) match(s, p int) int {
 		case c == ')':
 			return m.close(s, p)
 		case c == '$' && p+1 == len(m.pat):
-			if s == len(m.src) {
-				return s
-			}
-			return -1
-		case c == '%' && p+1 < len(m.pat) && m.pat[p+1] == 'b':
-			if s = m.balance(s, p+2); s < 0 {
+			return m.atEnd(s)
+		case c == '%' && p+1 < len(m.pat):
+			next, after, special := m.special(s, p)
+			if special && next < 0 {
 				return -1
 			}
-			p += 4
-			continue
-		case c == '%' && p+1 < len(m.pat) && m.pat[p+1] == 'f':
-			next, ok := m.frontier(s, p+2)
-			if !ok {
-				return -1
+			if special {
+				s, p = next, after
+				continue
 			}
-			p = next
-			continue
-		case c == '%' && p+1 < len(m.pat) && isDigit(m.pat[p+1]):
-			if s = m.back(s, m.pat[p+1]); s < 0 {
-				return -1
-			}
-			p += 2
-			continue
 		}
 		end := m.classEnd(p)
 		if m.err != nil {

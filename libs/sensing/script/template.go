@@ -226,7 +226,8 @@ func steps(b *budget, from, to, step int) ([]int, error) {
 
 // sequence is seq: last; first and last; first, step and last.
 func sequence(b *budget, args []int) (string, error) {
-	from, step, to := 1, 1, 0
+	from, step := 1, 1
+	var to int
 	switch len(args) {
 	case 1:
 		to = args[0]

@@ -39,7 +39,7 @@ func TestReplicaProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	values := value.NewReader(fake.NewClientBuilder().Build(), time.Now)
-	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	log := slog.New(slog.DiscardHandler)
 	u := newUnit(sensorOf(t, os.Getenv(envSpec), nil), trigger.World{Values: values, Sources: source.NewFetcher(values, ""), Log: log, Now: time.Now}, func() int { return 1 })
 	l := newListener(u, &performer{bus: b, log: log, metrics: newMetrics(prometheus.NewRegistry())}, func(string, error) {})
 	l.patience = 300 * time.Millisecond

@@ -147,20 +147,34 @@ func (l *listener) step(ctx context.Context, d bus.Delivery, w sensing.World) er
 	}
 	for i := range l.unit.triggers {
 		f, fired := fires[i]
-		next, changed := verdict.Windows[i]
-		r, waits := records[i]
-		switch {
-		case !waits && fired:
+		if r, waits := records[i]; waits {
+			next, changed := verdict.Windows[i]
+			err = l.wait(ctx, i, r, turn{firing: f, next: next, changed: changed}, d)
+		} else if fired {
 			err = l.put(ctx, f, d)
-		case waits && r.UpTo == d.Sequence && r.handled(d) && len(r.Firing) > 0:
-			// This event fired before the process died: the queue drops the copy.
-			err = l.put(ctx, sensing.Firing{Trigger: i, Events: windowOf(r.Firing)}, d)
-		case waits && !r.handled(d) && (fired || changed):
-			err = l.advance(ctx, i, next, f, d)
 		}
 		if err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// turn is what an event means for one trigger with a window.
+type turn struct {
+	firing  sensing.Firing // without events when it does not fire
+	next    sensing.Window
+	changed bool
+}
+
+// wait does for one trigger with a window what an event means.
+func (l *listener) wait(ctx context.Context, i int, r remembered, t turn, d bus.Delivery) error {
+	switch {
+	case r.UpTo == d.Sequence && r.handled(d) && len(r.Firing) > 0:
+		// This event fired before the process died: the queue drops the copy.
+		return l.put(ctx, sensing.Firing{Trigger: i, Events: windowOf(r.Firing)}, d)
+	case !r.handled(d) && (len(t.firing.Events) > 0 || t.changed):
+		return l.advance(ctx, i, t.next, t.firing, d)
 	}
 	return nil
 }

@@ -46,7 +46,7 @@ func (f *Fetcher) s3(ctx context.Context, namespace string, l *v1alpha1.EventArt
 	if err != nil {
 		return nil, err
 	}
-	defer object.Close()
+	defer func() { _ = object.Close() }()
 	text, err := read(object)
 	if err != nil {
 		return nil, fmt.Errorf("%s/%s: %w", s.Bucket.Name, s.Bucket.Key, err)

@@ -57,7 +57,7 @@ func (x *letters) Fire(ctx context.Context, c Call) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	defer s.Close()
+	defer func() { _ = s.Close() }()
 	if t.Username != "" {
 		if err := s.Auth(smtp.PlainAuth("", t.Username, password, t.Host)); err != nil {
 			return Result{}, mailError("authenticate", err)

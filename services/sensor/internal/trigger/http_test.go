@@ -32,7 +32,7 @@ template:
 		t.Fatal(err)
 	}
 	r := x.got[0]
-	if r.Method != "PUT" || r.URL.Path != "/pathhello" || r.Host != "other.example" || x.bodies[0] != `{"a":{"b":"hello"},"num":5}` {
+	if r.Method != http.MethodPut || r.URL.Path != "/pathhello" || r.Host != "other.example" || x.bodies[0] != `{"a":{"b":"hello"},"num":5}` {
 		t.Errorf("%s %s %s %s", r.Method, r.URL, r.Host, x.bodies[0])
 	}
 	user, password, _ := r.BasicAuth()

@@ -66,13 +66,15 @@ func (k *walk) decideRun(change *RunChange) {
 		return
 	}
 	k.publishGlobals()
-	root, started := k.node(k.w.Name)
+	root, _ := k.node(k.w.Name)
 	if reason := k.cutShort(); reason != "" && !root.Phase.Fulfilled() {
 		k.stopAll(reason)
-		if root, started = k.node(k.w.Name); !started {
+		stopped, started := k.node(k.w.Name)
+		if !started {
 			k.end(change, v1alpha1.WorkflowFailed, reason)
 			return
 		}
+		root = stopped
 	}
 	if !root.Phase.Fulfilled() && !k.lockedOut(k.w.Name, k.w.Spec.Synchronization, k.globals) {
 		root = k.execute(call{name: k.w.Name, display: k.w.Name, template: k.w.Spec.Entrypoint, args: k.arguments()})

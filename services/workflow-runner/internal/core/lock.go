@@ -60,10 +60,7 @@ func mutexes(s *v1alpha1.Synchronization) []v1alpha1.Mutex {
 	if s.Mutex != nil {
 		out = append(out, *s.Mutex)
 	}
-	for _, m := range s.Mutexes {
-		out = append(out, m)
-	}
-	return out
+	return append(out, s.Mutexes...)
 }
 
 func semaphores(s *v1alpha1.Synchronization) []v1alpha1.SemaphoreRef {
@@ -71,10 +68,7 @@ func semaphores(s *v1alpha1.Synchronization) []v1alpha1.SemaphoreRef {
 	if s.Semaphore != nil {
 		out = append(out, *s.Semaphore)
 	}
-	for _, r := range s.Semaphores {
-		out = append(out, r)
-	}
-	return out
+	return append(out, s.Semaphores...)
 }
 
 func (k *walk) lockName(namespace, kind, name string) string {
@@ -83,7 +77,8 @@ func (k *walk) lockName(namespace, kind, name string) string {
 
 // semaphore finds the size of a semaphore: a key of a ConfigMap, read anew for each who asks.
 func (k *walk) semaphore(ref v1alpha1.SemaphoreRef) (Lock, error) {
-	name, key, kind := "", "", "ConfigMap"
+	kind := "ConfigMap"
+	var name, key string
 	switch {
 	case ref.ConfigMapKeyRef != nil:
 		name, key = ref.ConfigMapKeyRef.Name, ref.ConfigMapKeyRef.Key

@@ -86,7 +86,7 @@ func (r *Runner) collectPods(ctx context.Context, wf *v1alpha1.Workflow) (again 
 		}
 	}
 	delay := podDelay
-	if d, err := time.ParseDuration(string(gc.DeleteDelayDuration)); err == nil {
+	if d, err := time.ParseDuration(gc.DeleteDelayDuration); err == nil {
 		delay = d
 	}
 	var pods corev1.PodList

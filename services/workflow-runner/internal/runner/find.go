@@ -103,9 +103,9 @@ func (r *Runner) findTemplate(ctx context.Context, name types.NamespacedName, ki
 		return core.Answer{}, fmt.Errorf("read %s %s: %w", kind, name, err)
 	}
 	// Read as tolerantly as a Workflow is, and kept as our types say it.
-	t, _, err := v1alpha1.DecodeTolerant[v1alpha1.WorkflowTemplate](u.Object)
-	if err != nil {
-		return core.Answer{Missing: "it cannot be read: " + err.Error()}, nil
+	t, _, unreadable := v1alpha1.DecodeTolerant[v1alpha1.WorkflowTemplate](u.Object)
+	if unreadable != nil {
+		return core.Answer{Missing: "it cannot be read: " + unreadable.Error()}, nil //nolint:nilerr // that it cannot be read is the answer
 	}
 	return core.Answer{Value: mustJSON(t.Spec)}, nil
 }

@@ -37,8 +37,8 @@ type holder struct {
 	UID       string    `json:"uid"`
 	Node      string    `json:"node"`
 	Priority  int64     `json:"priority,omitempty"`
-	Created   time.Time `json:"created"`         // of the workflow
-	Asked     time.Time `json:"asked,omitempty"` // when it asked last
+	Created   time.Time `json:"created"` // of the workflow
+	Asked     time.Time `json:"asked"`   // when it asked last
 }
 
 func (h holder) same(other holder) bool { return h.UID == other.UID && h.Node == other.Node }

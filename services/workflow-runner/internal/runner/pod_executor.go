@@ -37,13 +37,18 @@ func (r *Runner) addExecutor(pod *corev1.Pod, containers []corev1.Container, t v
 	if collects && main >= 0 {
 		pod.Annotations[annotationExecutor] = "true"
 	}
+	if t.ContainerSet == nil && !collects {
+		return nil
+	}
+	return r.wrapAll(containers, main, variable, t)
+}
+
+// wrapAll wraps every container; only main has a task.
+func (r *Runner) wrapAll(containers []corev1.Container, main int, task corev1.EnvVar, t v1alpha1.Template) error {
 	for i := range containers {
 		own := corev1.EnvVar{Name: protocol.TaskVariable, Value: "{}"}
 		if i == main {
-			own = variable
-		}
-		if t.ContainerSet == nil && !collects {
-			continue
+			own = task
 		}
 		if err := r.wrap(&containers[i], own, setFlags(t, containers[i].Name)); err != nil {
 			return err

@@ -180,8 +180,9 @@ func TestReplayAsksTheServiceUnderNewKeys(t *testing.T) {
 
 func TestLint(t *testing.T) {
 	text := "apiVersion: v1\nkind: ConfigMap\n---" + sensorText + "---\nkind: Sensor\nspec:\n  dependencies: [{name: a, eventSourceName: s, eventName: e}]\n  triggers:\n  - template: {name: t, conditions: b, log: {}}\n"
+	before, _, _ := strings.Cut(text, "conditions: b")
 	out, _, code := run(t, nil, "sensor", "lint", file(t, "s.yaml", text))
-	if code != exitFailed || !strings.Contains(out, "s.yaml:"+strconv.Itoa(strings.Count(text[:strings.Index(text, "conditions: b")], "\n")+1)+": error: spec.triggers[0].template.conditions:") {
+	if code != exitFailed || !strings.Contains(out, "s.yaml:"+strconv.Itoa(strings.Count(before, "\n")+1)+": error: spec.triggers[0].template.conditions:") {
 		t.Errorf("%d %s", code, out)
 	}
 	if out, _, code = run(t, nil, "sensor", "lint", file(t, "s.yaml", sensorText), "-o", "json"); code != exitDone || out != "[]\n" {

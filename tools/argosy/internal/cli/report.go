@@ -132,19 +132,21 @@ func preview(fill param.Filler, t *v1alpha1.TriggerTemplate) (kind string, creat
 	for _, other := range []string{"name", "conditions", "conditionsReset"} {
 		delete(parts, other)
 	}
-	for _, kind := range slices.Sorted(maps.Keys(parts)) {
-		var c configured
-		if err := json.Unmarshal(parts[kind], &c); err != nil {
-			return kind, nil, "", err
-		}
-		if c.Source != nil {
-			creates, note, err := object(fill, c)
-			return kind, creates, note, err
-		}
-		creates, err := settings(fill, parts[kind], c)
-		return kind, creates, "", err
+	kinds := slices.Sorted(maps.Keys(parts))
+	if len(kinds) == 0 {
+		return "", nil, "", fmt.Errorf("the template is of no kind")
 	}
-	return "", nil, "", fmt.Errorf("the template is of no kind")
+	kind = kinds[0]
+	var c configured
+	if err := json.Unmarshal(parts[kind], &c); err != nil {
+		return kind, nil, "", err
+	}
+	if c.Source != nil {
+		creates, note, err := object(fill, c)
+		return kind, creates, note, err
+	}
+	creates, err = settings(fill, parts[kind], c)
+	return kind, creates, "", err
 }
 
 func object(fill param.Filler, c configured) (json.RawMessage, string, error) {

@@ -44,7 +44,7 @@ type app struct {
 // Run runs one command line and returns its exit code.
 func Run(ctx context.Context, args []string, getenv func(string) string, out, errs io.Writer) int {
 	a := &app{getenv: getenv, out: out}
-	root := a.root()
+	root := a.root() //nolint:contextcheck // cobra hands each command its context when it runs
 	root.SetArgs(args)
 	root.SetOut(out)
 	root.SetErr(errs)
