@@ -57,7 +57,7 @@ func perChange(b body) ([]body, error) {
 	}
 	var changes []json.RawMessage
 	if json.Unmarshal(push["changes"], &changes) != nil || len(changes) < 2 {
-		return []body{b}, nil
+		return []body{b}, nil //nolint:nilerr // what is no list of changes is one event as it is
 	}
 	raw := b.raw
 	if raw == nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -232,7 +233,7 @@ func (s *scan) escape() error {
 	}
 	c := s.text[s.at]
 	if c != 'u' {
-		if bytes.IndexByte([]byte(`"\/bfnrt`), c) < 0 {
+		if strings.IndexByte(`"\/bfnrt`, c) < 0 {
 			return s.bad("an escape is unknown")
 		}
 		s.at++

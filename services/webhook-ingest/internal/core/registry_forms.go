@@ -123,7 +123,7 @@ func readQuay(_ Request, p payload) ([]push, error) {
 	if err := json.Unmarshal(p["updated_tags"], &tags); err != nil {
 		var old map[string]json.RawMessage
 		if json.Unmarshal(p["updated_tags"], &old) != nil {
-			return nil, nil // a build or a scan, not a push
+			return nil, nil //nolint:nilerr // a build or a scan, not a push
 		}
 		for tag := range old {
 			tags = append(tags, tag)

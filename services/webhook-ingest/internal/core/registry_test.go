@@ -143,7 +143,8 @@ func TestATagThatMovesBackIsAnotherEvent(t *testing.T) {
 		body := `{"push_data":{"pushed_at":` + seconds + `,"tag":"latest"},"repository":{"repo_name":"team/app"}}`
 		return Decide(Route{Provider: "registry"}, Request{Method: "POST", Header: http.Header{}, Body: []byte(body)}).Items[0].ID
 	}
-	if at("1") != at("1") || at("1") == at("2") {
+	first, again, later := at("1"), at("1"), at("2")
+	if first != again || first == later {
 		t.Error("an id must stand for one push")
 	}
 }

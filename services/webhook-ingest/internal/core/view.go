@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 )
 
 // body is what a hook carried, fit to be embedded in the view.
@@ -53,7 +54,8 @@ func (b body) with(pairs ...pair) body {
 		}
 		out = append(append(append(out, quote(p.key)...), ':'), p.text...)
 	}
-	b.text = append(out, '}')
+	out = append(out, '}')
+	b.text = out
 	return b
 }
 
@@ -124,10 +126,10 @@ func Raw(data []byte) ([]byte, error) {
 		added := injected(kind, v.Headers.Get("X-GitHub-Delivery"))
 		suffix := body{text: []byte("{}")}.with(added...).text[1:]
 		if rest, ok := bytes.CutSuffix(v.Body, append([]byte{','}, suffix...)); ok {
-			return append(rest[:len(rest):len(rest)], '}'), nil
+			return append(slices.Clip(rest), '}'), nil
 		}
 		if rest, ok := bytes.CutSuffix(v.Body, suffix); ok {
-			return append(rest[:len(rest):len(rest)], '}'), nil
+			return append(slices.Clip(rest), '}'), nil
 		}
 	}
 	return v.Body, nil

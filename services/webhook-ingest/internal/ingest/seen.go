@@ -83,9 +83,11 @@ func (s *seen) run(ctx context.Context, b *bus.Bus, memory time.Duration) error 
 	defer sweep.Stop()
 	for ctx.Err() == nil {
 		reading, stop := context.WithCancel(ctx)
-		ended := make(chan error, 1)
+		ended := make(chan struct{})
 		go func() {
-			ended <- b.Recall(reading, bus.Events, since, func(id string, at time.Time) {
+			defer close(ended)
+			// Whatever ended it, the next reading goes on where this one stopped.
+			_ = b.Recall(reading, bus.Events, since, func(id string, at time.Time) {
 				s.add(id, at)
 				since = at
 			}, func() { s.ready.Store(true) })
@@ -102,7 +104,7 @@ func (s *seen) run(ctx context.Context, b *bus.Bus, memory time.Duration) error 
 }
 
 // await sweeps until the reading ends.
-func (s *seen) await(ctx context.Context, ended <-chan error, sweep <-chan time.Time, memory time.Duration) {
+func (s *seen) await(ctx context.Context, ended <-chan struct{}, sweep <-chan time.Time, memory time.Duration) {
 	for {
 		select {
 		case <-ended:

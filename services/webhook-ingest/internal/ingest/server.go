@@ -66,7 +66,8 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set(name, value)
 	}
 	w.WriteHeader(out.Status)
-	_, _ = io.WriteString(w, out.Text) //nolint:gosec // plain text, or what the sender itself asked to have back
+	// Plain text, or what the sender itself asked to have back.
+	_, _ = io.WriteString(w, out.Text)
 }
 
 func (s *server) handle(w http.ResponseWriter, r *http.Request, route core.Route, tail string) core.Outcome {

@@ -130,7 +130,7 @@ func (s *sources) set(_ context.Context, es *v1alpha1.EventSource) []state {
 			if limit := wanted[event].Limit; limit > 0 && (route.Rate == 0 || limit < route.Rate) {
 				route.Rate = limit
 			}
-			readings[event] = s.start(route, wanted[event], declared[event], !owner && !wanted[event].Everywhere)
+			readings[event] = s.start(route, wanted[event], declared[event], !owner && !wanted[event].Everywhere) //nolint:contextcheck // a reader outlives the reconcile that starts it
 		}
 		states = append(states, readings[event].look())
 	}

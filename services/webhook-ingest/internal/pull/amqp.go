@@ -19,7 +19,7 @@ func amqpQueue(c v1alpha1.AMQPEventSource) Reader {
 		if err != nil {
 			return err
 		}
-		defer conn.Close()
+		defer func() { _ = conn.Close() }()
 		stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 		defer stop()
 		channel, err := conn.Channel()
@@ -47,7 +47,7 @@ func amqpQueue(c v1alpha1.AMQPEventSource) Reader {
 				return fmt.Errorf("acknowledge: %w", err)
 			}
 		}
-		if ctx.Err() != nil {
+		if over(ctx) {
 			return nil
 		}
 		return fmt.Errorf("the queue is not delivered any more")

@@ -23,7 +23,7 @@ func redisd(t *testing.T) (address string, client *redis.Client) {
 	address = "127.0.0.1:" + p
 	answering(t, address)
 	client = redis.NewClient(&redis.Options{Addr: address, Password: "guest"})
-	t.Cleanup(func() { client.Close() })
+	t.Cleanup(func() { _ = client.Close() })
 	return address, client
 }
 
@@ -129,7 +129,7 @@ func TestAMQPKeepsWhatIsNotDurable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	channel, err := conn.Channel()
 	if err != nil {
 		t.Fatal(err)
@@ -161,11 +161,11 @@ func TestAMQPKeepsWhatIsNotDurable(t *testing.T) {
 	r.quiet()
 }
 
-func mosquitto(t *testing.T) string {
+func mqttBroker(t *testing.T) string {
 	t.Helper()
 	p, conf := port(t), filepath.Join(t.TempDir(), "conf")
 	write(t, conf, "listener "+p+" 127.0.0.1\nallow_anonymous true\npersistence false\n")
-	program(t, "mosquitto", "-c", conf)
+	program(t, "mosquitto", "-c", conf) //nolint:misspell // the name of the program
 	answering(t, "127.0.0.1:"+p)
 	return "tcp://127.0.0.1:" + p
 }
@@ -183,7 +183,7 @@ func publishMQTT(t *testing.T, url, topic, text string) {
 }
 
 func TestMQTTKeepsMessagesWhileNobodyReads(t *testing.T) {
-	url := mosquitto(t)
+	url := mqttBroker(t)
 	r := newRig(t)
 	c := v1alpha1.MQTTEventSource{URL: url, Topic: "a/+", ClientID: "argosy", JSONBody: true}
 	stop := r.start(mqttTopic(c))
@@ -208,7 +208,7 @@ func TestMQTTKeepsMessagesWhileNobodyReads(t *testing.T) {
 }
 
 func TestEmitterSpeaksMQTT(t *testing.T) {
-	url := mosquitto(t)
+	url := mqttBroker(t)
 	r := newRig(t)
 	r.start(emitterChannel(v1alpha1.EmitterEventSource{Broker: url, ChannelKey: "key", ChannelName: "news", Username: ref("user"), Password: ref("password")}))
 	publishMQTT(t, url, "key/news/", "hello")

@@ -171,7 +171,7 @@ func (s *schedule) load(ctx context.Context, env Env) (time.Time, error) {
 	}
 	at, err := time.Parse(time.RFC3339Nano, string(text))
 	if err != nil {
-		return time.Time{}, nil // of another kind that had this name before
+		return time.Time{}, nil //nolint:nilerr // of another kind that had this name before
 	}
 	return at.In(s.zone), nil
 }

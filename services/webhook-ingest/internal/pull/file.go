@@ -62,7 +62,7 @@ func (t tree) notified(ctx context.Context, env Env, emit Emit, folder string) e
 	if err != nil {
 		return fmt.Errorf("watch %s: %w", folder, err)
 	}
-	defer w.Close()
+	defer func() { _ = w.Close() }()
 	if err := w.Add(folder); err != nil {
 		return fmt.Errorf("watch %s: %w", folder, err)
 	}

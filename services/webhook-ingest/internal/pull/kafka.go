@@ -135,7 +135,7 @@ func kafkaOffsets(ctx context.Context, env Env, c v1alpha1.KafkaEventSource) (kg
 func readKafka(ctx context.Context, env Env, c v1alpha1.KafkaEventSource, client *kgo.Client, emit Emit) error {
 	for {
 		fetches := client.PollRecords(ctx, prefetch)
-		if ctx.Err() != nil {
+		if over(ctx) {
 			return nil
 		}
 		if errs := fetches.Errors(); len(errs) > 0 {

@@ -36,7 +36,7 @@ func bucket(c v1alpha1.EventS3Artifact) Reader {
 		}
 		env.Up()
 		for info := range client.ListenBucketNotification(ctx, c.Bucket.Name, prefix, suffix, c.Events) {
-			if ctx.Err() != nil {
+			if over(ctx) {
 				return nil
 			}
 			if info.Err != nil {
@@ -50,7 +50,7 @@ func bucket(c v1alpha1.EventS3Artifact) Reader {
 				return err
 			}
 		}
-		if ctx.Err() != nil {
+		if over(ctx) {
 			return nil
 		}
 		return errors.New("the notifications ended")

@@ -137,3 +137,6 @@ func pause(ctx context.Context, d time.Duration) bool {
 		return false
 	}
 }
+
+// over reports that nobody wants more of a source. What fails then is no failure.
+func over(ctx context.Context) bool { return ctx.Err() != nil }

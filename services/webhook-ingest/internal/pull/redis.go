@@ -47,9 +47,9 @@ func redisChannels(c v1alpha1.RedisEventSource) Reader {
 		if err != nil {
 			return err
 		}
-		defer client.Close()
+		defer func() { _ = client.Close() }()
 		sub := client.PSubscribe(ctx, c.Channels...)
-		defer sub.Close()
+		defer func() { _ = sub.Close() }()
 		// A blocked read does not notice the end of its context.
 		stop := context.AfterFunc(ctx, func() { _ = sub.Close() })
 		defer stop()
@@ -59,7 +59,7 @@ func redisChannels(c v1alpha1.RedisEventSource) Reader {
 		env.Up()
 		for {
 			m, err := sub.ReceiveMessage(ctx)
-			if ctx.Err() != nil {
+			if over(ctx) {
 				return nil
 			}
 			if err != nil {
@@ -97,7 +97,7 @@ func redisStreams(c v1alpha1.RedisStreamEventSource) Reader {
 		if err != nil {
 			return err
 		}
-		defer client.Close()
+		defer func() { _ = client.Close() }()
 		// A blocked read does not notice the end of its context.
 		stop := context.AfterFunc(ctx, func() { _ = client.Close() })
 		defer stop()
@@ -147,7 +147,7 @@ func (g group) read(ctx context.Context) error {
 			return err
 		}
 		found, err := g.client.XReadGroup(ctx, &redis.XReadGroupArgs{Group: g.name, Consumer: g.consumer, Streams: streams, Count: count, Block: 5 * time.Second}).Result()
-		if ctx.Err() != nil {
+		if over(ctx) {
 			return nil
 		}
 		if err != nil && err != redis.Nil { //nolint:errorlint // the library's own way of saying "none"

@@ -105,7 +105,7 @@ func (w *watcher) run(ctx context.Context) error {
 			return err
 		}
 	}
-	if ctx.Err() != nil {
+	if over(ctx) {
 		return nil
 	}
 	return fmt.Errorf("watch %s: it ended", w.config.Resource)

@@ -38,7 +38,7 @@ func sftpServer(c v1alpha1.SFTPEventSource) Reader {
 		if err != nil {
 			return err
 		}
-		defer client.Close()
+		defer func() { _ = client.Close() }()
 		t := tree{match: match, op: c.EventType, metadata: c.Metadata, every: every, list: func(context.Context) (map[string]entry, error) {
 			return listSFTP(client, c.WatchPathConfig.Directory)
 		}}

@@ -78,8 +78,8 @@ func TestJetStreamGoesOnWhereItStopped(t *testing.T) {
 // this process.
 func brokers(t *testing.T, topic string) string {
 	t.Helper()
-	if real := os.Getenv("KAFKA_BROKERS"); real != "" {
-		return real
+	if given := os.Getenv("KAFKA_BROKERS"); given != "" {
+		return given
 	}
 	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(2, topic))
 	if err != nil {

@@ -148,7 +148,7 @@ func (t tree) load(ctx context.Context, env Env) (map[string]entry, error) {
 	}
 	var known map[string]entry
 	if json.Unmarshal(text, &known) != nil {
-		return nil, nil // of another kind that had this name before
+		return nil, nil //nolint:nilerr // of another kind that had this name before
 	}
 	return known, nil
 }
