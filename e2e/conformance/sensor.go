@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
@@ -24,6 +25,9 @@ func (s *eventSuite) prepare(ctx context.Context, all []manifest) error {
 			"roleRef":  map[string]any{"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
 			"subjects": []any{map[string]any{"kind": "Group", "apiGroup": "rbac.authorization.k8s.io", "name": "system:serviceaccounts:" + namespace}},
 		}),
+	}
+	for _, name := range namespaces(all) {
+		objects = append(objects, object("v1", "Namespace", name, nil))
 	}
 	secrets, configs := map[string]map[string]any{}, map[string]map[string]any{}
 	for _, m := range all {
@@ -56,6 +60,20 @@ func (s *eventSuite) prepare(ctx context.Context, all []manifest) error {
 	return nil
 }
 
+// namespaces are those that manifests of objects within manifests name.
+func namespaces(all []manifest) []string {
+	var out []string
+	for _, m := range all {
+		walkJSON(m.object.Object["spec"], func(at map[string]any) {
+			meta, _ := at["metadata"].(map[string]any)
+			if name, _ := meta["namespace"].(string); objectName.MatchString(name) && !slices.Contains(out, name) {
+				out = append(out, name)
+			}
+		})
+	}
+	return out
+}
+
 // objectName is what the API takes for a name.
 var objectName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`)
 
@@ -69,8 +87,8 @@ func (s *eventSuite) sensor(ctx context.Context, m manifest) {
 	if err != nil {
 		return
 	}
-	if far := outOfReach(m.object); far != "" {
-		progressf(s.config.Progress, "sensors/%s: its effect is not judged: %s cannot be had here", m.file, far)
+	if far := outOfReach(m.object, time.Now()); far != "" {
+		progressf(s.config.Progress, "sensors/%s: its effect is not judged: %s cannot be had here and now", m.file, far)
 		s.remove(ctx, m)
 		return
 	}
@@ -92,13 +110,16 @@ func (s *eventSuite) remove(ctx context.Context, m manifest) {
 
 // outOfReach names what a Sensor's triggers need that no one machine has: clouds, and servers that manifests name
 // without one of ours in their place.
-func outOfReach(sensor *unstructured.Unstructured) string {
+func outOfReach(sensor *unstructured.Unstructured, now time.Time) string {
 	far := ""
 	walkJSON(sensor.Object["spec"], func(m map[string]any) {
 		for _, key := range []string{"awsLambda", "azureEventHubs", "azureServiceBus", "slack", "email", "openWhisk", "openwhisk", "pulsar", "custom", "kafka", "s3", "sshKeySecret", "githubApp"} {
 			if _, ok := m[key]; ok && far == "" {
 				far = key
 			}
+		}
+		if hours, ok := m["time"].(map[string]any); ok && far == "" && !within(hours, now) {
+			far = "an hour that its time filter lets pass"
 		}
 		if _, ok := m["nats"].(map[string]any); ok && far == "" {
 			far = "nats"
@@ -132,13 +153,39 @@ func (s *eventSuite) fire(ctx context.Context, sensor *unstructured.Unstructured
 	return strings.Join(ways, " and "), nil
 }
 
+// inputs are the paths that a template reads.
+var inputs = regexp.MustCompile(`\.Input\.([A-Za-z_][\w.]*)`)
+
+// within reports whether a time filter lets now pass.
+func within(filter map[string]any, now time.Time) bool {
+	start, _ := filter["start"].(string)
+	stop, _ := filter["stop"].(string)
+	name, _ := filter["timezone"].(string)
+	zone, err := time.LoadLocation(name)
+	if err != nil {
+		return false
+	}
+	at := now.In(zone).Format(time.TimeOnly)
+	if stop < start {
+		return at >= start || at < stop
+	}
+	return at >= start && at < stop
+}
+
 // dataKeys are the paths that parameters read from the events of a dependency.
 func dataKeys(sensor *unstructured.Unstructured, dependency string) []string {
 	var keys []string
 	walkJSON(sensor.Object["spec"], func(m map[string]any) {
 		key, _ := m["dataKey"].(string)
-		if m["dependencyName"] == dependency && key != "" && m["value"] == nil {
+		if m["dependencyName"] != dependency {
+			return
+		}
+		if key != "" && m["value"] == nil {
 			keys = append(keys, key)
+		}
+		template, _ := m["dataTemplate"].(string)
+		for _, found := range inputs.FindAllStringSubmatch(template, -1) {
+			keys = append(keys, found[1])
 		}
 	})
 	return keys

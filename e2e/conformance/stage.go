@@ -33,6 +33,7 @@ type stage struct {
 	bus        *bus.Bus
 	natsURL    string
 	hooks      string // URL of webhook-ingest
+	files      string // folder that the sensor may read
 	logs       io.Writer
 	undo       []func() // in reverse order
 }
@@ -50,6 +51,10 @@ func (s *stage) raise(ctx context.Context) error {
 	if err := s.startBus(ctx); err != nil {
 		return err
 	}
+	s.files = filepath.Join(s.dir, "outside", "files")
+	if err := os.MkdirAll(s.files, 0o755); err != nil {
+		return err
+	}
 	port, err := freePort()
 	if err != nil {
 		return err
@@ -57,7 +62,7 @@ func (s *stage) raise(ctx context.Context) error {
 	s.hooks = "http://127.0.0.1:" + port
 	services := map[string][]string{
 		"webhook-ingest":  {"--listen", "127.0.0.1:" + port, "--local-log", filepath.Join(s.dir, "wal")},
-		"sensor":          nil,
+		"sensor":          {"--files", s.files},
 		"workflow-runner": nil,
 	}
 	for name, args := range services {

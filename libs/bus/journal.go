@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -64,8 +65,12 @@ func (b *Bus) At(ctx context.Context, stream string, sequence uint64) (Delivery,
 	return Delivery{Event: e, Subject: raw.Subject, Sequence: raw.Sequence, Attempt: 1, Stored: raw.Time}, nil
 }
 
+// readerLife is how long the server keeps the place of a reader that has read its fill: reading a journal must not leave
+// a consumer behind for minutes, since the server allows only so many.
+const readerLife = 5 * time.Second
+
 func (b *Bus) readN(ctx context.Context, stream, subject string, total uint64) ([]Delivery, error) {
-	cons, err := b.js.OrderedConsumer(ctx, stream, jetstream.OrderedConsumerConfig{FilterSubjects: []string{subject}})
+	cons, err := b.js.OrderedConsumer(ctx, stream, jetstream.OrderedConsumerConfig{FilterSubjects: []string{subject}, InactiveThreshold: readerLife})
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", subject, err)
 	}

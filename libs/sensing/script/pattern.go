@@ -48,12 +48,11 @@ func (m *matcher) match(s, p int) int {
 			return m.close(s, p)
 		case c == '$' && p+1 == len(m.pat):
 			return m.atEnd(s)
-		case c == '%' && p+1 < len(m.pat):
-			next, after, special := m.special(s, p)
-			if special && next < 0 {
-				return -1
-			}
-			if special {
+		case c == '%':
+			if next, after, special := m.special(s, p); special {
+				if next < 0 {
+					return -1
+				}
 				s, p = next, after
 				continue
 			}
@@ -62,7 +61,7 @@ func (m *matcher) match(s, p int) int {
 		if m.err != nil {
 			return -1
 		}
-		if end < len(m.pat) && strings.IndexByte("*+-?", m.pat[end]) >= 0 {
+		if m.repeats(end) {
 			return m.repeat(s, p, end)
 		}
 		if !m.single(s, p, end) {
