@@ -20,6 +20,14 @@ import (
 // to the local log. Slack gives up after 3 s, registries after 0.5 s.
 const publishPatience = 400 * time.Millisecond
 
+// publishRate is how many bytes a second the bus takes at least; a large body may
+// take that much longer. Only GitHub sends such, and it waits 10 s.
+const publishRate = 8 << 20
+
+func patienceFor(e bus.Event) time.Duration {
+	return publishPatience + time.Duration(len(e.Data()))*time.Second/publishRate
+}
+
 // forwardPatience is for events of the local log, which nobody waits for: a large
 // one may take its time.
 const forwardPatience = 10 * time.Second
@@ -45,7 +53,7 @@ func newIntake(b *bus.Bus, local *wal.Log, log *slog.Logger) *intake {
 // sender must try again.
 func (i *intake) accept(ctx context.Context, subject string, e bus.Event) error {
 	if i.seen.ready.Load() && i.wal.Len() == 0 {
-		err := i.publish(ctx, subject, e, publishPatience)
+		err := i.publish(ctx, subject, e, patienceFor(e))
 		if err == nil || errors.Is(err, bus.ErrFull) || fault.Of(err) == fault.Poison {
 			return err
 		}
