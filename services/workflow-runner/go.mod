@@ -3,17 +3,14 @@ module github.com/argosy-mesh/argosy/services/workflow-runner
 go 1.26.0
 
 require (
-	github.com/Masterminds/sprig/v3 v3.3.0
 	github.com/argosy-mesh/argosy/libs/bus v0.0.0
 	github.com/argosy-mesh/argosy/libs/core v0.0.0
+	github.com/argosy-mesh/argosy/libs/flow v0.0.0
 	github.com/argosy-mesh/argosy/libs/kube v0.0.0
 	github.com/argosy-mesh/argosy/libs/service v0.0.0
 	github.com/argosy-mesh/argosy/schemas v0.0.0
-	github.com/casbin/govaluate v1.10.0
-	github.com/expr-lang/expr v1.17.8
 	github.com/google/go-cmp v0.7.0
 	github.com/prometheus/client_golang v1.25.0
-	github.com/theory/jsonpath v0.12.1
 	k8s.io/api v0.36.3
 	k8s.io/apimachinery v0.36.3
 	k8s.io/client-go v0.36.3
@@ -25,15 +22,18 @@ require (
 	dario.cat/mergo v1.0.1 // indirect
 	github.com/Masterminds/goutils v1.1.1 // indirect
 	github.com/Masterminds/semver/v3 v3.4.0 // indirect
+	github.com/Masterminds/sprig/v3 v3.3.0 // indirect
 	github.com/antithesishq/antithesis-sdk-go v0.8.0-default-no-op // indirect
 	github.com/argosy-mesh/argosy/libs/obs v0.0.0 // indirect
 	github.com/beorn7/perks v1.0.1 // indirect
+	github.com/casbin/govaluate v1.10.0 // indirect
 	github.com/cenkalti/backoff/v5 v5.0.3 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/cloudevents/sdk-go/v2 v2.16.2 // indirect
 	github.com/davecgh/go-spew v1.1.2-0.20180830191138-d8f796af33cc // indirect
 	github.com/emicklei/go-restful/v3 v3.13.0 // indirect
 	github.com/evanphx/json-patch/v5 v5.9.11 // indirect
+	github.com/expr-lang/expr v1.17.8 // indirect
 	github.com/fsnotify/fsnotify v1.9.0 // indirect
 	github.com/fxamacker/cbor/v2 v2.9.0 // indirect
 	github.com/go-logr/logr v1.4.4 // indirect
@@ -77,6 +77,7 @@ require (
 	github.com/shopspring/decimal v1.4.0 // indirect
 	github.com/spf13/cast v1.7.0 // indirect
 	github.com/spf13/pflag v1.0.9 // indirect
+	github.com/theory/jsonpath v0.12.1 // indirect
 	github.com/x448/float16 v0.8.4 // indirect
 	go.opentelemetry.io/auto/sdk v1.2.1 // indirect
 	go.opentelemetry.io/otel v1.47.0 // indirect
@@ -116,6 +117,7 @@ require (
 replace (
 	github.com/argosy-mesh/argosy/libs/bus => ../../libs/bus
 	github.com/argosy-mesh/argosy/libs/core => ../../libs/core
+	github.com/argosy-mesh/argosy/libs/flow => ../../libs/flow
 	github.com/argosy-mesh/argosy/libs/kube => ../../libs/kube
 	github.com/argosy-mesh/argosy/libs/obs => ../../libs/obs
 	github.com/argosy-mesh/argosy/libs/service => ../../libs/service

@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/protocol"
+	"github.com/argosy-mesh/argosy/libs/flow/protocol"
 )
 
 // transferPatience is how long a transfer is tried again while the store is away:

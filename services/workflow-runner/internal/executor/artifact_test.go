@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/protocol"
+	"github.com/argosy-mesh/argosy/libs/flow/protocol"
 )
 
 func TestOnlyTheStoreCanRefuse(t *testing.T) {

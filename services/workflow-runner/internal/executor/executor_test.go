@@ -20,7 +20,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/protocol"
+	"github.com/argosy-mesh/argosy/libs/flow/protocol"
 )
 
 // store is an artifact store that is away for the first requests.

@@ -18,7 +18,7 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/protocol"
+	"github.com/argosy-mesh/argosy/libs/flow/protocol"
 )
 
 // Streams are the standard streams of the process.

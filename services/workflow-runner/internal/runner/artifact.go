@@ -17,7 +17,7 @@ import (
 
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/libs/core/fault"
-	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/protocol"
+	"github.com/argosy-mesh/argosy/libs/flow/protocol"
 )
 
 // urlLifetime is how long a pod may take to use its URLs.

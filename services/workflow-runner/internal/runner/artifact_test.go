@@ -12,7 +12,7 @@ import (
 
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/libs/bus/bustest"
-	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/protocol"
+	"github.com/argosy-mesh/argosy/libs/flow/protocol"
 )
 
 func TestAURLAllowsOneMethodOnOneObjectForSomeTime(t *testing.T) {

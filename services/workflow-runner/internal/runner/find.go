@@ -8,7 +8,7 @@ import (
 
 	"github.com/argosy-mesh/argosy/libs/core/fault"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
-	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/core"
+	"github.com/argosy-mesh/argosy/libs/flow"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -30,9 +30,9 @@ func (r *Runner) specOf(ctx context.Context, wf *v1alpha1.Workflow, known *run) 
 	if ref == nil {
 		return wf.Spec, nil
 	}
-	need := core.Need{Kind: core.NeedTemplate, Name: ref.Name}
+	need := flow.Need{Kind: flow.NeedTemplate, Name: ref.Name}
 	if ref.ClusterScope {
-		need.Kind = core.NeedClusterTemplate
+		need.Kind = flow.NeedClusterTemplate
 	}
 	answer, err := r.find(ctx, wf.Namespace, need)
 	if err != nil {
@@ -45,11 +45,11 @@ func (r *Runner) specOf(ctx context.Context, wf *v1alpha1.Workflow, known *run) 
 	if err := json.Unmarshal(answer.Value, &template); err != nil {
 		return wf.Spec, fault.Poisonf("spec.workflowTemplateRef: %s %q: %w", need.Kind, ref.Name, err)
 	}
-	return core.MergeTemplateSpec(wf.Spec, template)
+	return flow.MergeTemplateSpec(wf.Spec, template)
 }
 
 // findOut answers the questions of the core and records the answers.
-func (r *Runner) findOut(ctx context.Context, wf *v1alpha1.Workflow, known *run, needs []core.Need) error {
+func (r *Runner) findOut(ctx context.Context, wf *v1alpha1.Workflow, known *run, needs []flow.Need) error {
 	if len(needs) == 0 {
 		return nil
 	}
@@ -65,49 +65,49 @@ func (r *Runner) findOut(ctx context.Context, wf *v1alpha1.Workflow, known *run,
 }
 
 // find looks one thing up. What is not there is an answer; an error means that nobody could tell.
-func (r *Runner) find(ctx context.Context, namespace string, n core.Need) (core.Answer, error) {
+func (r *Runner) find(ctx context.Context, namespace string, n flow.Need) (flow.Answer, error) {
 	switch n.Kind {
-	case core.NeedTemplate:
+	case flow.NeedTemplate:
 		return r.findTemplate(ctx, types.NamespacedName{Namespace: namespace, Name: n.Name}, "WorkflowTemplate")
-	case core.NeedClusterTemplate:
+	case flow.NeedClusterTemplate:
 		return r.findTemplate(ctx, types.NamespacedName{Name: n.Name}, "ClusterWorkflowTemplate")
 	}
 	var config corev1.ConfigMap
 	err := r.reader.Get(ctx, types.NamespacedName{Namespace: namespace, Name: n.Name}, &config)
 	if apierrors.IsNotFound(err) {
-		return core.Answer{Missing: "there is no such ConfigMap"}, nil
+		return flow.Answer{Missing: "there is no such ConfigMap"}, nil
 	}
 	if err != nil {
-		return core.Answer{}, fmt.Errorf("read ConfigMap %s/%s: %w", namespace, n.Name, err)
+		return flow.Answer{}, fmt.Errorf("read ConfigMap %s/%s: %w", namespace, n.Name, err)
 	}
 	value, ok := config.Data[n.Key]
 	switch {
 	case !ok:
-		return core.Answer{Missing: fmt.Sprintf("it has no key %q", n.Key)}, nil
-	case n.Kind == core.NeedMemo && !json.Valid([]byte(value)):
-		return core.Answer{Missing: fmt.Sprintf("its key %q holds no JSON", n.Key)}, nil
-	case n.Kind == core.NeedMemo:
-		return core.Answer{Value: json.RawMessage(value)}, nil
+		return flow.Answer{Missing: fmt.Sprintf("it has no key %q", n.Key)}, nil
+	case n.Kind == flow.NeedMemo && !json.Valid([]byte(value)):
+		return flow.Answer{Missing: fmt.Sprintf("its key %q holds no JSON", n.Key)}, nil
+	case n.Kind == flow.NeedMemo:
+		return flow.Answer{Value: json.RawMessage(value)}, nil
 	}
-	return core.Answer{Value: mustJSON(value)}, nil
+	return flow.Answer{Value: mustJSON(value)}, nil
 }
 
-func (r *Runner) findTemplate(ctx context.Context, name types.NamespacedName, kind string) (core.Answer, error) {
+func (r *Runner) findTemplate(ctx context.Context, name types.NamespacedName, kind string) (flow.Answer, error) {
 	u := &unstructured.Unstructured{}
 	u.SetGroupVersionKind(v1alpha1.Kind(kind))
 	err := r.reader.Get(ctx, name, u)
 	if apierrors.IsNotFound(err) {
-		return core.Answer{Missing: "there is no such object"}, nil
+		return flow.Answer{Missing: "there is no such object"}, nil
 	}
 	if err != nil {
-		return core.Answer{}, fmt.Errorf("read %s %s: %w", kind, name, err)
+		return flow.Answer{}, fmt.Errorf("read %s %s: %w", kind, name, err)
 	}
 	// Read as tolerantly as a Workflow is, and kept as our types say it.
 	t, _, unreadable := v1alpha1.DecodeTolerant[v1alpha1.WorkflowTemplate](u.Object)
 	if unreadable != nil {
-		return core.Answer{Missing: "it cannot be read: " + unreadable.Error()}, nil //nolint:nilerr // that it cannot be read is the answer
+		return flow.Answer{Missing: "it cannot be read: " + unreadable.Error()}, nil //nolint:nilerr // that it cannot be read is the answer
 	}
-	return core.Answer{Value: mustJSON(t.Spec)}, nil
+	return flow.Answer{Value: mustJSON(t.Spec)}, nil
 }
 
 // memoLabels mark a ConfigMap as a cache. Source: Argo Workflows reads no other.
@@ -116,8 +116,8 @@ func memoLabels() map[string]string {
 }
 
 // saveMemo remembers outputs in a cache. A cache that cannot take them is no reason to fail what was done.
-func (r *Runner) saveMemo(ctx context.Context, namespace string, a core.SaveMemo) error {
-	value := mustJSON(core.MemoEntry{NodeID: a.NodeID, Outputs: a.Outputs, CreationTimestamp: time.Now(), LastHitTimestamp: time.Now()})
+func (r *Runner) saveMemo(ctx context.Context, namespace string, a flow.SaveMemo) error {
+	value := mustJSON(flow.MemoEntry{NodeID: a.NodeID, Outputs: a.Outputs, CreationTimestamp: time.Now(), LastHitTimestamp: time.Now()})
 	var config corev1.ConfigMap
 	err := r.reader.Get(ctx, types.NamespacedName{Namespace: namespace, Name: a.ConfigMap}, &config)
 	switch {

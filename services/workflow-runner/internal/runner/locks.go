@@ -12,7 +12,7 @@ import (
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/libs/core/fault"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
-	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/core"
+	"github.com/argosy-mesh/argosy/libs/flow"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -54,11 +54,11 @@ type queue struct {
 }
 
 // acquire takes all locks or none. False means that the holder stands in the queues of those that are taken.
-func (l *locks) acquire(ctx context.Context, h holder, a core.Acquire) (bool, error) {
+func (l *locks) acquire(ctx context.Context, h holder, a flow.Acquire) (bool, error) {
 	h.Priority, h.Asked = a.Priority, l.now()
 	wanted := slices.Clone(a.Locks)
 	// The same order for everyone: two that want the same locks cannot hold one each.
-	slices.SortFunc(wanted, func(x, y core.Lock) int { return cmp.Compare(x.Name, y.Name) })
+	slices.SortFunc(wanted, func(x, y flow.Lock) int { return cmp.Compare(x.Name, y.Name) })
 	for i, lock := range wanted {
 		got := false
 		err := l.change(ctx, lock.Name, func(q *queue) error {
@@ -73,7 +73,7 @@ func (l *locks) acquire(ctx context.Context, h holder, a core.Acquire) (bool, er
 	return true, nil
 }
 
-func (l *locks) giveBack(ctx context.Context, taken []core.Lock, h holder) error {
+func (l *locks) giveBack(ctx context.Context, taken []flow.Lock, h holder) error {
 	var errs []error
 	for _, lock := range taken {
 		errs = append(errs, l.change(ctx, lock.Name, func(q *queue) error {
@@ -86,7 +86,7 @@ func (l *locks) giveBack(ctx context.Context, taken []core.Lock, h holder) error
 }
 
 // take lets h hold a lock that is free and whose queue it leads.
-func (l *locks) take(ctx context.Context, q *queue, lock core.Lock, h holder) (bool, error) {
+func (l *locks) take(ctx context.Context, q *queue, lock flow.Lock, h holder) (bool, error) {
 	if slices.ContainsFunc(q.Holding, h.same) {
 		return true, nil
 	}
@@ -181,9 +181,9 @@ func (l *locks) changeKey(ctx context.Context, key string, edit func(*queue) err
 }
 
 // beforeRetry wakes a run that stands in a queue.
-func (r *Runner) beforeRetry(wake time.Time, actions []core.Action) time.Time {
+func (r *Runner) beforeRetry(wake time.Time, actions []flow.Action) time.Time {
 	for _, a := range actions {
-		if _, waits := a.(core.Acquire); waits {
+		if _, waits := a.(flow.Acquire); waits {
 			if again := time.Now().Add(lockRetry); wake.IsZero() || again.Before(wake) {
 				return again
 			}

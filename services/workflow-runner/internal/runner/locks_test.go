@@ -7,7 +7,7 @@ import (
 
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/libs/bus/bustest"
-	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/core"
+	"github.com/argosy-mesh/argosy/libs/flow"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
@@ -40,9 +40,9 @@ func who(name string, age time.Duration) holder {
 	return holder{Namespace: "ns", Workflow: name, UID: "uid-of-" + name, Node: name, Created: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).Add(-age)}
 }
 
-func (b *board) want(h holder, priority int64, want bool, wanted ...core.Lock) {
+func (b *board) want(h holder, priority int64, want bool, wanted ...flow.Lock) {
 	b.t.Helper()
-	got, err := b.acquire(context.Background(), h, core.Acquire{Holder: h.Node, Locks: wanted, Priority: priority})
+	got, err := b.acquire(context.Background(), h, flow.Acquire{Holder: h.Node, Locks: wanted, Priority: priority})
 	if err != nil || got != want {
 		b.t.Fatalf("%s gets %v: %v, %v", h.Node, wanted, got, err)
 	}
@@ -57,7 +57,7 @@ func (b *board) free(h holder) {
 
 func TestAMutexGoesToOneAndThenToTheNextInLine(t *testing.T) {
 	b := newBoard(t, "a", "b", "c", "d")
-	m := core.Lock{Name: "ns/Mutex/m", Limit: 1}
+	m := flow.Lock{Name: "ns/Mutex/m", Limit: 1}
 	b.want(who("a", 0), 0, true, m)
 	b.want(who("a", 0), 0, true, m) // asking again changes nothing
 	b.want(who("b", time.Minute), 0, false, m)
@@ -73,7 +73,7 @@ func TestAMutexGoesToOneAndThenToTheNextInLine(t *testing.T) {
 
 func TestAllLocksOrNone(t *testing.T) {
 	b := newBoard(t, "a", "b", "c")
-	m, s := core.Lock{Name: "ns/Mutex/m", Limit: 1}, core.Lock{Name: "ns/ConfigMap/s/k", Limit: 2}
+	m, s := flow.Lock{Name: "ns/Mutex/m", Limit: 1}, flow.Lock{Name: "ns/ConfigMap/s/k", Limit: 2}
 	b.want(who("a", 0), 0, true, m)
 	b.want(who("b", 0), 0, false, s, m)
 	b.now = b.now.Add(time.Hour) // b asks no more: its places in the queues are deserted
@@ -84,7 +84,7 @@ func TestAllLocksOrNone(t *testing.T) {
 
 func TestWhoIsGoneHoldsNothing(t *testing.T) {
 	b := newBoard(t, "alive")
-	m := core.Lock{Name: "ns/Mutex/m", Limit: 1}
+	m := flow.Lock{Name: "ns/Mutex/m", Limit: 1}
 	b.want(who("gone", 0), 0, true, m)
 	b.want(who("alive", 0), 0, true, m)
 }

@@ -8,8 +8,8 @@ import (
 	"io"
 
 	"github.com/argosy-mesh/argosy/libs/bus"
-	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/core"
-	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/protocol"
+	"github.com/argosy-mesh/argosy/libs/flow"
+	"github.com/argosy-mesh/argosy/libs/flow/protocol"
 	corev1 "k8s.io/api/core/v1"
 )
 
@@ -20,8 +20,8 @@ const mainContainer = "main"
 const reportLimit = 1 << 20
 
 // view is what the core may know of a pod.
-func (r *Runner) view(ctx context.Context, pod *corev1.Pod) (core.Pod, error) {
-	out := core.Pod{Name: pod.Name, Host: pod.Spec.NodeName, IP: pod.Status.PodIP, Phase: phaseOf(pod)}
+func (r *Runner) view(ctx context.Context, pod *corev1.Pod) (flow.Pod, error) {
+	out := flow.Pod{Name: pod.Name, Host: pod.Spec.NodeName, IP: pod.Status.PodIP, Phase: phaseOf(pod)}
 	if pod.Status.StartTime != nil {
 		out.StartedAt = pod.Status.StartTime.Time
 	}
@@ -31,10 +31,10 @@ func (r *Runner) view(ctx context.Context, pod *corev1.Pod) (core.Pod, error) {
 		out.ExitCode = &ended.ExitCode
 		out.FinishedAt = ended.FinishedAt.Time
 	}
-	if out.Phase == core.PodFailed {
+	if out.Phase == flow.PodFailed {
 		out.Message, out.Broken = failure(pod, ended)
 	}
-	if ended != nil && (out.Phase == core.PodSucceeded || out.Phase == core.PodFailed) {
+	if ended != nil && (out.Phase == flow.PodSucceeded || out.Phase == flow.PodFailed) {
 		report, err := r.report(ctx, pod, ended.Message)
 		if err != nil {
 			return out, fmt.Errorf("read what pod %s/%s left behind: %w", pod.Namespace, pod.Name, err)
@@ -46,22 +46,22 @@ func (r *Runner) view(ctx context.Context, pod *corev1.Pod) (core.Pod, error) {
 
 // phaseOf takes the end of the main container for the end of the pod: the kubelet
 // reports the pod's own phase up to a second later.
-func phaseOf(pod *corev1.Pod) core.PodPhase {
+func phaseOf(pod *corev1.Pod) flow.PodPhase {
 	switch pod.Status.Phase {
 	case corev1.PodSucceeded:
-		return core.PodSucceeded
+		return flow.PodSucceeded
 	case corev1.PodFailed:
-		return core.PodFailed
+		return flow.PodFailed
 	case corev1.PodRunning:
 		if ended := terminated(pod.Status.ContainerStatuses, mainContainer); ended != nil && len(pod.Spec.Containers) == 1 {
 			if ended.ExitCode == 0 {
-				return core.PodSucceeded
+				return flow.PodSucceeded
 			}
-			return core.PodFailed
+			return flow.PodFailed
 		}
-		return core.PodRunning
+		return flow.PodRunning
 	default:
-		return core.PodPending
+		return flow.PodPending
 	}
 }
 
@@ -75,13 +75,13 @@ func allReady(pod *corev1.Pod) bool {
 	return len(pod.Status.ContainerStatuses) > 0
 }
 
-func containerStates(pod *corev1.Pod) map[string]core.ContainerState {
-	out := map[string]core.ContainerState{}
+func containerStates(pod *corev1.Pod) map[string]flow.ContainerState {
+	out := map[string]flow.ContainerState{}
 	for i := range pod.Status.ContainerStatuses {
 		c := &pod.Status.ContainerStatuses[i]
-		state := core.ContainerState{Started: c.State.Running != nil}
+		state := flow.ContainerState{Started: c.State.Running != nil}
 		if t := c.State.Terminated; t != nil {
-			state = core.ContainerState{Started: true, Ended: true, ExitCode: t.ExitCode}
+			state = flow.ContainerState{Started: true, Ended: true, ExitCode: t.ExitCode}
 		}
 		out[c.Name] = state
 	}

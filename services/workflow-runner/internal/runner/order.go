@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
-	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/core"
+	"github.com/argosy-mesh/argosy/libs/flow"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
@@ -61,7 +61,7 @@ func (r *Runner) carryOut(ctx context.Context, wf *v1alpha1.Workflow, known *run
 		return err
 	}
 	now := time.Now()
-	changed, err := core.Resume(known.state, pick, ask.Outputs, now)
+	changed, err := flow.Resume(known.state, pick, ask.Outputs, now)
 	if err != nil {
 		return err
 	}

@@ -10,8 +10,8 @@ import (
 
 	"github.com/argosy-mesh/argosy/libs/core/lineage"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
-	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/core"
-	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/protocol"
+	"github.com/argosy-mesh/argosy/libs/flow"
+	"github.com/argosy-mesh/argosy/libs/flow/protocol"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -24,7 +24,7 @@ const (
 // buildPod makes the pod of a node: the user's container as it is, wrapped by the
 // executor only if something must be collected, preceded by an init container only
 // if the executor or artifacts must come in.
-func (r *Runner) buildPod(wf *v1alpha1.Workflow, a core.CreatePod, cause lineage.Lineage) (*corev1.Pod, error) {
+func (r *Runner) buildPod(wf *v1alpha1.Workflow, a flow.CreatePod, cause lineage.Lineage) (*corev1.Pod, error) {
 	pod := &corev1.Pod{ObjectMeta: podMeta(wf, a, cause), Spec: podSpec(*a.Spec, a.Template, claimVolumes(wf.Name, a.Spec.VolumeClaimTemplates))}
 	containers := containersOf(a.Template)
 	if a.Template.Script != nil {
@@ -78,7 +78,7 @@ func mainOf(t v1alpha1.Template) corev1.Container {
 	return *t.Container.DeepCopy()
 }
 
-func podMeta(wf *v1alpha1.Workflow, a core.CreatePod, cause lineage.Lineage) metav1.ObjectMeta {
+func podMeta(wf *v1alpha1.Workflow, a flow.CreatePod, cause lineage.Lineage) metav1.ObjectMeta {
 	controller := true
 	meta := metav1.ObjectMeta{
 		Name: a.PodName, Namespace: wf.Namespace,
@@ -156,7 +156,7 @@ func addScript(pod *corev1.Pod, main *corev1.Container, source string) {
 }
 
 // task says what must come into the pod and out of it.
-func (r *Runner) task(wf *v1alpha1.Workflow, a core.CreatePod) protocol.Task {
+func (r *Runner) task(wf *v1alpha1.Workflow, a flow.CreatePod) protocol.Task {
 	var task protocol.Task
 	expires := time.Now().Add(urlLifetime)
 	if in := a.Template.Inputs; in != nil {
@@ -181,7 +181,7 @@ func (r *Runner) task(wf *v1alpha1.Workflow, a core.CreatePod) protocol.Task {
 			}
 		}
 		for _, artifact := range out.Artifacts {
-			key := core.ArtifactKey(wf.Name, a.PodName, artifact)
+			key := flow.ArtifactKey(wf.Name, a.PodName, artifact)
 			task.Artifacts = append(task.Artifacts, protocol.Transfer{Name: artifact.Name, Path: artifact.Path, Optional: artifact.Optional,
 				Plain: artifact.Archive != nil && artifact.Archive.None != nil, URL: r.signer.url("PUT", objectName(wf.Namespace, key), expires)})
 		}
@@ -199,7 +199,7 @@ func objectName(namespace, key string) string {
 // resultWanted reports whether anyone refers to the standard output of the node's
 // step: capturing it costs the executor. Source: Argo Workflows captures only
 // what is referenced.
-func resultWanted(spec v1alpha1.WorkflowSpec, a core.CreatePod) bool {
+func resultWanted(spec v1alpha1.WorkflowSpec, a flow.CreatePod) bool {
 	if a.Template.Script != nil && a.Template.Outputs == nil && !strings.Contains(string(mustJSON(spec.Templates)), ".outputs.result") {
 		return false
 	}
@@ -220,7 +220,7 @@ func stepName(node string) string {
 
 // setDeadline lets the kubelet end a pod that runs out of its own or its
 // workflow's time, even while no runner is there.
-func setDeadline(pod *corev1.Pod, a core.CreatePod) {
+func setDeadline(pod *corev1.Pod, a flow.CreatePod) {
 	var limit int64
 	if own := a.Template.ActiveDeadlineSeconds; own != nil {
 		limit = int64(own.IntValue())

@@ -9,8 +9,8 @@ import (
 
 	"github.com/argosy-mesh/argosy/libs/core/lineage"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
-	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/core"
-	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/protocol"
+	"github.com/argosy-mesh/argosy/libs/flow"
+	"github.com/argosy-mesh/argosy/libs/flow/protocol"
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -26,7 +26,7 @@ func podOf(namespace, name string) *corev1.Pod {
 func build(t *testing.T, spec, template string) (*corev1.Pod, error) {
 	t.Helper()
 	wf := &v1alpha1.Workflow{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "wf", UID: "uid"}}
-	a := core.CreatePod{NodeID: "id", NodeName: "wf[0].a", PodName: "wf-say-1"}
+	a := flow.CreatePod{NodeID: "id", NodeName: "wf[0].a", PodName: "wf-say-1"}
 	for text, into := range map[string]any{spec: &wf.Spec, template: &a.Template} {
 		if err := yaml.UnmarshalStrict([]byte(text), into); err != nil {
 			t.Fatal(err)
@@ -167,7 +167,7 @@ func TestTheSmallerDeadlineCounts(t *testing.T) {
 		{"over", ten, -time.Minute, 1},
 	}
 	for _, c := range cases {
-		a := core.CreatePod{Template: c.template}
+		a := flow.CreatePod{Template: c.template}
 		if c.workflow != 0 {
 			a.Deadline = time.Now().Add(c.workflow)
 		}
@@ -198,22 +198,22 @@ func TestPodsAsTheCoreSeesThem(t *testing.T) {
 	cases := []struct {
 		name    string
 		status  corev1.PodStatus
-		phase   core.PodPhase
+		phase   flow.PodPhase
 		message string
 		broken  bool
 	}{
-		{"new", corev1.PodStatus{}, core.PodPending, "", false},
+		{"new", corev1.PodStatus{}, flow.PodPending, "", false},
 		{"no node", corev1.PodStatus{Conditions: []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: "Unschedulable", Message: "0/1"}}},
-			core.PodPending, "Unschedulable: 0/1", false},
+			flow.PodPending, "Unschedulable: 0/1", false},
 		{"no image", corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{{State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ErrImagePull", Message: "x"}}}}},
-			core.PodPending, "ErrImagePull: x", false},
-		{"main ended well before the pod says so", corev1.PodStatus{Phase: corev1.PodRunning, ContainerStatuses: ended(0, "Completed")}, core.PodSucceeded, "", false},
-		{"main failed before the pod says so", corev1.PodStatus{Phase: corev1.PodRunning, ContainerStatuses: ended(3, "Error")}, core.PodFailed, "Error (exit code 3)", false},
-		{"out of memory", corev1.PodStatus{Phase: corev1.PodFailed, ContainerStatuses: ended(137, "OOMKilled")}, core.PodFailed, "OOMKilled (exit code 137)", false},
-		{"evicted", corev1.PodStatus{Phase: corev1.PodFailed, Message: "evicted", ContainerStatuses: ended(137, "Error")}, core.PodFailed, "evicted", false},
-		{"never ran", corev1.PodStatus{Phase: corev1.PodFailed, Reason: "NodeLost"}, core.PodFailed, "pod failed: NodeLost", true},
+			flow.PodPending, "ErrImagePull: x", false},
+		{"main ended well before the pod says so", corev1.PodStatus{Phase: corev1.PodRunning, ContainerStatuses: ended(0, "Completed")}, flow.PodSucceeded, "", false},
+		{"main failed before the pod says so", corev1.PodStatus{Phase: corev1.PodRunning, ContainerStatuses: ended(3, "Error")}, flow.PodFailed, "Error (exit code 3)", false},
+		{"out of memory", corev1.PodStatus{Phase: corev1.PodFailed, ContainerStatuses: ended(137, "OOMKilled")}, flow.PodFailed, "OOMKilled (exit code 137)", false},
+		{"evicted", corev1.PodStatus{Phase: corev1.PodFailed, Message: "evicted", ContainerStatuses: ended(137, "Error")}, flow.PodFailed, "evicted", false},
+		{"never ran", corev1.PodStatus{Phase: corev1.PodFailed, Reason: "NodeLost"}, flow.PodFailed, "pod failed: NodeLost", true},
 		{"init failed", corev1.PodStatus{Phase: corev1.PodFailed, InitContainerStatuses: []corev1.ContainerStatus{{Name: "init",
-			State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 1, Message: "no store"}}}}}, core.PodFailed,
+			State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 1, Message: "no store"}}}}}, flow.PodFailed,
 			"init container init ended with exit code 1: no store", true},
 	}
 	for _, c := range cases {

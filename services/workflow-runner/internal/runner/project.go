@@ -6,7 +6,7 @@ import (
 	"fmt"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
-	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/core"
+	"github.com/argosy-mesh/argosy/libs/flow"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -20,7 +20,7 @@ const statusLimit = 512 << 10
 
 // project writes what people look at. It is a picture of the journal: whoever
 // draws it last draws the same or a newer one.
-func (r *Runner) project(ctx context.Context, raw *unstructured.Unstructured, state core.Run, warnings []v1alpha1.FieldWarning) error {
+func (r *Runner) project(ctx context.Context, raw *unstructured.Unstructured, state flow.Run, warnings []v1alpha1.FieldWarning) error {
 	status := statusOf(state)
 	for _, w := range warnings {
 		status.Conditions = append(status.Conditions, v1alpha1.Condition{Type: "SpecWarning", Status: "True", Message: w.String()})
@@ -28,7 +28,7 @@ func (r *Runner) project(ctx context.Context, raw *unstructured.Unstructured, st
 	return r.patch(ctx, raw, status)
 }
 
-func statusOf(state core.Run) v1alpha1.WorkflowStatus {
+func statusOf(state flow.Run) v1alpha1.WorkflowStatus {
 	status := v1alpha1.WorkflowStatus{Phase: state.Phase, Message: state.Message, Nodes: state.Nodes, Outputs: state.Outputs, Progress: progress(state)}
 	if !state.StartedAt.IsZero() {
 		at := metav1.NewTime(state.StartedAt)
@@ -43,7 +43,7 @@ func statusOf(state core.Run) v1alpha1.WorkflowStatus {
 }
 
 // progress counts finished pods of all, as upstream prints it.
-func progress(state core.Run) string {
+func progress(state flow.Run) string {
 	done, all := 0, 0
 	for _, n := range state.Nodes {
 		if n.Type != v1alpha1.NodeTypePod {

@@ -13,7 +13,7 @@ import (
 	"github.com/argosy-mesh/argosy/libs/core/lineage"
 	"github.com/argosy-mesh/argosy/libs/kube"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
-	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/core"
+	"github.com/argosy-mesh/argosy/libs/flow"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -130,7 +130,7 @@ func (r *Runner) decide(ctx context.Context, wf *v1alpha1.Workflow, known *run) 
 		if err != nil {
 			return wake, err
 		}
-		decision := core.Decide(world)
+		decision := flow.Decide(world)
 		if err := r.record(ctx, wf, known, world, decision); err != nil {
 			return wake, err
 		}
@@ -149,7 +149,7 @@ func (r *Runner) decide(ctx context.Context, wf *v1alpha1.Workflow, known *run) 
 	return time.Now(), nil
 }
 
-func (r *Runner) record(ctx context.Context, wf *v1alpha1.Workflow, known *run, world core.World, decision core.Decision) error {
+func (r *Runner) record(ctx context.Context, wf *v1alpha1.Workflow, known *run, world flow.World, decision flow.Decision) error {
 	if decision.Empty() {
 		return nil
 	}
@@ -200,18 +200,18 @@ func (r *Runner) tellFresh(ctx context.Context, wf *v1alpha1.Workflow, known *ru
 
 // gather builds the world of a run. The spec is the one the run was started with;
 // only the orders to stop are read from the object as it is now.
-func (r *Runner) gather(ctx context.Context, wf *v1alpha1.Workflow, known *run) (core.World, error) {
+func (r *Runner) gather(ctx context.Context, wf *v1alpha1.Workflow, known *run) (flow.World, error) {
 	spec, err := r.specOf(ctx, wf, known)
 	if err != nil {
-		return core.World{}, err
+		return flow.World{}, err
 	}
 	var pods corev1.PodList
 	if err := r.client.List(ctx, &pods, client.InNamespace(wf.Namespace), client.MatchingLabels{labelWorkflow: wf.Name}); err != nil {
-		return core.World{}, fmt.Errorf("list pods: %w", err)
+		return flow.World{}, fmt.Errorf("list pods: %w", err)
 	}
-	world := core.World{
+	world := flow.World{
 		Name: wf.Name, Namespace: wf.Namespace, UID: string(wf.UID), Labels: wf.Labels, Annotations: wf.Annotations,
-		Created: wf.CreationTimestamp.Time, Spec: spec, Run: known.state, Pods: map[string]core.Pod{}, Found: known.found, Held: known.held, Now: time.Now(),
+		Created: wf.CreationTimestamp.Time, Spec: spec, Run: known.state, Pods: map[string]flow.Pod{}, Found: known.found, Held: known.held, Now: time.Now(),
 	}
 	for i := range pods.Items {
 		pod := &pods.Items[i]
@@ -228,7 +228,7 @@ func (r *Runner) gather(ctx context.Context, wf *v1alpha1.Workflow, known *run) 
 	}
 	for id, n := range known.state.Nodes {
 		if _, there := world.Pods[id]; !there && n.Type == v1alpha1.NodeTypePod && !n.Phase.Fulfilled() && (known.seen[id] || n.Phase == v1alpha1.NodeRunning) {
-			world.Pods[id] = core.Pod{Phase: core.PodLost}
+			world.Pods[id] = flow.Pod{Phase: flow.PodLost}
 		}
 	}
 	return world, nil
@@ -249,13 +249,13 @@ const actAtOnce = 16
 
 // act performs what was decided. Every action may be repeated. It reports whether a lock was granted, which lets the
 // core go on.
-func (r *Runner) act(ctx context.Context, wf *v1alpha1.Workflow, known *run, actions []core.Action) (granted bool, err error) {
+func (r *Runner) act(ctx context.Context, wf *v1alpha1.Workflow, known *run, actions []flow.Action) (granted bool, err error) {
 	errs := make([]error, len(actions))
 	slots := make(chan struct{}, actAtOnce)
 	var working sync.WaitGroup
 	for i, action := range actions {
 		switch a := action.(type) {
-		case core.CreatePod:
+		case flow.CreatePod:
 			if time.Since(known.asked[a.NodeID]) < askAgain {
 				continue
 			}
@@ -264,30 +264,30 @@ func (r *Runner) act(ctx context.Context, wf *v1alpha1.Workflow, known *run, act
 				defer func() { <-slots }()
 				errs[i] = r.createPod(ctx, wf, a)
 			})
-		case core.StopPod:
+		case flow.StopPod:
 			errs[i] = r.stopPod(ctx, wf.Namespace, a)
-		case core.SaveMemo:
+		case flow.SaveMemo:
 			errs[i] = r.saveMemo(ctx, wf.Namespace, a)
-		case core.Acquire:
+		case flow.Acquire:
 			var got bool
 			got, errs[i] = r.locks.acquire(ctx, holderOf(wf, a.Holder), a)
 			known.held[a.Holder] = got
 			granted = granted || got
-		case core.Release:
+		case flow.Release:
 			errs[i] = r.locks.release(ctx, holderOf(wf, a.Holder))
 			delete(known.held, a.Holder)
 		}
 	}
 	working.Wait()
 	for i, action := range actions {
-		if create, ok := action.(core.CreatePod); ok && errs[i] == nil && time.Since(known.asked[create.NodeID]) >= askAgain {
+		if create, ok := action.(flow.CreatePod); ok && errs[i] == nil && time.Since(known.asked[create.NodeID]) >= askAgain {
 			known.asked[create.NodeID] = time.Now()
 		}
 	}
 	return granted, errors.Join(errs...)
 }
 
-func (r *Runner) createPod(ctx context.Context, wf *v1alpha1.Workflow, a core.CreatePod) error {
+func (r *Runner) createPod(ctx context.Context, wf *v1alpha1.Workflow, a flow.CreatePod) error {
 	pod, err := r.buildPod(wf, a, chain(wf))
 	if err != nil {
 		return fmt.Errorf("build pod %s: %w", a.PodName, err)
@@ -303,7 +303,7 @@ func (r *Runner) createPod(ctx context.Context, wf *v1alpha1.Workflow, a core.Cr
 	return nil
 }
 
-func (r *Runner) stopPod(ctx context.Context, namespace string, a core.StopPod) error {
+func (r *Runner) stopPod(ctx context.Context, namespace string, a flow.StopPod) error {
 	pod := &corev1.Pod{}
 	pod.Namespace, pod.Name = namespace, a.PodName
 	if err := r.client.Delete(ctx, pod); err != nil && !apierrors.IsNotFound(err) {

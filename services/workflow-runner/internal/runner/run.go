@@ -12,7 +12,7 @@ import (
 	"github.com/argosy-mesh/argosy/libs/core/fault"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/schemas/events"
-	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/core"
+	"github.com/argosy-mesh/argosy/libs/flow"
 )
 
 // entry is one record of a run's journal.
@@ -20,15 +20,15 @@ type entry struct {
 	At    time.Time              `json:"at"`
 	Spec  *v1alpha1.WorkflowSpec `json:"spec,omitempty"` // first entry only: what the run was started with
 	Nodes []v1alpha1.NodeStatus  `json:"nodes,omitempty"`
-	Run   *core.RunChange        `json:"run,omitempty"`
+	Run   *flow.RunChange        `json:"run,omitempty"`
 	Found []finding              `json:"found,omitempty"` // what was found outside, for good
 	Order string                 `json:"order,omitempty"` // key of the order that this carries out
 }
 
-// finding is the answer to one question of the core.
+// finding is the answer to one question of the flow.
 type finding struct {
-	Need   core.Need   `json:"need"`
-	Answer core.Answer `json:"answer"`
+	Need   flow.Need   `json:"need"`
+	Answer flow.Answer `json:"answer"`
 }
 
 // run is one workflow run as this replica knows it. It belongs to whoever
@@ -37,14 +37,14 @@ type run struct {
 	subject string
 	last    uint64 // sequence of the last journal entry
 	spec    *v1alpha1.WorkflowSpec
-	state   core.Run
+	state   flow.Run
 	name    string               // namespace/name of the workflow
 	fresh   *entry               // recorded and not yet told to the bus
 	behind  bool                 // whether the object's status is older than the state
 	shown   time.Time            // when the status was written last
 	asked   map[string]time.Time // when the pod of a node was asked for, by node id
 	seen    map[string]bool      // nodes whose pod was there once
-	found   map[core.Need]core.Answer
+	found   map[flow.Need]flow.Answer
 	obeyed  map[string]bool // keys of orders that were carried out
 	held    map[string]bool // holders that have their locks, as far as this replica knows
 }
@@ -85,7 +85,7 @@ func (j *journals) load(ctx context.Context, namespace, name, uid string) (*run,
 		return known, nil
 	}
 	r := &run{subject: events.RunSubject(namespace, uid), name: namespace + "/" + name, asked: map[string]time.Time{}, seen: map[string]bool{},
-		found: map[core.Need]core.Answer{}, held: map[string]bool{}, obeyed: map[string]bool{}}
+		found: map[flow.Need]flow.Answer{}, held: map[string]bool{}, obeyed: map[string]bool{}}
 	entries, err := j.bus.Read(ctx, bus.Runs, r.subject)
 	if err != nil {
 		return nil, fmt.Errorf("replay run %s: %w", uid, err)

@@ -78,7 +78,7 @@ func (m *Module) visit(path string, d fs.DirEntry) error {
 	slashed := "/" + filepath.ToSlash(below)
 	switch {
 	case strings.Contains(slashed, "/testdata/"):
-		if strings.Contains(slashed, "/internal/core/") && strings.HasSuffix(path, ".txt") {
+		if inCore(m.Path+slashed) && strings.HasSuffix(path, ".txt") {
 			text, err := os.ReadFile(path)
 			m.Extra += strings.Count(string(text), "\n")
 			return err

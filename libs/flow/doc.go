@@ -1,4 +1,4 @@
-// Package core decides what a workflow run does next. It does no I/O and knows
+// Package flow decides what a workflow run does next. It does no I/O and knows
 // no clock: a World goes in, a Decision comes out.
 //
 // State is the set of nodes, a fold of the run's journal. Decide walks the tree
@@ -9,4 +9,4 @@
 //
 // Names, ids, phases and the roll-up of phases follow Argo Workflows 4.1, since
 // tools read them from status.nodes.
-package core
+package flow

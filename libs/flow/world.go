@@ -1,11 +1,11 @@
-package core
+package flow
 
 import (
 	"maps"
 	"time"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
-	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/protocol"
+	"github.com/argosy-mesh/argosy/libs/flow/protocol"
 )
 
 // World is everything that a decision may look at.

@@ -1,4 +1,4 @@
-package core
+package flow
 
 import (
 	"encoding/json"
@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
-	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/protocol"
+	"github.com/argosy-mesh/argosy/libs/flow/protocol"
 	"github.com/google/go-cmp/cmp"
 	"sigs.k8s.io/yaml"
 )
