@@ -30,7 +30,7 @@ func TestManifestsOfSeveralKinds(t *testing.T) {
 			"", "pod mine greet Ada\n"},
 		"a cron workflow": {"kind: CronWorkflow\nmetadata: {name: nightly}\nspec: {schedules: ['0 0 * * *'], workflowSpec: {entrypoint: a, templates: [{name: a, container: {image: i, command: [x]}}]}}\n",
 			"nightly: Failed code=3\n", "workflow Failed"},
-		"a set with comments in the script": {"spec: {entrypoint: a, templates: [{name: a, containerSet: {containers: [{name: main, image: i, command: [x]}, {name: two, image: i, command: [y]}]}}]}\n",
+		"a set with comments in the script": {"spec: {entrypoint: a, templates: [{name: a, containerSet: {containers: [{name: main, image: i, command: [x]}, {name: two, image: i, command: [z]}]}}]}\n",
 			"# two fails\nwf: Failed container=main:0 container=two:2\n", "wf.two Container Failed"},
 	} {
 		got, err := Transcript{Manifest: tc.manifest, Script: tc.script}.Play()
