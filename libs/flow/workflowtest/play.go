@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/argosy-mesh/argosy/libs/flow"
 	"github.com/argosy-mesh/argosy/libs/flow/protocol"
+	"github.com/argosy-mesh/argosy/libs/flow/stage"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"sigs.k8s.io/yaml"
 )
@@ -24,15 +26,17 @@ type play struct {
 	orders []string // of people, each when nothing else moves
 	locks  map[string][]string
 	log    strings.Builder
+	chance *rand.Rand // nil: one pod after the other
+	open   []opening
 }
 
 func newPlay(t Transcript) (*play, error) {
-	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	p := &play{script: map[string]flow.Pod{}, found: map[flow.Need]flow.Answer{}, locks: map[string][]string{},
-		w: flow.World{Namespace: "ns", UID: "u1", Pods: map[string]flow.Pod{}, Found: map[flow.Need]flow.Answer{}, Held: map[string]bool{}, Now: at, Created: at}}
-	if err := p.stage(t.Manifest); err != nil {
+	set, err := stage.Read(t.Manifest, stage.Options{Now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)})
+	if err != nil {
 		return nil, err
 	}
+	p := &play{w: set.World, script: map[string]flow.Pod{}, found: set.Found, locks: map[string][]string{}}
+	p.w.Namespace, p.w.UID = "ns", "u1"
 	for line := range strings.Lines(t.Script) {
 		if err := p.read(strings.TrimSpace(line)); err != nil {
 			return nil, fmt.Errorf("script: %q: %w", strings.TrimSpace(line), err)
@@ -238,6 +242,9 @@ func (p *play) apply(d flow.Decision) { p.w.Run = p.w.Run.Apply(d.Nodes, d.Run) 
 
 // act plays one new pod from start to end; false means there is none.
 func (p *play) act(d flow.Decision) bool {
+	if p.chance != nil {
+		return p.actByChance(d)
+	}
 	for _, a := range d.Actions {
 		create, ok := a.(flow.CreatePod)
 		if !ok {
@@ -248,15 +255,20 @@ func (p *play) act(d flow.Decision) bool {
 		}
 		fmt.Fprintf(&p.log, "pod %s%s\n", create.NodeName, program(create.Template))
 		p.w.Now = p.w.Now.Add(time.Second)
-		pod, scripted := p.script[create.NodeName]
-		if !scripted {
-			zero := int32(0)
-			pod = flow.Pod{Phase: flow.PodSucceeded, ExitCode: &zero, Report: &protocol.Report{}}
-		}
-		p.w.Pods[create.NodeID] = pod
+		p.w.Pods[create.NodeID] = p.outcome(create.NodeName)
 		return true
 	}
 	return false
+}
+
+// outcome is what becomes of the pod of a node.
+func (p *play) outcome(node string) flow.Pod {
+	pod, scripted := p.script[node]
+	if !scripted {
+		zero := int32(0)
+		pod = flow.Pod{Phase: flow.PodSucceeded, ExitCode: &zero, Report: &protocol.Report{}}
+	}
+	return pod
 }
 
 func program(t v1alpha1.Template) string {

@@ -47,6 +47,7 @@ type run struct {
 	found   map[flow.Need]flow.Answer
 	obeyed  map[string]bool // keys of orders that were carried out
 	held    map[string]bool // holders that have their locks, as far as this replica knows
+	mended  bool            // whether what another replica left undone was done
 }
 
 // journals keeps runs in memory between reconciles.
