@@ -289,12 +289,16 @@ func (b *bench) sweepWorkflows(ctx context.Context) error {
 
 // scale sets the number of runners and waits until they are ready.
 func (b *bench) scale(ctx context.Context, replicas int32) error {
-	d := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: control, Name: "workflow-runner"}}
+	return b.scaleTo(ctx, "workflow-runner", replicas)
+}
+
+func (b *bench) scaleTo(ctx context.Context, service string, replicas int32) error {
+	d := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: control, Name: service}}
 	change := client.RawPatch("application/merge-patch+json", fmt.Appendf(nil, `{"spec":{"replicas":%d}}`, replicas))
 	if err := b.client.Patch(ctx, d, change); err != nil {
-		return fmt.Errorf("scale workflow-runner to %d: %w", replicas, err)
+		return fmt.Errorf("scale %s to %d: %w", service, replicas, err)
 	}
-	return b.await(ctx, cleanPatience, fmt.Sprintf("%d runners", replicas), func() (bool, error) {
+	return b.await(ctx, cleanPatience, fmt.Sprintf("%d of %s", replicas, service), func() (bool, error) {
 		err := b.client.Get(ctx, client.ObjectKeyFromObject(d), d)
 		return d.Status.ReadyReplicas == replicas && d.Status.Replicas == replicas, err
 	})
