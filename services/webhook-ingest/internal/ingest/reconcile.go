@@ -34,6 +34,7 @@ type resolver struct {
 	secrets secret.Reader
 	routes  *routes
 	sources *sources
+	upkeep  *sources // of hooks at their senders
 	refused *refusals
 	owns    func(key string) bool
 	log     *slog.Logger
@@ -53,7 +54,9 @@ func (r *resolver) Reconcile(ctx context.Context, req reconcile.Request) (reconc
 	es, warnings, err := v1alpha1.DecodeTolerant[v1alpha1.EventSource](raw.Object)
 	if err != nil {
 		// What cannot be read must not go on under an old secret or endpoint.
-		r.forget(req.String())
+		r.routes.remove(req.String())
+		r.sources.halt(req.String())
+		r.upkeep.halt(req.String())
 		return reconcile.Result{}, r.report(ctx, raw, []v1alpha1.EventCondition{condition("Malformed", err.Error())}, warnings)
 	}
 	endpoints, err := r.endpoints(ctx, es)
@@ -62,13 +65,19 @@ func (r *resolver) Reconcile(ctx context.Context, req reconcile.Request) (reconc
 	}
 	conflicts := r.routes.set(req.String(), declared{created: es.CreationTimestamp.UTC().Format(time.RFC3339), routes: endpoints})
 	states := r.sources.set(ctx, es)
+	kept := r.upkeep.set(ctx, es)
 	conditions := append(verdict(endpoints, conflicts, append(states, unserved(es)...)), rejections(r.refused.take(req.String()))...)
+	for _, k := range kept {
+		// A hook that is there goes on delivering: its upkeep says nothing about readiness.
+		conditions = append(conditions, k.condition())
+	}
 	return reconcile.Result{RequeueAfter: secretRefresh}, r.report(ctx, raw, conditions, warnings)
 }
 
 func (r *resolver) forget(key string) {
 	r.routes.remove(key)
 	r.sources.remove(key)
+	r.upkeep.remove(key)
 }
 
 // verdict is one condition for the whole, and one for each event that does not
@@ -127,7 +136,7 @@ func unserved(es *v1alpha1.EventSource) []state {
 			continue
 		}
 		for _, name := range slices.Sorted(maps.Keys(byEvent)) {
-			out = append(out, state{event: name, failure: "the kind " + kind + " is not read by this version"})
+			out = append(out, state{topic: aboutEvents, event: name, failure: "the kind " + kind + " is not read by this version"})
 		}
 	}
 	return out

@@ -43,6 +43,8 @@ type Reader struct {
 	Everywhere bool
 	// Limit is how many events per second are read; 0 means no limit.
 	Limit float64
+	// Finish undoes what Run left at others, when the event is gone from its manifest; nil when there is nothing.
+	Finish func(ctx context.Context, env Env) error
 }
 
 // Env is what a reader works with.
