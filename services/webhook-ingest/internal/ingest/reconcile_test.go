@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/argosy-mesh/argosy/schemas/argoproj/lint"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/core"
 	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/pull"
@@ -80,5 +81,13 @@ func TestSecretsReachTheirRoutes(t *testing.T) {
 	conditions := verdict(endpoints, []string{"/x"}, []state{{event: "good"}})
 	if text := fmt.Sprint(conditions); !strings.Contains(text, "two events have this name") || !strings.Contains(text, "/x belongs to an older") || !strings.Contains(text, `no key "none"`) {
 		t.Error(text)
+	}
+}
+
+func TestLintKnowsWhatIsNotRead(t *testing.T) {
+	for _, kind := range lint.UnreadKinds {
+		if pull.Kinds[kind] != nil || hookKinds[kind] != nil {
+			t.Errorf("%s is served, and lint says that it is not", kind)
+		}
 	}
 }
