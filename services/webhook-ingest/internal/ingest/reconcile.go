@@ -14,10 +14,12 @@ import (
 	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/core"
 	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/pull"
 	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/secret"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
+	kubeevents "k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
@@ -38,6 +40,7 @@ type resolver struct {
 	refused *refusals
 	owns    func(key string) bool
 	log     *slog.Logger
+	tell    kubeevents.EventRecorder // may be nil
 }
 
 // Reconcile brings the routes and sources of one EventSource up to date.
@@ -205,5 +208,36 @@ func (r *resolver) report(ctx context.Context, raw *unstructured.Unstructured, c
 		return fmt.Errorf("encode status: %w", err)
 	}
 	err = r.client.Status().Patch(ctx, raw.DeepCopy(), client.RawPatch(types.MergePatchType, body))
+	if err == nil && r.tell != nil {
+		for _, c := range turned(raw.Object, conditions) {
+			kind := corev1.EventTypeNormal
+			if c.Status == "False" {
+				kind = corev1.EventTypeWarning
+			}
+			r.tell.Eventf(raw, nil, kind, c.Reason, "Serve", "%s: %.800s", c.Type, c.Message)
+		}
+	}
 	return client.IgnoreNotFound(err)
+}
+
+// turned are the conditions that say something else than before and that people
+// should hear of: those that stand or fell, not those on the way.
+func turned(object map[string]any, fresh []v1alpha1.EventCondition) []v1alpha1.EventCondition {
+	var old v1alpha1.EventSourceStatus
+	if text, err := json.Marshal(object["status"]); err == nil {
+		_ = json.Unmarshal(text, &old) // a status that cannot be read says nothing
+	}
+	before := map[string]v1alpha1.EventCondition{}
+	for _, c := range old.Conditions {
+		before[c.Type] = c
+	}
+	var out []v1alpha1.EventCondition
+	for _, c := range fresh {
+		was := before[c.Type]
+		same := was.Status == c.Status && was.Reason == c.Reason && (was.Message == c.Message || c.Status == "True")
+		if !same && c.Reason != "Connecting" && c.Status != "Unknown" && c.Type != "SpecWarning" {
+			out = append(out, c)
+		}
+	}
+	return out
 }

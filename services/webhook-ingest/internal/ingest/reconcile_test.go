@@ -12,6 +12,10 @@ import (
 	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/secret"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	kubeevents "k8s.io/client-go/tools/events"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 )
 
@@ -90,4 +94,43 @@ func TestLintKnowsWhatIsNotRead(t *testing.T) {
 			t.Errorf("%s is served, and lint says that it is not", kind)
 		}
 	}
+}
+
+func TestAStatusThatTurnsIsAnEvent(t *testing.T) {
+	scheme := runtime.NewScheme()
+	if err := v1alpha1.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	raw := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "argoproj.io/v1alpha1", "kind": "EventSource", "metadata": map[string]any{"namespace": "ns", "name": "es"}}}
+	told := kubeevents.NewFakeRecorder(20)
+	c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(raw).WithStatusSubresource(raw).Build()
+	owner := true
+	r := &resolver{client: c, tell: told, owns: func(string) bool { return owner }}
+	report := func(want string, conditions ...v1alpha1.EventCondition) {
+		t.Helper()
+		now := raw.DeepCopy()
+		if err := c.Get(t.Context(), client.ObjectKeyFromObject(raw), now); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.report(t.Context(), now, conditions, nil); err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for len(told.Events) > 0 {
+			got += <-told.Events + "; "
+		}
+		if got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	ready, reading := condition("Serving", "2 event(s) served"), state{topic: aboutEvents, event: "a"}
+	ready.Status = "True"
+	report("Normal Serving Ready: 2 event(s) served; ", ready, reading.condition())
+	reading.up = true
+	report("Normal Reading Event.a: ; ", ready, reading.condition())
+	report("", ready, reading.condition())
+	reading.failure = "no route to host"
+	report("Warning Broken Event.a: no route to host; ", ready, reading.condition())
+	owner = false
+	report("", condition("NotServed", "x"))
 }
