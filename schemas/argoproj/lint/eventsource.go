@@ -25,7 +25,7 @@ func EventSource(text []byte) []Finding {
 }
 
 // UnreadKinds are the kinds whose events this version stores and does not read.
-var UnreadKinds = []string{"azureEventsHub", "azureQueueStorage", "azureServiceBus", "hdfs", "mns", "pubSub", "pulsar", "sqs"}
+var UnreadKinds = []string{"azureEventsHub", "azureQueueStorage", "azureServiceBus", "hdfs", "mns", "pubSub", "pulsar"}
 
 // noKinds are the fields of the spec that declare no events.
 var noKinds = []string{"eventBusName", "rateLimit", "replicas", "service", "template"}
@@ -51,6 +51,7 @@ var needs = map[string][]string{
 	"redis":           {"hostAddress", "channels"},
 	"redisStream":     {"hostAddress", "streams"},
 	"resource":        {"version", "resource", "eventTypes"},
+	"sqs":             {"queue", "region"},
 	"sftp":            {"address", "eventType", "watchPathConfig.directory"},
 	"sns":             {"topicArn"},
 }

@@ -37,10 +37,10 @@ func TestEveryHookKindHasItsProvider(t *testing.T) {
 
 func TestKindsThatAreOnlyStoredSaySo(t *testing.T) {
 	es := &v1alpha1.EventSource{Spec: v1alpha1.EventSourceSpec{
-		SQS: map[string]v1alpha1.SQSEventSource{"q": {}}, Webhook: map[string]v1alpha1.WebhookEventSource{"w": {}}, Template: &v1alpha1.EventTemplate{},
+		HDFS: map[string]v1alpha1.HDFSEventSource{"q": {}}, Webhook: map[string]v1alpha1.WebhookEventSource{"w": {}}, Template: &v1alpha1.EventTemplate{},
 		EventSourceKinds: v1alpha1.EventSourceKinds{RateLimit: &v1alpha1.TriggerRateLimit{RequestsPerUnit: 1}},
 	}}
-	if got := fmt.Sprint(unserved(es)); !strings.Contains(got, "the kind sqs is not read") || strings.Count(got, "not read") != 1 {
+	if got := fmt.Sprint(unserved(es)); !strings.Contains(got, "the kind hdfs is not read") || strings.Count(got, "not read") != 1 {
 		t.Error(got)
 	}
 }

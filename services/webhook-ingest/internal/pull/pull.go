@@ -90,6 +90,7 @@ var Kinds = map[string]func(*v1alpha1.EventSourceSpec) map[string]Reader{
 	"redis":       func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.Redis, redisChannels) },
 	"redisStream": func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.RedisStream, redisStreams) },
 	"resource":    func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.Resource, resource) },
+	"sqs":         func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.SQS, sqsQueue) },
 	"sftp":        func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.SFTP, sftpServer) },
 }
 
