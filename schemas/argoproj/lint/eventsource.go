@@ -100,10 +100,13 @@ func (l *look) spec(spec map[string]any) {
 	if l.events == 0 {
 		l.add(Error, "spec", "has no events")
 	}
-	if limit, ok := spec["rateLimit"].(map[string]any); ok {
-		if unit, ok := limit["unit"].(string); ok && !slices.Contains([]string{"Second", "Minute", "Hour"}, unit) {
-			l.add(Warning, "spec.rateLimit.unit", "%q is none of Second, Minute, Hour: a second is meant", unit)
-		}
+	l.rate(spec)
+}
+
+func (l *look) rate(spec map[string]any) {
+	limit, _ := spec["rateLimit"].(map[string]any)
+	if unit, ok := limit["unit"].(string); ok && !slices.Contains([]string{"Second", "Minute", "Hour"}, unit) {
+		l.add(Warning, "spec.rateLimit.unit", "%q is none of Second, Minute, Hour: a second is meant", unit)
 	}
 }
 
@@ -153,9 +156,15 @@ func (l *look) hook(kind, at string, c map[string]any) {
 			l.add(Warning, from+"."+own, "has no effect: TLS ends before the service")
 		}
 	}
-	if field := signatures[kind]; field != "" && !given(c, field) && !given(w, "authSecret") && (kind != "slack" || !given(c, "token")) {
-		l.add(Warning, at, "without %s anyone may send events", field)
+	l.signature(kind, at, c, w)
+}
+
+func (l *look) signature(kind, at string, c, w map[string]any) {
+	field := signatures[kind]
+	if field == "" || given(c, field) || given(w, "authSecret") || kind == "slack" && given(c, "token") {
+		return
 	}
+	l.add(Warning, at, "without %s anyone may send events", field)
 }
 
 func (l *look) calendar(at string, c map[string]any) {

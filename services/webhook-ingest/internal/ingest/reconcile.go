@@ -208,16 +208,24 @@ func (r *resolver) report(ctx context.Context, raw *unstructured.Unstructured, c
 		return fmt.Errorf("encode status: %w", err)
 	}
 	err = r.client.Status().Patch(ctx, raw.DeepCopy(), client.RawPatch(types.MergePatchType, body))
-	if err == nil && r.tell != nil {
-		for _, c := range turned(raw.Object, conditions) {
-			kind := corev1.EventTypeNormal
-			if c.Status == "False" {
-				kind = corev1.EventTypeWarning
-			}
-			r.tell.Eventf(raw, nil, kind, c.Reason, "Serve", "%s: %.800s", c.Type, c.Message)
-		}
+	if err == nil {
+		r.announce(raw, conditions)
 	}
 	return client.IgnoreNotFound(err)
+}
+
+// announce makes Kubernetes events of what turned.
+func (r *resolver) announce(raw *unstructured.Unstructured, conditions []v1alpha1.EventCondition) {
+	if r.tell == nil {
+		return
+	}
+	for _, c := range turned(raw.Object, conditions) {
+		kind := corev1.EventTypeNormal
+		if c.Status == "False" {
+			kind = corev1.EventTypeWarning
+		}
+		r.tell.Eventf(raw, nil, kind, c.Reason, "Serve", "%s: %.800s", c.Type, c.Message)
+	}
 }
 
 // turned are the conditions that say something else than before and that people
@@ -233,11 +241,14 @@ func turned(object map[string]any, fresh []v1alpha1.EventCondition) []v1alpha1.E
 	}
 	var out []v1alpha1.EventCondition
 	for _, c := range fresh {
-		was := before[c.Type]
-		same := was.Status == c.Status && was.Reason == c.Reason && (was.Message == c.Message || c.Status == "True")
-		if !same && c.Reason != "Connecting" && c.Status != "Unknown" && c.Type != "SpecWarning" {
+		if differs(before[c.Type], c) && c.Reason != "Connecting" && c.Status != "Unknown" && c.Type != "SpecWarning" {
 			out = append(out, c)
 		}
 	}
 	return out
+}
+
+// differs ignores how well it goes, and not how badly.
+func differs(was, is v1alpha1.EventCondition) bool {
+	return was.Status != is.Status || was.Reason != is.Reason || was.Message != is.Message && is.Status != "True"
 }

@@ -30,21 +30,26 @@ func githubHooks(c v1alpha1.GithubEventSource) *keeper {
 		if err != nil {
 			return site{}, err
 		}
-		want := githubHook(c, secret)
-		s := site{secrets: secret}
-		for _, org := range c.Organizations {
-			s.places = append(s.places, githubPlace{client: client, owner: org, want: want})
-		}
-		for _, r := range c.Repositories {
-			for _, repo := range r.Names {
-				s.places = append(s.places, githubPlace{client: client, owner: r.Owner, repo: repo, want: want})
-			}
-		}
-		if len(s.places) == 0 && c.Owner != "" && c.Repository != "" {
-			s.places = append(s.places, githubPlace{client: client, owner: c.Owner, repo: c.Repository, want: want})
-		}
-		return s, nil
+		return site{places: githubPlaces(client, c, githubHook(c, secret)), secrets: secret}, nil
 	})
+}
+
+// githubPlaces are the organizations and repositories of a manifest; owner and
+// repository are the older way to name one.
+func githubPlaces(client *github.Client, c v1alpha1.GithubEventSource, want *github.Hook) []place {
+	var out []place
+	for _, org := range c.Organizations {
+		out = append(out, githubPlace{client: client, owner: org, want: want})
+	}
+	for _, r := range c.Repositories {
+		for _, repo := range r.Names {
+			out = append(out, githubPlace{client: client, owner: r.Owner, repo: repo, want: want})
+		}
+	}
+	if len(out) == 0 && c.Owner != "" && c.Repository != "" {
+		out = append(out, githubPlace{client: client, owner: c.Owner, repo: c.Repository, want: want})
+	}
+	return out
 }
 
 func githubHook(c v1alpha1.GithubEventSource, secret string) *github.Hook {

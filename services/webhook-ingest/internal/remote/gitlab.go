@@ -101,13 +101,8 @@ func (p gitlabPlace) list(ctx context.Context) ([]hook, error) {
 			if h["url"] != p.want["url"] {
 				continue
 			}
-			same := h["enable_ssl_verification"] == p.want["enable_ssl_verification"]
-			for _, e := range gitlabEvents {
-				on, known := h[e].(bool)
-				same = same && (!known || on == p.want[e]) // a project knows no subgroups
-			}
 			id, _ := h["id"].(float64)
-			out = append(out, hook{id: strconv.FormatInt(int64(id), 10), same: same})
+			out = append(out, hook{id: strconv.FormatInt(int64(id), 10), same: p.same(h)})
 		}
 		page = header.Get("X-Next-Page")
 		if n, err := strconv.Atoi(page); page != "" && (err != nil || n > maxPages) {
@@ -115,6 +110,15 @@ func (p gitlabPlace) list(ctx context.Context) ([]hook, error) {
 		}
 	}
 	return out, nil
+}
+
+func (p gitlabPlace) same(h map[string]any) bool {
+	for _, e := range gitlabEvents {
+		if on, known := h[e].(bool); known && on != p.want[e] { // a project knows no subgroups
+			return false
+		}
+	}
+	return h["enable_ssl_verification"] == p.want["enable_ssl_verification"]
 }
 
 func (p gitlabPlace) create(ctx context.Context) error {

@@ -50,18 +50,9 @@ func (r *refusal) Error() string {
 // call sends in, as JSON or as a form, and reads the answer into out; both may be
 // nil.
 func (c rest) call(ctx context.Context, method, path string, in, out any) (http.Header, error) {
-	var body io.Reader
-	kind := "application/json"
-	switch v := in.(type) {
-	case nil:
-	case url.Values:
-		body, kind = strings.NewReader(v.Encode()), "application/x-www-form-urlencoded"
-	default:
-		text, err := json.Marshal(in)
-		if err != nil {
-			return nil, fmt.Errorf("encode request: %w", err)
-		}
-		body = bytes.NewReader(text)
+	body, kind, err := encode(in)
+	if err != nil {
+		return nil, err
 	}
 	req, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
 	if err != nil {
@@ -88,6 +79,22 @@ func (c rest) call(ctx context.Context, method, path string, in, out any) (http.
 		return nil, fmt.Errorf("read the answer of %s: %w", path, err)
 	}
 	return res.Header, nil
+}
+
+// encode makes the body of a request, and its content type.
+func encode(in any) (io.Reader, string, error) {
+	switch v := in.(type) {
+	case nil:
+		return nil, "", nil
+	case url.Values:
+		return strings.NewReader(v.Encode()), "application/x-www-form-urlencoded", nil
+	default:
+		text, err := json.Marshal(in)
+		if err != nil {
+			return nil, "", fmt.Errorf("encode request: %w", err)
+		}
+		return bytes.NewReader(text), "application/json", nil
+	}
 }
 
 func withHeader(name, value string) func(*http.Request) {
