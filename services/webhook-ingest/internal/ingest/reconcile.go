@@ -14,10 +14,12 @@ import (
 	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/core"
 	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/pull"
 	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/secret"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
+	kubeevents "k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
@@ -34,9 +36,11 @@ type resolver struct {
 	secrets secret.Reader
 	routes  *routes
 	sources *sources
+	upkeep  *sources // of hooks at their senders
 	refused *refusals
 	owns    func(key string) bool
 	log     *slog.Logger
+	tell    kubeevents.EventRecorder // may be nil
 }
 
 // Reconcile brings the routes and sources of one EventSource up to date.
@@ -53,7 +57,9 @@ func (r *resolver) Reconcile(ctx context.Context, req reconcile.Request) (reconc
 	es, warnings, err := v1alpha1.DecodeTolerant[v1alpha1.EventSource](raw.Object)
 	if err != nil {
 		// What cannot be read must not go on under an old secret or endpoint.
-		r.forget(req.String())
+		r.routes.remove(req.String())
+		r.sources.halt(req.String())
+		r.upkeep.halt(req.String())
 		return reconcile.Result{}, r.report(ctx, raw, []v1alpha1.EventCondition{condition("Malformed", err.Error())}, warnings)
 	}
 	endpoints, err := r.endpoints(ctx, es)
@@ -62,13 +68,19 @@ func (r *resolver) Reconcile(ctx context.Context, req reconcile.Request) (reconc
 	}
 	conflicts := r.routes.set(req.String(), declared{created: es.CreationTimestamp.UTC().Format(time.RFC3339), routes: endpoints})
 	states := r.sources.set(ctx, es)
+	kept := r.upkeep.set(ctx, es)
 	conditions := append(verdict(endpoints, conflicts, append(states, unserved(es)...)), rejections(r.refused.take(req.String()))...)
+	for _, k := range kept {
+		// A hook that is there goes on delivering: its upkeep says nothing about readiness.
+		conditions = append(conditions, k.condition())
+	}
 	return reconcile.Result{RequeueAfter: secretRefresh}, r.report(ctx, raw, conditions, warnings)
 }
 
 func (r *resolver) forget(key string) {
 	r.routes.remove(key)
 	r.sources.remove(key)
+	r.upkeep.remove(key)
 }
 
 // verdict is one condition for the whole, and one for each event that does not
@@ -127,7 +139,7 @@ func unserved(es *v1alpha1.EventSource) []state {
 			continue
 		}
 		for _, name := range slices.Sorted(maps.Keys(byEvent)) {
-			out = append(out, state{event: name, failure: "the kind " + kind + " is not read by this version"})
+			out = append(out, state{topic: aboutEvents, event: name, failure: "the kind " + kind + " is not read by this version"})
 		}
 	}
 	return out
@@ -196,5 +208,47 @@ func (r *resolver) report(ctx context.Context, raw *unstructured.Unstructured, c
 		return fmt.Errorf("encode status: %w", err)
 	}
 	err = r.client.Status().Patch(ctx, raw.DeepCopy(), client.RawPatch(types.MergePatchType, body))
+	if err == nil {
+		r.announce(raw, conditions)
+	}
 	return client.IgnoreNotFound(err)
+}
+
+// announce makes Kubernetes events of what turned.
+func (r *resolver) announce(raw *unstructured.Unstructured, conditions []v1alpha1.EventCondition) {
+	if r.tell == nil {
+		return
+	}
+	for _, c := range turned(raw.Object, conditions) {
+		kind := corev1.EventTypeNormal
+		if c.Status == "False" {
+			kind = corev1.EventTypeWarning
+		}
+		r.tell.Eventf(raw, nil, kind, c.Reason, "Serve", "%s: %.800s", c.Type, c.Message)
+	}
+}
+
+// turned are the conditions that say something else than before and that people
+// should hear of: those that stand or fell, not those on the way.
+func turned(object map[string]any, fresh []v1alpha1.EventCondition) []v1alpha1.EventCondition {
+	var old v1alpha1.EventSourceStatus
+	if text, err := json.Marshal(object["status"]); err == nil {
+		_ = json.Unmarshal(text, &old) // a status that cannot be read says nothing
+	}
+	before := map[string]v1alpha1.EventCondition{}
+	for _, c := range old.Conditions {
+		before[c.Type] = c
+	}
+	var out []v1alpha1.EventCondition
+	for _, c := range fresh {
+		if differs(before[c.Type], c) && c.Reason != "Connecting" && c.Status != "Unknown" && c.Type != "SpecWarning" {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// differs ignores how well it goes, and not how badly.
+func differs(was, is v1alpha1.EventCondition) bool {
+	return was.Status != is.Status || was.Reason != is.Reason || was.Message != is.Message && is.Status != "True"
 }

@@ -5,12 +5,17 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/argosy-mesh/argosy/schemas/argoproj/lint"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/core"
 	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/pull"
 	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/secret"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	kubeevents "k8s.io/client-go/tools/events"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 )
 
@@ -32,10 +37,10 @@ func TestEveryHookKindHasItsProvider(t *testing.T) {
 
 func TestKindsThatAreOnlyStoredSaySo(t *testing.T) {
 	es := &v1alpha1.EventSource{Spec: v1alpha1.EventSourceSpec{
-		SQS: map[string]v1alpha1.SQSEventSource{"q": {}}, Webhook: map[string]v1alpha1.WebhookEventSource{"w": {}}, Template: &v1alpha1.EventTemplate{},
+		HDFS: map[string]v1alpha1.HDFSEventSource{"q": {}}, Webhook: map[string]v1alpha1.WebhookEventSource{"w": {}}, Template: &v1alpha1.EventTemplate{},
 		EventSourceKinds: v1alpha1.EventSourceKinds{RateLimit: &v1alpha1.TriggerRateLimit{RequestsPerUnit: 1}},
 	}}
-	if got := fmt.Sprint(unserved(es)); !strings.Contains(got, "the kind sqs is not read") || strings.Count(got, "not read") != 1 {
+	if got := fmt.Sprint(unserved(es)); !strings.Contains(got, "the kind hdfs is not read") || strings.Count(got, "not read") != 1 {
 		t.Error(got)
 	}
 }
@@ -81,4 +86,51 @@ func TestSecretsReachTheirRoutes(t *testing.T) {
 	if text := fmt.Sprint(conditions); !strings.Contains(text, "two events have this name") || !strings.Contains(text, "/x belongs to an older") || !strings.Contains(text, `no key "none"`) {
 		t.Error(text)
 	}
+}
+
+func TestLintKnowsWhatIsNotRead(t *testing.T) {
+	for _, kind := range lint.UnreadKinds {
+		if pull.Kinds[kind] != nil || hookKinds[kind] != nil {
+			t.Errorf("%s is served, and lint says that it is not", kind)
+		}
+	}
+}
+
+func TestAStatusThatTurnsIsAnEvent(t *testing.T) {
+	scheme := runtime.NewScheme()
+	if err := v1alpha1.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	raw := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "argoproj.io/v1alpha1", "kind": "EventSource", "metadata": map[string]any{"namespace": "ns", "name": "es"}}}
+	told := kubeevents.NewFakeRecorder(20)
+	c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(raw).WithStatusSubresource(raw).Build()
+	owner := true
+	r := &resolver{client: c, tell: told, owns: func(string) bool { return owner }}
+	report := func(want string, conditions ...v1alpha1.EventCondition) {
+		t.Helper()
+		now := raw.DeepCopy()
+		if err := c.Get(t.Context(), client.ObjectKeyFromObject(raw), now); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.report(t.Context(), now, conditions, nil); err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for len(told.Events) > 0 {
+			got += <-told.Events + "; "
+		}
+		if got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	ready, reading := condition("Serving", "2 event(s) served"), state{topic: aboutEvents, event: "a"}
+	ready.Status = "True"
+	report("Normal Serving Ready: 2 event(s) served; ", ready, reading.condition())
+	reading.up = true
+	report("Normal Reading Event.a: ; ", ready, reading.condition())
+	report("", ready, reading.condition())
+	reading.failure = "no route to host"
+	report("Warning Broken Event.a: no route to host; ", ready, reading.condition())
+	owner = false
+	report("", condition("NotServed", "x"))
 }

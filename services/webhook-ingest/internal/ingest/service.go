@@ -102,7 +102,9 @@ func assemble(cfg Config, base *service.Base, mgr manager.Manager, local *wal.Lo
 	readers := newSources(out, secrets, mgr.GetConfig(), base.Members.Owns)
 	news := make(chan event.GenericEvent, 256)
 	readers.changed = func(key string) { announce(news, key) }
-	r := &resolver{client: mgr.GetClient(), secrets: secrets, routes: table, sources: readers, refused: front.refused, owns: base.Members.Owns, log: base.Log}
+	upkeep := newUpkeep(out, secrets, base.Members.Owns)
+	upkeep.changed = readers.changed
+	r := &resolver{client: mgr.GetClient(), secrets: secrets, routes: table, sources: readers, upkeep: upkeep, refused: front.refused, owns: base.Members.Owns, log: base.Log, tell: mgr.GetEventRecorder("argosy-webhook-ingest")}
 	watched := &unstructured.Unstructured{}
 	watched.SetGroupVersionKind(v1alpha1.Kind("EventSource"))
 	err := builder.ControllerManagedBy(mgr).Named("eventsource").For(watched).
@@ -130,6 +132,7 @@ func assemble(cfg Config, base *service.Base, mgr manager.Manager, local *wal.Lo
 		life.Of("seen", func(ctx context.Context) error { return in.seen.run(ctx, base.Bus, bus.DefaultLimits().SeenAge) }),
 		life.Of("forward", in.forward),
 		life.Of("sources", readers.run),
+		life.Of("upkeep", upkeep.run),
 		life.Of("hooks", func(ctx context.Context) error { return obs.Serve(ctx, cfg.Listen, front) }),
 	}, nil
 }

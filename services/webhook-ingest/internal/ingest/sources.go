@@ -15,6 +15,7 @@ import (
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/core"
 	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/pull"
+	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/remote"
 	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/secret"
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/client-go/rest"
@@ -28,8 +29,11 @@ const (
 	steady = time.Minute
 )
 
-// sources runs the readers of all EventSources. It owns their goroutines.
+// sources runs the readers of all EventSources, or the keepers of their hooks. It
+// owns their goroutines.
 type sources struct {
+	kinds   map[string]func(*v1alpha1.EventSourceSpec) map[string]pull.Reader
+	topic   string // of the conditions: "Event" or "Hook"
 	sink    *sink
 	secrets secret.Reader
 	kube    *rest.Config
@@ -47,6 +51,7 @@ type sources struct {
 type reading struct {
 	declared  string // its part of the manifest
 	elsewhere bool
+	finish    func(context.Context) // undoes what it left at others; may be nil
 	cancel    context.CancelFunc
 	done      chan struct{}
 
@@ -56,6 +61,7 @@ type reading struct {
 
 // state is what the status says of one source.
 type state struct {
+	topic     string // the first part of its condition's type
 	event     string
 	elsewhere bool
 	up        bool
@@ -63,22 +69,43 @@ type state struct {
 }
 
 func (s state) condition() v1alpha1.EventCondition {
-	c := v1alpha1.EventCondition{Type: "Event." + s.event, Status: "False", Reason: "Connecting"}
+	c := v1alpha1.EventCondition{Type: s.topic + "." + s.event, Status: "False", Reason: "Connecting"}
 	switch {
 	case s.failure != "":
 		c.Reason, c.Message = "Broken", s.failure
 	case s.elsewhere:
 		c.Status, c.Reason = "Unknown", "ReadElsewhere"
+	case s.up && s.topic == aboutHooks:
+		c.Status, c.Reason = "True", "Kept"
 	case s.up:
 		c.Status, c.Reason = "True", "Reading"
 	}
 	return c
 }
 
+// What conditions are about.
+const (
+	aboutEvents = "Event"
+	aboutHooks  = "Hook"
+)
+
+// newSources runs what is read.
 func newSources(out *sink, secrets secret.Reader, kube *rest.Config, owns func(string) bool) *sources {
 	s := &sources{
+		kinds: pull.Kinds, topic: aboutEvents,
 		sink: out, secrets: secrets, kube: kube, owns: owns, changed: func(string) {}, byES: map[string]map[string]*reading{}, ctx: context.Background(),
 		running: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "argo_events_event_service_running_total", Help: "Events of an EventSource that are read by this replica."}, []string{"namespace", "eventsource_name"}),
+	}
+	out.tel.Registry.MustRegister(s.running)
+	return s
+}
+
+// newUpkeep keeps hooks at those who send them.
+func newUpkeep(out *sink, secrets secret.Reader, owns func(string) bool) *sources {
+	s := &sources{
+		kinds: remote.Kinds, topic: aboutHooks,
+		sink: out, secrets: secrets, owns: owns, changed: func(string) {}, byES: map[string]map[string]*reading{}, ctx: context.Background(),
+		running: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "argosy_ingest_hooks_kept", Help: "Events of an EventSource whose hooks this replica keeps at their sender."}, []string{"namespace", "eventsource_name"}),
 	}
 	out.tel.Registry.MustRegister(s.running)
 	return s
@@ -104,8 +131,8 @@ func (s *sources) set(_ context.Context, es *v1alpha1.EventSource) []state {
 	key := es.Namespace + "/" + es.Name
 	wanted, kinds := map[string]pull.Reader{}, map[string]string{}
 	declared := map[string]string{}
-	for _, kind := range slices.Sorted(maps.Keys(pull.Kinds)) {
-		for event, reader := range pull.Kinds[kind](&es.Spec) {
+	for _, kind := range slices.Sorted(maps.Keys(s.kinds)) {
+		for event, reader := range s.kinds[kind](&es.Spec) {
 			wanted[event], kinds[event] = reader, kind
 			declared[event] = part(es, kind, event)
 		}
@@ -121,6 +148,9 @@ func (s *sources) set(_ context.Context, es *v1alpha1.EventSource) []state {
 		if declared[event] != r.declared || elsewhere != r.elsewhere {
 			r.stop()
 			delete(readings, event)
+		}
+		if _, still := wanted[event]; !still && owner {
+			s.finish(r)
 		}
 	}
 	var states []state
@@ -152,14 +182,40 @@ func (s *sources) count(namespace, name string, readings map[string]*reading) {
 	s.running.WithLabelValues(namespace, name).Set(float64(n))
 }
 
-// remove stops all readers of an EventSource.
-func (s *sources) remove(key string) {
+// halt stops all readers of an EventSource that cannot be read just now.
+func (s *sources) halt(key string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, r := range s.byES[key] {
 		r.stop()
 	}
 	delete(s.byES, key)
+}
+
+// remove stops all readers of an EventSource that is gone.
+func (s *sources) remove(key string) {
+	s.mu.Lock()
+	gone := slices.Collect(maps.Values(s.byES[key]))
+	s.mu.Unlock()
+	s.halt(key)
+	for _, r := range gone {
+		s.finish(r)
+	}
+}
+
+// finishTime bounds the removal of what an event left at others.
+const finishTime = time.Minute
+
+// finish lets an event that is gone undo what it left at others.
+func (s *sources) finish(r *reading) {
+	if r.finish == nil {
+		return
+	}
+	s.busy.Go(func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), finishTime)
+		defer cancel()
+		r.finish(ctx)
+	})
 }
 
 // part is the text of one event in the manifest: a reader starts over when it
@@ -176,10 +232,17 @@ func part(es *v1alpha1.EventSource, kind, event string) string {
 
 func (s *sources) start(route core.Route, reader pull.Reader, declared string, elsewhere bool) *reading {
 	ctx, cancel := context.WithCancel(s.ctx)
-	r := &reading{declared: declared, elsewhere: elsewhere, cancel: cancel, done: make(chan struct{}), state: state{event: route.Event, elsewhere: elsewhere}}
+	r := &reading{declared: declared, elsewhere: elsewhere, cancel: cancel, done: make(chan struct{}), state: state{topic: s.topic, event: route.Event, elsewhere: elsewhere}}
 	if elsewhere {
 		close(r.done)
 		return r
+	}
+	if reader.Finish != nil {
+		r.finish = func(ctx context.Context) {
+			if err := reader.Finish(ctx, s.env(route, r)); err != nil {
+				s.sink.tel.Log.WarnContext(ctx, "what an event left at its sender stays there", "eventsource", route.Namespace+"/"+route.EventSource, "event", route.Event, "error", err)
+			}
+		}
 	}
 	s.busy.Go(func() {
 		defer close(r.done)
@@ -210,25 +273,32 @@ func (r *reading) turn(up bool, failure string) bool {
 	return news
 }
 
+// tell notes how a source is, and has the status say so.
+func (s *sources) tell(route core.Route, r *reading, up bool, failure string) {
+	if r.turn(up, failure) {
+		s.changed(route.Namespace + "/" + route.EventSource)
+	}
+}
+
+// env is what the reader of a route works with.
+func (s *sources) env(route core.Route, r *reading) pull.Env {
+	return pull.Env{
+		Namespace: route.Namespace, EventSource: route.EventSource, Event: route.Event, Secrets: s.secrets, Kube: s.kube,
+		Positions: positions{s.sink.intake.bus.KV(bus.PositionsBucket)}, Log: s.sink.tel.Log, Up: func() { s.tell(route, r, true, "") },
+	}
+}
+
 // keep reads a source again and again until ctx ends.
 func (s *sources) keep(ctx context.Context, route core.Route, reader pull.Reader, r *reading) {
 	key := route.Namespace + "/" + route.EventSource
 	log := s.sink.tel.Log.With("eventsource", key, "event", route.Event, "kind", route.Provider)
-	tell := func(up bool, failure string) {
-		if r.turn(up, failure) {
-			s.changed(key)
-		}
-	}
 	filter, err := filterOf(reader)
 	if err != nil {
-		tell(false, err.Error()) // only another manifest can help
+		s.tell(route, r, false, err.Error()) // only another manifest can help
 		return
 	}
 	route.Filter = filter
-	env := pull.Env{
-		Namespace: route.Namespace, EventSource: route.EventSource, Event: route.Event, Secrets: s.secrets, Kube: s.kube,
-		Positions: positions{s.sink.intake.bus.KV(bus.PositionsBucket)}, Log: log, Up: func() { tell(true, "") },
-	}
+	env := s.env(route, r)
 	wait := firstPause
 	for ctx.Err() == nil {
 		began := time.Now()
@@ -239,7 +309,7 @@ func (s *sources) keep(ctx context.Context, route core.Route, reader pull.Reader
 		if err == nil {
 			err = errors.New("the source ended")
 		}
-		tell(false, err.Error())
+		s.tell(route, r, false, err.Error())
 		if time.Since(began) > steady {
 			wait = firstPause
 		}

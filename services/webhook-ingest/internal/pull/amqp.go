@@ -73,7 +73,7 @@ func dialAMQP(ctx context.Context, env Env, c v1alpha1.AMQPEventSource) (*amqp.C
 	if user != "" {
 		cfg.SASL = []amqp.Authentication{&amqp.PlainAuth{Username: user, Password: password}}
 	}
-	if cfg.TLSClientConfig, err = env.tlsConfig(ctx, c.TLS); err != nil {
+	if cfg.TLSClientConfig, err = env.TLS(ctx, c.TLS); err != nil {
 		return nil, err
 	}
 	conn, err := amqp.DialConfig(url, cfg)

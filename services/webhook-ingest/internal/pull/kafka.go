@@ -57,7 +57,7 @@ func kafkaOptions(ctx context.Context, env Env, c v1alpha1.KafkaEventSource) ([]
 		}
 		options = append(options, offsets)
 	}
-	secure, err := env.tlsConfig(ctx, c.TLS)
+	secure, err := env.TLS(ctx, c.TLS)
 	if err != nil {
 		return nil, err
 	}

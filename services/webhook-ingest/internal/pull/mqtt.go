@@ -24,7 +24,7 @@ func mqttTopic(c v1alpha1.MQTTEventSource) Reader {
 		if err != nil {
 			return err
 		}
-		secure, err := env.tlsConfig(ctx, c.TLS)
+		secure, err := env.TLS(ctx, c.TLS)
 		if err != nil {
 			return err
 		}
@@ -52,7 +52,7 @@ func emitterChannel(c v1alpha1.EmitterEventSource) Reader {
 		if err != nil {
 			return err
 		}
-		secure, err := env.tlsConfig(ctx, c.TLS)
+		secure, err := env.TLS(ctx, c.TLS)
 		if err != nil {
 			return err
 		}

@@ -11,7 +11,7 @@ import (
 func natsServer(ctx context.Context, env Env, url string, auth *v1alpha1.NATSAuth, secure *v1alpha1.EventTLSConfig) (foreign.Server, error) {
 	s := foreign.Server{URL: url, Name: "argosy " + env.Name()}
 	var err error
-	if s.TLS, err = env.tlsConfig(ctx, secure); err != nil || auth == nil {
+	if s.TLS, err = env.TLS(ctx, secure); err != nil || auth == nil {
 		return s, err
 	}
 	if s.User, s.Password, err = env.login(ctx, auth.Basic); err != nil {

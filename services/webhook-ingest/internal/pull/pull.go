@@ -43,6 +43,8 @@ type Reader struct {
 	Everywhere bool
 	// Limit is how many events per second are read; 0 means no limit.
 	Limit float64
+	// Finish undoes what Run left at others, when the event is gone from its manifest; nil when there is nothing.
+	Finish func(ctx context.Context, env Env) error
 }
 
 // Env is what a reader works with.
@@ -78,14 +80,17 @@ var Kinds = map[string]func(*v1alpha1.EventSourceSpec) map[string]Reader{
 	"calendar":    func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.Calendar, calendar) },
 	"emitter":     func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.Emitter, emitterChannel) },
 	"file":        func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.File, file) },
+	"generic":     func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.Generic, genericServer) },
 	"jetstream":   func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.JetStream, jetStream) },
 	"kafka":       func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.Kafka, kafkaTopic) },
 	"minio":       func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.Minio, bucket) },
 	"mqtt":        func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.MQTT, mqttTopic) },
 	"nats":        func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.NATS, natsSubject) },
+	"nsq":         func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.NSQ, nsqTopic) },
 	"redis":       func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.Redis, redisChannels) },
 	"redisStream": func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.RedisStream, redisStreams) },
 	"resource":    func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.Resource, resource) },
+	"sqs":         func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.SQS, sqsQueue) },
 	"sftp":        func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.SFTP, sftpServer) },
 }
 

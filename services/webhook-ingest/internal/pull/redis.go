@@ -24,7 +24,7 @@ func (r redisServer) connect(ctx context.Context, env Env) (*redis.Client, error
 	if err != nil {
 		return nil, err
 	}
-	secure, err := env.tlsConfig(ctx, r.tls)
+	secure, err := env.TLS(ctx, r.tls)
 	if err != nil {
 		return nil, err
 	}

@@ -28,8 +28,8 @@ func (e Env) login(ctx context.Context, auth *v1alpha1.EventBasicAuth) (user, pa
 	return user, password, err
 }
 
-// tlsConfig is what a manifest says of TLS; nil means a plain connection.
-func (e Env) tlsConfig(ctx context.Context, c *v1alpha1.EventTLSConfig) (*tls.Config, error) {
+// TLS is what a manifest says of TLS; nil means a plain connection.
+func (e Env) TLS(ctx context.Context, c *v1alpha1.EventTLSConfig) (*tls.Config, error) {
 	if c == nil {
 		return nil, nil
 	}

@@ -262,3 +262,17 @@ func TestMistakesOfTheCaller(t *testing.T) {
 }
 
 func yamlToJSON(text string) ([]byte, error) { return yaml.YAMLToJSON([]byte(text)) }
+
+func TestLintOfEventSources(t *testing.T) {
+	text := "kind: Sensor\n---\nkind: EventSource\nspec:\n  kafka:\n    a: {url: u}\n---\nkind: EventSource\nspec:\n  mns:\n    b: {}\n"
+	out, _, code := run(t, nil, "eventsource", "lint", file(t, "e.yaml", text))
+	if code != exitFailed || !strings.Contains(out, "e.yaml:6: error: spec.kafka.a: topic is missing") || !strings.Contains(out, "e.yaml:10: warning: spec.mns") {
+		t.Errorf("%d %s", code, out)
+	}
+	if out, _, code = run(t, nil, "eventsource", "lint", file(t, "e.yaml", "kind: EventSource\nspec: {webhook: {a: {endpoint: /a}}}\n"), "-o", "json"); code != exitDone || out != "[]\n" {
+		t.Errorf("%d %s", code, out)
+	}
+	if _, _, code = run(t, nil, "eventsource", "lint"); code != exitUsage {
+		t.Error(code)
+	}
+}
