@@ -59,6 +59,7 @@ type play struct {
 	t      *testing.T
 	w      World
 	script map[string]Pod
+	under  map[string]bool // tasks that were begun, by node id
 	found  map[Need]Answer
 	orders []string // of people, each when nothing else moves
 	locks  map[string][]string
@@ -71,8 +72,8 @@ func newPlay(t *testing.T, manifest, script string) *play {
 	if err := yaml.Unmarshal([]byte(manifest), &wf); err != nil {
 		t.Fatal(err)
 	}
-	p := &play{t: t, script: map[string]Pod{}, found: map[Need]Answer{}, locks: map[string][]string{}}
-	p.w = World{Name: orDefault(wf.Name, "wf"), Namespace: "ns", UID: "u1", Labels: wf.Labels, Spec: wf.Spec, Pods: map[string]Pod{}, Found: map[Need]Answer{}, Held: map[string]bool{},
+	p := &play{t: t, script: map[string]Pod{}, under: map[string]bool{}, found: map[Need]Answer{}, locks: map[string][]string{}}
+	p.w = World{Name: orDefault(wf.Name, "wf"), Namespace: "ns", UID: "u1", Labels: wf.Labels, Spec: wf.Spec, Pods: map[string]Pod{}, Tasks: map[string]Task{}, Found: map[Need]Answer{}, Held: map[string]bool{},
 		Now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), Created: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
 	for line := range strings.Lines(script) {
 		p.read(strings.TrimSpace(line))
@@ -230,6 +231,13 @@ func (p *play) apply(d Decision) { p.w.Run = p.w.Run.Apply(d.Nodes, d.Run) }
 // act plays one new pod from start to end; false means there is none.
 func (p *play) act(d Decision) bool {
 	for _, a := range d.Actions {
+		if work, is := a.(Perform); is && p.perform(work) {
+			return true
+		}
+		if stop, is := a.(StopTask); is && p.under[stop.NodeID] {
+			fmt.Fprintf(&p.log, "give up %s\n", p.w.Run.Nodes[stop.NodeID].Name)
+			delete(p.under, stop.NodeID)
+		}
 		create, ok := a.(CreatePod)
 		if !ok {
 			continue
@@ -248,6 +256,41 @@ func (p *play) act(d Decision) bool {
 		return true
 	}
 	return false
+}
+
+// perform plays work without a pod from start to end; what is scripted as Running never ends. False means that nothing
+// is new.
+func (p *play) perform(a Perform) bool {
+	if p.under[a.NodeID] {
+		return false
+	}
+	p.under[a.NodeID] = true
+	fmt.Fprintf(&p.log, "perform %s %s\n", a.NodeName, work(a))
+	p.w.Now = p.w.Now.Add(time.Second)
+	end := Task{Phase: v1alpha1.NodeSucceeded, At: p.w.Now}
+	if pod, scripted := p.script[a.NodeName]; scripted {
+		end.Phase, end.Message, end.Outputs = v1alpha1.NodePhase(pod.Phase), pod.Message, &v1alpha1.Outputs{Result: pod.Report.Result}
+		for name, value := range pod.Report.Parameters {
+			end.Outputs.Parameters = append(end.Outputs.Parameters, v1alpha1.Parameter{Name: name, Value: v1alpha1.AnyStringPtr(value)})
+		}
+	}
+	if end.Phase.Fulfilled() {
+		p.w.Tasks[a.NodeID] = end
+	}
+	return true
+}
+
+func work(a Perform) string {
+	t := a.Template
+	switch {
+	case t.HTTP != nil:
+		return strings.Join([]string{"http", t.HTTP.Method, t.HTTP.URL, t.HTTP.Body}, " ")
+	case t.Resource != nil && t.Resource.ManifestFrom != nil:
+		return "resource " + t.Resource.Action + " of " + t.Resource.ManifestFrom.Artifact.S3.Key + " as " + a.Account
+	case t.Resource != nil:
+		return "resource " + t.Resource.Action + " " + t.Resource.Manifest + " as " + a.Account
+	}
+	return "data"
 }
 
 func program(t v1alpha1.Template) string {
