@@ -46,7 +46,7 @@ func statusOf(state flow.Run) v1alpha1.WorkflowStatus {
 func progress(state flow.Run) string {
 	done, all := 0, 0
 	for _, n := range state.Nodes {
-		if n.Type != v1alpha1.NodeTypePod {
+		if !works(n) {
 			continue
 		}
 		all++
@@ -87,4 +87,9 @@ func (r *Runner) patch(ctx context.Context, raw *unstructured.Unstructured, stat
 		return fmt.Errorf("project status: %w", err)
 	}
 	return nil
+}
+
+// works reports whether a node does work itself, rather than hold others.
+func works(n v1alpha1.NodeStatus) bool {
+	return n.Type == v1alpha1.NodeTypePod || n.Type == v1alpha1.NodeTypeHTTP
 }

@@ -64,15 +64,17 @@ func (j *journals) forget(uid string) {
 	delete(j.runs, uid)
 }
 
-// forgetName drops the run of a workflow that is gone; its journal stays.
-func (j *journals) forgetName(name string) {
+// forgetName drops the runs of a workflow that is gone and says which; their journals stay.
+func (j *journals) forgetName(name string) (uids []string) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for uid, r := range j.runs {
 		if r.name == name {
 			delete(j.runs, uid)
+			uids = append(uids, uid)
 		}
 	}
+	return uids
 }
 
 // load returns the run as remembered, or replays its journal. What a replica that

@@ -19,7 +19,7 @@ func (r *Runner) tell(ctx context.Context, wf *v1alpha1.Workflow, known *run, e 
 		}
 	}
 	for _, n := range e.Nodes {
-		if n.Type != v1alpha1.NodeTypePod {
+		if !works(n) {
 			continue
 		}
 		fact := events.FactStepStarted
