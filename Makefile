@@ -4,6 +4,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 export GOTOOLCHAIN := local
 export CGO_ENABLED ?= 0
+# The same way of compiling for building, vetting and linting: each other way compiles every dependency again.
+export GOFLAGS := $(strip $(filter-out -trimpath,$(GOFLAGS)) -trimpath)
 
 ROOT    := $(CURDIR)
 BIN     := $(ROOT)/bin
@@ -20,7 +22,7 @@ MODULES = $(if $(M),$(M),$(shell go list -m -f '{{.Dir}}' | sed 's|^$(ROOT)/||')
 LONERS  := tools/localcluster tools/images
 SERVICES := webhook-ingest sensor workflow-runner sync-agent rollout-analyzer
 THIRD    := nats-server registry traefik
-BUILD    = go build -trimpath -ldflags "-s -w"
+BUILD    = go build -ldflags "-s -w"
 
 ifeq ($(CLUSTER),existing)
 KUBECONFIG_FILE = $(KUBECONFIG)

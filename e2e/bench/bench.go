@@ -53,6 +53,8 @@ var parts = []part{
 	{"memory", (*bench).memory},
 	{"chain", (*bench).chain},
 	{"fanout", (*bench).fanout},
+	{"engine", (*bench).engine},
+	{"executor", (*bench).executorImage},
 	{"push", (*bench).push},
 	{"hooks", (*bench).hooks},
 }

@@ -4,8 +4,8 @@ import (
 	"maps"
 	"time"
 
-	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/libs/flow/protocol"
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
 
 // World is everything that a decision may look at.

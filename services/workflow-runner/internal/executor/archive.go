@@ -44,6 +44,7 @@ func pack(w io.Writer, path, mark string) error {
 	zipped := gzip.NewWriter(w)
 	zipped.Comment = mark
 	archive := tar.NewWriter(zipped)
+	path = filepath.Clean(path) // of "/tmp/" the base is "/", not "/tmp/"
 	base := filepath.Dir(path)
 	err := filepath.WalkDir(path, func(file string, d fs.DirEntry, err error) error {
 		if err != nil {

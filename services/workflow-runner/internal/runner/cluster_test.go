@@ -86,7 +86,12 @@ func (c *cluster) runner(instance string) (stop func()) {
 
 func (c *cluster) await(what string, check func() error) {
 	c.t.Helper()
-	deadline := time.After(60 * time.Second)
+	c.awaitFor(60*time.Second, what, check)
+}
+
+func (c *cluster) awaitFor(patience time.Duration, what string, check func() error) {
+	c.t.Helper()
+	deadline := time.After(patience)
 	for {
 		err := check()
 		if err == nil {

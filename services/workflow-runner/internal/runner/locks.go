@@ -11,8 +11,8 @@ import (
 
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/libs/core/fault"
-	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/libs/flow"
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -112,6 +112,11 @@ func (q *queue) wait(h holder) {
 	})
 }
 
+// drop removes those that hold or wait.
+func (q *queue) drop(gone func(holder) bool) {
+	q.Holding, q.Waiting = slices.DeleteFunc(q.Holding, gone), slices.DeleteFunc(q.Waiting, gone)
+}
+
 // evict drops holders whose workflow is gone or over: their release was lost with a process.
 func (l *locks) evict(ctx context.Context, q *queue) error {
 	kept := q.Holding[:0]
@@ -138,7 +143,7 @@ func (l *locks) release(ctx context.Context, h holder) error {
 	var errs []error
 	for _, key := range names {
 		errs = append(errs, l.changeKey(ctx, key, func(q *queue) error {
-			q.Holding, q.Waiting = slices.DeleteFunc(q.Holding, h.same), slices.DeleteFunc(q.Waiting, h.same)
+			q.drop(h.same)
 			return nil
 		}))
 	}

@@ -11,8 +11,9 @@ import (
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/libs/core/fault"
 	"github.com/argosy-mesh/argosy/libs/core/lineage"
-	"github.com/argosy-mesh/argosy/libs/kube"
 	"github.com/argosy-mesh/argosy/libs/flow"
+	"github.com/argosy-mesh/argosy/libs/flow/lint"
+	"github.com/argosy-mesh/argosy/libs/kube"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/task"
 	corev1 "k8s.io/api/core/v1"
@@ -103,6 +104,12 @@ func (r *Runner) advance(ctx context.Context, raw *unstructured.Unstructured) (t
 	if decodeErr != nil && known.spec == nil {
 		return time.Time{}, r.refuse(ctx, raw, decodeErr)
 	}
+	if !known.mended {
+		if err := r.mend(ctx, wf, known); err != nil {
+			return time.Time{}, err
+		}
+		known.mended = true
+	}
 	if err := r.tellFresh(ctx, wf, known); err != nil {
 		return time.Time{}, err
 	}
@@ -135,7 +142,7 @@ func (r *Runner) decide(ctx context.Context, wf *v1alpha1.Workflow, known *run) 
 		if err != nil {
 			return wake, err
 		}
-		decision := flow.Decide(world)
+		decision := decideOn(world)
 		if err := r.record(ctx, wf, known, world, decision); err != nil {
 			return wake, err
 		}
@@ -152,6 +159,19 @@ func (r *Runner) decide(ctx context.Context, wf *v1alpha1.Workflow, known *run) 
 		}
 	}
 	return time.Now(), nil
+}
+
+// decideOn is [flow.Decide], which begins no run whose spec is wrong: of a mistake in its last step, its first must not
+// have effects. Source: Argo Workflows fails such a workflow before its first pod.
+func decideOn(world flow.World) flow.Decision {
+	if world.Run.Phase != "" {
+		return flow.Decide(world)
+	}
+	err := lint.Errors(lint.Spec(&world.Spec))
+	if err == nil {
+		return flow.Decide(world)
+	}
+	return flow.Decision{Run: &flow.RunChange{Phase: v1alpha1.WorkflowFailed, Message: "invalid spec: " + err.Error(), StartedAt: &world.Now, FinishedAt: &world.Now}}
 }
 
 func (r *Runner) record(ctx context.Context, wf *v1alpha1.Workflow, known *run, world flow.World, decision flow.Decision) error {

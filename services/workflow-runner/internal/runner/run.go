@@ -10,9 +10,9 @@ import (
 
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/libs/core/fault"
+	"github.com/argosy-mesh/argosy/libs/flow"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/schemas/events"
-	"github.com/argosy-mesh/argosy/libs/flow"
 )
 
 // entry is one record of a run's journal.
@@ -47,6 +47,7 @@ type run struct {
 	found   map[flow.Need]flow.Answer
 	obeyed  map[string]bool // keys of orders that were carried out
 	held    map[string]bool // holders that have their locks, as far as this replica knows
+	mended  bool            // whether what another replica left undone was done
 }
 
 // journals keeps runs in memory between reconciles.

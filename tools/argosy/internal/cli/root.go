@@ -77,7 +77,7 @@ func (a *app) root() *cobra.Command {
 		}
 		return nil
 	}
-	c.AddCommand(a.sensor(), a.dead())
+	c.AddCommand(a.sensor(), a.workflow(), a.dead())
 	return c
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -46,27 +47,32 @@ func (f findings) text(w io.Writer) {
 
 func (a *app) lint() *cobra.Command {
 	return &cobra.Command{Use: "lint FILE...", Short: "Say what is wrong with manifests of Sensors", Args: args(1, -1), RunE: func(_ *cobra.Command, files []string) error {
-		all, wrong := findings{}, false
-		for _, name := range files {
-			text, err := os.ReadFile(name)
-			if err != nil {
-				return err
-			}
-			for _, d := range documents(text) {
-				for _, f := range sensorlint.Sensor(d.text) {
-					all = append(all, finding{File: name, Line: f.Line + d.line, Severity: f.Severity, Path: f.Path, Message: f.Message})
-					wrong = wrong || f.Severity == lint.Error
-				}
-			}
-		}
-		if err := a.print(all); err != nil {
+		return a.lintFiles(files, []string{"Sensor"}, sensorlint.Sensor)
+	}}
+}
+
+// lintFiles looks at the documents of some kinds in files.
+func (a *app) lintFiles(files, kinds []string, look func([]byte) []lint.Finding) error {
+	all, wrong := findings{}, false
+	for _, name := range files {
+		text, err := os.ReadFile(name)
+		if err != nil {
 			return err
 		}
-		if wrong {
-			return errFound
+		for _, d := range documents(text, kinds...) {
+			for _, f := range look(d.text) {
+				all = append(all, finding{File: name, Line: f.Line + d.line, Severity: f.Severity, Path: f.Path, Message: f.Message})
+				wrong = wrong || f.Severity == lint.Error
+			}
 		}
-		return nil
-	}}
+	}
+	if err := a.print(all); err != nil {
+		return err
+	}
+	if wrong {
+		return errFound
+	}
+	return nil
 }
 
 // document is one of a file, and how many lines come before it.
@@ -75,8 +81,8 @@ type document struct {
 	line int
 }
 
-// documents returns those that are Sensors, or of no kind at all.
-func documents(text []byte) []document {
+// documents returns those of some kinds, or of no kind at all.
+func documents(text []byte, kinds ...string) []document {
 	var out []document
 	line := 0
 	for part := range bytes.SplitSeq(text, []byte("\n---")) {
@@ -84,7 +90,7 @@ func documents(text []byte) []document {
 			Kind string `json:"kind"`
 		}
 		err := yaml.Unmarshal(part, &head)
-		if err != nil || head.Kind == "Sensor" || head.Kind == "" && len(bytes.TrimSpace(part)) > 0 {
+		if err != nil || slices.Contains(kinds, head.Kind) || head.Kind == "" && len(bytes.TrimSpace(part)) > 0 {
 			out = append(out, document{part, line})
 		}
 		line += bytes.Count(part, []byte("\n")) + 1
@@ -130,7 +136,7 @@ func (a *app) object(ctx context.Context, file, name string) (map[string]any, er
 		if err != nil {
 			return nil, err
 		}
-		found := documents(text)
+		found := documents(text, "Sensor")
 		if len(found) != 1 {
 			return nil, fmt.Errorf("%s holds %d Sensors, not one", file, len(found))
 		}

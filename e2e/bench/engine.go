@@ -1,0 +1,318 @@
+package bench
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+const (
+	manyRuns   = 300 // one-pod workflows at once
+	makersOf   = 8   // of those who make them
+	longChain  = 50  // steps of the chain whose reactions are timed
+	idleWindow = 10 * time.Second
+	// nobody schedules these pods: what is measured is the engine, not the kubelet.
+	noScheduler = "bench-simulated"
+)
+
+// player ends pods as soon as they are there, instead of a kubelet.
+type player struct {
+	kube client.WithWatch
+	mu   sync.Mutex
+	made map[string]time.Time // when a pod was seen first, by name
+	done map[string]time.Time // when it was ended
+	errs []error
+}
+
+// play ends pods until ctx ends.
+func (b *bench) play(ctx context.Context) (*player, func(), error) {
+	p := &player{kube: b.client, made: map[string]time.Time{}, done: map[string]time.Time{}}
+	ctx, cancel := context.WithCancel(ctx)
+	w, err := b.client.Watch(ctx, &corev1.PodList{}, client.InNamespace(namespace))
+	if err != nil {
+		cancel()
+		return nil, nil, fmt.Errorf("watch pods: %w", err)
+	}
+	var working sync.WaitGroup
+	working.Go(func() {
+		for e := range w.ResultChan() {
+			pod, ok := e.Object.(*corev1.Pod)
+			if ok && e.Type == watch.Added {
+				p.mu.Lock()
+				p.made[pod.Name] = time.Now()
+				p.mu.Unlock()
+				working.Go(func() { p.end(ctx, pod) })
+			}
+		}
+	})
+	return p, func() { w.Stop(); cancel(); working.Wait() }, nil
+}
+
+func (p *player) end(ctx context.Context, pod *corev1.Pod) {
+	ended := corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 0, FinishedAt: metav1.Now()}}
+	before := pod.DeepCopy()
+	pod.Status.Phase = corev1.PodSucceeded
+	pod.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "main", State: ended}}
+	err := p.kube.Status().Patch(ctx, pod, client.MergeFrom(before))
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.done[pod.Name] = time.Now()
+	if err != nil && ctx.Err() == nil {
+		p.errs = append(p.errs, err)
+	}
+}
+
+// engine measures the runner alone: its pods are ended the moment they appear.
+func (b *bench) engine(ctx context.Context) (figures []Figure, err error) {
+	p, stop, err := b.play(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		stop()
+		err = errors.Join(append([]error{err}, p.errs...)...)
+	}()
+	reaction, err := b.reactions(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	figures = append(figures, reaction)
+	one, writes, err := b.starts(ctx, "one")
+	if err != nil {
+		return figures, err
+	}
+	figures = append(figures, Figure{Job: "one-pod workflows, 1 runner", Unit: "/s", Value: Once(one), Aim: AtLeast(50, "/s"), Note: "simulated pods"},
+		Figure{Job: "API writes per one-pod workflow", Unit: "", Value: Once(writes), Aim: Under(8.5, ""), Note: "without its creation and the pod's end"})
+	if err := b.scale(ctx, 2); err != nil {
+		return figures, err
+	}
+	two, _, err := b.starts(ctx, "two")
+	if back := b.scale(context.WithoutCancel(ctx), 1); err != nil || back != nil {
+		return figures, errors.Join(err, back)
+	}
+	return append(figures, Figure{Job: "one-pod workflows, 2 runners", Unit: "/s", Value: Once(two), Floor: Once(one), Aim: AtLeast(1.8*one, "/s"), Note: "floor: 1 runner"}), nil
+}
+
+// simulated is a workflow whose pods nobody schedules.
+func (b *bench) simulated(name string, steps []any) *unstructured.Unstructured {
+	wf := b.workflowObject(name, steps)
+	_ = unstructured.SetNestedField(wf.Object, noScheduler, "spec", "schedulerName")
+	return wf
+}
+
+// reactions times how long after the end of a step the pod of the next is there.
+func (b *bench) reactions(ctx context.Context, p *player) (Figure, error) {
+	steps := []any{}
+	for i := range longChain {
+		steps = append(steps, []any{map[string]any{"name": fmt.Sprintf("s%d", i), "template": "echo"}})
+	}
+	if err := b.runAll(ctx, []*unstructured.Unstructured{b.simulated("reaction", steps)}); err != nil {
+		return Figure{}, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var made []time.Time
+	ends := map[time.Time]time.Time{}
+	for name, at := range p.made {
+		if strings.HasPrefix(name, "reaction-") {
+			made = append(made, at)
+			ends[at] = p.done[name]
+		}
+	}
+	slices.SortFunc(made, time.Time.Compare)
+	var took []float64
+	for i := 1; i < len(made); i++ {
+		took = append(took, made[i].Sub(ends[made[i-1]]).Seconds()*1000)
+	}
+	if len(took) < longChain-1 {
+		return Figure{}, fmt.Errorf("only %d of %d pods were seen", len(made), longChain)
+	}
+	slices.Sort(took)
+	b.sayf("  step to step: median %.1f ms, p99 %.1f ms", took[len(took)/2], took[len(took)*99/100])
+	return Figure{Job: "step to next pod, p99", Unit: "ms", Value: Once(took[len(took)*99/100]), Aim: Under(50, "ms"), Note: fmt.Sprintf("median %.1f ms, %d steps", took[len(took)/2], len(took))}, nil
+}
+
+// starts runs many one-pod workflows at once, and returns how many a second, and how
+// often each made the API server write.
+func (b *bench) starts(ctx context.Context, name string) (rate, writes float64, err error) {
+	idle, err := b.writes(ctx)
+	if err != nil {
+		return 0, 0, err
+	}
+	select {
+	case <-time.After(idleWindow):
+	case <-ctx.Done():
+		return 0, 0, ctx.Err()
+	}
+	before, err := b.writes(ctx)
+	if err != nil {
+		return 0, 0, err
+	}
+	var list []*unstructured.Unstructured
+	for i := range manyRuns {
+		list = append(list, b.simulated(fmt.Sprintf("%s-%d", name, i), []any{[]any{map[string]any{"name": "only", "template": "echo"}}}))
+	}
+	began := time.Now()
+	if err := b.runAll(ctx, list); err != nil {
+		return 0, 0, err
+	}
+	took := time.Since(began)
+	after, err := b.writes(ctx)
+	if err != nil {
+		return 0, 0, err
+	}
+	others := (before - idle) / idleWindow.Seconds() * took.Seconds()
+	rate = manyRuns / took.Seconds()
+	writes = (after-before-others)/manyRuns - 2 // ours: its creation, and the end of its pod
+	b.sayf("  %s: %.1f workflows/s, %.1f writes each", name, rate, writes)
+	return rate, writes, b.sweepWorkflows(ctx)
+}
+
+// runAll makes workflows and waits until all have succeeded.
+func (b *bench) runAll(ctx context.Context, list []*unstructured.Unstructured) error {
+	ctx, cancel := context.WithTimeout(ctx, jobPatience)
+	defer cancel()
+	kinds := &unstructured.UnstructuredList{}
+	kinds.SetGroupVersionKind(v1alpha1.Kind("WorkflowList"))
+	w, err := b.client.Watch(ctx, kinds, client.InNamespace(namespace))
+	if err != nil {
+		return fmt.Errorf("watch workflows: %w", err)
+	}
+	defer w.Stop()
+	errs := make(chan error, len(list))
+	slots := make(chan struct{}, makersOf)
+	go func() {
+		for _, wf := range list {
+			slots <- struct{}{}
+			go func() {
+				defer func() { <-slots }()
+				if err := b.client.Create(ctx, wf); err != nil {
+					errs <- fmt.Errorf("make workflow %s: %w", wf.GetName(), err)
+				}
+			}()
+		}
+	}()
+	open := map[string]bool{}
+	for _, wf := range list {
+		open[wf.GetName()] = true
+	}
+	for len(open) > 0 {
+		select {
+		case err := <-errs:
+			return err
+		case e, ok := <-w.ResultChan():
+			if !ok {
+				return fmt.Errorf("%d workflows did not end while they were watched: %w", len(open), ctx.Err())
+			}
+			if wf, ok := e.Object.(*unstructured.Unstructured); ok {
+				if phase, _, _ := unstructured.NestedString(wf.Object, "status", "phase"); v1alpha1.WorkflowPhase(phase).Completed() {
+					if phase != string(v1alpha1.WorkflowSucceeded) {
+						return fmt.Errorf("workflow %s is %s", wf.GetName(), phase)
+					}
+					delete(open, wf.GetName())
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func (b *bench) sweepWorkflows(ctx context.Context) error {
+	wf := &unstructured.Unstructured{}
+	wf.SetGroupVersionKind(v1alpha1.Kind("Workflow"))
+	if err := b.client.DeleteAllOf(ctx, wf, client.InNamespace(namespace)); err != nil {
+		return fmt.Errorf("remove workflows: %w", err)
+	}
+	return b.await(ctx, cleanPatience, "the end of their pods", func() (bool, error) {
+		var pods corev1.PodList
+		if err := b.client.DeleteAllOf(ctx, &corev1.Pod{}, client.InNamespace(namespace), client.GracePeriodSeconds(0)); err != nil {
+			return false, err
+		}
+		err := b.client.List(ctx, &pods, client.InNamespace(namespace))
+		return len(pods.Items) == 0, err
+	})
+}
+
+// scale sets the number of runners and waits until they are ready.
+func (b *bench) scale(ctx context.Context, replicas int32) error {
+	d := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: control, Name: "workflow-runner"}}
+	change := client.RawPatch("application/merge-patch+json", fmt.Appendf(nil, `{"spec":{"replicas":%d}}`, replicas))
+	if err := b.client.Patch(ctx, d, change); err != nil {
+		return fmt.Errorf("scale workflow-runner to %d: %w", replicas, err)
+	}
+	return b.await(ctx, cleanPatience, fmt.Sprintf("%d runners", replicas), func() (bool, error) {
+		err := b.client.Get(ctx, client.ObjectKeyFromObject(d), d)
+		return d.Status.ReadyReplicas == replicas && d.Status.Replicas == replicas, err
+	})
+}
+
+// written finds the API server's count of requests that write.
+var written = regexp.MustCompile(`^apiserver_request_total\{.*verb="(?:POST|PUT|PATCH|APPLY|DELETE|DELETECOLLECTION)".*\} (\S+)$`)
+
+// writes is how many requests that write the API server has answered.
+func (b *bench) writes(ctx context.Context) (float64, error) {
+	cfg, err := clientcmd.BuildConfigFromFlags("", b.Kubeconfig)
+	if err != nil {
+		return 0, err
+	}
+	c, err := rest.HTTPClientFor(cfg)
+	if err != nil {
+		return 0, err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, cfg.Host+"/metrics", nil)
+	if err != nil {
+		return 0, err
+	}
+	res, err := c.Do(req)
+	if err != nil {
+		return 0, fmt.Errorf("read the API server's metrics: %w", err)
+	}
+	defer res.Body.Close()
+	lines := bufio.NewScanner(res.Body)
+	lines.Buffer(nil, 1<<20)
+	total := 0.0
+	for lines.Scan() {
+		if m := written.FindStringSubmatch(lines.Text()); m != nil {
+			n, err := strconv.ParseFloat(m[1], 64)
+			if err != nil {
+				return 0, err
+			}
+			total += n
+		}
+	}
+	return total, lines.Err()
+}
+
+// executorImage is the size of what every pod with outputs needs besides its own image.
+func (b *bench) executorImage(ctx context.Context) ([]Figure, error) {
+	var nodes corev1.NodeList
+	if err := b.client.List(ctx, &nodes); err != nil {
+		return nil, fmt.Errorf("list nodes: %w", err)
+	}
+	for i := range nodes.Items {
+		for _, image := range nodes.Items[i].Status.Images {
+			if slices.ContainsFunc(image.Names, func(name string) bool { return strings.Contains(name, "/executor:") }) {
+				return []Figure{{Job: "executor image", Unit: "MB", Value: Once(float64(image.SizeBytes) / 1e6), Aim: Under(10, "MB"), Note: "as the node stores it"}}, nil
+			}
+		}
+	}
+	return nil, errors.New("no node has an image of the executor")
+}

@@ -1,0 +1,80 @@
+package flow
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/expr-lang/expr/parser"
+)
+
+// ParseDuration reads seconds, or a duration as Go writes it. Source: Argo Workflows takes both everywhere.
+func ParseDuration(s string) (time.Duration, error) { return parseDuration(s) }
+
+// ParseCount reads a whole number that may stand in quotes.
+func ParseCount(s string) (int, error) { return strconv.Atoi(strings.TrimSpace(s)) }
+
+// CheckExpression says what is wrong with the grammar of an expression, whatever the
+// values of its variables.
+func CheckExpression(source string) error {
+	if _, err := parser.Parse(source); err != nil {
+		what, _, _ := strings.Cut(err.Error(), "\n") // the rest draws an arrow below the source
+		return fmt.Errorf("expression %q: %s", source, what)
+	}
+	return nil
+}
+
+// CheckWhen says what is wrong with a condition in which no tag is left.
+func CheckWhen(condition string) error {
+	_, err := when(condition)
+	return err
+}
+
+// DependsOn returns the names of the tasks that a task waits for.
+func DependsOn(task v1alpha1.DAGTask) []string { return ancestors(task) }
+
+// CheckOrder says whether tasks wait for one that does not exist, or for themselves.
+func CheckOrder(tasks []v1alpha1.DAGTask) error {
+	g := &graph{tasks: map[string]v1alpha1.DAGTask{}}
+	for _, task := range tasks {
+		g.tasks[task.Name] = task
+	}
+	_, err := g.order(namesOf(tasks))
+	return err
+}
+
+// taskResults are what depends may ask of a task. Source: Argo Workflows, enhanced depends logic.
+var taskResults = []string{"Succeeded", "Failed", "Errored", "Skipped", "Omitted", "Daemoned", "AnySucceeded", "AllFailed"}
+
+// CheckDepends says what is wrong with a depends expression, such as a result that no task has.
+func CheckDepends(task v1alpha1.DAGTask) error {
+	g := &graph{outcomes: map[string]outcome{}, tasks: map[string]v1alpha1.DAGTask{}}
+	for _, m := range taskName.FindAllString(task.Depends, -1) {
+		if _, result, asks := strings.Cut(m, "."); asks && !slices.Contains(taskResults, result) {
+			return fmt.Errorf("depends %q: %q is none of %v", task.Depends, result, taskResults)
+		}
+	}
+	for _, name := range ancestors(task) {
+		g.outcomes[name] = outcome{done: true}
+	}
+	_, _, err := g.ready(task)
+	return err
+}
+
+// Tags returns the tags of a text: what stands between the innermost {{ and }}.
+func Tags(text string) []string {
+	var out []string
+	for {
+		end := strings.Index(text, "}}")
+		if end < 0 {
+			return out
+		}
+		if begin := strings.LastIndex(text[:end], "{{"); begin >= 0 {
+			out = append(out, strings.TrimSpace(text[begin+2:end]))
+		}
+		text = text[end+2:]
+	}
+}
