@@ -29,6 +29,8 @@ type play struct {
 	chance *rand.Rand // nil: one pod after the other
 	open   []opening
 	begun  map[string]bool // work without a pod, by node id
+	// retries are orders to do an ended run again: from what failed, and from a node when one is named
+	retries []string
 }
 
 func newPlay(t Transcript) (*play, error) {
@@ -57,10 +59,14 @@ func (p *play) read(line string) error {
 		p.orders = append(p.orders, order)
 		return nil
 	}
+	if verb, node, _ := strings.Cut(line, " "); verb == "retry" {
+		p.retries = append(p.retries, node)
+		return nil
+	}
 	node, rest, ok := strings.Cut(line, ": ")
 	words := strings.Fields(rest)
 	if !ok || len(words) == 0 {
-		return errors.New("is none of: NODE: PHASE [key=value ...], found KIND NAME [KEY] = YAML, resume NODE [key=value ...]")
+		return errors.New("is none of: NODE: PHASE [key=value ...], found KIND NAME [KEY] = YAML, resume NODE [key=value ...], retry [NODE]")
 	}
 	pod, err := podOf(words)
 	p.script[node] = pod
@@ -161,6 +167,9 @@ func (p *play) run() (string, error) {
 			return p.text(), fmt.Errorf("a recorded decision gives new changes though nothing happened: %+v", again.Nodes)
 		}
 		if p.w.Run.Phase.Completed() {
+			if p.retry() {
+				continue
+			}
 			return p.text(), nil
 		}
 		if p.act(d) {

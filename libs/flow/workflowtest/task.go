@@ -61,3 +61,27 @@ func work(a flow.Perform) string {
 	}
 	return "data"
 }
+
+// retry does an ended run again if that was asked for; what is done again succeeds.
+func (p *play) retry() bool {
+	if len(p.retries) == 0 {
+		return false
+	}
+	from := p.retries[0]
+	p.retries = p.retries[1:]
+	fmt.Fprintf(&p.log, "ended %s%s\n", p.w.Run.Phase, suffix(p.w.Run.Message))
+	again, err := flow.Retry(p.w.Name, p.w.Run, from != "", func(n v1alpha1.NodeStatus) bool { return n.Name == from }, p.w.Now)
+	if err != nil {
+		fmt.Fprintf(&p.log, "retry %s: %v\n", from, err)
+		return false
+	}
+	for _, id := range again.Drop {
+		fmt.Fprintf(&p.log, "again %s\n", p.w.Run.Nodes[id].Name)
+		delete(p.script, p.w.Run.Nodes[id].Name)
+		delete(p.w.Pods, id)
+		delete(p.w.Tasks, id)
+		delete(p.begun, id)
+	}
+	p.w.Run = p.w.Run.Restarted(again)
+	return true
+}

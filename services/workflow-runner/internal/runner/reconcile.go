@@ -204,6 +204,12 @@ func (r *Runner) show(ctx context.Context, raw *unstructured.Unstructured, known
 		}
 		return wake, nil
 	}
+	if known.stale {
+		if err := r.wipe(ctx, raw); err != nil {
+			return time.Time{}, err
+		}
+		known.stale = false
+	}
 	if err := r.project(ctx, raw, known.state, warnings); err != nil {
 		return time.Time{}, err
 	}
