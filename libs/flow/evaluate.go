@@ -1,8 +1,12 @@
 package flow
 
 import (
+	"errors"
 	"fmt"
 	"maps"
+	"regexp"
+	"strings"
+	"time"
 
 	"github.com/expr-lang/expr"
 )
@@ -41,3 +45,50 @@ func Holds(source string, env map[string]any) (bool, error) {
 
 // ResultText is the result of an expression as the value of a parameter: text as it is, anything else as JSON.
 func ResultText(result any) string { return resultText(result) }
+
+// When evaluates a condition whose tags are filled from env: {{=expr}} by its result, {{a.b.c}} by what env has there. The
+// rest has the grammar of when in templates.
+func When(condition string, env map[string]any) (bool, error) {
+	var failed error
+	filled := tagPattern.ReplaceAllStringFunc(condition, func(tag string) string {
+		inner := strings.TrimSpace(tag[2 : len(tag)-2])
+		var value any
+		var err error
+		if source, ok := strings.CutPrefix(inner, "="); ok {
+			value, err = Evaluate(source, env)
+		} else {
+			value, err = reach(env, inner)
+		}
+		failed = errors.Join(failed, err)
+		return shown(value)
+	})
+	if failed != nil {
+		return false, failed
+	}
+	return when(filled)
+}
+
+var tagPattern = regexp.MustCompile(`\{\{[^{}]*\}\}`)
+
+func shown(value any) string {
+	if at, ok := value.(time.Time); ok {
+		return at.UTC().Format(time.RFC3339)
+	}
+	return resultText(value)
+}
+
+// reach finds a dotted name in nested maps, whose keys may have dots too.
+func reach(env map[string]any, name string) (any, error) {
+	rest := name
+	for {
+		if value, ok := env[rest]; ok {
+			return value, nil
+		}
+		head, tail, more := strings.Cut(rest, ".")
+		next, ok := env[head].(map[string]any)
+		if !more || !ok {
+			return nil, fmt.Errorf("{{%s}} has no value here", name)
+		}
+		env, rest = next, tail
+	}
+}

@@ -22,6 +22,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -130,18 +131,45 @@ func assemble(ctx context.Context, cfg Config, base *service.Base) ([]life.Part,
 	if err := control(mgr, base.Members, runner, regain); err != nil {
 		return nil, err
 	}
+	clock := &clockwork{client: mgr.GetClient(), log: base.Log, now: time.Now, seen: map[types.UID]time.Time{}}
+	again := make(chan event.GenericEvent)
+	if err := clock.control(mgr, base.Members, again); err != nil {
+		return nil, err
+	}
+	changed := []chan struct{}{make(chan struct{}, 1), make(chan struct{}, 1)}
 	base.Probes.Handle(artifactPath, &store{bus: base.Bus, signer: sign, log: base.Log})
 	submit := &submitter{client: mgr.GetClient(), metrics: m}
 	operate := &operator{client: mgr.GetClient(), reader: mgr.GetAPIReader(), metrics: m}
 	return []life.Part{
 		life.Of("kubernetes", mgr.Start),
 		life.Of("regain", func(ctx context.Context) error {
-			return kube.Regain(ctx, base.Members.Changed(), mgr.GetCache(), workflowList(), regain)
+			return kube.Regain(ctx, changed[0], mgr.GetCache(), workflowList(), regain)
 		}),
+		life.Of("regain-cron", func(ctx context.Context) error {
+			return kube.Regain(ctx, changed[1], mgr.GetCache(), cronWorkflowList(), again)
+		}),
+		life.Of("members", func(ctx context.Context) error { return spread(ctx, base.Members.Changed(), changed) }),
 		life.Of("tasks", runner.desk.Run),
 		life.Of("commands", func(ctx context.Context) error { return base.Bus.Consume(ctx, submit.consumer(), submit.handle) }),
 		life.Of("operations", func(ctx context.Context) error { return base.Bus.Consume(ctx, operate.consumer(), operate.handle) }),
 	}, nil
+}
+
+// spread passes what one channel tells on to several listeners; what they did not get to yet coalesces.
+func spread(ctx context.Context, from <-chan struct{}, to []chan struct{}) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-from:
+		}
+		for _, out := range to {
+			select {
+			case out <- struct{}{}:
+			default:
+			}
+		}
+	}
 }
 
 func newManager(kubeconfig string, log *slog.Logger) (manager.Manager, error) {
