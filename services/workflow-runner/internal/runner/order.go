@@ -71,7 +71,7 @@ func (r *Runner) carryOut(ctx context.Context, wf *v1alpha1.Workflow, known *run
 	case "set":
 		e.Nodes, err = set(known, pick, ask, e.At)
 	case "retry":
-		err = r.restart(ctx, wf, known, ask, pick, &e)
+		err = r.restart(ctx, wf, known, ask, &e)
 	default:
 		err = fmt.Errorf("operation %q is not known", ask.Operation)
 	}
@@ -101,7 +101,11 @@ func set(known *run, pick func(v1alpha1.NodeStatus) bool, ask order, now time.Ti
 
 // restart fills the entry that lets an ended run go on. The pods of nodes that are done again go first: their names are
 // those of the new ones. Until they are gone the order stays where it is.
-func (r *Runner) restart(ctx context.Context, wf *v1alpha1.Workflow, known *run, ask order, pick func(v1alpha1.NodeStatus) bool, e *entry) error {
+func (r *Runner) restart(ctx context.Context, wf *v1alpha1.Workflow, known *run, ask order, e *entry) error {
+	pick, err := selector(ask.Selector)
+	if err != nil {
+		return err
+	}
 	again, err := flow.Retry(wf.Name, known.state, ask.Successful, pick, e.At)
 	if err != nil {
 		return err
