@@ -56,6 +56,7 @@ var parts = []part{
 	{"engine", (*bench).engine},
 	{"executor", (*bench).executorImage},
 	{"push", (*bench).push},
+	{"triggers", (*bench).triggers},
 	{"hooks", (*bench).hooks},
 }
 

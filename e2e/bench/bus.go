@@ -48,11 +48,15 @@ func (b *bench) newBusFloor(ctx context.Context) (*busFloor, error) {
 func (f *busFloor) close() { f.nc.Close() }
 
 // publisher stores one body again and again, each time under a message id of its
-// own, and waits for the server to confirm it.
+// own, and waits for the server to confirm it. It is an event like others, so that
+// whoever reads the stream does the same with it as with what the product stores.
 func (f *busFloor) publisher(body []byte) attempt {
 	batch := rand.Text()
 	return func(ctx context.Context, n int64) (bool, error) {
-		_, err := f.js.Publish(ctx, floorEvents, body, jetstream.WithMsgID(fmt.Sprintf("%s-%d", batch, n)))
+		id := fmt.Sprintf("%s-%d", batch, n)
+		m := &nats.Msg{Subject: floorEvents, Data: body, Header: nats.Header{
+			"ce-specversion": {"1.0"}, "ce-id": {id}, "ce-type": {"bench"}, "ce-source": {"bench"}, "ce-datacontenttype": {"application/json"}}}
+		_, err := f.js.PublishMsg(ctx, m, jetstream.WithMsgID(id))
 		if err != nil {
 			return false, fmt.Errorf("publish: %w", err)
 		}

@@ -42,28 +42,61 @@ type player struct {
 	errs []error
 }
 
-// play ends pods until ctx ends.
-func (b *bench) play(ctx context.Context) (*player, func(), error) {
-	p := &player{kube: b.client, made: map[string]time.Time{}, done: map[string]time.Time{}}
+// play ends pods until it is stopped.
+func (b *bench) play(ctx context.Context) (p *player, stop func()) {
+	p = &player{kube: b.client, made: map[string]time.Time{}, done: map[string]time.Time{}}
 	ctx, cancel := context.WithCancel(ctx)
-	w, err := b.client.Watch(ctx, &corev1.PodList{}, client.InNamespace(namespace))
-	if err != nil {
-		cancel()
-		return nil, nil, fmt.Errorf("watch pods: %w", err)
-	}
 	var working sync.WaitGroup
 	working.Go(func() {
-		for e := range w.ResultChan() {
-			pod, ok := e.Object.(*corev1.Pod)
-			if ok && e.Type == watch.Added {
-				p.mu.Lock()
-				p.made[pod.Name] = time.Now()
-				p.mu.Unlock()
+		p.keep(b.follow(ctx, &corev1.PodList{}, func(o client.Object) bool {
+			if pod, ok := o.(*corev1.Pod); ok && p.first(pod.Name) {
 				working.Go(func() { p.end(ctx, pod) })
 			}
-		}
+			return false
+		}))
 	})
-	return p, func() { w.Stop(); cancel(); working.Wait() }, nil
+	return p, func() { cancel(); working.Wait() }
+}
+
+// first reports whether a pod is seen for the first time.
+func (p *player) first(name string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_, known := p.made[name]
+	if !known {
+		p.made[name] = time.Now()
+	}
+	return !known
+}
+
+func (p *player) keep(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err != nil {
+		p.errs = append(p.errs, err)
+	}
+}
+
+// follow shows each object of a kind and each change of it until enough says so, or ctx ends. A server that falls
+// behind ends a watch; the next begins with everything that is there.
+func (b *bench) follow(ctx context.Context, list client.ObjectList, enough func(client.Object) bool) error {
+	for ctx.Err() == nil {
+		w, err := b.client.Watch(ctx, list, client.InNamespace(namespace))
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("watch: %w", err)
+		}
+		for e := range w.ResultChan() {
+			if o, ok := e.Object.(client.Object); ok && e.Type != watch.Deleted && enough(o) {
+				w.Stop()
+				return nil
+			}
+		}
+		w.Stop()
+	}
+	return nil
 }
 
 func (p *player) end(ctx context.Context, pod *corev1.Pod) {
@@ -72,20 +105,17 @@ func (p *player) end(ctx context.Context, pod *corev1.Pod) {
 	pod.Status.Phase = corev1.PodSucceeded
 	pod.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "main", State: ended}}
 	err := p.kube.Status().Patch(ctx, pod, client.MergeFrom(before))
+	if ctx.Err() == nil {
+		p.keep(err)
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.done[pod.Name] = time.Now()
-	if err != nil && ctx.Err() == nil {
-		p.errs = append(p.errs, err)
-	}
 }
 
 // engine measures the runner alone: its pods are ended the moment they appear.
 func (b *bench) engine(ctx context.Context) (figures []Figure, err error) {
-	p, stop, err := b.play(ctx)
-	if err != nil {
-		return nil, err
-	}
+	p, stop := b.play(ctx)
 	defer func() {
 		stop()
 		err = errors.Join(append([]error{err}, p.errs...)...)
@@ -190,49 +220,55 @@ func (b *bench) starts(ctx context.Context, name string) (rate, writes float64, 
 func (b *bench) runAll(ctx context.Context, list []*unstructured.Unstructured) error {
 	ctx, cancel := context.WithTimeout(ctx, jobPatience)
 	defer cancel()
-	kinds := &unstructured.UnstructuredList{}
-	kinds.SetGroupVersionKind(v1alpha1.Kind("WorkflowList"))
-	w, err := b.client.Watch(ctx, kinds, client.InNamespace(namespace))
-	if err != nil {
-		return fmt.Errorf("watch workflows: %w", err)
-	}
-	defer w.Stop()
 	errs := make(chan error, len(list))
-	slots := make(chan struct{}, makersOf)
-	go func() {
-		for _, wf := range list {
-			slots <- struct{}{}
-			go func() {
-				defer func() { <-slots }()
-				if err := b.client.Create(ctx, wf); err != nil {
-					errs <- fmt.Errorf("make workflow %s: %w", wf.GetName(), err)
-				}
-			}()
-		}
-	}()
+	go b.make(ctx, list, errs)
 	open := map[string]bool{}
 	for _, wf := range list {
 		open[wf.GetName()] = true
 	}
-	for len(open) > 0 {
+	kinds := &unstructured.UnstructuredList{}
+	kinds.SetGroupVersionKind(v1alpha1.Kind("WorkflowList"))
+	var failed error
+	err := b.follow(ctx, kinds, func(o client.Object) bool {
 		select {
-		case err := <-errs:
-			return err
-		case e, ok := <-w.ResultChan():
-			if !ok {
-				return fmt.Errorf("%d workflows did not end while they were watched: %w", len(open), ctx.Err())
-			}
-			if wf, ok := e.Object.(*unstructured.Unstructured); ok {
-				if phase, _, _ := unstructured.NestedString(wf.Object, "status", "phase"); v1alpha1.WorkflowPhase(phase).Completed() {
-					if phase != string(v1alpha1.WorkflowSucceeded) {
-						return fmt.Errorf("workflow %s is %s", wf.GetName(), phase)
-					}
-					delete(open, wf.GetName())
-				}
+		case failed = <-errs:
+			return true
+		default:
+		}
+		wf, ok := o.(*unstructured.Unstructured)
+		if !ok || !open[wf.GetName()] {
+			return false
+		}
+		phase, _, _ := unstructured.NestedString(wf.Object, "status", "phase")
+		if v1alpha1.WorkflowPhase(phase).Completed() {
+			delete(open, wf.GetName())
+			if phase != string(v1alpha1.WorkflowSucceeded) {
+				failed = fmt.Errorf("workflow %s is %s", wf.GetName(), phase)
 			}
 		}
+		return failed != nil || len(open) == 0
+	})
+	if err := errors.Join(err, failed); err != nil {
+		return err
+	}
+	if len(open) > 0 {
+		return fmt.Errorf("%d workflows did not end: %w", len(open), ctx.Err())
 	}
 	return nil
+}
+
+// make makes workflows, some at once.
+func (b *bench) make(ctx context.Context, list []*unstructured.Unstructured, errs chan<- error) {
+	slots := make(chan struct{}, makersOf)
+	for _, wf := range list {
+		slots <- struct{}{}
+		go func() {
+			defer func() { <-slots }()
+			if err := b.client.Create(ctx, wf); err != nil {
+				errs <- fmt.Errorf("make workflow %s: %w", wf.GetName(), err)
+			}
+		}()
+	}
 }
 
 func (b *bench) sweepWorkflows(ctx context.Context) error {
@@ -253,12 +289,16 @@ func (b *bench) sweepWorkflows(ctx context.Context) error {
 
 // scale sets the number of runners and waits until they are ready.
 func (b *bench) scale(ctx context.Context, replicas int32) error {
-	d := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: control, Name: "workflow-runner"}}
+	return b.scaleTo(ctx, "workflow-runner", replicas)
+}
+
+func (b *bench) scaleTo(ctx context.Context, service string, replicas int32) error {
+	d := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: control, Name: service}}
 	change := client.RawPatch("application/merge-patch+json", fmt.Appendf(nil, `{"spec":{"replicas":%d}}`, replicas))
 	if err := b.client.Patch(ctx, d, change); err != nil {
-		return fmt.Errorf("scale workflow-runner to %d: %w", replicas, err)
+		return fmt.Errorf("scale %s to %d: %w", service, replicas, err)
 	}
-	return b.await(ctx, cleanPatience, fmt.Sprintf("%d runners", replicas), func() (bool, error) {
+	return b.await(ctx, cleanPatience, fmt.Sprintf("%d of %s", replicas, service), func() (bool, error) {
 		err := b.client.Get(ctx, client.ObjectKeyFromObject(d), d)
 		return d.Status.ReadyReplicas == replicas && d.Status.Replicas == replicas, err
 	})

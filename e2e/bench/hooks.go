@@ -62,6 +62,10 @@ func (b *bench) hooks(ctx context.Context) (figures []Figure, err error) {
 			if err != nil {
 				return figures, err
 			}
+			// What others read of the floor's load must not fall on ours.
+			if err := floor.purge(ctx); err != nil {
+				return figures, err
+			}
 			ours, err := drive(ctx, load{connections, hookTime, limit}, s.poster(body, connections))
 			if err != nil {
 				return figures, err

@@ -32,7 +32,7 @@ func (b *bench) memory(ctx context.Context) ([]Figure, error) {
 			if !strings.HasPrefix(p.Name, service+"-") || p.Status.Phase != corev1.PodRunning || p.DeletionTimestamp != nil {
 				continue
 			}
-			bytes, err := resident(ctx, p.Status.PodIP)
+			bytes, err := metric(ctx, p.Status.PodIP, "process_resident_memory_bytes")
 			if err != nil {
 				return figures, fmt.Errorf("memory of %s: %w", p.Name, err)
 			}
@@ -49,7 +49,8 @@ func (b *bench) memory(ctx context.Context) ([]Figure, error) {
 	return figures, nil
 }
 
-func resident(ctx context.Context, ip string) (float64, error) {
+// metric reads one of the metrics that a pod tells of itself.
+func metric(ctx context.Context, ip, name string) (float64, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+ip+":8080/metrics", nil)
@@ -61,7 +62,7 @@ func resident(ctx context.Context, ip string) (float64, error) {
 		return 0, err
 	}
 	defer res.Body.Close()
-	return gauge(res.Body, "process_resident_memory_bytes")
+	return gauge(res.Body, name)
 }
 
 // gauge finds a metric without labels in the text format.

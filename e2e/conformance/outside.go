@@ -62,12 +62,13 @@ func newOutside(ctx context.Context, s *stage) (*outside, error) {
 	go func() { _ = obs.Serve(serving, "127.0.0.1:"+port, mux) }()
 	base := "http://127.0.0.1:" + port
 	maps.Copy(w.addresses, map[string]string{
-		"https://github.com/argoproj/argo.git":    base + "/git/argo.git",
-		"git@github.com:argoproj/argo.git":        base + "/git/argo.git",
-		"https://raw.githubusercontent.com":       base + "/manifests",
-		"/workflows/hello_world.yaml":             "hello_world.yaml",
-		"http://http-server.argo-events.svc:8090": base,
-		"http://http-server.argo-events.svc":      base,
+		"https://github.com/argoproj/argo.git":              base + "/git/argo.git",
+		"git@github.com:argoproj/argo.git":                  base + "/git/argo.git",
+		"https://raw.githubusercontent.com":                 base + "/manifests",
+		"/workflows/hello_world.yaml":                       "hello_world.yaml",
+		"http://http-server.argo-events.svc:8090":           base,
+		"http://http-server.default.svc.cluster.local:8080": base,
+		"http://http-server.argo-events.svc":                base,
 	})
 	return w, nil
 }

@@ -46,11 +46,14 @@ func (s *eventSuite) prepare(ctx context.Context, all []manifest) error {
 			objects = append(objects, o)
 		}
 	}
+	// What a trigger that submits from a CronWorkflow names.
+	objects = append(objects, object("argoproj.io/v1alpha1", "CronWorkflow", "special-trigger", map[string]any{"spec": map[string]any{
+		"schedules": []any{"0 0 1 1 *"}, "workflowSpec": map[string]any{"entrypoint": "a", "templates": []any{map[string]any{"name": "a", "suspend": map[string]any{}}}}}}))
 	for name := range secrets {
 		objects = append(objects, object("v1", "Secret", name, map[string]any{"stringData": secrets[name]}), object("v1", "ConfigMap", name, map[string]any{"data": configs[name]}))
 	}
 	for _, o := range objects {
-		if kind := o.GetKind(); kind == "Secret" || kind == "ConfigMap" {
+		if kind := o.GetKind(); kind == "Secret" || kind == "ConfigMap" || kind == "CronWorkflow" {
 			o.SetNamespace(namespace)
 		}
 		if err := s.apply(ctx, o); err != nil {
@@ -91,6 +94,11 @@ func (s *eventSuite) sensor(ctx context.Context, m manifest) {
 		progressf(s.config.Progress, "sensors/%s: its effect is not judged: %s cannot be had here and now", m.file, far)
 		s.remove(ctx, m)
 		return
+	}
+	// A workflow of the same name that another case left would keep this one from being made.
+	workflows := object("argoproj.io/v1alpha1", "Workflow", "", nil)
+	if err := s.kube.DeleteAllOf(ctx, workflows, client.InNamespace(namespace)); err != nil {
+		s.report.Failf("sensors/"+m.file+": cleared", "%v", err)
 	}
 	way, err := s.fire(ctx, m.object)
 	if err == nil {

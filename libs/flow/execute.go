@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
@@ -48,12 +49,27 @@ func (k *walk) execute(c call) v1alpha1.NodeStatus {
 	}
 	within := c
 	within.library = lib
+	if name := displayName(t, sc); name != "" && !c.attempt {
+		within.display = name
+	}
 	n := k.guarded(within, t, sc)
 	if n.ID != "" && n.Inputs == nil && inputs != nil {
 		n.Inputs = inputs
 		n = k.put(n)
 	}
 	return n
+}
+
+// displayAnnotation names a node for people. Source: Argo Workflows.
+const displayAnnotation = "workflows.argoproj.io/display-name"
+
+// displayName is what a template wants its nodes to be shown as, "" when that is not said or not known.
+func displayName(t v1alpha1.Template, sc scope) string {
+	name, err := sc.text(t.Annotations[displayAnnotation])
+	if err != nil || strings.Contains(name, "{{") {
+		return ""
+	}
+	return name
 }
 
 // failOrWait ends a node with an error, unless the error only says that something must be found out first.

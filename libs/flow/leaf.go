@@ -99,14 +99,23 @@ func (k *walk) podSettings(sc scope) (*v1alpha1.WorkflowSpec, error) {
 }
 
 // enforceTimeout ends a node that took longer than template.timeout, counted from
-// its start, waiting included.
+// its start, waiting included; or that waited longer than template.pendingTimeout.
 func (k *walk) enforceTimeout(n v1alpha1.NodeStatus, t v1alpha1.Template) v1alpha1.NodeStatus {
-	if t.Timeout == "" {
+	n = k.limit(n, "timeout", t.Timeout, "Step exceeded its deadline")
+	if n.Phase == v1alpha1.NodePending {
+		n = k.limit(n, "pendingTimeout", t.PendingTimeout, "Step was pending longer than its pendingTimeout")
+	}
+	return n
+}
+
+// limit ends a node whose time is up.
+func (k *walk) limit(n v1alpha1.NodeStatus, field, text, message string) v1alpha1.NodeStatus {
+	if text == "" {
 		return n
 	}
-	limit, err := parseDuration(t.Timeout)
+	limit, err := parseDuration(text)
 	if err != nil {
-		return k.finish(n, v1alpha1.NodeError, fmt.Sprintf("timeout: %v", err))
+		return k.finish(n, v1alpha1.NodeError, fmt.Sprintf("%s: %v", field, err))
 	}
 	deadline := n.StartedAt.Add(limit)
 	if k.w.Now.Before(deadline) {
@@ -114,7 +123,7 @@ func (k *walk) enforceTimeout(n v1alpha1.NodeStatus, t v1alpha1.Template) v1alph
 		return n
 	}
 	k.actions = append(k.actions, StopPod{NodeID: n.ID, PodName: k.podName(n)})
-	return k.finish(n, v1alpha1.NodeFailed, "Step exceeded its deadline")
+	return k.finish(n, v1alpha1.NodeFailed, message)
 }
 
 // parseDuration takes Go's durations and plain seconds.

@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -60,8 +61,11 @@ func CheckDepends(task v1alpha1.DAGTask) error {
 	for _, name := range ancestors(task) {
 		g.outcomes[name] = outcome{done: true}
 	}
-	_, _, err := g.ready(task)
-	return err
+	if _, _, err := g.ready(task); err != nil {
+		what, _, _ := strings.Cut(err.Error(), "\n") // the rest draws an arrow below the source
+		return errors.New(what)
+	}
+	return nil
 }
 
 // Tags returns the tags of a text: what stands between the innermost {{ and }}.

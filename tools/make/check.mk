@@ -15,7 +15,7 @@ FLAGS     ?=
 ## ---- checking
 
 .PHONY: check
-check: fmt vet lint structure tidy generate-check ## everything that can be said without running: format, vet, lint, structure, tidiness, generated code
+check: fmt vet lint structure tidy aligned generate-check ## everything that can be said without running: format, vet, lint, structure, tidiness, generated code
 
 .PHONY: fmt
 fmt: ## list files that gofmt would change
@@ -44,6 +44,18 @@ structure: $(BIN)/structure ## sizes, documentation, tests of the cores, which w
 .PHONY: tidy
 tidy: ## say which go.mod or go.sum is untidy
 	@for m in $(CHECKED); do (cd $$m && GOWORK=off go mod tidy -diff) || { echo "untidy: $$m"; exit 1; }; done
+
+# Modules that are compiled with the same versions share what is compiled; tools/thirdparty keeps its own.
+ALIGNED = $(WORKSPACE) tools/localcluster
+
+.PHONY: aligned
+aligned: ## say which modules ask for different versions of the same dependency
+	@awk '/^\t[^ ]+ v[0-9]/ && !/argosy-mesh/ && !/=>/ {if (v[$$1] && v[$$1] != $$2) {print FILENAME ": " $$1 " " $$2 ", elsewhere " v[$$1]; bad = 1}; v[$$1] = $$2} END {exit bad}' \
+	  $(ALIGNED:%=%/go.mod) || { echo "run make align"; exit 1; }
+
+.PHONY: align
+align: ## make all modules ask for the same versions
+	@bash tools/align.sh $(ALIGNED)
 
 ## ---- generated code
 

@@ -58,7 +58,7 @@ func (p *play) actByChance(d flow.Decision) bool {
 	next := []flow.PodPhase{flow.PodPending, flow.PodRunning, flow.PodSucceeded}
 	from := max(slices.Index(next, o.seen), 0) // again what was seen, or any later one
 	o.seen = next[from+p.chance.IntN(len(next)-from)]
-	if o.seen != flow.PodSucceeded {
+	if end := p.outcome(o.node); end.Phase != flow.PodPending && o.seen != flow.PodSucceeded {
 		p.w.Pods[o.id] = flow.Pod{Phase: o.seen}
 		return true
 	}

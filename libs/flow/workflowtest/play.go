@@ -299,9 +299,17 @@ func (p *play) tree() string {
 	fmt.Fprintf(&b, "workflow %s%s\n", p.w.Run.Phase, suffix(p.w.Run.Message))
 	nodes := slices.SortedFunc(maps.Values(p.w.Run.Nodes), func(a, b v1alpha1.NodeStatus) int { return strings.Compare(a.Name, b.Name) })
 	for _, n := range nodes {
-		fmt.Fprintf(&b, "%s %s %s%s%s\n", n.Name, n.Type, n.Phase, suffix(n.Message), outputsText(n.Outputs))
+		fmt.Fprintf(&b, "%s%s %s %s%s%s\n", n.Name, shownAs(n), n.Type, n.Phase, suffix(n.Message), outputsText(n.Outputs))
 	}
 	return b.String()
+}
+
+// shownAs says under what other name a node is shown.
+func shownAs(n v1alpha1.NodeStatus) string {
+	if strings.HasSuffix(n.Name, n.DisplayName) {
+		return ""
+	}
+	return " as " + n.DisplayName
 }
 
 func suffix(message string) string {

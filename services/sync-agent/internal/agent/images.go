@@ -37,10 +37,6 @@ type images struct {
 	newest map[string]uint64
 }
 
-func (h *images) consumer() bus.Consumer {
-	return bus.Consumer{Stream: bus.Events, Name: "sync-agent-images", Concurrency: 4, Observe: h.metrics.observe("images")}
-}
-
 // update is one image for one application.
 type update struct {
 	app     *v1alpha1.Application
@@ -61,9 +57,6 @@ func (u update) key() string {
 func (u update) fact() string { return bus.Key(u.key(), "committed") }
 
 func (h *images) handle(ctx context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
-	if d.Type() != events.TypeImagePushed {
-		return nil, nil
-	}
 	var pushed events.ImagePushed
 	if err := json.Unmarshal(d.Data(), &pushed); err != nil {
 		return nil, fault.Poisonf("read image event %s: %w", d.ID(), err)

@@ -27,20 +27,14 @@ type pushes struct {
 	metrics *metrics
 }
 
-func (h *pushes) consumer() bus.Consumer {
-	return bus.Consumer{Stream: bus.Events, Name: "sync-agent-push", Concurrency: 8, Observe: h.metrics.observe("push")}
-}
-
 func (h *pushes) handle(ctx context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
-	if d.Type() != pushType {
-		return nil, nil
-	}
 	push := core.ReadPush(d.Data())
 	if push.Ref == "" {
 		return nil, nil
 	}
 	list := applicationList()
-	if err := h.client.List(ctx, list); err != nil {
+	// Every push looks at all applications: they are not copied for that.
+	if err := h.client.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
 		return nil, fmt.Errorf("list applications: %w", err)
 	}
 	body, err := marks(d, push)
@@ -54,7 +48,7 @@ func (h *pushes) handle(ctx context.Context, d bus.Delivery) ([]bus.Outgoing, er
 			continue
 		}
 		h.log.InfoContext(ctx, "push concerns application", "application", raw.GetNamespace()+"/"+raw.GetName(), "event_id", d.ID(), "commit", push.After)
-		if err := h.client.Patch(ctx, raw, client.RawPatch(types.MergePatchType, body)); client.IgnoreNotFound(err) != nil {
+		if err := h.client.Patch(ctx, raw.DeepCopy(), client.RawPatch(types.MergePatchType, body)); client.IgnoreNotFound(err) != nil {
 			errs = append(errs, fmt.Errorf("refresh application %s/%s: %w", raw.GetNamespace(), raw.GetName(), err))
 		}
 	}

@@ -117,6 +117,7 @@ func assemble(cfg Config, base *service.Base) ([]life.Part, error) {
 		client: mgr.GetClient(), bus: base.Bus, sources: src, registry: registry.New(cfg.Insecure), author: cfg.Author, log: base.Log, metrics: m,
 		newest: map[string]uint64{},
 	}
+	arrived := &arrivals{pushes: push, images: image, metrics: m}
 	return []life.Part{
 		life.Of("kubernetes", func(ctx context.Context) error {
 			// Watches must not wait for a controller that has stopped.
@@ -126,8 +127,7 @@ func assemble(cfg Config, base *service.Base) ([]life.Part, error) {
 		life.Of("regain", func(ctx context.Context) error {
 			return kube.Regain(ctx, base.Members.Changed(), mgr.GetCache(), applicationList(), regain)
 		}),
-		life.Of("pushes", func(ctx context.Context) error { return base.Bus.Consume(ctx, push.consumer(), push.handle) }),
-		life.Of("images", func(ctx context.Context) error { return base.Bus.Consume(ctx, image.consumer(), image.handle) }),
+		life.Of("events", func(ctx context.Context) error { return arrived.run(ctx, base) }),
 	}, nil
 }
 

@@ -214,7 +214,7 @@ func TestARunnerKilledAtEveryEntryChangesNothing(t *testing.T) {
 	}
 	created := map[string]string{} // uid of each pod by name
 	pace := &pace{wire: w}
-	working := 0                   // pods that hold the lock
+	working := 0 // pods that hold the lock
 	c.awaitFor(10*time.Minute, "the run ends", func() error {
 		alone := 0
 		for _, p := range c.pods() {

@@ -104,12 +104,13 @@ func (r *Runner) advance(ctx context.Context, raw *unstructured.Unstructured) (t
 	if decodeErr != nil && known.spec == nil {
 		return time.Time{}, r.refuse(ctx, raw, decodeErr)
 	}
-	if !known.mended {
+	// A run without nodes has nothing to mend, and most runs are new.
+	if !known.mended && len(known.state.Nodes) > 0 {
 		if err := r.mend(ctx, wf, known); err != nil {
 			return time.Time{}, err
 		}
-		known.mended = true
 	}
+	known.mended = true
 	if err := r.tellFresh(ctx, wf, known); err != nil {
 		return time.Time{}, err
 	}

@@ -78,7 +78,7 @@ func (m *Module) visit(path string, d fs.DirEntry) error {
 	slashed := "/" + filepath.ToSlash(below)
 	switch {
 	case strings.Contains(slashed, "/testdata/"):
-		if inCore(m.Path+slashed) && strings.HasSuffix(path, ".txt") {
+		if inCore(pkgOfTestdata(m.Path+slashed)) && strings.HasSuffix(path, ".txt") {
 			text, err := os.ReadFile(path)
 			m.Extra += strings.Count(string(text), "\n")
 			return err
@@ -90,6 +90,12 @@ func (m *Module) visit(path string, d fs.DirEntry) error {
 		return err
 	}
 	return nil
+}
+
+// pkgOfTestdata is the package whose transcript a file is.
+func pkgOfTestdata(path string) string {
+	pkg, _, _ := strings.Cut(path, "/testdata/")
+	return pkg
 }
 
 func parse(path string) (File, error) {

@@ -1,0 +1,40 @@
+package agent
+
+import (
+	"context"
+
+	"github.com/argosy-mesh/argosy/libs/bus"
+	"github.com/argosy-mesh/argosy/libs/service"
+	"github.com/argosy-mesh/argosy/schemas/events"
+)
+
+// arrivals reads all events once: only their types say which concern us.
+type arrivals struct {
+	pushes  *pushes
+	images  *images
+	metrics *metrics
+}
+
+// olderConsumer is what version 0.1 read pushes with, beside another that read images.
+const olderConsumer = "sync-agent-push"
+
+func (a *arrivals) consumer() bus.Consumer {
+	return bus.Consumer{Stream: bus.Events, Name: "sync-agent-images", Concurrency: 8, Observe: a.metrics.observe("events")}
+}
+
+func (a *arrivals) handle(ctx context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
+	switch d.Type() {
+	case pushType:
+		return a.pushes.handle(ctx, d)
+	case events.TypeImagePushed:
+		return a.images.handle(ctx, d)
+	}
+	return nil, nil
+}
+
+func (a *arrivals) run(ctx context.Context, base *service.Base) error {
+	if err := base.Bus.Forget(ctx, bus.Events, olderConsumer); err != nil {
+		base.Log.WarnContext(ctx, "a consumer of an older version stays", "consumer", olderConsumer, "error", err)
+	}
+	return base.Bus.Consume(ctx, a.consumer(), a.handle)
+}
