@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 
 	"github.com/argosy-mesh/argosy/libs/core/fault"
 	"github.com/nats-io/nats.go/jetstream"
@@ -174,4 +176,31 @@ func (k KV) Keys(ctx context.Context, prefix string) ([]string, error) {
 		return nil, fmt.Errorf("list %s: %w", k.bucket, context.Cause(ctx))
 	}
 	return keys, nil
+}
+
+// Names lists the objects whose names begin with prefix, in order. More than limit of them are an error.
+func (o Objects) Names(ctx context.Context, prefix string, limit int) ([]string, error) {
+	store, err := o.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	infos, err := store.List(ctx)
+	if errors.Is(err, jetstream.ErrNoObjectsFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list objects %s: %w", o.bucket, err)
+	}
+	var names []string
+	for _, info := range infos {
+		if !strings.HasPrefix(info.Name, prefix) {
+			continue
+		}
+		if len(names) == limit {
+			return nil, fmt.Errorf("list objects %s/%s: there are more than %d", o.bucket, prefix, limit)
+		}
+		names = append(names, info.Name)
+	}
+	slices.Sort(names)
+	return names, nil
 }

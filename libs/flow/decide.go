@@ -164,6 +164,9 @@ func (k *walk) stopAll(reason string) {
 		if n.Type == v1alpha1.NodeTypePod {
 			k.actions = append(k.actions, StopPod{NodeID: n.ID, PodName: k.podName(n)})
 		}
+		if n.Type == v1alpha1.NodeTypePod || n.Type == v1alpha1.NodeTypeHTTP {
+			k.actions = append(k.actions, StopTask{NodeID: n.ID})
+		}
 		k.finish(n, v1alpha1.NodeFailed, reason)
 	}
 }

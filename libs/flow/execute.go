@@ -108,8 +108,12 @@ func (k *walk) dispatch(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStat
 		return k.dag(c, t, sc)
 	case t.Container != nil, t.Script != nil, t.ContainerSet != nil:
 		return k.leaf(c, t, sc)
+	case t.HTTP != nil, t.Resource != nil, t.Data != nil:
+		return k.task(c, t, sc)
+	case t.Plugin != nil:
+		return k.fail(c, typeOf(t), fmt.Errorf("template %q: no executor plugin is configured for %s", c.template, jsonText(t.Plugin)))
 	default:
-		return k.fail(c, typeOf(t), fmt.Errorf("template %q: its type is not supported by this version; container, script, containerSet, steps, dag and suspend are", c.template))
+		return k.fail(c, typeOf(t), fmt.Errorf("template %q: it names no work; one of container, script, containerSet, steps, dag, suspend, http, resource, data and plugin is needed", c.template))
 	}
 }
 
@@ -121,6 +125,10 @@ func typeOf(t v1alpha1.Template) v1alpha1.NodeType {
 		return v1alpha1.NodeTypeDAG
 	case t.Suspend != nil:
 		return v1alpha1.NodeTypeSuspend
+	case t.HTTP != nil:
+		return v1alpha1.NodeTypeHTTP
+	case t.Plugin != nil:
+		return v1alpha1.NodeTypePlugin
 	default:
 		return v1alpha1.NodeTypePod
 	}
@@ -130,7 +138,7 @@ func (k *walk) retryStrategy(t v1alpha1.Template) *v1alpha1.RetryStrategy {
 	if t.RetryStrategy != nil {
 		return t.RetryStrategy
 	}
-	if t.Container != nil || t.Script != nil || t.ContainerSet != nil {
+	if t.Steps == nil && t.DAG == nil && t.Suspend == nil {
 		return k.w.Spec.RetryStrategy
 	}
 	return nil

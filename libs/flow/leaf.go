@@ -15,14 +15,8 @@ import (
 
 // leaf makes or advances the node of one pod.
 func (k *walk) leaf(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus {
-	if _, exists := k.node(c.name); !exists {
-		if limit := k.w.Spec.Parallelism; limit != nil && k.active >= *limit {
-			return v1alpha1.NodeStatus{}
-		}
-		if k.w.Spec.Suspend != nil && *k.w.Spec.Suspend {
-			return v1alpha1.NodeStatus{}
-		}
-		k.active++
+	if _, exists := k.node(c.name); !exists && !k.mayStart(v1alpha1.NodeTypePod) {
+		return v1alpha1.NodeStatus{}
 	}
 	var err error
 	if t.Timeout, err = sc.text(t.Timeout); err != nil {

@@ -35,7 +35,7 @@ type Options struct {
 // it finds in its cluster. Where there is no Workflow, the last template is played as
 // `argo submit --from` would.
 func Read(manifest string, o Options) (*Stage, error) {
-	p := &Stage{Found: map[flow.Need]flow.Answer{}, World: flow.World{Namespace: "default", UID: "local", Pods: map[string]flow.Pod{},
+	p := &Stage{Found: map[flow.Need]flow.Answer{}, World: flow.World{Namespace: "default", UID: "local", Pods: map[string]flow.Pod{}, Tasks: map[string]flow.Task{},
 		Found: map[flow.Need]flow.Answer{}, Held: map[string]bool{}, Now: o.Now, Created: o.Now}}
 	workflow, err := p.documents(manifest)
 	if err != nil {

@@ -39,6 +39,9 @@ type opening struct {
 // actByChance lets something happen to one of the pods that are at work; false means there is none.
 func (p *play) actByChance(d flow.Decision) bool {
 	for _, a := range d.Actions {
+		if p.actWithoutPod(a) {
+			return true
+		}
 		create, ok := a.(flow.CreatePod)
 		_, known := p.w.Pods[create.NodeID]
 		if !ok || known || slices.ContainsFunc(p.open, func(o opening) bool { return o.id == create.NodeID }) {

@@ -28,6 +28,9 @@ type play struct {
 	log    strings.Builder
 	chance *rand.Rand // nil: one pod after the other
 	open   []opening
+	begun  map[string]bool // work without a pod, by node id
+	// retries are orders to do an ended run again: from what failed, and from a node when one is named
+	retries []string
 }
 
 func newPlay(t Transcript) (*play, error) {
@@ -35,7 +38,7 @@ func newPlay(t Transcript) (*play, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &play{w: set.World, script: map[string]flow.Pod{}, found: set.Found, locks: map[string][]string{}}
+	p := &play{w: set.World, script: map[string]flow.Pod{}, found: set.Found, locks: map[string][]string{}, begun: map[string]bool{}}
 	p.w.Namespace, p.w.UID = "ns", "u1"
 	for line := range strings.Lines(t.Script) {
 		if err := p.read(strings.TrimSpace(line)); err != nil {
@@ -56,10 +59,14 @@ func (p *play) read(line string) error {
 		p.orders = append(p.orders, order)
 		return nil
 	}
+	if verb, node, _ := strings.Cut(line, " "); verb == "retry" {
+		p.retries = append(p.retries, node)
+		return nil
+	}
 	node, rest, ok := strings.Cut(line, ": ")
 	words := strings.Fields(rest)
 	if !ok || len(words) == 0 {
-		return errors.New("is none of: NODE: PHASE [key=value ...], found KIND NAME [KEY] = YAML, resume NODE [key=value ...]")
+		return errors.New("is none of: NODE: PHASE [key=value ...], found KIND NAME [KEY] = YAML, resume NODE [key=value ...], retry [NODE]")
 	}
 	pod, err := podOf(words)
 	p.script[node] = pod
@@ -160,6 +167,9 @@ func (p *play) run() (string, error) {
 			return p.text(), fmt.Errorf("a recorded decision gives new changes though nothing happened: %+v", again.Nodes)
 		}
 		if p.w.Run.Phase.Completed() {
+			if p.retry() {
+				continue
+			}
 			return p.text(), nil
 		}
 		if p.act(d) {
@@ -246,6 +256,9 @@ func (p *play) act(d flow.Decision) bool {
 		return p.actByChance(d)
 	}
 	for _, a := range d.Actions {
+		if p.actWithoutPod(a) {
+			return true
+		}
 		create, ok := a.(flow.CreatePod)
 		if !ok {
 			continue

@@ -3,6 +3,8 @@ package main
 
 import (
 	"github.com/argosy-mesh/argosy/libs/service"
+	_ "time/tzdata" // timezones of CronWorkflows, where the image has none
+
 	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/runner"
 )
 

@@ -74,7 +74,7 @@ func (c *cluster) runner(instance string) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var done sync.WaitGroup
 	done.Go(func() {
-		args := []string{"--kubeconfig", c.kubeconfig, "--nats-url", c.server.URL(), "--http-address", "127.0.0.1:0", "--instance", instance, "--log-level", "error"}
+		args := []string{"--kubeconfig", c.kubeconfig, "--nats-url", c.server.URL(), "--http-address", "127.0.0.1:0", "--instance", instance, "--http-reach", "any", "--log-level", "error"}
 		if err := Run(ctx, args, func(string) string { return "" }, io.Discard); err != nil {
 			c.t.Errorf("runner %s: %v", instance, err)
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/argosy-mesh/argosy/libs/bus"
@@ -41,6 +40,8 @@ func (o *operator) verbs() map[string]func(context.Context, events.OperateWorkfl
 			return o.setSpec(ctx, c, "suspend", true)
 		},
 		"resume": o.resume,
+		"retry":  o.retry,
+		"set":    o.set,
 	}
 }
 
@@ -140,41 +141,4 @@ func (o *operator) patch(ctx context.Context, c events.OperateWorkflow, change m
 	wf.SetNamespace(c.Namespace)
 	wf.SetName(c.Name)
 	return o.client.Patch(ctx, wf, client.RawPatch(types.MergePatchType, mustJSON(change)))
-}
-
-// orderPrefix begins the annotations that hold orders to a run at work; the rest is the order's key. Whoever owns the
-// run carries an order out, records its key, and takes the annotation away.
-const orderPrefix = "order.argosy.dev/"
-
-// order is something that a person asks of a run at work.
-type order struct {
-	Operation string            `json:"operation"`
-	Selector  string            `json:"selector,omitempty"` // such as displayName=approve
-	Outputs   map[string]string `json:"outputs,omitempty"`  // values of supplied outputs
-	By        string            `json:"by,omitempty"`
-}
-
-// resume lets a suspended workflow go on, and the suspended nodes that its flags select.
-func (o *operator) resume(ctx context.Context, c events.OperateWorkflow, _ bus.Event) error {
-	ask := order{Operation: "resume", Outputs: map[string]string{}, By: c.Sensor}
-	for i := 0; i < len(c.Args); i++ {
-		flag, value, inline := strings.Cut(c.Args[i], "=")
-		if !inline && i+1 < len(c.Args) {
-			i++
-			value = c.Args[i]
-		}
-		switch flag {
-		case "--node-field-selector":
-			ask.Selector = value
-		case "--output-parameter", "-p":
-			name, text, _ := strings.Cut(value, "=")
-			ask.Outputs[name] = text
-		default:
-			return fault.Poisonf("args: %q is not a flag of resume; --node-field-selector and --output-parameter are", flag)
-		}
-	}
-	return o.patch(ctx, c, map[string]any{
-		"metadata": map[string]any{"annotations": map[string]any{orderPrefix + c.Key: string(mustJSON(ask))}},
-		"spec":     map[string]any{"suspend": nil},
-	})
 }

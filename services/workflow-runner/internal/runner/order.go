@@ -9,8 +9,12 @@ import (
 	"strings"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/core/fault"
 	"github.com/argosy-mesh/argosy/libs/flow"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
@@ -34,6 +38,9 @@ func (r *Runner) obey(ctx context.Context, wf *v1alpha1.Workflow, known *run) er
 		if err == nil {
 			err = r.carryOut(ctx, wf, known, key, ask)
 		}
+		if fault.Of(err) == fault.Stale {
+			return err // not yet, or not by us: the order stays
+		}
 		if err != nil {
 			refused = append(refused, fmt.Sprintf("%s: %v", name, err))
 		}
@@ -53,19 +60,102 @@ func (r *Runner) obey(ctx context.Context, wf *v1alpha1.Workflow, known *run) er
 }
 
 func (r *Runner) carryOut(ctx context.Context, wf *v1alpha1.Workflow, known *run, key string, ask order) error {
-	if ask.Operation != "resume" {
-		return fmt.Errorf("operation %q is not known", ask.Operation)
-	}
 	pick, err := selector(ask.Selector)
 	if err != nil {
 		return err
 	}
-	now := time.Now()
-	changed, err := flow.Resume(known.state, pick, ask.Outputs, now)
+	e := entry{At: time.Now(), Order: key}
+	switch ask.Operation {
+	case "resume":
+		e.Nodes, err = flow.Resume(known.state, pick, ask.Outputs, e.At)
+	case "set":
+		e.Nodes, err = set(known, pick, ask, e.At)
+	case "retry":
+		err = r.restart(ctx, wf, known, ask, &e)
+	default:
+		err = fmt.Errorf("operation %q is not known", ask.Operation)
+	}
 	if err != nil {
 		return err
 	}
-	return r.journals.append(ctx, string(wf.UID), known, entry{At: now, Nodes: changed, Order: key})
+	return r.journals.append(ctx, string(wf.UID), known, e)
+}
+
+// setPhases are the ends that a person may give a node.
+var setPhases = []v1alpha1.NodePhase{"", v1alpha1.NodeSucceeded, v1alpha1.NodeFailed, v1alpha1.NodeError}
+
+func set(known *run, pick func(v1alpha1.NodeStatus) bool, ask order, now time.Time) ([]v1alpha1.NodeStatus, error) {
+	phase := v1alpha1.NodePhase(ask.Phase)
+	if !slices.Contains(setPhases, phase) {
+		return nil, fmt.Errorf("phase %q is none of Succeeded, Failed, Error", ask.Phase)
+	}
+	changed, err := flow.Set(known.state, pick, ask.Outputs, phase, ask.Message)
+	for i := range changed {
+		if phase.Fulfilled() {
+			at := metav1.NewTime(now)
+			changed[i].FinishedAt = &at
+		}
+	}
+	return changed, err
+}
+
+// restart fills the entry that lets an ended run go on. The pods of nodes that are done again go first: their names are
+// those of the new ones. Until they are gone the order stays where it is.
+func (r *Runner) restart(ctx context.Context, wf *v1alpha1.Workflow, known *run, ask order, e *entry) error {
+	pick, err := selector(ask.Selector)
+	if err != nil {
+		return err
+	}
+	again, err := flow.Retry(wf.Name, known.state, ask.Successful, pick, e.At)
+	if err != nil {
+		return err
+	}
+	if len(ask.Parameters) > 0 {
+		spec := known.spec.DeepCopy()
+		if err := override(spec, ask.Parameters); err != nil {
+			return err
+		}
+		e.Spec = spec
+	}
+	var pods corev1.PodList
+	if err := r.client.List(ctx, &pods, client.InNamespace(wf.Namespace), client.MatchingLabels{labelWorkflow: wf.Name}); err != nil {
+		return fault.Stalef("list pods: %w", err)
+	}
+	left := 0
+	for i := range pods.Items {
+		pod := &pods.Items[i]
+		if !ownedBy(pod, wf) || !slices.Contains(again.Drop, pod.Annotations[annotationNodeID]) {
+			continue
+		}
+		left++
+		options := []client.DeleteOption{client.Preconditions{UID: &pod.UID}}
+		if pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
+			options = append(options, client.GracePeriodSeconds(0))
+		}
+		if err := client.IgnoreNotFound(r.client.Delete(ctx, pod, options...)); err != nil && !apierrors.IsConflict(err) {
+			return fault.Stalef("remove pod %s: %w", pod.Name, err)
+		}
+	}
+	if left > 0 {
+		return fault.Stalef("%d pods of nodes that are done again are not gone yet", left)
+	}
+	e.Restart = &again
+	return nil
+}
+
+// override replaces arguments of a workflow.
+func override(spec *v1alpha1.WorkflowSpec, values map[string]string) error {
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		at := -1
+		if spec.Arguments != nil {
+			at = slices.IndexFunc(spec.Arguments.Parameters, func(p v1alpha1.Parameter) bool { return p.Name == name })
+		}
+		if at < 0 {
+			return fmt.Errorf("the workflow has no parameter %q", name)
+		}
+		spec.Arguments.Parameters[at].Value, spec.Arguments.Parameters[at].ValueFrom = v1alpha1.AnyStringPtr(values[name]), nil
+	}
+	return nil
 }
 
 // selector reads "field=value,...": the fields of a node that upstream's flag knows. Empty selects every node.

@@ -46,7 +46,7 @@ func statusOf(state flow.Run) v1alpha1.WorkflowStatus {
 func progress(state flow.Run) string {
 	done, all := 0, 0
 	for _, n := range state.Nodes {
-		if n.Type != v1alpha1.NodeTypePod {
+		if !works(n) {
 			continue
 		}
 		all++
@@ -87,4 +87,24 @@ func (r *Runner) patch(ctx context.Context, raw *unstructured.Unstructured, stat
 		return fmt.Errorf("project status: %w", err)
 	}
 	return nil
+}
+
+// wipe takes away what a retry took back: the projection only adds.
+func (r *Runner) wipe(ctx context.Context, raw *unstructured.Unstructured) error {
+	target := workflow()
+	target.SetNamespace(raw.GetNamespace())
+	target.SetName(raw.GetName())
+	body := mustJSON(map[string]any{
+		"metadata": map[string]any{"labels": map[string]any{labelCompleted: nil}},
+		"status":   map[string]any{"nodes": nil, "message": nil, "finishedAt": nil, "outputs": nil, "conditions": nil},
+	})
+	if err := r.client.Patch(ctx, target, client.RawPatch(types.MergePatchType, body)); client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("take back the status: %w", err)
+	}
+	return nil
+}
+
+// works reports whether a node does work itself, rather than hold others.
+func works(n v1alpha1.NodeStatus) bool {
+	return n.Type == v1alpha1.NodeTypePod || n.Type == v1alpha1.NodeTypeHTTP
 }

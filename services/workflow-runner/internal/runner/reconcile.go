@@ -15,6 +15,7 @@ import (
 	"github.com/argosy-mesh/argosy/libs/flow/lint"
 	"github.com/argosy-mesh/argosy/libs/kube"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/task"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -47,6 +48,7 @@ type Runner struct {
 	log      *slog.Logger
 	locks    *locks
 	images   *images
+	desk     *task.Desk
 	signer   *signer
 	image    string // of the executor
 	metrics  *metrics
@@ -58,7 +60,9 @@ func (r *Runner) Reconcile(ctx context.Context, req reconcile.Request) (reconcil
 	raw.SetGroupVersionKind(v1alpha1.Kind("Workflow"))
 	if err := r.client.Get(ctx, req.NamespacedName, raw); err != nil {
 		if apierrors.IsNotFound(err) {
-			r.journals.forgetName(req.String())
+			for _, uid := range r.journals.forgetName(req.String()) {
+				r.desk.DropRun(uid)
+			}
 			return reconcile.Result{}, nil
 		}
 		return reconcile.Result{}, fmt.Errorf("read workflow %s: %w", req, err)
@@ -66,6 +70,7 @@ func (r *Runner) Reconcile(ctx context.Context, req reconcile.Request) (reconcil
 	uid := string(raw.GetUID())
 	if raw.GetLabels()[labelCompleted] == "true" || raw.GetDeletionTimestamp() != nil {
 		r.journals.forget(uid)
+		r.desk.DropRun(uid)
 		if raw.GetDeletionTimestamp() != nil {
 			return reconcile.Result{}, nil
 		}
@@ -200,6 +205,12 @@ func (r *Runner) show(ctx context.Context, raw *unstructured.Unstructured, known
 		}
 		return wake, nil
 	}
+	if known.stale {
+		if err := r.wipe(ctx, raw); err != nil {
+			return time.Time{}, err
+		}
+		known.stale = false
+	}
 	if err := r.project(ctx, raw, known.state, warnings); err != nil {
 		return time.Time{}, err
 	}
@@ -232,7 +243,7 @@ func (r *Runner) gather(ctx context.Context, wf *v1alpha1.Workflow, known *run) 
 	}
 	world := flow.World{
 		Name: wf.Name, Namespace: wf.Namespace, UID: string(wf.UID), Labels: wf.Labels, Annotations: wf.Annotations,
-		Created: wf.CreationTimestamp.Time, Spec: spec, Run: known.state, Pods: map[string]flow.Pod{}, Found: known.found, Held: known.held, Now: time.Now(),
+		Created: wf.CreationTimestamp.Time, Spec: spec, Run: known.state, Pods: map[string]flow.Pod{}, Tasks: r.endedTasks(string(wf.UID), known), Found: known.found, Held: known.held, Now: time.Now(),
 	}
 	for i := range pods.Items {
 		pod := &pods.Items[i]
@@ -287,6 +298,10 @@ func (r *Runner) act(ctx context.Context, wf *v1alpha1.Workflow, known *run, act
 			})
 		case flow.StopPod:
 			errs[i] = r.stopPod(ctx, wf.Namespace, a)
+		case flow.Perform:
+			errs[i] = r.perform(ctx, wf, a)
+		case flow.StopTask:
+			r.desk.Drop(string(wf.UID), a.NodeID)
 		case flow.SaveMemo:
 			errs[i] = r.saveMemo(ctx, wf.Namespace, a)
 		case flow.Acquire:

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -18,11 +19,13 @@ import (
 // entry is one record of a run's journal.
 type entry struct {
 	At    time.Time              `json:"at"`
-	Spec  *v1alpha1.WorkflowSpec `json:"spec,omitempty"` // first entry only: what the run was started with
+	Spec  *v1alpha1.WorkflowSpec `json:"spec,omitempty"` // what the run was started with, or was retried with
 	Nodes []v1alpha1.NodeStatus  `json:"nodes,omitempty"`
 	Run   *flow.RunChange        `json:"run,omitempty"`
 	Found []finding              `json:"found,omitempty"` // what was found outside, for good
 	Order string                 `json:"order,omitempty"` // key of the order that this carries out
+
+	Restart *flow.Restart `json:"restart,omitempty"` // how an ended run goes on
 }
 
 // finding is the answer to one question of the flow.
@@ -47,6 +50,8 @@ type run struct {
 	found   map[flow.Need]flow.Answer
 	obeyed  map[string]bool // keys of orders that were carried out
 	held    map[string]bool // holders that have their locks, as far as this replica knows
+	again   int             // how often the run was retried
+	stale   bool            // whether the object may show what a retry took back
 	mended  bool            // whether what another replica left undone was done
 }
 
@@ -65,15 +70,17 @@ func (j *journals) forget(uid string) {
 	delete(j.runs, uid)
 }
 
-// forgetName drops the run of a workflow that is gone; its journal stays.
-func (j *journals) forgetName(name string) {
+// forgetName drops the runs of a workflow that is gone and says which; their journals stay.
+func (j *journals) forgetName(name string) (uids []string) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for uid, r := range j.runs {
 		if r.name == name {
 			delete(j.runs, uid)
+			uids = append(uids, uid)
 		}
 	}
+	return uids
 }
 
 // load returns the run as remembered, or replays its journal. What a replica that
@@ -116,7 +123,23 @@ func (r *run) fold(e entry, sequence uint64) {
 		r.found[f.Need] = f.Answer
 	}
 	r.state = r.state.Apply(e.Nodes, e.Run)
+	if e.Restart != nil {
+		r.restart(*e.Restart)
+	}
 	r.last = sequence
+}
+
+// restart forgets what was known of nodes that are done again.
+func (r *run) restart(again flow.Restart) {
+	r.state = r.state.Restarted(again)
+	r.again++
+	clear(r.held)
+	r.stale = true
+	for _, id := range again.Drop {
+		delete(r.asked, id)
+		delete(r.seen, id)
+		maps.DeleteFunc(r.found, func(n flow.Need, _ flow.Answer) bool { return n.Node == id })
+	}
 }
 
 // append records a decision. When another replica was faster the run is forgotten,

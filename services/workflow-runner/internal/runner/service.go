@@ -16,11 +16,13 @@ import (
 	"github.com/argosy-mesh/argosy/libs/service"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/schemas/events"
+	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/task"
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -38,6 +40,7 @@ type Config struct {
 	ExecutorImage string // image of the executor, for pods whose outputs are collected
 	ArtifactURL   string // where pods reach this service's artifact store
 	ImagePrograms string // file that says what images run
+	HTTPReach     string // public, or any: whether http templates reach loopback and link-local addresses
 }
 
 func parse(args []string, getenv func(string) string, out io.Writer) (Config, error) {
@@ -47,6 +50,13 @@ func parse(args []string, getenv func(string) string, out io.Writer) (Config, er
 	f.Text(&c.ExecutorImage, "executor-image", "argosy/executor:dev", "image of the executor")
 	f.Text(&c.ArtifactURL, "artifact-url", "http://workflow-runner.argosy.svc:8080", "where pods reach the built-in artifact store")
 	f.Text(&c.ImagePrograms, "image-programs", "", "YAML file {image: {entrypoint: [], cmd: []}}, for containers that name no command")
+	f.Text(&c.HTTPReach, "http-reach", "public", "where http templates may go: public, or any, which adds loopback and link-local addresses such as a cloud's metadata")
+	f.Check(func() error {
+		if c.HTTPReach != "public" && c.HTTPReach != "any" {
+			return fmt.Errorf("--http-reach: %q is neither public nor any", c.HTTPReach)
+		}
+		return nil
+	})
 	f.Check(func() error {
 		if u, err := url.Parse(c.ArtifactURL); err != nil || u.Host == "" {
 			return fmt.Errorf("--artifact-url: %q is not a URL such as http://host:8080", c.ArtifactURL)
@@ -112,20 +122,54 @@ func assemble(ctx context.Context, cfg Config, base *service.Base) ([]life.Part,
 	runner := &Runner{client: mgr.GetClient(), reader: mgr.GetAPIReader(), bus: base.Bus, journals: newJournals(base.Bus), log: base.Log, signer: sign, image: cfg.ExecutorImage, metrics: m,
 		images: programs, locks: &locks{kv: base.Bus.KV(bus.LocksBucket), reader: mgr.GetAPIReader(), now: time.Now}}
 	regain := make(chan event.GenericEvent)
+	accounts, err := task.NewAccounts(mgr.GetConfig(), mgr.GetRESTMapper())
+	if err != nil {
+		return nil, err
+	}
+	runner.desk = task.NewDesk(task.Tools{Accounts: accounts, Store: artifacts{base.Bus}, Local: cfg.HTTPReach == "any"},
+		func(ctx context.Context, namespace, name string) { nudge(ctx, regain, namespace, name) })
 	if err := control(mgr, base.Members, runner, regain); err != nil {
 		return nil, err
 	}
+	clock := &clockwork{client: mgr.GetClient(), log: base.Log, now: time.Now, seen: map[types.UID]time.Time{}}
+	again := make(chan event.GenericEvent)
+	if err := clock.control(mgr, base.Members, again); err != nil {
+		return nil, err
+	}
+	changed := []chan struct{}{make(chan struct{}, 1), make(chan struct{}, 1)}
 	base.Probes.Handle(artifactPath, &store{bus: base.Bus, signer: sign, log: base.Log})
 	submit := &submitter{client: mgr.GetClient(), metrics: m}
 	operate := &operator{client: mgr.GetClient(), reader: mgr.GetAPIReader(), metrics: m}
 	return []life.Part{
 		life.Of("kubernetes", mgr.Start),
 		life.Of("regain", func(ctx context.Context) error {
-			return kube.Regain(ctx, base.Members.Changed(), mgr.GetCache(), workflowList(), regain)
+			return kube.Regain(ctx, changed[0], mgr.GetCache(), workflowList(), regain)
 		}),
+		life.Of("regain-cron", func(ctx context.Context) error {
+			return kube.Regain(ctx, changed[1], mgr.GetCache(), cronWorkflowList(), again)
+		}),
+		life.Of("members", func(ctx context.Context) error { return spread(ctx, base.Members.Changed(), changed) }),
+		life.Of("tasks", runner.desk.Run),
 		life.Of("commands", func(ctx context.Context) error { return base.Bus.Consume(ctx, submit.consumer(), submit.handle) }),
 		life.Of("operations", func(ctx context.Context) error { return base.Bus.Consume(ctx, operate.consumer(), operate.handle) }),
 	}, nil
+}
+
+// spread passes what one channel tells on to several listeners; what they did not get to yet coalesces.
+func spread(ctx context.Context, from <-chan struct{}, to []chan struct{}) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-from:
+		}
+		for _, out := range to {
+			select {
+			case out <- struct{}{}:
+			default:
+			}
+		}
+	}
 }
 
 func newManager(kubeconfig string, log *slog.Logger) (manager.Manager, error) {

@@ -3,6 +3,7 @@ package runner
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/argosy-mesh/argosy/libs/bus"
@@ -19,14 +20,14 @@ func (r *Runner) tell(ctx context.Context, wf *v1alpha1.Workflow, known *run, e 
 		}
 	}
 	for _, n := range e.Nodes {
-		if n.Type != v1alpha1.NodeTypePod {
+		if !works(n) {
 			continue
 		}
 		fact := events.FactStepStarted
 		if n.Phase.Fulfilled() {
 			fact = events.FactStepFinished
 		}
-		if err := r.publish(ctx, wf, fact, bus.Key(string(wf.UID), n.ID, fact), stepFact(n)); err != nil {
+		if err := r.publish(ctx, wf, fact, known.factID(string(wf.UID), n.ID, fact), stepFact(n)); err != nil {
 			return err
 		}
 	}
@@ -34,10 +35,18 @@ func (r *Runner) tell(ctx context.Context, wf *v1alpha1.Workflow, known *run, e 
 		return nil
 	}
 	r.metrics.runs.WithLabelValues(string(known.state.Phase)).Inc()
-	return r.publish(ctx, wf, events.FactWorkflowFinished, bus.Key(string(wf.UID), "finished"), events.Fact{Phase: string(known.state.Phase), Message: known.state.Message})
+	return r.publish(ctx, wf, events.FactWorkflowFinished, known.factID(string(wf.UID), "finished"), events.Fact{Phase: string(known.state.Phase), Message: known.state.Message})
 }
 
 func startedID(uid string) string { return bus.Key(uid, "started") }
+
+// factID is the id of a fact; those of a run that is done again are others.
+func (r *run) factID(parts ...string) string {
+	if r.again > 0 {
+		parts = append(parts, strconv.Itoa(r.again))
+	}
+	return bus.Key(parts...)
+}
 
 func stepFact(n v1alpha1.NodeStatus) events.Fact {
 	attributes := map[string]string{"node": n.Name, "step": n.DisplayName, "template": n.TemplateName}

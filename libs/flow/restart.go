@@ -1,0 +1,214 @@
+package flow
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+)
+
+// Restart is how a run that ended goes on: some nodes are forgotten and done anew, those that hold them are open again.
+type Restart struct {
+	Drop  []string              // ids of nodes that are forgotten
+	Nodes []v1alpha1.NodeStatus // those that are open again
+	Run   RunChange
+}
+
+// Retry says how a run that ended is done again from what failed. With successful, the nodes that pick chooses and all
+// that came after them are done again too, whatever became of them. Source: Argo Workflows, retry of a workflow.
+func Retry(workflow string, run Run, successful bool, pick func(v1alpha1.NodeStatus) bool, now time.Time) (Restart, error) {
+	if !run.Phase.Completed() {
+		return Restart{}, fmt.Errorf("the workflow is %s; only one that ended can be retried", orDefault(string(run.Phase), "not started"))
+	}
+	r := &restarting{workflow: workflow, nodes: run.Nodes, drop: map[string]bool{}, open: map[string]bool{}}
+	for id, n := range run.Nodes {
+		if r.failed(n) && !r.tolerated(id) {
+			r.redo(id)
+		}
+		if successful && pick(n) {
+			r.redoFrom(id)
+		}
+	}
+	if len(r.drop)+len(r.open) == 0 {
+		return Restart{}, errors.New("nothing is to be done again: no node failed, and none was selected")
+	}
+	return r.result(now), nil
+}
+
+// restarting collects what a restart changes.
+type restarting struct {
+	workflow   string
+	nodes      map[string]v1alpha1.NodeStatus
+	drop, open map[string]bool // by id
+}
+
+// holds reports whether nodes of a type only hold others.
+func holds(n v1alpha1.NodeStatus) bool {
+	switch n.Type {
+	case v1alpha1.NodeTypeSteps, v1alpha1.NodeTypeStepGroup, v1alpha1.NodeTypeDAG, v1alpha1.NodeTypeTaskGroup, v1alpha1.NodeTypeRetry:
+		return true
+	}
+	return false
+}
+
+func (r *restarting) failed(n v1alpha1.NodeStatus) bool {
+	return n.Phase == v1alpha1.NodeFailed || n.Phase == v1alpha1.NodeError || n.Phase == v1alpha1.NodeOmitted
+}
+
+// tolerated reports whether a failure harmed nothing: one of those that hold the node succeeded all the same.
+func (r *restarting) tolerated(id string) bool {
+	for _, p := range r.holders(id) {
+		if r.nodes[p].Phase == v1alpha1.NodeSucceeded || r.tolerated(p) {
+			return true
+		}
+	}
+	return false
+}
+
+// holders are the nodes that hold a node directly: its group or attempt, and its boundary.
+func (r *restarting) holders(id string) []string {
+	var out []string
+	for p, n := range r.nodes {
+		if p != id && holds(n) && (r.nodes[id].BoundaryID == p || n.Type != v1alpha1.NodeTypeDAG && n.Type != v1alpha1.NodeTypeSteps && slices.Contains(n.Children, id)) {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// redo lets a node be done again: one that holds others is open again, any other is forgotten.
+func (r *restarting) redo(id string) {
+	if r.drop[id] || r.open[id] {
+		return
+	}
+	n := r.nodes[id]
+	if holds(n) {
+		r.open[id] = true
+	} else {
+		r.drop[id] = true
+	}
+	r.dropAfter(n.Name)
+	for _, p := range r.holders(id) {
+		if !r.open[p] {
+			r.open[p] = true
+			r.dropAfter(r.nodes[p].Name)
+		}
+	}
+}
+
+// dropAfter forgets the hooks and the exit handler of a node, and the containers of its pod.
+func (r *restarting) dropAfter(name string) {
+	for id, n := range r.nodes {
+		if strings.HasPrefix(n.Name, name+".onExit") || strings.HasPrefix(n.Name, name+".hooks.") ||
+			n.Type == v1alpha1.NodeTypeContainer && r.nodes[n.BoundaryID].Name == name {
+			r.drop[id] = true
+		}
+	}
+	// Only the root has the workflow's own; whatever is done again, they follow.
+	if name != r.workflow {
+		r.dropAfter(r.workflow)
+	}
+}
+
+// redoFrom lets a node, what it holds and what came after it be done again.
+func (r *restarting) redoFrom(id string) {
+	seen := map[string]bool{}
+	var visit func(string)
+	visit = func(id string) {
+		if seen[id] {
+			return
+		}
+		seen[id] = true
+		n, there := r.nodes[id]
+		if !there {
+			return
+		}
+		r.redo(id)
+		for _, child := range n.Children {
+			visit(child)
+		}
+		if holds(n) {
+			for inner, other := range r.nodes {
+				if other.BoundaryID == id {
+					visit(inner)
+				}
+			}
+		}
+	}
+	visit(id)
+}
+
+func (r *restarting) result(now time.Time) Restart {
+	out := Restart{Run: RunChange{Phase: v1alpha1.WorkflowRunning, StartedAt: &now}}
+	// A group that began only after what is done again has nothing left to hold.
+	for id := range r.drop {
+		delete(r.open, id)
+	}
+	out.Drop = slices.Sorted(maps.Keys(r.drop))
+	for _, id := range slices.Sorted(maps.Keys(r.open)) {
+		n := r.nodes[id]
+		n.Phase, n.Message, n.FinishedAt, n.Outputs, n.Daemoned = v1alpha1.NodeRunning, "", nil, nil, nil
+		n.Children = slices.DeleteFunc(slices.Clone(n.Children), func(c string) bool { return r.drop[c] })
+		out.Nodes = append(out.Nodes, n)
+	}
+	return out
+}
+
+// Restarted folds a restart into the state of a run.
+func (r Run) Restarted(s Restart) Run {
+	next := r.Apply(s.Nodes, &s.Run)
+	next.FinishedAt, next.Outputs, next.Message = time.Time{}, nil, ""
+	for _, id := range s.Drop {
+		delete(next.Nodes, id)
+	}
+	return next
+}
+
+// Set gives a suspended node a message, outputs and an end, as a person asks: phase "" leaves it waiting. Source: Argo
+// Workflows, node set.
+func Set(run Run, pick func(v1alpha1.NodeStatus) bool, outputs map[string]string, phase v1alpha1.NodePhase, message string) ([]v1alpha1.NodeStatus, error) {
+	var changed []v1alpha1.NodeStatus
+	for _, n := range run.Nodes {
+		if n.Type != v1alpha1.NodeTypeSuspend || n.Phase != v1alpha1.NodeRunning || !pick(n) {
+			continue
+		}
+		set, err := setOutputs(n, outputs)
+		if err != nil {
+			return nil, err
+		}
+		if message != "" {
+			set.Message = message
+		}
+		if phase != "" {
+			set.Phase = phase
+		}
+		changed = append(changed, set)
+	}
+	if len(changed) == 0 {
+		return nil, errors.New("no suspended node is selected")
+	}
+	slices.SortFunc(changed, func(a, b v1alpha1.NodeStatus) int { return compareText(a.Name, b.Name) })
+	return changed, nil
+}
+
+func setOutputs(n v1alpha1.NodeStatus, outputs map[string]string) (v1alpha1.NodeStatus, error) {
+	if len(outputs) == 0 {
+		return n, nil
+	}
+	if n.Outputs == nil {
+		return n, fmt.Errorf("node %s has no outputs", n.Name)
+	}
+	n.Outputs = n.Outputs.DeepCopy()
+	for _, name := range slices.Sorted(maps.Keys(outputs)) {
+		at := slices.IndexFunc(n.Outputs.Parameters, func(p v1alpha1.Parameter) bool { return p.Name == name })
+		if at < 0 {
+			return n, fmt.Errorf("node %s has no output parameter %q", n.Name, name)
+		}
+		n.Outputs.Parameters[at].Value = v1alpha1.AnyStringPtr(outputs[name])
+	}
+	return n, nil
+}

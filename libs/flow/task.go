@@ -1,0 +1,118 @@
+package flow
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// Task is how the work of a node ended that needs no pod. The shell keeps it until the node's end is recorded; a task
+// whose end was lost with a process is performed again under the same key.
+type Task struct {
+	Phase   v1alpha1.NodePhase
+	Message string
+	Outputs *v1alpha1.Outputs
+	At      time.Time // when it ended
+}
+
+// Perform asks for the work of a node that needs no pod: http, resource, data. It is repeated until World.Tasks has the
+// node's end; who performs knows by the id of the node what is under way.
+type Perform struct {
+	NodeID, NodeName string
+	Template         v1alpha1.Template // resolved: no tag is left
+	Account          string            // service account to act as, "" for the namespace's default
+	Deadline         time.Time         // when its workflow runs out of time; zero: never
+}
+
+// StopTask asks to give up the work of a node whose result is decided without it.
+type StopTask struct{ NodeID string }
+
+func (Perform) action()  {}
+func (StopTask) action() {}
+
+// task makes or advances the node of work without a pod.
+func (k *walk) task(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus {
+	kind := typeOf(t)
+	if _, exists := k.node(c.name); !exists && !k.mayStart(kind) {
+		return v1alpha1.NodeStatus{}
+	}
+	err := substitute(&t, sc)
+	if err == nil {
+		err = sc.locate(&t)
+	}
+	if err != nil {
+		return k.fail(c, kind, fmt.Errorf("template %q: %w", c.template, err))
+	}
+	n := k.begin(c, kind, v1alpha1.NodeRunning)
+	if end, ended := k.w.Tasks[n.ID]; ended {
+		return k.settle(n, t, end)
+	}
+	if n = k.enforceTimeout(n, t); n.Phase.Fulfilled() {
+		k.actions = append(k.actions, StopTask{NodeID: n.ID})
+		return n
+	}
+	k.actions = append(k.actions, Perform{NodeID: n.ID, NodeName: n.Name, Template: t, Deadline: k.runDeadline(),
+		Account: orDefault(t.ServiceAccountName, k.w.Spec.ServiceAccountName)})
+	return n
+}
+
+// settle takes the end of a task into its node.
+func (k *walk) settle(n v1alpha1.NodeStatus, t v1alpha1.Template, end Task) v1alpha1.NodeStatus {
+	if n.Type == v1alpha1.NodeTypePod {
+		k.active--
+	}
+	at := metav1.NewTime(end.At)
+	n.Phase, n.Message, n.FinishedAt, n.Outputs = end.Phase, end.Message, &at, end.Outputs
+	if n.Outputs != nil && t.Outputs != nil {
+		n.Outputs = n.Outputs.DeepCopy()
+		for i := range n.Outputs.Parameters {
+			n.Outputs.Parameters[i].GlobalName = globalName(t.Outputs.Parameters, n.Outputs.Parameters[i].Name)
+		}
+	}
+	return k.put(n)
+}
+
+func globalName(declared []v1alpha1.Parameter, name string) string {
+	i := slices.IndexFunc(declared, func(p v1alpha1.Parameter) bool { return p.Name == name })
+	if i < 0 {
+		return ""
+	}
+	return declared[i].GlobalName
+}
+
+// locate puts the place of an artifact into a manifest that comes from one: its own, or that of the input of its name.
+func (s scope) locate(t *v1alpha1.Template) error {
+	if t.Resource == nil || t.Resource.ManifestFrom == nil {
+		return nil
+	}
+	one := []v1alpha1.Artifact{t.Resource.ManifestFrom.Artifact}
+	if err := s.follow(one); err != nil {
+		return fmt.Errorf("resource.manifestFrom: %w", err)
+	}
+	if in, ok := s.artifact("inputs.artifacts." + one[0].Name); ok && !located(one[0]) {
+		one[0].ArtifactLocation, one[0].Archive = in.ArtifactLocation, in.Archive
+	}
+	if !located(one[0]) {
+		return fmt.Errorf("resource.manifestFrom: artifact %q has no place in the built-in store and is no input", one[0].Name)
+	}
+	t.Resource.ManifestFrom.Artifact = one[0]
+	return nil
+}
+
+// mayStart reports whether a new node that does work may start now, and counts it if it takes the place of a pod.
+func (k *walk) mayStart(kind v1alpha1.NodeType) bool {
+	if k.w.Spec.Suspend != nil && *k.w.Spec.Suspend {
+		return false
+	}
+	if kind != v1alpha1.NodeTypePod {
+		return true
+	}
+	if limit := k.w.Spec.Parallelism; limit != nil && k.active >= *limit {
+		return false
+	}
+	k.active++
+	return true
+}

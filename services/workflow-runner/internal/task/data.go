@@ -1,0 +1,51 @@
+package task
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/argosy-mesh/argosy/libs/flow"
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+)
+
+// namesLimit bounds the keys that a data template may list.
+const namesLimit = 10_000
+
+// lister does data templates.
+type lister struct{ store Store }
+
+func (l *lister) do(ctx context.Context, j Job) flow.Task {
+	source := j.Template.Data.Source.ArtifactPaths
+	if source == nil || source.S3 == nil {
+		return broken("data: source.artifactPaths names no place in the built-in store; give s3.key")
+	}
+	names, err := l.store.Names(ctx, j.Namespace, source.S3.Key, namesLimit)
+	if err != nil {
+		return broken("data: list %q: %v", source.S3.Key, err)
+	}
+	return transform(names, j.Template.Data.Transformation)
+}
+
+// transform applies the expressions one after the other: each sees what the one before gave as data.
+func transform(names []string, steps []v1alpha1.TransformationStep) flow.Task {
+	list := make([]any, len(names))
+	for i, n := range names {
+		list[i] = n
+	}
+	var data any = list
+	for i, s := range steps {
+		var err error
+		if data, err = flow.Evaluate(s.Expression, map[string]any{"data": data}); err != nil {
+			return broken("data: transformation %d: %v", i+1, err)
+		}
+	}
+	text, err := json.Marshal(data)
+	if err != nil {
+		return broken("data: the result is no JSON: %v", err)
+	}
+	if len(text) > answerLimit {
+		return broken("data: the result has more than %d bytes", answerLimit)
+	}
+	result := string(text)
+	return done(&v1alpha1.Outputs{Result: &result})
+}

@@ -1,0 +1,153 @@
+package task
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/argosy-mesh/argosy/libs/flow"
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/client-go/dynamic"
+)
+
+// manifestLimit bounds a manifest that comes from an artifact.
+const manifestLimit = 1 << 20
+
+// clerk does resource templates.
+type clerk struct {
+	accounts *Accounts
+	store    Store
+}
+
+func (c *clerk) do(ctx context.Context, j Job) flow.Task {
+	o, err := c.order(ctx, j)
+	if err != nil {
+		return broken("resource: %v", err)
+	}
+	if err := o.conditions(); err != nil {
+		return broken("resource: %v", err)
+	}
+	where, err := c.place(j, o)
+	if err != nil {
+		return refusal(o, err)
+	}
+	act, known := actions()[o.action]
+	if !known {
+		return broken("resource: action %q is none of get, create, apply, patch, replace, delete", o.action)
+	}
+	var object *unstructured.Unstructured
+	err = persist(ctx, func() error {
+		object, err = act(ctx, where, o)
+		return err
+	})
+	if err != nil {
+		return refusal(o, err)
+	}
+	if object == nil {
+		return done(nil)
+	}
+	return c.await(ctx, where, o, object)
+}
+
+// refusal tells an answer of the API server, which fails the node, from what kept it from answering.
+func refusal(o *order, err error) flow.Task {
+	var status apierrors.APIStatus
+	var account *errAccount
+	if errors.As(err, &status) && !errors.As(err, &account) && !transient(err) {
+		return failed("%s %s: %v", o.action, o.title(), err)
+	}
+	return broken("%s %s: %v", o.action, o.title(), err)
+}
+
+// order reads what a template asks for.
+func (c *clerk) order(ctx context.Context, j Job) (*order, error) {
+	t := j.Template.Resource
+	text := t.Manifest
+	if t.ManifestFrom != nil {
+		var err error
+		if text, err = c.manifest(ctx, j.Namespace, t.ManifestFrom.Artifact); err != nil {
+			return nil, fmt.Errorf("manifestFrom: %w", err)
+		}
+	}
+	return readOrder(j, text)
+}
+
+// manifest loads a manifest from the artifact store, packed or plain.
+func (c *clerk) manifest(ctx context.Context, namespace string, a v1alpha1.Artifact) (string, error) {
+	if a.Raw != nil {
+		return a.Raw.Data, nil
+	}
+	body, err := c.store.Open(ctx, namespace, a.S3.Key)
+	if err != nil {
+		return "", fmt.Errorf("artifact %q: %w", a.Name, err)
+	}
+	defer body.Close()
+	text, err := firstFile(io.LimitReader(body, manifestLimit+1))
+	if err != nil {
+		return "", fmt.Errorf("artifact %q: %w", a.Name, err)
+	}
+	if len(text) > manifestLimit {
+		return "", fmt.Errorf("artifact %q: a manifest may have %d bytes", a.Name, manifestLimit)
+	}
+	return string(text), nil
+}
+
+// place finds where the object of an order lives, for the account of the job.
+func (c *clerk) place(j Job, o *order) (dynamic.ResourceInterface, error) {
+	mapping, err := o.mapping(c.accounts.mapper)
+	if err != nil {
+		return nil, err
+	}
+	who, err := c.accounts.as(j.Namespace, j.Account)
+	if err != nil {
+		return nil, err
+	}
+	if mapping.Scope.Name() != namespaceScope {
+		o.namespace = ""
+		o.object.SetNamespace("")
+		return who.objects.Resource(mapping.Resource), nil
+	}
+	if o.namespace == "" {
+		o.namespace = j.Namespace
+	}
+	o.object.SetNamespace(o.namespace)
+	return who.objects.Resource(mapping.Resource).Namespace(o.namespace), nil
+}
+
+// transient reports whether the same request may succeed later.
+func transient(err error) bool {
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) {
+		var account *errAccount
+		return !errors.As(err, &account) && !errors.Is(err, context.Canceled) && !errors.Is(err, errOrder)
+	}
+	return apierrors.IsServerTimeout(err) || apierrors.IsTimeout(err) || apierrors.IsTooManyRequests(err) || apierrors.IsInternalError(err) ||
+		apierrors.IsServiceUnavailable(err) || apierrors.IsUnauthorized(err) || apierrors.IsConflict(err)
+}
+
+// Attempts at the API server before a job is given up as broken.
+const (
+	attempts  = 8
+	firstWait = 100 * time.Millisecond
+)
+
+// persist repeats what fails for reasons that pass, with growing pauses of 25 seconds in all.
+func persist(ctx context.Context, try func() error) error {
+	wait := firstWait
+	for i := 1; ; i++ {
+		err := try()
+		if err == nil || !transient(err) || i == attempts {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(wait):
+			wait *= 2
+		}
+	}
+}

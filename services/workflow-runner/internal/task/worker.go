@@ -1,0 +1,60 @@
+package task
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/argosy-mesh/argosy/libs/flow"
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+)
+
+// Store reads the built-in artifact store of a namespace.
+type Store interface {
+	// Open streams what is kept under a key.
+	Open(ctx context.Context, namespace, key string) (io.ReadCloser, error)
+	// Names lists the keys that begin with prefix, at most limit of them; more is an error.
+	Names(ctx context.Context, namespace, prefix string, limit int) ([]string, error)
+}
+
+// Tools are what jobs are done with.
+type Tools struct {
+	Accounts *Accounts
+	Store    Store
+	Local    bool // whether requests may go to loopback and link-local addresses
+}
+
+// workers are those that do each kind of work, by the field of the template.
+func workers(t Tools) map[string]worker {
+	return map[string]worker{
+		"http":     &requester{accounts: t.Accounts, dial: dialer(t.Local), slots: make(chan struct{}, requestsAtOnce)},
+		"resource": &clerk{accounts: t.Accounts, store: t.Store},
+		"data":     &lister{store: t.Store},
+	}
+}
+
+func kind(t v1alpha1.Template) string {
+	switch {
+	case t.HTTP != nil:
+		return "http"
+	case t.Resource != nil:
+		return "resource"
+	}
+	return "data"
+}
+
+// errDeadline is the cause of a context whose job ran out of time.
+var errDeadline = errors.New("the job ran out of time")
+
+func failed(format string, args ...any) flow.Task {
+	return flow.Task{Phase: v1alpha1.NodeFailed, Message: fmt.Sprintf(format, args...)}
+}
+
+func broken(format string, args ...any) flow.Task {
+	return flow.Task{Phase: v1alpha1.NodeError, Message: fmt.Sprintf(format, args...)}
+}
+
+func done(outputs *v1alpha1.Outputs) flow.Task {
+	return flow.Task{Phase: v1alpha1.NodeSucceeded, Outputs: outputs}
+}
