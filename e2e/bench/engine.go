@@ -82,10 +82,10 @@ func (p *player) keep(err error) {
 func (b *bench) follow(ctx context.Context, list client.ObjectList, enough func(client.Object) bool) error {
 	for ctx.Err() == nil {
 		w, err := b.client.Watch(ctx, list, client.InNamespace(namespace))
-		if ctx.Err() != nil {
-			return nil
-		}
-		if err != nil {
+		switch {
+		case ctx.Err() != nil:
+			return nil //nolint:nilerr // it was asked to stop
+		case err != nil:
 			return fmt.Errorf("watch: %w", err)
 		}
 		for e := range w.ResultChan() {

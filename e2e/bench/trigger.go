@@ -39,7 +39,7 @@ type sink struct {
 	news chan struct{}
 }
 
-func (s *sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (s *sink) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
 	var body struct {
 		Sent int64 `json:"sent,string"`
 	}

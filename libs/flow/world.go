@@ -15,7 +15,7 @@ type World struct {
 	Created              time.Time
 	Spec                 v1alpha1.WorkflowSpec
 	Run                  Run
-	Pods                 map[string]Pod // by node id, as far as they were seen
+	Pods                 map[string]Pod  // by node id, as far as they were seen
 	Tasks                map[string]Task // by node id: how work without a pod ended
 	Found                map[Need]Answer
 	Held                 map[string]bool // holders that have the locks they asked for

@@ -58,21 +58,28 @@ func (k *linter) tag(path, tag string, sees map[string]bool) {
 		return
 	}
 	parts := strings.SplitN(tag, ".", 4)
-	switch {
-	case len(parts) == 2 && parts[1] == "name" || len(parts) < 2:
+	if len(parts) < 2 || len(parts) == 2 && parts[1] == "name" {
 		return
-	case parts[0] == "inputs" && len(parts) > 2:
-		if name := strings.Join(parts[:3], "."); !sees[name] && !sees[tag] {
+	}
+	switch parts[0] {
+	case "inputs":
+		if len(parts) > 2 && !sees[strings.Join(parts[:3], ".")] && !sees[tag] {
 			k.errorf(path, "{{%s}} names no input of the template", tag)
 		}
-	case parts[0] == "steps" || parts[0] == "tasks":
+	case "steps", "tasks":
 		if !sees[parts[0]+"."+parts[1]] {
 			k.errorf(path, "{{%s}} names no one of the template's %s", tag, parts[0])
 		}
-	case parts[0] == "workflow" && parts[1] == "parameters" && len(parts) > 2 && k.globals != nil && tag != "workflow.parameters.json":
-		if name := strings.TrimPrefix(tag, "workflow.parameters."); !k.globals[name] {
-			k.warnf(path, "{{%s}} names no one of spec.arguments.parameters: whoever submits it must give it", tag)
-		}
+	case "workflow":
+		k.globalTag(path, tag)
+	}
+}
+
+// globalTag looks at a tag that may name a parameter of the workflow.
+func (k *linter) globalTag(path, tag string) {
+	name, ok := strings.CutPrefix(tag, "workflow.parameters.")
+	if ok && k.globals != nil && name != "json" && !k.globals[name] {
+		k.warnf(path, "{{%s}} names no one of spec.arguments.parameters: whoever submits it must give it", tag)
 	}
 }
 

@@ -90,19 +90,13 @@ func (k *linter) outputs(path string, t *v1alpha1.Template) {
 	if t.Outputs == nil {
 		return
 	}
-	calls := t.Steps != nil || t.DAG != nil
+	calls, runs := t.Steps != nil || t.DAG != nil, t.Container != nil || t.Script != nil
 	seen := map[string]bool{}
 	for i, p := range t.Outputs.Parameters {
 		at := fmt.Sprintf("%s.outputs.parameters[%d]", path, i)
 		k.once(at, p.Name, seen)
-		switch v := p.ValueFrom; {
-		case v == nil && p.Value == nil:
-			k.errorf(at, "valueFrom is missing")
-		case v == nil:
-		case calls && v.Parameter == "" && v.Expression == "":
-			k.errorf(at+".valueFrom", "of steps and dag it must be parameter or expression")
-		case (t.Container != nil || t.Script != nil) && v.Path == "" && v.Default == nil && v.Expression == "":
-			k.errorf(at+".valueFrom", "of a container it must be a path")
+		if p.Value == nil {
+			k.outputParameter(at, p.ValueFrom, calls, runs)
 		}
 	}
 	seen = map[string]bool{}
@@ -112,9 +106,21 @@ func (k *linter) outputs(path string, t *v1alpha1.Template) {
 		switch {
 		case calls && a.From == "" && a.FromExpression == "":
 			k.errorf(at, "of steps and dag it must say from or fromExpression")
-		case (t.Container != nil || t.Script != nil) && a.Path == "":
+		case runs && a.Path == "":
 			k.errorf(at, "path is missing")
 		}
+	}
+}
+
+// outputParameter says where the value of an output may come from.
+func (k *linter) outputParameter(path string, v *v1alpha1.ValueFrom, calls, runs bool) {
+	switch {
+	case v == nil:
+		k.errorf(path, "valueFrom is missing")
+	case calls && v.Parameter == "" && v.Expression == "":
+		k.errorf(path+".valueFrom", "of steps and dag it must be parameter or expression")
+	case runs && v.Path == "" && v.Default == nil && v.Expression == "":
+		k.errorf(path+".valueFrom", "of a container it must be a path")
 	}
 }
 

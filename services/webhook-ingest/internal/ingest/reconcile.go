@@ -49,7 +49,7 @@ func (r *resolver) Reconcile(ctx context.Context, req reconcile.Request) (reconc
 	raw.SetGroupVersionKind(v1alpha1.Kind("EventSource"))
 	if err := r.client.Get(ctx, req.NamespacedName, raw); err != nil {
 		if apierrors.IsNotFound(err) {
-			r.forget(req.String())
+			r.forget(req.String()) //nolint:contextcheck // what is undone at the other side must not be cut short with the reconcile
 			return reconcile.Result{}, nil
 		}
 		return reconcile.Result{}, fmt.Errorf("read eventsource %s: %w", req, err)

@@ -150,22 +150,27 @@ func (s *sources) set(_ context.Context, es *v1alpha1.EventSource) []state {
 			delete(readings, event)
 		}
 		if _, still := wanted[event]; !still && owner {
-			s.finish(r)
+			s.finish(r) //nolint:contextcheck // what is undone at the other side must not be cut short with the reconcile
 		}
 	}
 	var states []state
 	for _, event := range slices.Sorted(maps.Keys(wanted)) {
 		if readings[event] == nil {
-			route := core.Route{Namespace: es.Namespace, EventSource: es.Name, Event: event, Provider: kinds[event], Rate: perSecond(es.Spec.RateLimit)}
-			if limit := wanted[event].Limit; limit > 0 && (route.Rate == 0 || limit < route.Rate) {
-				route.Rate = limit
-			}
+			route := core.Route{Namespace: es.Namespace, EventSource: es.Name, Event: event, Provider: kinds[event], Rate: slower(perSecond(es.Spec.RateLimit), wanted[event].Limit)}
 			readings[event] = s.start(route, wanted[event], declared[event], !owner && !wanted[event].Everywhere) //nolint:contextcheck // a reader outlives the reconcile that starts it
 		}
 		states = append(states, readings[event].look())
 	}
 	s.count(es.Namespace, es.Name, readings)
 	return states
+}
+
+// slower returns the lower of two rates, of which 0 means none.
+func slower(a, b float64) float64 {
+	if a == 0 || b > 0 && b < a {
+		return b
+	}
+	return a
 }
 
 func (s *sources) count(namespace, name string, readings map[string]*reading) {

@@ -64,7 +64,7 @@ func githubHook(c v1alpha1.GithubEventSource, secret string) *github.Hook {
 	active := c.Active == nil || *c.Active
 	h := &github.Hook{
 		Events: c.Events, Active: &active,
-		Config: &github.HookConfig{URL: github.String(address(c.Webhook)), ContentType: &form, InsecureSSL: &insecure},
+		Config: &github.HookConfig{URL: new(address(c.Webhook)), ContentType: &form, InsecureSSL: &insecure},
 	}
 	if secret != "" {
 		h.Config.Secret = &secret

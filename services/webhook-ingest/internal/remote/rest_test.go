@@ -3,6 +3,7 @@ package remote
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -69,9 +70,7 @@ func (f *forge) one(w http.ResponseWriter, r *http.Request, path, id string) {
 			w.WriteHeader(http.StatusNoContent)
 			return
 		}
-		for k, v := range sent(r) {
-			hook[k] = v
-		}
+		maps.Copy(hook, sent(r))
 		answer(w, hook)
 		return
 	}

@@ -65,7 +65,7 @@ func newWire(t *testing.T, server string, limit int) *wire {
 		t.Fatal(err)
 	}
 	w := &wire{t: t, target: u.Host, listen: listener, limit: limit}
-	t.Cleanup(func() { listener.Close() })
+	t.Cleanup(func() { _ = listener.Close() })
 	go func() {
 		for {
 			c, err := listener.Accept()
@@ -79,14 +79,14 @@ func newWire(t *testing.T, server string, limit int) *wire {
 }
 
 func (w *wire) carry(client net.Conn) {
-	defer client.Close()
+	defer func() { _ = client.Close() }()
 	server, err := net.Dial("tcp", w.target)
 	if err != nil {
 		return
 	}
-	defer server.Close()
+	defer func() { _ = server.Close() }()
 	go func() {
-		defer client.Close()
+		defer func() { _ = client.Close() }()
 		_, _ = io.Copy(client, server)
 	}()
 	_ = w.watch(bufio.NewReader(client), server)

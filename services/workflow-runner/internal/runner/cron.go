@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"strings"
 	"sync"
 	"time"
@@ -180,12 +181,8 @@ func (x *clockwork) submit(ctx context.Context, raw *unstructured.Unstructured, 
 	wf.SetName(cron.RunName(c.Name, at))
 	labels, annotations := map[string]string{}, map[string]string{}
 	if m := c.Spec.WorkflowMetadata; m != nil {
-		for k, v := range m.Labels {
-			labels[k] = v
-		}
-		for k, v := range m.Annotations {
-			annotations[k] = v
-		}
+		maps.Copy(labels, m.Labels)
+		maps.Copy(annotations, m.Annotations)
 		wf.SetFinalizers(m.Finalizers)
 	}
 	labels[labelCron] = c.Name

@@ -43,7 +43,7 @@ spec:
 		}
 		cw, _, err := v1alpha1.DecodeTolerant[v1alpha1.CronWorkflow](u.Object)
 		if err != nil || cw.Status.Succeeded != 1 || len(c.workflows()) != 2 {
-			return fmt.Errorf("%v, %d workflows, %+v", err, len(c.workflows()), cw.Status)
+			return fmt.Errorf("%w, %d workflows, %+v", err, len(c.workflows()), cw.Status)
 		}
 		return nil
 	})

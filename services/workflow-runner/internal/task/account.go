@@ -88,7 +88,7 @@ func (a *Accounts) secret(ctx context.Context, namespace, account string, ref co
 	}
 	value, ok := s.Data[ref.Key]
 	if !ok {
-		return "", fmt.Errorf("Secret %q has no key %q", ref.Name, ref.Key)
+		return "", fmt.Errorf("the Secret %q has no key %q", ref.Name, ref.Key)
 	}
 	return string(value), nil
 }
@@ -104,11 +104,11 @@ type bearer struct {
 	until time.Time
 }
 
-// errAccount is how the API server answers for an account that it does not know or that we may not have.
-type errAccount struct{ cause error }
+// accountError is how the API server answers for an account that it does not know or that we may not have.
+type accountError struct{ cause error }
 
-func (e *errAccount) Error() string { return e.cause.Error() }
-func (e *errAccount) Unwrap() error { return e.cause }
+func (e *accountError) Error() string { return e.cause.Error() }
+func (e *accountError) Unwrap() error { return e.cause }
 
 // RoundTrip sends one request.
 func (b *bearer) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -139,7 +139,7 @@ func (b *bearer) fresh(ctx context.Context) (string, error) {
 	if err != nil {
 		err = fmt.Errorf("token of service account %s/%s: %w", b.namespace, b.account, err)
 		if apierrors.IsNotFound(err) || apierrors.IsForbidden(err) {
-			return "", &errAccount{err}
+			return "", &accountError{err}
 		}
 		return "", err
 	}

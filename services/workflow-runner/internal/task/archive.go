@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bufio"
 	"compress/gzip"
+	"errors"
 	"fmt"
 	"io"
 )
@@ -12,7 +13,7 @@ import (
 func firstFile(r io.Reader) ([]byte, error) {
 	buffered := bufio.NewReader(r)
 	head, err := buffered.Peek(2)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
 	if len(head) < 2 || head[0] != 0x1f || head[1] != 0x8b {

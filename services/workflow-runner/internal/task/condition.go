@@ -85,7 +85,7 @@ func (c *clerk) await(ctx context.Context, where dynamic.ResourceInterface, o *o
 		if end, decided := o.met(object); decided {
 			end.Outputs = nil
 			if end.Phase == v1alpha1.NodeSucceeded {
-				return o.collect(object)
+				return o.collect(object) //nolint:contextcheck // a filter has a time of its own
 			}
 			return end
 		}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 
 	"github.com/argosy-mesh/argosy/libs/core/lineage"
@@ -64,9 +65,7 @@ func (o *order) mark(j Job, owned bool) {
 	if annotations == nil {
 		annotations = map[string]string{}
 	}
-	for name, value := range j.Marks {
-		annotations[name] = value
-	}
+	maps.Copy(annotations, j.Marks)
 	annotations[lineage.KeyAnnotation] = o.key
 	o.object.SetAnnotations(annotations)
 	if owned {
@@ -104,8 +103,8 @@ func (o *order) readManifest(text, strategy string) error {
 		return fmt.Errorf("manifest: %w", err)
 	}
 	if o.action == "patch" {
-		known := false
-		if o.patchType, known = mergeStrategies()[strategy]; !known {
+		patchType, known := mergeStrategies()[strategy]
+		if o.patchType = patchType; !known {
 			return fmt.Errorf("mergeStrategy %q is none of strategic, merge, json", strategy)
 		}
 		o.patch = raw

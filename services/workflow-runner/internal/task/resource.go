@@ -56,7 +56,7 @@ func (c *clerk) do(ctx context.Context, j Job) flow.Task {
 // refusal tells an answer of the API server, which fails the node, from what kept it from answering.
 func refusal(o *order, err error) flow.Task {
 	var status apierrors.APIStatus
-	var account *errAccount
+	var account *accountError
 	if errors.As(err, &status) && !errors.As(err, &account) && !transient(err) {
 		return failed("%s %s: %v", o.action, o.title(), err)
 	}
@@ -122,7 +122,7 @@ func (c *clerk) place(j Job, o *order) (dynamic.ResourceInterface, error) {
 func transient(err error) bool {
 	var status apierrors.APIStatus
 	if !errors.As(err, &status) {
-		var account *errAccount
+		var account *accountError
 		return !errors.As(err, &account) && !errors.Is(err, context.Canceled) && !errors.Is(err, errOrder)
 	}
 	return apierrors.IsServerTimeout(err) || apierrors.IsTimeout(err) || apierrors.IsTooManyRequests(err) || apierrors.IsInternalError(err) ||

@@ -50,13 +50,13 @@ func (c Containers) Run(ctx context.Context, job Job) (flow.Pod, error) {
 	if err != nil {
 		return flow.Pod{}, err
 	}
-	if _, err := c.call(ctx, create...); err != nil {
+	if err := c.call(ctx, create...); err != nil {
 		return flow.Pod{}, err
 	}
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanPatience)
 		defer cancel()
-		_, _ = c.call(ctx, "rm", "-f", name) // what cannot be removed is only litter
+		_ = c.call(ctx, "rm", "-f", name) // what cannot be removed is only litter
 	}()
 	if err := c.fill(ctx, name, job); err != nil {
 		return flow.Pod{}, err
@@ -70,7 +70,7 @@ func (c Containers) Run(ctx context.Context, job Job) (flow.Pod, error) {
 	}
 	pod := podOf(code, result.String())
 	collect(&pod, job, func(from string) (string, error) { return c.read(ctx, name, from) },
-		func(from, to string) error { _, err := c.call(ctx, "cp", name+":"+from, to); return err })
+		func(from, to string) error { return c.call(ctx, "cp", name+":"+from, to) })
 	return pod, nil
 }
 
@@ -110,7 +110,7 @@ func (c Containers) fill(ctx context.Context, name string, job Job) error {
 		if err := os.WriteFile(source, []byte(job.Template.Script.Source), 0o644); err != nil {
 			return err
 		}
-		if _, err := c.call(ctx, "cp", source, name+":"+scriptPath); err != nil {
+		if err := c.call(ctx, "cp", source, name+":"+scriptPath); err != nil {
 			return err
 		}
 	}
@@ -119,7 +119,7 @@ func (c Containers) fill(ctx context.Context, name string, job Job) error {
 		if to == "" {
 			return fmt.Errorf("input artifact %q: path is missing", artifact)
 		}
-		if _, err := c.call(ctx, "cp", from, name+":"+to); err != nil {
+		if err := c.call(ctx, "cp", from, name+":"+to); err != nil {
 			return fmt.Errorf("input artifact %q: %w", artifact, err)
 		}
 	}
@@ -134,19 +134,19 @@ func (c Containers) read(ctx context.Context, name, from string) (string, error)
 	}
 	defer os.RemoveAll(dir)
 	to := filepath.Join(dir, path.Base(from))
-	if _, err := c.call(ctx, "cp", name+":"+from, to); err != nil {
+	if err := c.call(ctx, "cp", name+":"+from, to); err != nil {
 		return "", err
 	}
 	return readFile(to)
 }
 
 // call runs the runtime's own command line.
-func (c Containers) call(ctx context.Context, args ...string) (string, error) {
+func (c Containers) call(ctx context.Context, args ...string) error {
 	cmd := exec.CommandContext(ctx, c.Program, args...)
-	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
 	if err := cmd.Run(); err != nil {
-		return "", fmt.Errorf("%s %s: %w: %s", filepath.Base(c.Program), args[0], err, strings.TrimSpace(errs.String()))
+		return fmt.Errorf("%s %s: %w: %s", filepath.Base(c.Program), args[0], err, strings.TrimSpace(errs.String()))
 	}
-	return out.String(), nil
+	return nil
 }

@@ -100,7 +100,7 @@ func exitCode(err error) (int32, error) {
 	case err == nil:
 		return 0, nil
 	case errors.As(err, &exit) && exit.ExitCode() >= 0:
-		return int32(exit.ExitCode()), nil //nolint:gosec // 0 to 255
+		return int32(exit.ExitCode()), nil
 	}
 	return 0, err
 }

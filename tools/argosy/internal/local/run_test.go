@@ -151,7 +151,7 @@ esac
 func TestContainersAreAskedForInTheWordsOfDocker(t *testing.T) {
 	dir := t.TempDir()
 	program := filepath.Join(dir, "docker")
-	if err := os.WriteFile(program, []byte(runtime), 0o755); err != nil { //nolint:gosec // it is a program
+	if err := os.WriteFile(program, []byte(runtime), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
