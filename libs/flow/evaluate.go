@@ -19,11 +19,16 @@ func Evaluate(source string, env map[string]any) (any, error) {
 		all = map[string]any{}
 	}
 	maps.Copy(all, functions())
-	program, err := expr.Compile(source, expr.Env(all), expr.AllowUndefinedVariables(), expr.MaxNodes(maxExpressionNodes))
+	return evaluate(source, all)
+}
+
+// evaluate runs an expression over env, which holds the functions too.
+func evaluate(source string, env map[string]any) (any, error) {
+	program, err := expr.Compile(source, expr.Env(env), expr.AllowUndefinedVariables(), expr.MaxNodes(maxExpressionNodes))
 	if err != nil {
 		return nil, fmt.Errorf("expression %q: %w", source, err)
 	}
-	result, err := expr.Run(program, all)
+	result, err := expr.Run(program, env)
 	if err != nil {
 		return nil, fmt.Errorf("expression %q: %w", source, err)
 	}
@@ -36,6 +41,10 @@ func Holds(source string, env map[string]any) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	return truth(source, result)
+}
+
+func truth(source string, result any) (bool, error) {
 	yes, ok := result.(bool)
 	if !ok {
 		return false, fmt.Errorf("expression %q: gives %v, which is neither true nor false", source, result)

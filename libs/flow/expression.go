@@ -11,7 +11,6 @@ import (
 
 	"github.com/Masterminds/sprig/v3"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
-	"github.com/expr-lang/expr"
 	"github.com/theory/jsonpath"
 )
 
@@ -51,18 +50,7 @@ func (s scope) knows(name string) bool {
 }
 
 // run evaluates an expression over all values as nested maps.
-func (s scope) run(source string) (any, error) {
-	env := s.environment()
-	program, err := expr.Compile(source, expr.Env(env), expr.AllowUndefinedVariables(), expr.MaxNodes(maxExpressionNodes))
-	if err != nil {
-		return nil, fmt.Errorf("expression %q: %w", source, err)
-	}
-	result, err := expr.Run(program, env)
-	if err != nil {
-		return nil, fmt.Errorf("expression %q: %w", source, err)
-	}
-	return result, nil
-}
+func (s scope) run(source string) (any, error) { return evaluate(source, s.environment()) }
 
 // condition evaluates an expression that must be true or false.
 func (s scope) condition(source string) (bool, error) {
@@ -70,11 +58,7 @@ func (s scope) condition(source string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	yes, ok := result.(bool)
-	if !ok {
-		return false, fmt.Errorf("expression %q: gives %v, which is neither true nor false", source, result)
-	}
-	return yes, nil
+	return truth(source, result)
 }
 
 // artifactOf evaluates an expression that must give an artifact.

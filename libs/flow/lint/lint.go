@@ -7,7 +7,6 @@
 package lint
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -44,11 +43,7 @@ func Manifest(text []byte) []lint.Finding {
 	default:
 		k.errorf("kind", "%q is none of %v", kind, Kinds)
 	}
-	for i := range k.found {
-		k.found[i].Line = lines.Of(k.found[i].Path)
-	}
-	slices.SortStableFunc(k.found, func(a, b lint.Finding) int { return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Path, b.Path)) })
-	return k.found
+	return lint.Sorted(k.found, lines)
 }
 
 // Spec looks at the spec of a workflow that is about to run, merged with the template
@@ -105,28 +100,9 @@ func (k *linter) oneOf(path, value string, allowed ...string) {
 // decode reads an object tolerantly. What the decoder does not know has no effect in the engine, but is a mistake to
 // whoever wrote it: upstream's strict reading, which its command line uses, refuses it.
 func decode[T any](k *linter, object map[string]any) *T {
-	into, warnings, err := v1alpha1.DecodeTolerant[T](object)
-	for _, w := range warnings {
-		k.warnf(w.Path, "%s", w.Message)
-	}
-	for _, e := range flatten(err) {
-		path := ""
-		if field, ok := errors.AsType[*v1alpha1.FieldError](e); ok {
-			path, e = field.Path, field.Err
-		}
-		k.errorf(path, "%v", e)
-	}
+	into, found := lint.Decode[T](object)
+	k.found = append(k.found, found...)
 	return into
-}
-
-func flatten(err error) []error {
-	if err == nil {
-		return nil
-	}
-	if many, ok := err.(interface{ Unwrap() []error }); ok {
-		return many.Unwrap()
-	}
-	return []error{err}
 }
 
 func (k *linter) metadata(name, generated string) {

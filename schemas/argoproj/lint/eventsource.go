@@ -17,11 +17,11 @@ func EventSource(text []byte) []Finding {
 	if err != nil {
 		return []Finding{{Message: err.Error(), Line: 1, Severity: Error}}
 	}
-	_, found := decode[v1alpha1.EventSource](object)
+	_, found := Decode[v1alpha1.EventSource](object)
 	spec, _ := object["spec"].(map[string]any)
 	l := look{found: found, names: map[string]string{}, endpoints: map[string]string{}}
 	l.spec(spec)
-	return sorted(l.found, lines)
+	return Sorted(l.found, lines)
 }
 
 // UnreadKinds are the kinds whose events this version stores and does not read.

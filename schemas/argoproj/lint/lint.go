@@ -116,8 +116,8 @@ func join(path, key string) string {
 	return path + "." + key
 }
 
-// decode reads an object tolerantly and turns what the decoder saw into findings.
-func decode[T any](object map[string]any) (*T, []Finding) {
+// Decode reads an object tolerantly and turns what the decoder saw into findings.
+func Decode[T any](object map[string]any) (*T, []Finding) {
 	into, warnings, err := v1alpha1.DecodeTolerant[T](object)
 	var out []Finding
 	for _, w := range warnings {
@@ -143,8 +143,8 @@ func flatten(err error) []error {
 	return []error{err}
 }
 
-// sorted gives findings their lines and puts them in the order of the text.
-func sorted(found []Finding, lines Lines) []Finding {
+// Sorted gives findings their lines and puts them in the order of the text.
+func Sorted(found []Finding, lines Lines) []Finding {
 	for i := range found {
 		found[i].Line = lines.Of(found[i].Path)
 	}
