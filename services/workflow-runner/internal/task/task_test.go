@@ -195,10 +195,10 @@ func TestManifestsArePackedOrPlain(t *testing.T) {
 	}
 }
 
-// stub is work that ends when it is told to.
-type stub struct{ began, release chan struct{} }
+// gate is work that ends when it is told to.
+type gate struct{ began, release chan struct{} }
 
-func (s stub) do(ctx context.Context, _ Job) flow.Task {
+func (s gate) do(ctx context.Context, _ Job) flow.Task {
 	s.began <- struct{}{}
 	select {
 	case <-s.release:
@@ -211,7 +211,7 @@ func (s stub) do(ctx context.Context, _ Job) flow.Task {
 func TestTheDeskDoesAJobOnce(t *testing.T) {
 	told := make(chan string, 10)
 	d := NewDesk(Tools{}, func(_ context.Context, _, workflow string) { told <- workflow })
-	s := stub{make(chan struct{}), make(chan struct{})}
+	s := gate{make(chan struct{}), make(chan struct{})}
 	d.workers["http"] = s
 	ctx, cancel := context.WithCancel(t.Context())
 	ran := make(chan error, 1)
