@@ -144,7 +144,7 @@ func (s Server) Consume(ctx context.Context, c Consumer, up func(), see func(Mes
 	if err != nil {
 		return fmt.Errorf("consume stream %s: %w", c.Stream, err)
 	}
-	defer it.Stop()
+	defer giveBack(nc, it)
 	up()
 	for {
 		m, err := it.Next(jetstream.NextContext(ctx))
@@ -160,13 +160,27 @@ func (s Server) Consume(ctx context.Context, c Consumer, up func(), see func(Mes
 	}
 }
 
+// giveBack refuses what was fetched and not seen, for the server would keep it from
+// the other replicas until the time to acknowledge is over (30 s).
+func giveBack(nc *nats.Conn, it jetstream.MessagesContext) {
+	it.Drain()
+	for {
+		m, err := it.Next()
+		if err != nil {
+			break
+		}
+		_ = m.Nak() // lost, it comes again later
+	}
+	_ = nc.FlushTimeout(time.Second)
+}
+
 func one(ctx context.Context, m jetstream.Msg, see func(Message) error) error {
 	meta, err := m.Metadata()
 	if err != nil {
 		return fmt.Errorf("read a message of a stream: %w", err)
 	}
 	if err := see(Message{Subject: m.Subject(), Data: m.Data(), Header: m.Headers(), Sequence: meta.Sequence.Stream}); err != nil {
-		return err
+		return errors.Join(err, m.Nak())
 	}
 	if err := m.DoubleAck(ctx); err != nil {
 		return fmt.Errorf("acknowledge message %d: %w", meta.Sequence.Stream, err)

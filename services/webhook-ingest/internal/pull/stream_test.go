@@ -63,7 +63,8 @@ func TestJetStreamGoesOnWhereItStopped(t *testing.T) {
 	_ = stop() // it may have been about to acknowledge
 	publishNATS(t, b, "2")
 	r.refuse = func(told) bool { return true }
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	// Longer than the server waits for an acknowledgement that was cut off.
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
 	if err := jetStream(c).Run(ctx, r.env, r.emit); !errors.Is(err, context.Canceled) {
 		t.Errorf("an event that is not durable: %v", err)
