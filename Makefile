@@ -40,20 +40,19 @@ deps: ## install the Debian packages that a fresh machine lacks
 
 ## ---- building
 
+# One command for all: while one is linked the next is compiled.
+PROGRAMS := $(foreach s,$(SERVICES),./services/$(s)/cmd/$(s)) ./services/workflow-runner/cmd/executor $(foreach b,demo web load gitserver,./tools/demo/cmd/$(b))
+
 .PHONY: build
-build: services tools ## build our own programs into bin/
-
-.PHONY: services
-services:
+build: ## build our own programs into bin/
 	@mkdir -p $(BIN)
-	@for s in $(SERVICES); do (cd services/$$s && GOWORK=off $(BUILD) -o $(BIN)/$$s ./cmd/$$s) || exit 1; done
-	@cd services/workflow-runner && GOWORK=off $(BUILD) -o $(BIN)/executor ./cmd/executor
-
-.PHONY: tools
-tools:
-	@mkdir -p $(BIN)
-	@for b in demo web load gitserver; do (cd tools/demo && GOWORK=off $(BUILD) -o $(BIN)/$$b ./cmd/$$b) || exit 1; done
+	@$(BUILD) -o $(BIN)/ $(PROGRAMS)
 	@cd tools/images && GOWORK=off $(BUILD) -o $(BIN)/images ./cmd/images
+
+# What others wrote and the cluster share little that could be compiled twice at the same time.
+.PHONY: programs
+programs: build ## build everything that runs
+	@$(MAKE) --no-print-directory -j2 third-party $(if $(filter existing,$(CLUSTER)),,cluster-tools)
 
 .PHONY: cluster-tools
 cluster-tools: ## build the local cluster (minutes the first time)
@@ -66,7 +65,7 @@ third-party: ## build what others wrote: nats-server, registry, traefik (minutes
 	@$(MAKE) --no-print-directory -C tools/thirdparty BIN=$(BIN) $(THIRD)
 
 .PHONY: images
-images: build third-party ## make the container images of everything that runs in the cluster
+images: programs ## make the container images of everything that runs in the cluster
 	@mkdir -p $(IMAGES)
 	@$(BIN)/images build --out $(IMAGES) \
 	  $(foreach b,$(filter-out sync-agent,$(SERVICES)) executor web load $(THIRD),--binary $(b)=$(BIN)/$(b)) >/dev/null
@@ -78,7 +77,6 @@ images: build third-party ## make the container images of everything that runs i
 .PHONY: up
 up: deps images ## bring up the cluster and everything in it (CLUSTER=existing uses $KUBECONFIG)
 ifneq ($(CLUSTER),existing)
-	@$(MAKE) --no-print-directory cluster-tools
 	@$(BIN)/localcluster up --dir $(DIR)
 	@$(BIN)/localcluster load --dir $(DIR) $(addprefix $(IMAGES)/,$(addsuffix .tar,$(SERVICES) executor web load $(THIRD) ci git prometheus))
 else

@@ -18,7 +18,8 @@ require (
 )
 
 require (
-	github.com/argosy-mesh/argosy/libs/core v0.0.0 // indirect
+	github.com/argosy-mesh/argosy/libs/core v0.0.0
+	github.com/argosy-mesh/argosy/libs/kube v0.0.0
 	github.com/beorn7/perks v1.0.1 // indirect
 	github.com/cenkalti/backoff/v5 v5.0.3 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect

@@ -45,8 +45,8 @@ structure: $(BIN)/structure ## sizes, documentation, tests of the cores, which w
 tidy: ## say which go.mod or go.sum is untidy
 	@for m in $(CHECKED); do (cd $$m && GOWORK=off go mod tidy -diff) || { echo "untidy: $$m"; exit 1; }; done
 
-# Modules that are compiled with the same versions share what is compiled; tools/thirdparty keeps its own.
-ALIGNED = $(WORKSPACE) tools/localcluster
+# Modules that are compiled with the same versions share what is compiled; the rest of tools/thirdparty keeps its own.
+ALIGNED = $(WORKSPACE) tools/localcluster tools/thirdparty/coredns
 
 .PHONY: aligned
 aligned: ## say which modules ask for different versions of the same dependency
@@ -94,7 +94,7 @@ unit: cluster-tools $(BIN)/testsum ## tests that need neither a node nor root, w
 	@$(TESTING) -flags "-race $(FLAGS)" $(UNITS)
 
 .PHONY: test
-test: deps images cluster-tools $(BIN)/testsum ## all tests, and the stories on a real cluster; one total at the end
+test: deps images $(BIN)/testsum ## all tests, and the stories on a real cluster; one total at the end
 	@ARGOSY_E2E=up $(TESTING) -flags "-race -count=1 -timeout 40m $(FLAGS)" $(UNITS) $(filter e2e,$(CHECKED))
 
 .PHONY: standalone

@@ -98,7 +98,7 @@ func (a *Agent) remember(uid string) *known {
 	defer a.mu.Unlock()
 	k := a.known[uid]
 	if k == nil {
-		k = &known{settled: map[core.Key]core.Settled{}}
+		k = &known{since: time.Now(), settled: map[core.Key]core.Settled{}}
 		a.known[uid] = k
 	}
 	return k

@@ -322,3 +322,18 @@ func TestManualSyncAndConditions(t *testing.T) {
 		return m.configMap("a") == nil && apierrors.IsNotFound(m.client.Get(t.Context(), client.ObjectKeyFromObject(raw), application()))
 	})
 }
+
+func TestANewApplicationSeesWhatWasPushedBeforeIt(t *testing.T) {
+	m := newMesh(t)
+	m.commit("first", map[string]string{"app/a.yaml": settings("a", "k", "1"), "other/b.yaml": settings("b", "k", "1")})
+	m.agent("one")
+	m.create(manifest("older", m.url(), "app", automated, nil))
+	m.await("first sync", func() bool { return m.configMap("a") != nil })
+	// Nobody follows this folder yet, and no event tells of the push.
+	second := m.commit("second", map[string]string{"other/b.yaml": settings("b", "k", "2")})
+	m.create(manifest("newer", m.url(), "other", automated, nil))
+	m.await("first sync of the newer", func() bool { return m.configMap("b") != nil })
+	if got := m.configMap("b").Data["k"]; got != "2" {
+		t.Errorf("synced k=%s of the commit before %s", got, second)
+	}
+}

@@ -96,17 +96,18 @@ func (s *sources) mirror(ctx context.Context, location string) (*repo.Mirror, er
 // at renders a source as it is now. known is the last answer; when the commit and
 // the source are the same, it still holds.
 func (s *sources) at(ctx context.Context, source v1alpha1.ApplicationSource, want repo.Want, known *known) (*checkout, error) {
+	spec, err := json.Marshal(source)
+	if err != nil {
+		return nil, fmt.Errorf("encode source: %w", err)
+	}
 	m, err := s.mirror(ctx, source.RepoURL)
 	if err != nil {
 		return nil, err
 	}
+	want.Since = known.notBefore(want.Since, string(spec))
 	sha, err := m.Resolve(ctx, source.TargetRevision, want)
 	if err != nil {
 		return nil, err
-	}
-	spec, err := json.Marshal(source)
-	if err != nil {
-		return nil, fmt.Errorf("encode source: %w", err)
 	}
 	if known.checkout != nil && known.checkout.revision == sha && known.source == string(spec) {
 		return known.checkout, nil
@@ -126,11 +127,25 @@ func (s *sources) at(ctx context.Context, source v1alpha1.ApplicationSource, wan
 
 // known is the last answer about one application.
 type known struct {
+	since    time.Time // when this process met it
 	checkout *checkout
-	source   string
+	source   string // that checkout is of
 	refresh  string // id of the refresh that was done last
 	failures int    // of reading the source, in a row
 	settled  map[core.Key]core.Settled
+}
+
+// notBefore is how old an answer of Git may be: pushes that nobody followed yet told
+// nobody, so an answer from before a source was followed is none.
+func (k *known) notBefore(limit time.Time, source string) time.Time {
+	since := k.since
+	if k.checkout != nil && k.source != source {
+		since = time.Now()
+	}
+	if since.After(limit) {
+		return since
+	}
+	return limit
 }
 
 // sourceOf returns the one source of an application.

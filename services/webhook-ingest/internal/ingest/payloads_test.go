@@ -1,72 +1,20 @@
 package ingest
 
 import (
-	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"net/http"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/argosy-mesh/argosy/libs/bus"
+	"github.com/argosy-mesh/argosy/libs/core/githubtest"
 	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/core"
 )
 
-// examplesVersion is the release of the examples that is fetched.
-const examplesVersion = "7.6.1"
-
-// examples fetches the payloads that GitHub's own library is tested with, once.
-func examples(t *testing.T) map[string][]json.RawMessage {
-	t.Helper()
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := filepath.Join(cache, "argosy", "webhooks-examples-"+examplesVersion)
-	index := filepath.Join(dir, "package", "api.github.com", "index.json")
-	if _, err := os.Stat(index); err != nil {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			t.Fatal(err)
-		}
-		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-		defer cancel()
-		pack := exec.CommandContext(ctx, "npm", "pack", "--silent", "@octokit/webhooks-examples@"+examplesVersion)
-		pack.Dir = dir
-		if out, err := pack.CombinedOutput(); err != nil {
-			t.Skipf("the examples cannot be fetched here, npm is needed: %v\n%s", err, out)
-		}
-		unpack := exec.CommandContext(ctx, "sh", "-c", "tar xzf *.tgz")
-		unpack.Dir = dir
-		if out, err := unpack.CombinedOutput(); err != nil {
-			t.Fatalf("%v\n%s", err, out)
-		}
-	}
-	text, err := os.ReadFile(index)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var kinds []struct {
-		Name     string            `json:"name"`
-		Examples []json.RawMessage `json:"examples"`
-	}
-	if err := json.Unmarshal(text, &kinds); err != nil {
-		t.Fatal(err)
-	}
-	out := map[string][]json.RawMessage{}
-	for _, k := range kinds {
-		out[k.Name] = k.Examples
-	}
-	return out
-}
-
 func TestRealPayloadsOfGitHubAreAccepted(t *testing.T) {
-	payloads := examples(t)
+	payloads := githubtest.Examples(t)
 	d := start(t)
 	route := core.Route{Namespace: "ns", EventSource: "es", Event: "in", Provider: "github", Secret: "secret"}
 	d.http.Config.Handler.(*server).routes.set("ns/es", declared{routes: []endpoint{{path: "/hub", route: route}}})
