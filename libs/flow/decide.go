@@ -20,7 +20,10 @@ type walk struct {
 	globals   scope
 	nodes     map[string]v1alpha1.NodeStatus
 	libraries map[library][]v1alpha1.Template
-	dirty     []string // ids of changed nodes, in the order of their first change
+	dirty     []string                   // ids of changed nodes, in the order of their first change
+	changed   map[string]bool            // the same as a set
+	children  map[string]map[string]bool // of nodes that got an edge in this pass
+	working   map[string]int64           // children at work of templates that bound them
 	actions   []Action
 	needs     []Need
 	wake      time.Time
@@ -35,7 +38,8 @@ func Decide(w World) Decision {
 	if w.Run.Phase.Completed() {
 		return Decision{}
 	}
-	k := &walk{w: w, nodes: make(map[string]v1alpha1.NodeStatus, len(w.Run.Nodes)), libraries: map[library][]v1alpha1.Template{}}
+	k := &walk{w: w, nodes: make(map[string]v1alpha1.NodeStatus, len(w.Run.Nodes)), libraries: map[library][]v1alpha1.Template{},
+		changed: map[string]bool{}, children: map[string]map[string]bool{}, working: map[string]int64{}}
 	for id, n := range w.Run.Nodes {
 		k.nodes[id] = n
 		if n.Type == v1alpha1.NodeTypePod && !n.Phase.Fulfilled() {
@@ -191,8 +195,12 @@ func (k *walk) decision(change *RunChange) Decision {
 
 // put records a changed node.
 func (k *walk) put(n v1alpha1.NodeStatus) v1alpha1.NodeStatus {
+	if count, bounded := k.working[n.BoundaryID]; bounded {
+		k.working[n.BoundaryID] = count + atWork(n) - atWork(k.nodes[n.ID])
+	}
 	k.nodes[n.ID] = n
-	if !slices.Contains(k.dirty, n.ID) {
+	if !k.changed[n.ID] {
+		k.changed[n.ID] = true
 		k.dirty = append(k.dirty, n.ID)
 	}
 	k.publishGlobal(n)
@@ -244,10 +252,23 @@ func (k *walk) fail(c call, kind v1alpha1.NodeType, err error) v1alpha1.NodeStat
 // link adds an edge of the graph that clients draw.
 func (k *walk) link(parentID, childID string) {
 	p, ok := k.nodes[parentID]
-	if !ok || slices.Contains(p.Children, childID) {
+	if !ok {
 		return
 	}
-	p.Children = append(slices.Clone(p.Children), childID)
+	known := k.children[parentID]
+	if len(known) != len(p.Children) || known == nil {
+		known = make(map[string]bool, len(p.Children)+1)
+		for _, id := range p.Children {
+			known[id] = true
+		}
+		k.children[parentID] = known
+		p.Children = slices.Clip(p.Children) // what was recorded must not change
+	}
+	if known[childID] {
+		return
+	}
+	known[childID] = true
+	p.Children = append(p.Children, childID)
 	k.put(p)
 }
 

@@ -126,8 +126,10 @@ func scalar(v any) string {
 }
 
 func childName(base string, index int, suffix string) string {
-	suffix = strings.NewReplacer("(", "", ")", "").Replace(suffix)
-	return fmt.Sprintf("%s(%d:%s)", base, index, suffix)
+	if strings.ContainsAny(suffix, "()") {
+		suffix = strings.NewReplacer("(", "", ")", "").Replace(suffix)
+	}
+	return base + "(" + strconv.Itoa(index) + ":" + suffix + ")"
 }
 
 func abbreviate(s string) string {

@@ -138,24 +138,32 @@ func (k *walk) many(u unit, l loop, sc scope) outcome {
 // each makes or advances the nodes of a loop's items.
 func (k *walk) each(u unit, items []v1alpha1.Item, parent string, sc scope) outcome {
 	out := outcome{done: true}
+	halted, waiting := false, false
 	for i, item := range items {
 		values, suffix := itemValues(item)
 		node, display := childName(u.node, i, suffix), childName(u.display, i, suffix)
-		if _, failed := out.failed(u.tolerates); failed && u.failFast && out.nodes != nil {
-			if _, started := k.node(node); !started {
-				continue
-			}
-		}
-		local := sc.with(values)
-		n := k.one(u, node, display, local)
-		if n.ID == "" {
+		n, started := k.node(node)
+		switch {
+		case !started && halted:
+			continue
+		case !started && waiting: // what keeps one item from starting keeps the others too
 			out.done = false
 			continue
 		}
+		hooked := true
+		if !n.Phase.Fulfilled() || u.hooked() {
+			local := sc.with(values)
+			if n = k.one(u, node, display, local); n.ID == "" {
+				out.done, waiting = false, k.full(u) || k.crowded()
+				continue
+			}
+			hooked = k.unitHooks(u, n, display, local)
+		}
 		k.link(parent, n.ID)
-		hooked := k.unitHooks(u, n, display, local)
 		out.nodes = append(out.nodes, n)
 		out.done = out.done && hooked && fulfilled(n)
+		_, bad := outcome{node: n}.failed(u.tolerates)
+		halted = halted || bad && u.failFast
 	}
 	return out
 }
@@ -165,14 +173,25 @@ func (k *walk) full(u unit) bool {
 	if u.limit == 0 {
 		return false
 	}
-	var working int64
-	for _, n := range k.nodes {
-		attempt := n.NodeFlag != nil && (n.NodeFlag.Retried || n.NodeFlag.Hooked)
-		if n.BoundaryID == u.boundary && !attempt && n.Type != v1alpha1.NodeTypeStepGroup && n.Type != v1alpha1.NodeTypeTaskGroup && !n.Phase.Fulfilled() {
-			working++
+	count, counted := k.working[u.boundary]
+	if !counted {
+		for _, n := range k.nodes {
+			if n.BoundaryID == u.boundary {
+				count += atWork(n)
+			}
 		}
+		k.working[u.boundary] = count
 	}
-	return working >= u.limit
+	return count >= u.limit
+}
+
+// atWork is 1 for a node that counts for the parallelism of what encloses it, else 0.
+func atWork(n v1alpha1.NodeStatus) int64 {
+	aside := n.NodeFlag != nil && (n.NodeFlag.Retried || n.NodeFlag.Hooked)
+	if n.ID == "" || aside || n.Type == v1alpha1.NodeTypeStepGroup || n.Type == v1alpha1.NodeTypeTaskGroup || n.Phase.Fulfilled() {
+		return 0
+	}
+	return 1
 }
 
 func (k *walk) closeGroup(u unit, out outcome) outcome {
@@ -236,6 +255,9 @@ func stepUnit(boundary string, g v1alpha1.NodeStatus, s v1alpha1.WorkflowStep) u
 		tolerates: tolerance(s.ContinueOn),
 	}
 }
+
+// hooked reports whether anything is to run beside its nodes or after them.
+func (u *unit) hooked() bool { return len(u.step.Hooks) > 0 || u.step.OnExit != "" }
 
 // bound takes over how many children a template lets work at once, and whether a failed item stops the others.
 func (u *unit) bound(t v1alpha1.Template) {

@@ -110,9 +110,15 @@ func (k *walk) mayStart(kind v1alpha1.NodeType) bool {
 	if kind != v1alpha1.NodeTypePod {
 		return true
 	}
-	if limit := k.w.Spec.Parallelism; limit != nil && k.active >= *limit {
+	if k.crowded() {
 		return false
 	}
 	k.active++
 	return true
+}
+
+// crowded reports whether the workflow has as many pods at work as it may, or wants no more for now.
+func (k *walk) crowded() bool {
+	limit := k.w.Spec.Parallelism
+	return limit != nil && k.active >= *limit || k.w.Spec.Suspend != nil && *k.w.Spec.Suspend
 }

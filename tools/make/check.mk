@@ -94,8 +94,8 @@ unit: cluster-tools $(BIN)/testsum ## tests that need neither a node nor root, w
 	@$(TESTING) -flags "-race $(FLAGS)" $(UNITS)
 
 .PHONY: test
-test: deps images $(BIN)/testsum ## all tests, and the stories on a real cluster; one total at the end
-	@ARGOSY_E2E=up $(TESTING) -flags "-race -count=1 -timeout 40m $(FLAGS)" $(UNITS) $(filter e2e,$(CHECKED))
+test: deps images $(BIN)/testsum ## all tests, each module as it ships, and the stories on a real cluster; one total at the end
+	@ARGOSY_E2E=up $(TESTING) -standalone -flags "-race -count=1 -timeout 40m $(FLAGS)" $(UNITS) $(filter e2e,$(CHECKED))
 
 .PHONY: standalone
 standalone: cluster-tools $(BIN)/testsum ## test each module as it ships, without the workspace
