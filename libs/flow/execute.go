@@ -215,6 +215,9 @@ func inputArtifact(c call, want v1alpha1.Artifact) (*v1alpha1.Artifact, error) {
 	if located(got) {
 		return &got, nil
 	}
+	if kind := unknown(got.ArtifactLocation); kind != "" {
+		return nil, fmt.Errorf("template %q: input artifact %q: %s is not supported; s3, http and raw are", c.template, want.Name, kind)
+	}
 	if want.Optional {
 		return nil, nil
 	}
@@ -228,6 +231,7 @@ func orArchive(a, b *v1alpha1.ArchiveStrategy) *v1alpha1.ArchiveStrategy {
 	return b
 }
 
-// located reports whether an artifact can be loaded: from the built-in store by
-// its key, or because its content is written in the manifest.
-func located(a v1alpha1.Artifact) bool { return a.S3 != nil && a.S3.Key != "" || a.Raw != nil }
+// located reports whether an artifact can be loaded: by its key or its URL, or because its content is written in the manifest.
+func located(a v1alpha1.Artifact) bool {
+	return a.S3 != nil && a.S3.Key != "" || a.Raw != nil || a.HTTP != nil
+}

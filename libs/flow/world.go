@@ -14,6 +14,7 @@ type World struct {
 	Labels, Annotations  map[string]string
 	Created              time.Time
 	Spec                 v1alpha1.WorkflowSpec
+	Repository           *v1alpha1.ArtifactRepository // where artifacts are kept; nil: in the built-in store
 	Run                  Run
 	Pods                 map[string]Pod  // by node id, as far as they were seen
 	Tasks                map[string]Task // by node id: how work without a pod ended
@@ -94,7 +95,8 @@ type Action interface{ action() }
 type CreatePod struct {
 	NodeID, NodeName string
 	PodName          string
-	Template         v1alpha1.Template      // resolved: no tag is left
+	Template         v1alpha1.Template      // resolved: no tag is left, and every artifact has its place
+	Logs             []v1alpha1.Artifact    // of its containers that are to be kept, named <container>-logs
 	Spec             *v1alpha1.WorkflowSpec // what of the workflow's spec goes into every pod, resolved too
 	Retry            int                    // attempt, from 0
 	Deadline         time.Time              // when its workflow runs out of time; zero: never

@@ -20,8 +20,11 @@ const statusLimit = 512 << 10
 
 // project writes what people look at. It is a picture of the journal: whoever
 // draws it last draws the same or a newer one.
-func (r *Runner) project(ctx context.Context, raw *unstructured.Unstructured, state flow.Run, warnings []v1alpha1.FieldWarning) error {
-	status := statusOf(state)
+func (r *Runner) project(ctx context.Context, raw *unstructured.Unstructured, known *run, warnings []v1alpha1.FieldWarning) error {
+	status := statusOf(known.state)
+	if known.repo != nil && !known.repo.Default {
+		status.ArtifactRepositoryRef = known.repo
+	}
 	for _, w := range warnings {
 		status.Conditions = append(status.Conditions, v1alpha1.Condition{Type: "SpecWarning", Status: "True", Message: w.String()})
 	}

@@ -26,6 +26,9 @@ type entry struct {
 	Order string                 `json:"order,omitempty"` // key of the order that this carries out
 
 	Restart *flow.Restart `json:"restart,omitempty"` // how an ended run goes on
+
+	// Repository is where the artifacts of the run are kept, beside Spec.
+	Repository *v1alpha1.ArtifactRepositoryRefStatus `json:"repository,omitempty"`
 }
 
 // finding is the answer to one question of the flow.
@@ -40,6 +43,7 @@ type run struct {
 	subject string
 	last    uint64 // sequence of the last journal entry
 	spec    *v1alpha1.WorkflowSpec
+	repo    *v1alpha1.ArtifactRepositoryRefStatus // nil: not looked for yet, or the run is older than such
 	state   flow.Run
 	name    string               // namespace/name of the workflow
 	fresh   *entry               // recorded and not yet told to the bus
@@ -115,6 +119,9 @@ func (j *journals) load(ctx context.Context, namespace, name, uid string) (*run,
 func (r *run) fold(e entry, sequence uint64) {
 	if e.Spec != nil {
 		r.spec = e.Spec
+	}
+	if e.Repository != nil {
+		r.repo = e.Repository
 	}
 	if e.Order != "" {
 		r.obeyed[e.Order] = true

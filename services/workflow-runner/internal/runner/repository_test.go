@@ -1,0 +1,153 @@
+package runner
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/argosy-mesh/argosy/libs/flow/protocol"
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/executor"
+	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/store/storetest"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// address is one of this machine that is free now.
+func address(t *testing.T) string {
+	t.Helper()
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return l.Addr().String()
+}
+
+// perform runs the executor of a pod as its kubelet would, with a program of its own, and ends the pod.
+func (c *cluster) perform(node, program string) {
+	c.t.Helper()
+	c.await("pod of "+node, func() error {
+		for _, p := range c.pods() {
+			if strings.HasSuffix(p.Annotations[annotationNodeName], node) {
+				return c.performPod(&p, program)
+			}
+		}
+		return fmt.Errorf("no pod among %d", len(c.pods()))
+	})
+}
+
+func (c *cluster) performPod(p *corev1.Pod, program string) error {
+	var task protocol.Task
+	main := p.Spec.Containers[0]
+	for _, v := range main.Env {
+		if v.Name == protocol.TaskVariable {
+			if err := json.Unmarshal([]byte(v.Value), &task); err != nil {
+				c.t.Fatal(err)
+			}
+		}
+	}
+	dir := c.t.TempDir()
+	if task.Logs != nil {
+		task.Logs.Path = filepath.Join(dir, "main.log")
+	}
+	last := filepath.Join(dir, "last")
+	getenv := func(string) string { return string(mustJSON(task)) }
+	code := executor.Main(c.t.Context(), []string{"run", "--", "sh", "-c", program}, getenv, executor.Streams{Out: io.Discard, Err: io.Discard}, executor.Places{Termination: last, Staging: dir})
+	said, err := os.ReadFile(last)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	p.Status.Phase = corev1.PodSucceeded
+	p.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: mainContainer, State: corev1.ContainerState{
+		Terminated: &corev1.ContainerStateTerminated{ExitCode: int32(code), Message: string(said), FinishedAt: metav1.Now()}}}}
+	return c.kube.Status().Update(c.t.Context(), p)
+}
+
+// repository makes a bucket the default of the namespace.
+func (c *cluster) repository(server *storetest.Server) {
+	c.t.Helper()
+	c.create(`{apiVersion: v1, kind: Secret, metadata: {name: keys}, stringData: {id: ` + storetest.ID + `, secret: "` + storetest.Secret + `"}}`)
+	c.create(`
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: artifact-repositories, annotations: {workflows.argoproj.io/default-artifact-repository: main}}
+data:
+  main: |
+    archiveLogs: true
+    s3: {endpoint: "` + server.Endpoint + `", bucket: art, insecure: true, keyFormat: "of/{{workflow.name}}", ` + bucketKeys + `}
+`)
+}
+
+func (c *cluster) keys(server *storetest.Server, want ...string) {
+	c.t.Helper()
+	c.await(fmt.Sprintf("the bucket holds %v", want), func() error {
+		have := server.Objects("art")
+		for _, key := range want {
+			if _, there := have[key]; !there || len(have) != len(want) {
+				return fmt.Errorf("it holds %q", have)
+			}
+		}
+		if len(have) != len(want) {
+			return fmt.Errorf("it holds %q", have)
+		}
+		return nil
+	})
+}
+
+func TestArtifactsOfARepository(t *testing.T) {
+	c := start(t)
+	server := storetest.Start(t, "art")
+	at := address(t)
+	c.runner("a", "--http-address", at, "--artifact-url", "http://"+at)
+	c.repository(server)
+	dir := t.TempDir()
+	c.create(`
+apiVersion: argoproj.io/v1alpha1
+kind: Workflow
+metadata: {name: wf}
+spec:
+  entrypoint: main
+  templates:
+  - name: main
+    container: {image: busybox, command: [sh]}
+    outputs:
+      artifacts:
+      - {name: kept, path: ` + dir + `/kept.txt, archive: {none: {}}}
+      - {name: brief, path: ` + dir + `/brief.txt}
+      - {name: stays, path: ` + dir + `/kept.txt, s3: {key: stays.tgz}}
+`)
+	c.perform("wf", "echo hello; echo oops >&2; echo 1 > "+dir+"/kept.txt; echo 2 > "+dir+"/brief.txt")
+	wf := c.awaitPhase(v1alpha1.WorkflowSucceeded)
+	c.keys(server, "of/wf/kept.txt", "of/wf/brief.tgz", "of/wf/main.log", "stays.tgz")
+	// Which of two streams was written first is not known to who reads both.
+	if log := server.Objects("art")["of/wf/main.log"]; log != "hello\noops\n" && log != "oops\nhello\n" {
+		t.Errorf("logs: %q", log)
+	}
+	var said []string
+	for _, a := range wf.Status.Nodes["wf"].Outputs.Artifacts {
+		said = append(said, a.Name+"="+a.S3.Bucket+a.S3.Key)
+	}
+	if got := strings.Join(said, " "); got != "kept=of/wf/kept.txt brief=of/wf/brief.tgz stays=stays.tgz main-logs=of/wf/main.log" {
+		t.Errorf("outputs: %s", got)
+	}
+	if ref := wf.Status.ArtifactRepositoryRef; ref == nil || ref.Key != "main" || ref.ArtifactRepository.S3.Bucket != "art" {
+		t.Errorf("%+v", ref)
+	}
+}
+
+func TestARepositoryThatIsNotThereIsSaid(t *testing.T) {
+	c := start(t)
+	c.runner("a")
+	c.create(`{apiVersion: argoproj.io/v1alpha1, kind: Workflow, metadata: {name: wf}, spec: {entrypoint: main, artifactRepositoryRef: {key: gone}, templates: [{name: main, container: {image: i, command: [x]}}]}}`)
+	if wf := c.awaitPhase(v1alpha1.WorkflowError); !strings.Contains(wf.Status.Message, "artifactRepositoryRef") {
+		t.Errorf("%s", wf.Status.Message)
+	}
+}
