@@ -51,6 +51,7 @@ type Runner struct {
 	repos    *repositories
 	desk     *task.Desk
 	signer   *signer
+	janitor  *janitor
 	image    string // of the executor
 	metrics  *metrics
 }
@@ -64,6 +65,7 @@ func (r *Runner) Reconcile(ctx context.Context, req reconcile.Request) (reconcil
 			for _, uid := range r.journals.forgetName(req.String()) {
 				r.desk.DropRun(uid)
 			}
+			r.janitor.look(req.String())
 			return reconcile.Result{}, nil
 		}
 		return reconcile.Result{}, fmt.Errorf("read workflow %s: %w", req, err)
@@ -73,8 +75,9 @@ func (r *Runner) Reconcile(ctx context.Context, req reconcile.Request) (reconcil
 		r.journals.forget(uid)
 		r.desk.DropRun(uid)
 		if raw.GetDeletionTimestamp() != nil {
-			return reconcile.Result{}, nil
+			return reconcile.Result{}, r.letGo(ctx, raw)
 		}
+		r.janitor.look(req.String())
 		return r.afterwards(ctx, raw)
 	}
 	wake, err := r.advance(ctx, raw)
@@ -127,7 +130,7 @@ func (r *Runner) advance(ctx context.Context, raw *unstructured.Unstructured) (t
 	} else if next := time.Now().Add(again); again > 0 && (wake.IsZero() || next.Before(wake)) {
 		wake = next
 	}
-	if err := r.tellFresh(ctx, wf, known); err != nil {
+	if err := errors.Join(r.tellFresh(ctx, wf, known), r.janitor.settle(ctx, wf, known)); err != nil {
 		return time.Time{}, err
 	}
 	return r.show(ctx, raw, known, warnings, wake)
@@ -179,6 +182,9 @@ func decideOn(world flow.World) flow.Decision {
 func (r *Runner) record(ctx context.Context, wf *v1alpha1.Workflow, known *run, world flow.World, decision flow.Decision) error {
 	if decision.Empty() {
 		return nil
+	}
+	if err := r.janitor.remember(ctx, wf, known, decision.Nodes); err != nil {
+		return err
 	}
 	e := entry{At: world.Now, Nodes: decision.Nodes, Run: decision.Run}
 	if known.spec == nil {

@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -102,7 +103,7 @@ func (c *cluster) keys(server *storetest.Server, want ...string) {
 	})
 }
 
-func TestArtifactsOfARepository(t *testing.T) {
+func TestArtifactsOfARepositoryAndTheirEnd(t *testing.T) {
 	c := start(t)
 	server := storetest.Start(t, "art")
 	at := address(t)
@@ -112,21 +113,22 @@ func TestArtifactsOfARepository(t *testing.T) {
 	c.create(`
 apiVersion: argoproj.io/v1alpha1
 kind: Workflow
-metadata: {name: wf}
+metadata: {name: wf, finalizers: [` + upstreamFinalizer + `]}
 spec:
   entrypoint: main
+  artifactGC: {strategy: OnWorkflowDeletion}
   templates:
   - name: main
     container: {image: busybox, command: [sh]}
     outputs:
       artifacts:
       - {name: kept, path: ` + dir + `/kept.txt, archive: {none: {}}}
-      - {name: brief, path: ` + dir + `/brief.txt}
-      - {name: stays, path: ` + dir + `/kept.txt, s3: {key: stays.tgz}}
+      - {name: brief, path: ` + dir + `/brief.txt, artifactGC: {strategy: OnWorkflowCompletion}}
+      - {name: stays, path: ` + dir + `/kept.txt, s3: {key: stays.tgz}, artifactGC: {strategy: Never}}
 `)
 	c.perform("wf", "echo hello; echo oops >&2; echo 1 > "+dir+"/kept.txt; echo 2 > "+dir+"/brief.txt")
 	wf := c.awaitPhase(v1alpha1.WorkflowSucceeded)
-	c.keys(server, "of/wf/kept.txt", "of/wf/brief.tgz", "of/wf/main.log", "stays.tgz")
+	c.keys(server, "of/wf/kept.txt", "of/wf/main.log", "stays.tgz")
 	// Which of two streams was written first is not known to who reads both.
 	if log := server.Objects("art")["of/wf/main.log"]; log != "hello\noops\n" && log != "oops\nhello\n" {
 		t.Errorf("logs: %q", log)
@@ -141,6 +143,58 @@ spec:
 	if ref := wf.Status.ArtifactRepositoryRef; ref == nil || ref.Key != "main" || ref.ArtifactRepository.S3.Bucket != "art" {
 		t.Errorf("%+v", ref)
 	}
+	c.await("it shows what is gone", func() error {
+		for _, a := range c.awaitPhase(v1alpha1.WorkflowSucceeded).Status.Nodes["wf"].Outputs.Artifacts {
+			if a.Deleted != (a.Name == "brief") {
+				return fmt.Errorf("%s deleted: %v", a.Name, a.Deleted)
+			}
+		}
+		return nil
+	})
+	gone := workflow()
+	gone.SetNamespace("ci")
+	gone.SetName("wf")
+	if err := c.kube.Delete(t.Context(), gone); err != nil {
+		t.Fatal(err)
+	}
+	c.keys(server, "stays.tgz")
+}
+
+// The workflow goes while nobody looks, before its end: what its journal knows is taken away nevertheless.
+func TestArtifactsGoWithAWorkflowThatGoesMeanwhile(t *testing.T) {
+	c := start(t)
+	server := storetest.Start(t, "art")
+	at := address(t)
+	stop := c.runner("a", "--http-address", at, "--artifact-url", "http://"+at)
+	c.repository(server)
+	dir := t.TempDir()
+	wf := c.create(`
+apiVersion: argoproj.io/v1alpha1
+kind: Workflow
+metadata: {name: wf}
+spec:
+  entrypoint: main
+  artifactGC: {strategy: OnWorkflowCompletion}
+  templates:
+  - {name: main, steps: [[{name: one, template: make}], [{name: two, template: make}]]}
+  - name: make
+    container: {image: busybox, command: [sh]}
+    outputs: {artifacts: [{name: f, path: ` + dir + `/f}]}
+`)
+	c.perform("[0].one", "echo 1 > "+dir+"/f")
+	c.await("second pod", func() error {
+		if len(c.pods()) != 2 {
+			return fmt.Errorf("%d pods", len(c.pods()))
+		}
+		return nil
+	})
+	c.keys(server, "of/wf/f.tgz", "of/wf/main.log")
+	stop()
+	if err := c.kube.Delete(context.WithoutCancel(t.Context()), wf); err != nil {
+		t.Fatal(err)
+	}
+	c.runner("b")
+	c.keys(server)
 }
 
 func TestARepositoryThatIsNotThereIsSaid(t *testing.T) {

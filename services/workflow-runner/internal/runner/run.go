@@ -56,6 +56,8 @@ type run struct {
 	held    map[string]bool // holders that have their locks, as far as this replica knows
 	again   int             // how often the run was retried
 	stale   bool            // whether the object may show what a retry took back
+	noted   bool            // whether it is noted that artifacts are to be taken away
+	settled bool            // whether the note of an ended run is complete
 	mended  bool            // whether what another replica left undone was done
 }
 
@@ -141,7 +143,7 @@ func (r *run) restart(again flow.Restart) {
 	r.state = r.state.Restarted(again)
 	r.again++
 	clear(r.held)
-	r.stale = true
+	r.stale, r.settled = true, false
 	for _, id := range again.Drop {
 		delete(r.asked, id)
 		delete(r.seen, id)

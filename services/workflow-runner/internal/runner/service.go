@@ -136,6 +136,7 @@ func assemble(ctx context.Context, cfg Config, base *service.Base) ([]life.Part,
 	return append(parts,
 		life.Of("members", func(ctx context.Context) error { return spread(ctx, base.Members.Changed(), changed) }),
 		life.Of("tasks", runner.desk.Run),
+		life.Of("artifacts", runner.janitor.run),
 		life.Of("commands", func(ctx context.Context) error { return base.Bus.Consume(ctx, submit.consumer(), submit.handle) }),
 		life.Of("operations", func(ctx context.Context) error { return base.Bus.Consume(ctx, operate.consumer(), operate.handle) }),
 	), nil
@@ -161,6 +162,7 @@ func newRunner(ctx context.Context, cfg Config, base *service.Base, mgr manager.
 	r := &Runner{client: mgr.GetClient(), reader: mgr.GetAPIReader(), bus: base.Bus, journals: newJournals(base.Bus), log: base.Log, signer: sign, image: cfg.ExecutorImage,
 		images: programs, locks: &locks{kv: base.Bus.KV(bus.LocksBucket), reader: mgr.GetAPIReader(), now: time.Now},
 		repos: &repositories{reader: mgr.GetAPIReader(), namespace: cfg.Repositories, now: time.Now}}
+	r.janitor = &janitor{kv: base.Bus.KV(bus.LocksBucket), cached: mgr.GetClient(), synced: mgr.GetCache().WaitForCacheSync, reader: mgr.GetAPIReader(), stores: stores, journals: r.journals, log: base.Log, wake: make(chan string, 1024)}
 	r.desk = task.NewDesk(task.Tools{Accounts: accounts, Store: stores, Local: anywhere},
 		func(ctx context.Context, namespace, name string) { nudge(ctx, again, namespace, name) })
 	return r, nil
