@@ -65,6 +65,10 @@ func (k *walk) decideRun(change *RunChange) {
 		k.end(change, v1alpha1.WorkflowError, fmt.Sprintf("invalid spec: spec.entrypoint: %v", err))
 		return
 	}
+	if err := k.describe(change); err != nil {
+		k.end(change, v1alpha1.WorkflowError, "invalid spec: "+err.Error())
+		return
+	}
 	k.publishGlobals()
 	root, _ := k.node(k.w.Name)
 	if reason := k.cutShort(); reason != "" && !root.Phase.Fulfilled() {
@@ -183,7 +187,7 @@ func (k *walk) decision(change *RunChange) Decision {
 	for _, id := range k.dirty {
 		d.Nodes = append(d.Nodes, k.nodes[id])
 	}
-	if change.Phase != v1alpha1.WorkflowRunning || change.StartedAt != nil {
+	if change.Phase != v1alpha1.WorkflowRunning || change.StartedAt != nil || change.Metadata != nil {
 		d.Run = change
 	}
 	return d

@@ -31,6 +31,7 @@ type Run struct {
 	FinishedAt time.Time
 	Nodes      map[string]v1alpha1.NodeStatus // by id
 	Outputs    *v1alpha1.Outputs
+	Metadata   *v1alpha1.Metadata // labels and annotations that the run gives its workflow
 }
 
 // Pod is what was seen of the pod of a node.
@@ -82,6 +83,7 @@ type RunChange struct {
 	StartedAt  *time.Time             `json:"startedAt,omitempty"`
 	FinishedAt *time.Time             `json:"finishedAt,omitempty"`
 	Outputs    *v1alpha1.Outputs      `json:"outputs,omitempty"`
+	Metadata   *v1alpha1.Metadata     `json:"metadata,omitempty"`
 }
 
 // Empty reports whether there is nothing to record.
@@ -140,6 +142,9 @@ func (r Run) Apply(nodes []v1alpha1.NodeStatus, change *RunChange) Run {
 		return next
 	}
 	next.Phase, next.Message, next.Outputs = change.Phase, change.Message, change.Outputs
+	if change.Metadata != nil {
+		next.Metadata = change.Metadata
+	}
 	if change.StartedAt != nil {
 		next.StartedAt = *change.StartedAt
 	}

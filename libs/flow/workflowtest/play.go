@@ -250,6 +250,13 @@ func (p *play) resume() {
 
 func (p *play) apply(d flow.Decision) {
 	p.w.Run = p.w.Run.Apply(d.Nodes, d.Run)
+	if d.Run != nil && d.Run.Metadata != nil {
+		for _, all := range []map[string]string{d.Run.Metadata.Labels, d.Run.Metadata.Annotations} {
+			for _, name := range slices.Sorted(maps.Keys(all)) {
+				fmt.Fprintf(&p.log, "mark %s=%s\n", name, all[name])
+			}
+		}
+	}
 }
 
 // act plays one new pod from start to end; false means there is none.

@@ -117,6 +117,7 @@ metadata: {name: wf, finalizers: [` + upstreamFinalizer + `]}
 spec:
   entrypoint: main
   artifactGC: {strategy: OnWorkflowDeletion}
+  workflowMetadata: {labelsFrom: {who: {expression: "workflow.name + '-x'"}}}
   templates:
   - name: main
     container: {image: busybox, command: [sh]}
@@ -140,8 +141,8 @@ spec:
 	if got := strings.Join(said, " "); got != "kept=of/wf/kept.txt brief=of/wf/brief.tgz stays=stays.tgz main-logs=of/wf/main.log" {
 		t.Errorf("outputs: %s", got)
 	}
-	if ref := wf.Status.ArtifactRepositoryRef; ref == nil || ref.Key != "main" || ref.ArtifactRepository.S3.Bucket != "art" {
-		t.Errorf("%+v", ref)
+	if ref := wf.Status.ArtifactRepositoryRef; ref == nil || ref.Key != "main" || ref.ArtifactRepository.S3.Bucket != "art" || wf.Labels["who"] != "wf-x" {
+		t.Errorf("%+v, labels %v", ref, wf.Labels)
 	}
 	c.await("it shows what is gone", func() error {
 		for _, a := range c.awaitPhase(v1alpha1.WorkflowSucceeded).Status.Nodes["wf"].Outputs.Artifacts {
