@@ -22,6 +22,7 @@ type walk struct {
 	libraries map[library][]v1alpha1.Template
 	dirty     []string // ids of changed nodes, in the order of their first change
 	actions   []Action
+	metrics   []Metric
 	needs     []Need
 	wake      time.Time
 	depth     int
@@ -48,6 +49,7 @@ func Decide(w World) Decision {
 		k.w.Run.StartedAt, k.w.Run.Phase = w.Now, v1alpha1.WorkflowRunning
 	}
 	k.decideRun(change)
+	k.measureRun(change)
 	return k.decision(change)
 }
 
@@ -183,7 +185,7 @@ func (k *walk) podName(n v1alpha1.NodeStatus) string {
 }
 
 func (k *walk) decision(change *RunChange) Decision {
-	d := Decision{Actions: k.actions, Needs: k.needs, Wake: k.wake}
+	d := Decision{Actions: k.actions, Metrics: k.metrics, Needs: k.needs, Wake: k.wake}
 	for _, id := range k.dirty {
 		d.Nodes = append(d.Nodes, k.nodes[id])
 	}

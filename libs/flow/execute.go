@@ -28,8 +28,9 @@ type call struct {
 // execute makes or advances the node of a call. A node without id is one that may
 // not start yet.
 func (k *walk) execute(c call) v1alpha1.NodeStatus {
-	if n, ok := k.node(c.name); ok && n.Phase.Fulfilled() {
-		return n
+	before, existed := k.node(c.name)
+	if existed && before.Phase.Fulfilled() {
+		return before
 	}
 	k.depth++
 	defer func() { k.depth-- }()
@@ -41,7 +42,9 @@ func (k *walk) execute(c call) v1alpha1.NodeStatus {
 		return k.failOrWait(c, v1alpha1.NodeTypeSkipped, err)
 	}
 	if strategy := k.retryStrategy(t); strategy != nil && !c.attempt {
-		return k.retry(c, *strategy)
+		n := k.retry(c, *strategy)
+		k.measureRetry(c, t, n)
+		return n
 	}
 	sc, inputs, err := k.inputs(c, t)
 	if err != nil {
@@ -52,11 +55,14 @@ func (k *walk) execute(c call) v1alpha1.NodeStatus {
 	if name := displayName(t, sc); name != "" && !c.attempt {
 		within.display = name
 	}
-	n := k.guarded(within, t, sc)
+	bare := t
+	bare.Metrics = nil // their tags are resolved when the node has ended
+	n := k.guarded(within, bare, sc)
 	if n.ID != "" && n.Inputs == nil && inputs != nil {
 		n.Inputs = inputs
 		n = k.put(n)
 	}
+	k.measureNode(t, sc, n, !existed)
 	return n
 }
 

@@ -72,6 +72,7 @@ type Decision struct {
 	Nodes   []v1alpha1.NodeStatus // changed nodes, in the order of their change
 	Run     *RunChange            // set when the run itself changed
 	Actions []Action
+	Metrics []Metric  // what to report, once the rest is recorded
 	Needs   []Need    // what must be found out before more can be decided
 	Wake    time.Time // when to look again although nothing happened; zero: never
 }

@@ -133,6 +133,7 @@ func (k *linter) policies(path string, s *v1alpha1.WorkflowSpec) {
 		k.retry(path+".retryStrategy", s.RetryStrategy)
 	}
 	k.synchronization(path, s.Synchronization)
+	k.metrics(path, s.Metrics)
 }
 
 func (k *linter) synchronization(path string, s *v1alpha1.Synchronization) {

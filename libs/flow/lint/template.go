@@ -35,6 +35,7 @@ func (k *linter) template(path string, t *v1alpha1.Template) {
 	k.duration(path+".pendingTimeout", t.PendingTimeout)
 	k.count(path+".activeDeadlineSeconds", t.ActiveDeadlineSeconds)
 	k.synchronization(path, t.Synchronization)
+	k.metrics(path, t.Metrics)
 	k.inputs(path, t.Inputs)
 	k.outputs(path, t)
 	switch {

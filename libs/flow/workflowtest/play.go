@@ -250,6 +250,9 @@ func (p *play) resume() {
 
 func (p *play) apply(d flow.Decision) {
 	p.w.Run = p.w.Run.Apply(d.Nodes, d.Run)
+	for _, m := range d.Metrics {
+		fmt.Fprintf(&p.log, "measure %s\n", measured(m))
+	}
 	if d.Run != nil && d.Run.Metadata != nil {
 		for _, all := range []map[string]string{d.Run.Metadata.Labels, d.Run.Metadata.Annotations} {
 			for _, name := range slices.Sorted(maps.Keys(all)) {

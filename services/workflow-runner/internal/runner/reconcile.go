@@ -52,6 +52,7 @@ type Runner struct {
 	desk     *task.Desk
 	signer   *signer
 	janitor  *janitor
+	meters   *meters
 	image    string // of the executor
 	metrics  *metrics
 }
@@ -80,7 +81,9 @@ func (r *Runner) Reconcile(ctx context.Context, req reconcile.Request) (reconcil
 		r.janitor.look(req.String())
 		return r.afterwards(ctx, raw)
 	}
+	began := time.Now()
 	wake, err := r.advance(ctx, raw)
+	r.meters.operations.Observe(time.Since(began).Seconds())
 	switch fault.Of(err) {
 	case fault.None:
 	case fault.Poison:
@@ -193,7 +196,13 @@ func (r *Runner) record(ctx context.Context, wf *v1alpha1.Workflow, known *run, 
 			return err
 		}
 	}
-	return r.journals.append(ctx, string(wf.UID), known, e)
+	before := known.state
+	if err := r.journals.append(ctx, string(wf.UID), known, e); err != nil {
+		return err
+	}
+	r.meters.count(wf, before, decision, world.Now)
+	r.measure(ctx, wf, decision.Metrics)
+	return nil
 }
 
 // showEvery bounds how often the status of one workflow is written: a fan-out moves

@@ -3,9 +3,11 @@ package runner
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -118,6 +120,7 @@ spec:
   entrypoint: main
   artifactGC: {strategy: OnWorkflowDeletion}
   workflowMetadata: {labelsFrom: {who: {expression: "workflow.name + '-x'"}}}
+  metrics: {prometheus: [{name: mine, help: h, labels: [{key: status, value: "{{status}}"}], counter: {value: "1"}}]}
   templates:
   - name: main
     container: {image: busybox, command: [sh]}
@@ -152,6 +155,10 @@ spec:
 		}
 		return nil
 	})
+	for _, want := range []string{`argo_workflows_mine{status="Succeeded"} 1`, `argo_workflows_total_count{namespace="ci",phase="Succeeded"} 1`,
+		`argo_workflows_gauge{phase="Succeeded"} 1`, `argo_workflows_pods_total_count{namespace="ci",phase="Succeeded"} 1`} {
+		c.scraped("http://"+at+"/metrics", want)
+	}
 	gone := workflow()
 	gone.SetNamespace("ci")
 	gone.SetName("wf")
@@ -159,6 +166,26 @@ spec:
 		t.Fatal(err)
 	}
 	c.keys(server, "stays.tgz")
+}
+
+func (c *cluster) scraped(url, want string) {
+	c.t.Helper()
+	c.await(want, func() error {
+		req, err := http.NewRequestWithContext(c.t.Context(), http.MethodGet, url, nil)
+		if err != nil {
+			return err
+		}
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return err
+		}
+		defer res.Body.Close()
+		text, err := io.ReadAll(res.Body)
+		if err == nil && !strings.Contains(string(text), want+"\n") {
+			err = errors.New("it is not there")
+		}
+		return err
+	})
 }
 
 // The workflow goes while nobody looks, before its end: what its journal knows is taken away nevertheless.

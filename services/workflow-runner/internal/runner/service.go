@@ -114,13 +114,15 @@ func assemble(ctx context.Context, cfg Config, base *service.Base) ([]life.Part,
 		return nil, err
 	}
 	m := newMetrics(base.Registry)
+	meters := newMeters(base.Registry, base.Members.Owns)
+	base.Registry.MustRegister(&census{cache: mgr.GetClient(), owns: base.Members.Owns})
 	regain := []chan event.GenericEvent{make(chan event.GenericEvent), make(chan event.GenericEvent)}
 	runner, err := newRunner(ctx, cfg, base, mgr, regain[0])
 	if err != nil {
 		return nil, err
 	}
-	runner.metrics = m
-	clock := &clockwork{client: mgr.GetClient(), log: base.Log, now: time.Now, seen: map[types.UID]time.Time{}}
+	runner.metrics, runner.meters = m, meters
+	clock := &clockwork{client: mgr.GetClient(), meters: meters, log: base.Log, now: time.Now, seen: map[types.UID]time.Time{}}
 	if err := errors.Join(control(mgr, base.Members, runner, regain[0]), clock.control(mgr, base.Members, regain[1])); err != nil {
 		return nil, err
 	}
