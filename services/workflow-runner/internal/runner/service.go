@@ -116,21 +116,22 @@ func assemble(ctx context.Context, cfg Config, base *service.Base) ([]life.Part,
 	m := newMetrics(base.Registry)
 	meters := newMeters(base.Registry, base.Members.Owns)
 	base.Registry.MustRegister(&census{cache: mgr.GetClient(), owns: base.Members.Owns})
-	regain := []chan event.GenericEvent{make(chan event.GenericEvent), make(chan event.GenericEvent)}
+	regain := []chan event.GenericEvent{make(chan event.GenericEvent), make(chan event.GenericEvent), make(chan event.GenericEvent)}
 	runner, err := newRunner(ctx, cfg, base, mgr, regain[0])
 	if err != nil {
 		return nil, err
 	}
 	runner.metrics, runner.meters = m, meters
 	clock := &clockwork{client: mgr.GetClient(), meters: meters, log: base.Log, now: time.Now, seen: map[types.UID]time.Time{}}
-	if err := errors.Join(control(mgr, base.Members, runner, regain[0]), clock.control(mgr, base.Members, regain[1])); err != nil {
+	bind := &binder{client: mgr.GetClient(), bus: base.Bus, owns: base.Members.Owns, metrics: m, meters: meters, log: base.Log, running: map[string]*listening{}}
+	if err := errors.Join(control(mgr, base.Members, runner, regain[0]), clock.control(mgr, base.Members, regain[1]), bind.control(mgr, regain[2])); err != nil {
 		return nil, err
 	}
 	submit := &submitter{client: mgr.GetClient(), metrics: m}
 	operate := &operator{client: mgr.GetClient(), reader: mgr.GetAPIReader(), metrics: m}
 	parts := []life.Part{life.Of("kubernetes", mgr.Start)}
 	var changed []chan struct{}
-	for i, list := range []client.ObjectList{workflowList(), cronWorkflowList()} {
+	for i, list := range []client.ObjectList{workflowList(), cronWorkflowList(), bindingList()} {
 		changes := make(chan struct{}, 1)
 		changed = append(changed, changes)
 		parts = append(parts, life.Of(fmt.Sprintf("regain-%d", i), func(ctx context.Context) error { return kube.Regain(ctx, changes, mgr.GetCache(), list, regain[i]) }))
@@ -139,6 +140,7 @@ func assemble(ctx context.Context, cfg Config, base *service.Base) ([]life.Part,
 		life.Of("members", func(ctx context.Context) error { return spread(ctx, base.Members.Changed(), changed) }),
 		life.Of("tasks", runner.desk.Run),
 		life.Of("artifacts", runner.janitor.run),
+		life.Of("bindings", bind.drain),
 		life.Of("commands", func(ctx context.Context) error { return base.Bus.Consume(ctx, submit.consumer(), submit.handle) }),
 		life.Of("operations", func(ctx context.Context) error { return base.Bus.Consume(ctx, operate.consumer(), operate.handle) }),
 	), nil
