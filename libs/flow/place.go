@@ -17,6 +17,9 @@ const LogsSuffix = "-logs"
 // remote reports whether a place is outside of the built-in store.
 func remote(s *v1alpha1.S3Artifact) bool { return s != nil && s.Endpoint != "" && s.Bucket != "" }
 
+// UnknownPlace names the kind of place that an artifact has and nothing here can reach, "" when there is none.
+func UnknownPlace(l v1alpha1.ArtifactLocation) string { return unknown(l) }
+
 // unknown names the kind of place that a location has and nothing here can reach, "" when there is none.
 func unknown(l v1alpha1.ArtifactLocation) string {
 	for _, kind := range []struct {
