@@ -60,8 +60,9 @@ type janitor struct {
 	log      *slog.Logger
 	wake     chan string // names of workflows to look at
 
-	mu    sync.Mutex
-	known map[string]bool // workflows that have a note, as far as this replica knows
+	mu sync.Mutex
+	// Workflows that have a note, as far as this replica knows: since the last look at all notes began, and before.
+	known, before map[string]bool
 }
 
 func (j *janitor) learn(workflow string) {
@@ -73,11 +74,18 @@ func (j *janitor) learn(workflow string) {
 	j.known[workflow] = true
 }
 
+// age forgets workflows that two looks at all notes in a row did not find.
+func (j *janitor) age() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.before, j.known = j.known, nil
+}
+
 // look asks for a look at a workflow that may have something to be taken away. When too many are asked for the next round
 // finds it.
 func (j *janitor) look(workflow string) {
 	j.mu.Lock()
-	known := j.known[workflow]
+	known := j.known[workflow] || j.before[workflow]
 	j.mu.Unlock()
 	if !known {
 		return
@@ -157,6 +165,9 @@ func (j *janitor) run(ctx context.Context) error {
 
 // sweep looks at all notes whose keys begin so.
 func (j *janitor) sweep(ctx context.Context, prefix string) error {
+	if prefix == notePrefix {
+		j.age()
+	}
 	keys, err := j.kv.Keys(ctx, prefix)
 	if err != nil {
 		return err
