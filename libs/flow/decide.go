@@ -25,6 +25,7 @@ type walk struct {
 	children  map[string]map[string]bool // of nodes that got an edge in this pass
 	working   map[string]int64           // children at work of templates that bound them
 	actions   []Action
+	metrics   []Metric
 	needs     []Need
 	wake      time.Time
 	depth     int
@@ -52,6 +53,7 @@ func Decide(w World) Decision {
 		k.w.Run.StartedAt, k.w.Run.Phase = w.Now, v1alpha1.WorkflowRunning
 	}
 	k.decideRun(change)
+	k.measureRun(change)
 	return k.decision(change)
 }
 
@@ -67,6 +69,10 @@ func (k *walk) decideRun(change *RunChange) {
 	}
 	if _, _, err := k.load(call{template: k.w.Spec.Entrypoint}); err != nil {
 		k.end(change, v1alpha1.WorkflowError, fmt.Sprintf("invalid spec: spec.entrypoint: %v", err))
+		return
+	}
+	if err := k.describe(change); err != nil {
+		k.end(change, v1alpha1.WorkflowError, "invalid spec: "+err.Error())
 		return
 	}
 	k.publishGlobals()
@@ -183,11 +189,11 @@ func (k *walk) podName(n v1alpha1.NodeStatus) string {
 }
 
 func (k *walk) decision(change *RunChange) Decision {
-	d := Decision{Actions: k.actions, Needs: k.needs, Wake: k.wake}
+	d := Decision{Actions: k.actions, Metrics: k.metrics, Needs: k.needs, Wake: k.wake}
 	for _, id := range k.dirty {
 		d.Nodes = append(d.Nodes, k.nodes[id])
 	}
-	if change.Phase != v1alpha1.WorkflowRunning || change.StartedAt != nil {
+	if change.Phase != v1alpha1.WorkflowRunning || change.StartedAt != nil || change.Metadata != nil {
 		d.Run = change
 	}
 	return d

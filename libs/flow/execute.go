@@ -28,8 +28,9 @@ type call struct {
 // execute makes or advances the node of a call. A node without id is one that may
 // not start yet.
 func (k *walk) execute(c call) v1alpha1.NodeStatus {
-	if n, ok := k.node(c.name); ok && n.Phase.Fulfilled() {
-		return n
+	before, existed := k.node(c.name)
+	if existed && before.Phase.Fulfilled() {
+		return before
 	}
 	k.depth++
 	defer func() { k.depth-- }()
@@ -41,7 +42,9 @@ func (k *walk) execute(c call) v1alpha1.NodeStatus {
 		return k.failOrWait(c, v1alpha1.NodeTypeSkipped, err)
 	}
 	if strategy := k.retryStrategy(t); strategy != nil && !c.attempt {
-		return k.retry(c, *strategy)
+		n := k.retry(c, *strategy)
+		k.measureRetry(c, t, n)
+		return n
 	}
 	sc, inputs, err := k.inputs(c, t)
 	if err != nil {
@@ -52,11 +55,14 @@ func (k *walk) execute(c call) v1alpha1.NodeStatus {
 	if name := displayName(t, sc); name != "" && !c.attempt {
 		within.display = name
 	}
-	n := k.guarded(within, t, sc)
+	bare := t
+	bare.Metrics = nil // their tags are resolved when the node has ended
+	n := k.guarded(within, bare, sc)
 	if n.ID != "" && n.Inputs == nil && inputs != nil {
 		n.Inputs = inputs
 		n = k.put(n)
 	}
+	k.measureNode(t, sc, n, !existed)
 	return n
 }
 
@@ -215,6 +221,9 @@ func inputArtifact(c call, want v1alpha1.Artifact) (*v1alpha1.Artifact, error) {
 	if located(got) {
 		return &got, nil
 	}
+	if kind := unknown(got.ArtifactLocation); kind != "" {
+		return nil, fmt.Errorf("template %q: input artifact %q: %s is not supported; s3, http and raw are", c.template, want.Name, kind)
+	}
 	if want.Optional {
 		return nil, nil
 	}
@@ -228,6 +237,7 @@ func orArchive(a, b *v1alpha1.ArchiveStrategy) *v1alpha1.ArchiveStrategy {
 	return b
 }
 
-// located reports whether an artifact can be loaded: from the built-in store by
-// its key, or because its content is written in the manifest.
-func located(a v1alpha1.Artifact) bool { return a.S3 != nil && a.S3.Key != "" || a.Raw != nil }
+// located reports whether an artifact can be loaded: by its key or its URL, or because its content is written in the manifest.
+func located(a v1alpha1.Artifact) bool {
+	return a.S3 != nil && a.S3.Key != "" || a.Raw != nil || a.HTTP != nil
+}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/argosy-mesh/argosy/libs/flow/protocol"
@@ -27,7 +26,7 @@ func (k *walk) leaf(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus {
 		return k.create(c, t, sc)
 	}
 	n := k.begin(c, v1alpha1.NodeTypePod, v1alpha1.NodePending)
-	n = k.observe(n, t, pod)
+	n = k.observe(n, t, pod, sc)
 	if !n.Phase.Fulfilled() && !daemoned(n) {
 		n = k.enforceTimeout(n, t)
 	}
@@ -44,11 +43,37 @@ func (k *walk) leaf(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus {
 // create asks for the pod, again and again until it is seen: its name makes the
 // repetition harmless, and a crash after recording the node loses nothing.
 func (k *walk) create(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus {
-	template := c.template
-	if c.ref != nil {
-		template = c.ref.Template
+	pod := PodName(k.w.Name, c.name, orDefault(refTemplate(c.ref), c.template))
+	sc = podScope(sc, t, pod)
+	if err := substitute(&t, sc); err != nil {
+		return k.fail(c, v1alpha1.NodeTypePod, fmt.Errorf("template %q: %w", c.template, err))
 	}
-	pod := PodName(k.w.Name, c.name, template)
+	logs, err := k.locateAll(&t, sc)
+	if err != nil {
+		return k.fail(c, v1alpha1.NodeTypePod, fmt.Errorf("template %q: %w", c.template, err))
+	}
+	n := k.begin(c, v1alpha1.NodeTypePod, v1alpha1.NodePending)
+	if n = k.enforceTimeout(n, t); n.Phase.Fulfilled() {
+		return n
+	}
+	spec, err := k.podSettings(sc)
+	if err != nil {
+		return k.finish(n, v1alpha1.NodeError, fmt.Sprintf("spec: %v", err))
+	}
+	k.actions = append(k.actions, CreatePod{NodeID: n.ID, NodeName: n.Name, PodName: pod, Template: t, Logs: logs, Spec: spec, Retry: c.retry, Deadline: k.runDeadline()})
+	return n
+}
+
+// refTemplate is the template that a reference names, "" without one.
+func refTemplate(ref *v1alpha1.TemplateRef) string {
+	if ref == nil {
+		return ""
+	}
+	return ref.Template
+}
+
+// podScope adds what a pod knows: its own name, and where it leaves its outputs.
+func podScope(sc scope, t v1alpha1.Template, pod string) scope {
 	sc = sc.with(map[string]string{"pod.name": pod})
 	if t.Outputs != nil {
 		for _, p := range t.Outputs.Parameters {
@@ -60,27 +85,35 @@ func (k *walk) create(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus
 			sc.values["outputs.artifacts."+a.Name+".path"] = a.Path
 		}
 	}
-	if err := substitute(&t, sc); err != nil {
-		return k.fail(c, v1alpha1.NodeTypePod, fmt.Errorf("template %q: %w", c.template, err))
+	return sc
+}
+
+// locateAll gives the artifacts of a template their places, and returns those of its logs.
+func (k *walk) locateAll(t *v1alpha1.Template, sc scope) (logs []v1alpha1.Artifact, err error) {
+	artifacts, logs, err := k.placed(*t, sc)
+	if err != nil {
+		return nil, err
 	}
-	if t.Inputs != nil {
-		t.Inputs = t.Inputs.DeepCopy()
-		for i, a := range t.Inputs.Artifacts {
-			if from, ok := sc.artifact("inputs.artifacts." + a.Name); ok {
-				t.Inputs.Artifacts[i].ArtifactLocation, t.Inputs.Artifacts[i].Archive, t.Inputs.Artifacts[i].SubPath = from.ArtifactLocation, from.Archive, from.SubPath
-			}
+	if t.Outputs != nil {
+		t.Outputs = t.Outputs.DeepCopy()
+		t.Outputs.Artifacts = artifacts
+	}
+	if t.Inputs == nil {
+		return logs, nil
+	}
+	t.Inputs = t.Inputs.DeepCopy()
+	for i, a := range t.Inputs.Artifacts {
+		from, ok := sc.artifact("inputs.artifacts." + a.Name)
+		if !ok {
+			continue
+		}
+		in := &t.Inputs.Artifacts[i]
+		in.Archive, in.SubPath = from.Archive, from.SubPath
+		if in.ArtifactLocation, err = relocate(k.w.Repository, from.ArtifactLocation); err != nil {
+			return nil, fmt.Errorf("input artifact %q: %w", a.Name, err)
 		}
 	}
-	n := k.begin(c, v1alpha1.NodeTypePod, v1alpha1.NodePending)
-	if n = k.enforceTimeout(n, t); n.Phase.Fulfilled() {
-		return n
-	}
-	spec, err := k.podSettings(sc)
-	if err != nil {
-		return k.finish(n, v1alpha1.NodeError, fmt.Sprintf("spec: %v", err))
-	}
-	k.actions = append(k.actions, CreatePod{NodeID: n.ID, NodeName: n.Name, PodName: pod, Template: t, Spec: spec, Retry: c.retry, Deadline: k.runDeadline()})
-	return n
+	return logs, nil
 }
 
 // podSettings is the spec of the workflow with the tags resolved that stand where every pod gets them.
@@ -139,7 +172,7 @@ func parseDuration(s string) (time.Duration, error) {
 }
 
 // observe takes what was seen of a pod into its node.
-func (k *walk) observe(n v1alpha1.NodeStatus, t v1alpha1.Template, pod Pod) v1alpha1.NodeStatus {
+func (k *walk) observe(n v1alpha1.NodeStatus, t v1alpha1.Template, pod Pod, sc scope) v1alpha1.NodeStatus {
 	before := n
 	n.HostNodeName, n.PodIP = orDefault(pod.Host, n.HostNodeName), orDefault(pod.IP, n.PodIP)
 	switch pod.Phase {
@@ -151,13 +184,13 @@ func (k *walk) observe(n v1alpha1.NodeStatus, t v1alpha1.Template, pod Pod) v1al
 			n.Daemoned = new(true)
 		}
 	case PodSucceeded:
-		n = k.collect(n, t, pod)
+		n = k.collect(n, t, pod, sc)
 	case PodFailed:
 		n.Phase, n.Message = v1alpha1.NodeFailed, pod.Message
 		if pod.Broken {
 			n.Phase = v1alpha1.NodeError
 		}
-		n.Outputs = outputsOf(k.w, n, t, pod)
+		n.Outputs = k.outputsOf(n, t, pod, sc)
 	case PodLost:
 		n.Phase, n.Message = v1alpha1.NodeError, "pod deleted"
 	}
@@ -181,13 +214,13 @@ func same(a, b v1alpha1.NodeStatus) bool {
 
 // collect ends a node whose program succeeded: with what it left behind, or as an
 // Error when something that was promised is missing.
-func (k *walk) collect(n v1alpha1.NodeStatus, t v1alpha1.Template, pod Pod) v1alpha1.NodeStatus {
+func (k *walk) collect(n v1alpha1.NodeStatus, t v1alpha1.Template, pod Pod, sc scope) v1alpha1.NodeStatus {
 	n.Phase, n.Message = v1alpha1.NodeSucceeded, ""
+	n.Outputs = k.outputsOf(n, t, pod, sc)
 	if pod.Report != nil && pod.Report.Error != "" {
 		n.Phase, n.Message = v1alpha1.NodeError, pod.Report.Error
 		return n
 	}
-	n.Outputs = outputsOf(k.w, n, t, pod)
 	if t.Outputs == nil {
 		return n
 	}
@@ -202,7 +235,7 @@ func (k *walk) collect(n v1alpha1.NodeStatus, t v1alpha1.Template, pod Pod) v1al
 	return n
 }
 
-func outputsOf(w World, n v1alpha1.NodeStatus, t v1alpha1.Template, pod Pod) *v1alpha1.Outputs {
+func (k *walk) outputsOf(n v1alpha1.NodeStatus, t v1alpha1.Template, pod Pod, sc scope) *v1alpha1.Outputs {
 	out := &v1alpha1.Outputs{}
 	if pod.ExitCode != nil {
 		code := strconv.Itoa(int(*pod.ExitCode))
@@ -213,6 +246,7 @@ func outputsOf(w World, n v1alpha1.NodeStatus, t v1alpha1.Template, pod Pod) *v1
 		report = &protocol.Report{}
 	}
 	out.Result = report.Result
+	out.Artifacts = k.stored(t, report.Artifacts, podScope(sc, t, k.podName(n)))
 	if t.Outputs == nil {
 		return out
 	}
@@ -225,24 +259,24 @@ func outputsOf(w World, n v1alpha1.NodeStatus, t v1alpha1.Template, pod Pod) *v1
 			out.Parameters = append(out.Parameters, v1alpha1.Parameter{Name: p.Name, GlobalName: p.GlobalName, Value: v1alpha1.AnyStringPtr(value)})
 		}
 	}
-	for _, a := range t.Outputs.Artifacts {
-		if slices.Contains(report.Artifacts, a.Name) {
-			a.ArtifactLocation = v1alpha1.ArtifactLocation{S3: &v1alpha1.S3Artifact{Key: ArtifactKey(w.Name, PodName(w.Name, n.Name, n.TemplateName), a)}}
-			out.Artifacts = append(out.Artifacts, a)
-		}
-	}
 	return out
 }
 
-// ArtifactKey is where an output artifact is kept: the key the manifest gives, or
-// the default format of upstream.
-func ArtifactKey(workflow, pod string, a v1alpha1.Artifact) string {
-	if a.S3 != nil && a.S3.Key != "" && !strings.Contains(a.S3.Key, "{{") {
-		return a.S3.Key
+// stored are the artifacts of a pod that its executor has stored, with their places.
+func (k *walk) stored(t v1alpha1.Template, names []string, sc scope) []v1alpha1.Artifact {
+	if len(names) == 0 {
+		return nil
 	}
-	suffix := ".tgz"
-	if a.Archive != nil && a.Archive.None != nil {
-		suffix = ""
+	artifacts, logs, err := k.placed(t, sc)
+	if err != nil {
+		return nil // the pod was never made
 	}
-	return workflow + "/" + pod + "/" + a.Name + suffix
+	var out []v1alpha1.Artifact
+	for _, a := range append(artifacts, logs...) {
+		if slices.Contains(names, a.Name) {
+			a.ArtifactLocation = k.noted(a.ArtifactLocation)
+			out = append(out, a)
+		}
+	}
+	return out
 }

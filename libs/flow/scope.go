@@ -79,14 +79,7 @@ func (k *walk) globalScope() (scope, error) {
 	if !w.Run.StartedAt.IsZero() {
 		v["workflow.duration"] = fmt.Sprintf("%f", w.Now.Sub(w.Run.StartedAt).Seconds())
 	}
-	for key, value := range w.Labels {
-		v["workflow.labels."+key] = value
-	}
-	for key, value := range w.Annotations {
-		v["workflow.annotations."+key] = value
-	}
-	v["workflow.labels.json"], v["workflow.annotations.json"] = jsonText(w.Labels), jsonText(w.Annotations)
-	v["workflow.labels"], v["workflow.annotations"] = v["workflow.labels.json"], v["workflow.annotations.json"]
+	s.addMetadata(w.Labels, w.Annotations, w.Run.Metadata)
 	return s, k.addArguments(s, w.Spec.Arguments)
 }
 

@@ -41,7 +41,7 @@ func (k *walk) task(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus {
 	}
 	err := substitute(&t, sc)
 	if err == nil {
-		err = sc.locate(&t)
+		err = k.locate(&t, sc)
 	}
 	if err != nil {
 		return k.fail(c, kind, fmt.Errorf("template %q: %w", c.template, err))
@@ -84,7 +84,15 @@ func globalName(declared []v1alpha1.Parameter, name string) string {
 }
 
 // locate puts the place of an artifact into a manifest that comes from one: its own, or that of the input of its name.
-func (s scope) locate(t *v1alpha1.Template) error {
+// What data templates list is a place too.
+func (k *walk) locate(t *v1alpha1.Template, s scope) error {
+	if t.Data != nil && t.Data.Source.ArtifactPaths != nil {
+		var err error
+		data := t.Data.DeepCopy()
+		data.Source.ArtifactPaths.ArtifactLocation, err = relocate(k.w.Repository, data.Source.ArtifactPaths.ArtifactLocation)
+		t.Data = data
+		return err
+	}
 	if t.Resource == nil || t.Resource.ManifestFrom == nil {
 		return nil
 	}
@@ -96,10 +104,12 @@ func (s scope) locate(t *v1alpha1.Template) error {
 		one[0].ArtifactLocation, one[0].Archive = in.ArtifactLocation, in.Archive
 	}
 	if !located(one[0]) {
-		return fmt.Errorf("resource.manifestFrom: artifact %q has no place in the built-in store and is no input", one[0].Name)
+		return fmt.Errorf("resource.manifestFrom: artifact %q has no place that can be reached and is no input", one[0].Name)
 	}
+	place, err := relocate(k.w.Repository, one[0].ArtifactLocation)
+	one[0].ArtifactLocation = place
 	t.Resource.ManifestFrom.Artifact = one[0]
-	return nil
+	return err
 }
 
 // mayStart reports whether a new node that does work may start now, and counts it if it takes the place of a pod.

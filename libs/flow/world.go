@@ -14,6 +14,7 @@ type World struct {
 	Labels, Annotations  map[string]string
 	Created              time.Time
 	Spec                 v1alpha1.WorkflowSpec
+	Repository           *v1alpha1.ArtifactRepository // where artifacts are kept; nil: in the built-in store
 	Run                  Run
 	Pods                 map[string]Pod  // by node id, as far as they were seen
 	Tasks                map[string]Task // by node id: how work without a pod ended
@@ -30,6 +31,7 @@ type Run struct {
 	FinishedAt time.Time
 	Nodes      map[string]v1alpha1.NodeStatus // by id
 	Outputs    *v1alpha1.Outputs
+	Metadata   *v1alpha1.Metadata // labels and annotations that the run gives its workflow
 }
 
 // Pod is what was seen of the pod of a node.
@@ -70,6 +72,7 @@ type Decision struct {
 	Nodes   []v1alpha1.NodeStatus // changed nodes, in the order of their change
 	Run     *RunChange            // set when the run itself changed
 	Actions []Action
+	Metrics []Metric  // what to report, once the rest is recorded
 	Needs   []Need    // what must be found out before more can be decided
 	Wake    time.Time // when to look again although nothing happened; zero: never
 }
@@ -81,6 +84,7 @@ type RunChange struct {
 	StartedAt  *time.Time             `json:"startedAt,omitempty"`
 	FinishedAt *time.Time             `json:"finishedAt,omitempty"`
 	Outputs    *v1alpha1.Outputs      `json:"outputs,omitempty"`
+	Metadata   *v1alpha1.Metadata     `json:"metadata,omitempty"`
 }
 
 // Empty reports whether there is nothing to record.
@@ -94,7 +98,8 @@ type Action interface{ action() }
 type CreatePod struct {
 	NodeID, NodeName string
 	PodName          string
-	Template         v1alpha1.Template      // resolved: no tag is left
+	Template         v1alpha1.Template      // resolved: no tag is left, and every artifact has its place
+	Logs             []v1alpha1.Artifact    // of its containers that are to be kept, named <container>-logs
 	Spec             *v1alpha1.WorkflowSpec // what of the workflow's spec goes into every pod, resolved too
 	Retry            int                    // attempt, from 0
 	Deadline         time.Time              // when its workflow runs out of time; zero: never
@@ -138,6 +143,9 @@ func (r Run) Apply(nodes []v1alpha1.NodeStatus, change *RunChange) Run {
 		return next
 	}
 	next.Phase, next.Message, next.Outputs = change.Phase, change.Message, change.Outputs
+	if change.Metadata != nil {
+		next.Metadata = change.Metadata
+	}
 	if change.StartedAt != nil {
 		next.StartedAt = *change.StartedAt
 	}

@@ -237,10 +237,11 @@ func parse(spec v1alpha1.CronWorkflowSpec) (plan, error) {
 		}
 		p.zone = zone
 	}
-	if len(spec.Schedules) == 0 {
+	schedules := Schedules(spec)
+	if len(schedules) == 0 {
 		return p, errors.New("schedules: there is none")
 	}
-	for _, text := range spec.Schedules {
+	for _, text := range schedules {
 		s, err := cron.ParseStandard(text)
 		if err != nil {
 			return p, fmt.Errorf("schedule %q: %w", text, err)
@@ -248,6 +249,14 @@ func parse(spec v1alpha1.CronWorkflowSpec) (plan, error) {
 		p.schedules = append(p.schedules, s)
 	}
 	return p, nil
+}
+
+// Schedules are the schedules of a CronWorkflow, with the one that version 3 of Argo Workflows knew.
+func Schedules(spec v1alpha1.CronWorkflowSpec) []string {
+	if spec.Schedule == "" || slices.Contains(spec.Schedules, spec.Schedule) {
+		return spec.Schedules
+	}
+	return append([]string{spec.Schedule}, spec.Schedules...)
 }
 
 // next is the first time after one.

@@ -53,8 +53,11 @@ func TestWhenACronWorkflowRuns(t *testing.T) {
 			w.Spec.Schedules = []string{"0 0 1 1 *", "59 11 * * *"}
 			w.Now = noon.Add(-50 * time.Second)
 		}, "11:59"},
-		"a zone":     {func(w *World) { w.Spec.Schedules, w.Spec.Timezone = []string{"0 13 * * *"}, "Europe/Paris" }, "12:00"},
-		"when holds": {func(w *World) { w.Spec.When = "{{cronworkflow.failed}} == 0" }, "12:00"},
+		"of version 3":      {func(w *World) { w.Spec.Schedules, w.Spec.Schedule = nil, "*/5 * * * *" }, "12:00"},
+		"of both versions":  {func(w *World) { w.Spec.Schedules, w.Spec.Schedule = []string{"0 0 1 1 *"}, "*/5 * * * *" }, "12:00"},
+		"odd, of version 3": {func(w *World) { w.Spec.Schedule = "* *" }, ""},
+		"a zone":            {func(w *World) { w.Spec.Schedules, w.Spec.Timezone = []string{"0 13 * * *"}, "Europe/Paris" }, "12:00"},
+		"when holds":        {func(w *World) { w.Spec.When = "{{cronworkflow.failed}} == 0" }, "12:00"},
 		"when does not hold": {func(w *World) {
 			w.Spec.When = "{{cronworkflow.labels.a.b/c}} == yes"
 			w.Labels = map[string]string{"a.b/c": "no"}

@@ -133,6 +133,7 @@ func (k *linter) policies(path string, s *v1alpha1.WorkflowSpec) {
 		k.retry(path+".retryStrategy", s.RetryStrategy)
 	}
 	k.synchronization(path, s.Synchronization)
+	k.metrics(path, s.Metrics)
 }
 
 func (k *linter) synchronization(path string, s *v1alpha1.Synchronization) {
@@ -192,8 +193,11 @@ func tagged(s string) bool { return strings.Contains(s, "{{") }
 
 // cron looks at when a CronWorkflow runs.
 func (k *linter) cron(s *v1alpha1.CronWorkflowSpec) {
-	if len(s.Schedules) == 0 {
+	if len(s.Schedules) == 0 && s.Schedule == "" {
 		k.errorf("spec", "schedules is missing")
+	}
+	if _, err := cron.ParseStandard(s.Schedule); err != nil && s.Schedule != "" {
+		k.errorf("spec.schedule", "%q: %v", s.Schedule, err)
 	}
 	for i, schedule := range s.Schedules {
 		if _, err := cron.ParseStandard(schedule); err != nil {

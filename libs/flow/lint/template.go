@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/argosy-mesh/argosy/libs/flow"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
 
@@ -35,6 +36,7 @@ func (k *linter) template(path string, t *v1alpha1.Template) {
 	k.duration(path+".pendingTimeout", t.PendingTimeout)
 	k.count(path+".activeDeadlineSeconds", t.ActiveDeadlineSeconds)
 	k.synchronization(path, t.Synchronization)
+	k.metrics(path, t.Metrics)
 	k.inputs(path, t.Inputs)
 	k.outputs(path, t)
 	switch {
@@ -68,6 +70,7 @@ func (k *linter) inputs(path string, in *v1alpha1.Inputs) {
 	for i, a := range in.Artifacts {
 		at := fmt.Sprintf("%s.inputs.artifacts[%d]", path, i)
 		k.once(at, a.Name, seen)
+		k.place(at, a)
 		if other, taken := paths[a.Path]; taken && a.Path != "" && !tagged(a.Path) {
 			k.errorf(at+".path", "%q is the path of artifact %q too", a.Path, other)
 		}
@@ -103,12 +106,20 @@ func (k *linter) outputs(path string, t *v1alpha1.Template) {
 	for i, a := range t.Outputs.Artifacts {
 		at := fmt.Sprintf("%s.outputs.artifacts[%d]", path, i)
 		k.once(at, a.Name, seen)
+		k.place(at, a)
 		switch {
 		case calls && a.From == "" && a.FromExpression == "":
 			k.errorf(at, "of steps and dag it must say from or fromExpression")
 		case runs && a.Path == "":
 			k.errorf(at, "path is missing")
 		}
+	}
+}
+
+// place warns of an artifact that nobody here can fetch or store: the other nodes run nevertheless.
+func (k *linter) place(path string, a v1alpha1.Artifact) {
+	if kind := flow.UnknownPlace(a.ArtifactLocation); kind != "" {
+		k.warnf(path+"."+kind, "is not supported: the node ends in Error; s3, http and raw are")
 	}
 }
 

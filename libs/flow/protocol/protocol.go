@@ -12,6 +12,7 @@ const (
 	StagingDir   = "/argosy/staging"
 	ExecutorPath = StagingDir + "/executor"
 	InputsDir    = StagingDir + "/inputs"
+	LogsDir      = StagingDir + "/logs" // what containers said, where that is kept
 	ScriptDir    = "/argosy/script"
 	ScriptPath   = ScriptDir + "/source"
 )
@@ -35,6 +36,7 @@ type Task struct {
 	Parameters []Parameter `json:"parameters,omitempty"` // files that become parameters
 	Artifacts  []Transfer  `json:"artifacts,omitempty"`  // stored after main
 	Result     bool        `json:"result,omitempty"`     // standard output becomes the result
+	Logs       *Transfer   `json:"logs,omitempty"`       // what the container says is kept; its path is below LogsDir
 	ReportURL  string      `json:"reportURL,omitempty"`
 }
 
@@ -44,11 +46,42 @@ type Transfer struct {
 	Path     string `json:"path"` // of an output: absolute; of an input: below InputsDir
 	Mount    string `json:"-"`    // where main sees an input; the runner's own
 	URL      string `json:"url,omitempty"`
-	Raw      string `json:"raw,omitempty"`   // content written in the manifest
-	Plain    bool   `json:"plain,omitempty"` // archive none: as it is
+	Direct   bool   `json:"direct,omitempty"` // URL answers an [Ask]: the pod reaches the store itself
+	Raw      string `json:"raw,omitempty"`    // content written in the manifest
+	Plain    bool   `json:"plain,omitempty"`  // archive none: as it is
+	Zip      bool   `json:"zip,omitempty"`    // archive zip
+	Level    *int   `json:"level,omitempty"`  // of compression, 0 to 9
 	SubPath  string `json:"subPath,omitempty"`
 	Optional bool   `json:"optional,omitempty"`
 	Mode     *int32 `json:"mode,omitempty"`
+	Recurse  bool   `json:"recurse,omitempty"` // Mode holds for what a folder holds too
+}
+
+// Ask is what the executor posts to the URL of a [Transfer] that is direct, right before it transfers. It gets a [Signed].
+type Ask struct {
+	// Names are the files below the artifact that are to be stored; "" is the artifact itself. Of what is loaded, the
+	// runner knows the names.
+	Names []string `json:"names,omitempty"`
+}
+
+// AskLimit bounds the names of one [Ask], and FolderLimit the files of a folder that is loaded.
+const (
+	AskLimit    = 1000
+	FolderLimit = 10_000
+)
+
+// Signed are URLs that the store itself answers. They are good for a short time.
+type Signed struct {
+	Objects   []Object `json:"objects"`
+	Authority string   `json:"authority,omitempty"` // who vouches for the store, PEM; "" for the usual ones
+}
+
+// Object is one file of an artifact, or the artifact itself when it has no name.
+type Object struct {
+	Name string `json:"name,omitempty"`
+	URL  string `json:"url"`
+	// Headers go with the request: some stores know who asks by them.
+	Headers map[string]string `json:"headers,omitempty"`
 }
 
 // Parameter is one file whose content becomes an output parameter.

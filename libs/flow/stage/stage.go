@@ -22,6 +22,8 @@ import (
 type Stage struct {
 	World flow.World
 	Found map[flow.Need]flow.Answer
+
+	configs map[string]corev1.ConfigMap
 }
 
 // Options are what whoever submits a workflow may say.
@@ -35,7 +37,7 @@ type Options struct {
 // it finds in its cluster. Where there is no Workflow, the last template is played as
 // `argo submit --from` would.
 func Read(manifest string, o Options) (*Stage, error) {
-	p := &Stage{Found: map[flow.Need]flow.Answer{}, World: flow.World{Namespace: "default", UID: "local", Pods: map[string]flow.Pod{}, Tasks: map[string]flow.Task{},
+	p := &Stage{Found: map[flow.Need]flow.Answer{}, configs: map[string]corev1.ConfigMap{}, World: flow.World{Namespace: "default", UID: "local", Pods: map[string]flow.Pod{}, Tasks: map[string]flow.Task{},
 		Found: map[flow.Need]flow.Answer{}, Held: map[string]bool{}, Now: o.Now, Created: o.Now}}
 	workflow, err := p.documents(manifest)
 	if err != nil {
@@ -136,7 +138,7 @@ func (p *Stage) begin(workflow *v1alpha1.Workflow) error {
 	}
 	ref := workflow.Spec.WorkflowTemplateRef
 	if ref == nil {
-		return nil
+		return p.findRepository()
 	}
 	need := flow.Need{Kind: flow.NeedTemplate, Name: ref.Name}
 	if ref.ClusterScope {
@@ -152,6 +154,21 @@ func (p *Stage) begin(workflow *v1alpha1.Workflow) error {
 	}
 	merged, err := flow.MergeTemplateSpec(workflow.Spec, spec)
 	p.World.Spec = merged
+	return errors.Join(err, p.findRepository())
+}
+
+// findRepository looks for the artifact repository of the workflow among the ConfigMaps.
+func (p *Stage) findRepository() error {
+	ref, name := p.World.Spec.ArtifactRepositoryRef, flow.RepositoryConfigMap
+	if ref != nil && ref.ConfigMap != "" {
+		name = ref.ConfigMap
+	}
+	config, ok := p.configs[name]
+	if !ok {
+		return nil // whoever plays it has no other store than its own
+	}
+	_, repository, err := flow.PickRepository(ref, config)
+	p.World.Repository = repository
 	return err
 }
 
@@ -170,6 +187,7 @@ func (p *Stage) addConfig(document []byte) error {
 	if err := yaml.Unmarshal(document, &config); err != nil {
 		return fmt.Errorf("manifest: ConfigMap: %w", err)
 	}
+	p.configs[config.Name] = config
 	for key, value := range config.Data {
 		raw, err := json.Marshal(value)
 		if err != nil {

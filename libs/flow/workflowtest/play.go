@@ -248,7 +248,19 @@ func (p *play) resume() {
 	p.w.Run = p.w.Run.Apply(changed, nil)
 }
 
-func (p *play) apply(d flow.Decision) { p.w.Run = p.w.Run.Apply(d.Nodes, d.Run) }
+func (p *play) apply(d flow.Decision) {
+	p.w.Run = p.w.Run.Apply(d.Nodes, d.Run)
+	for _, m := range d.Metrics {
+		fmt.Fprintf(&p.log, "measure %s\n", measured(m))
+	}
+	if d.Run != nil && d.Run.Metadata != nil {
+		for _, all := range []map[string]string{d.Run.Metadata.Labels, d.Run.Metadata.Annotations} {
+			for _, name := range slices.Sorted(maps.Keys(all)) {
+				fmt.Fprintf(&p.log, "mark %s=%s\n", name, all[name])
+			}
+		}
+	}
+}
 
 // act plays one new pod from start to end; false means there is none.
 func (p *play) act(d flow.Decision) bool {
@@ -335,7 +347,7 @@ func outputsText(o *v1alpha1.Outputs) string {
 		b.WriteString(" " + p.Name + "=" + value)
 	}
 	for _, a := range o.Artifacts {
-		b.WriteString(" " + a.Name + "@" + a.S3.Key)
+		b.WriteString(" " + a.Name + "@" + placeText(a.ArtifactLocation))
 	}
 	return b.String()
 }

@@ -56,7 +56,8 @@ type WorkflowSpec struct {
 
 // CronWorkflowSpec holds the cron workflow spec settings of a workflow.
 type CronWorkflowSpec struct {
-	Schedules                  []string           `json:"schedules"`
+	Schedule                   string             `json:"schedule,omitempty"` // of version 3: one more of Schedules
+	Schedules                  []string           `json:"schedules,omitempty"`
 	WorkflowSpec               WorkflowSpec       `json:"workflowSpec"`
 	ConcurrencyPolicy          string             `json:"concurrencyPolicy,omitempty"`
 	FailedJobsHistoryLimit     *int64             `json:"failedJobsHistoryLimit,omitempty"`

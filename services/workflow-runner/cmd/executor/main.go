@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/executor"
+	_ "golang.org/x/crypto/x509roots/fallback" // who vouches for stores, where the image has nobody
 )
 
 func main() {

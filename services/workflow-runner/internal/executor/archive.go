@@ -39,14 +39,21 @@ func parent(path string) string { return filepath.Dir(path) }
 
 // pack writes the file or folder at path as a gzipped tar whose one root entry has
 // the base name of path. Source: Argo Workflows packs so, and tools expect it. A
-// mark goes into the header of the stream.
-func pack(w io.Writer, path, mark string) error {
-	zipped := gzip.NewWriter(w)
+// mark goes into the header of the stream. A level of 0 to 9 says how hard to compress.
+func pack(w io.Writer, path, mark string, level *int) error {
+	hard := gzip.DefaultCompression
+	if level != nil {
+		hard = *level
+	}
+	zipped, err := gzip.NewWriterLevel(w, hard)
+	if err != nil {
+		return err
+	}
 	zipped.Comment = mark
 	archive := tar.NewWriter(zipped)
 	path = filepath.Clean(path) // of "/tmp/" the base is "/", not "/tmp/"
 	base := filepath.Dir(path)
-	err := filepath.WalkDir(path, func(file string, d fs.DirEntry, err error) error {
+	err = filepath.WalkDir(path, func(file string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -92,9 +99,14 @@ func packOne(archive *tar.Writer, file, name string, d fs.DirEntry) error {
 	return nil
 }
 
-// unpack brings the one root entry of an archive to target. Entries stay below
-// it: names with "..", absolute names and links that lead out are refused.
+// unpack brings the one root entry of a tar to target.
 func unpack(r io.Reader, target string) error {
+	return unpackWith(target, func(root *os.Root) error { return extract(tar.NewReader(r), root) })
+}
+
+// unpackWith brings the one root entry of an archive to target, or all of several as a folder. Entries stay below
+// it: names with "..", absolute names and links that lead out are refused.
+func unpackWith(target string, extract func(*os.Root) error) error {
 	if err := os.MkdirAll(target+".tmp", 0o777); err != nil {
 		return errors.Join(errGone, err)
 	}
@@ -104,7 +116,7 @@ func unpack(r io.Reader, target string) error {
 		return errors.Join(errGone, err)
 	}
 	defer root.Close()
-	if err := extract(tar.NewReader(r), root); err != nil {
+	if err := extract(root); err != nil {
 		return err
 	}
 	entries, err := os.ReadDir(target + ".tmp")

@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -61,6 +63,13 @@ func collect(ctx context.Context, task protocol.Task, output string) protocol.Te
 		}
 		report.Artifacts = append(report.Artifacts, a.Name)
 	}
+	if task.Logs != nil {
+		if err := saveOne(ctx, *task.Logs); err != nil {
+			problems = append(problems, fmt.Sprintf("logs: %v", err))
+		} else {
+			report.Artifacts = append(report.Artifacts, task.Logs.Name)
+		}
+	}
 	report.Error = strings.Join(problems, "; ")
 	return report
 }
@@ -90,34 +99,58 @@ func saveOne(ctx context.Context, a protocol.Transfer) error {
 	if err != nil {
 		return err
 	}
-	return upload(ctx, a.URL, func() (io.ReadCloser, error) {
-		if a.Plain && !info.IsDir() {
-			return os.Open(a.Path)
-		}
-		mark := ""
-		if a.Plain {
-			mark = folderMark
-		}
+	if a.Direct {
+		return saveDirect(ctx, a, info)
+	}
+	return upload(ctx, a.URL, opener(a, info))
+}
+
+// opener returns how the content of an artifact is read, afresh each time and each time the same.
+func opener(a protocol.Transfer, info os.FileInfo) func() (io.ReadCloser, error) {
+	if a.Plain && !info.IsDir() {
+		return func() (io.ReadCloser, error) { return os.Open(a.Path) }
+	}
+	return func() (io.ReadCloser, error) {
 		r, w := io.Pipe()
-		go func() { w.CloseWithError(pack(w, a.Path, mark)) }()
+		go func() { w.CloseWithError(packAs(w, a)) }()
 		return r, nil
-	})
+	}
+}
+
+// packAs packs what is at the path of an artifact as its manifest says.
+func packAs(w io.Writer, a protocol.Transfer) error {
+	switch {
+	case a.Zip:
+		return packZip(w, a.Path)
+	case a.Plain:
+		return pack(w, a.Path, folderMark, nil)
+	}
+	return pack(w, a.Path, "", a.Level)
 }
 
 // upload puts a body, made afresh for each try.
-func upload(ctx context.Context, url string, open func() (io.ReadCloser, error)) error {
+func upload(ctx context.Context, to string, open func() (io.ReadCloser, error)) error {
 	return patiently(ctx, func() error {
 		body, err := open()
 		if err != nil {
 			return errors.Join(errGone, err)
 		}
 		defer body.Close()
-		req, err := http.NewRequestWithContext(ctx, http.MethodPut, url, body)
+		req, err := http.NewRequestWithContext(ctx, http.MethodPut, to, body)
 		if err != nil {
 			return errors.Join(errGone, err)
 		}
-		return answer(http.DefaultClient.Do(req))
+		return answer(send(http.DefaultClient, req))
 	}, nil)
+}
+
+// send makes a request. Its errors do not hold the URL, which is a secret.
+func send(client *http.Client, req *http.Request) (*http.Response, error) {
+	res, err := client.Do(req)
+	if of, is := errors.AsType[*url.Error](err); is {
+		err = fmt.Errorf("%s %s: %w", strings.ToLower(of.Op), req.URL.Host, of.Err)
+	}
+	return res, err
 }
 
 func answer(res *http.Response, err error) error {
@@ -183,38 +216,68 @@ func loadOne(ctx context.Context, in protocol.Transfer, target string) error {
 	if in.URL == "" {
 		return finishLoad(in, target, os.WriteFile(target, []byte(in.Raw), 0o666))
 	}
-	err := patiently(ctx, func() error {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, in.URL, nil)
-		if err != nil {
-			return errors.Join(errGone, err)
-		}
-		res, err := http.DefaultClient.Do(req)
-		if err != nil {
-			return err
-		}
-		defer res.Body.Close()
-		if err := verdict(res); err != nil {
-			return err
-		}
-		if err := os.RemoveAll(target); err != nil {
-			return errors.Join(errGone, err)
-		}
-		return place(res.Body, in, target)
-	}, nil)
+	var err error
+	if in.Direct {
+		err = loadDirect(ctx, in, target)
+	} else {
+		err = fetch(ctx, http.DefaultClient, protocol.Object{URL: in.URL}, verdict, func(body io.Reader) error { return replace(body, in, target) })
+	}
 	if in.Optional && errors.Is(err, errAbsent) {
 		return nil
 	}
 	return finishLoad(in, target, err)
 }
 
+// fetch gets a body, again from its start when it breaks off.
+func fetch(ctx context.Context, client *http.Client, from protocol.Object, judge func(*http.Response) error, take func(io.Reader) error) error {
+	return patiently(ctx, func() error {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, from.URL, nil)
+		if err != nil {
+			return errors.Join(errGone, err)
+		}
+		introduce(req, from)
+		res, err := send(client, req)
+		if err != nil {
+			return err
+		}
+		defer res.Body.Close()
+		if err := judge(res); err != nil {
+			return err
+		}
+		return take(res.Body)
+	}, nil)
+}
+
+// replace brings a body to target in the place of what an earlier try left there.
+func replace(body io.Reader, in protocol.Transfer, target string) error {
+	if err := os.RemoveAll(target); err != nil {
+		return errors.Join(errGone, err)
+	}
+	return place(body, in, target)
+}
+
 func finishLoad(in protocol.Transfer, target string, err error) error {
 	if err != nil {
 		return err
 	}
-	if in.Mode != nil {
-		return os.Chmod(target, os.FileMode(*in.Mode))
+	if in.Mode == nil {
+		return nil
 	}
-	return nil
+	mode := os.FileMode(*in.Mode)
+	if !in.Recurse {
+		return os.Chmod(target, mode)
+	}
+	root, err := os.OpenRoot(parent(target))
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	return fs.WalkDir(root.FS(), filepath.Base(target), func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.Type()&fs.ModeSymlink != 0 {
+			return err
+		}
+		return root.Chmod(name, mode)
+	})
 }
 
 // place unpacks what is a compressed archive and writes down anything else. With a
@@ -222,6 +285,9 @@ func finishLoad(in protocol.Transfer, target string, err error) error {
 func place(body io.Reader, in protocol.Transfer, target string) error {
 	if in.SubPath != "" {
 		return placePart(body, in, target)
+	}
+	if in.Zip {
+		return unzip(body, target)
 	}
 	buffered := bufio.NewReader(body)
 	head, _ := buffered.Peek(gzipHeader + len(folderMark))

@@ -20,7 +20,7 @@ func packed(t *testing.T, mark string) []byte {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	if err := pack(&out, dir+"/", mark); err != nil { // people write paths of folders so
+	if err := pack(&out, dir+"/", mark, nil); err != nil { // people write paths of folders so
 		t.Fatal(err)
 	}
 	return out.Bytes()

@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/argosy-mesh/argosy/libs/flow/protocol"
 )
@@ -79,8 +80,14 @@ func Main(ctx context.Context, args []string, getenv func(string) string, std St
 // program's exit code.
 func run(ctx context.Context, task protocol.Task, command []string, std Streams, termination string) int {
 	output := &tail{limit: protocol.ResultLimit}
+	closeLogs, err := keepLogs(task.Logs, &std)
+	if err != nil {
+		fmt.Fprintln(std.Err, "executor:", err)
+		return exitCollecting
+	}
 	program := exec.Command(command[0], command[1:]...) //nolint:noctx // it ends by itself or by signals that are passed on
 	program.Env = withoutTask(os.Environ())
+	program.WaitDelay = waitForOutput
 	program.Stdin, program.Stdout, program.Stderr = std.In, std.Out, std.Err
 	if task.Result {
 		program.Stdout = io.MultiWriter(std.Out, output)
@@ -93,9 +100,10 @@ func run(ctx context.Context, task protocol.Task, command []string, std Streams,
 		return exitCannotRun
 	}
 	stop := forward(program.Process)
-	err := program.Wait()
+	err = program.Wait()
 	stop()
 	code := codeOf(err)
+	closeLogs()
 	report := collect(ctx, task, output.text())
 	if err := leave(ctx, task, report, termination); err != nil {
 		fmt.Fprintln(std.Err, "executor:", err)
@@ -103,6 +111,9 @@ func run(ctx context.Context, task protocol.Task, command []string, std Streams,
 	}
 	return code
 }
+
+// waitForOutput is how long the output is read of what a program left running when it ended.
+const waitForOutput = 2 * time.Second
 
 // withoutTask keeps the URLs from the user's program.
 func withoutTask(environ []string) []string {
@@ -136,7 +147,7 @@ func forward(p *os.Process) (stop func()) {
 func codeOf(err error) int {
 	var exit *exec.ExitError
 	switch {
-	case err == nil:
+	case err == nil, errors.Is(err, exec.ErrWaitDelay):
 		return 0
 	case errors.As(err, &exit):
 		if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() {
@@ -192,6 +203,9 @@ func load(ctx context.Context, task protocol.Task, staging string) error {
 		return fmt.Errorf("find the executor: %w", err)
 	}
 	if err := install(self, filepath.Join(staging, "executor")); err != nil {
+		return err
+	}
+	if err := makeLogs(staging); err != nil {
 		return err
 	}
 	for _, in := range task.Inputs {

@@ -18,6 +18,8 @@ import (
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/libs/core/fault"
 	"github.com/argosy-mesh/argosy/libs/flow/protocol"
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/store"
 )
 
 // urlLifetime is how long a pod may take to use its URLs.
@@ -36,11 +38,13 @@ type signer struct {
 	key  []byte
 }
 
-// grant is what a URL allows.
+// grant is what a URL allows: one method on one object of the built-in store, or to ask for URLs for one place.
 type grant struct {
-	Method  string `json:"m"`
-	Object  string `json:"o"`
-	Expires int64  `json:"e"`
+	Method    string                     `json:"m"`
+	Object    string                     `json:"o,omitempty"`
+	Expires   int64                      `json:"e"`
+	Namespace string                     `json:"n,omitempty"`
+	Place     *v1alpha1.ArtifactLocation `json:"p,omitempty"`
 }
 
 // newSigner loads the shared key from the bus, or makes it once.
@@ -62,7 +66,11 @@ func newSigner(ctx context.Context, b *bus.Bus, base string) (*signer, error) {
 }
 
 func (s *signer) url(method, object string, expires time.Time) string {
-	raw := mustJSON(grant{Method: method, Object: object, Expires: expires.Unix()})
+	return s.grant(grant{Method: method, Object: object, Expires: expires.Unix()})
+}
+
+func (s *signer) grant(g grant) string {
+	raw := mustJSON(g)
 	token := base64.RawURLEncoding.EncodeToString(raw) + "." + base64.RawURLEncoding.EncodeToString(s.sign(raw))
 	return s.base + artifactPath + token
 }
@@ -76,34 +84,44 @@ func (s *signer) sign(raw []byte) []byte {
 var errGrant = errors.New("the URL is not valid")
 
 func (s *signer) check(token, method string, now time.Time) (string, error) {
+	g, err := s.read(token, now)
+	if err == nil && (g.Method != method || g.Place != nil) {
+		err = errGrant
+	}
+	return g.Object, err
+}
+
+// read returns what a token allows.
+func (s *signer) read(token string, now time.Time) (g grant, err error) {
 	head, tail, _ := strings.Cut(token, ".")
 	raw, err := base64.RawURLEncoding.DecodeString(head)
 	if err != nil {
-		return "", errGrant
+		return grant{}, errGrant
 	}
 	mac, err := base64.RawURLEncoding.DecodeString(tail)
-	if err != nil || !hmac.Equal(mac, s.sign(raw)) {
-		return "", errGrant
-	}
-	var g grant
-	if json.Unmarshal(raw, &g) != nil || g.Method != method {
-		return "", errGrant
+	if err != nil || !hmac.Equal(mac, s.sign(raw)) || json.Unmarshal(raw, &g) != nil {
+		return grant{}, errGrant
 	}
 	if now.Unix() > g.Expires {
-		return "", errors.New("the URL has expired")
+		return grant{}, errors.New("the URL has expired")
 	}
-	return g.Object, nil
+	return g, nil
 }
 
-// store serves the built-in artifact store to pods.
-type store struct {
+// gate serves the built-in artifact store to pods, and the URLs of others.
+type gate struct {
 	bus    *bus.Bus
+	stores *store.Stores
 	signer *signer
 	log    *slog.Logger
 }
 
-func (s *store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (s *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set(protocol.StoreHeader, "1")
+	if r.Method == http.MethodPost {
+		s.hand(w, r)
+		return
+	}
 	object, err := s.signer.check(strings.TrimPrefix(r.URL.Path, artifactPath), r.Method, time.Now())
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusForbidden)
@@ -120,7 +138,7 @@ func (s *store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.get(w, r, object)
 }
 
-func (s *store) put(w http.ResponseWriter, r *http.Request, object string) {
+func (s *gate) put(w http.ResponseWriter, r *http.Request, object string) {
 	err := s.bus.Objects(bus.ArtifactsBucket).Put(r.Context(), object, http.MaxBytesReader(w, r.Body, artifactLimit))
 	var tooLarge *http.MaxBytesError
 	switch {
@@ -134,7 +152,7 @@ func (s *store) put(w http.ResponseWriter, r *http.Request, object string) {
 	}
 }
 
-func (s *store) get(w http.ResponseWriter, r *http.Request, object string) {
+func (s *gate) get(w http.ResponseWriter, r *http.Request, object string) {
 	body, err := s.bus.Objects(bus.ArtifactsBucket).Open(r.Context(), object)
 	switch {
 	case errors.Is(err, bus.ErrNotFound):

@@ -69,13 +69,13 @@ func start(t *testing.T) *cluster {
 	return c
 }
 
-// runner starts one replica and returns how to stop it.
-func (c *cluster) runner(instance string) (stop func()) {
+// runner starts one replica, with more flags, and returns how to stop it.
+func (c *cluster) runner(instance string, more ...string) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var done sync.WaitGroup
 	done.Go(func() {
 		args := []string{"--kubeconfig", c.kubeconfig, "--nats-url", c.server.URL(), "--http-address", "127.0.0.1:0", "--instance", instance, "--http-reach", "any", "--log-level", "error"}
-		if err := Run(ctx, args, func(string) string { return "" }, io.Discard); err != nil {
+		if err := Run(ctx, append(args, more...), func(string) string { return "" }, io.Discard); err != nil {
 			c.t.Errorf("runner %s: %v", instance, err)
 		}
 	})

@@ -43,6 +43,7 @@ type clockwork struct {
 	client client.Client
 	log    *slog.Logger
 	now    func() time.Time
+	meters *meters
 
 	mu   sync.Mutex
 	seen map[types.UID]time.Time // up to when times were decided about
@@ -142,6 +143,7 @@ func (x *clockwork) apply(ctx context.Context, raw *unstructured.Unstructured, c
 	for _, at := range d.Submit {
 		err := x.submit(ctx, raw, c, at)
 		if apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) || apierrors.IsForbidden(err) {
+			x.meters.errors.WithLabelValues("CronWorkflowSubmissionError").Inc()
 			d.Status.Conditions = append(d.Status.Conditions, v1alpha1.Condition{Type: "SubmissionError", Status: "True", Message: err.Error()})
 			d.Status.Active = c.Status.Active
 			err = nil
@@ -193,6 +195,7 @@ func (x *clockwork) submit(ctx context.Context, raw *unstructured.Unstructured, 
 	wf.SetOwnerReferences([]metav1.OwnerReference{*metav1.NewControllerRef(c, v1alpha1.Kind("CronWorkflow"))})
 	created, err := kube.CreateOnce(ctx, x.client, wf)
 	if created {
+		x.meters.crons.WithLabelValues(c.Name, c.Namespace).Inc()
 		x.log.InfoContext(ctx, "cron workflow fired", "cron_workflow", c.Namespace+"/"+c.Name, "workflow", wf.GetName(), "late", x.now().Sub(at))
 	}
 	return err

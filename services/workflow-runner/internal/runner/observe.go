@@ -34,8 +34,8 @@ func (r *Runner) view(ctx context.Context, pod *corev1.Pod) (flow.Pod, error) {
 	if out.Phase == flow.PodFailed {
 		out.Message, out.Broken = failure(pod, ended)
 	}
-	if ended != nil && (out.Phase == flow.PodSucceeded || out.Phase == flow.PodFailed) {
-		report, err := r.report(ctx, pod, ended.Message)
+	if out.Phase == flow.PodSucceeded || out.Phase == flow.PodFailed {
+		report, err := r.reports(ctx, pod, ended)
 		if err != nil {
 			return out, fmt.Errorf("read what pod %s/%s left behind: %w", pod.Namespace, pod.Name, err)
 		}
@@ -133,6 +133,33 @@ func failure(pod *corev1.Pod, ended *corev1.ContainerStateTerminated) (message s
 		return fmt.Sprintf("OOMKilled (exit code %d)", ended.ExitCode), false
 	}
 	return fmt.Sprintf("Error (exit code %d)", ended.ExitCode), false
+}
+
+// reports joins what the executor says in each container: main its outputs, the others of a set their logs.
+func (r *Runner) reports(ctx context.Context, pod *corev1.Pod, main *corev1.ContainerStateTerminated) (whole *protocol.Report, err error) {
+	if main != nil {
+		if whole, err = r.report(ctx, pod, main.Message); err != nil {
+			return nil, err
+		}
+	}
+	if pod.Annotations[annotationExecutor] == "" {
+		return whole, nil
+	}
+	for i := range pod.Status.ContainerStatuses {
+		c := &pod.Status.ContainerStatuses[i]
+		var said protocol.Termination
+		if c.Name == mainContainer || c.State.Terminated == nil || json.Unmarshal([]byte(c.State.Terminated.Message), &said) != nil {
+			continue
+		}
+		if whole == nil {
+			whole = &protocol.Report{}
+		}
+		whole.Artifacts = append(whole.Artifacts, said.Artifacts...)
+		if whole.Error == "" {
+			whole.Error = said.Error
+		}
+	}
+	return whole, nil
 }
 
 // report reads what the executor wrote into the termination message, or the stored

@@ -2,10 +2,7 @@ package runner
 
 import (
 	"context"
-	"io"
-	"strings"
 
-	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/libs/flow"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/task"
@@ -46,21 +43,4 @@ func nudge(ctx context.Context, out chan<- event.GenericEvent, namespace, name s
 	case out <- event.GenericEvent{Object: u}:
 	case <-ctx.Done():
 	}
-}
-
-// artifacts is the built-in store as jobs read it.
-type artifacts struct{ bus *bus.Bus }
-
-// Open streams an artifact.
-func (a artifacts) Open(ctx context.Context, namespace, key string) (io.ReadCloser, error) {
-	return a.bus.Objects(bus.ArtifactsBucket).Open(ctx, objectName(namespace, key))
-}
-
-// Names lists keys.
-func (a artifacts) Names(ctx context.Context, namespace, prefix string, limit int) ([]string, error) {
-	names, err := a.bus.Objects(bus.ArtifactsBucket).Names(ctx, objectName(namespace, prefix), limit)
-	for i := range names {
-		names[i] = strings.TrimPrefix(names[i], objectName(namespace, ""))
-	}
-	return names, err
 }

@@ -3,6 +3,7 @@ package runner
 import (
 	"fmt"
 	"maps"
+	"net/http"
 	"path"
 	"slices"
 	"strings"
@@ -31,7 +32,7 @@ func (r *Runner) buildPod(wf *v1alpha1.Workflow, a flow.CreatePod, cause lineage
 		addScript(pod, &containers[0], a.Template.Script.Source)
 	}
 	task := r.task(wf, a)
-	if err := r.addExecutor(pod, containers, a.Template, task); err != nil {
+	if err := r.addExecutor(pod, containers, a.Template, job{task: task, logs: r.logs(wf.Namespace, a)}); err != nil {
 		return nil, fmt.Errorf("template %q: %w", a.Template.Name, err)
 	}
 	env := cause.Env()
@@ -161,17 +162,9 @@ func (r *Runner) task(wf *v1alpha1.Workflow, a flow.CreatePod) protocol.Task {
 	expires := time.Now().Add(urlLifetime)
 	if in := a.Template.Inputs; in != nil {
 		for _, artifact := range in.Artifacts {
-			t := protocol.Transfer{Name: artifact.Name, Path: artifact.Name, Mount: artifact.Path, Optional: artifact.Optional, Mode: artifact.Mode, SubPath: artifact.SubPath,
-				Plain: artifact.Archive != nil && artifact.Archive.None != nil}
-			switch {
-			case artifact.Raw != nil:
-				t.Raw, t.Plain = artifact.Raw.Data, true
-			case artifact.S3 != nil && artifact.S3.Key != "":
-				t.URL = r.signer.url("GET", objectName(wf.Namespace, artifact.S3.Key), expires)
-			default:
-				continue // optional and not supplied
+			if t, supplied := r.input(wf.Namespace, artifact, expires); supplied {
+				task.Inputs = append(task.Inputs, t)
 			}
-			task.Inputs = append(task.Inputs, t)
 		}
 	}
 	if out := a.Template.Outputs; out != nil {
@@ -181,9 +174,7 @@ func (r *Runner) task(wf *v1alpha1.Workflow, a flow.CreatePod) protocol.Task {
 			}
 		}
 		for _, artifact := range out.Artifacts {
-			key := flow.ArtifactKey(wf.Name, a.PodName, artifact)
-			task.Artifacts = append(task.Artifacts, protocol.Transfer{Name: artifact.Name, Path: artifact.Path, Optional: artifact.Optional,
-				Plain: artifact.Archive != nil && artifact.Archive.None != nil, URL: r.signer.url("PUT", objectName(wf.Namespace, key), expires)})
+			task.Artifacts = append(task.Artifacts, r.transfer(http.MethodPut, wf.Namespace, artifact, expires))
 		}
 	}
 	task.Result = resultWanted(*a.Spec, a)
@@ -191,9 +182,32 @@ func (r *Runner) task(wf *v1alpha1.Workflow, a flow.CreatePod) protocol.Task {
 	return task
 }
 
-// objectName keeps namespaces apart in the artifact store.
-func objectName(namespace, key string) string {
-	return "artifact/" + namespace + "/" + strings.TrimPrefix(key, "/")
+// input says how an artifact gets into a pod. An optional one that nobody supplied does not.
+func (r *Runner) input(namespace string, a v1alpha1.Artifact, expires time.Time) (t protocol.Transfer, supplied bool) {
+	switch {
+	case a.Raw != nil:
+		t = protocol.Transfer{Name: a.Name, Raw: a.Raw.Data, Plain: true}
+	case a.S3 != nil && a.S3.Key != "", a.HTTP != nil:
+		t = r.transfer(http.MethodGet, namespace, a, expires)
+	default:
+		return t, false
+	}
+	t.Path, t.Mount, t.Optional = a.Name, a.Path, a.Optional
+	t.Mode, t.Recurse, t.SubPath = a.Mode, a.RecurseMode, a.SubPath
+	return t, true
+}
+
+// logs are the transfers of what containers say, by container.
+func (r *Runner) logs(namespace string, a flow.CreatePod) map[string]*protocol.Transfer {
+	out := map[string]*protocol.Transfer{}
+	expires := time.Now().Add(urlLifetime)
+	for _, artifact := range a.Logs {
+		container := strings.TrimSuffix(artifact.Name, flow.LogsSuffix)
+		t := r.transfer(http.MethodPut, namespace, artifact, expires)
+		t.Path = protocol.LogsDir + "/" + container + ".log"
+		out[container] = &t
+	}
+	return out
 }
 
 // resultWanted reports whether anyone refers to the standard output of the node's

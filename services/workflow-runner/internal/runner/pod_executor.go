@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path"
+	"slices"
 
 	"github.com/argosy-mesh/argosy/libs/flow/protocol"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
@@ -12,46 +13,86 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// addExecutor puts the executor in front of the containers that need it: those whose outputs are collected, those that
-// wait for others of their set, and, before all, an init container that brings it and the inputs in.
-func (r *Runner) addExecutor(pod *corev1.Pod, containers []corev1.Container, t v1alpha1.Template, task protocol.Task) error {
-	collects := task.Result || len(task.Parameters) > 0 || len(task.Artifacts) > 0
-	if !collects && len(task.Inputs) == 0 && t.ContainerSet == nil {
+// job is what the executor does in a pod.
+type job struct {
+	task protocol.Task                 // of main
+	logs map[string]*protocol.Transfer // of containers, by name
+}
+
+// collects reports whether main leaves something behind that must be fetched.
+func (j job) collects() bool {
+	return j.task.Result || len(j.task.Parameters) > 0 || len(j.task.Artifacts) > 0
+}
+
+// addExecutor puts the executor in front of the containers that need it: those whose outputs are collected or whose
+// logs are kept, those that wait for others of their set, and, before all, an init container that brings it and the
+// inputs in.
+func (r *Runner) addExecutor(pod *corev1.Pod, containers []corev1.Container, t v1alpha1.Template, j job) error {
+	if !j.collects() && t.ContainerSet == nil && !r.known(containers) {
+		// Logs alone are no reason to refuse a container whose program nobody knows.
+		j.logs = nil
+	}
+	wraps := j.collects() || len(j.logs) > 0 || t.ContainerSet != nil
+	if !wraps && len(j.task.Inputs) == 0 {
 		return nil
 	}
 	pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: stagingVolume, VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}})
-	text, err := json.Marshal(task)
+	variable, err := taskVariable(j.task)
 	if err != nil {
-		return fmt.Errorf("encode the executor's task: %w", err)
+		return err
 	}
-	variable := corev1.EnvVar{Name: protocol.TaskVariable, Value: string(text)}
 	pod.Spec.InitContainers = append([]corev1.Container{{Name: "init", Image: r.image, ImagePullPolicy: corev1.PullIfNotPresent, Args: []string{"load"},
 		Env: []corev1.EnvVar{variable}, VolumeMounts: []corev1.VolumeMount{{Name: stagingVolume, MountPath: protocol.StagingDir}},
 		TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError}}, pod.Spec.InitContainers...)
 	main := mainOfSet(containers)
 	if main >= 0 {
-		for _, in := range task.Inputs {
+		for _, in := range j.task.Inputs {
 			containers[main].VolumeMounts = append(containers[main].VolumeMounts, corev1.VolumeMount{Name: stagingVolume, MountPath: in.Mount, SubPath: path.Join("inputs", in.Path)})
 		}
 	}
-	if collects && main >= 0 {
+	if j.collects() && main >= 0 || len(j.logs) > 0 {
 		pod.Annotations[annotationExecutor] = "true"
 	}
-	if t.ContainerSet == nil && !collects {
+	if !wraps {
 		return nil
 	}
-	return r.wrapAll(containers, main, variable, t)
+	return r.wrapAll(containers, main, j, t)
 }
 
-// wrapAll wraps every container; only main has a task.
-func (r *Runner) wrapAll(containers []corev1.Container, main int, task corev1.EnvVar, t v1alpha1.Template) error {
+func taskVariable(task protocol.Task) (corev1.EnvVar, error) {
+	text, err := json.Marshal(task)
+	if err != nil {
+		return corev1.EnvVar{}, fmt.Errorf("encode the executor's task: %w", err)
+	}
+	return corev1.EnvVar{Name: protocol.TaskVariable, Value: string(text)}, nil
+}
+
+// known reports whether it is known what every container runs.
+func (r *Runner) known(containers []corev1.Container) bool {
+	return !slices.ContainsFunc(containers, func(c corev1.Container) bool {
+		_, _, err := r.images.program(c)
+		return err != nil
+	})
+}
+
+// wrapAll wraps every container; only main collects outputs.
+func (r *Runner) wrapAll(containers []corev1.Container, main int, j job, t v1alpha1.Template) error {
 	for i := range containers {
-		own := corev1.EnvVar{Name: protocol.TaskVariable, Value: "{}"}
+		own := protocol.Task{}
 		if i == main {
-			own = task
+			own = j.task
+			own.Inputs = nil // the init container has them
 		}
-		if err := r.wrap(&containers[i], own, setFlags(t, containers[i].Name)); err != nil {
+		own.Logs = j.logs[containers[i].Name]
+		variable, err := taskVariable(own)
+		if err != nil {
 			return err
+		}
+		if err := r.wrap(&containers[i], variable, setFlags(t, containers[i].Name)); err != nil {
+			return err
+		}
+		if own.Logs != nil && t.ContainerSet == nil {
+			containers[i].VolumeMounts = append(containers[i].VolumeMounts, corev1.VolumeMount{Name: stagingVolume, MountPath: protocol.LogsDir, SubPath: path.Base(protocol.LogsDir)})
 		}
 	}
 	return nil

@@ -75,7 +75,7 @@ name: say
 container: {image: busybox, command: [sh, -c], args: [make]}
 outputs:
   parameters: [{name: tag, valueFrom: {path: /tmp/tag, default: none}}]
-  artifacts: [{name: out, path: /tmp/out, archive: {none: {}}}]
+  artifacts: [{name: out, path: /tmp/out, archive: {none: {}}, s3: {key: out}}]
 `)
 	main := pod.Spec.Containers[0]
 	if !slices.Equal(main.Command, []string{protocol.ExecutorPath}) || !slices.Equal(main.Args, []string{"run", "--", "sh", "-c", "make"}) {
@@ -147,7 +147,7 @@ inputs:
 }
 
 func TestAnEntrypointThatIsNotKnownIsAnError(t *testing.T) {
-	_, err := build(t, "entrypoint: main", "name: say\ncontainer: {image: busybox}\noutputs: {artifacts: [{name: o, path: /o}]}")
+	_, err := build(t, "entrypoint: main", "name: say\ncontainer: {image: busybox}\noutputs: {artifacts: [{name: o, path: /o, s3: {key: o}}]}")
 	if err == nil || !strings.Contains(err.Error(), `template "say"`) || !strings.Contains(err.Error(), "command") {
 		t.Errorf("%v", err)
 	}
@@ -231,7 +231,7 @@ func TestPodsAsTheCoreSeesThem(t *testing.T) {
 }
 
 func TestWhatAnImageRunsIsLookedUpWhenOutputsAreCollected(t *testing.T) {
-	const outputs = "outputs: {artifacts: [{name: o, path: /o}]}"
+	const outputs = "outputs: {artifacts: [{name: o, path: /o, s3: {key: o}}]}"
 	for container, want := range map[string][]string{
 		"{image: 'known:v1'}":                                 {"run", "--", "/entry", "default"},
 		"{image: 'known:v1', args: [own]}":                    {"run", "--", "/entry", "own"},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 
 	"github.com/argosy-mesh/argosy/libs/flow"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
@@ -20,12 +21,15 @@ const statusLimit = 512 << 10
 
 // project writes what people look at. It is a picture of the journal: whoever
 // draws it last draws the same or a newer one.
-func (r *Runner) project(ctx context.Context, raw *unstructured.Unstructured, state flow.Run, warnings []v1alpha1.FieldWarning) error {
-	status := statusOf(state)
+func (r *Runner) project(ctx context.Context, raw *unstructured.Unstructured, known *run, warnings []v1alpha1.FieldWarning) error {
+	status := statusOf(known.state)
+	if known.repo != nil && !known.repo.Default {
+		status.ArtifactRepositoryRef = known.repo
+	}
 	for _, w := range warnings {
 		status.Conditions = append(status.Conditions, v1alpha1.Condition{Type: "SpecWarning", Status: "True", Message: w.String()})
 	}
-	return r.patch(ctx, raw, status)
+	return r.patch(ctx, raw, status, known.state.Metadata)
 }
 
 func statusOf(state flow.Run) v1alpha1.WorkflowStatus {
@@ -62,18 +66,27 @@ func (r *Runner) refuse(ctx context.Context, raw *unstructured.Unstructured, cau
 	at := metav1.Now()
 	r.log.WarnContext(ctx, "workflow refused", "workflow", raw.GetNamespace()+"/"+raw.GetName(), "error", cause)
 	return r.patch(ctx, raw, v1alpha1.WorkflowStatus{Phase: v1alpha1.WorkflowError, Message: "invalid spec: " + cause.Error(), StartedAt: &at, FinishedAt: &at,
-		Conditions: []v1alpha1.Condition{{Type: "SpecError", Status: "True", Message: cause.Error()}}})
+		Conditions: []v1alpha1.Condition{{Type: "SpecError", Status: "True", Message: cause.Error()}}}, nil)
 }
 
-func (r *Runner) patch(ctx context.Context, raw *unstructured.Unstructured, status v1alpha1.WorkflowStatus) error {
-	labels := map[string]string{labelPhase: string(status.Phase)}
+// patch writes a status, and the labels and annotations that a run gives its workflow.
+func (r *Runner) patch(ctx context.Context, raw *unstructured.Unstructured, status v1alpha1.WorkflowStatus, own *v1alpha1.Metadata) error {
+	labels, metadata := map[string]string{}, map[string]any{}
+	if own != nil {
+		maps.Copy(labels, own.Labels)
+		if len(own.Annotations) > 0 {
+			metadata["annotations"] = own.Annotations
+		}
+	}
+	labels[labelPhase] = string(status.Phase)
 	if status.Phase.Completed() {
 		labels[labelCompleted] = "true"
 	}
-	body, err := json.Marshal(map[string]any{"metadata": map[string]any{"labels": labels}, "status": status})
+	metadata["labels"] = labels
+	body, err := json.Marshal(map[string]any{"metadata": metadata, "status": status})
 	if err == nil && len(body) > statusLimit {
 		status.Nodes, status.Message = nil, "the nodes are too many for this object; read them from the journal"
-		body, err = json.Marshal(map[string]any{"metadata": map[string]any{"labels": labels}, "status": status})
+		body, err = json.Marshal(map[string]any{"metadata": metadata, "status": status})
 	}
 	if err != nil {
 		return fmt.Errorf("encode status: %w", err)

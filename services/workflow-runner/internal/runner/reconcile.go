@@ -48,8 +48,11 @@ type Runner struct {
 	log      *slog.Logger
 	locks    *locks
 	images   *images
+	repos    *repositories
 	desk     *task.Desk
 	signer   *signer
+	janitor  *janitor
+	meters   *meters
 	image    string // of the executor
 	metrics  *metrics
 }
@@ -63,6 +66,7 @@ func (r *Runner) Reconcile(ctx context.Context, req reconcile.Request) (reconcil
 			for _, uid := range r.journals.forgetName(req.String()) {
 				r.desk.DropRun(uid)
 			}
+			r.janitor.look(req.String())
 			return reconcile.Result{}, nil
 		}
 		return reconcile.Result{}, fmt.Errorf("read workflow %s: %w", req, err)
@@ -72,11 +76,14 @@ func (r *Runner) Reconcile(ctx context.Context, req reconcile.Request) (reconcil
 		r.journals.forget(uid)
 		r.desk.DropRun(uid)
 		if raw.GetDeletionTimestamp() != nil {
-			return reconcile.Result{}, nil
+			return reconcile.Result{}, r.letGo(ctx, raw)
 		}
+		r.janitor.look(req.String())
 		return r.afterwards(ctx, raw)
 	}
+	began := time.Now()
 	wake, err := r.advance(ctx, raw)
+	r.meters.operations.Observe(time.Since(began).Seconds())
 	switch fault.Of(err) {
 	case fault.None:
 	case fault.Poison:
@@ -126,7 +133,7 @@ func (r *Runner) advance(ctx context.Context, raw *unstructured.Unstructured) (t
 	} else if next := time.Now().Add(again); again > 0 && (wake.IsZero() || next.Before(wake)) {
 		wake = next
 	}
-	if err := r.tellFresh(ctx, wf, known); err != nil {
+	if err := errors.Join(r.tellFresh(ctx, wf, known), r.janitor.settle(ctx, wf, known)); err != nil {
 		return time.Time{}, err
 	}
 	return r.show(ctx, raw, known, warnings, wake)
@@ -179,14 +186,23 @@ func (r *Runner) record(ctx context.Context, wf *v1alpha1.Workflow, known *run, 
 	if decision.Empty() {
 		return nil
 	}
+	if err := r.janitor.remember(ctx, wf, known, decision.Nodes); err != nil {
+		return err
+	}
 	e := entry{At: world.Now, Nodes: decision.Nodes, Run: decision.Run}
 	if known.spec == nil {
-		e.Spec = &world.Spec
+		e.Spec, e.Repository = &world.Spec, known.repo
 		if err := errors.Join(r.protect(ctx, wf), r.claims(ctx, wf, world.Spec.VolumeClaimTemplates)); err != nil {
 			return err
 		}
 	}
-	return r.journals.append(ctx, string(wf.UID), known, e)
+	before := known.state
+	if err := r.journals.append(ctx, string(wf.UID), known, e); err != nil {
+		return err
+	}
+	r.meters.count(wf, before, decision, world.Now)
+	r.measure(ctx, wf, decision.Metrics)
+	return nil
 }
 
 // showEvery bounds how often the status of one workflow is written: a fan-out moves
@@ -211,7 +227,7 @@ func (r *Runner) show(ctx context.Context, raw *unstructured.Unstructured, known
 		}
 		known.stale = false
 	}
-	if err := r.project(ctx, raw, known.state, warnings); err != nil {
+	if err := r.project(ctx, raw, known, warnings); err != nil {
 		return time.Time{}, err
 	}
 	known.behind, known.shown = false, time.Now()
@@ -237,6 +253,11 @@ func (r *Runner) gather(ctx context.Context, wf *v1alpha1.Workflow, known *run) 
 	if err != nil {
 		return flow.World{}, err
 	}
+	if known.spec == nil && known.repo == nil {
+		if known.repo, err = r.repos.find(ctx, wf.Namespace, spec.ArtifactRepositoryRef); err != nil {
+			return flow.World{}, err
+		}
+	}
 	var pods corev1.PodList
 	if err := r.client.List(ctx, &pods, client.InNamespace(wf.Namespace), client.MatchingLabels{labelWorkflow: wf.Name}); err != nil {
 		return flow.World{}, fmt.Errorf("list pods: %w", err)
@@ -245,18 +266,11 @@ func (r *Runner) gather(ctx context.Context, wf *v1alpha1.Workflow, known *run) 
 		Name: wf.Name, Namespace: wf.Namespace, UID: string(wf.UID), Labels: wf.Labels, Annotations: wf.Annotations,
 		Created: wf.CreationTimestamp.Time, Spec: spec, Run: known.state, Pods: map[string]flow.Pod{}, Tasks: r.endedTasks(string(wf.UID), known), Found: known.found, Held: known.held, Now: time.Now(),
 	}
-	for i := range pods.Items {
-		pod := &pods.Items[i]
-		id := pod.Annotations[annotationNodeID]
-		if id == "" || !ownedBy(pod, wf) {
-			continue
-		}
-		known.seen[id] = true
-		seen, err := r.view(ctx, pod)
-		if err != nil {
-			return world, err
-		}
-		world.Pods[id] = seen
+	if known.repo != nil {
+		world.Repository = known.repo.ArtifactRepository
+	}
+	if err := r.see(ctx, wf, known, pods.Items, world.Pods); err != nil {
+		return world, err
 	}
 	for id, n := range known.state.Nodes {
 		if _, there := world.Pods[id]; !there && n.Type == v1alpha1.NodeTypePod && !n.Phase.Fulfilled() && (known.seen[id] || n.Phase == v1alpha1.NodeRunning) {
@@ -264,6 +278,24 @@ func (r *Runner) gather(ctx context.Context, wf *v1alpha1.Workflow, known *run) 
 		}
 	}
 	return world, nil
+}
+
+// see takes what is known of the pods of a run into its world, by node.
+func (r *Runner) see(ctx context.Context, wf *v1alpha1.Workflow, known *run, pods []corev1.Pod, into map[string]flow.Pod) error {
+	for i := range pods {
+		pod := &pods[i]
+		id := pod.Annotations[annotationNodeID]
+		if id == "" || !ownedBy(pod, wf) {
+			continue
+		}
+		known.seen[id] = true
+		seen, err := r.view(ctx, pod)
+		if err != nil {
+			return err
+		}
+		into[id] = seen
+	}
+	return nil
 }
 
 func ownedBy(pod *corev1.Pod, wf *v1alpha1.Workflow) bool {

@@ -26,6 +26,9 @@ type entry struct {
 	Order string                 `json:"order,omitempty"` // key of the order that this carries out
 
 	Restart *flow.Restart `json:"restart,omitempty"` // how an ended run goes on
+
+	// Repository is where the artifacts of the run are kept, beside Spec.
+	Repository *v1alpha1.ArtifactRepositoryRefStatus `json:"repository,omitempty"`
 }
 
 // finding is the answer to one question of the flow.
@@ -40,6 +43,7 @@ type run struct {
 	subject string
 	last    uint64 // sequence of the last journal entry
 	spec    *v1alpha1.WorkflowSpec
+	repo    *v1alpha1.ArtifactRepositoryRefStatus // nil: not looked for yet, or the run is older than such
 	state   flow.Run
 	name    string               // namespace/name of the workflow
 	fresh   *entry               // recorded and not yet told to the bus
@@ -52,6 +56,8 @@ type run struct {
 	held    map[string]bool // holders that have their locks, as far as this replica knows
 	again   int             // how often the run was retried
 	stale   bool            // whether the object may show what a retry took back
+	noted   bool            // whether it is noted that artifacts are to be taken away
+	settled bool            // whether the note of an ended run is complete
 	mended  bool            // whether what another replica left undone was done
 }
 
@@ -116,6 +122,9 @@ func (r *run) fold(e entry, sequence uint64) {
 	if e.Spec != nil {
 		r.spec = e.Spec
 	}
+	if e.Repository != nil {
+		r.repo = e.Repository
+	}
 	if e.Order != "" {
 		r.obeyed[e.Order] = true
 	}
@@ -134,7 +143,7 @@ func (r *run) restart(again flow.Restart) {
 	r.state = r.state.Restarted(again)
 	r.again++
 	clear(r.held)
-	r.stale = true
+	r.stale, r.settled = true, false
 	for _, id := range again.Drop {
 		delete(r.asked, id)
 		delete(r.seen, id)

@@ -16,6 +16,7 @@ import (
 	"github.com/argosy-mesh/argosy/libs/service"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/schemas/events"
+	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/store"
 	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/task"
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
@@ -40,6 +41,7 @@ type Config struct {
 	ExecutorImage string // image of the executor, for pods whose outputs are collected
 	ArtifactURL   string // where pods reach this service's artifact store
 	ImagePrograms string // file that says what images run
+	Repositories  string // namespace of the artifact repositories that the namespaces of workflows do not have
 	HTTPReach     string // public, or any: whether http templates reach loopback and link-local addresses
 }
 
@@ -50,7 +52,8 @@ func parse(args []string, getenv func(string) string, out io.Writer) (Config, er
 	f.Text(&c.ExecutorImage, "executor-image", "argosy/executor:dev", "image of the executor")
 	f.Text(&c.ArtifactURL, "artifact-url", "http://workflow-runner.argosy.svc:8080", "where pods reach the built-in artifact store")
 	f.Text(&c.ImagePrograms, "image-programs", "", "YAML file {image: {entrypoint: [], cmd: []}}, for containers that name no command")
-	f.Text(&c.HTTPReach, "http-reach", "public", "where http templates may go: public, or any, which adds loopback and link-local addresses such as a cloud's metadata")
+	f.Text(&c.Repositories, "repository-namespace", "argosy", "where an artifactRepositoryRef is looked up that the workflow's own namespace does not have")
+	f.Text(&c.HTTPReach, "http-reach", "public", "where http templates and artifact stores may be: public, or any, which adds loopback and link-local addresses such as a cloud's metadata")
 	f.Check(func() error {
 		if c.HTTPReach != "public" && c.HTTPReach != "any" {
 			return fmt.Errorf("--http-reach: %q is neither public nor any", c.HTTPReach)
@@ -110,6 +113,41 @@ func assemble(ctx context.Context, cfg Config, base *service.Base) ([]life.Part,
 	if err != nil {
 		return nil, err
 	}
+	m := newMetrics(base.Registry)
+	meters := newMeters(base.Registry, base.Members.Owns)
+	base.Registry.MustRegister(&census{cache: mgr.GetClient(), owns: base.Members.Owns})
+	regain := []chan event.GenericEvent{make(chan event.GenericEvent), make(chan event.GenericEvent), make(chan event.GenericEvent)}
+	runner, err := newRunner(ctx, cfg, base, mgr, regain[0])
+	if err != nil {
+		return nil, err
+	}
+	runner.metrics, runner.meters = m, meters
+	clock := &clockwork{client: mgr.GetClient(), meters: meters, log: base.Log, now: time.Now, seen: map[types.UID]time.Time{}}
+	bind := &binder{client: mgr.GetClient(), bus: base.Bus, owns: base.Members.Owns, metrics: m, meters: meters, log: base.Log, running: map[string]*listening{}}
+	if err := errors.Join(control(mgr, base.Members, runner, regain[0]), clock.control(mgr, base.Members, regain[1]), bind.control(mgr, regain[2])); err != nil {
+		return nil, err
+	}
+	submit := &submitter{client: mgr.GetClient(), metrics: m}
+	operate := &operator{client: mgr.GetClient(), reader: mgr.GetAPIReader(), metrics: m}
+	parts := []life.Part{life.Of("kubernetes", mgr.Start)}
+	var changed []chan struct{}
+	for i, list := range []client.ObjectList{workflowList(), cronWorkflowList(), bindingList()} {
+		changes := make(chan struct{}, 1)
+		changed = append(changed, changes)
+		parts = append(parts, life.Of(fmt.Sprintf("regain-%d", i), func(ctx context.Context) error { return kube.Regain(ctx, changes, mgr.GetCache(), list, regain[i]) }))
+	}
+	return append(parts,
+		life.Of("members", func(ctx context.Context) error { return spread(ctx, base.Members.Changed(), changed) }),
+		life.Of("tasks", runner.desk.Run),
+		life.Of("artifacts", runner.janitor.run),
+		life.Of("bindings", bind.drain),
+		life.Of("commands", func(ctx context.Context) error { return base.Bus.Consume(ctx, submit.consumer(), submit.handle) }),
+		life.Of("operations", func(ctx context.Context) error { return base.Bus.Consume(ctx, operate.consumer(), operate.handle) }),
+	), nil
+}
+
+// newRunner makes what reconciles workflows, and what pods ask. A task that ends asks for another look through again.
+func newRunner(ctx context.Context, cfg Config, base *service.Base, mgr manager.Manager, again chan event.GenericEvent) (*Runner, error) {
 	sign, err := newSigner(ctx, base.Bus, cfg.ArtifactURL)
 	if err != nil {
 		return nil, err
@@ -118,41 +156,20 @@ func assemble(ctx context.Context, cfg Config, base *service.Base) ([]life.Part,
 	if err != nil {
 		return nil, err
 	}
-	m := newMetrics(base.Registry)
-	runner := &Runner{client: mgr.GetClient(), reader: mgr.GetAPIReader(), bus: base.Bus, journals: newJournals(base.Bus), log: base.Log, signer: sign, image: cfg.ExecutorImage, metrics: m,
-		images: programs, locks: &locks{kv: base.Bus.KV(bus.LocksBucket), reader: mgr.GetAPIReader(), now: time.Now}}
-	regain := make(chan event.GenericEvent)
 	accounts, err := task.NewAccounts(mgr.GetConfig(), mgr.GetRESTMapper())
 	if err != nil {
 		return nil, err
 	}
-	runner.desk = task.NewDesk(task.Tools{Accounts: accounts, Store: artifacts{base.Bus}, Local: cfg.HTTPReach == "any"},
-		func(ctx context.Context, namespace, name string) { nudge(ctx, regain, namespace, name) })
-	if err := control(mgr, base.Members, runner, regain); err != nil {
-		return nil, err
-	}
-	clock := &clockwork{client: mgr.GetClient(), log: base.Log, now: time.Now, seen: map[types.UID]time.Time{}}
-	again := make(chan event.GenericEvent)
-	if err := clock.control(mgr, base.Members, again); err != nil {
-		return nil, err
-	}
-	changed := []chan struct{}{make(chan struct{}, 1), make(chan struct{}, 1)}
-	base.Probes.Handle(artifactPath, &store{bus: base.Bus, signer: sign, log: base.Log})
-	submit := &submitter{client: mgr.GetClient(), metrics: m}
-	operate := &operator{client: mgr.GetClient(), reader: mgr.GetAPIReader(), metrics: m}
-	return []life.Part{
-		life.Of("kubernetes", mgr.Start),
-		life.Of("regain", func(ctx context.Context) error {
-			return kube.Regain(ctx, changed[0], mgr.GetCache(), workflowList(), regain)
-		}),
-		life.Of("regain-cron", func(ctx context.Context) error {
-			return kube.Regain(ctx, changed[1], mgr.GetCache(), cronWorkflowList(), again)
-		}),
-		life.Of("members", func(ctx context.Context) error { return spread(ctx, base.Members.Changed(), changed) }),
-		life.Of("tasks", runner.desk.Run),
-		life.Of("commands", func(ctx context.Context) error { return base.Bus.Consume(ctx, submit.consumer(), submit.handle) }),
-		life.Of("operations", func(ctx context.Context) error { return base.Bus.Consume(ctx, operate.consumer(), operate.handle) }),
-	}, nil
+	anywhere := cfg.HTTPReach == "any"
+	stores := &store.Stores{Bus: base.Bus, Secrets: mgr.GetAPIReader(), Dial: task.Dialer(anywhere)}
+	base.Probes.Handle(artifactPath, &gate{bus: base.Bus, stores: stores, signer: sign, log: base.Log})
+	r := &Runner{client: mgr.GetClient(), reader: mgr.GetAPIReader(), bus: base.Bus, journals: newJournals(base.Bus), log: base.Log, signer: sign, image: cfg.ExecutorImage,
+		images: programs, locks: &locks{kv: base.Bus.KV(bus.LocksBucket), reader: mgr.GetAPIReader(), now: time.Now},
+		repos: &repositories{reader: mgr.GetAPIReader(), namespace: cfg.Repositories, now: time.Now}}
+	r.janitor = &janitor{kv: base.Bus.KV(bus.LocksBucket), cached: mgr.GetClient(), synced: mgr.GetCache().WaitForCacheSync, reader: mgr.GetAPIReader(), stores: stores, journals: r.journals, log: base.Log, wake: make(chan string, 1024)}
+	r.desk = task.NewDesk(task.Tools{Accounts: accounts, Store: stores, Local: anywhere},
+		func(ctx context.Context, namespace, name string) { nudge(ctx, again, namespace, name) })
+	return r, nil
 }
 
 // spread passes what one channel tells on to several listeners; what they did not get to yet coalesces.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/store"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -189,7 +190,7 @@ func TestRequestsAndData(t *testing.T) {
 	t.Cleanup(server.Close)
 	c.create(`{apiVersion: v1, kind: Secret, metadata: {name: token}, stringData: {t: hush}}`)
 	for _, key := range []string{"logs/a.txt", "logs/b.bin", "other/c.txt"} {
-		if err := c.bus.Objects(bus.ArtifactsBucket).Put(t.Context(), objectName("ci", key), strings.NewReader("x")); err != nil {
+		if err := c.bus.Objects(bus.ArtifactsBucket).Put(t.Context(), store.ObjectName("ci", key), strings.NewReader("x")); err != nil {
 			t.Fatal(err)
 		}
 	}

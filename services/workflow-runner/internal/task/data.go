@@ -17,9 +17,9 @@ type lister struct{ store Store }
 func (l *lister) do(ctx context.Context, j Job) flow.Task {
 	source := j.Template.Data.Source.ArtifactPaths
 	if source == nil || source.S3 == nil {
-		return broken("data: source.artifactPaths names no place in the built-in store; give s3.key")
+		return broken("data: source.artifactPaths names no place; give s3.key")
 	}
-	names, err := l.store.Names(ctx, j.Namespace, source.S3.Key, namesLimit)
+	names, err := l.store.Names(ctx, j.Namespace, source.ArtifactLocation, namesLimit)
 	if err != nil {
 		return broken("data: list %q: %v", source.S3.Key, err)
 	}

@@ -37,8 +37,8 @@ type requester struct {
 // errAddress refuses what only this process can reach.
 var errAddress = errors.New("loopback and link-local addresses are not reached from workflows; --http-reach=any allows it")
 
-// dialer connects, unless the address is one that belongs to this machine and not to the workflow.
-func dialer(local bool) func(context.Context, string, string) (net.Conn, error) {
+// Dialer connects, unless the address is one that belongs to this machine and not to the workflow; with local, to any.
+func Dialer(local bool) func(context.Context, string, string) (net.Conn, error) {
 	d := &net.Dialer{Timeout: 30 * time.Second}
 	if !local {
 		// After the name was resolved: a name may point anywhere.

@@ -81,7 +81,7 @@ func (c *clerk) manifest(ctx context.Context, namespace string, a v1alpha1.Artif
 	if a.Raw != nil {
 		return a.Raw.Data, nil
 	}
-	body, err := c.store.Open(ctx, namespace, a.S3.Key)
+	body, err := c.store.Open(ctx, namespace, a.ArtifactLocation)
 	if err != nil {
 		return "", fmt.Errorf("artifact %q: %w", a.Name, err)
 	}

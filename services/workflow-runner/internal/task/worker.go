@@ -10,12 +10,12 @@ import (
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
 
-// Store reads the built-in artifact store of a namespace.
+// Store reads the artifacts of a namespace.
 type Store interface {
-	// Open streams what is kept under a key.
-	Open(ctx context.Context, namespace, key string) (io.ReadCloser, error)
-	// Names lists the keys that begin with prefix, at most limit of them; more is an error.
-	Names(ctx context.Context, namespace, prefix string, limit int) ([]string, error)
+	// Open streams the artifact of a place.
+	Open(ctx context.Context, namespace string, place v1alpha1.ArtifactLocation) (io.ReadCloser, error)
+	// Names lists the keys that begin with that of a place, at most limit of them; more is an error.
+	Names(ctx context.Context, namespace string, place v1alpha1.ArtifactLocation, limit int) ([]string, error)
 }
 
 // Tools are what jobs are done with.
@@ -28,7 +28,7 @@ type Tools struct {
 // workers are those that do each kind of work, by the field of the template.
 func workers(t Tools) map[string]worker {
 	return map[string]worker{
-		"http":     &requester{accounts: t.Accounts, dial: dialer(t.Local), slots: make(chan struct{}, requestsAtOnce)},
+		"http":     &requester{accounts: t.Accounts, dial: Dialer(t.Local), slots: make(chan struct{}, requestsAtOnce)},
 		"resource": &clerk{accounts: t.Accounts, store: t.Store},
 		"data":     &lister{store: t.Store},
 	}

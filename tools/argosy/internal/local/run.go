@@ -208,7 +208,10 @@ func (m *machine) run(ctx context.Context, a flow.CreatePod) (flow.Pod, error) {
 	}
 	if out := a.Template.Outputs; out != nil {
 		for _, artifact := range out.Artifacts {
-			path, err := m.place(flow.ArtifactKey(m.world.Name, a.PodName, artifact))
+			if artifact.S3 == nil {
+				return flow.Pod{}, fmt.Errorf("output artifact %q: it can only be kept here", artifact.Name)
+			}
+			path, err := m.place(artifact.S3.Key)
 			if err != nil {
 				return flow.Pod{}, fmt.Errorf("output artifact %q: %w", artifact.Name, err)
 			}

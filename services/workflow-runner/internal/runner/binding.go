@@ -1,0 +1,244 @@
+package runner
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/argosy-mesh/argosy/libs/bus"
+	"github.com/argosy-mesh/argosy/libs/core/fault"
+	"github.com/argosy-mesh/argosy/libs/core/lineage"
+	"github.com/argosy-mesh/argosy/libs/flow"
+	"github.com/argosy-mesh/argosy/libs/kube"
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/argosy-mesh/argosy/schemas/events"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+)
+
+// bindingFinalizer lets a binding's place in the stream be removed with it.
+const bindingFinalizer = "argosy.dev/binding-consumer"
+
+// bindingConcurrency is how many events of one binding a replica handles at once.
+const bindingConcurrency = 8
+
+// binder submits workflows for events, as WorkflowEventBindings say. Every replica listens for all of them, and the bus
+// shares the events among them.
+type binder struct {
+	client  client.Client
+	bus     *bus.Bus
+	owns    func(key string) bool
+	metrics *metrics
+	meters  *meters
+	log     *slog.Logger
+
+	mu      sync.Mutex
+	closed  bool
+	running map[string]*listening // by namespace/name
+}
+
+// listening is one binding at work.
+type listening struct {
+	version string
+	stop    context.CancelFunc
+	done    chan struct{}
+}
+
+func binding() *unstructured.Unstructured {
+	u := &unstructured.Unstructured{}
+	u.SetGroupVersionKind(v1alpha1.Kind("WorkflowEventBinding"))
+	return u
+}
+
+func bindingList() *unstructured.UnstructuredList {
+	l := &unstructured.UnstructuredList{}
+	l.SetGroupVersionKind(v1alpha1.Kind("WorkflowEventBindingList"))
+	return l
+}
+
+func (b *binder) control(mgr manager.Manager, regain <-chan event.GenericEvent) error {
+	err := builder.ControllerManagedBy(mgr).Named("workfloweventbinding").For(binding()).
+		WatchesRawSource(source.Channel(regain, &handler.EnqueueRequestForObject{})).Complete(b)
+	if err != nil {
+		return fmt.Errorf("set up the controller of WorkflowEventBindings: %w", err)
+	}
+	return nil
+}
+
+// Reconcile brings what listens for one binding up to date.
+func (b *binder) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
+	raw := binding()
+	if err := b.client.Get(ctx, req.NamespacedName, raw); err != nil {
+		if apierrors.IsNotFound(err) {
+			b.stop(req.String())
+		}
+		return reconcile.Result{}, client.IgnoreNotFound(err)
+	}
+	old := raw.DeepCopy()
+	if raw.GetDeletionTimestamp() != nil {
+		b.stop(req.String())
+		if !b.owns(req.String()) || !controllerutil.RemoveFinalizer(raw, bindingFinalizer) {
+			return reconcile.Result{}, nil
+		}
+		if err := b.bus.Forget(ctx, bus.Events, bindingConsumer(old)); err != nil {
+			return reconcile.Result{}, err
+		}
+		return reconcile.Result{}, b.patch(ctx, old, raw)
+	}
+	one, _, err := v1alpha1.DecodeTolerant[v1alpha1.WorkflowEventBinding](raw.Object)
+	if err != nil {
+		b.stop(req.String())
+		b.log.WarnContext(ctx, "binding cannot be read", "binding", req.String(), "error", err)
+		return reconcile.Result{}, nil
+	}
+	if b.owns(req.String()) && controllerutil.AddFinalizer(raw, bindingFinalizer) {
+		if err := b.patch(ctx, old, raw); err != nil {
+			return reconcile.Result{}, err
+		}
+	}
+	b.listen(req.String(), one) //nolint:contextcheck // it outlives the call that starts it
+	return reconcile.Result{}, nil
+}
+
+func (b *binder) patch(ctx context.Context, old, fresh *unstructured.Unstructured) error {
+	err := b.client.Patch(ctx, fresh, client.MergeFromWithOptions(old, client.MergeFromWithOptimisticLock{}))
+	return client.IgnoreNotFound(err)
+}
+
+func bindingConsumer(u client.Object) string { return "workflow-binding-" + string(u.GetUID()) }
+
+// listen starts what listens for a binding, anew when its spec has changed: its place in the stream stays.
+func (b *binder) listen(key string, one *v1alpha1.WorkflowEventBinding) {
+	version := fmt.Sprint(one.UID, one.Generation)
+	b.mu.Lock()
+	current := b.running[key]
+	b.mu.Unlock()
+	if current != nil && current.version == version {
+		return
+	}
+	b.stop(key)
+	ctx, cancel := context.WithCancel(context.Background())
+	next := &listening{version: version, stop: cancel, done: make(chan struct{})}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		cancel()
+		return
+	}
+	b.running[key] = next
+	go func() {
+		defer close(next.done)
+		// It only returns with its context.
+		_ = b.bus.Consume(ctx, b.consumer(one), func(ctx context.Context, d bus.Delivery) ([]bus.Outgoing, error) { return nil, b.handle(ctx, one, d) })
+	}()
+}
+
+func (b *binder) stop(key string) {
+	b.mu.Lock()
+	current := b.running[key]
+	delete(b.running, key)
+	b.mu.Unlock()
+	if current != nil {
+		current.stop()
+		<-current.done
+	}
+}
+
+// drain ends all of them with ctx, and waits for what they have in hand.
+func (b *binder) drain(ctx context.Context) error {
+	<-ctx.Done()
+	b.mu.Lock()
+	b.closed = true
+	keys := make([]string, 0, len(b.running))
+	for key := range b.running {
+		keys = append(keys, key)
+	}
+	b.mu.Unlock()
+	for _, key := range keys {
+		b.stop(key)
+	}
+	return nil
+}
+
+// consumer describes the binding's place in the stream: it sees what came since it was made.
+func (b *binder) consumer(one *v1alpha1.WorkflowEventBinding) bus.Consumer {
+	return bus.Consumer{
+		Stream: bus.Events, Name: bindingConsumer(one), Filters: []string{"events." + bus.Token(one.Namespace) + ".>"}, Since: one.CreationTimestamp.Time, Concurrency: bindingConcurrency,
+		Observe: func(class fault.Class, took time.Duration) {
+			b.metrics.commands.WithLabelValues("bind", string(class)).Observe(took.Seconds())
+		},
+	}
+}
+
+// handle submits the workflow of one event, whose name follows from the event: what comes again finds it there.
+func (b *binder) handle(ctx context.Context, one *v1alpha1.WorkflowEventBinding, d bus.Delivery) error {
+	o, err := occurrence(d)
+	if err != nil {
+		return err
+	}
+	wf, prefix, err := flow.Bind(*one, o)
+	if err != nil {
+		// Most events are meant for others: one that an expression fails on is none of this binding. Source: Argo Workflows.
+		b.meters.errors.WithLabelValues("WorkflowEventBinding").Inc()
+		b.log.InfoContext(ctx, "event was passed over", "binding", one.Namespace+"/"+one.Name, "event_id", d.ID(), "error", err)
+		return nil
+	}
+	if wf == nil {
+		return nil
+	}
+	key := bus.Key(string(one.UID), d.Source(), d.ID())
+	wf.APIVersion, wf.Kind = v1alpha1.GroupVersion.String(), "Workflow"
+	wf.Name = prefix + key[:10]
+	wf.Annotations = bus.After(d.Event).Annotate(wf.Annotations)
+	wf.Annotations[lineage.KeyAnnotation] = key
+	content, err := unstructuredOf(wf)
+	if err != nil {
+		return fault.AsPoison(err)
+	}
+	delete(content, "status")
+	if _, err := kube.CreateOnce(ctx, b.client, &unstructured.Unstructured{Object: content}); err != nil {
+		err = fmt.Errorf("binding %s/%s, event %s: %w", one.Namespace, one.Name, d.ID(), err)
+		if apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) || apierrors.IsNotFound(err) {
+			return fault.AsPoison(err)
+		}
+		return err
+	}
+	return nil
+}
+
+// occurrence is an event as bindings see it: the discriminator is its name in its EventSource. Of a webhook, the payload is
+// the body and the metadata are the headers; of any other kind, the payload is the data.
+func occurrence(d bus.Delivery) (o flow.Occurrence, err error) {
+	tokens := strings.Split(d.Subject, ".")
+	if o.Discriminator, err = events.Untoken(tokens[len(tokens)-1]); err != nil {
+		return o, fault.AsPoison(err)
+	}
+	if json.Unmarshal(d.Data(), &o.Payload) != nil {
+		o.Payload = string(d.Data())
+	}
+	if d.Type() != "webhook" {
+		return o, nil
+	}
+	var view struct {
+		Header map[string][]string `json:"header"`
+		Body   json.RawMessage     `json:"body"`
+	}
+	if err := json.Unmarshal(d.Data(), &view); err != nil {
+		return o, nil //nolint:nilerr // then it is not the view of a webhook
+	}
+	o.Metadata, o.Payload = view.Header, nil
+	_ = json.Unmarshal(view.Body, &o.Payload) // no body is no payload
+	return o, nil
+}

@@ -1,0 +1,311 @@
+package runner
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/argosy-mesh/argosy/libs/bus"
+	"github.com/argosy-mesh/argosy/libs/core/fault"
+	"github.com/argosy-mesh/argosy/libs/flow"
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/store"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+)
+
+// upstreamFinalizer is what Argo Workflows holds a workflow with until its artifacts are gone. Here a note on the bus does
+// that, so that nothing ever waits for a store.
+const upstreamFinalizer = "workflows.argoproj.io/artifact-gc"
+
+const (
+	// notePrefix begins the keys of notes in the bucket of locks.
+	notePrefix = "artifact-gc."
+	// sweepEvery is how often all notes are looked through, for those that nobody told about.
+	sweepEvery = time.Minute
+)
+
+// note is what outlives a workflow: which of its artifacts are to be taken away.
+type note struct {
+	Namespace  string       `json:"namespace"`
+	Name       string       `json:"name"`
+	UID        string       `json:"uid"`
+	Ended      bool         `json:"ended,omitempty"`      // the lists are complete; else the journal has them
+	Completion []flow.Waste `json:"completion,omitempty"` // once the workflow shows that it has ended
+	Deletion   []flow.Waste `json:"deletion,omitempty"`   // once it is gone
+}
+
+func (n note) workflow() string { return n.Namespace + "/" + n.Name }
+
+func noteKey(workflow, uid string) string { return notePrefix + bus.Key(workflow) + "." + uid }
+
+// janitor takes artifacts away. Every replica may do it at once: what is gone is gone.
+type janitor struct {
+	kv       bus.KV
+	cached   client.Client
+	synced   func(context.Context) bool // waits until cached knows something
+	reader   client.Reader
+	stores   *store.Stores
+	journals *journals
+	log      *slog.Logger
+	wake     chan string // names of workflows to look at
+
+	mu sync.Mutex
+	// Workflows that have a note, as far as this replica knows: since the last look at all notes began, and before.
+	known, before map[string]bool
+}
+
+func (j *janitor) learn(workflow string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.known == nil {
+		j.known = map[string]bool{}
+	}
+	j.known[workflow] = true
+}
+
+// age forgets workflows that two looks at all notes in a row did not find.
+func (j *janitor) age() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.before, j.known = j.known, nil
+}
+
+// look asks for a look at a workflow that may have something to be taken away. When too many are asked for the next round
+// finds it.
+func (j *janitor) look(workflow string) {
+	j.mu.Lock()
+	known := j.known[workflow] || j.before[workflow]
+	j.mu.Unlock()
+	if !known {
+		return
+	}
+	select {
+	case j.wake <- workflow:
+	default:
+	}
+}
+
+// remember notes a run before the first artifact is recorded that is to be taken away one day: from then on its workflow
+// may vanish at any moment.
+func (j *janitor) remember(ctx context.Context, wf *v1alpha1.Workflow, known *run, nodes []v1alpha1.NodeStatus) error {
+	if known.noted || len(wasteOf(known, nodes, flow.GCOnCompletion))+len(wasteOf(known, nodes, flow.GCOnDeletion)) == 0 {
+		return nil
+	}
+	n := note{Namespace: wf.Namespace, Name: wf.Name, UID: string(wf.UID)}
+	if _, err := j.kv.Swap(ctx, noteKey(n.workflow(), n.UID), mustJSON(n), 0); err != nil && fault.Of(err) != fault.Stale {
+		return fmt.Errorf("note the artifacts of workflow %s: %w", n.workflow(), err)
+	}
+	known.noted = true
+	j.learn(n.workflow())
+	return nil
+}
+
+func wasteOf(known *run, nodes []v1alpha1.NodeStatus, strategy string) []flow.Waste {
+	var repository *v1alpha1.ArtifactRepository
+	if known.repo != nil {
+		repository = known.repo.ArtifactRepository
+	}
+	if known.spec == nil {
+		return nil
+	}
+	return flow.Garbage(nodes, *known.spec, repository, strategy)
+}
+
+// settle completes the note of a run that has ended. The journal may be too old one day; the note stays.
+func (j *janitor) settle(ctx context.Context, wf *v1alpha1.Workflow, known *run) error {
+	if known.settled || !known.state.Phase.Completed() {
+		return nil
+	}
+	nodes := slices.SortedFunc(maps.Values(known.state.Nodes), func(a, b v1alpha1.NodeStatus) int { return strings.Compare(a.ID, b.ID) })
+	n := note{Namespace: wf.Namespace, Name: wf.Name, UID: string(wf.UID), Ended: true,
+		Completion: wasteOf(known, nodes, flow.GCOnCompletion), Deletion: wasteOf(known, nodes, flow.GCOnDeletion)}
+	if len(n.Completion)+len(n.Deletion) > 0 {
+		if err := j.kv.Put(ctx, noteKey(n.workflow(), n.UID), mustJSON(n)); err != nil {
+			return fmt.Errorf("note the artifacts of workflow %s: %w", n.workflow(), err)
+		}
+		j.learn(n.workflow())
+	}
+	known.settled = true
+	return nil
+}
+
+// run looks at what it is told of, and from time to time at everything.
+func (j *janitor) run(ctx context.Context) error {
+	if !j.synced(ctx) {
+		return nil
+	}
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	prefix := notePrefix
+	for {
+		if err := j.sweep(ctx, prefix); err != nil && ctx.Err() == nil {
+			j.log.WarnContext(ctx, "artifacts were not taken away; they will be tried again", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			prefix = notePrefix
+		case workflow := <-j.wake:
+			prefix = notePrefix + bus.Key(workflow) + "."
+		}
+	}
+}
+
+// sweep looks at all notes whose keys begin so.
+func (j *janitor) sweep(ctx context.Context, prefix string) error {
+	if prefix == notePrefix {
+		j.age()
+	}
+	keys, err := j.kv.Keys(ctx, prefix)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, key := range keys {
+		raw, revision, err := j.kv.Get(ctx, key)
+		if errors.Is(err, bus.ErrNotFound) {
+			continue
+		}
+		var n note
+		if err == nil {
+			err = json.Unmarshal(raw, &n)
+		}
+		if err == nil {
+			j.learn(n.workflow())
+			err = j.tidy(ctx, key, n, revision)
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// tidy takes away what is due of one run, and the note when nothing is left.
+func (j *janitor) tidy(ctx context.Context, key string, n note, revision uint64) error {
+	wf, err := j.find(ctx, n)
+	if err != nil {
+		return err
+	}
+	if wf == nil {
+		waste := slices.Concat(n.Completion, n.Deletion)
+		if !n.Ended {
+			if waste, err = j.recorded(ctx, n); err != nil {
+				return err
+			}
+		}
+		if err := j.remove(ctx, n, waste); err != nil {
+			return err
+		}
+		return j.kv.Delete(ctx, key)
+	}
+	if len(n.Completion) == 0 || wf.GetLabels()[labelCompleted] != "true" {
+		return nil
+	}
+	if err := j.remove(ctx, n, n.Completion); err != nil {
+		return err
+	}
+	if err := j.mark(ctx, wf, n.Completion); err != nil {
+		return err
+	}
+	if n.Completion = nil; len(n.Deletion) == 0 {
+		return j.kv.Delete(ctx, key)
+	}
+	_, err = j.kv.Swap(ctx, key, mustJSON(n), revision)
+	if fault.Of(err) == fault.Stale {
+		return nil // it was done by another, or noted anew
+	}
+	return err
+}
+
+// find returns the workflow of a note, nil when it is gone. That it is gone is only believed to the API server itself.
+func (j *janitor) find(ctx context.Context, n note) (*unstructured.Unstructured, error) {
+	for _, reader := range []client.Reader{j.cached, j.reader} {
+		wf := workflow()
+		err := reader.Get(ctx, types.NamespacedName{Namespace: n.Namespace, Name: n.Name}, wf)
+		if err == nil && string(wf.GetUID()) == n.UID {
+			return wf, nil
+		}
+		if err != nil && !apierrors.IsNotFound(err) {
+			return nil, fmt.Errorf("look for workflow %s: %w", n.workflow(), err)
+		}
+	}
+	return nil, nil
+}
+
+// recorded lists what a run left behind whose workflow was removed before its end.
+func (j *janitor) recorded(ctx context.Context, n note) ([]flow.Waste, error) {
+	known, err := j.journals.load(ctx, n.Namespace, n.Name, n.UID)
+	if err != nil {
+		return nil, err
+	}
+	defer j.journals.forget(n.UID)
+	nodes := slices.Collect(maps.Values(known.state.Nodes))
+	return append(wasteOf(known, nodes, flow.GCOnCompletion), wasteOf(known, nodes, flow.GCOnDeletion)...), nil
+}
+
+// remove takes artifacts away. What a store refuses for good is given up: nothing may wait for it for ever.
+func (j *janitor) remove(ctx context.Context, n note, waste []flow.Waste) error {
+	var errs []error
+	for _, w := range waste {
+		err := j.stores.Remove(ctx, n.Namespace, w.Location)
+		if fault.Of(err) == fault.Poison {
+			j.log.WarnContext(ctx, "an artifact stays that should go", "workflow", n.workflow(), "artifact", w.Name, "key", w.Location.S3.Key, "error", err)
+			continue
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// mark shows on a workflow that artifacts are gone. Source: Argo Workflows, deleted and artifactGCStatus.
+func (j *janitor) mark(ctx context.Context, raw *unstructured.Unstructured, gone []flow.Waste) error {
+	wf, _, err := v1alpha1.DecodeTolerant[v1alpha1.Workflow](raw.Object)
+	if err != nil {
+		return nil //nolint:nilerr // nobody reads that status
+	}
+	nodes := map[string]any{}
+	for _, w := range gone {
+		n, ok := wf.Status.Nodes[w.Node]
+		if !ok || n.Outputs == nil {
+			continue
+		}
+		for i := range n.Outputs.Artifacts {
+			if n.Outputs.Artifacts[i].Name == w.Name {
+				n.Outputs.Artifacts[i].Deleted = true
+			}
+		}
+		nodes[w.Node] = map[string]any{"outputs": map[string]any{"artifacts": n.Outputs.Artifacts}}
+	}
+	body := mustJSON(map[string]any{"status": map[string]any{"nodes": nodes,
+		"artifactGCStatus": v1alpha1.ArtGCStatus{StrategiesProcessed: map[string]bool{flow.GCOnCompletion: true}}}})
+	target := workflow()
+	target.SetNamespace(wf.Namespace)
+	target.SetName(wf.Name)
+	if err := j.cached.Patch(ctx, target, client.RawPatch(types.MergePatchType, body)); client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("show what is gone of workflow %s/%s: %w", wf.Namespace, wf.Name, err)
+	}
+	return nil
+}
+
+// letGo takes upstream's finalizer off a workflow that is being removed: whoever put it there is not here.
+func (r *Runner) letGo(ctx context.Context, raw *unstructured.Unstructured) error {
+	free := raw.DeepCopy()
+	if !controllerutil.RemoveFinalizer(free, upstreamFinalizer) {
+		return nil
+	}
+	if err := r.client.Patch(ctx, free, client.MergeFrom(raw)); client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("let workflow %s/%s go: %w", raw.GetNamespace(), raw.GetName(), err)
+	}
+	return nil
+}

@@ -1,0 +1,171 @@
+package runner
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/argosy-mesh/argosy/libs/flow"
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/prometheus/client_golang/prometheus"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// meters count as upstream's controller does, under its names, so that its dashboards work. Source: Argo Workflows 3.6 and later.
+type meters struct {
+	workflows  *prometheus.CounterVec
+	pods       *prometheus.CounterVec
+	errors     *prometheus.CounterVec
+	operations prometheus.Histogram
+	crons      *prometheus.CounterVec
+	templates  *prometheus.CounterVec
+	runtimes   *prometheus.HistogramVec
+	series     *series // those that manifests define
+}
+
+// Names of metrics, without their prefix.
+const (
+	nameWorkflows  = "total_count"
+	namePods       = "pods_total_count"
+	nameErrors     = "error_count"
+	nameOperations = "operation_duration_seconds"
+	nameCrons      = "cronworkflows_triggered_total"
+	nameTemplates  = "workflowtemplate_triggered_total"
+	nameRuntimes   = "workflowtemplate_runtime"
+	nameGauge      = "gauge"
+	namePodsGauge  = "pods_gauge"
+)
+
+func ownNames() map[string]flow.MetricKind {
+	return map[string]flow.MetricKind{
+		nameWorkflows: flow.MetricCounter, namePods: flow.MetricCounter, nameErrors: flow.MetricCounter, nameOperations: flow.MetricHistogram,
+		nameCrons: flow.MetricCounter, nameTemplates: flow.MetricCounter, nameRuntimes: flow.MetricHistogram, nameGauge: flow.MetricGauge, namePodsGauge: flow.MetricGauge,
+	}
+}
+
+func newMeters(r prometheus.Registerer, owns func(string) bool) *meters {
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: metricPrefix + name, Help: help}, labels)
+	}
+	m := &meters{
+		workflows:  counter(nameWorkflows, "Workflows that entered a phase.", "namespace", "phase"),
+		pods:       counter(namePods, "Pods of workflows that entered a phase.", "namespace", "phase"),
+		errors:     counter(nameErrors, "Errors, by cause.", "cause"),
+		operations: prometheus.NewHistogram(prometheus.HistogramOpts{Name: metricPrefix + nameOperations, Help: "Time of one look at a workflow."}),
+		crons:      counter(nameCrons, "Workflows that a CronWorkflow made.", "name", "namespace"),
+		templates:  counter(nameTemplates, "Workflows of a template that entered a phase.", "cluster_scope", "name", "namespace", "phase"),
+		runtimes: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: metricPrefix + nameRuntimes, Help: "Seconds that workflows of a template took.",
+			Buckets: prometheus.ExponentialBuckets(1, 4, 10)}, []string{"cluster_scope", "name", "namespace"}),
+		series: newSeries(time.Now, owns),
+	}
+	r.MustRegister(m.workflows, m.pods, m.errors, m.operations, m.crons, m.templates, m.runtimes, m.series)
+	return m
+}
+
+// count takes a recorded decision into the counters; before is the state that it changed.
+func (m *meters) count(wf *v1alpha1.Workflow, before flow.Run, d flow.Decision, now time.Time) {
+	if d.Run != nil && d.Run.Phase != before.Phase {
+		phase := string(d.Run.Phase)
+		m.workflows.WithLabelValues(wf.Namespace, phase).Inc()
+		if ref := wf.Spec.WorkflowTemplateRef; ref != nil {
+			scope := strconv.FormatBool(ref.ClusterScope)
+			m.templates.WithLabelValues(scope, ref.Name, wf.Namespace, phase).Inc()
+			if d.Run.FinishedAt != nil && !before.StartedAt.IsZero() {
+				m.runtimes.WithLabelValues(scope, ref.Name, wf.Namespace).Observe(now.Sub(before.StartedAt).Seconds())
+			}
+		}
+	}
+	for i := range d.Nodes {
+		n := &d.Nodes[i]
+		if n.Type == v1alpha1.NodeTypePod && before.Nodes[n.ID].Phase != n.Phase {
+			m.pods.WithLabelValues(wf.Namespace, podPhase(n.Phase)).Inc()
+		}
+	}
+}
+
+// podPhase is the phase of the pod of a node.
+func podPhase(p v1alpha1.NodePhase) string {
+	if p == v1alpha1.NodeError {
+		return string(corev1.PodFailed)
+	}
+	return string(p)
+}
+
+// measure reports what a decision wants to be reported. What cannot be is said once, and harms nothing else.
+func (r *Runner) measure(ctx context.Context, wf *v1alpha1.Workflow, list []flow.Metric) {
+	name := wf.Namespace + "/" + wf.Name
+	for _, m := range list {
+		problem := m.Problem
+		if problem == "" {
+			if err := r.meters.series.take(name, m); err != nil {
+				problem = err.Error()
+			}
+		}
+		if problem != "" {
+			r.meters.errors.WithLabelValues("MetricEmission").Inc()
+			r.log.WarnContext(ctx, "a metric was not reported", "workflow", name, "metric", m.Name, "problem", problem)
+		}
+	}
+}
+
+// census counts the workflows and pods of this replica as they are, each time it is asked.
+type census struct {
+	cache client.Reader
+	owns  func(workflow string) bool
+}
+
+// censusTime bounds how long a scrape waits for the cache.
+const censusTime = 2 * time.Second
+
+func censusDescs() (workflows, pods *prometheus.Desc) {
+	return prometheus.NewDesc(metricPrefix+nameGauge, "Workflows in each phase.", []string{"phase"}, nil),
+		prometheus.NewDesc(metricPrefix+namePodsGauge, "Pods of workflows in each phase.", []string{"phase"}, nil)
+}
+
+// Describe tells the two names.
+func (c *census) Describe(out chan<- *prometheus.Desc) {
+	workflows, pods := censusDescs()
+	out <- workflows
+	out <- pods
+}
+
+// Collect counts. While the cache is not there yet nothing is known.
+func (c *census) Collect(out chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), censusTime)
+	defer cancel()
+	workflows, pods := censusDescs()
+	list := workflowList()
+	// What is only counted need not be copied.
+	if err := c.cache.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
+		return
+	}
+	byPhase := map[string]int{}
+	for i := range list.Items {
+		u := &list.Items[i]
+		if c.owns(u.GetNamespace() + "/" + u.GetName()) {
+			phase, _, _ := unstructured.NestedString(u.Object, "status", "phase")
+			byPhase[phase]++
+		}
+	}
+	tell(out, workflows, byPhase)
+	var podList corev1.PodList
+	if err := c.cache.List(ctx, &podList, client.UnsafeDisableDeepCopy); err != nil {
+		return
+	}
+	byPhase = map[string]int{}
+	for i := range podList.Items {
+		p := &podList.Items[i]
+		if c.owns(p.Namespace + "/" + p.Labels[labelWorkflow]) {
+			byPhase[string(p.Status.Phase)]++
+		}
+	}
+	tell(out, pods, byPhase)
+}
+
+func tell(out chan<- prometheus.Metric, desc *prometheus.Desc, byPhase map[string]int) {
+	for phase, n := range byPhase {
+		out <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, float64(n), phase)
+	}
+}

@@ -1,0 +1,130 @@
+// Package store keeps artifacts: in the built-in store of the mesh, or in the stores that manifests name. Each kind of
+// store is one file and one entry of a table.
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"github.com/argosy-mesh/argosy/libs/bus"
+	"github.com/argosy-mesh/argosy/libs/core/fault"
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// ErrAbsent says that nothing is kept under a key.
+var ErrAbsent = errors.New("there is no such artifact")
+
+// Store keeps artifacts under keys.
+type Store interface {
+	// Open streams what is kept under a key, or returns ErrAbsent.
+	Open(ctx context.Context, key string) (io.ReadCloser, error)
+	// Names lists the keys that begin with prefix, in order; more than limit of them are an error.
+	Names(ctx context.Context, prefix string, limit int) ([]string, error)
+	// Remove takes away what is kept under a key, and below it as a folder. What is not there is no error.
+	Remove(ctx context.Context, key string) error
+}
+
+// Direct is a store that pods reach themselves.
+type Direct interface {
+	Store
+	// Sign returns a URL that allows one method on one object for some time, and the headers to send with it.
+	Sign(ctx context.Context, method, key string, lifetime time.Duration) (to string, headers map[string]string, err error)
+	// Has reports whether something is kept under exactly this key.
+	Has(ctx context.Context, key string) (bool, error)
+	// Ready makes sure that objects can be put.
+	Ready(ctx context.Context) error
+	// Authority is the certificate authority of the store as PEM, "" where the usual ones vouch for it.
+	Authority() string
+}
+
+// Stores opens stores.
+type Stores struct {
+	Bus     *bus.Bus
+	Secrets client.Reader // of any namespace: reads only what manifests of that namespace name
+	Dial    func(ctx context.Context, network, address string) (net.Conn, error)
+
+	clients clients
+}
+
+// kinds are the stores by the field of a location that names them.
+func (s *Stores) kinds() map[string]func(ctx context.Context, namespace string, l v1alpha1.ArtifactLocation) (Store, error) {
+	return map[string]func(context.Context, string, v1alpha1.ArtifactLocation) (Store, error){
+		"mesh": func(_ context.Context, namespace string, _ v1alpha1.ArtifactLocation) (Store, error) {
+			return mesh{objects: s.Bus.Objects(bus.ArtifactsBucket), namespace: namespace}, nil
+		},
+		"s3":   s.bucket,
+		"http": s.web,
+	}
+}
+
+// kind is the name of the store of a location.
+func kind(l v1alpha1.ArtifactLocation) string {
+	switch {
+	case l.HTTP != nil:
+		return "http"
+	case l.S3 == nil:
+		return ""
+	case l.S3.Endpoint == "":
+		return "mesh"
+	}
+	return "s3"
+}
+
+// External reports whether pods reach a place themselves.
+func External(l v1alpha1.ArtifactLocation) bool { return kind(l) != "mesh" && kind(l) != "" }
+
+// Key is the key of a place in its store.
+func Key(l v1alpha1.ArtifactLocation) string {
+	if l.S3 == nil {
+		return ""
+	}
+	return l.S3.Key
+}
+
+// At opens the store of a place that a manifest of a namespace names. A place that cannot be is an error of class poison.
+func (s *Stores) At(ctx context.Context, namespace string, l v1alpha1.ArtifactLocation) (Store, error) {
+	open, ok := s.kinds()[kind(l)]
+	if !ok {
+		return nil, fault.Poisonf("the place of the artifact is of no kind that is known here; s3 and http are")
+	}
+	return open(ctx, namespace, l)
+}
+
+// Open streams the artifact of a place.
+func (s *Stores) Open(ctx context.Context, namespace string, l v1alpha1.ArtifactLocation) (io.ReadCloser, error) {
+	store, err := s.At(ctx, namespace, l)
+	if err != nil {
+		return nil, err
+	}
+	return store.Open(ctx, Key(l))
+}
+
+// Names lists the keys of a place that begin with its key.
+func (s *Stores) Names(ctx context.Context, namespace string, l v1alpha1.ArtifactLocation, limit int) ([]string, error) {
+	store, err := s.At(ctx, namespace, l)
+	if err != nil {
+		return nil, err
+	}
+	return store.Names(ctx, Key(l), limit)
+}
+
+// Remove takes the artifact of a place away.
+func (s *Stores) Remove(ctx context.Context, namespace string, l v1alpha1.ArtifactLocation) error {
+	store, err := s.At(ctx, namespace, l)
+	if err != nil {
+		return err
+	}
+	key := Key(l)
+	if key == "" || key == "/" {
+		return fault.Poisonf("remove an artifact: it has no key")
+	}
+	if err := store.Remove(ctx, key); err != nil {
+		return fmt.Errorf("remove artifact %s: %w", key, err)
+	}
+	return nil
+}
