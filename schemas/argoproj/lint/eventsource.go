@@ -25,7 +25,7 @@ func EventSource(text []byte) []Finding {
 }
 
 // UnreadKinds are the kinds whose events this version stores and does not read.
-var UnreadKinds = []string{"hdfs", "pulsar"}
+var UnreadKinds = []string{"hdfs"}
 
 // noKinds are the fields of the spec that declare no events.
 var noKinds = []string{"eventBusName", "rateLimit", "replicas", "service", "template"}

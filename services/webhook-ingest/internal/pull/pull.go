@@ -92,6 +92,7 @@ var Kinds = map[string]func(*v1alpha1.EventSourceSpec) map[string]Reader{
 	"nats":              func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.NATS, natsSubject) },
 	"nsq":               func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.NSQ, nsqTopic) },
 	"pubSub":            func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.PubSub, pubSubTopic) },
+	"pulsar":            func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.Pulsar, pulsarTopics) },
 	"redis":             func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.Redis, redisChannels) },
 	"redisStream":       func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.RedisStream, redisStreams) },
 	"resource":          func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.Resource, resource) },
