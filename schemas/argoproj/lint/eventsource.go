@@ -24,9 +24,6 @@ func EventSource(text []byte) []Finding {
 	return Sorted(l.found, lines)
 }
 
-// UnreadKinds are the kinds whose events this version stores and does not read.
-var UnreadKinds = []string{"hdfs"}
-
 // noKinds are the fields of the spec that declare no events.
 var noKinds = []string{"eventBusName", "rateLimit", "replicas", "service", "template"}
 
@@ -95,9 +92,6 @@ func (l *look) spec(spec map[string]any) {
 		events, ok := spec[kind].(map[string]any)
 		if !ok || slices.Contains(noKinds, kind) {
 			continue
-		}
-		if slices.Contains(UnreadKinds, kind) {
-			l.add(Warning, "spec."+kind, "is stored, and not read by this version")
 		}
 		for _, name := range slices.Sorted(maps.Keys(events)) {
 			if config, ok := events[name].(map[string]any); ok {

@@ -84,6 +84,7 @@ var Kinds = map[string]func(*v1alpha1.EventSourceSpec) map[string]Reader{
 	"emitter":           func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.Emitter, emitterChannel) },
 	"file":              func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.File, file) },
 	"generic":           func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.Generic, genericServer) },
+	"hdfs":              func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.HDFS, hdfsFolder) },
 	"jetstream":         func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.JetStream, jetStream) },
 	"kafka":             func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.Kafka, kafkaTopic) },
 	"minio":             func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.Minio, bucket) },
