@@ -15,8 +15,6 @@ import (
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
 
-func pointer[T any](v T) *T { return &v }
-
 func (a *azured) connection() string {
 	return "Endpoint=sb://" + a.address + "/;SharedAccessKeyName=guest;SharedAccessKey=guest;UseDevelopmentEmulator=true"
 }
@@ -44,7 +42,7 @@ func TestAServiceBusMessageIsCompletedWhenItIsDurable(t *testing.T) {
 	secretData["bus"] = a.connection()
 	r := newRig(t)
 	one := order("m1", `{"n":1}`, 7)
-	one.Properties = &amqp1.MessageProperties{MessageID: "m1", Subject: pointer("s"), ContentType: pointer("application/json"), ReplyTo: pointer("r"), CorrelationID: "c"}
+	one.Properties = &amqp1.MessageProperties{MessageID: "m1", Subject: new("s"), ContentType: new("application/json"), ReplyTo: new("r"), CorrelationID: "c"}
 	one.ApplicationProperties = map[string]any{"k": "v", "size": int32(3), "odd": math.NaN(), "id": amqp1.UUID{1}}
 	a.put("orders", one)
 	a.put("orders", order("m2", "text", 8))
