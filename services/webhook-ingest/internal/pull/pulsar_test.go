@@ -270,3 +270,26 @@ func TestPulsarSaysWhatItCannotDo(t *testing.T) {
 		t.Errorf("%v, %v", secure, err)
 	}
 }
+
+func TestWherePulsarIs(t *testing.T) {
+	for text, want := range map[string]string{
+		"pulsar://h": "h:6650", "pulsar+ssl://h/": "h:6651 ssl", "pulsar://a:1,b,[::1]": "a:1 b:6650 [::1]:6650", "http://h:8080": "error", "pulsar://a,,b": "error",
+	} {
+		hosts, ssl, err := pulsarHosts(text)
+		got := strings.Join(hosts, " ")
+		if ssl {
+			got += " ssl"
+		}
+		if err != nil {
+			got = "error"
+		}
+		if got != want {
+			t.Errorf("%s: %q, want %q", text, got, want)
+		}
+	}
+	for text, want := range map[string]string{"t": "persistent://public/default/t", "a/b/t": "persistent://a/b/t", "non-persistent://a/b/t": "non-persistent://a/b/t", "": "", "a/b": ""} {
+		if got, err := fullTopic(text); got != want || (err == nil) != (want != "") {
+			t.Errorf("%s: %q, %v", text, got, err)
+		}
+	}
+}
