@@ -141,6 +141,9 @@ func unpack(kind, size uint64, packed []byte) ([]byte, error) {
 	var err error
 	switch kind {
 	case 1:
+		if size > 255*uint64(len(packed)) { // more than the format can say
+			return nil, errPulsar
+		}
 		out = make([]byte, size)
 		var n int
 		n, err = lz4.UncompressBlock(packed, out)
