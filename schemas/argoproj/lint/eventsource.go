@@ -24,36 +24,40 @@ func EventSource(text []byte) []Finding {
 	return Sorted(l.found, lines)
 }
 
-// UnreadKinds are the kinds whose events this version stores and does not read.
-var UnreadKinds = []string{"azureEventsHub", "azureQueueStorage", "azureServiceBus", "hdfs", "mns", "pubSub", "pulsar"}
-
 // noKinds are the fields of the spec that declare no events.
 var noKinds = []string{"eventBusName", "rateLimit", "replicas", "service", "template"}
 
 // needs are the fields without which an event of a kind cannot work, by kind. Source: Argo Events, the validation of
 // each kind; several fields with | between them stand for each other.
 var needs = map[string][]string{
-	"amqp":            {"url|urlSecret", "exchangeType"},
-	"bitbucket":       {"events"},
-	"bitbucketserver": {"bitbucketserverBaseURL"},
-	"calendar":        {"schedule|interval"},
-	"emitter":         {"broker", "channelName", "channelKey"},
-	"file":            {"eventType", "watchPathConfig.directory", "watchPathConfig.path|watchPathConfig.pathRegexp"},
-	"generic":         {"url"},
-	"github":          {"events"},
-	"gitlab":          {"events"},
-	"jetstream":       {"url", "stream"},
-	"kafka":           {"url", "topic"},
-	"minio":           {"endpoint", "bucket.name", "accessKey", "secretKey"},
-	"mqtt":            {"url", "topic", "clientId"},
-	"nats":            {"url", "subject"},
-	"nsq":             {"hostAddress", "topic", "channel"},
-	"redis":           {"hostAddress", "channels"},
-	"redisStream":     {"hostAddress", "streams"},
-	"resource":        {"version", "resource", "eventTypes"},
-	"sqs":             {"queue", "region"},
-	"sftp":            {"address", "eventType", "watchPathConfig.directory"},
-	"sns":             {"topicArn"},
+	"amqp":              {"url|urlSecret", "exchangeType"},
+	"azureEventsHub":    {"fqdn", "hubName", "sharedAccessKeyName", "sharedAccessKey"},
+	"azureQueueStorage": {"queueName", "connectionString|storageAccountName"},
+	"azureServiceBus":   {"queueName|topicName", "connectionString|fullyQualifiedNamespace"},
+	"bitbucket":         {"events"},
+	"bitbucketserver":   {"bitbucketserverBaseURL"},
+	"calendar":          {"schedule|interval"},
+	"emitter":           {"broker", "channelName", "channelKey"},
+	"file":              {"eventType", "watchPathConfig.directory", "watchPathConfig.path|watchPathConfig.pathRegexp"},
+	"generic":           {"url"},
+	"github":            {"events"},
+	"gitlab":            {"events"},
+	"hdfs":              {"addresses", "type", "directory", "path|pathRegexp"},
+	"jetstream":         {"url", "stream"},
+	"kafka":             {"url", "topic"},
+	"minio":             {"endpoint", "bucket.name", "accessKey", "secretKey"},
+	"mns":               {"endpoint", "queue", "accessKey", "secretKey"},
+	"mqtt":              {"url", "topic", "clientId"},
+	"nats":              {"url", "subject"},
+	"nsq":               {"hostAddress", "topic", "channel"},
+	"pubSub":            {"topic|subscriptionID"},
+	"pulsar":            {"url", "topics"},
+	"redis":             {"hostAddress", "channels"},
+	"redisStream":       {"hostAddress", "streams"},
+	"resource":          {"version", "resource", "eventTypes"},
+	"sqs":               {"queue", "region"},
+	"sftp":              {"address", "eventType", "watchPathConfig.directory"},
+	"sns":               {"topicArn"},
 }
 
 // signatures are the fields that make a kind check who sent a hook.
@@ -67,6 +71,7 @@ var rules = map[string]func(*look, string, map[string]any){
 	"bitbucketserver": func(l *look, at string, c map[string]any) { l.duration(at, c, "checkInterval") },
 	"calendar":        (*look).calendar,
 	"github":          (*look).github,
+	"hdfs":            func(l *look, at string, c map[string]any) { l.duration(at, c, "checkInterval") },
 	"sftp":            func(l *look, at string, c map[string]any) { l.duration(at, c, "pollIntervalDuration") },
 }
 
@@ -87,9 +92,6 @@ func (l *look) spec(spec map[string]any) {
 		events, ok := spec[kind].(map[string]any)
 		if !ok || slices.Contains(noKinds, kind) {
 			continue
-		}
-		if slices.Contains(UnreadKinds, kind) {
-			l.add(Warning, "spec."+kind, "is stored, and not read by this version")
 		}
 		for _, name := range slices.Sorted(maps.Keys(events)) {
 			if config, ok := events[name].(map[string]any); ok {

@@ -20,7 +20,7 @@ func TestFindingsOfEventSources(t *testing.T) {
 		"no duration":        {"calendar:\n    a: {interval: 10}\n", "error: spec.calendar.a.interval"},
 		"a wrong duration":   {"calendar:\n    a: {interval: 10x}\n", `error: spec.calendar.a.interval: "10x" is no duration`},
 		"a wrong zone":       {"calendar:\n    a: {interval: 1s, timezone: Mars/Base}\n", `error: spec.calendar.a.timezone: "Mars/Base" is unknown`},
-		"not read":           {"mns:\n    a: {}\n", "2: warning: spec.mns: is stored"},
+		"an unnamed queue":   {"azureServiceBus:\n    a: {connectionString: {name: s, key: k}}\n", "3: error: spec.azureServiceBus.a: queueName or topicName is missing"},
 		"unsigned":           {"github:\n    a: {webhook: {endpoint: /a}, events: [push]}\n", "warning: spec.github.a: without webhookSecret anyone may send events"},
 		"half an enterprise": {"github:\n    a: {webhook: {endpoint: /a}, events: [push], githubBaseURL: u, webhookSecret: {name: s, key: k}}\n", "error: spec.github.a: githubBaseURL and githubUploadURL go together"},
 		"no url":             {"github:\n    a: {webhook: {endpoint: /a}, events: [push], apiToken: {name: s, key: t}, webhookSecret: {name: s, key: k}}\n", "warning: spec.github.a: no hook is made at GitHub"},

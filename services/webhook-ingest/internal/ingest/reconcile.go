@@ -5,14 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/core"
-	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/pull"
 	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/secret"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -69,7 +66,7 @@ func (r *resolver) Reconcile(ctx context.Context, req reconcile.Request) (reconc
 	conflicts := r.routes.set(req.String(), declared{created: es.CreationTimestamp.UTC().Format(time.RFC3339), routes: endpoints})
 	states := r.sources.set(ctx, es)
 	kept := r.upkeep.set(ctx, es)
-	conditions := append(verdict(endpoints, conflicts, append(states, unserved(es)...)), rejections(r.refused.take(req.String()))...)
+	conditions := append(verdict(endpoints, conflicts, states), rejections(r.refused.take(req.String()))...)
 	for _, k := range kept {
 		// A hook that is there goes on delivering: its upkeep says nothing about readiness.
 		conditions = append(conditions, k.condition())
@@ -120,29 +117,6 @@ func verdict(endpoints []endpoint, conflicts []string, states []state) []v1alpha
 		ready.Status = "True"
 	}
 	return append([]v1alpha1.EventCondition{ready}, out...)
-}
-
-// noKinds are the fields of the spec that declare no events.
-var noKinds = map[string]bool{"eventBusName": true, "replicas": true, "service": true, "template": true, "rateLimit": true}
-
-// unserved are the events of kinds that this version only stores.
-func unserved(es *v1alpha1.EventSource) []state {
-	var spec map[string]json.RawMessage
-	text, err := json.Marshal(es.Spec)
-	if err != nil || json.Unmarshal(text, &spec) != nil {
-		return nil
-	}
-	var out []state
-	for _, kind := range slices.Sorted(maps.Keys(spec)) {
-		var byEvent map[string]json.RawMessage
-		if hookKinds[kind] != nil || pull.Kinds[kind] != nil || noKinds[kind] || json.Unmarshal(spec[kind], &byEvent) != nil {
-			continue
-		}
-		for _, name := range slices.Sorted(maps.Keys(byEvent)) {
-			out = append(out, state{topic: aboutEvents, event: name, failure: "the kind " + kind + " is not read by this version"})
-		}
-	}
-	return out
 }
 
 // rejections say that senders were sent away since the last look.

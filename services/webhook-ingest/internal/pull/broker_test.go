@@ -3,6 +3,7 @@ package pull
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -82,13 +83,14 @@ func TestRedisStreamsAreReadOnceAndTakenBack(t *testing.T) {
 	r.quiet()
 }
 
-// rabbit runs a broker of its own.
-func rabbit(t *testing.T) string {
+// rabbit runs a broker of its own, with plugins that are named.
+func rabbit(t *testing.T, plugins ...string) string {
 	t.Helper()
 	if _, err := exec.LookPath("rabbitmqctl"); err != nil && !exists("/usr/lib/rabbitmq/bin/rabbitmq-server") {
 		t.Skip("rabbitmq-server is not installed; make deps installs it")
 	}
 	dir, p, dist := t.TempDir(), port(t), port(t)
+	write(t, filepath.Join(dir, "plugins"), "["+strings.Join(plugins, ",")+"].")
 	cmd := exec.Command("/usr/lib/rabbitmq/bin/rabbitmq-server")
 	cmd.Env = append(os.Environ(), "HOME="+dir, "RABBITMQ_NODENAME=t"+p+"@localhost", "RABBITMQ_NODE_IP_ADDRESS=127.0.0.1", "RABBITMQ_NODE_PORT="+p,
 		"RABBITMQ_DIST_PORT="+dist, "RABBITMQ_MNESIA_BASE="+dir, "RABBITMQ_LOG_BASE="+dir, "RABBITMQ_PID_FILE="+filepath.Join(dir, "pid"),
@@ -159,6 +161,58 @@ func TestAMQPKeepsWhatIsNotDurable(t *testing.T) {
 		t.Errorf("%+v", e)
 	}
 	r.quiet()
+}
+
+// TestServiceBusReadsFromABroker is against RabbitMQ, which speaks AMQP 1.0 too.
+func TestServiceBusReadsFromABroker(t *testing.T) {
+	url := rabbit(t, "rabbitmq_amqp1_0")
+	secretData["broker"] = "Endpoint=sb://" + strings.TrimPrefix(strings.TrimSuffix(url, "/"), "amqp://guest:guest@") + "/;SharedAccessKeyName=guest;SharedAccessKey=guest;UseDevelopmentEmulator=true"
+	conn, err := amqp.Dial(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	channel, err := conn.Channel()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := channel.QueueDeclare("orders", true, false, false, false, nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"1", "2"} {
+		if err := channel.PublishWithContext(t.Context(), "", "orders", true, false, amqp.Publishing{MessageId: id, ContentType: "application/json", Body: []byte(`{"id":` + id + `}`)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	left := func(want int) {
+		t.Helper()
+		eventually(t, "count what is left", func() error {
+			q, err := channel.QueueDeclarePassive("orders", true, false, false, false, nil)
+			if err == nil && q.Messages != want {
+				err = fmt.Errorf("%d messages are left, not %d", q.Messages, want)
+			}
+			return err
+		})
+	}
+	r := newRig(t)
+	c := v1alpha1.AzureServiceBusEventSource{QueueName: "/amq/queue/orders", ConnectionString: ref("broker"), JSONBody: true}
+	var seen told
+	r.refuse = func(e told) bool { seen = e; return true }
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if err := serviceBus(c).Run(ctx, r.env, r.emit); !errors.Is(err, context.Canceled) {
+		t.Errorf("an event that is not durable: %v", err)
+	}
+	left(2)
+	r.refuse = nil
+	r.start(serviceBus(c))
+	if e := r.next(); e.get("messageID") != "1" || e.get("body.id") != "1" || e.get("contentType") != "application/json" || e.id != seen.id {
+		t.Errorf("%+v, before %+v", e, seen)
+	}
+	if e := r.next(); e.get("messageID") != "2" {
+		t.Errorf("%+v", e)
+	}
+	left(0)
 }
 
 func mqttBroker(t *testing.T) string {

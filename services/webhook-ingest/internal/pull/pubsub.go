@@ -1,0 +1,245 @@
+package pull
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"golang.org/x/oauth2/google"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/credentials/oauth"
+	"google.golang.org/grpc/status"
+)
+
+// Where Pub/Sub is, and what is asked of it. Sources: a message has at most 10 MB;
+// the deadline is that of the queues of others, see sqsHidden.
+const (
+	pubSubAddress = "pubsub.googleapis.com:443"
+	pubSubScope   = "https://www.googleapis.com/auth/pubsub"
+	pubSubBatch   = 10
+	pubSubMost    = pubSubBatch * (10 << 20)
+	pubSubHeld    = 120
+	// pubSubSettle bounds the telling what became of a batch, when ctx ended with it.
+	pubSubSettle = 5 * time.Second
+)
+
+// pubSubTopic reads a subscription; replicas share it. A message is acknowledged
+// after its event is durable, and has the same id when it comes again. It is read
+// through the service's own interface: its client keeps streams and leases that one
+// pull at a time does not need. ADR-0037.
+func pubSubTopic(c v1alpha1.PubSubEventSource) Reader {
+	r := Reader{Filter: c.Filter, Everywhere: true, Run: func(ctx context.Context, env Env, emit Emit) error {
+		s, err := dialPubSub(ctx, env, c)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = s.conn.Close() }()
+		if err := s.prepare(ctx); err != nil {
+			return err
+		}
+		env.Up()
+		for !over(ctx) {
+			if err := s.batch(ctx, emit); err != nil && !over(ctx) {
+				return err
+			}
+		}
+		return nil
+	}}
+	if c.DeleteSubscriptionOnFinish {
+		r.Finish = func(ctx context.Context, env Env) error {
+			s, err := dialPubSub(ctx, env, c)
+			if err != nil {
+				return err
+			}
+			defer func() { _ = s.conn.Close() }()
+			_, err = s.client.DeleteSubscription(ctx, &pubsubpb.DeleteSubscriptionRequest{Subscription: s.name})
+			if err != nil && status.Code(err) != codes.NotFound {
+				return fmt.Errorf("delete %s: %w", s.name, err)
+			}
+			return nil
+		}
+	}
+	return r
+}
+
+// subscription is one of Pub/Sub while it is read.
+type subscription struct {
+	config      v1alpha1.PubSubEventSource
+	conn        *grpc.ClientConn
+	client      pubsubpb.SubscriberClient
+	name, topic string // in full; topic is empty when the manifest names none
+}
+
+// dialPubSub has the service account of the manifest, or the identity of the
+// process. PUBSUB_EMULATOR_HOST names an emulator, which asks for neither, as it does
+// for Google's own clients.
+func dialPubSub(ctx context.Context, env Env, c v1alpha1.PubSubEventSource) (*subscription, error) {
+	options := []grpc.DialOption{grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(pubSubMost))}
+	address, project := os.Getenv("PUBSUB_EMULATOR_HOST"), c.ProjectID
+	if address != "" {
+		options = append(options, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	} else {
+		account, err := googleAccount(ctx, env, c)
+		if err != nil {
+			return nil, err
+		}
+		if address = pubSubAddress; project == "" {
+			project = account.ProjectID
+		}
+		options = append(options, grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{MinVersion: tls.VersionTLS12})),
+			grpc.WithPerRPCCredentials(oauth.TokenSource{TokenSource: account.TokenSource}))
+	}
+	if project == "" {
+		return nil, errors.New("projectID is empty, and the credentials name no project")
+	}
+	conn, err := grpc.NewClient(address, options...)
+	if err != nil {
+		return nil, fmt.Errorf("connect to Pub/Sub: %w", err)
+	}
+	s := &subscription{config: c, conn: conn, client: pubsubpb.NewSubscriberClient(conn)}
+	if c.Topic != "" {
+		home := c.TopicProjectID
+		if home == "" {
+			home = project
+		}
+		s.topic = "projects/" + home + "/topics/" + c.Topic
+	}
+	id := c.SubscriptionID
+	if id == "" {
+		id = "argosy-" + Key(env.Name(), s.topic)
+	}
+	s.name = "projects/" + project + "/subscriptions/" + id
+	return s, nil
+}
+
+func googleAccount(ctx context.Context, env Env, c v1alpha1.PubSubEventSource) (*google.Credentials, error) {
+	if c.CredentialSecret == nil {
+		account, err := google.FindDefaultCredentials(ctx, pubSubScope)
+		if err != nil {
+			return nil, fmt.Errorf("credentialSecret is not given, and: %w", err)
+		}
+		return account, nil
+	}
+	key, err := env.Secrets.Bytes(ctx, env.Namespace, c.CredentialSecret)
+	if err != nil {
+		return nil, err
+	}
+	// The library fetches tokens with it long after this call.
+	account, err := google.CredentialsFromJSONWithType(context.WithoutCancel(ctx), key, google.ServiceAccount, pubSubScope)
+	if err != nil {
+		return nil, errors.New("credentialSecret holds no key of a service account") // the error may quote the key
+	}
+	return account, nil
+}
+
+// prepare makes the subscription where it is not there, and its topic. Source: Argo
+// Events, the table in prepareSubscription.
+func (s *subscription) prepare(ctx context.Context) error {
+	found, err := s.client.GetSubscription(ctx, &pubsubpb.GetSubscriptionRequest{Subscription: s.name})
+	switch code := status.Code(err); {
+	case code == codes.OK && s.topic != "" && found.GetTopic() != s.topic:
+		return fmt.Errorf("%s belongs to topic %s, not to %s", s.name, found.GetTopic(), s.topic)
+	case code == codes.OK, code == codes.PermissionDenied && s.topic == "":
+		return nil // whoever may only consume may not look
+	case code != codes.NotFound:
+		return fmt.Errorf("ask for %s: %w", s.name, err)
+	case s.topic == "":
+		return fmt.Errorf("there is no %s, and no topic is given to make it for", s.name)
+	}
+	err = s.make(ctx)
+	if status.Code(err) == codes.NotFound {
+		_, err = pubsubpb.NewPublisherClient(s.conn).CreateTopic(ctx, &pubsubpb.Topic{Name: s.topic})
+		if err != nil && status.Code(err) != codes.AlreadyExists {
+			return fmt.Errorf("make topic %s: %w", s.topic, err)
+		}
+		err = s.make(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("make %s for %s: %w", s.name, s.topic, err)
+	}
+	return nil
+}
+
+func (s *subscription) make(ctx context.Context) error {
+	_, err := s.client.CreateSubscription(ctx, &pubsubpb.Subscription{Name: s.name, Topic: s.topic})
+	if status.Code(err) == codes.AlreadyExists {
+		return nil // another replica was faster
+	}
+	return err
+}
+
+// batch takes what is there, or waits as long as the service wants to.
+func (s *subscription) batch(ctx context.Context, emit Emit) error {
+	out, err := s.client.Pull(ctx, &pubsubpb.PullRequest{Subscription: s.name, MaxMessages: pubSubBatch})
+	if status.Code(err) == codes.DeadlineExceeded || err == nil && len(out.GetReceivedMessages()) == 0 {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("pull from %s: %w", s.name, err)
+	}
+	began := time.Now()
+	var handles []string
+	for _, m := range out.GetReceivedMessages() {
+		handles = append(handles, m.GetAckId())
+	}
+	if err := s.hold(ctx, handles, pubSubHeld); err != nil {
+		return fmt.Errorf("hold messages of %s: %w", s.name, err)
+	}
+	taken := 0
+	for _, m := range out.GetReceivedMessages() {
+		if time.Since(began) > pubSubHeld*time.Second/2 {
+			break // what is left may be somebody else's by now
+		}
+		if err = s.take(ctx, m.GetMessage(), emit); err != nil {
+			break
+		}
+		taken++
+	}
+	return errors.Join(err, s.settle(ctx, handles[:taken], handles[taken:]))
+}
+
+func (s *subscription) take(ctx context.Context, m *pubsubpb.PubsubMessage, emit Emit) error {
+	return emit(ctx, Key("pubSub", s.name, m.GetMessageId()), pubSubData{
+		ID: m.GetMessageId(), Body: Body(s.config.JSONBody, m.GetData()), Attributes: m.GetAttributes(),
+		PublishTime: m.GetPublishTime().AsTime().String(), Metadata: s.config.Metadata,
+	})
+}
+
+// settle acknowledges what is durable and gives the rest back, also when ctx ended.
+func (s *subscription) settle(ctx context.Context, taken, left []string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pubSubSettle)
+	defer cancel()
+	var err error
+	if len(taken) > 0 {
+		if _, err = s.client.Acknowledge(ctx, &pubsubpb.AcknowledgeRequest{Subscription: s.name, AckIds: taken}); err != nil {
+			err = fmt.Errorf("acknowledge to %s: %w", s.name, err)
+		}
+	}
+	if len(left) > 0 {
+		_ = s.hold(ctx, left, 0) // else they come again when the deadline is over
+	}
+	return err
+}
+
+// hold keeps messages from others for some seconds.
+func (s *subscription) hold(ctx context.Context, handles []string, seconds int32) error {
+	_, err := s.client.ModifyAckDeadline(ctx, &pubsubpb.ModifyAckDeadlineRequest{Subscription: s.name, AckIds: handles, AckDeadlineSeconds: seconds})
+	return err
+}
+
+// pubSubData is the view. Source: Argo Events, PubSubEventData.
+type pubSubData struct {
+	ID          string            `json:"id"`
+	Body        any               `json:"body"`
+	Attributes  map[string]string `json:"attributes"`
+	PublishTime string            `json:"publishTime"`
+	Metadata    Metadata          `json:"metadata,omitempty"`
+}
