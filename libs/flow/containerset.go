@@ -16,7 +16,7 @@ func (k *walk) containers(c call, n v1alpha1.NodeStatus, t v1alpha1.Template, po
 			k.link(n.ID, child.ID)
 		}
 		for _, d := range container.Dependencies {
-			k.link(NodeID(k.w.Name, c.name+"."+d), child.ID)
+			k.link(k.id(c.name+"."+d), child.ID)
 		}
 		child = k.nodes[child.ID]
 		state := pod.Containers[container.Name]

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
@@ -183,9 +185,36 @@ func (k *walk) stopAll(reason string) {
 
 func (k *walk) podName(n v1alpha1.NodeStatus) string {
 	if n.TemplateRef != nil {
-		return PodName(k.w.Name, n.Name, n.TemplateRef.Template)
+		return k.podOf(n.Name, n.TemplateRef.Template)
 	}
-	return PodName(k.w.Name, n.Name, n.TemplateName)
+	return k.podOf(n.Name, n.TemplateName)
+}
+
+// podOf is the name of the pod of a node. Where ids would clash pods would too.
+func (k *walk) podOf(node, template string) string {
+	return PodName(k.w.Name, node, template) + strings.TrimPrefix(k.id(node), NodeID(k.w.Name, node))
+}
+
+// id is the id of the node of that name: upstream's, with a number behind it when a
+// node of another name was first to have it. Its hash has 32 bits: of 100,000 nodes
+// two have the same in two of three workflows.
+func (k *walk) id(name string) string {
+	base := NodeID(k.w.Name, name)
+	free := ""
+	for n, id := 0, base; ; id = base + "-" + strconv.Itoa(n) {
+		other, taken := k.nodes[id]
+		if taken && other.Name == name {
+			return id
+		}
+		if !taken && free == "" {
+			free = id
+		}
+		// The first may have been dropped by a retry since.
+		if !taken && n > 0 {
+			return free
+		}
+		n++
+	}
 }
 
 func (k *walk) decision(change *RunChange) Decision {
@@ -215,7 +244,7 @@ func (k *walk) put(n v1alpha1.NodeStatus) v1alpha1.NodeStatus {
 
 // node returns the node of that name, if it was made.
 func (k *walk) node(name string) (v1alpha1.NodeStatus, bool) {
-	n, ok := k.nodes[NodeID(k.w.Name, name)]
+	n, ok := k.nodes[k.id(name)]
 	return n, ok
 }
 
@@ -226,7 +255,7 @@ func (k *walk) begin(c call, kind v1alpha1.NodeType, phase v1alpha1.NodePhase) v
 	}
 	at := metav1.NewTime(k.w.Now)
 	n := v1alpha1.NodeStatus{
-		ID: NodeID(k.w.Name, c.name), Name: c.name, DisplayName: c.display, Type: kind, Phase: phase,
+		ID: k.id(c.name), Name: c.name, DisplayName: c.display, Type: kind, Phase: phase,
 		TemplateName: c.template, BoundaryID: c.boundary, StartedAt: &at, TemplateScope: c.library.scopeText(k.w.Name),
 	}
 	if c.ref != nil {

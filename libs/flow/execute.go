@@ -89,7 +89,7 @@ func (k *walk) failOrWait(c call, kind v1alpha1.NodeType, err error) v1alpha1.No
 
 // guarded lets a template do its work once its locks are held, unless a cache has its outputs.
 func (k *walk) guarded(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus {
-	id := NodeID(k.w.Name, c.name)
+	id := k.id(c.name)
 	if k.lockedOut(id, t.Synchronization, sc) {
 		n := k.begin(c, typeOf(t), v1alpha1.NodePending)
 		return k.waiting(n, t.Synchronization)

@@ -137,7 +137,7 @@ func (k *walk) namedHooks(node, display string, hooks map[string]v1alpha1.Lifecy
 		}
 		n := k.execute(c)
 		if n.ID != "" {
-			k.link(NodeID(k.w.Name, node), n.ID)
+			k.link(k.id(node), n.ID)
 		}
 		done = done && n.Phase.Fulfilled()
 	}

@@ -21,7 +21,7 @@ func (k *walk) leaf(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus {
 	if t.Timeout, err = sc.text(t.Timeout); err != nil {
 		return k.fail(c, v1alpha1.NodeTypePod, fmt.Errorf("template %q: timeout: %w", c.template, err))
 	}
-	pod, seen := k.w.Pods[NodeID(k.w.Name, c.name)]
+	pod, seen := k.w.Pods[k.id(c.name)]
 	if !seen {
 		return k.create(c, t, sc)
 	}
@@ -43,7 +43,7 @@ func (k *walk) leaf(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus {
 // create asks for the pod, again and again until it is seen: its name makes the
 // repetition harmless, and a crash after recording the node loses nothing.
 func (k *walk) create(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus {
-	pod := PodName(k.w.Name, c.name, orDefault(refTemplate(c.ref), c.template))
+	pod := k.podOf(c.name, orDefault(refTemplate(c.ref), c.template))
 	sc = podScope(sc, t, pod)
 	if err := substitute(&t, sc); err != nil {
 		return k.fail(c, v1alpha1.NodeTypePod, fmt.Errorf("template %q: %w", c.template, err))

@@ -31,7 +31,7 @@ func (k *walk) remembered(c call, t v1alpha1.Template, sc scope) (n v1alpha1.Nod
 	if started {
 		return k.memorize(existing, m, func() v1alpha1.NodeStatus { return k.dispatch(c, t, sc) }), true
 	}
-	raw, err := k.find(Need{Kind: NeedMemo, Name: m.Cache.ConfigMap.Name, Key: m.Key, Node: NodeID(k.w.Name, c.name)})
+	raw, err := k.find(Need{Kind: NeedMemo, Name: m.Cache.ConfigMap.Name, Key: m.Key, Node: k.id(c.name)})
 	if errors.Is(err, errPending) {
 		return n, true
 	}
