@@ -50,6 +50,6 @@ func command(root, name string, args ...string) *exec.Cmd {
 	c := exec.Command(name, args...)
 	c.Dir, c.Stdout, c.Stderr = root, os.Stderr, os.Stderr
 	// What a test run sets for its own builds is not for the product's.
-	c.Env = append(os.Environ(), "CGO_ENABLED=0", "MAKEFLAGS=", "MAKELEVEL=")
+	c.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=", "MAKEFLAGS=", "MAKELEVEL=")
 	return c
 }

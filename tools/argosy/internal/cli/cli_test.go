@@ -266,7 +266,7 @@ func yamlToJSON(text string) ([]byte, error) { return yaml.YAMLToJSON([]byte(tex
 func TestLintOfEventSources(t *testing.T) {
 	text := "kind: Sensor\n---\nkind: EventSource\nspec:\n  kafka:\n    a: {url: u}\n---\nkind: EventSource\nspec:\n  mns:\n    b: {}\n"
 	out, _, code := run(t, nil, "eventsource", "lint", file(t, "e.yaml", text))
-	if code != exitFailed || !strings.Contains(out, "e.yaml:6: error: spec.kafka.a: topic is missing") || !strings.Contains(out, "e.yaml:10: warning: spec.mns") {
+	if code != exitFailed || !strings.Contains(out, "e.yaml:6: error: spec.kafka.a: topic is missing") || !strings.Contains(out, "e.yaml:11: error: spec.mns.b: queue is missing") {
 		t.Errorf("%d %s", code, out)
 	}
 	if out, _, code = run(t, nil, "eventsource", "lint", file(t, "e.yaml", "kind: EventSource\nspec: {webhook: {a: {endpoint: /a}}}\n"), "-o", "json"); code != exitDone || out != "[]\n" {
