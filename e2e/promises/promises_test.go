@@ -1,7 +1,6 @@
 package promises
 
 import (
-	"context"
 	"crypto/sha256"
 	"fmt"
 	"net/http"
@@ -345,7 +344,7 @@ func aTypo(m *mesh) {
 	o.SetAPIVersion("argoproj.io/v1alpha1")
 	o.SetKind("EventSource")
 	eventually(m.T, "the status names the field", func() error {
-		if err := m.kube.Get(context.WithoutCancel(m.Context()), client.ObjectKey{Namespace: m.namespace, Name: "hooks"}, o); err != nil {
+		if err := m.kube.Get(m.Context(), client.ObjectKey{Namespace: m.namespace, Name: "hooks"}, o); err != nil {
 			return err
 		}
 		if text := fmt.Sprint(o.Object["status"]); !strings.Contains(text, "spec.webhook.in.metod") {

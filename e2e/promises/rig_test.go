@@ -165,7 +165,7 @@ func newField(t *testing.T) *field {
 	t.Helper()
 	for _, name := range []string{"nats-server", "webhook-ingest", "sensor"} {
 		if _, err := os.Stat(filepath.Join(root(t), "bin", name)); err != nil {
-			t.Skipf("needs the shipped programs: run `make images` first, which builds bin/%s", name)
+			t.Fatalf("bin/%s is not built: run `make images` at the top of the repository", name)
 		}
 	}
 	f := &field{kubeconfig: kubetest.StartPath(t)}
