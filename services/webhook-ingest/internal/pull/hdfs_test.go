@@ -33,24 +33,11 @@ type nameNode struct {
 
 func newNameNode(t *testing.T, files ...string) *nameNode {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = l.Close() })
-	n := &nameNode{t: t, address: l.Addr().String(), files: map[string]uint64{}}
+	n := &nameNode{t: t, files: map[string]uint64{}}
 	for _, f := range files {
 		n.files[f] = 1
 	}
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go n.serve(conn)
-		}
-	}()
+	n.address = serve(t, n.serve)
 	return n
 }
 

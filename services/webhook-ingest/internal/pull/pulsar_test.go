@@ -34,21 +34,8 @@ type pulsard struct {
 
 func newPulsard(t *testing.T) *pulsard {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = l.Close() })
-	p := &pulsard{t: t, address: "pulsar://" + l.Addr().String(), token: "guest", acked: map[string]bool{}, topics: map[net.Conn]string{}}
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go p.serve(conn)
-		}
-	}()
+	p := &pulsard{t: t, token: "guest", acked: map[string]bool{}, topics: map[net.Conn]string{}}
+	p.address = "pulsar://" + serve(t, p.serve)
 	return p
 }
 

@@ -208,3 +208,24 @@ func answering(t *testing.T, address string) {
 		return c.Close()
 	})
 }
+
+// serve lets a stand-in answer each connection until the test ends, and returns
+// where it listens.
+func serve(t *testing.T, answer func(net.Conn)) (address string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go answer(conn)
+		}
+	}()
+	return l.Addr().String()
+}

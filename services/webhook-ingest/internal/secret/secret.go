@@ -1,4 +1,4 @@
-// Package secret reads the secrets and config maps that EventSources name. Nothing
+// Package secret reads the secrets that EventSources name. Nothing
 // is cached: they are not kept in memory for all namespaces, and a rotated one counts
 // from its next reading.
 package secret
@@ -61,20 +61,4 @@ func (r Reader) Bytes(ctx context.Context, namespace string, ref *corev1.SecretK
 		return nil, &missing{fmt.Sprintf("secret %s/%s has no key %q", namespace, ref.Name, ref.Key)}
 	}
 	return s.Data[ref.Key], nil
-}
-
-// Text returns the value of a key of a config map; "" for no reference.
-func (r Reader) Text(ctx context.Context, namespace string, ref *corev1.ConfigMapKeySelector) (string, error) {
-	if ref == nil {
-		return "", nil
-	}
-	var c corev1.ConfigMap
-	err := r.Client.Get(ctx, types.NamespacedName{Namespace: namespace, Name: ref.Name}, &c)
-	if err != nil && !apierrors.IsNotFound(err) {
-		return "", fmt.Errorf("read config map %s/%s: %w", namespace, ref.Name, err)
-	}
-	if c.Data[ref.Key] == "" {
-		return "", &missing{fmt.Sprintf("config map %s/%s has no key %q", namespace, ref.Name, ref.Key)}
-	}
-	return c.Data[ref.Key], nil
 }
