@@ -16,7 +16,7 @@ func fulfilled(n v1alpha1.NodeStatus) bool { return n.Phase.Fulfilled() || daemo
 // endDaemons stops the servers that a template started: nobody within it needs them any more. Source: Argo Workflows,
 // a stopped daemon has succeeded.
 func (k *walk) endDaemons(boundary string) {
-	for _, id := range slices.Sorted(maps.Keys(k.nodes)) {
+	for _, id := range slices.Sorted(maps.Keys(k.daemons)) {
 		n := k.nodes[id]
 		if !daemoned(n) || n.Phase.Fulfilled() || boundary != "" && n.BoundaryID != boundary {
 			continue

@@ -15,8 +15,15 @@ type graph struct {
 	*walk
 	node     v1alpha1.NodeStatus
 	tasks    map[string]v1alpha1.DAGTask
+	waits    map[string][]string // the ancestors of each task
+	order    []string            // tasks, each after what it waits for
+	targets  map[string]bool
+	decisive []string // the targets in their order
 	outcomes map[string]outcome
+	over     map[string]bool               // tasks that nothing more becomes of
+	hung     map[string]bool               // tasks whose node hangs where it belongs
 	phases   map[string]v1alpha1.NodePhase // memo of branch
+	broken   int                           // place in the order of the first target that cannot succeed; -1: none
 	scope    scope
 	template v1alpha1.Template
 	library  library
@@ -24,29 +31,61 @@ type graph struct {
 
 // dag makes or advances a node whose tasks start when what they depend on is so.
 func (k *walk) dag(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus {
-	g := &graph{walk: k, node: k.begin(c, v1alpha1.NodeTypeDAG, v1alpha1.NodeRunning), tasks: map[string]v1alpha1.DAGTask{},
-		outcomes: map[string]outcome{}, phases: map[string]v1alpha1.NodePhase{}, scope: sc.with(nil),
-		template: t, library: c.library}
-	for _, task := range t.DAG.Tasks {
-		g.tasks[task.Name] = task
-	}
-	targets, err := g.targets(*t.DAG)
+	n := k.begin(c, v1alpha1.NodeTypeDAG, v1alpha1.NodeRunning)
+	g, err := k.graphOf(n, c.library, t, sc)
 	if err != nil {
-		return k.finish(k.nodes[g.node.ID], v1alpha1.NodeError, err.Error())
-	}
-	// A mistake anywhere counts, although only what the targets need runs.
-	if _, err = g.order(namesOf(t.DAG.Tasks)); err != nil {
-		return k.finish(k.nodes[g.node.ID], v1alpha1.NodeError, err.Error())
-	}
-	order, err := g.order(targets)
-	if err != nil {
-		return k.finish(k.nodes[g.node.ID], v1alpha1.NodeError, err.Error())
+		return k.finish(k.nodes[n.ID], v1alpha1.NodeError, err.Error())
 	}
 	failFast := t.DAG.FailFast == nil || *t.DAG.FailFast
-	for _, name := range order {
-		g.visit(g.tasks[name], failFast && g.broken(targets))
+	for i, name := range g.order {
+		if g.over[name] {
+			continue
+		}
+		g.visit(g.tasks[name], failFast && g.broken >= 0 && g.broken < i)
+		g.note(i, name)
 	}
-	return g.roll(t, targets, failFast)
+	return g.roll(failFast)
+}
+
+// graphOf is how far a dag node is.
+func (k *walk) graphOf(n v1alpha1.NodeStatus, lib library, t v1alpha1.Template, sc scope) (*graph, error) {
+	if known := k.memory.graphs[n.ID]; known != nil {
+		return known, nil
+	}
+	g := &graph{walk: k, node: n, tasks: map[string]v1alpha1.DAGTask{}, waits: map[string][]string{}, targets: map[string]bool{}, outcomes: map[string]outcome{},
+		over: map[string]bool{}, hung: map[string]bool{}, phases: map[string]v1alpha1.NodePhase{}, broken: -1, scope: sc.with(nil), template: t, library: lib}
+	for _, task := range t.DAG.Tasks {
+		g.tasks[task.Name] = task
+		g.waits[task.Name] = ancestors(task)
+	}
+	var err error
+	if g.decisive, err = g.findTargets(*t.DAG); err != nil {
+		return nil, err
+	}
+	for _, name := range g.decisive {
+		g.targets[name] = true
+	}
+	// A mistake anywhere counts, although only what the targets need runs.
+	if _, err = g.sorted(namesOf(t.DAG.Tasks)); err != nil {
+		return nil, err
+	}
+	if g.order, err = g.sorted(g.decisive); err != nil {
+		return nil, err
+	}
+	k.memory.graphs[n.ID] = g
+	return g, nil
+}
+
+// note keeps what is settled of a task after a visit.
+func (g *graph) note(at int, name string) {
+	o := g.outcomes[name]
+	if !o.done {
+		return
+	}
+	if g.targets[name] && bad(g.branch(name)) && (g.broken < 0 || at < g.broken) {
+		g.broken = at
+	}
+	g.over[name] = !g.serves(o)
 }
 
 // taskName finds the names in a depends expression; a name may be followed by the
@@ -76,13 +115,13 @@ func namesOf(tasks []v1alpha1.DAGTask) []string {
 	return names
 }
 
-// order sorts tasks and all that they wait for, so that each comes after what it waits for.
-func (g *graph) order(tasks []string) ([]string, error) {
+// sorted puts tasks and all that they wait for in an order where each comes after what it waits for.
+func (g *graph) sorted(tasks []string) ([]string, error) {
 	var order []string
 	state := map[string]int{} // 1: on the way, 2: done
 	var visit func(name, from string) error
 	visit = func(name, from string) error {
-		task, ok := g.tasks[name]
+		_, ok := g.tasks[name]
 		switch {
 		case !ok:
 			return fmt.Errorf("task %q depends on %q, which does not exist", from, name)
@@ -92,7 +131,7 @@ func (g *graph) order(tasks []string) ([]string, error) {
 			return nil
 		}
 		state[name] = 1
-		for _, a := range ancestors(task) {
+		for _, a := range g.waits[name] {
 			if err := visit(a, name); err != nil {
 				return err
 			}
@@ -109,8 +148,8 @@ func (g *graph) order(tasks []string) ([]string, error) {
 	return order, nil
 }
 
-// targets are the tasks that decide: those named, or the leaves.
-func (g *graph) targets(d v1alpha1.DAGTemplate) ([]string, error) {
+// findTargets are the tasks that decide: those named, or the leaves.
+func (g *graph) findTargets(d v1alpha1.DAGTemplate) ([]string, error) {
 	if d.Target != "" {
 		text, err := g.scope.text(d.Target)
 		if err != nil {
@@ -126,7 +165,7 @@ func (g *graph) targets(d v1alpha1.DAGTemplate) ([]string, error) {
 	}
 	inner := map[string]bool{}
 	for _, task := range d.Tasks {
-		for _, a := range ancestors(task) {
+		for _, a := range g.waits[task.Name] {
 			inner[a] = true
 		}
 	}
@@ -141,19 +180,18 @@ func (g *graph) targets(d v1alpha1.DAGTemplate) ([]string, error) {
 
 // visit advances one task if what it waits for is finished.
 func (g *graph) visit(task v1alpha1.DAGTask, halted bool) {
-	u := g.unit(task)
-	existing, started := g.walk.node(u.node)
-	if !started && halted {
+	existing, started := g.walk.node(g.node.Name + "." + task.Name)
+	if !started && (halted || !g.decided(task.Name)) || started && g.asBefore(task.Name, existing) {
 		return
 	}
+	u := g.unit(task)
 	if !started {
-		ready, run, err := g.ready(task)
+		run, err := g.ready(task)
 		c := call{name: u.node, display: u.display, template: task.Template, ref: task.TemplateRef, library: g.library, boundary: u.boundary}
 		switch {
 		case err != nil:
 			g.outcomes[task.Name] = outcome{done: true, node: g.fail(c, v1alpha1.NodeTypeSkipped, err)}
-			return
-		case !ready:
+			g.hang(task, g.outcomes[task.Name].node.ID)
 			return
 		case !run:
 			n := g.begin(c, v1alpha1.NodeTypeSkipped, v1alpha1.NodeOmitted)
@@ -165,23 +203,45 @@ func (g *graph) visit(task v1alpha1.DAGTask, halted bool) {
 	if started && existing.Phase == v1alpha1.NodeOmitted {
 		g.hang(task, existing.ID)
 		g.outcomes[task.Name] = outcome{done: true, node: existing}
-		g.scope.publish("tasks."+task.Name, g.outcomes[task.Name])
+		g.publish(g.scope, "tasks."+task.Name, g.outcomes[task.Name])
 		return
 	}
 	out := g.advance(u, g.scope)
-	if out.node.ID == "" && out.nodes == nil {
+	if out.node.ID == "" {
 		return
 	}
 	g.hang(task, out.node.ID)
 	g.outcomes[task.Name] = out
 	if out.done {
-		g.scope.publish("tasks."+task.Name, out)
+		g.publish(g.scope, "tasks."+task.Name, out)
 	}
+}
+
+// asBefore reports whether nothing has changed for a task that was visited before.
+func (g *graph) asBefore(name string, n v1alpha1.NodeStatus) bool {
+	if _, seen := g.outcomes[name]; !seen || n.Phase.Fulfilled() {
+		return false
+	}
+	if n.Type != v1alpha1.NodeTypeTaskGroup {
+		return g.clean(n.ID)
+	}
+	at := g.memory.loops[g.node.ID][n.Name]
+	return at != nil && g.clean(at.key) && at.next == len(at.items) && len(at.gaps) == 0
+}
+
+// decided reports whether everything that a task waits for is finished.
+func (g *graph) decided(name string) bool {
+	for _, a := range g.waits[name] {
+		if !g.outcomes[a].done {
+			return false
+		}
+	}
+	return true
 }
 
 func (g *graph) unit(task v1alpha1.DAGTask) unit {
 	parent := g.node.ID
-	if names := ancestors(task); len(names) > 0 {
+	if len(g.waits[task.Name]) > 0 {
 		parent = "" // hang links it to each of them
 	}
 	u := unit{
@@ -197,7 +257,11 @@ func (g *graph) unit(task v1alpha1.DAGTask) unit {
 
 // hang links a task's node to the ends of its ancestors.
 func (g *graph) hang(task v1alpha1.DAGTask, id string) {
-	names := ancestors(task)
+	if g.hung[task.Name] {
+		return
+	}
+	g.hung[task.Name] = true
+	names := g.waits[task.Name]
 	if len(names) == 0 {
 		g.link(g.node.ID, id)
 	}
@@ -208,19 +272,14 @@ func (g *graph) hang(task v1alpha1.DAGTask, id string) {
 	}
 }
 
-// ready says whether everything a task names is finished, and whether it may run.
-func (g *graph) ready(task v1alpha1.DAGTask) (ready, run bool, err error) {
-	for _, name := range ancestors(task) {
-		if !g.outcomes[name].done {
-			return false, false, nil
-		}
-	}
+// ready says whether a task may run, whose ancestors are finished.
+func (g *graph) ready(task v1alpha1.DAGTask) (bool, error) {
 	source := condition(task)
 	if source == "" {
-		return true, true, nil
+		return true, nil
 	}
 	env := map[string]any{}
-	for _, name := range ancestors(task) {
+	for _, name := range g.waits[task.Name] {
 		env[identifier(name)] = g.results(name)
 	}
 	source = taskName.ReplaceAllStringFunc(source, func(m string) string {
@@ -233,13 +292,13 @@ func (g *graph) ready(task v1alpha1.DAGTask) (ready, run bool, err error) {
 	})
 	program, err := expr.Compile(source, expr.Env(env), expr.AsBool(), expr.MaxNodes(10_000))
 	if err != nil {
-		return false, false, fmt.Errorf("task %q: depends %q: %w", task.Name, task.Depends, err)
+		return false, fmt.Errorf("task %q: depends %q: %w", task.Name, task.Depends, err)
 	}
 	result, err := expr.Run(program, env)
 	if err != nil {
-		return false, false, fmt.Errorf("task %q: depends %q: %w", task.Name, task.Depends, err)
+		return false, fmt.Errorf("task %q: depends %q: %w", task.Name, task.Depends, err)
 	}
-	return true, result.(bool), nil
+	return result.(bool), nil
 }
 
 // condition is depends, or what dependencies mean in its terms.
@@ -259,10 +318,10 @@ func (g *graph) results(name string) map[string]bool {
 	o := g.outcomes[name]
 	task := g.tasks[name]
 	is := func(p v1alpha1.NodePhase) bool { return o.node.Phase == p }
-	one, all := false, len(o.nodes) > 0
-	for _, n := range o.nodes {
-		one = one || n.Phase == v1alpha1.NodeSucceeded
-		all = all && (n.Phase == v1alpha1.NodeFailed || n.Phase == v1alpha1.NodeError)
+	one, all := false, len(o.items) > 0
+	for _, id := range o.items {
+		one = one || g.nodes[id].Phase == v1alpha1.NodeSucceeded
+		all = all && bad(g.nodes[id].Phase)
 	}
 	forgiven := tolerance(task.ContinueOn)(o.node.Phase)
 	return map[string]bool{
@@ -291,7 +350,7 @@ func (g *graph) branch(name string) v1alpha1.NodePhase {
 	}
 	if phase == v1alpha1.NodeSkipped || phase == v1alpha1.NodeOmitted {
 		phase = v1alpha1.NodeSucceeded
-		for _, a := range ancestors(g.tasks[name]) {
+		for _, a := range g.waits[name] {
 			phase = worse(phase, g.branch(a))
 		}
 	}
@@ -300,28 +359,19 @@ func (g *graph) branch(name string) v1alpha1.NodePhase {
 }
 
 func worse(a, b v1alpha1.NodePhase) v1alpha1.NodePhase {
-	rank := map[v1alpha1.NodePhase]int{v1alpha1.NodeFailed: 1, v1alpha1.NodeError: 2}
-	if rank[b] > rank[a] {
+	if b == v1alpha1.NodeError || b == v1alpha1.NodeFailed && a != v1alpha1.NodeError {
 		return b
 	}
 	return a
 }
 
-// broken reports whether a target cannot succeed any more.
-func (g *graph) broken(targets []string) bool {
-	return slices.ContainsFunc(targets, func(name string) bool {
-		p := g.branch(name)
-		return p == v1alpha1.NodeFailed || p == v1alpha1.NodeError
-	})
-}
-
 // roll ends the dag when its targets are decided and nothing is at work.
-func (g *graph) roll(t v1alpha1.Template, targets []string, failFast bool) v1alpha1.NodeStatus {
+func (g *graph) roll(failFast bool) v1alpha1.NodeStatus {
 	n := g.nodes[g.node.ID]
 	clear(g.phases)
 	waiting := false
 	phase := v1alpha1.NodeSucceeded
-	for _, name := range targets {
+	for _, name := range g.decisive {
 		p := g.branch(name)
 		waiting = waiting || p == v1alpha1.NodeRunning
 		phase = worse(phase, p)
@@ -338,8 +388,8 @@ func (g *graph) roll(t v1alpha1.Template, targets []string, failFast bool) v1alp
 		return g.finish(g.nodes[n.ID], phase, "")
 	}
 	var outbound []string
-	for _, name := range targets {
+	for _, name := range g.decisive {
 		outbound = append(outbound, g.outbound(g.outcomes[name])...)
 	}
-	return g.conclude(n, t, g.scope, outbound)
+	return g.conclude(n, g.template, g.scope, outbound)
 }

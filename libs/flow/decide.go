@@ -3,8 +3,8 @@ package flow
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -16,47 +16,32 @@ import (
 // maxCallDepth.
 const maxDepth = 100
 
-// walk is one pass over the tree.
+// walk goes over the tree of calls, and keeps what it found out for the next time.
 type walk struct {
 	w         World
+	index     // of nodes
 	globals   scope
 	nodes     map[string]v1alpha1.NodeStatus
 	libraries map[library][]v1alpha1.Template
-	dirty     []string                   // ids of changed nodes, in the order of their first change
-	changed   map[string]bool            // the same as a set
-	children  map[string]map[string]bool // of nodes that got an edge in this pass
-	working   map[string]int64           // children at work of templates that bound them
+	children  map[string]map[string]bool // of nodes that got an edge
+	memory    *memory
+	hooked    bool   // whether there are hooks: they may look at anything, so that each walk visits everything
+	lent      bool   // whether lists within the nodes belong to somebody else
+	blamed    string // the failures that the exit handler is told, once they are known
+
+	// Of one decision.
+	dirty     []string                      // ids of changed nodes, in the order of their first change
+	changed   map[string]v1alpha1.NodePhase // the same, with the phase before
+	bodies    map[string]bool               // those of which more has changed than their children
+	links     map[string][]string           // new children of nodes
 	actions   []Action
 	metrics   []Metric
 	needs     []Need
-	wake      time.Time
 	depth     int
-	active    int64 // pods that are not finished, for parallelism
+	begun     int // nodes that were made
+	moves     int // changes of nodes
 	published v1alpha1.Outputs
 	ending    bool // the exit handler is at work: deadlines do not count for it
-}
-
-// Decide says what to record and do next for one run.
-func Decide(w World) Decision {
-	if w.Run.Phase.Completed() {
-		return Decision{}
-	}
-	k := &walk{w: w, nodes: make(map[string]v1alpha1.NodeStatus, len(w.Run.Nodes)), libraries: map[library][]v1alpha1.Template{},
-		changed: map[string]bool{}, children: map[string]map[string]bool{}, working: map[string]int64{}}
-	for id, n := range w.Run.Nodes {
-		k.nodes[id] = n
-		if n.Type == v1alpha1.NodeTypePod && !n.Phase.Fulfilled() {
-			k.active++
-		}
-	}
-	change := &RunChange{Phase: v1alpha1.WorkflowRunning}
-	if w.Run.Phase == "" {
-		change.StartedAt = &w.Now
-		k.w.Run.StartedAt, k.w.Run.Phase = w.Now, v1alpha1.WorkflowRunning
-	}
-	k.decideRun(change)
-	k.measureRun(change)
-	return k.decision(change)
 }
 
 func (k *walk) decideRun(change *RunChange) {
@@ -81,17 +66,47 @@ func (k *walk) decideRun(change *RunChange) {
 	root, _ := k.node(k.w.Name)
 	if reason := k.cutShort(); reason != "" && !root.Phase.Fulfilled() {
 		k.stopAll(reason)
-		stopped, started := k.node(k.w.Name)
-		if !started {
+		if _, started := k.node(k.w.Name); !started {
 			k.end(change, v1alpha1.WorkflowFailed, reason)
 			return
 		}
-		root = stopped
 	}
-	if !root.Phase.Fulfilled() && !k.lockedOut(k.w.Name, k.w.Spec.Synchronization, k.globals) {
-		root = k.execute(call{name: k.w.Name, display: k.w.Name, template: k.w.Spec.Entrypoint, args: k.arguments()})
+	k.goOn(change)
+}
+
+// goOn takes the run as far as it goes. What ended may have left room for what was refused earlier in the same walk.
+func (k *walk) goOn(change *RunChange) {
+	for {
+		moves := k.moves
+		delete(k.memory.hungry, "")
+		root, _ := k.node(k.w.Name)
+		if !root.Phase.Fulfilled() && !k.lockedOut(k.w.Name, k.w.Spec.Synchronization, k.globals) {
+			root = k.execute(call{name: k.w.Name, display: k.w.Name, template: k.w.Spec.Entrypoint, args: k.arguments()})
+		}
+		k.conclusion(change, root)
+		if change.FinishedAt != nil || !k.roomLeft(k.moves > moves) {
+			return
+		}
 	}
-	k.conclusion(change, root)
+}
+
+// roomLeft reports whether something that was refused may start now, and touches it. Where nothing moved, nothing will.
+func (k *walk) roomLeft(moved bool) bool {
+	m := k.memory
+	refused := maps.Clone(m.refused)
+	m.calm()
+	starves := m.starves()
+	if k.spent() && (starves || len(refused) > 0) {
+		k.wakeAt(k.w.Now)
+		return false
+	}
+	again := starves && !k.crowded()
+	for boundary, limit := range refused {
+		if k.working[boundary] < limit && m.touch(boundary) {
+			again = true
+		}
+	}
+	return again && moved
 }
 
 func (k *walk) arguments() v1alpha1.Arguments {
@@ -195,32 +210,16 @@ func (k *walk) podOf(node, template string) string {
 	return PodName(k.w.Name, node, template) + strings.TrimPrefix(k.id(node), NodeID(k.w.Name, node))
 }
 
-// id is the id of the node of that name: upstream's, with a number behind it when a
-// node of another name was first to have it. Its hash has 32 bits: of 100,000 nodes
-// two have the same in two of three workflows.
-func (k *walk) id(name string) string {
-	base := NodeID(k.w.Name, name)
-	free := ""
-	for n, id := 0, base; ; id = base + "-" + strconv.Itoa(n) {
-		other, taken := k.nodes[id]
-		if taken && other.Name == name {
-			return id
-		}
-		if !taken && free == "" {
-			free = id
-		}
-		// The first may have been dropped by a retry since.
-		if !taken && n > 0 {
-			return free
-		}
-		n++
-	}
-}
-
 func (k *walk) decision(change *RunChange) Decision {
-	d := Decision{Actions: k.actions, Metrics: k.metrics, Needs: k.needs, Wake: k.wake}
+	d := Decision{Actions: k.actions, Metrics: k.metrics, Needs: k.needs, Before: k.changed}
+	if _, at, set := k.memory.wakes.next(); set && change.FinishedAt == nil {
+		d.Wake = at
+	}
 	for _, id := range k.dirty {
 		d.Nodes = append(d.Nodes, k.nodes[id])
+		if added := k.links[id]; len(added) > 0 && k.changed[id] != "" {
+			d.Links = append(d.Links, Link{Parent: id, Children: added, Alone: !k.bodies[id]})
+		}
 	}
 	if change.Phase != v1alpha1.WorkflowRunning || change.StartedAt != nil || change.Metadata != nil {
 		d.Run = change
@@ -230,16 +229,27 @@ func (k *walk) decision(change *RunChange) Decision {
 
 // put records a changed node.
 func (k *walk) put(n v1alpha1.NodeStatus) v1alpha1.NodeStatus {
-	if count, bounded := k.working[n.BoundaryID]; bounded {
-		k.working[n.BoundaryID] = count + atWork(n) - atWork(k.nodes[n.ID])
-	}
-	k.nodes[n.ID] = n
-	if !k.changed[n.ID] {
-		k.changed[n.ID] = true
-		k.dirty = append(k.dirty, n.ID)
-	}
+	k.bodies[n.ID] = true
+	k.keep(n)
 	k.publishGlobal(n)
 	return n
+}
+
+func (k *walk) keep(n v1alpha1.NodeStatus) {
+	before := k.nodes[n.ID]
+	k.replace(before, n)
+	k.nodes[n.ID] = n
+	k.moves++
+	if n.Phase.Fulfilled() {
+		delete(k.memory.wakes.at, n.ID)
+	}
+	if _, is := k.changed[n.ID]; !is {
+		k.changed[n.ID] = before.Phase
+		k.dirty = append(k.dirty, n.ID)
+	}
+	if before.ID == "" {
+		k.begun++
+	}
 }
 
 // node returns the node of that name, if it was made.
@@ -250,12 +260,16 @@ func (k *walk) node(name string) (v1alpha1.NodeStatus, bool) {
 
 // begin makes a node that has none yet.
 func (k *walk) begin(c call, kind v1alpha1.NodeType, phase v1alpha1.NodePhase) v1alpha1.NodeStatus {
-	if n, ok := k.node(c.name); ok {
+	id := k.id(c.name)
+	if n, ok := k.nodes[id]; ok {
 		return n
+	}
+	if base := NodeID(k.w.Name, c.name); base != id {
+		k.clashes[base] = true
 	}
 	at := metav1.NewTime(k.w.Now)
 	n := v1alpha1.NodeStatus{
-		ID: k.id(c.name), Name: c.name, DisplayName: c.display, Type: kind, Phase: phase,
+		ID: id, Name: c.name, DisplayName: c.display, Type: kind, Phase: phase,
 		TemplateName: c.template, BoundaryID: c.boundary, StartedAt: &at, TemplateScope: c.library.scopeText(k.w.Name),
 	}
 	if c.ref != nil {
@@ -290,6 +304,12 @@ func (k *walk) link(parentID, childID string) {
 	if !ok {
 		return
 	}
+	if len(p.Children) <= fewChildren {
+		if !slices.Contains(p.Children, childID) {
+			k.join(p, childID)
+		}
+		return
+	}
 	known := k.children[parentID]
 	if len(known) != len(p.Children) || known == nil {
 		known = make(map[string]bool, len(p.Children)+1)
@@ -297,18 +317,25 @@ func (k *walk) link(parentID, childID string) {
 			known[id] = true
 		}
 		k.children[parentID] = known
-		p.Children = slices.Clip(p.Children) // what was recorded must not change
 	}
 	if known[childID] {
 		return
 	}
 	known[childID] = true
-	p.Children = append(p.Children, childID)
-	k.put(p)
+	k.join(p, childID)
 }
 
-func (k *walk) wakeAt(t time.Time) {
-	if k.wake.IsZero() || t.Before(k.wake) {
-		k.wake = t
+// fewChildren are so few that they are looked through without a set.
+const fewChildren = 16
+
+func (k *walk) join(p v1alpha1.NodeStatus, childID string) {
+	if k.lent {
+		p.Children = slices.Clip(p.Children)
 	}
+	p.Children = append(p.Children, childID)
+	k.links[p.ID] = append(k.links[p.ID], childID)
+	k.keep(p)
 }
+
+// wakeAt asks for another look at the place that is visited.
+func (k *walk) wakeAt(t time.Time) { k.memory.wakes.set(k.memory.top(), t) }

@@ -28,10 +28,43 @@ type call struct {
 // execute makes or advances the node of a call. A node without id is one that may
 // not start yet.
 func (k *walk) execute(c call) v1alpha1.NodeStatus {
-	before, existed := k.node(c.name)
-	if existed && before.Phase.Fulfilled() {
+	id := k.id(c.name)
+	before, existed := k.nodes[id]
+	if existed && (before.Phase.Fulfilled() || k.clean(id)) {
 		return before
 	}
+	k.memory.enter(id)
+	n := k.work(c, existed)
+	k.memory.leave(n.ID != "")
+	if n.Phase.Fulfilled() {
+		k.forget(id)
+	}
+	return n
+}
+
+// clean reports whether nothing has changed at a place since it was visited, so that another visit would change nothing.
+func (k *walk) clean(place string) bool {
+	m := k.memory
+	at, known := m.holder[place]
+	if !known || m.touched[place] {
+		return false
+	}
+	if !m.starving[at][place] {
+		return true
+	}
+	return k.crowded()
+}
+
+// forget drops what was kept for a node that has ended.
+func (k *walk) forget(id string) {
+	k.memory.drop(id)
+	delete(k.children, id)
+	delete(k.w.Pods, id)
+	delete(k.w.Tasks, id)
+}
+
+// work makes or advances the node of a call that is not at its end.
+func (k *walk) work(c call, existed bool) v1alpha1.NodeStatus {
 	k.depth++
 	defer func() { k.depth-- }()
 	if k.depth > maxDepth {

@@ -9,7 +9,7 @@ import (
 
 // publishGlobals makes the outputs that nodes have published for the whole workflow known again.
 func (k *walk) publishGlobals() {
-	ids := slices.Collect(maps.Keys(k.nodes))
+	ids := slices.Collect(maps.Keys(k.writers))
 	slices.SortFunc(ids, func(a, b string) int {
 		// The last writer wins; the name decides between equals.
 		x, y := k.nodes[a], k.nodes[b]

@@ -65,6 +65,9 @@ func (k *walk) prepare(c *call, sc scope) error {
 
 // failures lists the nodes that failed, for the exit handler. Source: Argo Workflows, workflow.failures.
 func (k *walk) failures() string {
+	if k.blamed != "" {
+		return k.blamed
+	}
 	type failure struct {
 		DisplayName  string `json:"displayName"`
 		Message      string `json:"message"`
@@ -89,7 +92,8 @@ func (k *walk) failures() string {
 	if err != nil {
 		return "null"
 	}
-	return string(raw)
+	k.blamed = string(raw)
+	return k.blamed
 }
 
 // workflowHooks runs the named hooks of the workflow whose time has come, and says whether none is at work.
@@ -151,7 +155,11 @@ func (k *walk) unitHooks(u unit, n v1alpha1.NodeStatus, display string, sc scope
 	if !has && u.step.OnExit != "" {
 		exit, has = v1alpha1.LifecycleHook{Template: u.step.OnExit}, true
 	}
-	if len(hooks) == 0 && !has || n.ID == "" {
+	if len(hooks) == 0 && !has {
+		return true
+	}
+	k.hooked = true
+	if n.ID == "" {
 		return true
 	}
 	local := sc.with(nil)

@@ -34,9 +34,6 @@ func (k *walk) leaf(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus {
 		k.containers(c, n, t, pod)
 		n = k.nodes[n.ID]
 	}
-	if n.Phase.Fulfilled() {
-		k.active--
-	}
 	return n
 }
 

@@ -19,6 +19,7 @@ func (k *walk) lockedOut(holder string, s *v1alpha1.Synchronization, sc scope) b
 	if s == nil || k.w.Held[holder] {
 		return false
 	}
+	k.memory.pending[k.memory.top()] = true
 	locks, err := k.locks(s, sc)
 	if err != nil {
 		// What cannot be known yet is asked for; what cannot be read keeps the node waiting and says so.

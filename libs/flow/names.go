@@ -1,8 +1,7 @@
 package flow
 
 import (
-	"fmt"
-	"hash/fnv"
+	"strconv"
 	"strings"
 )
 
@@ -12,7 +11,7 @@ func NodeID(workflow, nodeName string) string {
 	if nodeName == workflow {
 		return workflow
 	}
-	return fmt.Sprintf("%s-%d", workflow, hash(nodeName))
+	return workflow + "-" + strconv.FormatUint(uint64(hash(nodeName)), 10)
 }
 
 // maxPodPrefix leaves room for the hash in the 253 characters of a pod's name.
@@ -29,11 +28,14 @@ func PodName(workflow, nodeName, template string) string {
 		prefix = workflow + "-" + template
 	}
 	prefix = prefix[:min(len(prefix), maxPodPrefix)]
-	return fmt.Sprintf("%s-%d", prefix, hash(nodeName))
+	return prefix + "-" + strconv.FormatUint(uint64(hash(nodeName)), 10)
 }
 
+// hash is FNV-1a with 32 bits, without the copy of its text that a hash of the standard library takes.
 func hash(s string) uint32 {
-	h := fnv.New32a()
-	h.Write([]byte(s))
-	return h.Sum32()
+	h := uint32(2166136261)
+	for i := range len(s) {
+		h = (h ^ uint32(s[i])) * 16777619
+	}
+	return h
 }

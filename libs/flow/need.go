@@ -45,6 +45,7 @@ func (k *walk) find(n Need) (json.RawMessage, error) {
 		if !slices.Contains(k.needs, n) {
 			k.needs = append(k.needs, n)
 		}
+		k.memory.pending[k.memory.top()] = true
 		return nil, errPending
 	}
 	if answer.Missing != "" {

@@ -10,8 +10,8 @@ import (
 )
 
 // publish makes what a unit left behind known to its successors.
-func (s scope) publish(prefix string, o outcome) {
-	if o.nodes == nil {
+func (k *walk) publish(s scope, prefix string, o outcome) {
+	if o.items == nil {
 		s.publishNode(prefix, o.node)
 		return
 	}
@@ -20,7 +20,7 @@ func (s scope) publish(prefix string, o outcome) {
 	var results []json.RawMessage
 	var all []map[string]string
 	byName := map[string][]string{}
-	for _, n := range o.nodes {
+	for n := range k.nodesOf(o) {
 		if n.Phase != v1alpha1.NodeSucceeded || n.Outputs == nil {
 			continue
 		}

@@ -2,6 +2,7 @@ package flow
 
 import (
 	"fmt"
+	"iter"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
@@ -25,24 +26,37 @@ type unit struct {
 // outcome is how far a unit is.
 type outcome struct {
 	done  bool
-	nodes []v1alpha1.NodeStatus // of a loop: one per item, in order
-	node  v1alpha1.NodeStatus   // the unit's own, or its only one
+	items []string            // of a loop that is done: the ids of its items' nodes, in order
+	node  v1alpha1.NodeStatus // the unit's own, or its only one
 }
 
-// failed returns the phase of the first child that counts as failed.
-func (o outcome) failed(tolerates func(v1alpha1.NodePhase) bool) (v1alpha1.NodeStatus, bool) {
-	nodes := o.nodes
-	if nodes == nil {
-		nodes = []v1alpha1.NodeStatus{o.node}
+// nodesOf are the nodes that count for what comes after a unit.
+func (k *walk) nodesOf(o outcome) iter.Seq[v1alpha1.NodeStatus] {
+	return func(yield func(v1alpha1.NodeStatus) bool) {
+		if o.items == nil {
+			yield(o.node)
+			return
+		}
+		for _, id := range o.items {
+			if !yield(k.nodes[id]) {
+				return
+			}
+		}
 	}
-	for _, n := range nodes {
-		bad := n.Phase == v1alpha1.NodeFailed || n.Phase == v1alpha1.NodeError
-		if bad && !tolerates(n.Phase) {
+}
+
+// failed returns the first child that counts as failed.
+func (k *walk) failed(o outcome, tolerates func(v1alpha1.NodePhase) bool) (v1alpha1.NodeStatus, bool) {
+	for n := range k.nodesOf(o) {
+		if bad(n.Phase) && !tolerates(n.Phase) {
 			return n, true
 		}
 	}
 	return v1alpha1.NodeStatus{}, false
 }
+
+// bad reports whether a phase is one of failure.
+func bad(p v1alpha1.NodePhase) bool { return p == v1alpha1.NodeFailed || p == v1alpha1.NodeError }
 
 // advance makes or advances the node or nodes of a unit.
 func (k *walk) advance(u unit, sc scope) outcome {
@@ -63,6 +77,14 @@ func (k *walk) advance(u unit, sc scope) outcome {
 
 // one executes a unit without loop, or one item of a loop.
 func (k *walk) one(u unit, node, display string, sc scope) v1alpha1.NodeStatus {
+	existing, started := k.node(node)
+	switch {
+	case started && (existing.Phase.Fulfilled() || k.clean(existing.ID)):
+		return existing
+	case !started && k.full(u):
+		k.memory.refused[u.boundary] = u.limit
+		return v1alpha1.NodeStatus{}
+	}
 	step := u.step
 	step.WithItems, step.WithParam, step.WithSequence = nil, "", nil
 	inline := step.Inline
@@ -70,13 +92,6 @@ func (k *walk) one(u unit, node, display string, sc scope) v1alpha1.NodeStatus {
 	step.Hooks = nil  // theirs are resolved when they run
 	c := call{name: node, display: display, template: step.Template, ref: step.TemplateRef, library: u.library, inline: inline, boundary: u.boundary,
 		extra: map[string]string{u.prefix + ".name": u.name}}
-	existing, started := k.node(node)
-	if started && existing.Phase.Fulfilled() {
-		return existing
-	}
-	if !started && k.full(u) {
-		return v1alpha1.NodeStatus{}
-	}
 	sc = sc.with(map[string]string{u.prefix + ".name": u.name})
 	if step.Arguments != nil {
 		step.Arguments = step.Arguments.DeepCopy()
@@ -108,91 +123,8 @@ func (k *walk) one(u unit, node, display string, sc scope) v1alpha1.NodeStatus {
 	return k.execute(c)
 }
 
-func (k *walk) many(u unit, l loop, sc scope) outcome {
-	c := call{name: u.node, display: u.display, boundary: u.boundary}
-	var err error
-	if l.param, err = sc.text(l.param); err == nil && l.sequence != nil {
-		err = substitute(l.sequence, sc)
-	}
-	var items []v1alpha1.Item
-	if err == nil {
-		items, err = l.expand()
-	}
-	if err != nil {
-		return outcome{done: true, node: k.fail(c, v1alpha1.NodeTypeSkipped, fmt.Errorf("%s: %w", u.name, err))}
-	}
-	if len(items) == 0 {
-		n := k.begin(c, v1alpha1.NodeTypeSkipped, v1alpha1.NodeSkipped)
-		n.Message = "Skipped, empty params"
-		return outcome{done: true, node: k.put(n)}
-	}
-	parent := u.parent
-	if u.group {
-		g := k.begin(c, v1alpha1.NodeTypeTaskGroup, v1alpha1.NodeRunning)
-		k.link(u.parent, g.ID)
-		parent = g.ID
-	}
-	return k.closeGroup(u, k.each(u, items, parent, sc))
-}
-
-// each makes or advances the nodes of a loop's items.
-func (k *walk) each(u unit, items []v1alpha1.Item, parent string, sc scope) outcome {
-	out := outcome{done: true}
-	halted, waiting := false, false
-	for i, item := range items {
-		values, suffix := itemValues(item)
-		node, display := childName(u.node, i, suffix), childName(u.display, i, suffix)
-		n, started := k.node(node)
-		switch {
-		case !started && halted:
-			continue
-		case !started && waiting: // what keeps one item from starting keeps the others too
-			out.done = false
-			continue
-		}
-		hooked := true
-		if !n.Phase.Fulfilled() || u.hooked() {
-			local := sc.with(values)
-			if n = k.one(u, node, display, local); n.ID == "" {
-				out.done, waiting = false, k.full(u) || k.crowded()
-				continue
-			}
-			hooked = k.unitHooks(u, n, display, local)
-		}
-		k.link(parent, n.ID)
-		out.nodes = append(out.nodes, n)
-		out.done = out.done && hooked && fulfilled(n)
-		_, bad := outcome{node: n}.failed(u.tolerates)
-		halted = halted || bad && u.failFast
-	}
-	return out
-}
-
 // full reports whether the template that encloses a unit has as many children at work as it may.
-func (k *walk) full(u unit) bool {
-	if u.limit == 0 {
-		return false
-	}
-	count, counted := k.working[u.boundary]
-	if !counted {
-		for _, n := range k.nodes {
-			if n.BoundaryID == u.boundary {
-				count += atWork(n)
-			}
-		}
-		k.working[u.boundary] = count
-	}
-	return count >= u.limit
-}
-
-// atWork is 1 for a node that counts for the parallelism of what encloses it, else 0.
-func atWork(n v1alpha1.NodeStatus) int64 {
-	aside := n.NodeFlag != nil && (n.NodeFlag.Retried || n.NodeFlag.Hooked)
-	if n.ID == "" || aside || n.Type == v1alpha1.NodeTypeStepGroup || n.Type == v1alpha1.NodeTypeTaskGroup || n.Phase.Fulfilled() {
-		return 0
-	}
-	return 1
-}
+func (k *walk) full(u unit) bool { return u.limit != 0 && k.working[u.boundary] >= u.limit }
 
 func (k *walk) closeGroup(u unit, out outcome) outcome {
 	if !u.group {
@@ -201,37 +133,39 @@ func (k *walk) closeGroup(u unit, out outcome) outcome {
 	out.node, _ = k.node(u.node)
 	if out.done && !out.node.Phase.Fulfilled() {
 		phase, message := v1alpha1.NodeSucceeded, ""
-		if bad, ok := out.failed(u.tolerates); ok {
-			phase, message = bad.Phase, bad.Message
+		if first, ok := k.failed(out, u.tolerates); ok {
+			phase, message = first.Phase, first.Message
 		}
 		out.node = k.finish(out.node, phase, message)
 	}
 	return out
 }
 
+// groupwise is how far a steps node is.
+type groupwise struct {
+	group   int      // the one that is at work
+	scope   scope    // what those before it left behind
+	parents []string // the nodes that it hangs from
+	hung    bool     // whether it hangs from them
+	daemons bool     // whether those before it have servers: what becomes of these must still be seen
+}
+
+// sequenceOf is where a steps node goes on.
+func (k *walk) sequenceOf(id string, sc scope) *groupwise {
+	at := k.memory.sequences[id]
+	if at == nil || at.daemons {
+		at = &groupwise{scope: sc.with(nil), parents: []string{id}}
+		k.memory.sequences[id] = at
+	}
+	return at
+}
+
 // steps makes or advances a node of groups, one after the other.
 func (k *walk) steps(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus {
 	n := k.begin(c, v1alpha1.NodeTypeSteps, v1alpha1.NodeRunning)
-	local := sc.with(nil)
-	parents := []string{n.ID}
-	for i, group := range t.Steps {
-		name := fmt.Sprintf("%s[%d]", c.name, i)
-		g := k.begin(call{name: name, display: fmt.Sprintf("[%d]", i), boundary: n.ID}, v1alpha1.NodeTypeStepGroup, v1alpha1.NodeRunning)
-		for _, p := range parents {
-			k.link(p, g.ID)
-		}
-		outcomes := make([]outcome, len(group.Steps))
-		for j, step := range group.Steps {
-			u := stepUnit(n.ID, g, step)
-			u.library = c.library
-			u.bound(t)
-			outcomes[j] = k.advance(u, local)
-			if outcomes[j].node.ID != "" {
-				// Hooks of its neighbours may look at how far it is.
-				local.publishNode("steps."+step.Name, outcomes[j].node)
-			}
-		}
-		g = k.closeStepGroup(g, group, outcomes)
+	at := k.sequenceOf(n.ID, sc)
+	for ; at.group < len(t.Steps); at.group++ {
+		g, outcomes := k.stepGroup(c, n.ID, t, at)
 		if !g.Phase.Fulfilled() {
 			return k.nodes[n.ID]
 		}
@@ -240,13 +174,53 @@ func (k *walk) steps(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus 
 			k.endDaemons(n.ID)
 			return k.finish(k.nodes[n.ID], v1alpha1.NodeFailed, g.Message)
 		}
-		parents = parents[:0]
-		for j, step := range group.Steps {
-			local.publish("steps."+step.Name, outcomes[j])
-			parents = append(parents, k.outbound(outcomes[j])...)
+		at.parents, at.hung = nil, false
+		for j, step := range t.Steps[at.group].Steps {
+			k.publish(at.scope, "steps."+step.Name, outcomes[j])
+			at.parents = append(at.parents, k.outbound(outcomes[j])...)
+			at.daemons = at.daemons || k.serves(outcomes[j])
 		}
 	}
-	return k.conclude(k.nodes[n.ID], t, local, parents)
+	return k.conclude(k.nodes[n.ID], t, at.scope, at.parents)
+}
+
+// stepGroup makes or advances the group that a steps node is at.
+func (k *walk) stepGroup(c call, boundary string, t v1alpha1.Template, at *groupwise) (v1alpha1.NodeStatus, []outcome) {
+	group := t.Steps[at.group]
+	name := fmt.Sprintf("%s[%d]", c.name, at.group)
+	g := k.begin(call{name: name, display: fmt.Sprintf("[%d]", at.group), boundary: boundary}, v1alpha1.NodeTypeStepGroup, v1alpha1.NodeRunning)
+	if !at.hung {
+		at.hung = true
+		for _, p := range at.parents {
+			k.link(p, g.ID)
+		}
+	}
+	// Neighbours may look at how far those before them are.
+	local := at.scope
+	if len(group.Steps) > 1 {
+		local = local.with(nil)
+	}
+	outcomes := make([]outcome, len(group.Steps))
+	for j, step := range group.Steps {
+		u := stepUnit(boundary, g, step)
+		u.library = c.library
+		u.bound(t)
+		outcomes[j] = k.advance(u, local)
+		if outcomes[j].node.ID != "" && len(group.Steps) > 1 {
+			local.publishNode("steps."+step.Name, outcomes[j].node)
+		}
+	}
+	return k.closeStepGroup(g, group, outcomes), outcomes
+}
+
+// serves reports whether a unit that is done has servers that are still up.
+func (k *walk) serves(o outcome) bool {
+	for n := range k.nodesOf(o) {
+		if !n.Phase.Fulfilled() {
+			return true
+		}
+	}
+	return false
 }
 
 func stepUnit(boundary string, g v1alpha1.NodeStatus, s v1alpha1.WorkflowStep) unit {
@@ -284,8 +258,8 @@ func (k *walk) closeStepGroup(g v1alpha1.NodeStatus, group v1alpha1.ParallelStep
 		return g
 	}
 	for j, o := range outcomes {
-		if bad, ok := o.failed(tolerance(group.Steps[j].ContinueOn)); ok {
-			return k.finish(g, v1alpha1.NodeFailed, fmt.Sprintf("child '%s' failed", bad.ID))
+		if first, ok := k.failed(o, tolerance(group.Steps[j].ContinueOn)); ok {
+			return k.finish(g, v1alpha1.NodeFailed, fmt.Sprintf("child '%s' failed", first.ID))
 		}
 	}
 	return k.finish(g, v1alpha1.NodeSucceeded, "")
@@ -305,12 +279,8 @@ func (k *walk) conclude(n v1alpha1.NodeStatus, t v1alpha1.Template, sc scope, ou
 
 // outbound are the nodes that whatever comes next hangs from.
 func (k *walk) outbound(o outcome) []string {
-	nodes := o.nodes
-	if nodes == nil {
-		nodes = []v1alpha1.NodeStatus{o.node}
-	}
 	var ids []string
-	for _, n := range nodes {
+	for n := range k.nodesOf(o) {
 		if current, ok := k.nodes[n.ID]; ok && len(current.OutboundNodes) > 0 {
 			ids = append(ids, current.OutboundNodes...)
 			continue

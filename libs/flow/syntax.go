@@ -39,11 +39,11 @@ func DependsOn(task v1alpha1.DAGTask) []string { return ancestors(task) }
 
 // CheckOrder says whether tasks wait for one that does not exist, or for themselves.
 func CheckOrder(tasks []v1alpha1.DAGTask) error {
-	g := &graph{tasks: map[string]v1alpha1.DAGTask{}}
+	g := &graph{tasks: map[string]v1alpha1.DAGTask{}, waits: map[string][]string{}}
 	for _, task := range tasks {
-		g.tasks[task.Name] = task
+		g.tasks[task.Name], g.waits[task.Name] = task, ancestors(task)
 	}
-	_, err := g.order(namesOf(tasks))
+	_, err := g.sorted(namesOf(tasks))
 	return err
 }
 
@@ -52,16 +52,16 @@ var taskResults = []string{"Succeeded", "Failed", "Errored", "Skipped", "Omitted
 
 // CheckDepends says what is wrong with a depends expression, such as a result that no task has.
 func CheckDepends(task v1alpha1.DAGTask) error {
-	g := &graph{outcomes: map[string]outcome{}, tasks: map[string]v1alpha1.DAGTask{}}
+	g := &graph{outcomes: map[string]outcome{}, tasks: map[string]v1alpha1.DAGTask{}, waits: map[string][]string{task.Name: ancestors(task)}}
 	for _, m := range taskName.FindAllString(task.Depends, -1) {
 		if _, result, asks := strings.Cut(m, "."); asks && !slices.Contains(taskResults, result) {
 			return fmt.Errorf("depends %q: %q is none of %v", task.Depends, result, taskResults)
 		}
 	}
-	for _, name := range ancestors(task) {
+	for _, name := range g.waits[task.Name] {
 		g.outcomes[name] = outcome{done: true}
 	}
-	if _, _, err := g.ready(task); err != nil {
+	if _, err := g.ready(task); err != nil {
 		what, _, _ := strings.Cut(err.Error(), "\n") // the rest draws an arrow below the source
 		return errors.New(what)
 	}

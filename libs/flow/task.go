@@ -61,9 +61,6 @@ func (k *walk) task(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus {
 
 // settle takes the end of a task into its node.
 func (k *walk) settle(n v1alpha1.NodeStatus, t v1alpha1.Template, end Task) v1alpha1.NodeStatus {
-	if n.Type == v1alpha1.NodeTypePod {
-		k.active--
-	}
 	at := metav1.NewTime(end.At)
 	n.Phase, n.Message, n.FinishedAt, n.Outputs = end.Phase, end.Message, &at, end.Outputs
 	if n.Outputs != nil && t.Outputs != nil {
@@ -112,23 +109,29 @@ func (k *walk) locate(t *v1alpha1.Template, s scope) error {
 	return err
 }
 
-// mayStart reports whether a new node that does work may start now, and counts it if it takes the place of a pod.
+// mayStart reports whether a new node that does work may start now. What may not waits for room.
 func (k *walk) mayStart(kind v1alpha1.NodeType) bool {
-	if k.w.Spec.Suspend != nil && *k.w.Spec.Suspend {
+	if k.held() || kind == v1alpha1.NodeTypePod && k.packed() {
+		k.starve()
 		return false
 	}
-	if kind != v1alpha1.NodeTypePod {
-		return true
-	}
-	if k.crowded() {
-		return false
-	}
-	k.active++
 	return true
 }
 
-// crowded reports whether the workflow has as many pods at work as it may, or wants no more for now.
-func (k *walk) crowded() bool {
+// held reports whether the workflow is told to start nothing.
+func (k *walk) held() bool { return k.w.Spec.Suspend != nil && *k.w.Spec.Suspend }
+
+// packed reports whether the workflow has as many pods at work as it may.
+func (k *walk) packed() bool {
 	limit := k.w.Spec.Parallelism
-	return limit != nil && k.active >= *limit || k.w.Spec.Suspend != nil && *k.w.Spec.Suspend
+	return limit != nil && k.active >= *limit
 }
+
+// spent reports whether one decision has made as many nodes as it should.
+func (k *walk) spent() bool { return k.begun >= startsAtOnce }
+
+// crowded reports whether nothing that waits for room may start now.
+func (k *walk) crowded() bool { return k.held() || k.packed() || k.spent() }
+
+// starve marks the place that is visited: something there waits for room.
+func (k *walk) starve() { k.memory.hungry[k.memory.top()] = true }

@@ -69,12 +69,45 @@ const (
 
 // Decision is what to record and what to do. Record first, then act.
 type Decision struct {
-	Nodes   []v1alpha1.NodeStatus // changed nodes, in the order of their change
-	Run     *RunChange            // set when the run itself changed
+	Nodes   []v1alpha1.NodeStatus         // changed nodes, in the order of their first change
+	Links   []Link                        // of Nodes: those that were there and got children, in the same order
+	Before  map[string]v1alpha1.NodePhase // of Nodes: the phase that each had, by id; empty: it is new
+	Run     *RunChange                    // set when the run itself changed
 	Actions []Action
 	Metrics []Metric  // what to report, once the rest is recorded
 	Needs   []Need    // what must be found out before more can be decided
 	Wake    time.Time // when to look again although nothing happened; zero: never
+}
+
+// Link says which children a node got in one decision. Of a node that holds many, nothing else should be recorded.
+type Link struct {
+	Parent   string   `json:"parent"`
+	Children []string `json:"children,omitempty"` // empty: it keeps those that it has
+	Alone    bool     `json:"-"`                  // nothing else of the node has changed
+}
+
+// Record returns what to write down of the nodes: those that changed, without the children that they had before, and
+// which children came. [Run.Fold] joins them again.
+func (d Decision) Record() ([]v1alpha1.NodeStatus, []Link) {
+	added := make(map[string]Link, len(d.Links))
+	for _, l := range d.Links {
+		added[l.Parent] = l
+	}
+	var nodes []v1alpha1.NodeStatus
+	var links []Link
+	for i := range d.Nodes {
+		n := d.Nodes[i]
+		l, grew := added[n.ID]
+		had := d.Before[n.ID] != "" && len(n.Children) > 0
+		if had {
+			n.Children, l.Parent = nil, n.ID
+			links = append(links, l)
+		}
+		if !grew || !l.Alone {
+			nodes = append(nodes, n)
+		}
+	}
+	return nodes, links
 }
 
 // RunChange is a new phase of the whole run.
@@ -133,12 +166,37 @@ func (SaveMemo) action()  {}
 
 // Apply folds one recorded change into the state.
 func (r Run) Apply(nodes []v1alpha1.NodeStatus, change *RunChange) Run {
-	next := r
-	next.Nodes = make(map[string]v1alpha1.NodeStatus, len(r.Nodes)+len(nodes))
-	maps.Copy(next.Nodes, r.Nodes)
-	for _, n := range nodes {
-		next.Nodes[n.ID] = n
+	r.Nodes = maps.Clone(r.Nodes)
+	return r.Fold(nodes, nil, change)
+}
+
+// Fold is [Run.Apply] that changes the nodes of the state in place. Links add to the children of nodes.
+func (r Run) Fold(nodes []v1alpha1.NodeStatus, links []Link, change *RunChange) Run {
+	if r.Nodes == nil {
+		r.Nodes = make(map[string]v1alpha1.NodeStatus, len(nodes))
 	}
+	kept := map[string][]string{}
+	for _, l := range links {
+		kept[l.Parent] = append(r.Nodes[l.Parent].Children, l.Children...)
+	}
+	for _, n := range nodes {
+		if children, more := kept[n.ID]; more {
+			n.Children = children
+			delete(kept, n.ID)
+		}
+		r.Nodes[n.ID] = n
+	}
+	for id, children := range kept {
+		n := r.Nodes[id]
+		n.Children = children
+		r.Nodes[id] = n
+	}
+	return r.With(change)
+}
+
+// With is the state after a change of the run itself, nil for none.
+func (r Run) With(change *RunChange) Run {
+	next := r
 	if change == nil {
 		return next
 	}

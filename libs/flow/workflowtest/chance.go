@@ -11,13 +11,14 @@ import (
 
 // PlayShuffled is like [Transcript.Play], but pods start and end side by side, in an
 // order that seed decides; some of what happens to them is seen twice, and some of what
-// lies between never. It returns the tree of nodes alone.
+// lies between never. It returns the tree of nodes alone. Each decision is compared with that of a [flow.Plan], which sees
+// one event after the other.
 func (t Transcript) PlayShuffled(seed uint64) (string, error) {
 	p, err := newPlay(t)
 	if err != nil {
 		return "", err
 	}
-	p.chance = rand.New(rand.NewPCG(seed, 0))
+	p.chance, p.twin = rand.New(rand.NewPCG(seed, 0)), &twin{}
 	text, err := p.run()
 	return Tree(text), err
 }

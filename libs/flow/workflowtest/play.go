@@ -22,10 +22,12 @@ import (
 type play struct {
 	w      flow.World
 	script map[string]flow.Pod
+	fate   func(node string) flow.Pod // of pods that are not in the script; nil: they succeed
 	found  map[flow.Need]flow.Answer
 	orders []string // of people, each when nothing else moves
 	locks  map[string][]string
 	log    strings.Builder
+	twin   *twin      // nil: nobody compares
 	chance *rand.Rand // nil: one pod after the other
 	open   []opening
 	begun  map[string]bool // work without a pod, by node id
@@ -59,6 +61,10 @@ func (p *play) read(line string) error {
 		p.orders = append(p.orders, order)
 		return nil
 	}
+	if order, ok := strings.CutPrefix(line, "order "); ok {
+		p.orders = append(p.orders, "="+order)
+		return nil
+	}
 	if verb, node, _ := strings.Cut(line, " "); verb == "retry" {
 		p.retries = append(p.retries, node)
 		return nil
@@ -66,7 +72,7 @@ func (p *play) read(line string) error {
 	node, rest, ok := strings.Cut(line, ": ")
 	words := strings.Fields(rest)
 	if !ok || len(words) == 0 {
-		return errors.New("is none of: NODE: PHASE [key=value ...], found KIND NAME [KEY] = YAML, resume NODE [key=value ...], retry [NODE]")
+		return errors.New("is none of: NODE: PHASE [key=value ...], found KIND NAME [KEY] = YAML, resume NODE [key=value ...], order suspend|shutdown=VALUE, retry [NODE]")
 	}
 	pod, err := podOf(words)
 	p.script[node] = pod
@@ -155,6 +161,11 @@ const rounds = 10_000
 func (p *play) run() (string, error) {
 	for range rounds {
 		d := flow.Decide(p.w)
+		if p.twin != nil {
+			if err := p.twin.follow(p.w, d); err != nil {
+				return p.text(), fmt.Errorf("event by event it is decided otherwise: %w", err)
+			}
+		}
 		p.apply(d)
 		news, err := p.answer(d)
 		if err != nil {
@@ -200,6 +211,7 @@ func (p *play) answer(d flow.Decision) (bool, error) {
 			for name, holders := range p.locks {
 				p.locks[name] = slices.DeleteFunc(holders, func(h string) bool { return h == a.Holder })
 			}
+			news = news || p.chance != nil && p.w.Held[a.Holder] // somebody may wait for it
 			delete(p.w.Held, a.Holder)
 		case flow.SaveMemo:
 			raw, err := json.Marshal(flow.MemoEntry{NodeID: a.NodeID, Outputs: a.Outputs, CreationTimestamp: p.w.Now})
@@ -238,6 +250,10 @@ func (p *play) acquire(a flow.Acquire) bool {
 func (p *play) resume() {
 	words := strings.Fields(p.orders[0])
 	p.orders = p.orders[1:]
+	if order, is := strings.CutPrefix(words[0], "="); is {
+		p.obey(order)
+		return
+	}
 	outputs := map[string]string{}
 	for _, w := range words[1:] {
 		key, value, _ := strings.Cut(w, "=")
@@ -246,6 +262,21 @@ func (p *play) resume() {
 	changed, err := flow.Resume(p.w.Run, func(n v1alpha1.NodeStatus) bool { return n.Name == words[0] }, outputs, p.w.Now)
 	fmt.Fprintf(&p.log, "resume %s %d %v\n", words[0], len(changed), err)
 	p.w.Run = p.w.Run.Apply(changed, nil)
+	if p.twin != nil {
+		p.twin.plan = nil
+	}
+}
+
+// obey changes what a person may change of a workflow at work.
+func (p *play) obey(order string) {
+	field, value, _ := strings.Cut(order, "=")
+	fmt.Fprintf(&p.log, "order %s=%s\n", field, value)
+	if field == "shutdown" {
+		p.w.Spec.Shutdown = value
+		return
+	}
+	suspend := value == "true"
+	p.w.Spec.Suspend = &suspend
 }
 
 func (p *play) apply(d flow.Decision) {
@@ -289,6 +320,9 @@ func (p *play) act(d flow.Decision) bool {
 // outcome is what becomes of the pod of a node.
 func (p *play) outcome(node string) flow.Pod {
 	pod, scripted := p.script[node]
+	if !scripted && p.fate != nil {
+		return p.fate(node)
+	}
 	if !scripted {
 		zero := int32(0)
 		pod = flow.Pod{Phase: flow.PodSucceeded, ExitCode: &zero, Report: &protocol.Report{}}

@@ -83,5 +83,8 @@ func (p *play) retry() bool {
 		delete(p.begun, id)
 	}
 	p.w.Run = p.w.Run.Restarted(again)
+	if p.twin != nil {
+		p.twin.plan = nil
+	}
 	return true
 }

@@ -25,6 +25,10 @@ type Transcript struct {
 	//	NODE: PHASE [code=N] [result=TEXT] [message=TEXT] [ip=ADDRESS] [ready] [broken] [artifact=NAME] [container=NAME:CODE] [error=TEXT] [PARAMETER=VALUE ...]
 	//	found KIND NAME [KEY] = YAML
 	//	resume NODE [PARAMETER=VALUE ...]
+	//	order suspend=true|false
+	//	order shutdown=Stop|Terminate
+	//
+	// What people do, they do one after the other, each when nothing moves by itself.
 	Script string
 	// Want is what must come of it, as [Transcript.Play] prints it.
 	Want string

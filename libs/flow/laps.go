@@ -1,0 +1,227 @@
+package flow
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+)
+
+// laps is how far a loop is.
+type laps struct {
+	key   string // its place
+	items []v1alpha1.Item
+	nodes []string       // ids of the items' nodes; empty: not begun
+	done  []bool         // by item
+	at    map[string]int // items by the id of their node, those that are not over
+	open  int            // items that have begun and are not done
+	next  int            // the first item that was not tried yet
+	gaps  []int          // items before it that could not begin
+	worst int            // the first item that failed; -1: none
+	first bool           // nothing was visited yet
+	final []string       // ids of all nodes in order, once the loop is done
+}
+
+// many makes or advances the nodes of a loop.
+func (k *walk) many(u unit, l loop, sc scope) outcome {
+	c := call{name: u.node, display: u.display, boundary: u.boundary}
+	at := k.memory.loops[u.boundary][u.node]
+	if at == nil {
+		items, err := k.expand(l, sc)
+		if err != nil {
+			return k.noLaps(u, k.fail(c, v1alpha1.NodeTypeSkipped, fmt.Errorf("%s: %w", u.name, err)))
+		}
+		if len(items) == 0 {
+			n := k.begin(c, v1alpha1.NodeTypeSkipped, v1alpha1.NodeSkipped)
+			n.Message = "Skipped, empty params"
+			return k.noLaps(u, k.put(n))
+		}
+		at = k.newLaps(u, items)
+	}
+	parent := u.parent
+	if u.group {
+		g := k.begin(c, v1alpha1.NodeTypeTaskGroup, v1alpha1.NodeRunning)
+		k.link(u.parent, g.ID)
+		parent = g.ID
+	}
+	if at.more(u) || !k.clean(at.key) {
+		k.memory.enter(at.key)
+		k.each(u, at, parent, sc)
+		k.memory.leave(true)
+	}
+	return k.closeGroup(u, at.outcome(u))
+}
+
+// noLaps is a loop that has ended without an item.
+func (k *walk) noLaps(u unit, n v1alpha1.NodeStatus) outcome {
+	k.link(u.parent, n.ID)
+	return outcome{done: true, node: n}
+}
+
+// expand lists the items of a loop whose tags are not resolved.
+func (k *walk) expand(l loop, sc scope) ([]v1alpha1.Item, error) {
+	var err error
+	if l.param, err = sc.text(l.param); err == nil && l.sequence != nil {
+		err = substitute(l.sequence, sc)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return l.expand()
+}
+
+// newLaps finds out how far a loop is that no walk has come by yet.
+func (k *walk) newLaps(u unit, items []v1alpha1.Item) *laps {
+	at := &laps{key: loopKey(u.node), items: items, nodes: make([]string, len(items)), done: make([]bool, len(items)), at: map[string]int{}, worst: -1, first: true}
+	if k.memory.loops[u.boundary] == nil {
+		k.memory.loops[u.boundary] = map[string]*laps{}
+	}
+	k.memory.loops[u.boundary][u.node] = at
+	if before, changed := k.changed[u.boundary]; changed && before == "" {
+		return at // what encloses it has just begun
+	}
+	for i := range items {
+		_, suffix := itemValues(items[i])
+		n, begun := k.node(childName(u.node, i, suffix))
+		if !begun {
+			continue
+		}
+		at.nodes[i] = n.ID
+		at.open++
+		for ; at.next < i; at.next++ {
+			if at.nodes[at.next] == "" {
+				at.gaps = append(at.gaps, at.next)
+			}
+		}
+		at.next = i + 1
+	}
+	return at
+}
+
+// each makes or advances the nodes of a loop's items: those that something has happened to, and the next ones.
+func (k *walk) each(u unit, at *laps, parent string, sc scope) {
+	due := k.due(u, at)
+	at.gaps = nil
+	waiting := false // what keeps one item from starting keeps the others too
+	for _, i := range due {
+		begun := at.nodes[i] != ""
+		if begun && !u.hooked() && k.clean(at.nodes[i]) {
+			continue
+		}
+		if !begun && !waiting && k.crowded() {
+			k.starve()
+			waiting = true
+		}
+		if !begun && (waiting || at.halted(u, i)) {
+			at.gaps = append(at.gaps, i)
+			continue
+		}
+		if !k.lap(u, at, i, hangar{parent, sc}) {
+			at.gaps = append(at.gaps, i)
+			waiting = k.full(u) || k.crowded()
+		}
+	}
+	for !waiting && at.next < len(at.items) && !at.halted(u, at.next) {
+		if k.crowded() {
+			k.starve()
+			return
+		}
+		i := at.next
+		at.next++
+		if !k.lap(u, at, i, hangar{parent, sc}) {
+			at.gaps = append(at.gaps, i)
+			waiting = k.full(u) || k.crowded()
+		}
+	}
+}
+
+// due are the items to look at among those that were tried, in order.
+func (k *walk) due(u unit, at *laps) []int {
+	m := k.memory
+	list := slices.Clone(at.gaps)
+	if at.first || u.hooked() {
+		at.first = false
+		for i, id := range at.nodes {
+			if id != "" {
+				list = append(list, i)
+			}
+		}
+	}
+	for _, key := range m.news[at.key] {
+		if i, open := at.at[key]; open {
+			list = append(list, i)
+		}
+	}
+	delete(m.news, at.key)
+	for key := range m.starving[at.key] { // those before them may make room for them
+		if i, open := at.at[key]; open {
+			list = append(list, i)
+		}
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+// hangar is where the nodes of a loop hang, and what they see.
+type hangar struct {
+	parent string
+	scope  scope
+}
+
+// lap makes or advances the node of one item. False means that it may not begin yet.
+func (k *walk) lap(u unit, at *laps, i int, in hangar) bool {
+	values, suffix := itemValues(at.items[i])
+	node, display := childName(u.node, i, suffix), childName(u.display, i, suffix)
+	n, _ := k.node(node)
+	hooked := true
+	if !n.Phase.Fulfilled() || u.hooked() {
+		local := in.scope.with(values)
+		if n = k.one(u, node, display, local); n.ID == "" {
+			return false
+		}
+		hooked = k.unitHooks(u, n, display, local)
+	}
+	k.link(in.parent, n.ID)
+	at.see(i, n, hooked && fulfilled(n))
+	if bad(n.Phase) && !u.tolerates(n.Phase) && (at.worst < 0 || i < at.worst) {
+		at.worst = i
+	}
+	return true
+}
+
+// see takes how far an item is.
+func (l *laps) see(i int, n v1alpha1.NodeStatus, done bool) {
+	if l.nodes[i] == "" {
+		l.nodes[i] = n.ID
+		l.open++
+	}
+	if done && !l.done[i] {
+		l.done[i] = true
+		l.open--
+	}
+	if done && n.Phase.Fulfilled() {
+		delete(l.at, n.ID)
+		return
+	}
+	l.at[n.ID] = i
+}
+
+// halted reports whether an item does not begin any more, since one before it failed.
+func (l *laps) halted(u unit, i int) bool { return u.failFast && l.worst >= 0 && l.worst < i }
+
+// more reports whether items are left to begin.
+func (l *laps) more(u unit) bool {
+	waits := func(i int) bool { return !l.halted(u, i) }
+	return l.next < len(l.items) && waits(l.next) || slices.ContainsFunc(l.gaps, waits)
+}
+
+// outcome is how far the whole loop is.
+func (l *laps) outcome(u unit) outcome {
+	if l.open > 0 || l.more(u) {
+		return outcome{}
+	}
+	if l.final == nil {
+		l.final = slices.DeleteFunc(slices.Clone(l.nodes), func(id string) bool { return id == "" })
+	}
+	return outcome{done: true, items: l.final}
+}

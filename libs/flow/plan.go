@@ -1,0 +1,137 @@
+package flow
+
+import (
+	"maps"
+
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+)
+
+// startsAtOnce bounds the nodes that one decision makes, as far as loops go: a loop over many items begins in pieces, so
+// that its first pods do not wait for its last, and no record grows without bound.
+const startsAtOnce = 1000
+
+// Plan is a run that is decided event by event. It keeps what its walks found out, so that a decision visits only what
+// an event can affect: the nodes that the event is about, what holds them, what may start next, and what waits for room,
+// locks, answers or time. Where there are hooks each decision visits everything, since their conditions may look at
+// anything. It decides as [Decide] does; only actions of nodes that nothing has happened to are not asked for again.
+type Plan struct {
+	walk  walk
+	run   Run
+	pods  map[string]Pod
+	tasks map[string]Task
+	ready bool // whether a first world was seen
+	lent  bool // whether lists within the nodes belong to somebody else
+}
+
+// NewPlan begins with the state of a run, whose nodes belong to the plan from then on.
+func NewPlan(run Run) *Plan {
+	if run.Nodes == nil {
+		run.Nodes = map[string]v1alpha1.NodeStatus{}
+	}
+	return &Plan{run: run, pods: map[string]Pod{}, tasks: map[string]Task{}}
+}
+
+// Decide says what to record and do next for one run: a plan that knows nothing from before. The world is not changed.
+func Decide(w World) Decision {
+	run := w.Run
+	run.Nodes = maps.Clone(run.Nodes)
+	p := NewPlan(run)
+	p.lent = true
+	return p.Decide(w)
+}
+
+// Decide says what to record and do next. Of the world, Pods and Tasks are those that something happened to since the
+// last decision, all of them at the first; Run is the plan's own. The state of the run already has what it returns.
+func (p *Plan) Decide(w World) Decision {
+	if p.run.Phase.Completed() {
+		return Decision{}
+	}
+	p.take(w)
+	k := &p.walk
+	change := &RunChange{Phase: v1alpha1.WorkflowRunning}
+	if p.run.Phase == "" {
+		change.StartedAt = &k.w.Now
+		k.w.Run.StartedAt, k.w.Run.Phase = k.w.Now, v1alpha1.WorkflowRunning
+	}
+	k.decideRun(change)
+	k.measureRun(change)
+	d := k.decision(change)
+	p.run = p.run.With(d.Run)
+	return d
+}
+
+// Run is the state of the run with all that was decided.
+func (p *Plan) Run() Run { return p.run }
+
+// Progress counts the nodes that do work themselves: those that ended, and all.
+func (p *Plan) Progress() (done, all int) { return p.walk.done, p.walk.all }
+
+// Again lets the next decision look at nodes although nothing is known to have happened to them. Their actions are asked
+// for again.
+func (p *Plan) Again(nodes ...string) {
+	if !p.ready {
+		return
+	}
+	for _, id := range nodes {
+		p.touch(id)
+	}
+}
+
+// take makes the world of the next decision.
+func (p *Plan) take(w World) {
+	k := &p.walk
+	if !p.ready {
+		*k = walk{nodes: p.run.Nodes, libraries: map[library][]v1alpha1.Template{}, children: map[string]map[string]bool{},
+			index: newIndex(w.Name, p.run.Nodes), memory: newMemory(), globals: newScope(), lent: p.lent}
+		p.ready = true
+	} else if k.hooked || ordered(k.w.Spec, w.Spec) {
+		k.memory = newMemory()
+	}
+	news, tasks := w.Pods, w.Tasks
+	w.Run, w.Pods, w.Tasks = p.run, p.pods, p.tasks
+	k.turn(w)
+	for id, pod := range news {
+		p.pods[id] = pod
+		p.touch(id)
+	}
+	for id, task := range tasks {
+		p.tasks[id] = task
+		p.touch(id)
+	}
+	k.memory.rouse(w.Now)
+}
+
+// touch lets the next decision look at a node. What no walk has come by yet is found by looking everywhere.
+func (p *Plan) touch(id string) {
+	k := &p.walk
+	n, there := k.nodes[id]
+	if there && n.Phase.Fulfilled() {
+		delete(p.pods, id)
+		delete(p.tasks, id)
+		return
+	}
+	if there && len(k.memory.holder) > 0 && !k.memory.touch(id) {
+		k.memory = newMemory()
+	}
+}
+
+// ordered reports whether a person gave a run another order: to wait, to go on, to stop, or by when to end.
+func ordered(before, now v1alpha1.WorkflowSpec) bool {
+	same := before.Shutdown == now.Shutdown && equalPtr(before.Suspend, now.Suspend) && equalPtr(before.ActiveDeadlineSeconds, now.ActiveDeadlineSeconds) &&
+		equalPtr(before.Parallelism, now.Parallelism)
+	return !same
+}
+
+func equalPtr[T comparable](a, b *T) bool {
+	return a == b || a != nil && b != nil && *a == *b
+}
+
+// turn forgets what belongs to the decision before.
+func (k *walk) turn(w World) {
+	k.w = w
+	k.dirty, k.actions, k.metrics, k.needs = nil, nil, nil, nil
+	k.changed, k.bodies, k.links = map[string]v1alpha1.NodePhase{}, map[string]bool{}, map[string][]string{}
+	k.depth, k.begun, k.ending = 0, 0, false
+	k.published = v1alpha1.Outputs{}
+	delete(k.memory.wakes.at, "")
+}
