@@ -188,10 +188,14 @@ spec:
       - {name: two, template: alone, depends: flaky}
       - {name: three, template: alone, depends: flaky}
       - {name: use, template: use, depends: "make && fan", arguments: {artifacts: [{name: a, from: "{{tasks.make.outputs.artifacts.a}}"}]}}
-      - {name: end, template: run, depends: "use && one && two && three"}
+      - {name: again, template: again, depends: flaky}
+      - {name: pair, template: pair, depends: flaky, withSequence: {count: 4}}
+      - {name: end, template: run, depends: "use && one && two && three && again && pair"}
   - {name: run, container: {image: busybox, command: ["true"]}}
   - {name: flaky, retryStrategy: {limit: 2}, container: {image: busybox, command: ["true"]}}
   - {name: alone, synchronization: {mutexes: [{name: m}]}, container: {image: busybox, command: ["true"]}}
+  - {name: again, retryStrategy: {limit: 2}, synchronization: {mutexes: [{name: m}]}, container: {image: busybox, command: ["true"]}}
+  - {name: pair, synchronization: {semaphores: [{configMapKeyRef: {name: sizes, key: pairs}}]}, container: {image: busybox, command: ["true"]}}
   - {name: make, container: {image: busybox, command: ["true"]}, outputs: {artifacts: [{name: a, path: /a}]}}
   - {name: use, inputs: {artifacts: [{name: a, path: /a}]}, container: {image: busybox, command: ["true"]}}
 `
@@ -212,11 +216,15 @@ func TestARunnerKilledAtEveryEntryChangesNothing(t *testing.T) {
 	if err := c.kube.Create(t.Context(), wf); err != nil {
 		t.Fatal(err)
 	}
+	sizes := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "sizes"}, Data: map[string]string{"pairs": "2"}}
+	if err := c.kube.Create(t.Context(), sizes); err != nil {
+		t.Fatal(err)
+	}
 	created := map[string]string{} // uid of each pod by name
 	pace := &pace{wire: w}
-	working := 0 // pods that hold the lock
+	var most holding
 	c.awaitFor(10*time.Minute, "the run ends", func() error {
-		alone := 0
+		var now holding
 		for _, p := range c.pods() {
 			if uid, known := created[p.Name]; known && uid != string(p.UID) {
 				t.Errorf("pod %s was made twice", p.Name)
@@ -225,11 +233,7 @@ func TestARunnerKilledAtEveryEntryChangesNothing(t *testing.T) {
 			if p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed {
 				continue
 			}
-			for _, name := range []string{"one", "two", "three"} {
-				if strings.HasSuffix(p.Annotations[annotationNodeName], "."+name) {
-					alone++
-				}
-			}
+			now.see(p.Annotations[annotationNodeName])
 			if !pace.due() {
 				continue
 			}
@@ -237,7 +241,7 @@ func TestARunnerKilledAtEveryEntryChangesNothing(t *testing.T) {
 				return err
 			}
 		}
-		working = max(working, alone)
+		most.alone, most.paired = max(most.alone, now.alone), max(most.paired, now.paired)
 		for _, wf := range c.workflows() {
 			if wf.Status.Phase.Completed() {
 				return nil
@@ -245,10 +249,24 @@ func TestARunnerKilledAtEveryEntryChangesNothing(t *testing.T) {
 		}
 		return fmt.Errorf("%d pods, %d kills", len(created), w.killed())
 	})
-	c.judgeChaos(len(created), working)
+	c.judgeChaos(len(created), most)
 	t.Logf("%d lives were taken", w.killed())
 	if w.killed() < 30 {
 		t.Errorf("only %d kills: the run was not hit at every entry", w.killed())
+	}
+}
+
+// holding counts pods that hold a lock.
+type holding struct{ alone, paired int }
+
+// see counts the pod of a node.
+func (h *holding) see(node string) {
+	name, _, _ := strings.Cut(strings.TrimPrefix(node, "chaos."), "(")
+	switch name {
+	case "one", "two", "three", "again":
+		h.alone++
+	case "pair":
+		h.paired++
 	}
 }
 
@@ -273,7 +291,7 @@ func (p *pace) due() bool {
 func (c *cluster) play(p *corev1.Pod) error {
 	node := p.Annotations[annotationNodeName]
 	code := int32(0)
-	if strings.HasSuffix(node, ".flaky(0)") {
+	if strings.HasSuffix(node, ".flaky(0)") || strings.HasSuffix(node, ".again(0)") {
 		code = 1
 	}
 	ended := &corev1.ContainerStateTerminated{ExitCode: code, FinishedAt: metav1.Now()}
@@ -292,7 +310,7 @@ func (c *cluster) play(p *corev1.Pod) error {
 	return c.kube.Status().Update(c.t.Context(), p)
 }
 
-func (c *cluster) judgeChaos(pods, working int) {
+func (c *cluster) judgeChaos(pods int, most holding) {
 	c.t.Helper()
 	wf := c.workflows()[0]
 	if wf.Status.Phase != v1alpha1.WorkflowSucceeded {
@@ -303,15 +321,15 @@ func (c *cluster) judgeChaos(pods, working int) {
 		if n.Type == v1alpha1.NodeTypePod {
 			nodes++
 		}
-		if n.Phase != v1alpha1.NodeSucceeded && !strings.HasSuffix(n.Name, "flaky(0)") {
+		if n.Phase != v1alpha1.NodeSucceeded && !strings.HasSuffix(n.Name, "flaky(0)") && !strings.HasSuffix(n.Name, "again(0)") {
 			c.t.Errorf("%s is %s: %s", n.Name, n.Phase, n.Message)
 		}
 	}
-	if nodes != 28 || pods != nodes {
-		c.t.Errorf("%d pods for %d nodes, want 28", pods, nodes)
+	if nodes != 34 || pods != nodes {
+		c.t.Errorf("%d pods for %d nodes, want 34", pods, nodes)
 	}
-	if working > 1 {
-		c.t.Errorf("%d held the mutex at once", working)
+	if most.alone > 1 || most.paired > 2 {
+		c.t.Errorf("%d held the mutex at once, and %d the semaphore of 2", most.alone, most.paired)
 	}
 	c.await("the lock is released", func() error {
 		keys, err := c.bus.KV(bus.LocksBucket).Keys(c.t.Context(), lockPrefix)

@@ -2,7 +2,6 @@ package runner
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -28,7 +27,7 @@ const (
 // afterwards cleans up after a run that has ended: pods, what protects them, and the workflow itself, each in its time.
 func (r *Runner) afterwards(ctx context.Context, raw *unstructured.Unstructured) (reconcile.Result, error) {
 	wf, _, _ := v1alpha1.DecodeTolerant[v1alpha1.Workflow](raw.Object)
-	again, err := r.collectPods(ctx, wf)
+	again, err := r.collectPods(ctx, wf, func(string) bool { return true })
 	if err != nil {
 		return reconcile.Result{}, err
 	}
@@ -73,8 +72,8 @@ func timeToLive(wf *v1alpha1.Workflow, now time.Time) (left time.Duration, expir
 // podDelay is how long a pod that may go stays. Source: Argo Workflows, deleteDelayDuration, 5 s.
 const podDelay = 5 * time.Second
 
-// collectPods removes the pods that podGC says, and says when to look again for those that are too young.
-func (r *Runner) collectPods(ctx context.Context, wf *v1alpha1.Workflow) (again time.Duration, err error) {
+// collectPods removes the pods that podGC says whose node is over, and says when to look again for those that are too young.
+func (r *Runner) collectPods(ctx context.Context, wf *v1alpha1.Workflow, over func(node string) bool) (again time.Duration, err error) {
 	gc := wf.Spec.PodGC
 	if gc == nil || gc.Strategy == "" {
 		return 0, nil
@@ -90,22 +89,22 @@ func (r *Runner) collectPods(ctx context.Context, wf *v1alpha1.Workflow) (again 
 		delay = d
 	}
 	var pods corev1.PodList
-	if err := r.client.List(ctx, &pods, client.InNamespace(wf.Namespace), client.MatchingLabels{labelWorkflow: wf.Name}); err != nil {
+	if err := r.client.List(ctx, &pods, client.InNamespace(wf.Namespace), client.MatchingLabels{labelWorkflow: wf.Name}, client.UnsafeDisableDeepCopy); err != nil {
 		return 0, fmt.Errorf("list pods: %w", err)
 	}
-	var errs []error
+	var old []*corev1.Pod
 	for i := range pods.Items {
 		pod := &pods.Items[i]
-		if !ownedBy(pod, wf) || !chosen.Matches(labels.Set(pod.Labels)) || !mayGo(gc.Strategy, pod, wf.Status.Phase) {
+		if !ownedBy(pod, wf) || !over(pod.Annotations[annotationNodeID]) || !chosen.Matches(labels.Set(pod.Labels)) || !mayGo(gc.Strategy, pod, wf.Status.Phase) {
 			continue
 		}
 		if left := delay - time.Since(endOf(pod)); left > 0 {
 			again = max(again, left)
 			continue
 		}
-		errs = append(errs, client.IgnoreNotFound(r.client.Delete(ctx, pod)))
+		old = append(old, pod)
 	}
-	return again, errors.Join(errs...)
+	return again, atOnce(actAtOnce, old, func(pod *corev1.Pod) error { return client.IgnoreNotFound(r.client.Delete(ctx, pod)) })
 }
 
 func mayGo(strategy string, pod *corev1.Pod, phase v1alpha1.WorkflowPhase) bool {

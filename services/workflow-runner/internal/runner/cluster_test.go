@@ -26,14 +26,14 @@ import (
 
 // cluster is a real API server and a real bus, with a kubelet that is played.
 type cluster struct {
-	t          *testing.T
+	t          testing.TB
 	kubeconfig string
 	kube       client.Client
 	server     *bustest.Server
 	bus        *bus.Bus
 }
 
-func start(t *testing.T) *cluster {
+func start(t testing.TB) *cluster {
 	t.Helper()
 	c := &cluster{t: t, kubeconfig: kubetest.StartPath(t), server: bustest.Start(t)}
 	var err error

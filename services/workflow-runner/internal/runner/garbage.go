@@ -270,7 +270,11 @@ func (j *janitor) remove(ctx context.Context, n note, waste []flow.Waste) error 
 
 // mark shows on a workflow that artifacts are gone. Source: Argo Workflows, deleted and artifactGCStatus.
 func (j *janitor) mark(ctx context.Context, raw *unstructured.Unstructured, gone []flow.Waste) error {
-	wf, _, err := v1alpha1.DecodeTolerant[v1alpha1.Workflow](raw.Object)
+	whole := workflow() // the cache keeps no nodes
+	if err := j.reader.Get(ctx, client.ObjectKeyFromObject(raw), whole); err != nil {
+		return client.IgnoreNotFound(err)
+	}
+	wf, _, err := v1alpha1.DecodeTolerant[v1alpha1.Workflow](whole.Object)
 	if err != nil {
 		return nil //nolint:nilerr // nobody reads that status
 	}

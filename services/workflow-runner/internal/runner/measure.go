@@ -64,22 +64,23 @@ func newMeters(r prometheus.Registerer, owns func(string) bool) *meters {
 	return m
 }
 
-// count takes a recorded decision into the counters; before is the state that it changed.
-func (m *meters) count(wf *v1alpha1.Workflow, before flow.Run, d flow.Decision, now time.Time) {
-	if d.Run != nil && d.Run.Phase != before.Phase {
+// count takes a recorded decision into the counters.
+func (m *meters) count(wf *v1alpha1.Workflow, state flow.Run, d flow.Decision) {
+	// A change says the phase when it begins, or ends; of metadata alone it says the same again.
+	if d.Run != nil && (d.Run.StartedAt != nil || d.Run.FinishedAt != nil) {
 		phase := string(d.Run.Phase)
 		m.workflows.WithLabelValues(wf.Namespace, phase).Inc()
 		if ref := wf.Spec.WorkflowTemplateRef; ref != nil {
 			scope := strconv.FormatBool(ref.ClusterScope)
 			m.templates.WithLabelValues(scope, ref.Name, wf.Namespace, phase).Inc()
-			if d.Run.FinishedAt != nil && !before.StartedAt.IsZero() {
-				m.runtimes.WithLabelValues(scope, ref.Name, wf.Namespace).Observe(now.Sub(before.StartedAt).Seconds())
+			if d.Run.FinishedAt != nil && !state.StartedAt.IsZero() {
+				m.runtimes.WithLabelValues(scope, ref.Name, wf.Namespace).Observe(d.Run.FinishedAt.Sub(state.StartedAt).Seconds())
 			}
 		}
 	}
 	for i := range d.Nodes {
 		n := &d.Nodes[i]
-		if n.Type == v1alpha1.NodeTypePod && before.Nodes[n.ID].Phase != n.Phase {
+		if n.Type == v1alpha1.NodeTypePod && d.Before[n.ID] != n.Phase {
 			m.pods.WithLabelValues(wf.Namespace, podPhase(n.Phase)).Inc()
 		}
 	}

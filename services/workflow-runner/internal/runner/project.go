@@ -23,6 +23,7 @@ const statusLimit = 512 << 10
 // draws it last draws the same or a newer one.
 func (r *Runner) project(ctx context.Context, raw *unstructured.Unstructured, known *run, warnings []v1alpha1.FieldWarning) error {
 	status := statusOf(known.state)
+	status.Progress = known.progress()
 	if known.repo != nil && !known.repo.Default {
 		status.ArtifactRepositoryRef = known.repo
 	}
@@ -33,7 +34,7 @@ func (r *Runner) project(ctx context.Context, raw *unstructured.Unstructured, kn
 }
 
 func statusOf(state flow.Run) v1alpha1.WorkflowStatus {
-	status := v1alpha1.WorkflowStatus{Phase: state.Phase, Message: state.Message, Nodes: state.Nodes, Outputs: state.Outputs, Progress: progress(state)}
+	status := v1alpha1.WorkflowStatus{Phase: state.Phase, Message: state.Message, Nodes: state.Nodes, Outputs: state.Outputs}
 	if !state.StartedAt.IsZero() {
 		at := metav1.NewTime(state.StartedAt)
 		status.StartedAt = &at
@@ -47,10 +48,14 @@ func statusOf(state flow.Run) v1alpha1.WorkflowStatus {
 }
 
 // progress counts finished pods of all, as upstream prints it.
-func progress(state flow.Run) string {
+func (r *run) progress() string {
 	done, all := 0, 0
-	for _, n := range state.Nodes {
-		if !works(n) {
+	if r.plan != nil {
+		done, all = r.plan.Progress()
+		return fmt.Sprintf("%d/%d", done, all)
+	}
+	for _, n := range r.state.Nodes {
+		if !flow.Works(n) {
 			continue
 		}
 		all++
@@ -83,13 +88,9 @@ func (r *Runner) patch(ctx context.Context, raw *unstructured.Unstructured, stat
 		labels[labelCompleted] = "true"
 	}
 	metadata["labels"] = labels
-	body, err := json.Marshal(map[string]any{"metadata": metadata, "status": status})
-	if err == nil && len(body) > statusLimit {
-		status.Nodes, status.Message = nil, "the nodes are too many for this object; read them from the journal"
-		body, err = json.Marshal(map[string]any{"metadata": metadata, "status": status})
-	}
+	body, err := encodeStatus(metadata, status)
 	if err != nil {
-		return fmt.Errorf("encode status: %w", err)
+		return err
 	}
 	target := &unstructured.Unstructured{}
 	target.SetGroupVersionKind(raw.GroupVersionKind())
@@ -100,6 +101,48 @@ func (r *Runner) patch(ctx context.Context, raw *unstructured.Unstructured, stat
 		return fmt.Errorf("project status: %w", err)
 	}
 	return nil
+}
+
+// leastNode is fewer bytes than the text of any node has.
+const leastNode = 150
+
+// encodeStatus is the change that shows a status. What makes it too large is left out, and taken away where it was shown
+// before: first the nodes, then the outputs.
+func encodeStatus(metadata map[string]any, status v1alpha1.WorkflowStatus) ([]byte, error) {
+	nodes := status.Nodes
+	if len(nodes)*leastNode > statusLimit {
+		status.Nodes = nil // not even tried
+	}
+	body, err := json.Marshal(map[string]any{"metadata": metadata, "status": status})
+	if err != nil {
+		return nil, fmt.Errorf("encode status: %w", err)
+	}
+	if len(body) <= statusLimit && len(status.Nodes) == len(nodes) {
+		return body, nil
+	}
+	status.Nodes = nil
+	status.Conditions = append(status.Conditions, v1alpha1.Condition{Type: "NodesOmitted", Status: "True", Message: "the nodes are too large for this object; its journal has them"})
+	for _, without := range [][]string{{"nodes"}, {"nodes", "outputs"}} {
+		if body, err = json.Marshal(map[string]any{"metadata": metadata, "status": bare(status, without)}); err != nil {
+			return nil, fmt.Errorf("encode status: %w", err)
+		}
+		if len(body) <= statusLimit {
+			break
+		}
+	}
+	return body, nil
+}
+
+// bare is a status as JSON has it, with fields that are taken away.
+func bare(status v1alpha1.WorkflowStatus, fields []string) map[string]json.RawMessage {
+	out := map[string]json.RawMessage{}
+	if json.Unmarshal(mustJSON(status), &out) != nil {
+		return nil
+	}
+	for _, name := range fields {
+		out[name] = json.RawMessage("null")
+	}
+	return out
 }
 
 // wipe takes away what a retry took back: the projection only adds.
@@ -115,9 +158,4 @@ func (r *Runner) wipe(ctx context.Context, raw *unstructured.Unstructured) error
 		return fmt.Errorf("take back the status: %w", err)
 	}
 	return nil
-}
-
-// works reports whether a node does work itself, rather than hold others.
-func works(n v1alpha1.NodeStatus) bool {
-	return n.Type == v1alpha1.NodeTypePod || n.Type == v1alpha1.NodeTypeHTTP
 }

@@ -19,6 +19,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
@@ -41,20 +42,35 @@ const askAgain = 30 * time.Second
 
 // Runner reconciles workflows.
 type Runner struct {
-	client   client.Client
-	reader   client.Reader // not cached: what is looked up once
-	bus      *bus.Bus
-	journals *journals
-	log      *slog.Logger
-	locks    *locks
-	images   *images
-	repos    *repositories
-	desk     *task.Desk
-	signer   *signer
-	janitor  *janitor
-	meters   *meters
-	image    string // of the executor
-	metrics  *metrics
+	client    client.Client
+	reader    client.Reader // not cached: what is looked up once
+	bus       *bus.Bus
+	journals  *journals
+	log       *slog.Logger
+	locks     *locks
+	images    *images
+	repos     *repositories
+	desk      *task.Desk
+	signer    *signer
+	janitor   *janitor
+	meters    *meters
+	sightings *sightings
+	image     string // of the executor
+	metrics   *metrics
+}
+
+// Owned is the reconciler of the workflows that are this replica's. What it knows of one that became another's is
+// forgotten.
+func (r *Runner) Owned(owns func(workflow string) bool) reconcile.Reconciler {
+	return reconcile.Func(func(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
+		if owns(req.String()) {
+			return r.Reconcile(ctx, req)
+		}
+		if r.sightings.drop(req.String()) {
+			r.journals.forgetName(req.String())
+		}
+		return reconcile.Result{}, nil
+	})
 }
 
 // Reconcile brings one workflow as far as it can go now.
@@ -66,6 +82,7 @@ func (r *Runner) Reconcile(ctx context.Context, req reconcile.Request) (reconcil
 			for _, uid := range r.journals.forgetName(req.String()) {
 				r.desk.DropRun(uid)
 			}
+			r.sightings.drop(req.String())
 			r.janitor.look(req.String())
 			return reconcile.Result{}, nil
 		}
@@ -74,6 +91,7 @@ func (r *Runner) Reconcile(ctx context.Context, req reconcile.Request) (reconcil
 	uid := string(raw.GetUID())
 	if raw.GetLabels()[labelCompleted] == "true" || raw.GetDeletionTimestamp() != nil {
 		r.journals.forget(uid)
+		r.sightings.drop(req.String())
 		r.desk.DropRun(uid)
 		if raw.GetDeletionTimestamp() != nil {
 			return reconcile.Result{}, r.letGo(ctx, raw)
@@ -128,7 +146,8 @@ func (r *Runner) advance(ctx context.Context, raw *unstructured.Unstructured) (t
 	if err != nil {
 		return time.Time{}, err
 	}
-	if again, err := r.collectPods(ctx, wf); err != nil {
+	over := func(node string) bool { return known.state.Nodes[node].Phase.Fulfilled() }
+	if again, err := r.collectPods(ctx, wf, over); err != nil {
 		return time.Time{}, err
 	} else if next := time.Now().Add(again); again > 0 && (wake.IsZero() || next.Before(wake)) {
 		wake = next
@@ -150,12 +169,14 @@ func (r *Runner) decide(ctx context.Context, wf *v1alpha1.Workflow, known *run) 
 		if err != nil {
 			return wake, err
 		}
-		decision := decideOn(world)
+		decision := known.decide(world)
 		if err := r.record(ctx, wf, known, world, decision); err != nil {
+			r.journals.forget(string(wf.UID)) // its state is ahead of its journal
 			return wake, err
 		}
 		granted, err := r.act(ctx, wf, known, decision.Actions)
 		if err != nil {
+			known.plan = nil // what could not be done is asked for again
 			return wake, err
 		}
 		wake = decision.Wake
@@ -169,17 +190,19 @@ func (r *Runner) decide(ctx context.Context, wf *v1alpha1.Workflow, known *run) 
 	return time.Now(), nil
 }
 
-// decideOn is [flow.Decide], which begins no run whose spec is wrong: of a mistake in its last step, its first must not
+// decide is [flow.Plan.Decide], which begins no run whose spec is wrong: of a mistake in its last step, its first must not
 // have effects. Source: Argo Workflows fails such a workflow before its first pod.
-func decideOn(world flow.World) flow.Decision {
-	if world.Run.Phase != "" {
-		return flow.Decide(world)
+func (r *run) decide(world flow.World) flow.Decision {
+	if r.state.Phase != "" {
+		return r.plan.Decide(world)
 	}
 	err := lint.Errors(lint.Spec(&world.Spec))
 	if err == nil {
-		return flow.Decide(world)
+		return r.plan.Decide(world)
 	}
-	return flow.Decision{Run: &flow.RunChange{Phase: v1alpha1.WorkflowFailed, Message: "invalid spec: " + err.Error(), StartedAt: &world.Now, FinishedAt: &world.Now}}
+	change := &flow.RunChange{Phase: v1alpha1.WorkflowFailed, Message: "invalid spec: " + err.Error(), StartedAt: &world.Now, FinishedAt: &world.Now}
+	r.plan = flow.NewPlan(r.state.With(change))
+	return flow.Decision{Run: change}
 }
 
 func (r *Runner) record(ctx context.Context, wf *v1alpha1.Workflow, known *run, world flow.World, decision flow.Decision) error {
@@ -189,18 +212,19 @@ func (r *Runner) record(ctx context.Context, wf *v1alpha1.Workflow, known *run, 
 	if err := r.janitor.remember(ctx, wf, known, decision.Nodes); err != nil {
 		return err
 	}
-	e := entry{At: world.Now, Nodes: decision.Nodes, Run: decision.Run}
+	e := entry{At: world.Now, Run: decision.Run}
+	e.Nodes, e.Links = decision.Record()
 	if known.spec == nil {
 		e.Spec, e.Repository = &world.Spec, known.repo
 		if err := errors.Join(r.protect(ctx, wf), r.claims(ctx, wf, world.Spec.VolumeClaimTemplates)); err != nil {
 			return err
 		}
 	}
-	before := known.state
-	if err := r.journals.append(ctx, string(wf.UID), known, e); err != nil {
+	if err := r.journals.decided(ctx, string(wf.UID), known, e); err != nil {
 		return err
 	}
-	r.meters.count(wf, before, decision, world.Now)
+	known.tidy(decision.Nodes)
+	r.meters.count(wf, known.state, decision)
 	r.measure(ctx, wf, decision.Metrics)
 	return nil
 }
@@ -209,13 +233,23 @@ func (r *Runner) record(ctx context.Context, wf *v1alpha1.Workflow, known *run, 
 // many nodes at once, and each writing carries all of them.
 const showEvery = 250 * time.Millisecond
 
+// showManyEvery is the same for a workflow with more than showMany nodes.
+const (
+	showManyEvery = time.Second
+	showMany      = 300
+)
+
 // show writes the status when it is behind. Between two writings it waits, unless
 // the run has ended; wake then becomes the end of the wait.
 func (r *Runner) show(ctx context.Context, raw *unstructured.Unstructured, known *run, warnings []v1alpha1.FieldWarning, wake time.Time) (time.Time, error) {
 	if !known.behind {
 		return wake, nil
 	}
-	if next := known.shown.Add(showEvery); time.Now().Before(next) && !known.state.Phase.Completed() {
+	every := showEvery
+	if len(known.state.Nodes) > showMany {
+		every = showManyEvery
+	}
+	if next := known.shown.Add(every); time.Now().Before(next) && !known.state.Phase.Completed() {
 		if wake.IsZero() || next.Before(wake) {
 			wake = next
 		}
@@ -258,44 +292,92 @@ func (r *Runner) gather(ctx context.Context, wf *v1alpha1.Workflow, known *run) 
 			return flow.World{}, err
 		}
 	}
-	var pods corev1.PodList
-	if err := r.client.List(ctx, &pods, client.InNamespace(wf.Namespace), client.MatchingLabels{labelWorkflow: wf.Name}); err != nil {
-		return flow.World{}, fmt.Errorf("list pods: %w", err)
-	}
 	world := flow.World{
 		Name: wf.Name, Namespace: wf.Namespace, UID: string(wf.UID), Labels: wf.Labels, Annotations: wf.Annotations,
-		Created: wf.CreationTimestamp.Time, Spec: spec, Run: known.state, Pods: map[string]flow.Pod{}, Tasks: r.endedTasks(string(wf.UID), known), Found: known.found, Held: known.held, Now: time.Now(),
+		Created: wf.CreationTimestamp.Time, Spec: spec, Pods: map[string]flow.Pod{}, Tasks: r.endedTasks(string(wf.UID), known), Found: known.found, Held: known.held, Now: time.Now(),
 	}
 	if known.repo != nil {
 		world.Repository = known.repo.ArtifactRepository
 	}
-	if err := r.see(ctx, wf, known, pods.Items, world.Pods); err != nil {
-		return world, err
+	if known.plan == nil {
+		err = r.seeAll(ctx, wf, known, world.Pods)
+	} else {
+		err = r.seeNew(ctx, wf, known, world.Pods)
 	}
-	for id, n := range known.state.Nodes {
-		if _, there := world.Pods[id]; !there && n.Type == v1alpha1.NodeTypePod && !n.Phase.Fulfilled() && (known.seen[id] || n.Phase == v1alpha1.NodeRunning) {
-			world.Pods[id] = flow.Pod{Phase: flow.PodLost}
-		}
+	if err != nil {
+		known.plan = nil // what was not seen now must be found again
 	}
-	return world, nil
+	return world, err
 }
 
-// see takes what is known of the pods of a run into its world, by node.
-func (r *Runner) see(ctx context.Context, wf *v1alpha1.Workflow, known *run, pods []corev1.Pod, into map[string]flow.Pod) error {
-	for i := range pods {
-		pod := &pods[i]
-		id := pod.Annotations[annotationNodeID]
-		if id == "" || !ownedBy(pod, wf) {
-			continue
-		}
-		known.seen[id] = true
-		seen, err := r.view(ctx, pod)
-		if err != nil {
+// seeAll takes what is known of all pods of a run into its world, by node, and begins a plan.
+func (r *Runner) seeAll(ctx context.Context, wf *v1alpha1.Workflow, known *run, into map[string]flow.Pod) error {
+	r.sightings.follow(known.name)
+	var pods corev1.PodList
+	if err := r.client.List(ctx, &pods, client.InNamespace(wf.Namespace), client.MatchingLabels{labelWorkflow: wf.Name}, client.UnsafeDisableDeepCopy); err != nil {
+		return fmt.Errorf("list pods: %w", err)
+	}
+	for i := range pods.Items {
+		if err := r.see(ctx, wf, known, &pods.Items[i], into); err != nil {
 			return err
 		}
-		into[id] = seen
+	}
+	for id := range known.state.Nodes {
+		if _, there := into[id]; !there {
+			known.miss(id, into)
+		}
+	}
+	known.plan = flow.NewPlan(known.state)
+	return nil
+}
+
+// seeNew takes what is known of those pods into a world that something happened to, and lets the plan look again at those
+// that were asked for long ago and are not there.
+func (r *Runner) seeNew(ctx context.Context, wf *v1alpha1.Workflow, known *run, into map[string]flow.Pod) error {
+	for name, id := range r.sightings.take(known.name) {
+		var pod corev1.Pod
+		err := r.client.Get(ctx, types.NamespacedName{Namespace: wf.Namespace, Name: name}, &pod)
+		switch {
+		case apierrors.IsNotFound(err):
+			known.miss(id, into)
+		case err != nil:
+			return fmt.Errorf("read pod %s/%s: %w", wf.Namespace, name, err)
+		default:
+			if err := r.see(ctx, wf, known, &pod, into); err != nil {
+				return err
+			}
+		}
+	}
+	for id, at := range known.asked {
+		if time.Since(at) >= askAgain {
+			known.plan.Again(id)
+		}
 	}
 	return nil
+}
+
+// see takes what is known of a pod into a world.
+func (r *Runner) see(ctx context.Context, wf *v1alpha1.Workflow, known *run, pod *corev1.Pod, into map[string]flow.Pod) error {
+	id := pod.Annotations[annotationNodeID]
+	if id == "" || !ownedBy(pod, wf) || known.state.Nodes[id].Phase.Fulfilled() {
+		return nil
+	}
+	seen, err := r.view(ctx, pod)
+	if err != nil {
+		return err
+	}
+	into[id] = seen
+	known.seen[id] = true
+	delete(known.asked, id)
+	return nil
+}
+
+// miss takes into a world that the pod of a node is not there, if it was.
+func (r *run) miss(id string, into map[string]flow.Pod) {
+	n := r.state.Nodes[id]
+	if n.Type == v1alpha1.NodeTypePod && !n.Phase.Fulfilled() && (r.seen[id] || n.Phase == v1alpha1.NodeRunning) {
+		into[id] = flow.Pod{Phase: flow.PodLost}
+	}
 }
 
 func ownedBy(pod *corev1.Pod, wf *v1alpha1.Workflow) bool {

@@ -21,11 +21,14 @@ type entry struct {
 	At    time.Time              `json:"at"`
 	Spec  *v1alpha1.WorkflowSpec `json:"spec,omitempty"` // what the run was started with, or was retried with
 	Nodes []v1alpha1.NodeStatus  `json:"nodes,omitempty"`
+	Links []flow.Link            `json:"links,omitempty"` // children that nodes got, of which Nodes does not speak
 	Run   *flow.RunChange        `json:"run,omitempty"`
 	Found []finding              `json:"found,omitempty"` // what was found outside, for good
 	Order string                 `json:"order,omitempty"` // key of the order that this carries out
 
 	Restart *flow.Restart `json:"restart,omitempty"` // how an ended run goes on
+
+	More bool `json:"more,omitempty"` // the next entry belongs to the same decision
 
 	// Repository is where the artifacts of the run are kept, beside Spec.
 	Repository *v1alpha1.ArtifactRepositoryRefStatus `json:"repository,omitempty"`
@@ -45,12 +48,13 @@ type run struct {
 	spec    *v1alpha1.WorkflowSpec
 	repo    *v1alpha1.ArtifactRepositoryRefStatus // nil: not looked for yet, or the run is older than such
 	state   flow.Run
+	plan    *flow.Plan           // decides event by event; nil: it is to be made from the state
 	name    string               // namespace/name of the workflow
 	fresh   *entry               // recorded and not yet told to the bus
 	behind  bool                 // whether the object's status is older than the state
 	shown   time.Time            // when the status was written last
 	asked   map[string]time.Time // when the pod of a node was asked for, by node id
-	seen    map[string]bool      // nodes whose pod was there once
+	seen    map[string]bool      // nodes at work whose pod was there once
 	found   map[flow.Need]flow.Answer
 	obeyed  map[string]bool // keys of orders that were carried out
 	held    map[string]bool // holders that have their locks, as far as this replica knows
@@ -110,6 +114,9 @@ func (j *journals) load(ctx context.Context, namespace, name, uid string) (*run,
 			return nil, fault.Poisonf("replay run %s: entry %d: %w", uid, d.Sequence, err)
 		}
 		r.fold(e, d.Sequence)
+		if r.fresh != nil && r.fresh.More {
+			e.Nodes = append(r.fresh.Nodes, e.Nodes...)
+		}
 		r.fresh, r.behind = &e, true
 	}
 	j.mu.Lock()
@@ -119,6 +126,18 @@ func (j *journals) load(ctx context.Context, namespace, name, uid string) (*run,
 }
 
 func (r *run) fold(e entry, sequence uint64) {
+	r.note(e, sequence)
+	r.state = r.state.Fold(e.Nodes, e.Links, e.Run)
+	if e.Restart != nil {
+		r.restart(*e.Restart)
+	}
+	if len(e.Nodes) > 0 || e.Restart != nil {
+		r.plan = nil
+	}
+}
+
+// note takes what an entry says beside the state.
+func (r *run) note(e entry, sequence uint64) {
 	if e.Spec != nil {
 		r.spec = e.Spec
 	}
@@ -130,10 +149,6 @@ func (r *run) fold(e entry, sequence uint64) {
 	}
 	for _, f := range e.Found {
 		r.found[f.Need] = f.Answer
-	}
-	r.state = r.state.Apply(e.Nodes, e.Run)
-	if e.Restart != nil {
-		r.restart(*e.Restart)
 	}
 	r.last = sequence
 }
@@ -151,23 +166,69 @@ func (r *run) restart(again flow.Restart) {
 	}
 }
 
-// append records a decision. When another replica was faster the run is forgotten,
-// so that the next look starts from its journal.
-func (j *journals) append(ctx context.Context, uid string, r *run, e entry) error {
-	// The id is random: two owners that race must not look like one that repeats
-	// itself. The loser is found by the expected sequence.
-	event, err := bus.NewEvent(rand.Text(), events.ServiceWorkflowRunner, events.RunType("recorded"), json.RawMessage(mustJSON(e)))
-	if err != nil {
-		return fmt.Errorf("record run %s: %w", uid, err)
+// entryNodes bounds the nodes of one entry: one that is not over the bus's limit for bodies needs no object beside it.
+const entryNodes = 400
+
+// pieces are the entries that record one decision. After any of them the run can go on: what the others say follows from
+// the state again.
+func (e entry) pieces() []entry {
+	var out []entry
+	for len(e.Nodes) > entryNodes {
+		out = append(out, entry{At: e.At, Spec: e.Spec, Repository: e.Repository, Nodes: e.Nodes[:entryNodes], More: true})
+		e.Nodes, e.Spec, e.Repository = e.Nodes[entryNodes:], nil, nil
 	}
-	sequence, err := j.bus.Append(ctx, r.subject, r.last, event)
+	return append(out, e)
+}
+
+// append records what did not come of a decision, and takes it into the state.
+func (j *journals) append(ctx context.Context, uid string, r *run, e entry) error {
+	sequence, err := j.write(ctx, uid, r, e)
 	if err != nil {
-		j.forget(uid)
-		return fmt.Errorf("record run %s: %w", uid, err)
+		return err
 	}
 	r.fold(e, sequence)
 	r.fresh, r.behind = &e, true
 	return nil
+}
+
+// decided records a decision of the run's plan, which has taken it into the state already.
+func (j *journals) decided(ctx context.Context, uid string, r *run, e entry) error {
+	for _, piece := range e.pieces() {
+		sequence, err := j.write(ctx, uid, r, piece)
+		if err != nil {
+			return err
+		}
+		r.note(piece, sequence)
+	}
+	r.state = r.plan.Run()
+	r.fresh, r.behind = &e, true
+	return nil
+}
+
+// write stores an entry. When another replica was faster the run is forgotten, so that the next look starts from its
+// journal.
+func (j *journals) write(ctx context.Context, uid string, r *run, e entry) (sequence uint64, err error) {
+	// The id is random: two owners that race must not look like one that repeats
+	// itself. The loser is found by the expected sequence.
+	event, err := bus.NewEvent(rand.Text(), events.ServiceWorkflowRunner, events.RunType("recorded"), json.RawMessage(mustJSON(e)))
+	if err == nil {
+		sequence, err = j.bus.Append(ctx, r.subject, r.last, event)
+	}
+	if err != nil {
+		j.forget(uid)
+		return 0, fmt.Errorf("record run %s: %w", uid, err)
+	}
+	return sequence, nil
+}
+
+// tidy forgets what was kept for nodes that have ended.
+func (r *run) tidy(nodes []v1alpha1.NodeStatus) {
+	for i := range nodes {
+		if nodes[i].Phase.Fulfilled() {
+			delete(r.seen, nodes[i].ID)
+			delete(r.asked, nodes[i].ID)
+		}
+	}
 }
 
 // mustJSON encodes our own types, which cannot fail.

@@ -163,7 +163,7 @@ func newRunner(ctx context.Context, cfg Config, base *service.Base, mgr manager.
 	anywhere := cfg.HTTPReach == "any"
 	stores := &store.Stores{Bus: base.Bus, Secrets: mgr.GetAPIReader(), Dial: task.Dialer(anywhere)}
 	base.Probes.Handle(artifactPath, &gate{bus: base.Bus, stores: stores, signer: sign, log: base.Log})
-	r := &Runner{client: mgr.GetClient(), reader: mgr.GetAPIReader(), bus: base.Bus, journals: newJournals(base.Bus), log: base.Log, signer: sign, image: cfg.ExecutorImage,
+	r := &Runner{client: mgr.GetClient(), reader: mgr.GetAPIReader(), bus: base.Bus, journals: newJournals(base.Bus), sightings: newSightings(), log: base.Log, signer: sign, image: cfg.ExecutorImage,
 		images: programs, locks: &locks{kv: base.Bus.KV(bus.LocksBucket), reader: mgr.GetAPIReader(), now: time.Now},
 		repos: &repositories{reader: mgr.GetAPIReader(), namespace: cfg.Repositories, now: time.Now}}
 	r.janitor = &janitor{kv: base.Bus.KV(bus.LocksBucket), cached: mgr.GetClient(), synced: mgr.GetCache().WaitForCacheSync, reader: mgr.GetAPIReader(), stores: stores, journals: r.journals, log: base.Log, wake: make(chan string, 1024)}
@@ -202,16 +202,19 @@ func newManager(kubeconfig string, log *slog.Logger) (manager.Manager, error) {
 	if err != nil {
 		return nil, err
 	}
-	return kube.NewManager(rest, scheme, log, cache.Options{ByObject: map[client.Object]cache.ByObject{&corev1.Pod{}: {Label: ours}}})
+	return kube.NewManager(rest, scheme, log, cache.Options{ByObject: map[client.Object]cache.ByObject{
+		&corev1.Pod{}: {Label: ours, Transform: slim},
+		workflow():    {Transform: slim},
+	}})
 }
 
 func control(mgr manager.Manager, members *bus.Members, runner *Runner, regain <-chan event.GenericEvent) error {
 	err := builder.ControllerManagedBy(mgr).Named("workflow").
 		For(workflow()).
-		Owns(&corev1.Pod{}).
+		Watches(&corev1.Pod{}, runner.sightings.handler()).
 		WatchesRawSource(source.Channel(regain, &handler.EnqueueRequestForObject{})).
 		WithOptions(controller.Options{MaxConcurrentReconciles: 16}).
-		Complete(kube.Gate(members.Owns, runner))
+		Complete(runner.Owned(members.Owns))
 	if err != nil {
 		return fmt.Errorf("set up the workflow controller: %w", err)
 	}

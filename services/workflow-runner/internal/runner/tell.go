@@ -2,11 +2,14 @@ package runner
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/argosy-mesh/argosy/libs/bus"
+	"github.com/argosy-mesh/argosy/libs/flow"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/schemas/events"
 )
@@ -19,23 +22,47 @@ func (r *Runner) tell(ctx context.Context, wf *v1alpha1.Workflow, known *run, e 
 			return err
 		}
 	}
-	for _, n := range e.Nodes {
-		if !works(n) {
-			continue
-		}
-		fact := events.FactStepStarted
-		if n.Phase.Fulfilled() {
-			fact = events.FactStepFinished
-		}
-		if err := r.publish(ctx, wf, fact, known.factID(string(wf.UID), n.ID, fact), stepFact(n)); err != nil {
-			return err
-		}
+	if err := r.tellSteps(ctx, wf, known, e.Nodes); err != nil {
+		return err
 	}
 	if !known.state.Phase.Completed() {
 		return nil
 	}
 	r.metrics.runs.WithLabelValues(string(known.state.Phase)).Inc()
 	return r.publish(ctx, wf, events.FactWorkflowFinished, known.factID(string(wf.UID), "finished"), events.Fact{Phase: string(known.state.Phase), Message: known.state.Message})
+}
+
+// tellAtOnce bounds the facts of one run under way to the bus.
+const tellAtOnce = 32
+
+// tellSteps tells about nodes, many at once: each fact waits for the bus to say that it has it.
+func (r *Runner) tellSteps(ctx context.Context, wf *v1alpha1.Workflow, known *run, nodes []v1alpha1.NodeStatus) error {
+	return atOnce(tellAtOnce, nodes, func(n v1alpha1.NodeStatus) error {
+		if !flow.Works(n) {
+			return nil
+		}
+		fact := events.FactStepStarted
+		if n.Phase.Fulfilled() {
+			fact = events.FactStepFinished
+		}
+		return r.publish(ctx, wf, fact, known.factID(string(wf.UID), n.ID, fact), stepFact(n))
+	})
+}
+
+// atOnce does the same to all of a list, up to limit at a time, and returns what went wrong.
+func atOnce[T any](limit int, list []T, do func(T) error) error {
+	errs := make([]error, len(list))
+	slots := make(chan struct{}, limit)
+	var working sync.WaitGroup
+	for i, x := range list {
+		slots <- struct{}{}
+		working.Go(func() {
+			defer func() { <-slots }()
+			errs[i] = do(x)
+		})
+	}
+	working.Wait()
+	return errors.Join(errs...)
 }
 
 func startedID(uid string) string { return bus.Key(uid, "started") }

@@ -1,0 +1,54 @@
+package runner
+
+import (
+	"maps"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+// slim drops what nobody here reads of the objects in the cache: a workflow of 100,000 pods must fit into memory, and a
+// look at a workflow must not copy thousands of nodes that its journal has anyway. What is cached is never written back.
+func slim(o any) (any, error) {
+	switch o := o.(type) {
+	case *corev1.Pod:
+		slimPod(o)
+	case *unstructured.Unstructured:
+		o.SetManagedFields(nil)
+		unstructured.RemoveNestedField(o.Object, "status", "nodes")
+	}
+	return o, nil
+}
+
+func slimPod(p *corev1.Pod) {
+	p.ManagedFields = nil
+	delete(p.Annotations, annotationScript)
+	maps.DeleteFunc(p.Annotations, func(name, _ string) bool {
+		return !strings.HasPrefix(name, "workflows.argoproj.io/") && !strings.HasPrefix(name, "argosy.dev/")
+	})
+	spec := corev1.PodSpec{NodeName: p.Spec.NodeName, Containers: make([]corev1.Container, len(p.Spec.Containers))}
+	for i := range p.Spec.Containers {
+		spec.Containers[i].Name = p.Spec.Containers[i].Name
+	}
+	p.Spec = spec
+	s := p.Status
+	p.Status = corev1.PodStatus{Phase: s.Phase, Message: s.Message, Reason: s.Reason, PodIP: s.PodIP, StartTime: s.StartTime,
+		InitContainerStatuses: slimStatuses(s.InitContainerStatuses), ContainerStatuses: slimStatuses(s.ContainerStatuses)}
+	for _, c := range s.Conditions {
+		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse {
+			p.Status.Conditions = append(p.Status.Conditions, c)
+		}
+	}
+}
+
+func slimStatuses(all []corev1.ContainerStatus) []corev1.ContainerStatus {
+	if len(all) == 0 {
+		return nil
+	}
+	out := make([]corev1.ContainerStatus, len(all))
+	for i := range all {
+		out[i] = corev1.ContainerStatus{Name: all[i].Name, State: all[i].State, Ready: all[i].Ready}
+	}
+	return out
+}
