@@ -25,12 +25,16 @@ const (
 // cleanPatience bounds the removal of what a run made.
 const cleanPatience = 90 * time.Second
 
+// mostWide is as many items as a loop may have.
+const mostWide = 100_000
+
 // Config says what to measure and where.
 type Config struct {
 	Kubeconfig string
 	Node       string   // address of the node, for its ports; loopback or private
 	Only       []string // parts to run; empty means all
 	Runs       int      // repetitions of the pod jobs
+	Wide       int      // pods of the wide workflow
 	Image      string   // of the pods; it must be there and know echo
 	Out        io.Writer
 }
@@ -54,6 +58,7 @@ var parts = []part{
 	{"chain", (*bench).chain},
 	{"fanout", (*bench).fanout},
 	{"engine", (*bench).engine},
+	{"wide", (*bench).wide},
 	{"executor", (*bench).executorImage},
 	{"push", (*bench).push},
 	{"triggers", (*bench).triggers},
@@ -110,6 +115,9 @@ func (c Config) check() error {
 	}
 	if c.Runs < 1 {
 		return fmt.Errorf("%d runs measure nothing", c.Runs)
+	}
+	if c.Wide < 1 || c.Wide > mostWide {
+		return fmt.Errorf("a workflow of %d pods is not wide: use 1 to %d", c.Wide, mostWide)
 	}
 	// Load is sent to this machine and its cluster, never elsewhere.
 	if ip := net.ParseIP(c.Node); ip == nil || !ip.IsLoopback() && !ip.IsPrivate() {

@@ -28,7 +28,11 @@ type busFloor struct {
 }
 
 func (b *bench) newBusFloor(ctx context.Context) (*busFloor, error) {
-	const user = "webhook-ingest"
+	return b.busAs(ctx, "webhook-ingest")
+}
+
+// busAs connects to the bus as one of the services.
+func (b *bench) busAs(ctx context.Context, user string) (*busFloor, error) {
 	var s corev1.Secret
 	if err := b.client.Get(ctx, client.ObjectKey{Namespace: control, Name: "nats-" + user}, &s); err != nil {
 		return nil, fmt.Errorf("read the bus password: %w", err)
@@ -46,6 +50,19 @@ func (b *bench) newBusFloor(ctx context.Context) (*busFloor, error) {
 }
 
 func (f *busFloor) close() { f.nc.Close() }
+
+// stored is how many bytes a stream holds.
+func (f *busFloor) stored(ctx context.Context, stream string) (float64, error) {
+	s, err := f.js.Stream(ctx, stream)
+	if err != nil {
+		return 0, fmt.Errorf("open stream %s: %w", stream, err)
+	}
+	info, err := s.Info(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("inspect stream %s: %w", stream, err)
+	}
+	return float64(info.State.Bytes), nil
+}
 
 // publisher stores one body again and again, each time under a message id of its
 // own, and waits for the server to confirm it. It is an event like others, so that

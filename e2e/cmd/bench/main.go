@@ -36,6 +36,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	f.StringVar(&c.Node, "node", "127.0.0.1", "address of the node, for its ports; loopback or private")
 	f.StringVar(&c.Image, "image", "argosy/ci:dev", "image of the pods; it must be on the node and know echo")
 	f.IntVar(&c.Runs, "runs", 3, "repetitions of the pod jobs")
+	f.IntVar(&c.Wide, "wide", 3000, "pods of the wide workflow, up to 100000: a machine with two cores does some tens a second")
 	only := f.String("only", "", "comma separated parts: "+strings.Join(bench.Parts(), ", ")+" (default all)")
 	format := f.String("o", "text", "text or json")
 	if err := f.Parse(args); err != nil {
