@@ -3,6 +3,7 @@
 package archive
 
 import (
+	"bufio"
 	"bytes"
 	"cmp"
 	"compress/gzip"
@@ -28,6 +29,7 @@ type Record struct {
 	StartedAt  time.Time              `json:"startedAt"`
 	FinishedAt time.Time              `json:"finishedAt"`
 	Labels     map[string]string      `json:"labels,omitempty"`
+	Large      bool                   `json:"large,omitempty"` // the workflow is an object, not a value beside the record
 }
 
 // messageLimit bounds the message in a record; the workflow has it whole.
@@ -51,13 +53,16 @@ func RecordOf(wf *v1alpha1.Workflow) Record {
 // Key is where the record of a run is kept: those of a namespace begin with its [Prefix].
 func Key(namespace, uid string) string { return Prefix(namespace) + uid }
 
-// Prefix begins the keys of a namespace; "" is all namespaces.
+// Prefix begins the keys of the records of a namespace; "" is all namespaces.
 func Prefix(namespace string) string {
 	if namespace == "" {
-		return ""
+		return "run."
 	}
-	return namespace + "."
+	return "run." + namespace + "."
 }
+
+// Body is where the workflow of a run is kept that is not large.
+func Body(namespace, uid string) string { return "workflow." + namespace + "." + uid }
 
 // Object is the name of the object that holds the workflow of a run.
 func Object(namespace, uid string) string { return namespace + "/" + uid }
@@ -112,11 +117,26 @@ func Surplus(all []Record, l Limits, now time.Time) []Record {
 // unpackLimit bounds a workflow that is read: 100,000 nodes have some 100 MB.
 const unpackLimit = 1 << 30
 
-// Pack is a workflow as it is kept: its JSON, gzipped.
+const (
+	// packedFrom is the size from which a workflow is gzipped: below, that costs more than it saves.
+	packedFrom = 16 << 10
+	// LargeFrom is the size from which a packed workflow is an object.
+	LargeFrom = 128 << 10
+)
+
+// Pack is a workflow as it is kept: its JSON, gzipped when it is long.
 func Pack(wf *v1alpha1.Workflow) ([]byte, error) {
+	plain, err := json.Marshal(wf)
+	if err != nil {
+		return nil, fmt.Errorf("pack workflow %s/%s: %w", wf.Namespace, wf.Name, err)
+	}
+	if len(plain) < packedFrom {
+		return plain, nil
+	}
 	var out bytes.Buffer
 	zipped := gzip.NewWriter(&out)
-	if err := errors.Join(json.NewEncoder(zipped).Encode(wf), zipped.Close()); err != nil {
+	_, err = zipped.Write(plain)
+	if err := errors.Join(err, zipped.Close()); err != nil {
 		return nil, fmt.Errorf("pack workflow %s/%s: %w", wf.Namespace, wf.Name, err)
 	}
 	return out.Bytes(), nil
@@ -124,13 +144,16 @@ func Pack(wf *v1alpha1.Workflow) ([]byte, error) {
 
 // Unpack reads what Pack wrote.
 func Unpack(r io.Reader) (*v1alpha1.Workflow, error) {
-	unzipped, err := gzip.NewReader(r)
-	if err != nil {
-		return nil, fmt.Errorf("unpack a workflow: %w", err)
+	head := bufio.NewReader(r)
+	var body io.Reader = head
+	if first, err := head.Peek(1); err == nil && first[0] == gzipMagic {
+		if body, err = gzip.NewReader(head); err != nil {
+			return nil, fmt.Errorf("unpack a workflow: %w", err)
+		}
 	}
-	bounded := &io.LimitedReader{R: unzipped, N: unpackLimit}
+	bounded := &io.LimitedReader{R: body, N: unpackLimit}
 	var wf v1alpha1.Workflow
-	err = json.NewDecoder(bounded).Decode(&wf)
+	err := json.NewDecoder(bounded).Decode(&wf)
 	if bounded.N <= 0 {
 		err = fmt.Errorf("it has more than %d bytes", unpackLimit)
 	}
@@ -139,3 +162,6 @@ func Unpack(r io.Reader) (*v1alpha1.Workflow, error) {
 	}
 	return &wf, nil
 }
+
+// gzipMagic is the first byte of what is gzipped, and of no JSON. Source: RFC 1952, 2.3.1.
+const gzipMagic = 0x1f

@@ -3,6 +3,7 @@ package archive
 import (
 	"bytes"
 	"encoding/json"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -45,7 +46,7 @@ func uids(all []Record) string {
 
 func TestRecordsAreReadLatestFirst(t *testing.T) {
 	in := stored(t, workflow("a", "1", noon), workflow("b", "2", noon.Add(time.Hour)), workflow("a", "3", noon.Add(time.Minute)))
-	in["ci.4"], in["ci.5"] = []byte("{"), in["ci.1"]
+	in[Key("ci", "4")], in[Key("ci", "5")] = []byte("{"), in[Key("ci", "1")]
 	all, err := Read(in)
 	if uids(all) != "2 3 1" || err == nil || !strings.Contains(err.Error(), "ci.4") || !strings.Contains(err.Error(), "ci.5") {
 		t.Errorf("%s, %v", uids(all), err)
@@ -59,7 +60,7 @@ func TestRecordsAreReadLatestFirst(t *testing.T) {
 	if m := all[0].Message; len(m) > messageLimit+10 {
 		t.Errorf("the message has %d bytes", len(m))
 	}
-	if Prefix("") != "" || !strings.HasPrefix(Key("ci", "1"), Prefix("ci")) || strings.HasPrefix(Key("ci2", "1"), Prefix("ci")) {
+	if !strings.HasPrefix(Key("ci", "1"), Prefix("")) || !strings.HasPrefix(Key("ci", "1"), Prefix("ci")) || strings.HasPrefix(Body("ci", "1"), Prefix("")) || strings.HasPrefix(Key("ci2", "1"), Prefix("ci")) {
 		t.Error("namespaces are not kept apart")
 	}
 }
@@ -87,13 +88,20 @@ func TestWhatIsOverTheLimitsGoes(t *testing.T) {
 
 func TestAWorkflowComesBackAsItWas(t *testing.T) {
 	wf := workflow("a", "1", noon)
-	raw, err := Pack(wf)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := Unpack(bytes.NewReader(raw))
-	if err != nil || cmp.Diff(wf.Status.Nodes, got.Status.Nodes) != "" || got.Name != "a" || !got.Status.FinishedAt.Equal(wf.Status.FinishedAt) {
-		t.Errorf("%+v, %v", got, err)
+	var raw []byte
+	for _, nodes := range []int{1, 1000} {
+		for i := range nodes {
+			id := strconv.Itoa(i)
+			wf.Status.Nodes[id] = v1alpha1.NodeStatus{ID: id, Message: "said something"}
+		}
+		var err error
+		if raw, err = Pack(wf); err != nil || len(raw) > packedFrom {
+			t.Fatalf("%d nodes: %d bytes, %v", nodes, len(raw), err)
+		}
+		got, err := Unpack(bytes.NewReader(raw))
+		if err != nil || cmp.Diff(wf.Status.Nodes, got.Status.Nodes) != "" || got.Name != "a" || !got.Status.FinishedAt.Equal(wf.Status.FinishedAt) {
+			t.Errorf("%d nodes: %v", nodes, err)
+		}
 	}
 	for _, bad := range [][]byte{nil, []byte("no gzip"), raw[:len(raw)/2]} {
 		if _, err := Unpack(bytes.NewReader(bad)); err == nil {

@@ -2,13 +2,13 @@ package runner
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
 	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/admission"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
@@ -29,6 +29,23 @@ func manifest(name, entrypoint string) string {
 	return `{apiVersion: argoproj.io/v1alpha1, kind: Workflow, metadata: {name: ` + name + `}, spec: {entrypoint: ` + entrypoint + `, suspend: true, templates: [{name: main, container: {image: i, command: [x]}}]}}`
 }
 
+// deployed is the configuration that is in deploy/optional.
+func deployed(t *testing.T) *admissionregistrationv1.ValidatingWebhookConfiguration {
+	t.Helper()
+	text, err := os.ReadFile("../../../../deploy/optional/workflow-admission.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for one := range strings.SplitSeq(string(text), "\n---\n") {
+		config := &admissionregistrationv1.ValidatingWebhookConfiguration{}
+		if err := yaml.Unmarshal([]byte(one), config); err == nil && config.Kind == "ValidatingWebhookConfiguration" {
+			return config
+		}
+	}
+	t.Fatal("there is no ValidatingWebhookConfiguration")
+	return nil
+}
+
 func TestTheAPIServerRefusesWhatIsWrong(t *testing.T) {
 	c := start(t)
 	if err := c.offer(manifest("before", "gone")); err != nil {
@@ -36,12 +53,8 @@ func TestTheAPIServerRefusesWhatIsWrong(t *testing.T) {
 	}
 	at := address(t)
 	url := "https://" + at + admission.Path
-	sides, ignore := admissionregistrationv1.SideEffectClassNone, admissionregistrationv1.Ignore
-	config := &admissionregistrationv1.ValidatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: "argosy-workflow-runner"}, Webhooks: []admissionregistrationv1.ValidatingWebhook{{
-		Name: "workflows.argosy.dev", SideEffects: &sides, FailurePolicy: &ignore, AdmissionReviewVersions: []string{"v1"}, ClientConfig: admissionregistrationv1.WebhookClientConfig{URL: &url},
-		Rules: []admissionregistrationv1.RuleWithOperations{{Operations: []admissionregistrationv1.OperationType{admissionregistrationv1.Create, admissionregistrationv1.Update},
-			Rule: admissionregistrationv1.Rule{APIGroups: []string{"argoproj.io"}, APIVersions: []string{"v1alpha1"}, Resources: []string{"workflows"}}}},
-	}}}
+	config := deployed(t)
+	config.Webhooks[0].ClientConfig = admissionregistrationv1.WebhookClientConfig{URL: &url}
 	if err := c.kube.Create(t.Context(), config); err != nil {
 		t.Fatal(err)
 	}

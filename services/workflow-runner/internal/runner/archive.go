@@ -68,11 +68,16 @@ func (a *archivist) store(ctx context.Context, wf *v1alpha1.Workflow) error {
 	if err != nil {
 		return fault.AsPoison(err)
 	}
-	uid := string(wf.UID)
-	if err := a.bus.Objects(bus.ArchiveBucket).Put(ctx, archive.Object(wf.Namespace, uid), bytes.NewReader(body)); err != nil {
-		return fmt.Errorf("archive workflow %s/%s: %w", wf.Namespace, wf.Name, err)
+	uid, record := string(wf.UID), archive.RecordOf(wf)
+	if record.Large = len(body) >= archive.LargeFrom; record.Large {
+		err = a.bus.Objects(bus.ArchiveBucket).Put(ctx, archive.Object(wf.Namespace, uid), bytes.NewReader(body))
+	} else {
+		err = a.bus.KV(bus.ArchiveBucket).Put(ctx, archive.Body(wf.Namespace, uid), body)
 	}
-	if err := a.bus.KV(bus.ArchiveBucket).Put(ctx, archive.Key(wf.Namespace, uid), mustJSON(archive.RecordOf(wf))); err != nil {
+	if err == nil {
+		err = a.bus.KV(bus.ArchiveBucket).Put(ctx, archive.Key(wf.Namespace, uid), mustJSON(record))
+	}
+	if err != nil {
 		return fmt.Errorf("archive workflow %s/%s: %w", wf.Namespace, wf.Name, err)
 	}
 	return nil
@@ -118,7 +123,19 @@ func (a *archivist) find(ctx context.Context, namespace, name string) (*v1alpha1
 	if len(all) == 0 {
 		return nil, fault.Poisonf("there is no workflow %s/%s, nor is one archived", namespace, name)
 	}
-	body, err := a.bus.Objects(bus.ArchiveBucket).Open(ctx, archive.Object(namespace, all[0].UID))
+	return readArchived(ctx, a.bus, all[0])
+}
+
+// readArchived reads the workflow of a record.
+func readArchived(ctx context.Context, b *bus.Bus, r archive.Record) (*v1alpha1.Workflow, error) {
+	if !r.Large {
+		text, _, err := b.KV(bus.ArchiveBucket).Get(ctx, archive.Body(r.Namespace, r.UID))
+		if err != nil {
+			return nil, err
+		}
+		return archive.Unpack(bytes.NewReader(text))
+	}
+	body, err := b.Objects(bus.ArchiveBucket).Open(ctx, archive.Object(r.Namespace, r.UID))
 	if err != nil {
 		return nil, err
 	}
@@ -147,14 +164,15 @@ func (a *archivist) run(ctx context.Context) error {
 
 // thin removes what is over the limits. The record goes last: as long as it is there, the next look removes the rest.
 func (a *archivist) thin(ctx context.Context, now time.Time) error {
-	stored, err := a.bus.KV(bus.ArchiveBucket).Entries(ctx, "")
+	stored, err := a.bus.KV(bus.ArchiveBucket).Entries(ctx, archive.Prefix(""))
 	if err != nil {
 		return err
 	}
 	all, err := archive.Read(stored)
 	errs := []error{err}
 	for _, r := range archive.Surplus(all, a.limits, now) {
-		err := a.bus.Objects(bus.ArchiveBucket).Delete(ctx, archive.Object(r.Namespace, r.UID))
+		// Where a run was retried it may have left both.
+		err := errors.Join(a.bus.Objects(bus.ArchiveBucket).Delete(ctx, archive.Object(r.Namespace, r.UID)), a.bus.KV(bus.ArchiveBucket).Delete(ctx, archive.Body(r.Namespace, r.UID)))
 		if err == nil {
 			err = a.bus.KV(bus.ArchiveBucket).Delete(ctx, archive.Key(r.Namespace, r.UID))
 		}

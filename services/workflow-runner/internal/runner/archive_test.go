@@ -18,6 +18,7 @@ import (
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/schemas/events"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -51,7 +52,7 @@ func ended(t *testing.T, b *bus.Bus, name string, phase v1alpha1.WorkflowPhase, 
 
 func records(t *testing.T, b *bus.Bus) []archive.Record {
 	t.Helper()
-	stored, err := b.KV(bus.ArchiveBucket).Entries(t.Context(), "")
+	stored, err := b.KV(bus.ArchiveBucket).Entries(t.Context(), archive.Prefix(""))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +129,7 @@ func TestTheArchiveIsCutToItsLimits(t *testing.T) {
 		}
 	}
 	// A crash between the two removals leaves a record without its workflow.
-	if err := b.Objects(bus.ArchiveBucket).Delete(t.Context(), archive.Object("ci", "uid-wf-3")); err != nil {
+	if err := b.KV(bus.ArchiveBucket).Delete(t.Context(), archive.Body("ci", "uid-wf-3")); err != nil {
 		t.Fatal(err)
 	}
 	a.limits = archive.Limits{Count: 2, Age: time.Hour}
@@ -142,13 +143,38 @@ func TestTheArchiveIsCutToItsLimits(t *testing.T) {
 		t.Errorf("%+v", all)
 	}
 	for i, want := range []bool{true, true, false, false} {
-		body, err := b.Objects(bus.ArchiveBucket).Open(t.Context(), archive.Object("ci", fmt.Sprintf("uid-wf-%d", i)))
+		_, err := readArchived(t.Context(), b, archive.Record{Namespace: "ci", UID: fmt.Sprintf("uid-wf-%d", i)})
 		if (err == nil) != want || err != nil && !errors.Is(err, bus.ErrNotFound) {
 			t.Errorf("wf-%d: %v", i, err)
 		}
-		if err == nil {
-			_ = body.Close()
-		}
+	}
+}
+
+func TestALargeWorkflowIsArchivedAsAnObject(t *testing.T) {
+	b := bustest.Start(t).Connect("test")
+	a := &archivist{bus: b, log: slog.New(slog.DiscardHandler)}
+	now := metav1.Now()
+	wf := &v1alpha1.Workflow{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "large", UID: "u"}, Status: v1alpha1.WorkflowStatus{FinishedAt: &now, Nodes: map[string]v1alpha1.NodeStatus{}}}
+	for i := range 3000 {
+		id := bus.Key(fmt.Sprint(i)) // nothing that could be packed
+		wf.Status.Nodes[id] = v1alpha1.NodeStatus{ID: id, Message: bus.Key(id) + bus.Key(id, id)}
+	}
+	if err := a.store(t.Context(), wf); err != nil {
+		t.Fatal(err)
+	}
+	if all := records(t, b); len(all) != 1 || !all[0].Large {
+		t.Errorf("%+v", all)
+	}
+	got, err := a.find(t.Context(), "ci", "large")
+	if err != nil || len(got.Status.Nodes) != 3000 {
+		t.Errorf("%v", err)
+	}
+	a.limits = archive.Limits{Age: time.Minute}
+	if err := a.thin(t.Context(), now.Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Objects(bus.ArchiveBucket).Open(t.Context(), archive.Object("ci", "u")); !errors.Is(err, bus.ErrNotFound) || len(records(t, b)) != 0 {
+		t.Errorf("%v", err)
 	}
 }
 

@@ -42,7 +42,7 @@ type admissionConfig struct {
 
 func (c *admissionConfig) flags(f *config.Flags) {
 	f.Text(&c.Address, "admission-address", "", "where workflows are judged before the API server takes them, such as :8443; nowhere when it is empty")
-	f.Text(&c.Hosts, "admission-host", "workflow-runner.argosy.svc", "names and addresses that the API server reaches --admission-address by, comma separated")
+	f.Text(&c.Hosts, "admission-host", "workflow-admission.argosy.svc", "names and addresses that the API server reaches --admission-address by, comma separated")
 	f.Text(&c.Secret, "admission-secret", "argosy/workflow-runner-admission", "namespace/name of the Secret where the authority is kept that vouches for --admission-host; made when it is not there")
 	f.Text(&c.Webhook, "admission-webhook", "argosy-workflow-runner", "name of the ValidatingWebhookConfiguration that is told of that authority")
 	f.Text(&c.Cert, "admission-cert", "", "file with a certificate of somebody else's for --admission-host; the ValidatingWebhookConfiguration is then left alone")

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -199,10 +200,23 @@ func (a *app) readArchived(ctx context.Context, namespace, name string) (*v1alph
 	if all = archive.Named(all, name); len(all) == 0 {
 		return nil, fmt.Errorf("no workflow %s/%s is archived", namespace, name)
 	}
-	body, err := b.Objects(bus.ArchiveBucket).Open(ctx, archive.Object(namespace, all[0].UID))
+	wf, err := unshelve(ctx, b, all[0])
 	if errors.Is(err, bus.ErrNotFound) {
 		return nil, fmt.Errorf("workflow %s/%s was just removed from the archive", namespace, name)
 	}
+	return wf, err
+}
+
+// unshelve reads the workflow of a record.
+func unshelve(ctx context.Context, b *bus.Bus, r archive.Record) (*v1alpha1.Workflow, error) {
+	if !r.Large {
+		text, _, err := b.KV(bus.ArchiveBucket).Get(ctx, archive.Body(r.Namespace, r.UID))
+		if err != nil {
+			return nil, err
+		}
+		return archive.Unpack(bytes.NewReader(text))
+	}
+	body, err := b.Objects(bus.ArchiveBucket).Open(ctx, archive.Object(r.Namespace, r.UID))
 	if err != nil {
 		return nil, err
 	}
