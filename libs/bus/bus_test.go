@@ -231,6 +231,48 @@ func TestJournalRefusesTheSecondWriter(t *testing.T) {
 	}
 }
 
+// Short journals are read in another way than long ones.
+func TestJournalsOfAnyLengthAreReadInOrder(t *testing.T) {
+	b := bustest.Start(t).Connect("test")
+	for _, length := range []int{1, 12, 13, 40} {
+		subject, last := fmt.Sprintf("runs.ns.l%d", length), uint64(0)
+		for i := range length {
+			var err error
+			if last, err = b.Append(t.Context(), subject, last, event(t, fmt.Sprint(i), i)); err != nil {
+				t.Fatal(err)
+			}
+			publish(t, b, "runs.ns.other", event(t, fmt.Sprintf("o%d-%d", length, i), i))
+		}
+		entries, err := b.Read(t.Context(), bus.Runs, subject)
+		if err != nil || len(entries) != length {
+			t.Fatalf("%d entries of %d, %v", len(entries), length, err)
+		}
+		for i, e := range entries {
+			if e.ID() != fmt.Sprint(i) || e.Subject != subject || i == length-1 && e.Sequence != last {
+				t.Errorf("entry %d of %d is %s of %s", i, length, e.ID(), e.Subject)
+			}
+		}
+	}
+}
+
+func TestEntriesOfAPrefix(t *testing.T) {
+	kv := bustest.Start(t).Connect("test").KV(bus.ArchiveBucket)
+	for _, key := range []string{"a.1", "a.2", "ab.3", "a.4"} {
+		if err := kv.Put(t.Context(), key, []byte("of "+key)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := kv.Delete(t.Context(), "a.4"); err != nil {
+		t.Fatal(err)
+	}
+	for prefix, want := range map[string]int{"a.": 2, "": 3, "none.": 0} {
+		got, err := kv.Entries(t.Context(), prefix)
+		if err != nil || len(got) != want || want == 2 && string(got["a.1"]) != "of a.1" {
+			t.Errorf("%q: %q, %v", prefix, got, err)
+		}
+	}
+}
+
 func TestAnEntryIsFoundByItsSequence(t *testing.T) {
 	b := bustest.Start(t).Connect("test")
 	publish(t, b, "events.ns.s.e", event(t, "one", 1), event(t, "two", 2))

@@ -178,6 +178,34 @@ func (k KV) Keys(ctx context.Context, prefix string) ([]string, error) {
 	return keys, nil
 }
 
+// Entries returns the values whose keys begin with prefix, which is "" or ends in a dot.
+func (k KV) Entries(ctx context.Context, prefix string) (map[string][]byte, error) {
+	kv, err := k.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	watch, err := kv.Watch(ctx, prefix+">", jetstream.IgnoreDeletes())
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", k.bucket, err)
+	}
+	defer func() { _ = watch.Stop() }()
+	out := map[string][]byte{}
+	for {
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("read %s: %w", k.bucket, context.Cause(ctx))
+		case entry, open := <-watch.Updates():
+			switch {
+			case !open:
+				return nil, fmt.Errorf("read %s: the server broke off", k.bucket)
+			case entry == nil: // that was all that is there
+				return out, nil
+			}
+			out[entry.Key()] = entry.Value()
+		}
+	}
+}
+
 // Names lists the objects whose names begin with prefix, in order. More than limit of them are an error.
 func (o Objects) Names(ctx context.Context, prefix string, limit int) ([]string, error) {
 	store, err := o.open(ctx)

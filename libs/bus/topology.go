@@ -27,6 +27,7 @@ const (
 	PayloadsBucket  = "payloads"  // objects: bodies over the inline limit
 	ArtifactsBucket = "artifacts" // objects: the default artifact repository
 	LogsBucket      = "logs"      // objects: archived logs
+	ArchiveBucket   = "archive"   // records of runs that ended; objects: their workflows
 )
 
 // Limits bounds what the bus keeps. The zero value is unusable; start from
@@ -58,14 +59,14 @@ func (b *Bus) Declare(ctx context.Context, l Limits) error {
 		}
 	}
 	for name, ttl := range map[string]time.Duration{
-		MembersBucket: time.Minute, WindowsBucket: 0, LocksBucket: 0, MemoBucket: 0, PositionsBucket: 0,
+		MembersBucket: time.Minute, WindowsBucket: 0, LocksBucket: 0, MemoBucket: 0, PositionsBucket: 0, ArchiveBucket: 0,
 	} {
 		cfg := jetstream.KeyValueConfig{Bucket: name, TTL: ttl, Replicas: l.Replicas, History: 1}
 		if _, err := b.js.CreateOrUpdateKeyValue(ctx, cfg); err != nil {
 			return fmt.Errorf("declare bucket %s: %w", name, err)
 		}
 	}
-	for _, name := range []string{PayloadsBucket, ArtifactsBucket, LogsBucket} {
+	for _, name := range []string{PayloadsBucket, ArtifactsBucket, LogsBucket, ArchiveBucket} {
 		cfg := jetstream.ObjectStoreConfig{Bucket: name, Replicas: l.Replicas}
 		if name == PayloadsBucket {
 			cfg.TTL = l.EventAge

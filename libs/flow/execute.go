@@ -255,7 +255,7 @@ func inputArtifact(c call, want v1alpha1.Artifact) (*v1alpha1.Artifact, error) {
 		return &got, nil
 	}
 	if kind := unknown(got.ArtifactLocation); kind != "" {
-		return nil, fmt.Errorf("template %q: input artifact %q: %s is not supported; s3, http and raw are", c.template, want.Name, kind)
+		return nil, fmt.Errorf("template %q: input artifact %q: %s is not supported; %s are", c.template, want.Name, kind, known)
 	}
 	if want.Optional {
 		return nil, nil
@@ -272,5 +272,5 @@ func orArchive(a, b *v1alpha1.ArchiveStrategy) *v1alpha1.ArchiveStrategy {
 
 // located reports whether an artifact can be loaded: by its key or its URL, or because its content is written in the manifest.
 func located(a v1alpha1.Artifact) bool {
-	return a.S3 != nil && a.S3.Key != "" || a.Raw != nil || a.HTTP != nil
+	return KeyOf(a.ArtifactLocation) != "" || a.Raw != nil || a.HTTP != nil || a.Git != nil || a.Artifactory != nil
 }

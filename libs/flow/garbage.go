@@ -33,17 +33,13 @@ func Garbage(nodes []v1alpha1.NodeStatus, spec v1alpha1.WorkflowSpec, repository
 				continue
 			}
 			place, err := relocate(repository, a.ArtifactLocation)
-			if err != nil || place.S3 == nil || slices.ContainsFunc(out, func(w Waste) bool { return samePlace(*w.Location.S3, *place.S3) }) {
+			if err != nil || storeOf(place) == nil || slices.ContainsFunc(out, func(w Waste) bool { return samePlace(w.Location, place) }) {
 				continue
 			}
 			out = append(out, Waste{Node: n.ID, Name: a.Name, Location: place})
 		}
 	}
 	return out
-}
-
-func samePlace(a, b v1alpha1.S3Artifact) bool {
-	return a.Key == b.Key && a.Bucket == b.Bucket && a.Endpoint == b.Endpoint
 }
 
 func strategyOf(a v1alpha1.Artifact, spec v1alpha1.WorkflowSpec) string {

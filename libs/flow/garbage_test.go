@@ -39,11 +39,18 @@ func TestWhatIsTakenAway(t *testing.T) {
 		"one asks for itself":     {v1alpha1.WorkflowSpec{}, nil, GCOnDeletion, "late@/l"},
 		"at the end":              {whole(GCOnCompletion), nil, GCOnCompletion, "plain@/k elsewhere@o/k"},
 		"with the workflow":       {whole(GCOnDeletion), repository, GCOnDeletion, "plain@b/k late@b/l elsewhere@o/k"},
-		"of a repository unknown": {whole(GCOnCompletion), &v1alpha1.ArtifactRepository{GCS: &v1alpha1.GCSArtifactRepository{}}, GCOnCompletion, "elsewhere@o/k"},
+		"of a repository unknown": {whole(GCOnCompletion), &v1alpha1.ArtifactRepository{HDFS: &v1alpha1.HDFSArtifactRepository{}}, GCOnCompletion, "elsewhere@o/k"},
+		"of another kind":         {whole(GCOnCompletion), &v1alpha1.ArtifactRepository{GCS: &v1alpha1.GCSArtifactRepository{Bucket: "g"}}, GCOnCompletion, "plain@g/k elsewhere@o/k"},
 	} {
 		var got []string
 		for _, w := range Garbage(nodes, c.spec, c.repo, c.strategy) {
-			got = append(got, w.Name+"@"+w.Location.S3.Bucket+"/"+w.Location.S3.Key)
+			bucket := ""
+			if w.Location.S3 != nil {
+				bucket = w.Location.S3.Bucket
+			} else if w.Location.GCS != nil {
+				bucket = w.Location.GCS.Bucket
+			}
+			got = append(got, w.Name+"@"+bucket+"/"+KeyOf(w.Location))
 		}
 		if text := strings.Join(got, " "); text != c.want {
 			t.Errorf("%s: %q, want %q", name, text, c.want)

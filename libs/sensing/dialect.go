@@ -10,6 +10,7 @@ import (
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	cesql "github.com/cloudevents/sdk-go/sql/v2"
 	"github.com/cloudevents/sdk-go/sql/v2/parser"
+	"github.com/cloudevents/sdk-go/sql/v2/utils"
 	cloudevents "github.com/cloudevents/sdk-go/v2/event"
 )
 
@@ -147,6 +148,8 @@ func compileSQL(text string) (d dialect, err error) {
 	return func(e Event, _ map[string]string) bool { return holdsSQL(expression, e) }, nil
 }
 
+// holdsSQL casts the result to a boolean, and takes an error for false. Source: the
+// CloudEvents Subscriptions API 1.0, section 3.2.4.7.
 func holdsSQL(expression cesql.Expression, e Event) (ok bool) {
 	defer func() {
 		if recover() != nil {
@@ -154,7 +157,11 @@ func holdsSQL(expression cesql.Expression, e Event) (ok bool) {
 		}
 	}()
 	result, err := expression.Evaluate(e.cloudEvent())
-	return err == nil && result == true
+	if err != nil {
+		return false
+	}
+	holds, err := utils.Cast(result, cesql.BooleanType)
+	return err == nil && holds == true
 }
 
 // attributes are those that the event has.

@@ -7,7 +7,7 @@ CONFORMANCE_KUBECONFIG ?= $(if $(filter existing,$(CLUSTER)),$(KUBECONFIG),$(ROO
 ONLY ?=
 
 .PHONY: conformance
-conformance: ## judge the product by data in DIR: KIND=schema|events|workflows, ONLY=beginning of a name
+conformance: ## judge the product by data in DIR: KIND=schema|events|workflows|seed, ONLY=beginning of a name
 	@mkdir -p $(BIN)
 	@cd e2e && GOWORK=off $(BUILD) -o $(BIN)/conformance ./cmd/conformance
 	@$(BIN)/conformance --kind "$(KIND)" --dir "$(DIR)" --only "$(ONLY)" --bin $(BIN) --kubeconfig "$(CONFORMANCE_KUBECONFIG)"
@@ -16,4 +16,5 @@ conformance: ## judge the product by data in DIR: KIND=schema|events|workflows, 
 standins: ## load stand-ins for the images that examples name into the local cluster
 	@mkdir -p $(IMAGES)/standins
 	@$(BIN)/images build --out $(IMAGES)/standins >/dev/null
+	@$(BIN)/images build --out $(IMAGES)/standins -f e2e/conformance/images.yaml >/dev/null
 	@$(BIN)/localcluster load --dir $(ROOT)/.cluster $(IMAGES)/standins/*.tar

@@ -12,6 +12,7 @@ import (
 	"io"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -66,6 +67,24 @@ func (f *Flags) Span(target *time.Duration, name string, fallback time.Duration,
 		fallback = d
 	}
 	f.DurationVar(target, name, fallback, usage+" [$"+EnvName(name)+"]")
+}
+
+// Number declares a setting that is a number from zero on.
+func (f *Flags) Number(target *int, name string, fallback int, usage string) {
+	if v := f.getenv(EnvName(name)); v != "" {
+		n, err := strconv.Atoi(v)
+		if err != nil {
+			f.Check(func() error { return fmt.Errorf("$%s: %q is not a number", EnvName(name), v) })
+		}
+		fallback = n
+	}
+	f.IntVar(target, name, fallback, usage+" [$"+EnvName(name)+"]")
+	f.Check(func() error {
+		if *target < 0 {
+			return fmt.Errorf("--%s: %d is below zero", name, *target)
+		}
+		return nil
+	})
 }
 
 // Check adds a validation that Parse runs after reading all values.

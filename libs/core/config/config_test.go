@@ -38,3 +38,25 @@ func TestAllMistakesAreReportedAtOnce(t *testing.T) {
 		}
 	}
 }
+
+func TestNumbersStartAtZero(t *testing.T) {
+	for name, c := range map[string]struct {
+		env  string
+		args []string
+		want int // -1: refused
+	}{
+		"the default":         {"", nil, 7},
+		"of the environment":  {"3", nil, 3},
+		"of the command line": {"3", []string{"--count", "0"}, 0},
+		"below zero":          {"", []string{"--count", "-1"}, -1},
+		"no number":           {"many", nil, -1},
+	} {
+		var got int
+		f := New("test", func(string) string { return c.env }, io.Discard)
+		f.Number(&got, "count", 7, "how many")
+		err := f.Parse(c.args)
+		if (err != nil) != (c.want < 0) || err == nil && got != c.want {
+			t.Errorf("%s: %d, %v", name, got, err)
+		}
+	}
+}

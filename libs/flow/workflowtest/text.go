@@ -35,6 +35,12 @@ func placeText(l v1alpha1.ArtifactLocation) string {
 	switch {
 	case l.HTTP != nil:
 		return l.HTTP.URL
+	case l.Git != nil:
+		return l.Git.Repo
+	case l.Artifactory != nil:
+		return l.Artifactory.URL
+	case l.S3 == nil && flow.KeyOf(l) != "":
+		return flow.StoreOf(l) + ":" + flow.KeyOf(l)
 	case l.S3 == nil:
 		return "?"
 	case l.S3.Bucket != "":

@@ -19,7 +19,7 @@ func TestLooseWorkflowIsRead(t *testing.T) {
 	}
 	wantWarnings(t, warnings,
 		"spec.templates[0].dag.tasks[1].inputs: read as arguments",
-		"spec.templates[0].dag.tasks[1].outputs: has no effect on a task",
+		"spec.templates[0].dag.tasks[1].outputs: artifacts are read as optional outputs of its template",
 		"spec.templates[1].container.volumes: unknown field")
 	task := w.Spec.Templates[0].DAG.Tasks[1]
 	if got := len(task.Arguments.Artifacts); got != 1 {
@@ -31,12 +31,44 @@ func TestLooseWorkflowIsRead(t *testing.T) {
 	if got := task.Arguments.Parameters[0].Value.String(); got != "7" {
 		t.Errorf("a number as a parameter: %q", got)
 	}
+	want := &Outputs{Artifacts: []Artifact{{Name: "image", Path: "/image", Optional: true}}}
+	if diff := cmp.Diff(want, w.Spec.Templates[1].Outputs); diff != "" {
+		t.Errorf("outputs of the task's template (-want +got):\n%s", diff)
+	}
 	steps := w.Spec.Templates[2].Steps
 	if len(steps) != 2 || len(steps[0].Steps) != 2 || steps[1].Steps[0].Name != "c" {
 		t.Errorf("steps: %+v", steps)
 	}
 	if got := string(steps[1].Steps[0].WithItems[1].Value); got != `{"os":"linux"}` {
 		t.Errorf("item: %s", got)
+	}
+}
+
+func TestOutputsOfACallAreItsTemplates(t *testing.T) {
+	for name, c := range map[string]struct{ template, calls, want string }{
+		"of a step":                      {`{name: work}`, `steps: [[{name: a, template: work, outputs: {artifacts: [{name: x, path: /x}]}}]]`, "x optional"},
+		"of a step that stands alone":    {`{name: work}`, `steps: [{name: a, template: work, outputs: {artifacts: [{name: x, path: /x}]}}]`, "x optional"},
+		"the template's own is stronger": {`{name: work, outputs: {artifacts: [{name: x, path: /own}]}}`, `dag: {tasks: [{name: a, template: work, outputs: {artifacts: [{name: x, path: /x}, {name: z, path: /z}]}}]}`, "x z optional"},
+		"without a path":                 {`{name: work}`, `dag: {tasks: [{name: a, template: work, outputs: {artifacts: [{name: x, from: "{{tasks.a.outputs.artifacts.x}}"}]}}]}`, ""},
+		"of a template that is not here": {`{name: other}`, `dag: {tasks: [{name: a, template: work, outputs: {artifacts: [{name: x, path: /x}]}}]}`, ""},
+	} {
+		var spec WorkflowSpec
+		if err := yaml.Unmarshal([]byte("templates: [{name: main, "+c.calls+"}, "+c.template+"]"), &spec); err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		var got []string
+		if out := spec.Templates[1].Outputs; out != nil {
+			for _, a := range out.Artifacts {
+				got = append(got, a.Name)
+				if a.Optional {
+					got = append(got, "optional")
+				}
+			}
+		}
+		if strings.Join(got, " ") != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
 	}
 }
 

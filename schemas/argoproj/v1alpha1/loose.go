@@ -159,11 +159,11 @@ type looseKeys interface {
 }
 
 func (DAGTask) looseKeys() map[string]string {
-	return map[string]string{"inputs": "read as arguments", "outputs": "has no effect on a task"}
+	return map[string]string{"inputs": "read as arguments", "outputs": "artifacts are read as optional outputs of its template"}
 }
 
 func (WorkflowStep) looseKeys() map[string]string {
-	return map[string]string{"inputs": "read as arguments", "outputs": "has no effect on a step"}
+	return map[string]string{"inputs": "read as arguments", "outputs": "artifacts are read as optional outputs of its template"}
 }
 
 func (EventDependencyFilter) looseKeys() map[string]string { return nil }

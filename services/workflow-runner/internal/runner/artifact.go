@@ -83,12 +83,13 @@ func (s *signer) sign(raw []byte) []byte {
 
 var errGrant = errors.New("the URL is not valid")
 
-func (s *signer) check(token, method string, now time.Time) (string, error) {
+// check returns what a token allows to get or to put here by a method.
+func (s *signer) check(token, method string, now time.Time) (grant, error) {
 	g, err := s.read(token, now)
-	if err == nil && (g.Method != method || g.Place != nil) {
+	if err == nil && (g.Method != method || g.Place != nil && !store.Relayed(*g.Place)) {
 		err = errGrant
 	}
-	return g.Object, err
+	return g, err
 }
 
 // read returns what a token allows.
@@ -122,7 +123,7 @@ func (s *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.hand(w, r)
 		return
 	}
-	object, err := s.signer.check(strings.TrimPrefix(r.URL.Path, artifactPath), r.Method, time.Now())
+	g, err := s.signer.check(strings.TrimPrefix(r.URL.Path, artifactPath), r.Method, time.Now())
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusForbidden)
 		return
@@ -131,11 +132,14 @@ func (s *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	control := http.NewResponseController(w)
 	_ = control.SetReadDeadline(time.Time{})
 	_ = control.SetWriteDeadline(time.Time{})
-	if r.Method == http.MethodPut {
-		s.put(w, r, object)
-		return
+	switch {
+	case g.Place != nil:
+		s.relay(w, r, g)
+	case r.Method == http.MethodPut:
+		s.put(w, r, g.Object)
+	default:
+		s.get(w, r, g.Object)
 	}
-	s.get(w, r, object)
 }
 
 func (s *gate) put(w http.ResponseWriter, r *http.Request, object string) {
@@ -163,8 +167,37 @@ func (s *gate) get(w http.ResponseWriter, r *http.Request, object string) {
 		http.Error(w, "the store is away; try again", http.StatusServiceUnavailable)
 		return
 	}
+	s.stream(w, r, body, object)
+}
+
+// relay streams what a place holds that pods do not reach themselves.
+func (s *gate) relay(w http.ResponseWriter, r *http.Request, g grant) {
+	body, err := s.stores.Open(r.Context(), g.Namespace, *g.Place)
+	if err != nil {
+		s.refuse(w, r, g.Namespace, err)
+		return
+	}
+	s.stream(w, r, body, "of namespace "+g.Namespace)
+}
+
+// refuse answers a pod by the class of an error.
+func (s *gate) refuse(w http.ResponseWriter, r *http.Request, namespace string, err error) {
+	switch {
+	case errors.Is(err, store.ErrAbsent):
+		http.Error(w, err.Error(), http.StatusNotFound)
+	case fault.Of(err) == fault.Poison:
+		http.Error(w, err.Error(), http.StatusUnprocessableEntity)
+	default:
+		s.log.WarnContext(r.Context(), "an artifact store does not answer", "namespace", namespace, "error", err)
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+	}
+}
+
+// stream sends a body. When it breaks off so does the answer: a pod must not take a part for the whole.
+func (s *gate) stream(w http.ResponseWriter, r *http.Request, body io.ReadCloser, what string) {
 	defer body.Close()
 	if _, err := io.Copy(w, body); err != nil {
-		s.log.DebugContext(r.Context(), "artifact was not read to its end", "object", object, "error", err)
+		s.log.DebugContext(r.Context(), "artifact was not read to its end", "object", what, "error", err)
+		panic(http.ErrAbortHandler)
 	}
 }

@@ -38,9 +38,9 @@ func TestAURLAllowsOneMethodOnOneObjectForSomeTime(t *testing.T) {
 		{"not base64", "!.!", http.MethodGet, now, false},
 	}
 	for _, c := range cases {
-		object, err := s.check(c.token, c.method, c.now)
-		if (err == nil) != c.good || c.good && object != "artifact/ns/a" {
-			t.Errorf("%s: %q, %v", c.name, object, err)
+		g, err := s.check(c.token, c.method, c.now)
+		if (err == nil) != c.good || c.good && g.Object != "artifact/ns/a" {
+			t.Errorf("%s: %q, %v", c.name, g.Object, err)
 		}
 	}
 }
@@ -50,8 +50,8 @@ func FuzzAURLThatWasNotGivenIsRefused(f *testing.F) {
 	f.Add("a.b")
 	f.Add("eyJtIjoiR0VUIn0.")
 	f.Fuzz(func(t *testing.T, token string) {
-		if object, err := s.check(token, http.MethodGet, time.Unix(0, 0)); err == nil {
-			t.Errorf("%s allows %s", token, object)
+		if g, err := s.check(token, http.MethodGet, time.Unix(0, 0)); err == nil {
+			t.Errorf("%s allows %s", token, g.Object)
 		}
 	})
 }

@@ -3,7 +3,6 @@ package runner
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"net/http"
 	"path"
 	"path/filepath"
@@ -36,8 +35,11 @@ func (r *Runner) transfer(method, namespace string, a v1alpha1.Artifact, expires
 		}
 	}
 	if store.External(a.ArtifactLocation) {
-		t.Direct = true
+		t.Direct = !store.Relayed(a.ArtifactLocation)
 		t.URL = r.signer.grant(grant{Method: method, Namespace: namespace, Place: &a.ArtifactLocation, Expires: expires.Unix()})
+		if !t.Direct {
+			t.Plain, t.Zip = false, false // it comes as an archive, whatever the manifest says
+		}
 		return t
 	}
 	t.URL = r.signer.url(method, store.ObjectName(namespace, a.S3.Key), expires)
@@ -62,18 +64,12 @@ func (s *gate) hand(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), handTime)
 	defer cancel()
 	signed, err := s.sign(ctx, g, ask)
-	switch {
-	case errors.Is(err, store.ErrAbsent):
-		http.Error(w, err.Error(), http.StatusNotFound)
-	case fault.Of(err) == fault.Poison:
-		http.Error(w, err.Error(), http.StatusUnprocessableEntity)
-	case err != nil:
-		s.log.WarnContext(ctx, "an artifact store does not answer", "namespace", g.Namespace, "error", err)
-		http.Error(w, err.Error(), http.StatusServiceUnavailable)
-	default:
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write(mustJSON(signed))
+	if err != nil {
+		s.refuse(w, r, g.Namespace, err)
+		return
 	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(mustJSON(signed))
 }
 
 // sign makes the URLs that a grant allows.

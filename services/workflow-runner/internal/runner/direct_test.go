@@ -14,11 +14,13 @@ import (
 
 	"github.com/argosy-mesh/argosy/libs/flow/protocol"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/checkout"
 	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/executor"
 	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/store"
 	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/store/storetest"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/yaml"
 )
@@ -30,11 +32,15 @@ type depot struct {
 	runner *Runner
 }
 
-func newDepot(t *testing.T) *depot {
+func newDepot(t *testing.T, more ...client.Object) *depot {
 	t.Helper()
 	d := &depot{t: t, server: storetest.Start(t, "art"), runner: &Runner{signer: &signer{key: []byte("k")}}}
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "keys"}, Data: map[string][]byte{"id": []byte(storetest.ID), "secret": []byte(storetest.Secret)}}
-	stores := &store.Stores{Secrets: fake.NewClientBuilder().WithObjects(secret).Build()}
+	git, err := checkout.New(checkout.Config{Dir: t.TempDir(), Limits: checkout.DefaultLimits()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stores := &store.Stores{Secrets: fake.NewClientBuilder().WithObjects(append(more, secret)...).Build(), Git: git}
 	web := httptest.NewServer(&gate{stores: stores, signer: d.runner.signer, log: slog.New(slog.DiscardHandler)})
 	t.Cleanup(web.Close)
 	d.runner.signer.base = web.URL

@@ -260,7 +260,7 @@ func (j *janitor) remove(ctx context.Context, n note, waste []flow.Waste) error 
 	for _, w := range waste {
 		err := j.stores.Remove(ctx, n.Namespace, w.Location)
 		if fault.Of(err) == fault.Poison {
-			j.log.WarnContext(ctx, "an artifact stays that should go", "workflow", n.workflow(), "artifact", w.Name, "key", w.Location.S3.Key, "error", err)
+			j.log.WarnContext(ctx, "an artifact stays that should go", "workflow", n.workflow(), "artifact", w.Name, "key", store.Key(w.Location), "error", err)
 			continue
 		}
 		errs = append(errs, err)

@@ -1,17 +1,23 @@
 package runner
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
+	"github.com/argosy-mesh/argosy/libs/core/fault"
+	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/registry"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
 )
 
 // images knows what an image runs when its container names no command: the executor must start that itself.
 type images struct {
-	known map[string]imageProgram
+	known    map[string]imageProgram
+	registry *registry.Client // asked for all others; nil: nobody is
 }
 
 // imageProgram is the program of an image. Source: Argo Workflows has the same table in its configuration.
@@ -36,22 +42,41 @@ func readImages(file string) (*images, error) {
 	return i, nil
 }
 
-// program is what a container runs.
-func (i *images) program(c corev1.Container) (command, args []string, err error) {
-	if len(c.Command) > 0 {
-		return c.Command, c.Args, nil
+// name gives those containers a command that have none: the one of their image, with the container's own arguments if it
+// has some, as the kubelet would start it. An error of class poison is final.
+func (i *images) name(ctx context.Context, who registry.Puller, containers []corev1.Container) error {
+	for at := range containers {
+		c := &containers[at]
+		if len(c.Command) > 0 {
+			continue
+		}
+		p, err := i.program(ctx, who, c.Image)
+		if err == nil && len(p.Entrypoint)+len(p.Cmd)+len(c.Args) == 0 {
+			err = fault.AsPoison(errors.New("it runs nothing by itself"))
+		}
+		if err != nil {
+			return fmt.Errorf("container %q: its outputs or logs are collected, it names no command, and what the image %q runs cannot be found: %w; set command", c.Name, c.Image, err)
+		}
+		args := c.Args
+		if len(args) == 0 {
+			args = p.Cmd
+		}
+		c.Command, c.Args = slices.Concat(p.Entrypoint, args), nil
 	}
-	p, ok := i.known[c.Image]
-	if !ok {
-		p, ok = i.known[untagged(c.Image)]
+	return nil
+}
+
+func (i *images) program(ctx context.Context, who registry.Puller, image string) (imageProgram, error) {
+	for _, name := range []string{image, untagged(image)} {
+		if p, ok := i.known[name]; ok {
+			return p, nil
+		}
 	}
-	if !ok || len(p.Entrypoint)+len(p.Cmd) == 0 {
-		return nil, nil, fmt.Errorf("container %q: its outputs are collected and it names no command; name one, or add image %q to --image-programs", c.Name, c.Image)
+	if i.registry == nil {
+		return imageProgram{}, fault.AsPoison(errors.New("no registry is asked, and --image-programs does not know it"))
 	}
-	if len(c.Args) > 0 {
-		return p.Entrypoint, c.Args, nil
-	}
-	return p.Entrypoint, p.Cmd, nil
+	p, err := i.registry.Program(ctx, who, image)
+	return imageProgram(p), err
 }
 
 func untagged(image string) string {

@@ -14,6 +14,7 @@ import (
 	"github.com/argosy-mesh/argosy/schemas/events"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
@@ -22,6 +23,7 @@ import (
 type operator struct {
 	client  client.Client
 	reader  client.Reader
+	archive *archivist
 	metrics *metrics
 }
 
@@ -91,9 +93,12 @@ func (o *operator) submitFrom(ctx context.Context, c events.OperateWorkflow, cau
 	return o.create(ctx, c, spec, cause)
 }
 
-// resubmit starts a workflow anew from the spec of another.
+// resubmit starts a workflow anew from the spec of another, which may be archived.
 func (o *operator) resubmit(ctx context.Context, c events.OperateWorkflow, cause bus.Event) error {
 	old, err := o.read(ctx, c)
+	if apierrors.IsNotFound(err) {
+		old.Object, err = o.archived(ctx, c)
+	}
 	if err != nil {
 		return err
 	}
@@ -101,6 +106,15 @@ func (o *operator) resubmit(ctx context.Context, c events.OperateWorkflow, cause
 	delete(spec, "shutdown")
 	delete(spec, "suspend")
 	return o.create(ctx, c, spec, cause)
+}
+
+// archived is a workflow of the archive.
+func (o *operator) archived(ctx context.Context, c events.OperateWorkflow) (map[string]any, error) {
+	wf, err := o.archive.find(ctx, c.Namespace, c.Name)
+	if err != nil {
+		return nil, err
+	}
+	return runtime.DefaultUnstructuredConverter.ToUnstructured(wf)
 }
 
 // create makes the workflow of a command once: its name ends in the command's key.

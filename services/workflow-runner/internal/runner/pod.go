@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"net/http"
@@ -9,10 +10,12 @@ import (
 	"strings"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/core/fault"
 	"github.com/argosy-mesh/argosy/libs/core/lineage"
 	"github.com/argosy-mesh/argosy/libs/flow"
 	"github.com/argosy-mesh/argosy/libs/flow/protocol"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/store"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -25,14 +28,20 @@ const (
 // buildPod makes the pod of a node: the user's container as it is, wrapped by the
 // executor only if something must be collected, preceded by an init container only
 // if the executor or artifacts must come in.
-func (r *Runner) buildPod(wf *v1alpha1.Workflow, a flow.CreatePod, cause lineage.Lineage) (*corev1.Pod, error) {
+//
+// An error of class poison stays: its node can have no pod.
+func (r *Runner) buildPod(ctx context.Context, wf *v1alpha1.Workflow, a flow.CreatePod, cause lineage.Lineage) (*corev1.Pod, error) {
 	pod := &corev1.Pod{ObjectMeta: podMeta(wf, a, cause), Spec: podSpec(*a.Spec, a.Template, claimVolumes(wf.Name, a.Spec.VolumeClaimTemplates))}
 	containers := containersOf(a.Template)
 	if a.Template.Script != nil {
 		addScript(pod, &containers[0], a.Template.Script.Source)
 	}
-	task := r.task(wf, a)
-	if err := r.addExecutor(pod, containers, a.Template, job{task: task, logs: r.logs(wf.Namespace, a)}); err != nil {
+	job := job{task: r.task(wf, a), logs: r.logs(wf.Namespace, a)}
+	err := r.nameCommands(ctx, pod, containers, a.Template, &job)
+	if err == nil {
+		err = r.addExecutor(pod, containers, a.Template, job)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("template %q: %w", a.Template.Name, err)
 	}
 	env := cause.Env()
@@ -53,7 +62,7 @@ func (r *Runner) buildPod(wf *v1alpha1.Workflow, a flow.CreatePod, cause lineage
 		pod.Spec.InitContainers = append(pod.Spec.InitContainers, sidecar)
 	}
 	setDeadline(pod, a)
-	return pod, patchSpec(pod, a.Spec.PodSpecPatch, a.Template.PodSpecPatch)
+	return pod, fault.AsPoison(patchSpec(pod, a.Spec.PodSpecPatch, a.Template.PodSpecPatch))
 }
 
 // containersOf are the containers of a template; those that are not a set have one, main.
@@ -187,7 +196,7 @@ func (r *Runner) input(namespace string, a v1alpha1.Artifact, expires time.Time)
 	switch {
 	case a.Raw != nil:
 		t = protocol.Transfer{Name: a.Name, Raw: a.Raw.Data, Plain: true}
-	case a.S3 != nil && a.S3.Key != "", a.HTTP != nil:
+	case store.Supplied(a.ArtifactLocation):
 		t = r.transfer(http.MethodGet, namespace, a, expires)
 	default:
 		return t, false

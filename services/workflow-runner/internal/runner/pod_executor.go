@@ -1,13 +1,16 @@
 package runner
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"path"
 	"slices"
 
+	"github.com/argosy-mesh/argosy/libs/core/fault"
 	"github.com/argosy-mesh/argosy/libs/flow/protocol"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/registry"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/strategicpatch"
 	"sigs.k8s.io/yaml"
@@ -24,15 +27,34 @@ func (j job) collects() bool {
 	return j.task.Result || len(j.task.Parameters) > 0 || len(j.task.Artifacts) > 0
 }
 
+// wraps reports whether the executor stands before the programs of a template.
+func (j job) wraps(t v1alpha1.Template) bool {
+	return j.collects() || len(j.logs) > 0 || t.ContainerSet != nil
+}
+
+// nameCommands finds out what containers run that the executor is to start and that name no command.
+func (r *Runner) nameCommands(ctx context.Context, pod *corev1.Pod, containers []corev1.Container, t v1alpha1.Template, j *job) error {
+	if !j.wraps(t) {
+		return nil
+	}
+	who := registry.Puller{Namespace: pod.Namespace, Account: pod.Spec.ServiceAccountName}
+	for _, secret := range pod.Spec.ImagePullSecrets {
+		who.Secrets = append(who.Secrets, secret.Name)
+	}
+	err := r.images.name(ctx, who, containers)
+	if fault.Of(err) == fault.Poison && !j.collects() && t.ContainerSet == nil {
+		// Logs alone are no reason to refuse a container whose program nobody knows.
+		j.logs = nil
+		return nil
+	}
+	return err
+}
+
 // addExecutor puts the executor in front of the containers that need it: those whose outputs are collected or whose
 // logs are kept, those that wait for others of their set, and, before all, an init container that brings it and the
 // inputs in.
 func (r *Runner) addExecutor(pod *corev1.Pod, containers []corev1.Container, t v1alpha1.Template, j job) error {
-	if !j.collects() && t.ContainerSet == nil && !r.known(containers) {
-		// Logs alone are no reason to refuse a container whose program nobody knows.
-		j.logs = nil
-	}
-	wraps := j.collects() || len(j.logs) > 0 || t.ContainerSet != nil
+	wraps := j.wraps(t)
 	if !wraps && len(j.task.Inputs) == 0 {
 		return nil
 	}
@@ -56,7 +78,7 @@ func (r *Runner) addExecutor(pod *corev1.Pod, containers []corev1.Container, t v
 	if !wraps {
 		return nil
 	}
-	return r.wrapAll(containers, main, j, t)
+	return wrapAll(containers, main, j, t)
 }
 
 func taskVariable(task protocol.Task) (corev1.EnvVar, error) {
@@ -67,16 +89,8 @@ func taskVariable(task protocol.Task) (corev1.EnvVar, error) {
 	return corev1.EnvVar{Name: protocol.TaskVariable, Value: string(text)}, nil
 }
 
-// known reports whether it is known what every container runs.
-func (r *Runner) known(containers []corev1.Container) bool {
-	return !slices.ContainsFunc(containers, func(c corev1.Container) bool {
-		_, _, err := r.images.program(c)
-		return err != nil
-	})
-}
-
 // wrapAll wraps every container; only main collects outputs.
-func (r *Runner) wrapAll(containers []corev1.Container, main int, j job, t v1alpha1.Template) error {
+func wrapAll(containers []corev1.Container, main int, j job, t v1alpha1.Template) error {
 	for i := range containers {
 		own := protocol.Task{}
 		if i == main {
@@ -88,9 +102,7 @@ func (r *Runner) wrapAll(containers []corev1.Container, main int, j job, t v1alp
 		if err != nil {
 			return err
 		}
-		if err := r.wrap(&containers[i], variable, setFlags(t, containers[i].Name)); err != nil {
-			return err
-		}
+		wrap(&containers[i], variable, setFlags(t, containers[i].Name))
 		if own.Logs != nil && t.ContainerSet == nil {
 			containers[i].VolumeMounts = append(containers[i].VolumeMounts, corev1.VolumeMount{Name: stagingVolume, MountPath: protocol.LogsDir, SubPath: path.Base(protocol.LogsDir)})
 		}
@@ -124,13 +136,9 @@ func setFlags(t v1alpha1.Template, name string) []string {
 	return flags
 }
 
-// wrap puts the executor before a container's own program, which must therefore be known.
-func (r *Runner) wrap(c *corev1.Container, task corev1.EnvVar, flags []string) error {
-	command, args, err := r.images.program(*c)
-	if err != nil {
-		return err
-	}
-	c.Args = append(append(append([]string{"run"}, flags...), "--"), append(command, args...)...)
+// wrap puts the executor before a container's own program, which must therefore be named.
+func wrap(c *corev1.Container, task corev1.EnvVar, flags []string) {
+	c.Args = slices.Concat([]string{"run"}, flags, []string{"--"}, c.Command, c.Args)
 	c.Command = []string{protocol.ExecutorPath}
 	c.Env = append(c.Env, task)
 	mount := corev1.VolumeMount{Name: stagingVolume, MountPath: protocol.ExecutorPath, SubPath: "executor", ReadOnly: true}
@@ -139,7 +147,6 @@ func (r *Runner) wrap(c *corev1.Container, task corev1.EnvVar, flags []string) e
 		mount = corev1.VolumeMount{Name: stagingVolume, MountPath: protocol.StagingDir}
 	}
 	c.VolumeMounts = append(c.VolumeMounts, mount)
-	return nil
 }
 
 // patchSpec applies podSpecPatch, of the workflow first. Source: Argo Workflows, JSON or YAML as a strategic merge.

@@ -35,7 +35,7 @@ func build(t *testing.T, spec, template string) (*corev1.Pod, error) {
 	a.Spec = &wf.Spec
 	known := &images{known: map[string]imageProgram{"known": {Entrypoint: []string{"/entry"}, Cmd: []string{"default"}}}}
 	r := &Runner{signer: &signer{base: "http://store", key: []byte("k")}, image: "executor:1", images: known}
-	return r.buildPod(wf, a, lineage.Lineage{Trace: "00-t", Correlation: "c", Causation: "before"})
+	return r.buildPod(t.Context(), wf, a, lineage.Lineage{Trace: "00-t", Correlation: "c", Causation: "before"})
 }
 
 func mustBuild(t *testing.T, spec, template string) *corev1.Pod {

@@ -215,7 +215,7 @@ func (r *Runner) record(ctx context.Context, wf *v1alpha1.Workflow, known *run, 
 	e := entry{At: world.Now, Run: decision.Run}
 	e.Nodes, e.Links = decision.Record()
 	if known.spec == nil {
-		e.Spec, e.Repository = &world.Spec, known.repo
+		e.Spec, e.Repository, e.Object = &world.Spec, known.repo, originOf(wf)
 		if err := errors.Join(r.protect(ctx, wf), r.claims(ctx, wf, world.Spec.VolumeClaimTemplates)); err != nil {
 			return err
 		}
@@ -298,6 +298,9 @@ func (r *Runner) gather(ctx context.Context, wf *v1alpha1.Workflow, known *run) 
 	}
 	if known.repo != nil {
 		world.Repository = known.repo.ArtifactRepository
+	}
+	for id, why := range known.refused {
+		world.Pods[id] = flow.Pod{Phase: flow.PodFailed, Broken: true, Message: why}
 	}
 	if known.plan == nil {
 		err = r.seeAll(ctx, wf, known, world.Pods)
@@ -393,8 +396,8 @@ func ownedBy(pod *corev1.Pod, wf *v1alpha1.Workflow) bool {
 // turn nor crowd out other workflows.
 const actAtOnce = 16
 
-// act performs what was decided. Every action may be repeated. It reports whether a lock was granted, which lets the
-// core go on.
+// act performs what was decided. Every action may be repeated. It reports whether a lock was granted or a pod refused for
+// good, which lets the core go on.
 func (r *Runner) act(ctx context.Context, wf *v1alpha1.Workflow, known *run, actions []flow.Action) (granted bool, err error) {
 	errs := make([]error, len(actions))
 	slots := make(chan struct{}, actAtOnce)
@@ -429,22 +432,18 @@ func (r *Runner) act(ctx context.Context, wf *v1alpha1.Workflow, known *run, act
 		}
 	}
 	working.Wait()
-	for i, action := range actions {
-		if create, ok := action.(flow.CreatePod); ok && errs[i] == nil && time.Since(known.asked[create.NodeID]) >= askAgain {
-			known.asked[create.NodeID] = time.Now()
-		}
-	}
-	return granted, errors.Join(errs...)
+	refused := known.answered(actions, errs)
+	return granted || refused, errors.Join(errs...)
 }
 
 func (r *Runner) createPod(ctx context.Context, wf *v1alpha1.Workflow, a flow.CreatePod) error {
-	pod, err := r.buildPod(wf, a, chain(wf))
+	pod, err := r.buildPod(ctx, wf, a, chain(wf))
 	if err != nil {
-		return fmt.Errorf("build pod %s: %w", a.PodName, err)
+		return err
 	}
 	created, err := kube.CreateOnce(ctx, r.client, pod)
 	if err != nil {
-		return fmt.Errorf("node %s: %w", a.NodeName, err)
+		return refusal(err)
 	}
 	if created {
 		r.metrics.pods.Inc()

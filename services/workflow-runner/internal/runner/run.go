@@ -32,6 +32,14 @@ type entry struct {
 
 	// Repository is where the artifacts of the run are kept, beside Spec.
 	Repository *v1alpha1.ArtifactRepositoryRefStatus `json:"repository,omitempty"`
+	Object     *origin                               `json:"object,omitempty"` // whose run it is, beside Spec
+}
+
+// origin is what a run keeps of the metadata of its object.
+type origin struct {
+	Labels      map[string]string `json:"labels,omitempty"`
+	Annotations map[string]string `json:"annotations,omitempty"`
+	Created     time.Time         `json:"created,omitzero"`
 }
 
 // finding is the answer to one question of the flow.
@@ -47,6 +55,7 @@ type run struct {
 	last    uint64 // sequence of the last journal entry
 	spec    *v1alpha1.WorkflowSpec
 	repo    *v1alpha1.ArtifactRepositoryRefStatus // nil: not looked for yet, or the run is older than such
+	origin  origin                                // of its object
 	state   flow.Run
 	plan    *flow.Plan           // decides event by event; nil: it is to be made from the state
 	name    string               // namespace/name of the workflow
@@ -55,6 +64,7 @@ type run struct {
 	shown   time.Time            // when the status was written last
 	asked   map[string]time.Time // when the pod of a node was asked for, by node id
 	seen    map[string]bool      // nodes at work whose pod was there once
+	refused map[string]string    // why there can be no pod, by node id
 	found   map[flow.Need]flow.Answer
 	obeyed  map[string]bool // keys of orders that were carried out
 	held    map[string]bool // holders that have their locks, as far as this replica knows
@@ -102,9 +112,21 @@ func (j *journals) load(ctx context.Context, namespace, name, uid string) (*run,
 	if known != nil {
 		return known, nil
 	}
-	r := &run{subject: events.RunSubject(namespace, uid), name: namespace + "/" + name, asked: map[string]time.Time{}, seen: map[string]bool{},
+	r, err := replay(ctx, j.bus, namespace, name, uid)
+	if err != nil {
+		return nil, err
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.runs[uid] = r
+	return r, nil
+}
+
+// replay reads a run from its journal.
+func replay(ctx context.Context, b *bus.Bus, namespace, name, uid string) (*run, error) {
+	r := &run{subject: events.RunSubject(namespace, uid), name: namespace + "/" + name, asked: map[string]time.Time{}, seen: map[string]bool{}, refused: map[string]string{},
 		found: map[flow.Need]flow.Answer{}, held: map[string]bool{}, obeyed: map[string]bool{}}
-	entries, err := j.bus.Read(ctx, bus.Runs, r.subject)
+	entries, err := b.Read(ctx, bus.Runs, r.subject)
 	if err != nil {
 		return nil, fmt.Errorf("replay run %s: %w", uid, err)
 	}
@@ -119,9 +141,6 @@ func (j *journals) load(ctx context.Context, namespace, name, uid string) (*run,
 		}
 		r.fresh, r.behind = &e, true
 	}
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.runs[uid] = r
 	return r, nil
 }
 
@@ -144,6 +163,9 @@ func (r *run) note(e entry, sequence uint64) {
 	if e.Repository != nil {
 		r.repo = e.Repository
 	}
+	if e.Object != nil {
+		r.origin = *e.Object
+	}
 	if e.Order != "" {
 		r.obeyed[e.Order] = true
 	}
@@ -162,6 +184,7 @@ func (r *run) restart(again flow.Restart) {
 	for _, id := range again.Drop {
 		delete(r.asked, id)
 		delete(r.seen, id)
+		delete(r.refused, id)
 		maps.DeleteFunc(r.found, func(n flow.Need, _ flow.Answer) bool { return n.Node == id })
 	}
 }
@@ -174,8 +197,8 @@ const entryNodes = 400
 func (e entry) pieces() []entry {
 	var out []entry
 	for len(e.Nodes) > entryNodes {
-		out = append(out, entry{At: e.At, Spec: e.Spec, Repository: e.Repository, Nodes: e.Nodes[:entryNodes], More: true})
-		e.Nodes, e.Spec, e.Repository = e.Nodes[entryNodes:], nil, nil
+		out = append(out, entry{At: e.At, Spec: e.Spec, Repository: e.Repository, Object: e.Object, Nodes: e.Nodes[:entryNodes], More: true})
+		e.Nodes, e.Spec, e.Repository, e.Object = e.Nodes[entryNodes:], nil, nil, nil
 	}
 	return append(out, e)
 }
@@ -227,6 +250,7 @@ func (r *run) tidy(nodes []v1alpha1.NodeStatus) {
 		if nodes[i].Phase.Fulfilled() {
 			delete(r.seen, nodes[i].ID)
 			delete(r.asked, nodes[i].ID)
+			delete(r.refused, nodes[i].ID)
 		}
 	}
 }

@@ -6,16 +6,19 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/url"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/argosy-mesh/argosy/libs/bus"
-	"github.com/argosy-mesh/argosy/libs/core/config"
 	"github.com/argosy-mesh/argosy/libs/core/life"
 	"github.com/argosy-mesh/argosy/libs/kube"
 	"github.com/argosy-mesh/argosy/libs/service"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/schemas/events"
+	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/admission"
+	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/checkout"
+	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/registry"
 	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/store"
 	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/task"
 	"github.com/prometheus/client_golang/prometheus"
@@ -34,43 +37,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 )
-
-// Config is what the service needs to know.
-type Config struct {
-	config.Common
-	ExecutorImage string // image of the executor, for pods whose outputs are collected
-	ArtifactURL   string // where pods reach this service's artifact store
-	ImagePrograms string // file that says what images run
-	Repositories  string // namespace of the artifact repositories that the namespaces of workflows do not have
-	HTTPReach     string // public, or any: whether http templates reach loopback and link-local addresses
-}
-
-func parse(args []string, getenv func(string) string, out io.Writer) (Config, error) {
-	var c Config
-	f := config.New("workflow-runner", getenv, out)
-	f.Common(&c.Common)
-	f.Text(&c.ExecutorImage, "executor-image", "argosy/executor:dev", "image of the executor")
-	f.Text(&c.ArtifactURL, "artifact-url", "http://workflow-runner.argosy.svc:8080", "where pods reach the built-in artifact store")
-	f.Text(&c.ImagePrograms, "image-programs", "", "YAML file {image: {entrypoint: [], cmd: []}}, for containers that name no command")
-	f.Text(&c.Repositories, "repository-namespace", "argosy", "where an artifactRepositoryRef is looked up that the workflow's own namespace does not have")
-	f.Text(&c.HTTPReach, "http-reach", "public", "where http templates and artifact stores may be: public, or any, which adds loopback and link-local addresses such as a cloud's metadata")
-	f.Check(func() error {
-		if c.HTTPReach != "public" && c.HTTPReach != "any" {
-			return fmt.Errorf("--http-reach: %q is neither public nor any", c.HTTPReach)
-		}
-		return nil
-	})
-	f.Check(func() error {
-		if u, err := url.Parse(c.ArtifactURL); err != nil || u.Host == "" {
-			return fmt.Errorf("--artifact-url: %q is not a URL such as http://host:8080", c.ArtifactURL)
-		}
-		return nil
-	})
-	if err := f.Parse(args); err != nil {
-		return c, fmt.Errorf("%w: %w", service.ErrUsage, err)
-	}
-	return c, nil
-}
 
 type metrics struct {
 	runs     *prometheus.CounterVec
@@ -128,7 +94,8 @@ func assemble(ctx context.Context, cfg Config, base *service.Base) ([]life.Part,
 		return nil, err
 	}
 	submit := &submitter{client: mgr.GetClient(), metrics: m}
-	operate := &operator{client: mgr.GetClient(), reader: mgr.GetAPIReader(), metrics: m}
+	keep := &archivist{bus: base.Bus, limits: cfg.Archive, owns: base.Members.Owns, log: base.Log, every: thinEvery}
+	operate := &operator{client: mgr.GetClient(), reader: mgr.GetAPIReader(), archive: keep, metrics: m}
 	parts := []life.Part{life.Of("kubernetes", mgr.Start)}
 	var changed []chan struct{}
 	for i, list := range []client.ObjectList{workflowList(), cronWorkflowList(), bindingList()} {
@@ -136,6 +103,14 @@ func assemble(ctx context.Context, cfg Config, base *service.Base) ([]life.Part,
 		changed = append(changed, changes)
 		parts = append(parts, life.Of(fmt.Sprintf("regain-%d", i), func(ctx context.Context) error { return kube.Regain(ctx, changes, mgr.GetCache(), list, regain[i]) }))
 	}
+	if cfg.Archive.Count > 0 {
+		parts = append(parts, life.Of("archive", func(ctx context.Context) error { return base.Bus.Consume(ctx, keep.consumer(), keep.handle) }), life.Of("archive-limits", keep.run))
+	}
+	judged, err := judging(cfg.Admission, mgr, base.Log)
+	if err != nil {
+		return nil, err
+	}
+	parts = append(parts, judged...)
 	return append(parts,
 		life.Of("members", func(ctx context.Context) error { return spread(ctx, base.Members.Changed(), changed) }),
 		life.Of("tasks", runner.desk.Run),
@@ -152,16 +127,18 @@ func newRunner(ctx context.Context, cfg Config, base *service.Base, mgr manager.
 	if err != nil {
 		return nil, err
 	}
+	anywhere := cfg.HTTPReach == "any"
 	programs, err := readImages(cfg.ImagePrograms)
 	if err != nil {
 		return nil, err
 	}
+	insecure := strings.FieldsFunc(cfg.Insecure, separates)
+	programs.registry = registry.New(registry.Config{Reader: mgr.GetAPIReader(), Insecure: insecure, Dial: task.Dialer(anywhere)})
 	accounts, err := task.NewAccounts(mgr.GetConfig(), mgr.GetRESTMapper())
 	if err != nil {
 		return nil, err
 	}
-	anywhere := cfg.HTTPReach == "any"
-	stores := &store.Stores{Bus: base.Bus, Secrets: mgr.GetAPIReader(), Dial: task.Dialer(anywhere)}
+	stores := &store.Stores{Bus: base.Bus, Secrets: mgr.GetAPIReader(), Dial: task.Dialer(anywhere), GCS: cfg.GCS, Git: newFetcher(ctx, cfg, base.Log)}
 	base.Probes.Handle(artifactPath, &gate{bus: base.Bus, stores: stores, signer: sign, log: base.Log})
 	r := &Runner{client: mgr.GetClient(), reader: mgr.GetAPIReader(), bus: base.Bus, journals: newJournals(base.Bus), sightings: newSightings(), log: base.Log, signer: sign, image: cfg.ExecutorImage,
 		images: programs, locks: &locks{kv: base.Bus.KV(bus.LocksBucket), reader: mgr.GetAPIReader(), now: time.Now},
@@ -170,6 +147,34 @@ func newRunner(ctx context.Context, cfg Config, base *service.Base, mgr manager.
 	r.desk = task.NewDesk(task.Tools{Accounts: accounts, Store: stores, Local: anywhere},
 		func(ctx context.Context, namespace, name string) { nudge(ctx, again, namespace, name) })
 	return r, nil
+}
+
+// judging serves the judgement of workflows before the API server takes them, where that is asked for.
+func judging(c admissionConfig, mgr manager.Manager, log *slog.Logger) ([]life.Part, error) {
+	if c.Address == "" {
+		return nil, nil
+	}
+	namespace, name, _ := strings.Cut(c.Secret, "/")
+	server, err := admission.New(admission.Config{Address: c.Address, Cert: c.Cert, Key: c.Key, Hosts: strings.FieldsFunc(c.Hosts, separates), Webhook: c.Webhook,
+		Secret: types.NamespacedName{Namespace: namespace, Name: name}, Client: mgr.GetClient(), Reader: mgr.GetAPIReader(), Log: log})
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", service.ErrUsage, err)
+	}
+	return []life.Part{life.Of("admission", server.Run)}, nil
+}
+
+// separates reports whether a character parts the entries of a list in a flag.
+func separates(r rune) bool { return r == ',' || r == ' ' }
+
+// newFetcher makes what fetches Git repositories; nil where there is no folder for them, which is no reason not to start.
+func newFetcher(ctx context.Context, cfg Config, log *slog.Logger) *checkout.Fetcher {
+	f, err := checkout.New(checkout.Config{Dir: filepath.Join(cfg.Scratch, "argosy-"+bus.Key(cfg.Instance)), KnownHosts: cfg.KnownHosts,
+		Dial: task.Dialer(cfg.HTTPReach == "any"), Limits: checkout.DefaultLimits()})
+	if err != nil {
+		log.WarnContext(ctx, "no Git repository will be fetched; give --scratch", "error", err)
+		return nil
+	}
+	return f
 }
 
 // spread passes what one channel tells on to several listeners; what they did not get to yet coalesces.

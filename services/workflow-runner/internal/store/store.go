@@ -12,7 +12,9 @@ import (
 
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/libs/core/fault"
+	"github.com/argosy-mesh/argosy/libs/flow"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/checkout"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -47,6 +49,8 @@ type Stores struct {
 	Bus     *bus.Bus
 	Secrets client.Reader // of any namespace: reads only what manifests of that namespace name
 	Dial    func(ctx context.Context, network, address string) (net.Conn, error)
+	GCS     string            // where Google Cloud Storage is; "" is [GCS]
+	Git     *checkout.Fetcher // nil: repositories are not fetched
 
 	clients clients
 }
@@ -57,40 +61,44 @@ func (s *Stores) kinds() map[string]func(ctx context.Context, namespace string, 
 		"mesh": func(_ context.Context, namespace string, _ v1alpha1.ArtifactLocation) (Store, error) {
 			return mesh{objects: s.Bus.Objects(bus.ArtifactsBucket), namespace: namespace}, nil
 		},
-		"s3":   s.bucket,
-		"http": s.web,
+		"s3":          s.bucket,
+		"gcs":         s.gcs,
+		"azure":       s.azure,
+		"oss":         s.oss,
+		"artifactory": s.artifactory,
+		"http":        s.web,
+		"git":         s.git,
 	}
 }
 
 // kind is the name of the store of a location.
 func kind(l v1alpha1.ArtifactLocation) string {
-	switch {
-	case l.HTTP != nil:
-		return "http"
-	case l.S3 == nil:
-		return ""
-	case l.S3.Endpoint == "":
+	of := flow.StoreOf(l)
+	if of == "s3" && l.S3.Endpoint == "" {
 		return "mesh"
 	}
-	return "s3"
+	return of
 }
 
-// External reports whether pods reach a place themselves.
+// Supplied reports whether a place says where an artifact is: by a key, or by the place alone.
+func Supplied(l v1alpha1.ArtifactLocation) bool {
+	return Key(l) != "" || l.HTTP != nil || l.Git != nil || l.Artifactory != nil
+}
+
+// External reports whether a place is not in the built-in store.
 func External(l v1alpha1.ArtifactLocation) bool { return kind(l) != "mesh" && kind(l) != "" }
 
+// Relayed reports whether pods reach a place through this service, although it is not in the built-in store.
+func Relayed(l v1alpha1.ArtifactLocation) bool { return kind(l) == "git" }
+
 // Key is the key of a place in its store.
-func Key(l v1alpha1.ArtifactLocation) string {
-	if l.S3 == nil {
-		return ""
-	}
-	return l.S3.Key
-}
+func Key(l v1alpha1.ArtifactLocation) string { return flow.KeyOf(l) }
 
 // At opens the store of a place that a manifest of a namespace names. A place that cannot be is an error of class poison.
 func (s *Stores) At(ctx context.Context, namespace string, l v1alpha1.ArtifactLocation) (Store, error) {
 	open, ok := s.kinds()[kind(l)]
 	if !ok {
-		return nil, fault.Poisonf("the place of the artifact is of no kind that is known here; s3 and http are")
+		return nil, fault.Poisonf("the place of the artifact is of no kind that is known here; s3, gcs, azure, oss, artifactory, http and git are")
 	}
 	return open(ctx, namespace, l)
 }

@@ -16,12 +16,12 @@ type lister struct{ store Store }
 
 func (l *lister) do(ctx context.Context, j Job) flow.Task {
 	source := j.Template.Data.Source.ArtifactPaths
-	if source == nil || source.S3 == nil {
-		return broken("data: source.artifactPaths names no place; give s3.key")
+	if source == nil || flow.KeyOf(source.ArtifactLocation) == "" && source.S3 == nil {
+		return broken("data: source.artifactPaths names no place; give s3.key, or the key of another store")
 	}
 	names, err := l.store.Names(ctx, j.Namespace, source.ArtifactLocation, namesLimit)
 	if err != nil {
-		return broken("data: list %q: %v", source.S3.Key, err)
+		return broken("data: list %q: %v", flow.KeyOf(source.ArtifactLocation), err)
 	}
 	return transform(names, j.Template.Data.Transformation)
 }

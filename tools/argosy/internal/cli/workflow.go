@@ -16,8 +16,8 @@ import (
 )
 
 func (a *app) workflow() *cobra.Command {
-	c := &cobra.Command{Use: "workflow", Short: "Judge, play and run Workflows without a cluster"}
-	c.AddCommand(a.workflowLint(), a.workflowTest(), a.workflowRun())
+	c := &cobra.Command{Use: "workflow", Short: "Judge, play and run Workflows without a cluster; look at those of a cluster, and at those that are gone"}
+	c.AddCommand(a.workflowLint(), a.workflowTest(), a.workflowRun(), a.workflowList(), a.workflowGet(), a.workflowResubmit())
 	return c
 }
 

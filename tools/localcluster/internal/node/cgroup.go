@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -56,8 +57,29 @@ func MakeCgroup(name string) error {
 				_ = os.WriteFile(filepath.Join(dir, file), raw, 0o644)
 			}
 		}
-		if err := delegate(parent, dir); err != nil {
+		if err := errors.Join(delegate(parent, dir), weigh(dir)); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// threadsPerProcessor is how many busy threads of other programs the pods hold their
+// own against, for each processor.
+const threadsPerProcessor = 4
+
+// weigh gives the cgroup its share of a busy machine. The kernel weighs a thread that
+// is in no cgroup like a whole cgroup, so that all pods together would get as much time
+// as one thread of a compiler, whatever they request.
+func weigh(dir string) error {
+	threads := threadsPerProcessor * runtime.NumCPU()
+	for file, weight := range map[string]int{"cpu.shares": 1024 * threads, "cpu.weight": min(100*threads, 10_000)} {
+		path := filepath.Join(dir, file)
+		if _, err := os.Stat(path); err != nil {
+			continue // another controller, or the other version
+		}
+		if err := os.WriteFile(path, []byte(strconv.Itoa(weight)), 0o644); err != nil {
+			return fmt.Errorf("weigh cgroup: %w", err)
 		}
 	}
 	return nil

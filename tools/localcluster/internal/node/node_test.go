@@ -4,7 +4,9 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -52,5 +54,28 @@ func TestRemoveTreeDeepestFirst(t *testing.T) {
 	}
 	if err := removeTree(root); err != nil {
 		t.Errorf("a tree that is not there: %v", err)
+	}
+}
+
+func TestPodsWeighMoreThanOneThread(t *testing.T) {
+	dir := t.TempDir()
+	if err := weigh(dir); err != nil {
+		t.Errorf("a controller without weights: %v", err)
+	}
+	for file, one := range map[string]int{"cpu.shares": 1024, "cpu.weight": 100} {
+		path := filepath.Join(dir, file)
+		if err := os.WriteFile(path, []byte(strconv.Itoa(one)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := weigh(dir); err != nil {
+			t.Fatal(err)
+		}
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := strconv.Atoi(string(raw)); got <= one*runtime.NumCPU() {
+			t.Errorf("%s is %s: busy threads on every processor leave the pods less than half", file, raw)
+		}
 	}
 }

@@ -1,0 +1,182 @@
+package runner
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"time"
+
+	"github.com/argosy-mesh/argosy/libs/bus"
+	"github.com/argosy-mesh/argosy/libs/core/fault"
+	"github.com/argosy-mesh/argosy/libs/flow/archive"
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/argosy-mesh/argosy/schemas/events"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+const (
+	// labelArchive with false keeps a workflow out of the archive. Source: Argo Workflows.
+	labelArchive = "workflows.argoproj.io/archive-strategy"
+	// thinEvery is how often the archive is cut to its limits.
+	thinEvery = time.Minute
+	// archiveKey decides which replica cuts.
+	archiveKey = "workflow-archive"
+)
+
+// archivist keeps runs that ended. It hears of them by the fact that is told before a workflow shows its end, and reads them
+// from their journal: a crash before the fact is acknowledged does it again, with the same outcome.
+type archivist struct {
+	bus    *bus.Bus
+	limits archive.Limits
+	owns   func(key string) bool
+	log    *slog.Logger
+	every  time.Duration
+}
+
+func (a *archivist) consumer() bus.Consumer {
+	return bus.Consumer{Stream: bus.Facts, Name: "workflow-runner-archive", Filters: []string{"facts.workflow-runner." + events.FactWorkflowFinished + ".>"}}
+}
+
+// handle archives the run of one fact.
+func (a *archivist) handle(ctx context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
+	var fact events.Fact
+	if err := d.DataAs(&fact); err != nil {
+		return nil, fault.Poisonf("archive: fact %s: %w", d.ID(), err)
+	}
+	o := fact.Object
+	known, err := replay(ctx, a.bus, o.Namespace, o.Name, o.UID)
+	if err != nil {
+		return nil, fmt.Errorf("archive workflow %s/%s: %w", o.Namespace, o.Name, err)
+	}
+	switch {
+	case known.spec == nil, !known.state.Phase.Completed():
+		return nil, fault.Stalef("archive workflow %s/%s: it goes on, or its journal is gone", o.Namespace, o.Name)
+	case a.limits.Age > 0 && time.Since(known.state.FinishedAt) > a.limits.Age, known.origin.Labels[labelArchive] == "false":
+		return nil, nil
+	}
+	return nil, a.store(ctx, archived(o, known))
+}
+
+// store keeps a workflow. Its record comes last: what a list shows can be read.
+func (a *archivist) store(ctx context.Context, wf *v1alpha1.Workflow) error {
+	body, err := archive.Pack(wf)
+	if err != nil {
+		return fault.AsPoison(err)
+	}
+	uid, record := string(wf.UID), archive.RecordOf(wf)
+	if record.Large = len(body) >= archive.LargeFrom; record.Large {
+		err = a.bus.Objects(bus.ArchiveBucket).Put(ctx, archive.Object(wf.Namespace, uid), bytes.NewReader(body))
+	} else {
+		err = a.bus.KV(bus.ArchiveBucket).Put(ctx, archive.Body(wf.Namespace, uid), body)
+	}
+	if err == nil {
+		err = a.bus.KV(bus.ArchiveBucket).Put(ctx, archive.Key(wf.Namespace, uid), mustJSON(record))
+	}
+	if err != nil {
+		return fmt.Errorf("archive workflow %s/%s: %w", wf.Namespace, wf.Name, err)
+	}
+	return nil
+}
+
+// archived is a workflow as its run left it: whole, whatever its object had room for.
+func archived(o events.Object, known *run) *v1alpha1.Workflow {
+	wf := &v1alpha1.Workflow{TypeMeta: metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: "Workflow"}}
+	wf.Namespace, wf.Name, wf.UID = o.Namespace, o.Name, types.UID(o.UID)
+	wf.Labels, wf.Annotations, wf.CreationTimestamp = map[string]string{}, map[string]string{}, metav1.NewTime(known.origin.Created)
+	maps.Copy(wf.Labels, known.origin.Labels)
+	maps.Copy(wf.Annotations, known.origin.Annotations)
+	if own := known.state.Metadata; own != nil {
+		maps.Copy(wf.Labels, own.Labels)
+		maps.Copy(wf.Annotations, own.Annotations)
+	}
+	wf.Labels[labelPhase], wf.Labels[labelCompleted] = string(known.state.Phase), "true"
+	wf.Spec, wf.Status = *known.spec, statusOf(known.state)
+	if len(wf.Spec.Templates) > 0 {
+		wf.Spec.WorkflowTemplateRef = nil // it was taken in
+	}
+	if known.repo != nil && !known.repo.Default {
+		wf.Status.ArtifactRepositoryRef = known.repo
+	}
+	return wf
+}
+
+// originOf is what the journal keeps of an object's metadata.
+func originOf(wf *v1alpha1.Workflow) *origin {
+	o := &origin{Labels: wf.Labels, Annotations: maps.Clone(wf.Annotations), Created: wf.CreationTimestamp.UTC()}
+	delete(o.Annotations, corev1.LastAppliedConfigAnnotation) // the spec once more
+	return o
+}
+
+// find reads the workflow of a name that ended last.
+func (a *archivist) find(ctx context.Context, namespace, name string) (*v1alpha1.Workflow, error) {
+	stored, err := a.bus.KV(bus.ArchiveBucket).Entries(ctx, archive.Prefix(namespace))
+	if err != nil {
+		return nil, err
+	}
+	all, _ := archive.Read(stored) // what cannot be read is not it
+	all = archive.Named(all, name)
+	if len(all) == 0 {
+		return nil, fault.Poisonf("there is no workflow %s/%s, nor is one archived", namespace, name)
+	}
+	return readArchived(ctx, a.bus, all[0])
+}
+
+// readArchived reads the workflow of a record.
+func readArchived(ctx context.Context, b *bus.Bus, r archive.Record) (*v1alpha1.Workflow, error) {
+	if !r.Large {
+		text, _, err := b.KV(bus.ArchiveBucket).Get(ctx, archive.Body(r.Namespace, r.UID))
+		if err != nil {
+			return nil, err
+		}
+		return archive.Unpack(bytes.NewReader(text))
+	}
+	body, err := b.Objects(bus.ArchiveBucket).Open(ctx, archive.Object(r.Namespace, r.UID))
+	if err != nil {
+		return nil, err
+	}
+	defer body.Close()
+	return archive.Unpack(body)
+}
+
+// run cuts the archive to its limits, on one replica.
+func (a *archivist) run(ctx context.Context) error {
+	tick := time.NewTicker(a.every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if !a.owns(archiveKey) {
+			continue
+		}
+		if err := a.thin(ctx, time.Now()); err != nil && ctx.Err() == nil {
+			a.log.WarnContext(ctx, "the archive of workflows was not cut to its limits; it will be tried again", "error", err)
+		}
+	}
+}
+
+// thin removes what is over the limits. The record goes last: as long as it is there, the next look removes the rest.
+func (a *archivist) thin(ctx context.Context, now time.Time) error {
+	stored, err := a.bus.KV(bus.ArchiveBucket).Entries(ctx, archive.Prefix(""))
+	if err != nil {
+		return err
+	}
+	all, err := archive.Read(stored)
+	errs := []error{err}
+	for _, r := range archive.Surplus(all, a.limits, now) {
+		// Where a run was retried it may have left both.
+		err := errors.Join(a.bus.Objects(bus.ArchiveBucket).Delete(ctx, archive.Object(r.Namespace, r.UID)), a.bus.KV(bus.ArchiveBucket).Delete(ctx, archive.Body(r.Namespace, r.UID)))
+		if err == nil {
+			err = a.bus.KV(bus.ArchiveBucket).Delete(ctx, archive.Key(r.Namespace, r.UID))
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}

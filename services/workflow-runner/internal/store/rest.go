@@ -1,0 +1,140 @@
+package store
+
+import (
+	"context"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/argosy-mesh/argosy/libs/core/fault"
+)
+
+// listLimit bounds one page of a listing.
+const listLimit = 16 << 20
+
+// rest speaks to a store by signed URLs, as pods do. Its errors hold no URL.
+type rest struct {
+	client *http.Client
+	store  string // for messages, such as bucket b
+}
+
+func newRest(store string, dial func(context.Context, string, string) (net.Conn, error)) rest {
+	// Manifests say where it goes: a proxy would hide that from the check of the address.
+	return rest{store: store, client: &http.Client{Transport: &http.Transport{DialContext: dial, TLSHandshakeTimeout: 10 * time.Second, MaxResponseHeaderBytes: 64 << 10, DisableKeepAlives: true}}}
+}
+
+// call makes a request; the caller closes the body.
+func (r rest) call(ctx context.Context, method, to, action, key string) (io.ReadCloser, error) {
+	what := strings.TrimSpace(fmt.Sprintf("%s %s", action, key)) + " in " + r.store
+	req, err := http.NewRequestWithContext(ctx, method, to, http.NoBody)
+	if err != nil {
+		return nil, fault.Poisonf("%s: its address cannot be read", what)
+	}
+	res, err := r.client.Do(req)
+	if of, is := errors.AsType[*url.Error](err); is {
+		err = of.Err
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", what, err)
+	}
+	if res.StatusCode < 300 {
+		return res.Body, nil
+	}
+	defer res.Body.Close()
+	text, _ := io.ReadAll(io.LimitReader(res.Body, 4<<10))
+	said := res.Status
+	var answer struct {
+		Code    string `xml:"Code"`
+		Message string `xml:"Message"`
+	}
+	if xml.Unmarshal(text, &answer) == nil && answer.Code != "" {
+		said += ": " + answer.Code + ": " + answer.Message
+	}
+	switch {
+	case res.StatusCode == http.StatusNotFound && answer.Code != "NoSuchBucket" && answer.Code != "ContainerNotFound":
+		return nil, fmt.Errorf("%s: %w", what, ErrAbsent)
+	case res.StatusCode < 500 && res.StatusCode != http.StatusTooManyRequests && res.StatusCode != http.StatusRequestTimeout:
+		return nil, fault.Poisonf("%s: %s", what, said)
+	}
+	return nil, fmt.Errorf("%s: %s", what, said)
+}
+
+// do makes a request whose answer is only whether it was done.
+func (r rest) do(ctx context.Context, method, to, action, key string) error {
+	body, err := r.call(ctx, method, to, action, key)
+	if err != nil {
+		return err
+	}
+	return body.Close()
+}
+
+// page reads one page of a listing.
+func (r rest) page(ctx context.Context, to, prefix string, into any) error {
+	body, err := r.call(ctx, http.MethodGet, to, "list", prefix)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	if err := xml.NewDecoder(io.LimitReader(body, listLimit)).Decode(into); err != nil {
+		return fmt.Errorf("list %s in %s: the answer cannot be read: %w", prefix, r.store, err)
+	}
+	return nil
+}
+
+// collect goes through the pages of a listing. It leaves out keys that only mark folders.
+func (r rest) collect(prefix string, limit int, next func(from string) (keys []string, then string, err error)) ([]string, error) {
+	var names []string
+	for from := ""; ; {
+		keys, then, err := next(from)
+		if err != nil {
+			return nil, err
+		}
+		for _, key := range keys {
+			if strings.HasSuffix(key, "/") {
+				continue
+			}
+			if len(names) == limit {
+				return nil, fault.Poisonf("%s has more than %d objects below %q", r.store, limit, prefix)
+			}
+			names = append(names, key)
+		}
+		if then == "" || then == from {
+			return names, nil
+		}
+		from = then
+	}
+}
+
+// escaped is a key as it stands in a path: all but letters, digits and -._~/ as percent. Source: RFC 3986, unreserved.
+func escaped(key string) string {
+	parts := strings.Split(key, "/")
+	for i := range parts {
+		parts[i] = strings.ReplaceAll(url.QueryEscape(parts[i]), "+", "%20")
+	}
+	return strings.Join(parts, "/")
+}
+
+// removeAll takes away an object and those below it.
+func removeAll(ctx context.Context, s Store, key string, remove func(ctx context.Context, key string) error) error {
+	folder := strings.TrimSuffix(key, "/") + "/"
+	below, err := s.Names(ctx, folder, removeLimit)
+	if err != nil {
+		return err
+	}
+	// What marks a folder is an object too.
+	for _, name := range append(below, folder, key) {
+		if err := remove(ctx, name); err != nil && !errors.Is(err, ErrAbsent) {
+			return err
+		}
+	}
+	return nil
+}
+
+// removeLimit bounds the objects that are removed for one artifact.
+const removeLimit = 100_000
