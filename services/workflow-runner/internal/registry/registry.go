@@ -32,6 +32,8 @@ const (
 	timeout = 15 * time.Second
 	// patience is how long a registry may be away until an image counts as unknown.
 	patience = 2 * time.Minute
+	// pause is how long a registry that did not answer is left alone: the pods of a fan-out must not wait for it in turn.
+	pause = 5 * time.Second
 	// tagAge is how long is believed what an image runs whose tag may be moved; a digest never moves.
 	tagAge = 10 * time.Minute
 	// kept bounds the images that are remembered.
@@ -72,6 +74,8 @@ type answer struct {
 	found   bool
 	since   time.Time
 	lasting bool
+	tried   time.Time // when it was asked in vain
+	err     error     // what came of that
 }
 
 // New makes a client.
@@ -91,8 +95,11 @@ type Puller struct {
 func (c *Client) Program(ctx context.Context, who Puller, image string) (Program, error) {
 	key := sha256.Sum256(fmt.Appendf(nil, "%q", []any{image, who}))
 	known, ok := c.recall(key)
-	if ok && known.found {
+	switch {
+	case ok && known.found:
 		return known.program, nil
+	case ok && c.now().Sub(known.tried) < pause:
+		return Program{}, known.err
 	}
 	asked, err, _ := c.asking.Do(string(key[:]), func() (any, error) { return c.ask(ctx, who, image) })
 	if err == nil {
@@ -104,12 +111,13 @@ func (c *Client) Program(ctx context.Context, who Puller, image string) (Program
 		return Program{}, err
 	}
 	if !ok {
-		known = answer{since: c.now()}
-		c.remember(key, known)
+		known.since = c.now()
 	}
 	if c.now().Sub(known.since) > patience {
-		return Program{}, fault.Poisonf("no answer for %s: %w", patience, err)
+		err = fault.Poisonf("no answer for %s: %w", patience, err)
 	}
+	known.tried, known.err = c.now(), err
+	c.remember(key, known)
 	return Program{}, err
 }
 

@@ -282,6 +282,10 @@ func TestARegistryThatIsAwayIsWaitedFor(t *testing.T) {
 		}
 	}
 	s.broken.Store(false)
+	if _, err := c.Program(t.Context(), Puller{Namespace: "ci"}, image); err == nil {
+		t.Error("it was asked again at once")
+	}
+	now = now.Add(pause)
 	if got, err := c.Program(t.Context(), Puller{Namespace: "ci"}, image); err != nil || len(got.Entrypoint) != 1 {
 		t.Errorf("%+v, %v", got, err)
 	}
