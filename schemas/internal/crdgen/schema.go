@@ -69,7 +69,7 @@ func (w *walk) of(t reflect.Type) Schema {
 	if s, ok := w.special[t]; ok {
 		return s
 	}
-	if reads(t) {
+	if reads(t) && !plain(t) {
 		// It takes more forms than one schema type can say.
 		return anything()
 	}
@@ -133,6 +133,9 @@ func (w *walk) fields(t reflect.Type, into Schema) {
 		}
 	}
 }
+
+// plain are types that read more of the same form than they have fields for.
+func plain(t reflect.Type) bool { return t.Name() == "WorkflowSpec" }
 
 func anything() Schema { return Schema{keepUnknown: true} }
 

@@ -96,6 +96,7 @@ func archived(o events.Object, known *run) *v1alpha1.Workflow {
 	}
 	wf.Labels[labelPhase], wf.Labels[labelCompleted] = string(known.state.Phase), "true"
 	wf.Spec, wf.Status = *known.spec, statusOf(known.state)
+	wf.Status.Progress = known.progress()
 	if len(wf.Spec.Templates) > 0 {
 		wf.Spec.WorkflowTemplateRef = nil // it was taken in
 	}
