@@ -8,7 +8,7 @@ import (
 
 // startsAtOnce bounds the nodes that one decision makes, as far as loops go: a loop over many items begins in pieces, so
 // that its first pods do not wait for its last, and no record grows without bound.
-const startsAtOnce = 1000
+const startsAtOnce = 250
 
 // Plan is a run that is decided event by event. It keeps what its walks found out, so that a decision visits only what
 // an event can affect: the nodes that the event is about, what holds them, what may start next, and what waits for room,
