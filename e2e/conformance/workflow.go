@@ -103,7 +103,9 @@ func (s *workflowSuite) prepare(ctx context.Context) error {
 	}
 	// The sizes of semaphores that upstream keeps in its database.
 	limits := object("v1", "ConfigMap", "argosy-semaphores", map[string]any{"data": map[string]any{"workflow": "1", "template": "2"}})
-	for _, m := range append(seeds, manifest{object: limits}) {
+	// The repository that a file of the data asks for, as its table says: ours has no settings.
+	repositories := object("v1", "ConfigMap", "artifact-repositories", map[string]any{"data": map[string]any{"my-key": "{}"}})
+	for _, m := range append(seeds, manifest{object: limits}, manifest{object: repositories}) {
 		if !strings.HasPrefix(m.object.GetKind(), "Cluster") {
 			m.object.SetNamespace(workflowsNamespace)
 		}

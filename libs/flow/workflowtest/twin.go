@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"reflect"
 	"slices"
 	"strings"
@@ -146,4 +147,16 @@ func orName(a, b v1alpha1.NodeStatus) string {
 		return a.Name
 	}
 	return b.Name
+}
+
+// PlayBesideOracle plays a manifest in an order and with ends of pods that chance decides, and compares each decision
+// with the one of a plan that looks at everything. It returns how many nodes there were, and what was decided.
+func PlayBesideOracle(manifest string, chance *rand.Rand, fate func(node string) flow.Pod) (nodes int, told string, err error) {
+	p, err := newPlay(Transcript{Manifest: manifest})
+	if err != nil {
+		return 0, "", err
+	}
+	p.chance, p.twin, p.fate = chance, &twin{}, fate
+	told, err = p.run()
+	return len(p.w.Run.Nodes), told, err
 }

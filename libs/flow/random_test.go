@@ -1,4 +1,4 @@
-package workflowtest
+package flow_test
 
 import (
 	"fmt"
@@ -11,6 +11,7 @@ import (
 
 	"github.com/argosy-mesh/argosy/libs/flow"
 	"github.com/argosy-mesh/argosy/libs/flow/protocol"
+	"github.com/argosy-mesh/argosy/libs/flow/workflowtest"
 )
 
 // writer makes up workflows.
@@ -220,16 +221,12 @@ func TestEventByEventTheSameIsDecidedAsByLookingAtEverything(t *testing.T) {
 		}
 		w := &writer{Rand: rand.New(rand.NewPCG(seed, 1))}
 		manifest := w.workflow()
-		p, err := newPlay(Transcript{Manifest: manifest})
+		count, told, err := workflowtest.PlayBesideOracle(manifest, rand.New(rand.NewPCG(seed, 2)), w.fate)
 		if err != nil {
-			t.Fatalf("seed %d: %v\n%s", seed, err, manifest)
-		}
-		p.chance, p.twin, p.fate = rand.New(rand.NewPCG(seed, 2)), &twin{}, w.fate
-		if text, err := p.run(); err != nil {
-			t.Fatalf("seed %d: %v\n%s\n%s", seed, err, manifest, text)
+			t.Fatalf("seed %d: %v\n%s\n%s", seed, err, manifest, told)
 		}
 		ended++
-		nodes += len(p.w.Run.Nodes)
+		nodes += count
 	}
 	t.Logf("%d workflows with %d nodes", ended, nodes)
 }
