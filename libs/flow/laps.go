@@ -100,6 +100,14 @@ func (k *walk) newLaps(u unit, items []v1alpha1.Item) *laps {
 
 // each makes or advances the nodes of a loop's items: those that something has happened to, and the next ones.
 func (k *walk) each(u unit, at *laps, parent string, sc scope) {
+	in := hangar{parent, sc}
+	if k.eachDue(u, at, in) {
+		k.eachNew(u, at, in)
+	}
+}
+
+// eachDue looks at the items that were tried before. False means that no other may begin.
+func (k *walk) eachDue(u unit, at *laps, in hangar) bool {
 	due := k.due(u, at)
 	at.gaps = nil
 	waiting := false // what keeps one item from starting keeps the others too
@@ -116,21 +124,28 @@ func (k *walk) each(u unit, at *laps, parent string, sc scope) {
 			at.gaps = append(at.gaps, i)
 			continue
 		}
-		if !k.lap(u, at, i, hangar{parent, sc}) {
+		if !k.lap(u, at, i, in) {
 			at.gaps = append(at.gaps, i)
 			waiting = k.full(u) || k.crowded()
 		}
 	}
-	for !waiting && at.next < len(at.items) && !at.halted(u, at.next) {
+	return !waiting
+}
+
+// eachNew begins items in their order until there is no room.
+func (k *walk) eachNew(u unit, at *laps, in hangar) {
+	for at.next < len(at.items) && !at.halted(u, at.next) {
 		if k.crowded() {
 			k.starve()
 			return
 		}
 		i := at.next
 		at.next++
-		if !k.lap(u, at, i, hangar{parent, sc}) {
+		if !k.lap(u, at, i, in) {
 			at.gaps = append(at.gaps, i)
-			waiting = k.full(u) || k.crowded()
+			if k.full(u) || k.crowded() {
+				return
+			}
 		}
 	}
 }

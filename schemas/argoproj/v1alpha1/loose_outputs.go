@@ -33,14 +33,16 @@ func (WorkflowSpec) looseKeys() map[string]string { return nil }
 
 // callingTemplate is a template of which only the calls matter.
 type callingTemplate struct {
-	DAG   struct{ Tasks []call }
-	Steps []callGroup
+	DAG struct {
+		Tasks []call `json:"tasks"`
+	} `json:"dag"`
+	Steps []callGroup `json:"steps"`
 }
 
 // call is a task or a step, with the outputs that the API does not know on it.
 type call struct {
-	Template string
-	Outputs  *Outputs
+	Template string   `json:"template"`
+	Outputs  *Outputs `json:"outputs"`
 }
 
 // callGroup is a group of steps, or the single step that may stand for it.
