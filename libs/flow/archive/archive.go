@@ -163,5 +163,22 @@ func Unpack(r io.Reader) (*v1alpha1.Workflow, error) {
 	return &wf, nil
 }
 
+// Open reads the workflow of a record: a value of the bucket, or an object when it is large.
+func Open(r Record, value func(key string) ([]byte, uint64, error), object func(name string) (io.ReadCloser, error)) (*v1alpha1.Workflow, error) {
+	if !r.Large {
+		text, _, err := value(Body(r.Namespace, r.UID))
+		if err != nil {
+			return nil, err
+		}
+		return Unpack(bytes.NewReader(text))
+	}
+	body, err := object(Object(r.Namespace, r.UID))
+	if err != nil {
+		return nil, err
+	}
+	defer body.Close()
+	return Unpack(body)
+}
+
 // gzipMagic is the first byte of what is gzipped, and of no JSON. Source: RFC 1952, 2.3.1.
 const gzipMagic = 0x1f

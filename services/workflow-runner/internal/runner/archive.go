@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"time"
@@ -129,19 +130,9 @@ func (a *archivist) find(ctx context.Context, namespace, name string) (*v1alpha1
 
 // readArchived reads the workflow of a record.
 func readArchived(ctx context.Context, b *bus.Bus, r archive.Record) (*v1alpha1.Workflow, error) {
-	if !r.Large {
-		text, _, err := b.KV(bus.ArchiveBucket).Get(ctx, archive.Body(r.Namespace, r.UID))
-		if err != nil {
-			return nil, err
-		}
-		return archive.Unpack(bytes.NewReader(text))
-	}
-	body, err := b.Objects(bus.ArchiveBucket).Open(ctx, archive.Object(r.Namespace, r.UID))
-	if err != nil {
-		return nil, err
-	}
-	defer body.Close()
-	return archive.Unpack(body)
+	return archive.Open(r,
+		func(key string) ([]byte, uint64, error) { return b.KV(bus.ArchiveBucket).Get(ctx, key) },
+		func(name string) (io.ReadCloser, error) { return b.Objects(bus.ArchiveBucket).Open(ctx, name) })
 }
 
 // run cuts the archive to its limits, on one replica.

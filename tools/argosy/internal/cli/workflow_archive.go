@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -209,19 +208,9 @@ func (a *app) readArchived(ctx context.Context, namespace, name string) (*v1alph
 
 // unshelve reads the workflow of a record.
 func unshelve(ctx context.Context, b *bus.Bus, r archive.Record) (*v1alpha1.Workflow, error) {
-	if !r.Large {
-		text, _, err := b.KV(bus.ArchiveBucket).Get(ctx, archive.Body(r.Namespace, r.UID))
-		if err != nil {
-			return nil, err
-		}
-		return archive.Unpack(bytes.NewReader(text))
-	}
-	body, err := b.Objects(bus.ArchiveBucket).Open(ctx, archive.Object(r.Namespace, r.UID))
-	if err != nil {
-		return nil, err
-	}
-	defer body.Close()
-	return archive.Unpack(body)
+	return archive.Open(r,
+		func(key string) ([]byte, uint64, error) { return b.KV(bus.ArchiveBucket).Get(ctx, key) },
+		func(name string) (io.ReadCloser, error) { return b.Objects(bus.ArchiveBucket).Open(ctx, name) })
 }
 
 // resubmitted says what becomes of a workflow that is done anew.
