@@ -53,8 +53,13 @@ func encode(subject string, e Event) (*nats.Msg, error) {
 	return m, nil
 }
 
+// structured reports whether a message holds all of its event in its body.
+func structured(header nats.Header) bool {
+	return strings.HasPrefix(strings.ToLower(first(header, headerContentType)), structuredType)
+}
+
 func decode(header nats.Header, body []byte) (Event, error) {
-	if strings.HasPrefix(strings.ToLower(first(header, headerContentType)), structuredType) {
+	if structured(header) {
 		var e Event
 		if err := json.Unmarshal(body, &e); err != nil {
 			return e, fault.Poisonf("decode structured event: %w", err)

@@ -98,6 +98,33 @@ func TestTheSameEventIsStoredOnce(t *testing.T) {
 	}
 }
 
+func TestOtherTypesArePassedOver(t *testing.T) {
+	b := bustest.Start(t).Connect("test")
+	of := func(id, kind string) bus.Event {
+		e := event(t, id, 1)
+		e.SetType(kind)
+		return e
+	}
+	publish(t, b, "events.ns.s.e", of("1", "unwanted"))
+	publish(t, b, "events.ns.s.e", of("2", "a kind"))
+	publish(t, b, "events.ns.s.e", of("3", "other"))
+	seen := make(chan string, 10)
+	consume(t, b, bus.Consumer{Stream: bus.Events, Name: "c", Types: []string{"a kind", "other"}}, func(_ context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
+		seen <- d.ID()
+		return nil, nil
+	})
+	for _, want := range []string{"2", "3"} {
+		if got := receive(t, seen, "event"); got != want {
+			t.Errorf("handled %s, want %s", got, want)
+		}
+	}
+	publish(t, b, "events.ns.s.e", of("4", "unwanted"))
+	publish(t, b, "events.ns.s.e", of("5", "other"))
+	if got := receive(t, seen, "event after one that nobody wants"); got != "5" {
+		t.Errorf("handled %s, want 5", got)
+	}
+}
+
 func TestErrorClassesDecide(t *testing.T) {
 	b := bustest.Start(t).Connect("test")
 	seen := make(chan string, 100)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -40,6 +41,7 @@ type Consumer struct {
 	Name        string                                      // durable name; replicas with the same name share the work
 	Since       time.Time                                   // where a new consumer starts; zero means the oldest event
 	Filters     []string                                    // subjects; none means all
+	Types       []string                                    // event types that are handled; others are acknowledged unread; none means all
 	Concurrency int                                         // handlers at once; 0 means 1, which keeps the order
 	Ordered     bool                                        // one event at a time over all replicas, in the order of the stream
 	Attempts    int                                         // deliveries before the dead letters; 0 means 10
@@ -133,7 +135,7 @@ func (w *worker) pull(ctx context.Context) error {
 	defer it.Stop()
 	for {
 		w.slots <- struct{}{}
-		m, err := it.Next()
+		m, err := w.next(it)
 		if err != nil {
 			<-w.slots
 			return err
@@ -143,6 +145,27 @@ func (w *worker) pull(ctx context.Context) error {
 			w.one(context.WithoutCancel(ctx), m)
 		})
 	}
+}
+
+// next is the next message that is of a wanted type, as far as its headers tell.
+func (w *worker) next(it jetstream.MessagesContext) (jetstream.Msg, error) {
+	for {
+		m, err := it.Next()
+		if err != nil || !w.unwanted(m) {
+			return m, err
+		}
+		if err := m.Ack(); err != nil {
+			w.bus.log.Warn("answer to the bus was lost", "consumer", w.consumer.Name, "subject", m.Subject(), "error", err)
+		}
+	}
+}
+
+func (w *worker) unwanted(m jetstream.Msg) bool {
+	if len(w.consumer.Types) == 0 || structured(m.Headers()) {
+		return false
+	}
+	kind := first(m.Headers(), headerPrefix+"type")
+	return kind != "" && !slices.Contains(w.consumer.Types, percentDecode(kind))
 }
 
 // one handles a message from arrival to its acknowledgement.

@@ -8,7 +8,7 @@ import (
 	"github.com/argosy-mesh/argosy/schemas/events"
 )
 
-// arrivals reads all events once: only their types say which concern us.
+// arrivals reads all events once: only their types, which no subject holds, say which concern us.
 type arrivals struct {
 	pushes  *pushes
 	images  *images
@@ -19,7 +19,7 @@ type arrivals struct {
 const olderConsumer = "sync-agent-push"
 
 func (a *arrivals) consumer() bus.Consumer {
-	return bus.Consumer{Stream: bus.Events, Name: "sync-agent-images", Concurrency: 8, Observe: a.metrics.observe("events")}
+	return bus.Consumer{Stream: bus.Events, Name: "sync-agent-images", Types: []string{pushType, events.TypeImagePushed}, Concurrency: 8, Observe: a.metrics.observe("events")}
 }
 
 func (a *arrivals) handle(ctx context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
