@@ -147,10 +147,8 @@ func (k *walk) dispatch(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStat
 		return k.dag(c, t, sc)
 	case t.Container != nil, t.Script != nil, t.ContainerSet != nil:
 		return k.leaf(c, t, sc)
-	case t.HTTP != nil, t.Resource != nil, t.Data != nil:
+	case t.HTTP != nil, t.Resource != nil, t.Data != nil, t.Plugin != nil:
 		return k.task(c, t, sc)
-	case t.Plugin != nil:
-		return k.fail(c, typeOf(t), fmt.Errorf("template %q: no executor plugin is configured for %s", c.template, jsonText(t.Plugin)))
 	default:
 		return k.fail(c, typeOf(t), fmt.Errorf("template %q: it names no work; one of container, script, containerSet, steps, dag, suspend, http, resource, data and plugin is needed", c.template))
 	}

@@ -18,7 +18,7 @@ type Task struct {
 	At      time.Time // when it ended
 }
 
-// Perform asks for the work of a node that needs no pod: http, resource, data. It is repeated until World.Tasks has the
+// Perform asks for the work of a node that needs no pod: http, resource, data, plugin. It is repeated until World.Tasks has the
 // node's end; who performs knows by the id of the node what is under way.
 type Perform struct {
 	NodeID, NodeName string

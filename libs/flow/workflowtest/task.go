@@ -58,6 +58,8 @@ func work(a flow.Perform) string {
 		return "resource " + t.Resource.Action + " of " + t.Resource.ManifestFrom.Artifact.S3.Key + " as " + a.Account
 	case t.Resource != nil:
 		return "resource " + t.Resource.Action + " " + t.Resource.Manifest + " as " + a.Account
+	case t.Plugin != nil:
+		return "plugin " + string(t.Plugin)
 	}
 	return "data"
 }

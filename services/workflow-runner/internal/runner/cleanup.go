@@ -37,6 +37,9 @@ func (r *Runner) afterwards(ctx context.Context, raw *unstructured.Unstructured)
 			return reconcile.Result{}, fmt.Errorf("remove the disruption budget of workflow %s/%s: %w", wf.Namespace, wf.Name, err)
 		}
 	}
+	if err := r.sweepPlugins(ctx, wf); err != nil {
+		return reconcile.Result{}, err
+	}
 	left, expires := timeToLive(wf, time.Now())
 	switch {
 	case !expires:

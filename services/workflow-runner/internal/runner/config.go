@@ -21,7 +21,7 @@ type Config struct {
 	ExecutorImage string // image of the executor, for pods whose outputs are collected
 	ArtifactURL   string // where pods reach this service's artifact store
 	ImagePrograms string // file that says what images run
-	Repositories  string // namespace of the artifact repositories that the namespaces of workflows do not have
+	Repositories  string // namespace of what the namespaces of workflows do not have: artifact repositories, executor plugins
 	HTTPReach     string // public, or any: whether http templates reach loopback and link-local addresses
 	Insecure      string // registries that are asked over plain HTTP, comma separated
 	Scratch       string // folder for Git repositories that are fetched for pods
@@ -65,7 +65,7 @@ func parse(args []string, getenv func(string) string, out io.Writer) (Config, er
 	f.Text(&c.ExecutorImage, "executor-image", "argosy/executor:dev", "image of the executor")
 	f.Text(&c.ArtifactURL, "artifact-url", "http://workflow-runner.argosy.svc:8080", "where pods reach the built-in artifact store")
 	f.Text(&c.ImagePrograms, "image-programs", "", "YAML file {image: {entrypoint: [], cmd: []}}, for containers that name no command")
-	f.Text(&c.Repositories, "repository-namespace", "argosy", "where an artifactRepositoryRef is looked up that the workflow's own namespace does not have")
+	f.Text(&c.Repositories, "repository-namespace", "argosy", "where an artifactRepositoryRef is looked up that the workflow's own namespace does not have, and executor plugins for all namespaces")
 	f.Text(&c.HTTPReach, "http-reach", "public", "where http templates and artifact stores may be: public, or any, which adds loopback and link-local addresses such as a cloud's metadata")
 	f.Text(&c.Insecure, "insecure-registry", "", "registries that are asked over plain HTTP what images run, as images name them, comma separated")
 	f.Text(&c.Scratch, "scratch", os.TempDir(), "folder for Git repositories that are fetched for pods")

@@ -51,6 +51,7 @@ type Runner struct {
 	images    *images
 	repos     *repositories
 	desk      *task.Desk
+	accounts  *task.Accounts
 	signer    *signer
 	janitor   *janitor
 	meters    *meters
@@ -416,7 +417,7 @@ func (r *Runner) act(ctx context.Context, wf *v1alpha1.Workflow, known *run, act
 		case flow.StopPod:
 			errs[i] = r.stopPod(ctx, wf.Namespace, a)
 		case flow.Perform:
-			errs[i] = r.perform(ctx, wf, a)
+			errs[i] = r.perform(ctx, wf, known.spec, a)
 		case flow.StopTask:
 			r.desk.Drop(string(wf.UID), a.NodeID)
 		case flow.SaveMemo:

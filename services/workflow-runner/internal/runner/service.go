@@ -144,7 +144,8 @@ func newRunner(ctx context.Context, cfg Config, base *service.Base, mgr manager.
 		images: programs, locks: &locks{kv: base.Bus.KV(bus.LocksBucket), reader: mgr.GetAPIReader(), now: time.Now},
 		repos: &repositories{reader: mgr.GetAPIReader(), namespace: cfg.Repositories, now: time.Now}}
 	r.janitor = &janitor{kv: base.Bus.KV(bus.LocksBucket), cached: mgr.GetClient(), synced: mgr.GetCache().WaitForCacheSync, reader: mgr.GetAPIReader(), stores: stores, journals: r.journals, log: base.Log, wake: make(chan string, 1024)}
-	r.desk = task.NewDesk(task.Tools{Accounts: accounts, Store: stores, Local: anywhere},
+	r.accounts = accounts
+	r.desk = task.NewDesk(task.Tools{Accounts: accounts, Store: stores, Local: anywhere, Plugins: task.Plugins{Namespace: cfg.Repositories, Announce: r.announcePlugins}},
 		func(ctx context.Context, namespace, name string) { nudge(ctx, again, namespace, name) })
 	return r, nil
 }

@@ -48,6 +48,14 @@ func NewAccounts(cfg *rest.Config, mapper meta.RESTMapper) (*Accounts, error) {
 	return &Accounts{rest: cfg, own: own, mapper: mapper, clients: map[string]*identity{}}, nil
 }
 
+// clientset acts with the process's own rights; nil without accounts.
+func (a *Accounts) clientset() kubernetes.Interface {
+	if a == nil {
+		return nil
+	}
+	return a.own
+}
+
 // as returns the clients of an account.
 func (a *Accounts) as(namespace, account string) (*identity, error) {
 	if account == "" {

@@ -13,15 +13,16 @@ import (
 
 // Job is the work of one node.
 type Job struct {
-	Run       string                // uid of the workflow
-	Node      string                // id of the node
-	Namespace string                // of the workflow
-	Workflow  string                // its name
-	Account   string                // service account to act as
-	Owner     metav1.OwnerReference // the workflow, for objects that it is to own
-	Marks     map[string]string     // annotations of what is made: its causes
-	Template  v1alpha1.Template     // resolved
-	Deadline  time.Time             // when it must have ended; zero: never
+	Run       string                 // uid of the workflow
+	Node      string                 // id of the node
+	Namespace string                 // of the workflow
+	Workflow  string                 // its name
+	Account   string                 // service account to act as
+	Owner     metav1.OwnerReference  // the workflow, for objects that it is to own
+	Marks     map[string]string      // annotations of what is made: its causes
+	Template  v1alpha1.Template      // resolved
+	Spec      *v1alpha1.WorkflowSpec // of the workflow: where its pods go, and its plugins
+	Deadline  time.Time              // when it must have ended; zero: never
 }
 
 // key tells jobs apart, for good: it is the key of their effects.

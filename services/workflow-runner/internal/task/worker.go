@@ -23,6 +23,14 @@ type Tools struct {
 	Accounts *Accounts
 	Store    Store
 	Local    bool // whether requests may go to loopback and link-local addresses
+	Plugins  Plugins
+}
+
+// Plugins say how executor plugins are come by.
+type Plugins struct {
+	Namespace string // of those for all namespaces; "" for none
+	// Announce marks a workflow before the first pod of a plugin is made for it: its end must remove that.
+	Announce func(ctx context.Context, namespace, workflow, uid string) error
 }
 
 // workers are those that do each kind of work, by the field of the template.
@@ -31,6 +39,7 @@ func workers(t Tools) map[string]worker {
 		"http":     &requester{accounts: t.Accounts, dial: Dialer(t.Local), slots: make(chan struct{}, requestsAtOnce)},
 		"resource": &clerk{accounts: t.Accounts, store: t.Store},
 		"data":     &lister{store: t.Store},
+		"plugin":   &driver{pods: &pluginPods{core: t.Accounts.clientset(), namespace: t.Plugins.Namespace, announce: t.Plugins.Announce}, dial: Dialer(t.Local)},
 	}
 }
 
@@ -40,6 +49,8 @@ func kind(t v1alpha1.Template) string {
 		return "http"
 	case t.Resource != nil:
 		return "resource"
+	case t.Plugin != nil:
+		return "plugin"
 	}
 	return "data"
 }
