@@ -14,6 +14,8 @@ import (
 	"github.com/argosy-mesh/argosy/libs/bus/bustest"
 	"github.com/argosy-mesh/argosy/libs/core/fault"
 	"github.com/argosy-mesh/argosy/libs/core/lineage"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 func event(t testing.TB, id string, data any) bus.Event {
@@ -191,6 +193,33 @@ func TestLargeBodiesTravelByClaimCheck(t *testing.T) {
 	var got string
 	if err := entries[0].DataAs(&got); err != nil || got != body {
 		t.Fatalf("body of %d bytes came back as %d (%v)", len(body), len(got), err)
+	}
+}
+
+func TestBodiesLiveAsLongAsWhatNamesThem(t *testing.T) {
+	server := bustest.Start(t)
+	server.Connect("test")
+	nc, err := nats.Connect(server.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	age := func(stream string) time.Duration {
+		s, err := js.Stream(t.Context(), stream)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.CachedInfo().Config.MaxAge
+	}
+	bodies := age("OBJ_" + bus.PayloadsBucket)
+	for _, stream := range []string{bus.Events, bus.Facts, bus.Runs, bus.Dead} {
+		if a := age(stream); a == 0 || a > bodies {
+			t.Errorf("%s lives %s, bodies %s", stream, a, bodies)
+		}
 	}
 }
 

@@ -126,7 +126,7 @@ func (w *worker) pull(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("declare consumer %s: %w", w.consumer.Name, err)
 	}
-	it, err := cons.Messages(jetstream.PullMaxMessages(max(2*w.consumer.Concurrency, 16)), jetstream.PullHeartbeat(2*time.Second), jetstream.PullExpiry(10*time.Second))
+	it, err := cons.Messages(jetstream.PullMaxMessages(max(2*w.consumer.Concurrency, 64)), jetstream.PullHeartbeat(2*time.Second), jetstream.PullExpiry(10*time.Second))
 	if err != nil {
 		return fmt.Errorf("pull from %s: %w", w.consumer.Name, err)
 	}

@@ -69,7 +69,8 @@ func (b *Bus) Declare(ctx context.Context, l Limits) error {
 	for _, name := range []string{PayloadsBucket, ArtifactsBucket, LogsBucket, ArchiveBucket} {
 		cfg := jetstream.ObjectStoreConfig{Bucket: name, Replicas: l.Replicas}
 		if name == PayloadsBucket {
-			cfg.TTL = l.EventAge
+			// Journals and dead letters live longer than events, and their bodies lie here too.
+			cfg.TTL = max(l.EventAge, l.FactAge)
 		}
 		if _, err := b.js.CreateOrUpdateObjectStore(ctx, cfg); err != nil {
 			return fmt.Errorf("declare objects %s: %w", name, err)

@@ -80,7 +80,7 @@ func (k *walk) goOn(change *RunChange) {
 		moves := k.moves
 		delete(k.memory.hungry, "")
 		root, _ := k.node(k.w.Name)
-		if !root.Phase.Fulfilled() && !k.lockedOut(k.w.Name, k.w.Spec.Synchronization, k.globals) {
+		if !root.Phase.Fulfilled() && !k.lockedOut(workflowHolder(k.w.Name), k.w.Spec.Synchronization, k.globals) {
 			root = k.execute(call{name: k.w.Name, display: k.w.Name, template: k.w.Spec.Entrypoint, args: k.arguments()})
 		}
 		k.conclusion(change, root)
@@ -133,7 +133,7 @@ func (k *walk) conclusion(change *RunChange, root v1alpha1.NodeStatus) {
 	}
 	k.endDaemons("")
 	if k.w.Spec.Synchronization != nil {
-		k.actions = append(k.actions, Release{Holder: k.w.Name})
+		k.actions = append(k.actions, Release{Holder: workflowHolder(k.w.Name)})
 	}
 	change.Outputs = k.globalOutputs()
 	k.end(change, phase, message)

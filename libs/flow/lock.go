@@ -14,6 +14,10 @@ type Lock struct {
 	Limit int    `json:"limit"` // how many may hold it
 }
 
+// workflowHolder is who holds the locks of a workflow itself. Its root node has the workflow's name as its id, and may
+// have locks of its own.
+func workflowHolder(workflow string) string { return workflow + "/workflow" }
+
 // lockedOut asks for the locks of a template or workflow and reports whether it must wait.
 func (k *walk) lockedOut(holder string, s *v1alpha1.Synchronization, sc scope) bool {
 	if s == nil || k.w.Held[holder] {

@@ -143,7 +143,7 @@ type StopPod struct{ NodeID, PodName string }
 
 // Acquire asks for all of some locks at once. World.Held says when it was granted.
 type Acquire struct {
-	Holder   string // node id, or the workflow's name
+	Holder   string // node id, or one that stands for the workflow itself
 	Locks    []Lock
 	Priority int64
 }

@@ -6,6 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
+	"sync"
 
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/libs/core/fault"
@@ -25,6 +28,15 @@ type pushes struct {
 	client  client.Client // reads are cached
 	log     *slog.Logger
 	metrics *metrics
+
+	mu      sync.Mutex
+	sources map[types.UID]knownSources
+}
+
+// knownSources are the sources of an application as of a generation of it.
+type knownSources struct {
+	generation int64
+	sources    []v1alpha1.ApplicationSource
 }
 
 func (h *pushes) handle(ctx context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
@@ -37,6 +49,7 @@ func (h *pushes) handle(ctx context.Context, d bus.Delivery) ([]bus.Outgoing, er
 	if err := h.client.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
 		return nil, fmt.Errorf("list applications: %w", err)
 	}
+	h.forget(list.Items)
 	body, err := marks(d, push)
 	if err != nil {
 		return nil, fault.AsPoison(err)
@@ -44,7 +57,7 @@ func (h *pushes) handle(ctx context.Context, d bus.Delivery) ([]bus.Outgoing, er
 	var errs []error
 	for i := range list.Items {
 		raw := &list.Items[i]
-		if !follows(raw, push) || raw.GetAnnotations()[annotationRefresh] == d.ID() {
+		if !h.follows(raw, push) || raw.GetAnnotations()[annotationRefresh] == d.ID() {
 			continue
 		}
 		h.log.InfoContext(ctx, "push concerns application", "application", raw.GetNamespace()+"/"+raw.GetName(), "event_id", d.ID(), "commit", push.After)
@@ -69,16 +82,39 @@ func marks(d bus.Delivery, push core.Push) ([]byte, error) {
 	}}})
 }
 
-// follows reads only the source: the rest of the spec may be malformed.
-func follows(raw *unstructured.Unstructured, push core.Push) bool {
-	for _, source := range sourcesOf(raw) {
-		if push.Concerns(source) {
-			return true
-		}
-	}
-	return false
+// follows reports whether a push concerns an application.
+func (h *pushes) follows(raw *unstructured.Unstructured, push core.Push) bool {
+	return slices.ContainsFunc(h.sourcesOf(raw), push.Concerns)
 }
 
+// sourcesOf decodes the sources of an application once per generation: every push looks at all applications.
+func (h *pushes) sourcesOf(raw *unstructured.Unstructured) []v1alpha1.ApplicationSource {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	known, is := h.sources[raw.GetUID()]
+	if is && known.generation == raw.GetGeneration() && known.generation != 0 {
+		return known.sources
+	}
+	known = knownSources{generation: raw.GetGeneration(), sources: sourcesOf(raw)}
+	h.sources[raw.GetUID()] = known
+	return known.sources
+}
+
+// forget drops the sources of applications that are gone.
+func (h *pushes) forget(list []unstructured.Unstructured) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.sources) <= len(list) {
+		return
+	}
+	there := make(map[types.UID]bool, len(list))
+	for i := range list {
+		there[list[i].GetUID()] = true
+	}
+	maps.DeleteFunc(h.sources, func(uid types.UID, _ knownSources) bool { return !there[uid] })
+}
+
+// sourcesOf reads only the sources: the rest of the spec may be malformed.
 func sourcesOf(raw *unstructured.Unstructured) []v1alpha1.ApplicationSource {
 	app, _, _ := v1alpha1.DecodeTolerant[v1alpha1.Application](map[string]any{"spec": raw.Object["spec"]})
 	if len(app.Spec.Sources) > 0 {

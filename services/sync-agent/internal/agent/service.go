@@ -22,6 +22,7 @@ import (
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/repo"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -112,7 +113,7 @@ func assemble(cfg Config, base *service.Base) ([]life.Part, error) {
 	if err := control(mgr, base, agent, regain); err != nil {
 		return nil, err
 	}
-	push := &pushes{client: mgr.GetClient(), log: base.Log, metrics: m}
+	push := &pushes{client: mgr.GetClient(), log: base.Log, metrics: m, sources: map[types.UID]knownSources{}}
 	image := &images{
 		client: mgr.GetClient(), bus: base.Bus, sources: src, registry: registry.New(cfg.Insecure), author: cfg.Author, log: base.Log, metrics: m,
 		newest: map[string]uint64{},
