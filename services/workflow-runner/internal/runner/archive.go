@@ -40,8 +40,11 @@ type archivist struct {
 }
 
 func (a *archivist) consumer() bus.Consumer {
-	return bus.Consumer{Stream: bus.Facts, Name: "workflow-runner-archive", Filters: []string{"facts.workflow-runner." + events.FactWorkflowFinished + ".>"}}
+	return bus.Consumer{Stream: bus.Facts, Name: "workflow-runner-archive", Patience: archivePatience, Filters: []string{"facts.workflow-runner." + events.FactWorkflowFinished + ".>"}}
 }
+
+// archivePatience is how long a run that a killed replica had in hand waits for another.
+const archivePatience = 10 * time.Second
 
 // handle archives the run of one fact.
 func (a *archivist) handle(ctx context.Context, d bus.Delivery) ([]bus.Outgoing, error) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -61,6 +62,39 @@ func records(t *testing.T, b *bus.Bus) []archive.Record {
 		t.Error(err)
 	}
 	return all
+}
+
+// A runner that is killed before and after each step of archiving leaves one record with its workflow.
+func TestARunnerKilledWhileItArchivesChangesNothing(t *testing.T) {
+	c := start(t)
+	const points = 2 * 3 // before and after: the workflow, its record, the acknowledgement of the fact
+	w := newWire(t, c.server.URL(), points)
+	w.writes, w.deeper = []string{"$KV." + bus.ArchiveBucket + ".", "$JS.ACK." + bus.Facts + ".workflow-runner-archive."}, true
+	fact := ended(t, c.bus, "one", v1alpha1.WorkflowSucceeded, time.Now(), nil)
+	if err := c.bus.Publish(t.Context(), events.FactSubject(events.ServiceWorkflowRunner, events.FactWorkflowFinished, "ci", "one"), fact.Event); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var lives sync.WaitGroup
+	lives.Go(func() { c.live(ctx, w) })
+	t.Cleanup(func() { cancel(); lives.Wait() })
+	c.awaitFor(5*time.Minute, "every point was hit", func() error {
+		if n := w.killed(); n < points {
+			return fmt.Errorf("%d kills", n)
+		}
+		return nil
+	})
+	a := &archivist{bus: c.bus, log: slog.New(slog.DiscardHandler)}
+	c.await("one record with its workflow", func() error {
+		if all := records(t, c.bus); len(all) != 1 {
+			return fmt.Errorf("%d records", len(all))
+		}
+		wf, err := a.find(t.Context(), "ci", "one")
+		if err == nil && wf.Status.Phase != v1alpha1.WorkflowSucceeded {
+			err = fmt.Errorf("it is %s", wf.Status.Phase)
+		}
+		return err
+	})
 }
 
 func TestAnEndedRunIsArchivedFromItsJournal(t *testing.T) {

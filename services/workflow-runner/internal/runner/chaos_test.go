@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -40,20 +41,23 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// wire carries a runner's connection to the bus, and sees what it records: it can
-// take the power away right before, or right after, an entry of a journal reaches
-// the bus.
+// wire carries a runner's connection to the bus, and sees what it writes: it can
+// take the power away right before, or right after, a write reaches the bus.
 type wire struct {
 	t      *testing.T
 	target string
 	listen net.Listener
+	writes []string // how the subjects of the writes begin that it kills at
+	deeper bool     // each life gets one point further than the one before
 
 	mu    sync.Mutex
 	child *exec.Cmd
+	seen  int // writes of this life
 	kills int // how many were done
 	limit int
 }
 
+// newWire makes one that kills at the entries of journals.
 func newWire(t *testing.T, server string, limit int) *wire {
 	t.Helper()
 	u, err := url.Parse(server)
@@ -64,7 +68,7 @@ func newWire(t *testing.T, server string, limit int) *wire {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &wire{t: t, target: u.Host, listen: listener, limit: limit}
+	w := &wire{t: t, target: u.Host, listen: listener, limit: limit, writes: []string{"runs."}}
 	t.Cleanup(func() { _ = listener.Close() })
 	go func() {
 		for {
@@ -112,7 +116,7 @@ func (w *wire) watch(from *bufio.Reader, to io.Writer) error {
 				return err
 			}
 			message = append(message, payload...)
-			entry = strings.HasPrefix(words[1], "runs.")
+			entry = slices.ContainsFunc(w.writes, func(prefix string) bool { return strings.HasPrefix(words[1], prefix) })
 		}
 		if entry && w.cut(true) {
 			return errors.New("cut before an entry")
@@ -126,12 +130,16 @@ func (w *wire) watch(from *bufio.Reader, to io.Writer) error {
 	}
 }
 
-// cut kills the child when it is its turn: every second life ends before its first
-// entry, and every other right after it.
+// cut kills the child when it is its turn: every second life ends before a write, and
+// every other right after it. That is the first of its life, or one further from life
+// to life.
 func (w *wire) cut(before bool) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.child == nil || w.kills >= w.limit || before != (w.kills%2 == 0) {
+	if !before {
+		defer func() { w.seen++ }()
+	}
+	if w.child == nil || w.kills >= w.limit || before != (w.kills%2 == 0) || w.deeper && w.seen != w.kills/2 {
 		return false
 	}
 	w.kills++
@@ -161,7 +169,7 @@ func (c *cluster) live(ctx context.Context, w *wire) {
 		child.Env = append(os.Environ(), childVariable+"="+strings.Join(args, "\n"))
 		w.mu.Lock()
 		err := child.Start()
-		w.child = child
+		w.child, w.seen = child, 0
 		w.mu.Unlock()
 		if err != nil {
 			c.t.Error(err)
