@@ -33,6 +33,7 @@ type play struct {
 	begun  map[string]bool // work without a pod, by node id
 	// retries are orders to do an ended run again: from what failed, and from a node when one is named
 	retries []string
+	shown   map[string]bool // nodes whose work is written out, by name
 }
 
 func newPlay(t Transcript) (*play, error) {
@@ -40,7 +41,7 @@ func newPlay(t Transcript) (*play, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &play{w: set.World, script: map[string]flow.Pod{}, found: set.Found, locks: map[string][]string{}, begun: map[string]bool{}}
+	p := &play{w: set.World, script: map[string]flow.Pod{}, found: set.Found, locks: map[string][]string{}, begun: map[string]bool{}, shown: map[string]bool{}}
 	p.w.Namespace, p.w.UID = "ns", "u1"
 	for line := range strings.Lines(t.Script) {
 		if err := p.read(strings.TrimSpace(line)); err != nil {
@@ -57,6 +58,10 @@ func (p *play) read(line string) error {
 	if what, ok := strings.CutPrefix(line, "found "); ok {
 		return p.readFound(what)
 	}
+	if node, ok := strings.CutPrefix(line, "show "); ok {
+		p.shown[node] = true
+		return nil
+	}
 	if order, ok := strings.CutPrefix(line, "resume "); ok {
 		p.orders = append(p.orders, order)
 		return nil
@@ -72,7 +77,7 @@ func (p *play) read(line string) error {
 	node, rest, ok := strings.Cut(line, ": ")
 	words := strings.Fields(rest)
 	if !ok || len(words) == 0 {
-		return errors.New("is none of: NODE: PHASE [key=value ...], found KIND NAME [KEY] = YAML, resume NODE [key=value ...], order suspend|shutdown=VALUE, retry [NODE]")
+		return errors.New("is none of: NODE: PHASE [key=value ...], found KIND NAME [KEY] = YAML, resume NODE [key=value ...], show NODE, order suspend|shutdown=VALUE, retry [NODE]")
 	}
 	pod, err := podOf(words)
 	p.script[node] = pod
@@ -240,7 +245,7 @@ func (p *play) acquire(a flow.Acquire) bool {
 	}
 	for _, l := range a.Locks {
 		p.locks[l.Name] = append(p.locks[l.Name], a.Holder)
-		fmt.Fprintf(&p.log, "lock %s for %s\n", l.Name, p.w.Run.Nodes[a.Holder].Name)
+		p.locked(l, a)
 	}
 	p.w.Held[a.Holder] = true
 	return true
@@ -310,6 +315,7 @@ func (p *play) act(d flow.Decision) bool {
 			continue
 		}
 		fmt.Fprintf(&p.log, "pod %s%s\n", create.NodeName, program(create.Template))
+		p.show(create.NodeName, create.Template, create.Spec)
 		p.w.Now = p.w.Now.Add(time.Second)
 		p.w.Pods[create.NodeID] = p.outcome(create.NodeName)
 		return true

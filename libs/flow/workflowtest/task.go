@@ -21,6 +21,7 @@ func (p *play) actWithoutPod(action flow.Action) bool {
 		}
 		p.begun[a.NodeID] = true
 		fmt.Fprintf(&p.log, "perform %s %s\n", a.NodeName, strings.TrimSpace(work(a)))
+		p.show(a.NodeName, a.Template, nil)
 		p.w.Now = p.w.Now.Add(time.Second)
 		if end := p.taskEnd(a.NodeName); end.Phase.Fulfilled() {
 			p.w.Tasks[a.NodeID] = end
