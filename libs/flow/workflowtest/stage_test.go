@@ -83,3 +83,15 @@ func TestATranscriptMayNameItsManifest(t *testing.T) {
 		}
 	}
 }
+
+func TestOnlyWholeLinesPartATranscript(t *testing.T) {
+	manifest := "# a heading ----\nspec:\n  entrypoint: main\n  templates:\n  - {name: main, script: {image: i, command: [sh], source: \"x ----\\n\"}}\n"
+	text := manifest + "----\n# nothing ----\n----\npod wf script x ----\n----\n"
+	got, err := Parse(text, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Manifest != manifest || got.Script != "# nothing ----\n" || got.Want != "pod wf script x ----\n----\n" || got.With(got.Want) != text {
+		t.Errorf("%+v", got)
+	}
+}

@@ -38,7 +38,7 @@ type Transcript struct {
 
 // Parse reads a transcript. Files that it names are looked up in dir.
 func Parse(text, dir string) (Transcript, error) {
-	parts := strings.SplitN(text, mark, 3)
+	parts := partsOf(text)
 	if len(parts) < 2 {
 		return Transcript{}, errors.New(`a transcript has a manifest, a script and what comes of it, parted by lines of "----"`)
 	}
@@ -56,6 +56,19 @@ func Parse(text, dir string) (Transcript, error) {
 	}
 	t.Manifest = string(manifest)
 	return t, nil
+}
+
+// partsOf splits a text at its first two lines that are marks; others that only end so are none.
+func partsOf(text string) []string {
+	parts := []string{""}
+	for line := range strings.Lines(text) {
+		if line == mark && len(parts) < 3 {
+			parts = append(parts, "")
+			continue
+		}
+		parts[len(parts)-1] += line
+	}
+	return parts
 }
 
 // With returns the text of the transcript with another outcome.
