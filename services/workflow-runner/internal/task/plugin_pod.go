@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
@@ -20,7 +21,7 @@ const (
 	pluginTypeLabel = "workflows.argoproj.io/configmap-type"
 	pluginType      = "ExecutorPlugin"
 	pluginSuffix    = "-executor-plugin" // of ConfigMaps and of the service accounts of plugins
-	pluginTokenDir  = "/var/run/argo"    // holds the file token
+	pluginDir       = "/var/run/argo"    // holds the file token
 )
 
 const (
@@ -155,14 +156,12 @@ func pluginPod(j Job, one plugin, name string) *corev1.Pod {
 	if container.Name == "" {
 		container.Name = "plugin"
 	}
-	container.VolumeMounts = append(container.VolumeMounts, corev1.VolumeMount{Name: pluginVolume, MountPath: pluginTokenDir, ReadOnly: true})
+	container.VolumeMounts = append(container.VolumeMounts, corev1.VolumeMount{Name: pluginVolume, MountPath: pluginDir, ReadOnly: true})
 	// The owner is not called controller: this is no pod of a node.
 	owner := j.Owner
 	owner.Controller = nil
 	annotations := map[string]string{pluginToken: rand.Text()}
-	for k, v := range j.Marks {
-		annotations[k] = v
-	}
+	maps.Copy(annotations, j.Marks)
 	mount := one.sidecar.AutomountServiceAccountToken
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Namespace: j.Namespace, Name: name, Labels: map[string]string{PluginsOf: j.Run}, Annotations: annotations, OwnerReferences: []metav1.OwnerReference{owner}},
