@@ -8,6 +8,7 @@ package kube
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -87,7 +88,8 @@ func Gate(owns func(key string) bool, inner reconcile.Reconciler) reconcile.Reco
 }
 
 // Regain sends every object of list's kind to out each time membership changed,
-// until ctx ends. Feed out to a controller with source.Channel.
+// until ctx ends. Feed out to a controller with source.Channel. A cache may be
+// started later.
 func Regain(ctx context.Context, changed <-chan struct{}, reader client.Reader, list client.ObjectList, out chan<- event.GenericEvent) error {
 	for {
 		select {
@@ -95,10 +97,22 @@ func Regain(ctx context.Context, changed <-chan struct{}, reader client.Reader, 
 			return nil
 		case <-changed:
 		}
+		// Members may change before a cache was started, which then has nothing to list.
+		if c, is := reader.(starting); is && !c.WaitForCacheSync(ctx) {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return errors.New("list objects to look at again: the cache was stopped")
+		}
 		if err := sendAll(ctx, reader, list, out); err != nil && ctx.Err() == nil {
 			return err
 		}
 	}
+}
+
+// starting is a reader that can say when it has what it reads: a cache.
+type starting interface {
+	WaitForCacheSync(ctx context.Context) bool
 }
 
 func sendAll(ctx context.Context, reader client.Reader, list client.ObjectList, out chan<- event.GenericEvent) error {

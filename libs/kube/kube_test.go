@@ -7,7 +7,9 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -45,7 +47,8 @@ func (l labelled) List(ctx context.Context, list client.ObjectList, opts ...clie
 }
 
 func TestOnARealAPIServer(t *testing.T) {
-	c, err := client.New(kubetest.Start(t), client.Options{})
+	cfg := kubetest.Start(t)
+	c, err := client.New(cfg, client.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,6 +81,38 @@ func TestOnARealAPIServer(t *testing.T) {
 		changed <- struct{}{}
 		cancel() // nobody takes what it sends now
 		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("ownership may move before the cache is started", func(t *testing.T) {
+		if _, err := CreateOnce(t.Context(), c, configMap("once")); err != nil {
+			t.Fatal(err)
+		}
+		objects, err := cache.New(cfg, cache.Options{ByObject: map[client.Object]cache.ByObject{&corev1.ConfigMap{}: {Label: labels.SelectorFromSet(labels.Set{"of": "test"})}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		changed, out := make(chan struct{}), make(chan event.GenericEvent)
+		ended := make(chan error, 2)
+		go func() { ended <- Regain(ctx, changed, objects, &corev1.ConfigMapList{}, out) }()
+		changed <- struct{}{}
+		go func() { ended <- objects.Start(ctx) }()
+		select {
+		case got := <-out:
+			if got.Object.GetNamespace() != "default" {
+				t.Errorf("an object of namespace %q came", got.Object.GetNamespace())
+			}
+		case err := <-ended:
+			t.Fatalf("it ended: %v", err)
+		}
+		cancel()
+		if err := errors.Join(<-ended, <-ended); err != nil {
+			t.Error(err)
+		}
+		stopped := make(chan struct{}, 1)
+		stopped <- struct{}{}
+		if err := Regain(ctx, stopped, objects, &corev1.ConfigMapList{}, out); err != nil {
 			t.Error(err)
 		}
 	})
