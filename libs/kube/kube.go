@@ -98,10 +98,7 @@ func Regain(ctx context.Context, changed <-chan struct{}, reader client.Reader, 
 		case <-changed:
 		}
 		// Members may change before a cache was started, which then has nothing to list.
-		if c, is := reader.(starting); is && !c.WaitForCacheSync(ctx) {
-			if ctx.Err() != nil {
-				return nil
-			}
+		if c, is := reader.(starting); is && !c.WaitForCacheSync(ctx) && ctx.Err() == nil {
 			return errors.New("list objects to look at again: the cache was stopped")
 		}
 		if err := sendAll(ctx, reader, list, out); err != nil && ctx.Err() == nil {
