@@ -187,10 +187,8 @@ func (b *bench) starts(ctx context.Context, name string) (rate, writes float64, 
 	if err != nil {
 		return 0, 0, err
 	}
-	select {
-	case <-time.After(idleWindow):
-	case <-ctx.Done():
-		return 0, 0, ctx.Err()
+	if err := linger(ctx, idleWindow); err != nil {
+		return 0, 0, err
 	}
 	before, err := b.writes(ctx)
 	if err != nil {

@@ -69,7 +69,7 @@ func (b *bench) podJob(ctx context.Context, f Figure, job podJob) ([]Figure, err
 			if err != nil {
 				return nil, err
 			}
-			if err := errors.Join(b.sweep(ctx), settle(ctx)); err != nil {
+			if err := errors.Join(b.sweep(ctx), linger(ctx, settled)); err != nil {
 				return nil, err
 			}
 			*m.into = append(*m.into, took.Seconds())
@@ -86,9 +86,10 @@ func (b *bench) podJob(ctx context.Context, f Figure, job podJob) ([]Figure, err
 // forgotten already.
 const settled = 5 * time.Second
 
-func settle(ctx context.Context) error {
+// linger lets time pass, unless ctx ends.
+func linger(ctx context.Context, d time.Duration) error {
 	select {
-	case <-time.After(settled):
+	case <-time.After(d):
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()

@@ -74,6 +74,9 @@ func (p *pluginPods) known(ctx context.Context, j Job, wanted string) ([]plugin,
 		}
 		for i := range list.Items {
 			one, err := installed(&list.Items[i])
+			if err != nil && one.name != wanted {
+				continue // it harms no other
+			}
 			if err != nil {
 				return nil, fmt.Errorf("ConfigMap %s/%s: %w", namespace, list.Items[i].Name, err)
 			}

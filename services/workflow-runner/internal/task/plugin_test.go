@@ -88,6 +88,7 @@ func TestPluginsThatCannotBeAsked(t *testing.T) {
 	for name, c := range map[string]struct{ namespace, everywhere, plugin, says string }{
 		"none":           {"ns", "none", `{"x": {}}`, "none is installed"},
 		"broken":         {"bad", "", `{"x": {}}`, "sidecar.container"},
+		"another broken": {"bad", "", `{"y": {}}`, "none is installed"},
 		"without a port": {"ns", "all", `{"x": {}}`, "names no port"},
 		"two keys":       {"ns", "", `{"x": {}, "y": {}}`, "it has 2 keys"},
 		"a list":         {"ns", "", `[]`, "cannot unmarshal"},
