@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/rand"
@@ -9,7 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
+	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -66,7 +65,9 @@ func (b *bench) hooks(ctx context.Context) (figures []Figure, err error) {
 			if err := floor.purge(ctx); err != nil {
 				return figures, err
 			}
-			ours, err := drive(ctx, load{connections, hookTime, limit}, s.poster(body, connections))
+			post, done := s.poster(body, connections)
+			ours, err := drive(ctx, load{connections, hookTime, limit}, post)
+			done()
 			if err != nil {
 				return figures, err
 			}
@@ -103,9 +104,9 @@ func pushBody(size int) []byte {
 
 // sender posts to our own event source.
 type sender struct {
-	url    string
-	secret string
-	run    string
+	address string
+	secret  string
+	run     string
 }
 
 func (b *bench) newSender(ctx context.Context) (*sender, error) {
@@ -113,7 +114,7 @@ func (b *bench) newSender(ctx context.Context) (*sender, error) {
 	if err := b.client.Get(ctx, client.ObjectKey{Namespace: control, Name: "webhook-ingest"}, &front); err != nil {
 		return nil, fmt.Errorf("find the front door: %w", err)
 	}
-	s := &sender{url: fmt.Sprintf("http://%s:12000%s", front.Spec.ClusterIP, hookPath), secret: rand.Text(), run: rand.Text()[:8]}
+	s := &sender{address: net.JoinHostPort(front.Spec.ClusterIP, "12000"), secret: rand.Text(), run: rand.Text()[:8]}
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "hooks"}, Data: map[string][]byte{"secret": []byte(s.secret)}}
 	if err := b.client.Create(ctx, secret); err != nil {
 		return nil, fmt.Errorf("make the secret of the hooks: %w", err)
@@ -121,7 +122,8 @@ func (b *bench) newSender(ctx context.Context) (*sender, error) {
 	if err := b.client.Create(ctx, eventSource()); err != nil {
 		return nil, fmt.Errorf("make the event source: %w", err)
 	}
-	post := s.poster(pushBody(smallBody), 1)
+	post, done := s.poster(pushBody(smallBody), 1)
+	defer done()
 	return s, b.await(ctx, 20*time.Second, "the route of the hooks", func() (bool, error) { return post(ctx, 0) })
 }
 
@@ -139,26 +141,16 @@ func eventSource() *unstructured.Unstructured {
 
 // poster sends one body again and again, each time as a delivery of its own. The
 // signature is made once: it is the receiver's work that is measured.
-func (s *sender) poster(body []byte, connections int) attempt {
+func (s *sender) poster(body []byte, connections int) (try attempt, done func()) {
 	mac := hmac.New(sha256.New, []byte(s.secret))
 	mac.Write(body)
-	signature := "sha256=" + hex.EncodeToString(mac.Sum(nil))
-	c := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
-		MaxConnsPerHost: connections, MaxIdleConnsPerHost: connections, DisableCompression: true}}
+	w := newWire(s.address, hookPath, map[string]string{
+		"Content-Type": "application/json", "X-Github-Event": "push",
+		"X-Hub-Signature-256": "sha256=" + hex.EncodeToString(mac.Sum(nil)),
+	}, "X-Github-Delivery", body, connections)
 	batch := s.run + "-" + rand.Text()[:8]
 	return func(ctx context.Context, n int64) (bool, error) {
-		req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url, bytes.NewReader(body))
-		if err != nil {
-			return false, err
-		}
-		req.Header = http.Header{"Content-Type": {"application/json"}, "X-Github-Event": {"push"},
-			"X-Github-Delivery": {fmt.Sprintf("%s-%d", batch, n)}, "X-Hub-Signature-256": {signature}}
-		res, err := c.Do(req)
-		if err != nil {
-			return false, err
-		}
-		defer res.Body.Close()
-		_, err = io.Copy(io.Discard, res.Body)
-		return res.StatusCode == http.StatusOK, err
-	}
+		status, err := w.post(ctx, fmt.Sprintf("%s-%d", batch, n))
+		return status == http.StatusOK, err
+	}, w.close
 }

@@ -49,6 +49,12 @@ func consume(t *testing.T, b *bus.Bus, c bus.Consumer, h bus.Handler) {
 	t.Cleanup(func() { cancel(); done.Wait() })
 }
 
+// bothWays plays a test with events that come at once, and with events that gather.
+func bothWays(t *testing.T, test func(t *testing.T, linger time.Duration)) {
+	t.Run("at once", func(t *testing.T) { test(t, 0) })
+	t.Run("gathered", func(t *testing.T) { test(t, 20*time.Millisecond) })
+}
+
 func receive[T any](t *testing.T, from <-chan T, what string) T {
 	t.Helper()
 	select {
@@ -101,65 +107,93 @@ func TestTheSameEventIsStoredOnce(t *testing.T) {
 }
 
 func TestOtherTypesArePassedOver(t *testing.T) {
-	b := bustest.Start(t).Connect("test")
-	of := func(id, kind string) bus.Event {
-		e := event(t, id, 1)
-		e.SetType(kind)
-		return e
-	}
-	publish(t, b, "events.ns.s.e", of("1", "unwanted"))
-	publish(t, b, "events.ns.s.e", of("2", "a kind"))
-	publish(t, b, "events.ns.s.e", of("3", "other"))
-	seen := make(chan string, 10)
-	consume(t, b, bus.Consumer{Stream: bus.Events, Name: "c", Types: []string{"a kind", "other"}}, func(_ context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
-		seen <- d.ID()
-		return nil, nil
-	})
-	for _, want := range []string{"2", "3"} {
-		if got := receive(t, seen, "event"); got != want {
-			t.Errorf("handled %s, want %s", got, want)
+	bothWays(t, func(t *testing.T, linger time.Duration) {
+		b := bustest.Start(t).Connect("test")
+		of := func(id, kind string) bus.Event {
+			e := event(t, id, 1)
+			e.SetType(kind)
+			return e
 		}
-	}
-	publish(t, b, "events.ns.s.e", of("4", "unwanted"))
-	publish(t, b, "events.ns.s.e", of("5", "other"))
-	if got := receive(t, seen, "event after one that nobody wants"); got != "5" {
-		t.Errorf("handled %s, want 5", got)
-	}
+		publish(t, b, "events.ns.s.e", of("1", "unwanted"))
+		publish(t, b, "events.ns.s.e", of("2", "a kind"))
+		publish(t, b, "events.ns.s.e", of("3", "other"))
+		seen := make(chan string, 10)
+		consume(t, b, bus.Consumer{Stream: bus.Events, Name: "c", Linger: linger, Types: []string{"a kind", "other"}}, func(_ context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
+			seen <- d.ID()
+			return nil, nil
+		})
+		for _, want := range []string{"2", "3"} {
+			if got := receive(t, seen, "event"); got != want {
+				t.Errorf("handled %s, want %s", got, want)
+			}
+		}
+		publish(t, b, "events.ns.s.e", of("4", "unwanted"))
+		publish(t, b, "events.ns.s.e", of("5", "other"))
+		if got := receive(t, seen, "event after one that nobody wants"); got != "5" {
+			t.Errorf("handled %s, want 5", got)
+		}
+	})
+}
+
+func TestManyAreHandledOnceInOrder(t *testing.T) {
+	bothWays(t, func(t *testing.T, linger time.Duration) {
+		const many = 700 // more than are fetched together, twice
+		b := bustest.Start(t).Connect("test")
+		seen := make(chan string, many+1)
+		consume(t, b, bus.Consumer{Stream: bus.Events, Name: "c", Linger: linger}, func(_ context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
+			seen <- d.ID()
+			return nil, nil
+		})
+		for i := range many {
+			publish(t, b, "events.ns.s.e", event(t, fmt.Sprint(i), 1))
+		}
+		for i := range many {
+			if got := receive(t, seen, "event"); got != fmt.Sprint(i) {
+				t.Fatalf("handled %s, want %d", got, i)
+			}
+		}
+		publish(t, b, "events.ns.s.e", event(t, "last", 1))
+		if got := receive(t, seen, "event after a rest"); got != "last" {
+			t.Fatalf("handled %s, want the last", got)
+		}
+	})
 }
 
 func TestErrorClassesDecide(t *testing.T) {
-	b := bustest.Start(t).Connect("test")
-	seen := make(chan string, 100)
-	quick := func(int) time.Duration { return time.Millisecond }
-	consume(t, b, bus.Consumer{Stream: bus.Events, Name: "c", Attempts: 3, Backoff: quick}, func(_ context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
-		seen <- fmt.Sprint(d.ID(), d.Attempt)
-		switch {
-		case d.ID() == "poison":
-			return nil, fault.Poisonf("never")
-		case d.ID() == "stale":
-			return nil, fault.Stalef("overtaken")
-		case d.ID() == "hopeless", d.ID() == "flaky" && d.Attempt == 1:
-			return nil, errors.New("not now")
+	bothWays(t, func(t *testing.T, linger time.Duration) {
+		b := bustest.Start(t).Connect("test")
+		seen := make(chan string, 100)
+		quick := func(int) time.Duration { return time.Millisecond }
+		consume(t, b, bus.Consumer{Stream: bus.Events, Name: "c", Linger: linger, Attempts: 3, Backoff: quick}, func(_ context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
+			seen <- fmt.Sprint(d.ID(), d.Attempt)
+			switch {
+			case d.ID() == "poison":
+				return nil, fault.Poisonf("never")
+			case d.ID() == "stale":
+				return nil, fault.Stalef("overtaken")
+			case d.ID() == "hopeless", d.ID() == "flaky" && d.Attempt == 1:
+				return nil, errors.New("not now")
+			}
+			return []bus.Outgoing{{Subject: "facts.out", Event: event(t, "out-"+d.ID(), 1)}}, nil
+		})
+		for _, id := range []string{"poison", "stale", "flaky", "hopeless", "good"} {
+			publish(t, b, "events.ns.s.e", event(t, id, 1))
 		}
-		return []bus.Outgoing{{Subject: "facts.out", Event: event(t, "out-"+d.ID(), 1)}}, nil
+		counts := map[string]int{}
+		for range 1 + 1 + 2 + 3 + 1 {
+			counts[receive(t, seen, "attempt")]++
+		}
+		for _, want := range []string{"poison1", "stale1", "flaky1", "flaky2", "hopeless1", "hopeless2", "hopeless3", "good1"} {
+			if counts[want] != 1 {
+				t.Errorf("%s seen %d times", want, counts[want])
+			}
+		}
+		dead := await(t, b, bus.Dead, "dead.>", 2)
+		if dead[0].Subject != "dead.EVENTS.events.ns.s.e" {
+			t.Errorf("dead letter on %s", dead[0].Subject)
+		}
+		await(t, b, bus.Facts, "facts.out", 2)
 	})
-	for _, id := range []string{"poison", "stale", "flaky", "hopeless", "good"} {
-		publish(t, b, "events.ns.s.e", event(t, id, 1))
-	}
-	counts := map[string]int{}
-	for range 1 + 1 + 2 + 3 + 1 {
-		counts[receive(t, seen, "attempt")]++
-	}
-	for _, want := range []string{"poison1", "stale1", "flaky1", "flaky2", "hopeless1", "hopeless2", "hopeless3", "good1"} {
-		if counts[want] != 1 {
-			t.Errorf("%s seen %d times", want, counts[want])
-		}
-	}
-	dead := await(t, b, bus.Dead, "dead.>", 2)
-	if dead[0].Subject != "dead.EVENTS.events.ns.s.e" {
-		t.Errorf("dead letter on %s", dead[0].Subject)
-	}
-	await(t, b, bus.Facts, "facts.out", 2)
 }
 
 // await reads until the subject holds n entries.
@@ -224,24 +258,26 @@ func TestBodiesLiveAsLongAsWhatNamesThem(t *testing.T) {
 }
 
 func TestNothingIsLostWhenTheServerRestarts(t *testing.T) {
-	s := bustest.Start(t)
-	b := s.Connect("test")
-	seen := make(chan string, 100)
-	consume(t, b, bus.Consumer{Stream: bus.Events, Name: "c"}, func(_ context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
-		seen <- d.ID()
-		return nil, nil
+	bothWays(t, func(t *testing.T, linger time.Duration) {
+		s := bustest.Start(t)
+		b := s.Connect("test")
+		seen := make(chan string, 100)
+		consume(t, b, bus.Consumer{Stream: bus.Events, Name: "c", Linger: linger}, func(_ context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
+			seen <- d.ID()
+			return nil, nil
+		})
+		publish(t, b, "events.ns.s.e", event(t, "before", 1))
+		receive(t, seen, "event before")
+		s.Stop()
+		if err := b.Publish(t.Context(), "events.ns.s.e", event(t, "during", 1)); err == nil {
+			t.Fatal("published to a server that is away")
+		}
+		s.Resume()
+		retry(t, func() error { return b.Publish(t.Context(), "events.ns.s.e", event(t, "after", 1)) })
+		if got := receive(t, seen, "event after"); got != "after" {
+			t.Fatalf("got %s", got)
+		}
 	})
-	publish(t, b, "events.ns.s.e", event(t, "before", 1))
-	receive(t, seen, "event before")
-	s.Stop()
-	if err := b.Publish(t.Context(), "events.ns.s.e", event(t, "during", 1)); err == nil {
-		t.Fatal("published to a server that is away")
-	}
-	s.Resume()
-	retry(t, func() error { return b.Publish(t.Context(), "events.ns.s.e", event(t, "after", 1)) })
-	if got := receive(t, seen, "event after"); got != "after" {
-		t.Fatalf("got %s", got)
-	}
 }
 
 // retry repeats until f succeeds; the server needs a moment to take us back.

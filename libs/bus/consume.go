@@ -48,6 +48,7 @@ type Consumer struct {
 	Patience    time.Duration                               // how long one attempt may take before another replica gets it; 0 means 30 s
 	Backoff     func(attempt int) time.Duration             // wait before the next attempt; nil means DefaultBackoff
 	Observe     func(class fault.Class, took time.Duration) // called once per handled delivery; may be nil
+	Linger      time.Duration                               // while events come, how long they gather before they are fetched together; 0 means each comes at once
 }
 
 // DefaultBackoff doubles from 200 ms to a minute.
@@ -116,6 +117,9 @@ func (w *worker) pull(ctx context.Context) error {
 		// would drop silently what must go to the dead letters.
 		MaxDeliver: -1, MaxAckPending: max(4*w.consumer.Concurrency, 64),
 	}
+	if w.consumer.Linger > 0 {
+		cfg.MaxAckPending = max(cfg.MaxAckPending, 2*gathered)
+	}
 	if w.consumer.Ordered {
 		cfg.MaxAckPending = 1
 	}
@@ -126,16 +130,14 @@ func (w *worker) pull(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("declare consumer %s: %w", w.consumer.Name, err)
 	}
-	it, err := cons.Messages(jetstream.PullMaxMessages(max(2*w.consumer.Concurrency, 64)), jetstream.PullHeartbeat(2*time.Second), jetstream.PullExpiry(10*time.Second))
+	src, err := w.source(ctx, cons)
 	if err != nil {
 		return fmt.Errorf("pull from %s: %w", w.consumer.Name, err)
 	}
-	stop := context.AfterFunc(ctx, it.Stop)
-	defer stop()
-	defer it.Stop()
+	defer src.Stop()
 	for {
 		w.slots <- struct{}{}
-		m, err := w.next(it)
+		m, err := w.next(src)
 		if err != nil {
 			<-w.slots
 			return err
@@ -148,9 +150,9 @@ func (w *worker) pull(ctx context.Context) error {
 }
 
 // next is the next message that is of a wanted type, as far as its headers tell.
-func (w *worker) next(it jetstream.MessagesContext) (jetstream.Msg, error) {
+func (w *worker) next(src source) (jetstream.Msg, error) {
 	for {
-		m, err := it.Next()
+		m, err := src.Next()
 		if err != nil || !w.unwanted(m) {
 			return m, err
 		}
@@ -177,7 +179,7 @@ func (w *worker) one(ctx context.Context, m jetstream.Msg) {
 		return
 	}
 	d := Delivery{Subject: m.Subject(), Sequence: meta.Sequence.Stream, Attempt: int(meta.NumDelivered), Stored: meta.Timestamp}
-	done := w.keepAlive(ctx, m)
+	done := w.keepAlive(m)
 	err = w.attempt(ctx, m, &d)
 	done()
 	w.settle(ctx, m, d, err)
@@ -251,14 +253,28 @@ func (w *worker) bury(ctx context.Context, m jetstream.Msg, d Delivery, cause er
 
 // keepAlive tells the server that work goes on, so that a long handler is not
 // taken for a dead one.
-func (w *worker) keepAlive(ctx context.Context, m jetstream.Msg) (done func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	go func() {
-		for pause(ctx, w.consumer.Patience/3) {
+func (w *worker) keepAlive(m jetstream.Msg) (done func()) {
+	var (
+		mu    sync.Mutex
+		ended bool
+		again *time.Timer
+	)
+	mu.Lock()
+	defer mu.Unlock()
+	again = time.AfterFunc(w.consumer.Patience/3, func() {
+		mu.Lock()
+		defer mu.Unlock()
+		if !ended {
 			_ = m.InProgress() // best effort: at worst the delivery repeats
+			again.Reset(w.consumer.Patience / 3)
 		}
-	}()
-	return cancel
+	})
+	return func() {
+		mu.Lock()
+		defer mu.Unlock()
+		ended = true
+		again.Stop()
+	}
 }
 
 func short(s string) string { return s[:min(len(s), 1024)] }

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"time"
 
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/libs/service"
@@ -18,8 +19,12 @@ type arrivals struct {
 // olderConsumer is what version 0.1 read pushes with, beside another that read images.
 const olderConsumer = "sync-agent-push"
 
+// gathering is how long events gather while they come: most concern no application here, and a stream of them must not
+// take as much of the machine as their intake. A push after a rest comes at once.
+const gathering = 10 * time.Millisecond
+
 func (a *arrivals) consumer() bus.Consumer {
-	return bus.Consumer{Stream: bus.Events, Name: "sync-agent-images", Types: []string{pushType, events.TypeImagePushed}, Concurrency: 8, Observe: a.metrics.observe("events")}
+	return bus.Consumer{Stream: bus.Events, Name: "sync-agent-images", Types: []string{pushType, events.TypeImagePushed}, Concurrency: 8, Linger: gathering, Observe: a.metrics.observe("events")}
 }
 
 func (a *arrivals) handle(ctx context.Context, d bus.Delivery) ([]bus.Outgoing, error) {

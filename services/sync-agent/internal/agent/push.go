@@ -50,10 +50,6 @@ func (h *pushes) handle(ctx context.Context, d bus.Delivery) ([]bus.Outgoing, er
 		return nil, fmt.Errorf("list applications: %w", err)
 	}
 	h.forget(list.Items)
-	body, err := marks(d, push)
-	if err != nil {
-		return nil, fault.AsPoison(err)
-	}
 	var errs []error
 	for i := range list.Items {
 		raw := &list.Items[i]
@@ -61,6 +57,10 @@ func (h *pushes) handle(ctx context.Context, d bus.Delivery) ([]bus.Outgoing, er
 			continue
 		}
 		h.log.InfoContext(ctx, "push concerns application", "application", raw.GetNamespace()+"/"+raw.GetName(), "event_id", d.ID(), "commit", push.After)
+		body, err := marks(d, push)
+		if err != nil {
+			return nil, fault.AsPoison(err)
+		}
 		if err := h.client.Patch(ctx, raw.DeepCopy(), client.RawPatch(types.MergePatchType, body)); client.IgnoreNotFound(err) != nil {
 			errs = append(errs, fmt.Errorf("refresh application %s/%s: %w", raw.GetNamespace(), raw.GetName(), err))
 		}
