@@ -85,6 +85,7 @@ func secretValue(r reference) string { return "value-of-" + r.key }
 // sensor judges one Sensor: that it is accepted, and what its triggers do.
 func (s *eventSuite) sensor(ctx context.Context, m manifest) {
 	progressf(s.config.Progress, "sensors/%s", m.file)
+	nextSecond(ctx)
 	err := s.accepted(ctx, m.object)
 	s.report.Judge("sensors/"+m.file+": accepted", err)
 	if err != nil {
@@ -106,6 +107,16 @@ func (s *eventSuite) sensor(ctx context.Context, m manifest) {
 	}
 	s.report.Judge("sensors/"+m.file+": effect of an event "+way, err)
 	s.remove(ctx, m)
+}
+
+// nextSecond waits for a second to begin. A Sensor acts on what happens from its creation on, which Kubernetes tells in
+// whole seconds: what was sent for the Sensor before must not be in the same one.
+func nextSecond(ctx context.Context) {
+	now := time.Now()
+	select {
+	case <-time.After(now.Truncate(time.Second).Add(time.Second).Sub(now)):
+	case <-ctx.Done():
+	}
 }
 
 func (s *eventSuite) remove(ctx context.Context, m manifest) {
