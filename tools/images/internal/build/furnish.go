@@ -104,7 +104,7 @@ func applets(ctx context.Context, root string) error {
 	busybox := filepath.Join(root, "usr/bin/busybox")
 	out, err := exec.CommandContext(ctx, busybox, "--list").Output()
 	if err != nil {
-		return fmt.Errorf("list applets (the package busybox-static must be in the image): %w", err)
+		return fmt.Errorf("list applets (the package busybox or busybox-static must be in the image): %w", err)
 	}
 	for applet := range strings.FieldsSeq(string(out)) {
 		if applet == "busybox" || present(root, applet) {
