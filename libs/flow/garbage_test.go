@@ -39,16 +39,20 @@ func TestWhatIsTakenAway(t *testing.T) {
 		"one asks for itself":     {v1alpha1.WorkflowSpec{}, nil, GCOnDeletion, "late@/l"},
 		"at the end":              {whole(GCOnCompletion), nil, GCOnCompletion, "plain@/k elsewhere@o/k"},
 		"with the workflow":       {whole(GCOnDeletion), repository, GCOnDeletion, "plain@b/k late@b/l elsewhere@o/k"},
-		"of a repository unknown": {whole(GCOnCompletion), &v1alpha1.ArtifactRepository{HDFS: &v1alpha1.HDFSArtifactRepository{}}, GCOnCompletion, "elsewhere@o/k"},
+		"of a repository unknown": {whole(GCOnCompletion), &v1alpha1.ArtifactRepository{Plugin: &v1alpha1.PluginArtifactRepository{}}, GCOnCompletion, "elsewhere@o/k"},
+		"of HDFS":                 {whole(GCOnCompletion), &v1alpha1.ArtifactRepository{HDFS: &v1alpha1.HDFSArtifactRepository{Addresses: []string{"a:1", "b:1"}}}, GCOnCompletion, "plain@a:1/k elsewhere@o/k"},
 		"of another kind":         {whole(GCOnCompletion), &v1alpha1.ArtifactRepository{GCS: &v1alpha1.GCSArtifactRepository{Bucket: "g"}}, GCOnCompletion, "plain@g/k elsewhere@o/k"},
 	} {
 		var got []string
 		for _, w := range Garbage(nodes, c.spec, c.repo, c.strategy) {
 			bucket := ""
-			if w.Location.S3 != nil {
+			switch {
+			case w.Location.S3 != nil:
 				bucket = w.Location.S3.Bucket
-			} else if w.Location.GCS != nil {
+			case w.Location.GCS != nil:
 				bucket = w.Location.GCS.Bucket
+			case w.Location.HDFS != nil:
+				bucket = w.Location.HDFS.Addresses[0]
 			}
 			got = append(got, w.Name+"@"+bucket+"/"+KeyOf(w.Location))
 		}

@@ -46,6 +46,12 @@ func storeKinds() []storeKind {
 			}
 			return &l.OSS.Key
 		}, func(l v1alpha1.ArtifactLocation) string { return addressed(l.OSS.Endpoint, l.OSS.Bucket) }, ossRepository},
+		{"hdfs", func(l *v1alpha1.ArtifactLocation) *string {
+			if l.HDFS == nil {
+				return nil
+			}
+			return &l.HDFS.Path
+		}, func(l v1alpha1.ArtifactLocation) string { return strings.Join(l.HDFS.Addresses, ",") }, hdfsRepository},
 	}
 }
 
@@ -97,6 +103,19 @@ func ossRepository(r v1alpha1.ArtifactRepository) (l v1alpha1.ArtifactLocation, 
 		AccessKeySecret: o.AccessKeySecret, Bucket: o.Bucket, CreateBucketIfNotPresent: o.CreateBucketIfNotPresent, Endpoint: o.Endpoint, LifecycleRule: o.LifecycleRule,
 		SecretKeySecret: o.SecretKeySecret, SecurityToken: o.SecurityToken, UseSDKCreds: o.UseSDKCreds,
 	}}, orDefault(o.KeyFormat, keyFormat), true
+}
+
+// hdfsRepository has paths, which are absolute: so is the format where none is given.
+func hdfsRepository(r v1alpha1.ArtifactRepository) (l v1alpha1.ArtifactLocation, format string, ok bool) {
+	h := r.HDFS
+	if h == nil {
+		return l, "", false
+	}
+	return v1alpha1.ArtifactLocation{HDFS: &v1alpha1.HDFSArtifact{
+		Addresses: h.Addresses, DataTransferProtection: h.DataTransferProtection, Force: h.Force, HdfsUser: h.HdfsUser, KrbCCacheSecret: h.KrbCCacheSecret,
+		KrbConfigConfigMap: h.KrbConfigConfigMap, KrbKeytabSecret: h.KrbKeytabSecret, KrbRealm: h.KrbRealm, KrbServicePrincipalName: h.KrbServicePrincipalName,
+		KrbUsername: h.KrbUsername,
+	}}, orDefault(h.PathFormat, "/"+keyFormat), true
 }
 
 // storeOf is the kind of store of a location, nil when it has no key.
@@ -169,17 +188,14 @@ func UnknownPlace(l v1alpha1.ArtifactLocation) string { return unknown(l) }
 
 // unknown names the kind of place that a location has and nothing here can reach, "" when there is none.
 func unknown(l v1alpha1.ArtifactLocation) string {
-	switch {
-	case l.HDFS != nil:
-		return "hdfs"
-	case l.Plugin != nil:
+	if l.Plugin != nil {
 		return "plugin"
 	}
 	return ""
 }
 
 // known are the kinds of places that can be reached, for messages.
-const known = "s3, gcs, azure, oss, artifactory, http, git and raw"
+const known = "s3, gcs, azure, oss, hdfs, artifactory, http, git and raw"
 
 // repository is the store of the run, without a key, and the format of the keys in it.
 func repository(r *v1alpha1.ArtifactRepository) (v1alpha1.ArtifactLocation, string, error) {
@@ -196,8 +212,6 @@ func repository(r *v1alpha1.ArtifactRepository) (v1alpha1.ArtifactLocation, stri
 	case r.Artifactory != nil:
 		a := r.Artifactory
 		return v1alpha1.ArtifactLocation{Artifactory: &v1alpha1.ArtifactoryArtifact{URL: a.RepoURL, UsernameSecret: a.UsernameSecret, PasswordSecret: a.PasswordSecret}}, orDefault(a.KeyFormat, keyFormat), nil
-	case r.HDFS != nil:
-		return builtIn, "", fmt.Errorf("the artifact repository is of kind hdfs, which is not supported; %s are", known)
 	case r.Plugin != nil:
 		return builtIn, "", fmt.Errorf("the artifact repository is of kind plugin, which is not supported; %s are", known)
 	}
@@ -213,6 +227,8 @@ func keyOnly(l v1alpha1.ArtifactLocation) v1alpha1.ArtifactLocation {
 		return v1alpha1.ArtifactLocation{Azure: &v1alpha1.AzureArtifact{Blob: key}}
 	case l.OSS != nil:
 		return v1alpha1.ArtifactLocation{OSS: &v1alpha1.OSSArtifact{Key: key}}
+	case l.HDFS != nil:
+		return v1alpha1.ArtifactLocation{HDFS: &v1alpha1.HDFSArtifact{Path: key}}
 	default:
 		return v1alpha1.ArtifactLocation{S3: &v1alpha1.S3Artifact{Key: key}}
 	}

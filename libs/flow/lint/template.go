@@ -121,7 +121,7 @@ func (k *linter) outputs(path string, t *v1alpha1.Template) {
 // place warns of an artifact that nobody here can fetch or store: the other nodes run nevertheless.
 func (k *linter) place(path string, a v1alpha1.Artifact) {
 	if kind := flow.UnknownPlace(a.ArtifactLocation); kind != "" {
-		k.warnf(path+"."+kind, "is not supported: the node ends in Error; s3, gcs, azure, oss, artifactory, http, git and raw are")
+		k.warnf(path+"."+kind, "is not supported: the node ends in Error; s3, gcs, azure, oss, hdfs, artifactory, http, git and raw are")
 	}
 }
 

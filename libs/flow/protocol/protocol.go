@@ -64,6 +64,9 @@ type Ask struct {
 	Names []string `json:"names,omitempty"`
 }
 
+// FolderMark is the comment of a gzipped tar that stands for a folder, whatever the manifest says of archives.
+const FolderMark = "argosy-folder"
+
 // AskLimit bounds the names of one [Ask], and FolderLimit the files of a folder that is loaded.
 const (
 	AskLimit    = 1000

@@ -9,6 +9,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/argosy-mesh/argosy/libs/flow/protocol"
 )
 
 // Bounds of what may come out of an archive, which is untrusted: it came from a
@@ -21,7 +23,7 @@ const (
 // folderMark is the comment of an archive that stands for a folder kept with
 // archive: none. The built-in store keeps one object per artifact, where upstream's
 // stores keep one per file.
-const folderMark = "argosy-folder"
+const folderMark = protocol.FolderMark
 
 // gzipHeader is the length of a gzip header before its comment, and gzipComment the
 // flag that says there is one. Source: RFC 1952, 2.3.

@@ -133,6 +133,8 @@ func (s *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = control.SetReadDeadline(time.Time{})
 	_ = control.SetWriteDeadline(time.Time{})
 	switch {
+	case g.Place != nil && r.Method == http.MethodPut:
+		s.take(w, r, g)
 	case g.Place != nil:
 		s.relay(w, r, g)
 	case r.Method == http.MethodPut:
@@ -178,6 +180,15 @@ func (s *gate) relay(w http.ResponseWriter, r *http.Request, g grant) {
 		return
 	}
 	s.stream(w, r, body, "of namespace "+g.Namespace)
+}
+
+// take stores what a pod puts into a place that it does not reach itself.
+func (s *gate) take(w http.ResponseWriter, r *http.Request, g grant) {
+	if err := s.stores.Put(r.Context(), g.Namespace, *g.Place, r.Body); err != nil {
+		s.refuse(w, r, g.Namespace, err)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
 }
 
 // refuse answers a pod by the class of an error.

@@ -37,7 +37,7 @@ func (r *Runner) transfer(method, namespace string, a v1alpha1.Artifact, expires
 	if store.External(a.ArtifactLocation) {
 		t.Direct = !store.Relayed(a.ArtifactLocation)
 		t.URL = r.signer.grant(grant{Method: method, Namespace: namespace, Place: &a.ArtifactLocation, Expires: expires.Unix()})
-		if !t.Direct {
+		if a.Git != nil {
 			t.Plain, t.Zip = false, false // it comes as an archive, whatever the manifest says
 		}
 		return t

@@ -44,6 +44,13 @@ type Direct interface {
 	Authority() string
 }
 
+// Keeper is a store that pods put artifacts into through this service.
+type Keeper interface {
+	Store
+	// Put keeps what a body holds under a key, whole or not at all.
+	Put(ctx context.Context, key string, body io.Reader) error
+}
+
 // Stores opens stores.
 type Stores struct {
 	Bus     *bus.Bus
@@ -65,6 +72,7 @@ func (s *Stores) kinds() map[string]func(ctx context.Context, namespace string, 
 		"gcs":         s.gcs,
 		"azure":       s.azure,
 		"oss":         s.oss,
+		"hdfs":        s.hdfs,
 		"artifactory": s.artifactory,
 		"http":        s.web,
 		"git":         s.git,
@@ -89,7 +97,7 @@ func Supplied(l v1alpha1.ArtifactLocation) bool {
 func External(l v1alpha1.ArtifactLocation) bool { return kind(l) != "mesh" && kind(l) != "" }
 
 // Relayed reports whether pods reach a place through this service, although it is not in the built-in store.
-func Relayed(l v1alpha1.ArtifactLocation) bool { return kind(l) == "git" }
+func Relayed(l v1alpha1.ArtifactLocation) bool { return kind(l) == "git" || kind(l) == "hdfs" }
 
 // Key is the key of a place in its store.
 func Key(l v1alpha1.ArtifactLocation) string { return flow.KeyOf(l) }
@@ -98,7 +106,7 @@ func Key(l v1alpha1.ArtifactLocation) string { return flow.KeyOf(l) }
 func (s *Stores) At(ctx context.Context, namespace string, l v1alpha1.ArtifactLocation) (Store, error) {
 	open, ok := s.kinds()[kind(l)]
 	if !ok {
-		return nil, fault.Poisonf("the place of the artifact is of no kind that is known here; s3, gcs, azure, oss, artifactory, http and git are")
+		return nil, fault.Poisonf("the place of the artifact is of no kind that is known here; s3, gcs, azure, oss, hdfs, artifactory, http and git are")
 	}
 	return open(ctx, namespace, l)
 }
@@ -110,6 +118,19 @@ func (s *Stores) Open(ctx context.Context, namespace string, l v1alpha1.Artifact
 		return nil, err
 	}
 	return store.Open(ctx, Key(l))
+}
+
+// Put keeps what a body holds as the artifact of a place.
+func (s *Stores) Put(ctx context.Context, namespace string, l v1alpha1.ArtifactLocation, body io.Reader) error {
+	store, err := s.At(ctx, namespace, l)
+	if err != nil {
+		return err
+	}
+	keeper, ok := store.(Keeper)
+	if !ok {
+		return fault.Poisonf("%s: nothing is stored there through this service", kind(l))
+	}
+	return keeper.Put(ctx, Key(l), body)
 }
 
 // Names lists the keys of a place that begin with its key.
