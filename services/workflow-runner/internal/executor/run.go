@@ -92,6 +92,9 @@ func run(ctx context.Context, task protocol.Task, command []string, std Streams,
 	if task.Result {
 		program.Stdout = io.MultiWriter(std.Out, output)
 	}
+	// Before the program starts: one that is told to stop must not leave it behind.
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGQUIT)
 	if err := program.Start(); err != nil {
 		fmt.Fprintf(std.Err, "executor: start %s: %v\n", command[0], err)
 		if errors.Is(err, exec.ErrNotFound) || errors.Is(err, os.ErrNotExist) {
@@ -99,7 +102,7 @@ func run(ctx context.Context, task protocol.Task, command []string, std Streams,
 		}
 		return exitCannotRun
 	}
-	stop := forward(program.Process)
+	stop := forward(signals, program.Process)
 	err = program.Wait()
 	stop()
 	code := codeOf(err)
@@ -127,9 +130,7 @@ func withoutTask(environ []string) []string {
 }
 
 // forward passes the signals of a stopping pod on to the program.
-func forward(p *os.Process) (stop func()) {
-	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGQUIT)
+func forward(signals chan os.Signal, p *os.Process) (stop func()) {
 	done := make(chan struct{})
 	go func() {
 		for {
