@@ -19,18 +19,18 @@ import (
 // journal only. etcd refuses objects over 1.5 MiB.
 const statusLimit = 512 << 10
 
-// project writes what people look at. It is a picture of the journal: whoever
-// draws it last draws the same or a newer one.
-func (r *Runner) project(ctx context.Context, raw *unstructured.Unstructured, known *run, warnings []v1alpha1.FieldWarning) error {
-	status := statusOf(known.state)
-	status.Progress = known.progress()
-	if known.repo != nil && !known.repo.Default {
-		status.ArtifactRepositoryRef = known.repo
+// picture is the change that shows a run in its object. It is a picture of the journal: whoever draws it last draws the
+// same or a newer one.
+func (r *run) picture(warnings []v1alpha1.FieldWarning) ([]byte, error) {
+	status := statusOf(r.state)
+	status.Progress = r.progress()
+	if r.repo != nil && !r.repo.Default {
+		status.ArtifactRepositoryRef = r.repo
 	}
 	for _, w := range warnings {
 		status.Conditions = append(status.Conditions, v1alpha1.Condition{Type: "SpecWarning", Status: "True", Message: w.String()})
 	}
-	return r.patch(ctx, raw, status, known.state.Metadata)
+	return change(status, r.state.Metadata)
 }
 
 func statusOf(state flow.Run) v1alpha1.WorkflowStatus {
@@ -70,12 +70,16 @@ func (r *run) progress() string {
 func (r *Runner) refuse(ctx context.Context, raw *unstructured.Unstructured, cause error) error {
 	at := metav1.Now()
 	r.log.WarnContext(ctx, "workflow refused", "workflow", raw.GetNamespace()+"/"+raw.GetName(), "error", cause)
-	return r.patch(ctx, raw, v1alpha1.WorkflowStatus{Phase: v1alpha1.WorkflowError, Message: "invalid spec: " + cause.Error(), StartedAt: &at, FinishedAt: &at,
+	body, err := change(v1alpha1.WorkflowStatus{Phase: v1alpha1.WorkflowError, Message: "invalid spec: " + cause.Error(), StartedAt: &at, FinishedAt: &at,
 		Conditions: []v1alpha1.Condition{{Type: "SpecError", Status: "True", Message: cause.Error()}}}, nil)
+	if err != nil {
+		return err
+	}
+	return r.patch(ctx, raw, body)
 }
 
-// patch writes a status, and the labels and annotations that a run gives its workflow.
-func (r *Runner) patch(ctx context.Context, raw *unstructured.Unstructured, status v1alpha1.WorkflowStatus, own *v1alpha1.Metadata) error {
+// change is what a status changes of an object, with the labels and annotations that a run gives its workflow.
+func change(status v1alpha1.WorkflowStatus, own *v1alpha1.Metadata) ([]byte, error) {
 	labels, metadata := map[string]string{}, map[string]any{}
 	if own != nil {
 		maps.Copy(labels, own.Labels)
@@ -88,15 +92,16 @@ func (r *Runner) patch(ctx context.Context, raw *unstructured.Unstructured, stat
 		labels[labelCompleted] = "true"
 	}
 	metadata["labels"] = labels
-	body, err := encodeStatus(metadata, status)
-	if err != nil {
-		return err
-	}
+	return encodeStatus(metadata, status)
+}
+
+// patch changes a workflow. One that is gone needs no change.
+func (r *Runner) patch(ctx context.Context, raw *unstructured.Unstructured, body []byte) error {
 	target := &unstructured.Unstructured{}
 	target.SetGroupVersionKind(raw.GroupVersionKind())
 	target.SetNamespace(raw.GetNamespace())
 	target.SetName(raw.GetName())
-	err = r.client.Patch(ctx, target, client.RawPatch(types.MergePatchType, body))
+	err := r.client.Patch(ctx, target, client.RawPatch(types.MergePatchType, body))
 	if err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("project status: %w", err)
 	}

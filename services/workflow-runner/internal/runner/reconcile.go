@@ -58,6 +58,8 @@ type Runner struct {
 	sightings *sightings
 	image     string // of the executor
 	metrics   *metrics
+	shows     *shows
+	nudge     func(ctx context.Context, namespace, name string) // asks for another look at a workflow
 }
 
 // Owned is the reconciler of the workflows that are this replica's. What it knows of one that became another's is
@@ -228,45 +230,6 @@ func (r *Runner) record(ctx context.Context, wf *v1alpha1.Workflow, known *run, 
 	r.meters.count(wf, known.state, decision)
 	r.measure(ctx, wf, decision.Metrics)
 	return nil
-}
-
-// showEvery bounds how often the status of one workflow is written: a fan-out moves
-// many nodes at once, and each writing carries all of them.
-const showEvery = 250 * time.Millisecond
-
-// showManyEvery is the same for a workflow with more than showMany nodes.
-const (
-	showManyEvery = time.Second
-	showMany      = 300
-)
-
-// show writes the status when it is behind. Between two writings it waits, unless
-// the run has ended; wake then becomes the end of the wait.
-func (r *Runner) show(ctx context.Context, raw *unstructured.Unstructured, known *run, warnings []v1alpha1.FieldWarning, wake time.Time) (time.Time, error) {
-	if !known.behind {
-		return wake, nil
-	}
-	every := showEvery
-	if len(known.state.Nodes) > showMany {
-		every = showManyEvery
-	}
-	if next := known.shown.Add(every); time.Now().Before(next) && !known.state.Phase.Completed() {
-		if wake.IsZero() || next.Before(wake) {
-			wake = next
-		}
-		return wake, nil
-	}
-	if known.stale {
-		if err := r.wipe(ctx, raw); err != nil {
-			return time.Time{}, err
-		}
-		known.stale = false
-	}
-	if err := r.project(ctx, raw, known, warnings); err != nil {
-		return time.Time{}, err
-	}
-	known.behind, known.shown = false, time.Now()
-	return wake, nil
 }
 
 // tellFresh tells about the last record, if nobody did.

@@ -140,13 +140,14 @@ func newRunner(ctx context.Context, cfg Config, base *service.Base, mgr manager.
 	}
 	stores := &store.Stores{Bus: base.Bus, Secrets: mgr.GetAPIReader(), Dial: task.Dialer(anywhere), GCS: cfg.GCS, Git: newFetcher(ctx, cfg, base.Log)}
 	base.Probes.Handle(artifactPath, &gate{bus: base.Bus, stores: stores, signer: sign, log: base.Log})
-	r := &Runner{client: mgr.GetClient(), reader: mgr.GetAPIReader(), bus: base.Bus, journals: newJournals(base.Bus), sightings: newSightings(), log: base.Log, signer: sign, image: cfg.ExecutorImage,
+	r := &Runner{client: mgr.GetClient(), reader: mgr.GetAPIReader(), bus: base.Bus, journals: newJournals(base.Bus), sightings: newSightings(), shows: newShows(), log: base.Log, signer: sign, image: cfg.ExecutorImage,
 		images: programs, locks: &locks{kv: base.Bus.KV(bus.LocksBucket), reader: mgr.GetAPIReader(), now: time.Now},
-		repos: &repositories{reader: mgr.GetAPIReader(), namespace: cfg.Repositories, now: time.Now}}
+		repos: &repositories{reader: mgr.GetAPIReader(), namespace: cfg.Repositories, now: time.Now},
+		nudge: func(ctx context.Context, namespace, name string) { nudge(ctx, again, namespace, name) }}
 	r.janitor = &janitor{kv: base.Bus.KV(bus.LocksBucket), cached: mgr.GetClient(), synced: mgr.GetCache().WaitForCacheSync, reader: mgr.GetAPIReader(), stores: stores, journals: r.journals, log: base.Log, wake: make(chan string, 1024)}
 	r.accounts = accounts
 	r.desk = task.NewDesk(task.Tools{Accounts: accounts, Store: stores, Local: anywhere, Plugins: task.Plugins{Namespace: cfg.Repositories, Announce: r.announcePlugins}},
-		func(ctx context.Context, namespace, name string) { nudge(ctx, again, namespace, name) })
+		r.nudge)
 	return r, nil
 }
 

@@ -1,0 +1,134 @@
+package runner
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+// showEvery bounds how often the status of one workflow is written: a fan-out moves
+// many nodes at once, and each writing carries all of them.
+const showEvery = 250 * time.Millisecond
+
+// showManyEvery is the same for a workflow with more than showMany nodes.
+const (
+	showManyEvery = time.Second
+	showMany      = 300
+)
+
+// every is how often the status of a run may be written.
+func (r *run) every() time.Duration {
+	if len(r.state.Nodes) > showMany {
+		return showManyEvery
+	}
+	return showEvery
+}
+
+// showPatience bounds the writing of one status.
+const showPatience = 30 * time.Second
+
+// shows are the statuses that are being written, by uid. They outlive what is known of a run: two of one object at once
+// could come in either order.
+type shows struct {
+	mu    sync.Mutex
+	under map[string]chan error
+}
+
+func newShows() *shows { return &shows{under: map[string]chan error{}} }
+
+func (s *shows) busy(uid string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.under[uid] != nil
+}
+
+func (s *shows) drop(uid string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.under, uid)
+}
+
+// begin lets a status be written beside. There must be none of the object under way.
+func (s *shows) begin(ctx context.Context, uid string, write func(context.Context) error, failed func()) {
+	done := make(chan error, 1)
+	s.mu.Lock()
+	s.under[uid] = done
+	s.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), showPatience)
+	go func() {
+		defer cancel()
+		err := write(ctx)
+		if err == nil {
+			s.drop(uid)
+		}
+		done <- err
+		if err != nil {
+			failed()
+		}
+	}()
+}
+
+// end says what became of the status under way, if there is one and it is through; wait waits for that.
+func (s *shows) end(ctx context.Context, uid string, wait bool) error {
+	s.mu.Lock()
+	done := s.under[uid]
+	s.mu.Unlock()
+	if done == nil || !wait && len(done) == 0 {
+		return nil
+	}
+	select {
+	case err := <-done:
+		s.drop(uid)
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// show writes the status when it is behind. Between two writings it waits, unless the run has ended; wake then becomes the
+// end of the wait. A run that goes on does not wait for the API server, which takes its time with many nodes.
+func (r *Runner) show(ctx context.Context, raw *unstructured.Unstructured, known *run, warnings []v1alpha1.FieldWarning, wake time.Time) (time.Time, error) {
+	uid, ended := string(raw.GetUID()), known.state.Phase.Completed()
+	if err := r.shows.end(ctx, uid, ended); err != nil {
+		known.behind = true
+		return time.Time{}, err
+	}
+	if !known.behind {
+		return wake, nil
+	}
+	now := time.Now()
+	next := known.shown.Add(known.every())
+	if r.shows.busy(uid) && next.Before(now) {
+		next = now.Add(showEvery)
+	}
+	if now.Before(next) && !ended {
+		if wake.IsZero() || next.Before(wake) {
+			wake = next
+		}
+		return wake, nil
+	}
+	if known.stale {
+		if err := r.wipe(ctx, raw); err != nil {
+			return time.Time{}, err
+		}
+		known.stale = false
+	}
+	body, err := known.picture(warnings)
+	if err != nil {
+		return time.Time{}, err
+	}
+	known.behind, known.shown = false, now
+	r.shows.begin(ctx, uid, func(ctx context.Context) error { return r.patch(ctx, raw, body) },
+		func() { r.nudge(ctx, raw.GetNamespace(), raw.GetName()) })
+	if !ended {
+		return wake, nil
+	}
+	if err := r.shows.end(ctx, uid, true); err != nil {
+		known.behind = true
+		return time.Time{}, err
+	}
+	return wake, nil
+}
