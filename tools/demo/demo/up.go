@@ -68,7 +68,7 @@ func Up(ctx context.Context, c Config) error {
 	if err != nil {
 		return err
 	}
-	i.Images = c.Registry
+	i.Images, i.Archives = c.Registry, c.Images
 	deploy := filepath.Join(c.Root, "deploy")
 	if err := i.Apply(ctx, filepath.Join(deploy, "namespace.yaml"), filepath.Join(deploy, "demo/manifests/00-namespace.yaml")); err != nil {
 		return err
