@@ -25,7 +25,8 @@ import (
 // urlLifetime is how long a pod may take to use its URLs.
 const urlLifetime = 7 * 24 * time.Hour
 
-// artifactLimit is the largest artifact that the built-in store takes.
+// artifactLimit is the largest artifact that goes through this service: into the built-in store, or into one that pods do
+// not reach themselves.
 const artifactLimit = 5 << 30
 
 // artifactPath is where the built-in store is mounted.
@@ -115,6 +116,14 @@ type gate struct {
 	stores *store.Stores
 	signer *signer
 	log    *slog.Logger
+	most   int64 // bytes of an artifact; 0 means artifactLimit
+}
+
+func (s *gate) limit() int64 {
+	if s.most == 0 {
+		return artifactLimit
+	}
+	return s.most
 }
 
 func (s *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -145,17 +154,24 @@ func (s *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *gate) put(w http.ResponseWriter, r *http.Request, object string) {
-	err := s.bus.Objects(bus.ArtifactsBucket).Put(r.Context(), object, http.MaxBytesReader(w, r.Body, artifactLimit))
-	var tooLarge *http.MaxBytesError
+	err := s.bus.Objects(bus.ArtifactsBucket).Put(r.Context(), object, http.MaxBytesReader(w, r.Body, s.limit()))
 	switch {
-	case errors.As(err, &tooLarge):
-		http.Error(w, fmt.Sprintf("an artifact may have %d bytes", int64(artifactLimit)), http.StatusRequestEntityTooLarge)
+	case tooLarge(w, err):
 	case err != nil:
 		s.log.WarnContext(r.Context(), "artifact was not stored", "object", object, "error", err)
 		http.Error(w, "the store is away; try again", http.StatusServiceUnavailable)
 	default:
 		w.WriteHeader(http.StatusNoContent)
 	}
+}
+
+// tooLarge answers a pod whose artifact is over the limit, and reports whether that is what went wrong.
+func tooLarge(w http.ResponseWriter, err error) bool {
+	if limit, is := errors.AsType[*http.MaxBytesError](err); is {
+		http.Error(w, fmt.Sprintf("an artifact may have %d bytes", limit.Limit), http.StatusRequestEntityTooLarge)
+		return true
+	}
+	return false
 }
 
 func (s *gate) get(w http.ResponseWriter, r *http.Request, object string) {
@@ -184,11 +200,14 @@ func (s *gate) relay(w http.ResponseWriter, r *http.Request, g grant) {
 
 // take stores what a pod puts into a place that it does not reach itself.
 func (s *gate) take(w http.ResponseWriter, r *http.Request, g grant) {
-	if err := s.stores.Put(r.Context(), g.Namespace, *g.Place, r.Body); err != nil {
+	err := s.stores.Put(r.Context(), g.Namespace, *g.Place, http.MaxBytesReader(w, r.Body, s.limit()))
+	switch {
+	case tooLarge(w, err):
+	case err != nil:
 		s.refuse(w, r, g.Namespace, err)
-		return
+	default:
+		w.WriteHeader(http.StatusNoContent)
 	}
-	w.WriteHeader(http.StatusNoContent)
 }
 
 // refuse answers a pod by the class of an error.

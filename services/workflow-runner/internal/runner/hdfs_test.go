@@ -117,7 +117,7 @@ func TestWhatHDFSRefusesEndsTheTransfer(t *testing.T) {
 func TestAnUploadToHDFSThatBreaksOffLeavesNothing(t *testing.T) {
 	h := storetest.StartHDFS(t)
 	r := &Runner{signer: &signer{key: []byte("k")}}
-	web := httptest.NewServer(&gate{stores: &store.Stores{}, signer: r.signer, log: slog.New(slog.DiscardHandler)})
+	web := httptest.NewServer(&gate{stores: &store.Stores{}, signer: r.signer, log: slog.New(slog.DiscardHandler), most: 400_000})
 	defer web.Close()
 	r.signer.base = web.URL
 	a := inHDFS(t, h, "/run/a", "path: /x, archive: {none: {}}", "")
@@ -144,6 +144,9 @@ func TestAnUploadToHDFSThatBreaksOffLeavesNothing(t *testing.T) {
 		if code, err := send(http.MethodPut, out.URL, size, half()); err == nil {
 			t.Errorf("half of it: %d", code)
 		}
+	}
+	if code, err := send(http.MethodPut, out.URL, -1, strings.NewReader(strings.Repeat("x", 400_001))); code != http.StatusRequestEntityTooLarge {
+		t.Errorf("more than may be: %d, %v", code, err)
 	}
 	in := r.transfer(http.MethodGet, "ci", a, time.Now().Add(time.Hour))
 	if code, err := send(http.MethodPut, in.URL, 4, strings.NewReader("text")); code != http.StatusForbidden {
