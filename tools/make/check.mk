@@ -7,7 +7,9 @@ BESIDE    := $(filter-out e2e,$(LONERS) tools/testsum tools/structure)
 CHECKED    = $(if $(M),$(M),$(WORKSPACE) $(BESIDE))
 LINTED     = $(filter $(WORKSPACE),$(CHECKED))
 # The stories need a node, and bring the product up for themselves in make test.
-UNITS      = $(filter-out e2e,$(CHECKED))
+UNITS      = $(filter $(LONGEST),$(CHECKED)) $(filter-out e2e $(LONGEST),$(CHECKED))
+# Its tests wait more than they work: they begin first, and others run beside.
+LONGEST   := services/workflow-runner
 # The race detector needs cgo. Tests start control planes of their own from these programs.
 TESTING    = CGO_ENABLED=1 ARGOSY_KUBE=$(BIN)/kube ARGOSY_LOCALCLUSTER=$(BIN)/localcluster $(BIN)/testsum
 FLAGS     ?=
@@ -95,7 +97,7 @@ unit: cluster-tools $(BIN)/testsum ## tests that need neither a node nor root, w
 
 .PHONY: test
 test: deps images $(BIN)/testsum ## all tests, each module as it ships, and the stories on a real cluster; one total at the end
-	@ARGOSY_E2E=up $(TESTING) -standalone -flags "-race -count=1 -timeout 40m $(FLAGS)" $(UNITS) $(filter e2e,$(CHECKED))
+	@ARGOSY_E2E=up $(TESTING) -standalone -jobs 2 -flags "-race -count=1 -timeout 40m $(FLAGS)" $(if $(filter e2e,$(CHECKED)),-last e2e) $(UNITS)
 
 .PHONY: standalone
 standalone: cluster-tools $(BIN)/testsum ## test each module as it ships, without the workspace

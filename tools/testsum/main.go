@@ -2,13 +2,14 @@
 // `N passed, N failed`, and how many were skipped. It shows what failed tests
 // printed and nothing of the others, and says why tests were skipped.
 //
-//	testsum [-standalone] [-flags "-race -count=1"] MODULE-DIR...
+//	testsum [-standalone] [-jobs N] [-last MODULE-DIR] [-flags "-race -count=1"] MODULE-DIR...
 //
 // A module outside of go.work runs without the workspace, as all do with
-// -standalone.
+// -standalone. Modules that run at once do not mix what they print.
 package main
 
 import (
+	"bytes"
 	"context"
 	"flag"
 	"fmt"
@@ -19,6 +20,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -36,6 +38,8 @@ func run(ctx context.Context, args []string, out io.Writer) int {
 	f := flag.NewFlagSet("testsum", flag.ContinueOnError)
 	f.SetOutput(out)
 	standalone := f.Bool("standalone", false, "test each module without the workspace")
+	jobs := f.Int("jobs", 1, "modules that are tested at once")
+	last := f.String("last", "", "module that is tested alone, after all others")
 	extra := f.String("flags", "", "more flags for go test, separated by spaces")
 	if f.Parse(args) != nil {
 		return 2
@@ -46,13 +50,32 @@ func run(ctx context.Context, args []string, out io.Writer) int {
 		return 2
 	}
 	total := sum.New(out)
-	for _, dir := range f.Args() {
+	var mu sync.Mutex
+	test := func(dir string) {
 		off := *standalone || !slices.Contains(members, absolute(dir))
 		start := time.Now()
-		if err := module(ctx, total, dir, off, strings.Fields(*extra)); err != nil {
-			total.Broken(dir, err)
+		var said bytes.Buffer
+		part := sum.New(&said)
+		if err := module(ctx, part, dir, off, strings.Fields(*extra)); err != nil {
+			part.Broken(dir, err)
 		}
-		fmt.Fprintf(out, "-- %s in %s\n", dir, time.Since(start).Round(100*time.Millisecond))
+		mu.Lock()
+		defer mu.Unlock()
+		fmt.Fprintf(out, "%s-- %s in %s\n", said.String(), dir, time.Since(start).Round(100*time.Millisecond))
+		total.Add(part)
+	}
+	slots := make(chan struct{}, max(*jobs, 1))
+	var testing sync.WaitGroup
+	for _, dir := range f.Args() {
+		slots <- struct{}{}
+		testing.Go(func() {
+			defer func() { <-slots }()
+			test(dir)
+		})
+	}
+	testing.Wait()
+	if *last != "" {
+		test(*last)
 	}
 	return total.End()
 }

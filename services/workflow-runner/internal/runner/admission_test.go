@@ -47,6 +47,7 @@ func deployed(t *testing.T) *admissionregistrationv1.ValidatingWebhookConfigurat
 }
 
 func TestTheAPIServerRefusesWhatIsWrong(t *testing.T) {
+	t.Parallel()
 	c := start(t)
 	if err := c.offer(manifest("before", "gone")); err != nil {
 		t.Fatal(err)

@@ -66,6 +66,7 @@ func records(t *testing.T, b *bus.Bus) []archive.Record {
 
 // A runner that is killed before and after each step of archiving leaves one record with its workflow.
 func TestARunnerKilledWhileItArchivesChangesNothing(t *testing.T) {
+	t.Parallel()
 	c := start(t)
 	const points = 2 * 3 // before and after: the workflow, its record, the acknowledgement of the fact
 	w := newWire(t, c.server.URL(), points)
@@ -214,6 +215,7 @@ func TestALargeWorkflowIsArchivedAsAnObject(t *testing.T) {
 
 // The object goes the moment its run has ended, while the runner is away, and is run anew from the archive.
 func TestAWorkflowOutlivesItsObject(t *testing.T) {
+	t.Parallel()
 	c := start(t)
 	stop := c.runner("a")
 	wf := c.create(`

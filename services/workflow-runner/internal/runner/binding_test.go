@@ -27,6 +27,7 @@ func (c *cluster) post(id, name, body string) {
 }
 
 func TestABindingSubmitsOneWorkflowPerEvent(t *testing.T) {
+	t.Parallel()
 	c := start(t)
 	c.runner("a")
 	c.runner("b")
@@ -85,6 +86,7 @@ spec:
 }
 
 func TestTheSameEventIsHandledOnce(t *testing.T) {
+	t.Parallel()
 	c := start(t)
 	one := &v1alpha1.WorkflowEventBinding{Spec: v1alpha1.WorkflowEventBindingSpec{Event: v1alpha1.WorkflowEvent{Selector: "true"},
 		Submit: &v1alpha1.WorkflowSubmit{WorkflowTemplateRef: v1alpha1.WorkflowTemplateRef{Name: "t"}}}}

@@ -211,6 +211,7 @@ spec:
 // A runner that is killed at every entry that it records, before it and after it,
 // does what one does that lives: the same tree, one pod per node, no lock left.
 func TestARunnerKilledAtEveryEntryChangesNothing(t *testing.T) {
+	t.Parallel()
 	c := start(t)
 	w := newWire(t, c.server.URL(), 1000)
 	ctx, cancel := context.WithCancel(t.Context())

@@ -194,6 +194,7 @@ func (c *cluster) facts(name string) int {
 }
 
 func TestARunOutlivesItsRunner(t *testing.T) {
+	t.Parallel()
 	c := start(t)
 	stop := c.runner("a")
 	c.submit("abcdefghijkl", 3)
@@ -227,6 +228,7 @@ func TestARunOutlivesItsRunner(t *testing.T) {
 }
 
 func TestTwoRunnersMakeOnePodPerStep(t *testing.T) {
+	t.Parallel()
 	c := start(t)
 	c.runner("a")
 	c.runner("b")
@@ -259,6 +261,7 @@ func TestTwoRunnersMakeOnePodPerStep(t *testing.T) {
 }
 
 func TestAMalformedWorkflowHarmsNoOther(t *testing.T) {
+	t.Parallel()
 	c := start(t)
 	c.runner("a")
 	bad := workflow()

@@ -10,6 +10,7 @@ import (
 )
 
 func TestTwoReplicasMakeOneRunOfATime(t *testing.T) {
+	t.Parallel()
 	c := start(t)
 	c.runner("a")
 	c.runner("b")
@@ -50,6 +51,7 @@ spec:
 }
 
 func TestABackfillMakesWhatWasNeverMade(t *testing.T) {
+	t.Parallel()
 	c := start(t)
 	c.runner("a")
 	c.create(`

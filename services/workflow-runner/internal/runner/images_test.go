@@ -32,6 +32,7 @@ func TestWhatAnImageRunsIsAskedOfItsRegistry(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Parallel()
 	c := start(t)
 	c.runner("a", "--insecure-registry", host)
 	const outputs = `outputs: {parameters: [{name: o, valueFrom: {path: /o, default: none}}]}`

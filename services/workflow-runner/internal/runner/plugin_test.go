@@ -79,6 +79,7 @@ func (c *cluster) playPlugins() (names []string) {
 }
 
 func TestPluginsDoTheWorkOfTheirTemplates(t *testing.T) {
+	t.Parallel()
 	c := start(t)
 	answers := &pluginServer{asked: map[string]int{}, tokens: map[string]bool{}}
 	server := httptest.NewServer(answers)

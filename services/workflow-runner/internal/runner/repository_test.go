@@ -106,6 +106,7 @@ func (c *cluster) keys(server *storetest.Server, want ...string) {
 }
 
 func TestArtifactsOfARepositoryAndTheirEnd(t *testing.T) {
+	t.Parallel()
 	c := start(t)
 	server := storetest.Start(t, "art")
 	at := address(t)
@@ -190,6 +191,7 @@ func (c *cluster) scraped(url, want string) {
 
 // The workflow goes while nobody looks, before its end: what its journal knows is taken away nevertheless.
 func TestArtifactsGoWithAWorkflowThatGoesMeanwhile(t *testing.T) {
+	t.Parallel()
 	c := start(t)
 	server := storetest.Start(t, "art")
 	at := address(t)
@@ -226,6 +228,7 @@ spec:
 }
 
 func TestARepositoryThatIsNotThereIsSaid(t *testing.T) {
+	t.Parallel()
 	c := start(t)
 	c.runner("a")
 	c.create(`{apiVersion: argoproj.io/v1alpha1, kind: Workflow, metadata: {name: wf}, spec: {entrypoint: main, artifactRepositoryRef: {key: gone}, templates: [{name: main, container: {image: i, command: [x]}}]}}`)

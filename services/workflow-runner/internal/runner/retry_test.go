@@ -26,6 +26,7 @@ func (c *cluster) operate(key, operation, name string, args ...string) {
 }
 
 func TestAnEndedRunIsRetried(t *testing.T) {
+	t.Parallel()
 	c := start(t)
 	stop := c.runner("a")
 	c.create(`

@@ -178,6 +178,7 @@ func nodesOf(t testing.TB, fallback int) int {
 // A loop of thousands of pods runs in the memory of one, and its status stays small.
 func TestAWideRunFitsIntoItsBounds(t *testing.T) {
 	n := nodesOf(t, 1200)
+	t.Parallel()
 	c := start(t)
 	pid := c.process("a")
 	p := c.player()

@@ -125,6 +125,7 @@ spec:
 `
 
 func TestResourcesAreWorkedOnAsTheServiceAccount(t *testing.T) {
+	t.Parallel()
 	c := start(t)
 	c.builder()
 	stop := c.runner("a")
@@ -177,6 +178,7 @@ func TestResourcesAreWorkedOnAsTheServiceAccount(t *testing.T) {
 }
 
 func TestRequestsAndData(t *testing.T) {
+	t.Parallel()
 	c := start(t)
 	c.builder()
 	var asked atomic.Int32

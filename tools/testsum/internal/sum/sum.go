@@ -70,6 +70,15 @@ func (t *Total) Read(r io.Reader) error {
 	}
 }
 
+// Add takes over what another total counted.
+func (t *Total) Add(other *Total) {
+	t.Passed, t.Failed, t.Skipped = t.Passed+other.Passed, t.Failed+other.Failed, t.Skipped+other.Skipped
+	t.failures = append(t.failures, other.failures...)
+	for reason, tests := range other.reasons {
+		t.reasons[reason] = append(t.reasons[reason], tests...)
+	}
+}
+
 // Broken counts a module that could not be tested at all.
 func (t *Total) Broken(module string, err error) {
 	t.fail(module, err.Error())

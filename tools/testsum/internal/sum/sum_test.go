@@ -55,6 +55,29 @@ func TestEveryWayToFailCountsOnce(t *testing.T) {
 	}
 }
 
+func TestTotalsAddUp(t *testing.T) {
+	var out, aside strings.Builder
+	total := New(&out)
+	for range 2 {
+		part := New(&aside)
+		if err := part.Read(strings.NewReader(story)); err != nil {
+			t.Fatal(err)
+		}
+		total.Add(part)
+	}
+	if code := total.End(); code != 1 {
+		t.Errorf("exit code %d", code)
+	}
+	for _, want := range []string{"4 passed, 6 failed, 2 skipped", "x/a TestLater, x/a TestLater: ", "failed: x/a TestTable/two\n"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in:\n%s", want, out.String())
+		}
+	}
+	if strings.Contains(out.String(), "two is wrong") {
+		t.Error("what tests printed is printed twice")
+	}
+}
+
 func TestNothingTestedIsNoSuccess(t *testing.T) {
 	if New(&strings.Builder{}).End() != 1 {
 		t.Error("it is")
