@@ -98,7 +98,27 @@ func Up(ctx context.Context, c Config) error {
 	if err := i.Apply(ctx, filepath.Join(deploy, "demo/traffic")); err != nil {
 		return err
 	}
-	return i.Ready(ctx, "argosy-demo", time.Minute)
+	if err := i.Ready(ctx, "argosy-demo", time.Minute); err != nil {
+		return err
+	}
+	return c.awaitLoad(ctx)
+}
+
+// awaitLoad returns when the load answers at its port of the node, which is some time after its pod is ready.
+func (c Config) awaitLoad(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	for {
+		_, err := c.Stats(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
 }
 
 func secrets(ctx context.Context, i *install.Installer) error {
