@@ -144,10 +144,10 @@ func eventSource() *unstructured.Unstructured {
 func (s *sender) poster(body []byte, connections int) (try attempt, done func()) {
 	mac := hmac.New(sha256.New, []byte(s.secret))
 	mac.Write(body)
-	w := newWire(s.address, hookPath, map[string]string{
+	w := newWire(posting{address: s.address, path: hookPath, body: body, differs: "X-Github-Delivery", header: map[string]string{
 		"Content-Type": "application/json", "X-Github-Event": "push",
 		"X-Hub-Signature-256": "sha256=" + hex.EncodeToString(mac.Sum(nil)),
-	}, "X-Github-Delivery", body, connections)
+	}}, connections)
 	batch := s.run + "-" + rand.Text()[:8]
 	return func(ctx context.Context, n int64) (bool, error) {
 		status, err := w.post(ctx, fmt.Sprintf("%s-%d", batch, n))

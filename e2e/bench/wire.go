@@ -29,17 +29,25 @@ type wireConn struct {
 	out bytes.Buffer
 }
 
-// newWire writes a POST of body to a path out, but for the value of the header that differs.
-func newWire(address, path string, header map[string]string, differs string, body []byte, connections int) *wire {
-	w := &wire{address: address, idle: make(chan *wireConn, connections)}
+// posting is a POST of a body, and the header whose value differs each time.
+type posting struct {
+	address, path string
+	header        map[string]string
+	differs       string
+	body          []byte
+}
+
+// newWire writes a posting out for so many connections.
+func newWire(p posting, connections int) *wire {
+	w := &wire{address: p.address, idle: make(chan *wireConn, connections)}
 	head := &bytes.Buffer{}
-	fmt.Fprintf(head, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\n", path, address, len(body))
-	for name, value := range header {
+	fmt.Fprintf(head, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\n", p.path, p.address, len(p.body))
+	for name, value := range p.header {
 		fmt.Fprintf(head, "%s: %s\r\n", name, value)
 	}
-	fmt.Fprintf(head, "%s: ", differs)
+	fmt.Fprintf(head, "%s: ", p.differs)
 	w.head = head.Bytes()
-	w.tail = append([]byte("\r\n\r\n"), body...)
+	w.tail = append([]byte("\r\n\r\n"), p.body...)
 	return w
 }
 
