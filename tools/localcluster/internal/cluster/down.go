@@ -70,7 +70,9 @@ func (s *session) stopAll(ctx context.Context) error {
 // removeNode ends the containers; with the last process of its mount namespace
 // every mount and network namespace of the node is gone.
 func (s *session) removeNode(ctx context.Context) error {
-	for _, pid := range node.Shims(render.Socket(s.Cluster)) {
+	shims := node.Shims(render.Socket(s.Cluster))
+	dead := append(node.Members(s.CgroupRoot()), shims...)
+	for _, pid := range shims {
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
 	if err := node.RemoveCgroup(ctx, s.CgroupRoot()); err != nil {
@@ -82,7 +84,20 @@ func (s *session) removeNode(ctx context.Context) error {
 	if err := node.Remove(s.Made); err != nil {
 		return err
 	}
+	s.awaitReaped(ctx, dead)
 	return unclaim(s.Cluster)
+}
+
+// reapPatience bounds the wait for init.
+const reapPatience = 10 * time.Second
+
+// awaitReaped returns when ps lists none of the dead any more. That is up to init, not to us: no error.
+func (s *session) awaitReaped(ctx context.Context, dead []int) {
+	ctx, cancel := context.WithTimeout(ctx, reapPatience)
+	defer cancel()
+	if err := process.Poll(ctx, 20*time.Millisecond, func() error { return node.Reaped(dead) }); err != nil {
+		s.sayf("init takes its time: %v", err)
+	}
 }
 
 // removeFiles deletes the data, the state last. The kernel may take a moment
