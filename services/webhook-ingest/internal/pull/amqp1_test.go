@@ -164,6 +164,9 @@ func (p *amqpPeer) answer(kind uint64, fields []any, payload []byte) error {
 	case amqpFlow:
 		if link := p.links[numberAt(fields, 4)]; at(fields, 4) != nil && link != nil {
 			link.credit = numberAt(fields, 6)
+			if at(fields, 8) == true {
+				return p.write(amqpFlow, nil, uint32(0), uint32(5000), uint32(0), uint32(5000), uint32(link.handle), uint32(len(p.sent)), uint32(0), uint32(0), true)
+			}
 			return p.deliver(link)
 		}
 	case amqpTransfer:

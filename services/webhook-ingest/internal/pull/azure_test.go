@@ -80,6 +80,30 @@ func TestAServiceBusMessageIsCompletedWhenItIsDurable(t *testing.T) {
 	r.quiet()
 }
 
+func TestServiceBusCreditDoesNotRunOut(t *testing.T) {
+	a := newAzured(t)
+	secretData["bus"] = a.connection()
+	r := newRig(t)
+	const messages = 3*serviceBusCredit + 1
+	var want []string
+	for i := range messages {
+		id := fmt.Sprintf("m%d", i)
+		a.put("orders", order(id, "text", int64(i)))
+		want = append(want, "accepted:"+id)
+	}
+	stop := r.start(serviceBus(v1alpha1.AzureServiceBusEventSource{QueueName: "orders", ConnectionString: ref("bus")}))
+	for i := range messages {
+		if e := r.next(); e.get("sequenceNumber") != fmt.Sprint(i) {
+			t.Errorf("message %d: %+v", i, e)
+		}
+	}
+	a.told(strings.Join(want, " "))
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+	r.quiet()
+}
+
 func TestServiceBusSubscriptionsAndBadManifests(t *testing.T) {
 	a := newAzured(t)
 	secretData["bus"], secretData["locked"] = a.connection(), strings.Replace(a.connection(), "SharedAccessKey=guest", "SharedAccessKey=other", 1)

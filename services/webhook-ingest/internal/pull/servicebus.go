@@ -42,12 +42,16 @@ func serviceBus(c v1alpha1.AzureServiceBusEventSource) Reader {
 			return err
 		}
 		defer func() { _ = conn.Close() }()
-		receiver, err := session.NewReceiver(ctx, entity, &amqp1.ReceiverOptions{Credit: serviceBusCredit, MaxMessageSize: serviceBusMost})
+		// Credit is given by hand: only then can it be taken back at the end.
+		receiver, err := session.NewReceiver(ctx, entity, &amqp1.ReceiverOptions{Credit: -1, MaxMessageSize: serviceBusMost})
 		if err != nil {
 			return fmt.Errorf("read %s: %w", entity, err)
 		}
+		r := &serviceBusReader{config: c, home: home, entity: entity, receiver: receiver, emit: emit}
+		if err := receiver.IssueCredit(serviceBusCredit); err != nil {
+			return fmt.Errorf("read %s: %w", entity, err)
+		}
 		env.Up()
-		r := serviceBusReader{config: c, home: home, entity: entity, receiver: receiver, emit: emit}
 		defer r.giveBack(ctx)
 		for !over(ctx) {
 			if err := r.next(ctx); err != nil && !over(ctx) {
@@ -87,9 +91,10 @@ type serviceBusReader struct {
 	entity   string
 	receiver *amqp1.Receiver
 	emit     Emit
+	used     uint32 // credit of messages that are done with, not given anew
 }
 
-func (r serviceBusReader) next(ctx context.Context) error {
+func (r *serviceBusReader) next(ctx context.Context) error {
 	m, err := r.receiver.Receive(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("read %s: %w", r.entity, err)
@@ -108,17 +113,33 @@ func (r serviceBusReader) next(ctx context.Context) error {
 	if err := r.receiver.AcceptMessage(ctx, m); err != nil {
 		return fmt.Errorf("complete message %s of %s: %w", position, r.entity, err)
 	}
+	return r.refill()
+}
+
+// refill gives new credit once half of it is used: one flow for each message would
+// double what goes over the wire.
+func (r *serviceBusReader) refill() error {
+	if r.used++; r.used < serviceBusCredit/2 {
+		return nil
+	}
+	if err := r.receiver.IssueCredit(r.used); err != nil {
+		return fmt.Errorf("read %s: %w", r.entity, err)
+	}
+	r.used = 0
 	return nil
 }
 
-// giveBack unlocks what was sent ahead, for the other replicas.
-func (r serviceBusReader) giveBack(ctx context.Context) {
+// giveBack unlocks what was sent ahead, also what is on its way, for the other replicas.
+func (r *serviceBusReader) giveBack(ctx context.Context) {
+	limited, cancel := settling(ctx)
+	defer cancel()
+	_ = r.receiver.DrainCredit(limited, nil) // else the locks of what arrives later run out
 	for m := r.receiver.Prefetched(); m != nil; m = r.receiver.Prefetched() {
 		r.release(ctx, m)
 	}
 }
 
-func (r serviceBusReader) release(ctx context.Context, m *amqp1.Message) {
+func (r *serviceBusReader) release(ctx context.Context, m *amqp1.Message) {
 	ctx, cancel := settling(ctx)
 	defer cancel()
 	_ = r.receiver.ReleaseMessage(ctx, m) // else its lock runs out

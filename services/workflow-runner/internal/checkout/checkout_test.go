@@ -235,8 +235,13 @@ func TestAServerThatFallsSilentIsGivenUp(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(errors.New("the pod is gone"))
-	if _, err := fetcher(t, nil).Open(ctx, Source{Repo: "http://" + listener.Addr().String() + "/app"}); err == nil {
-		t.Error("nobody waits, and it goes on")
+	silent, patient := Source{Repo: "http://" + listener.Addr().String() + "/app"}, fetcher(t, nil)
+	if _, err := patient.Open(ctx, silent); err == nil || err.Error() != "the pod is gone" {
+		t.Errorf("nobody waits, and it goes on: %v", err)
+	}
+	_ = listener.Close() // ends the fetch that went on without us; the folder is not removed before
+	if _, err := patient.Open(t.Context(), silent); err == nil {
+		t.Error("a closed server was fetched from")
 	}
 }
 
