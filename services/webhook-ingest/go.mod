@@ -8,6 +8,7 @@ require (
 	github.com/Masterminds/sprig/v3 v3.3.0
 	github.com/argosy-mesh/argosy/libs/bus v0.0.0
 	github.com/argosy-mesh/argosy/libs/core v0.0.0
+	github.com/argosy-mesh/argosy/libs/hdfs v0.0.0
 	github.com/argosy-mesh/argosy/libs/kube v0.0.0
 	github.com/argosy-mesh/argosy/libs/obs v0.0.0
 	github.com/argosy-mesh/argosy/libs/service v0.0.0
@@ -172,6 +173,7 @@ require (
 replace (
 	github.com/argosy-mesh/argosy/libs/bus => ../../libs/bus
 	github.com/argosy-mesh/argosy/libs/core => ../../libs/core
+	github.com/argosy-mesh/argosy/libs/hdfs => ../../libs/hdfs
 	github.com/argosy-mesh/argosy/libs/kube => ../../libs/kube
 	github.com/argosy-mesh/argosy/libs/obs => ../../libs/obs
 	github.com/argosy-mesh/argosy/libs/service => ../../libs/service

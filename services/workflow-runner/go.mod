@@ -6,6 +6,7 @@ require (
 	github.com/argosy-mesh/argosy/libs/bus v0.0.0
 	github.com/argosy-mesh/argosy/libs/core v0.0.0
 	github.com/argosy-mesh/argosy/libs/flow v0.0.0
+	github.com/argosy-mesh/argosy/libs/hdfs v0.0.0
 	github.com/argosy-mesh/argosy/libs/kube v0.0.0
 	github.com/argosy-mesh/argosy/libs/service v0.0.0
 	github.com/argosy-mesh/argosy/schemas v0.0.0
@@ -21,7 +22,6 @@ require (
 	golang.org/x/crypto/x509roots/fallback v0.0.0-20261030153154-30a33513ff6d
 	golang.org/x/net v0.60.0
 	golang.org/x/sync v0.24.0
-	google.golang.org/protobuf v1.36.12
 	k8s.io/api v0.36.3
 	k8s.io/apimachinery v0.36.3
 	k8s.io/client-go v0.36.3
@@ -142,6 +142,7 @@ require (
 	google.golang.org/genproto/googleapis/api v0.0.0-20260928230214-8a89bd6388cc // indirect
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20260928230214-8a89bd6388cc // indirect
 	google.golang.org/grpc v1.83.2 // indirect
+	google.golang.org/protobuf v1.36.12 // indirect
 	gopkg.in/evanphx/json-patch.v4 v4.13.0 // indirect
 	gopkg.in/inf.v0 v0.9.1 // indirect
 	gopkg.in/ini.v1 v1.67.3 // indirect
@@ -160,6 +161,7 @@ replace (
 	github.com/argosy-mesh/argosy/libs/bus => ../../libs/bus
 	github.com/argosy-mesh/argosy/libs/core => ../../libs/core
 	github.com/argosy-mesh/argosy/libs/flow => ../../libs/flow
+	github.com/argosy-mesh/argosy/libs/hdfs => ../../libs/hdfs
 	github.com/argosy-mesh/argosy/libs/kube => ../../libs/kube
 	github.com/argosy-mesh/argosy/libs/obs => ../../libs/obs
 	github.com/argosy-mesh/argosy/libs/service => ../../libs/service

@@ -98,7 +98,8 @@ type amqpLink struct {
 	handle  uint64
 	address string
 	credit  uint64
-	next    int // of the queue
+	sent    uint64 // deliveries
+	next    int    // of the queue
 }
 
 func (p *amqpPeer) serve() error {
@@ -163,9 +164,10 @@ func (p *amqpPeer) answer(kind uint64, fields []any, payload []byte) error {
 		return p.attach(fields)
 	case amqpFlow:
 		if link := p.links[numberAt(fields, 4)]; at(fields, 4) != nil && link != nil {
-			link.credit = numberAt(fields, 6)
+			link.credit = numberAt(fields, 5) + numberAt(fields, 6) - link.sent // what is on its way counts
 			if at(fields, 8) == true {
-				return p.write(amqpFlow, nil, uint32(0), uint32(5000), uint32(0), uint32(5000), uint32(link.handle), uint32(len(p.sent)), uint32(0), uint32(0), true)
+				link.credit = 0
+				return p.write(amqpFlow, nil, uint32(0), uint32(5000), uint32(0), uint32(5000), uint32(link.handle), uint32(link.sent), uint32(0), uint32(0), true)
 			}
 			return p.deliver(link)
 		}
@@ -254,6 +256,7 @@ func (p *amqpPeer) send(link *amqpLink, m *amqp1.Message) error {
 	id := uint64(len(p.sent))
 	p.sent[id] = m
 	link.credit--
+	link.sent++
 	return p.write(amqpTransfer, body, uint32(link.handle), uint32(id), fmt.Append(nil, id), uint32(0), false, false)
 }
 

@@ -8,6 +8,7 @@ import (
 	"path"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/hdfs"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
 
@@ -40,11 +41,10 @@ func hdfsFolder(c v1alpha1.HDFSEventSource) Reader {
 		case len(c.Addresses) == 0:
 			return errors.New("addresses is empty")
 		}
-		nodes := &nameNodes{addresses: c.Addresses, user: c.HdfsUser}
-		defer nodes.close()
+		client := hdfs.New(hdfs.Config{Addresses: c.Addresses, User: c.HdfsUser})
+		defer client.Close()
 		t := tree{match: match, op: c.Type, metadata: c.Metadata, every: every, list: func(ctx context.Context) (map[string]entry, error) {
-			out := map[string]entry{}
-			return out, nodes.list(ctx, path.Clean(c.Directory), out)
+			return hdfsTree(ctx, client, path.Clean(c.Directory))
 		}}
 		if err := t.run(ctx, env, emit); err != nil && !over(ctx) {
 			return err
@@ -53,61 +53,28 @@ func hdfsFolder(c v1alpha1.HDFSEventSource) Reader {
 	}}
 }
 
-// list reads a folder and all below it.
-func (n *nameNodes) list(ctx context.Context, folder string, out map[string]entry) error {
-	last, more := "", true
-	for more {
-		question := putNum(putBytes(putBytes(nil, 1, folder), 2, last), 3, 0)
-		answer, err := n.call(ctx, "getListing", question)
-		if err != nil {
-			return fmt.Errorf("read folder %s: %w", folder, err)
-		}
-		if !answer.has(1) {
-			return fmt.Errorf("read folder %s: %w", folder, fs.ErrNotExist)
-		}
-		page, err := answer.sub(1)
-		if err != nil {
-			return err
-		}
-		more = page.num(2) > 0 && len(page[1]) > 0
-		for _, raw := range page[1] {
-			if last, err = n.add(ctx, folder, raw.b, out); err != nil {
-				return err
+// hdfsTree reads a folder and all below it.
+func hdfsTree(ctx context.Context, client *hdfs.Client, root string) (map[string]entry, error) {
+	out := map[string]entry{}
+	// Folders are looked into one after the other, not while another is being listed: each page of a listing is old at once.
+	for todo := []string{root}; len(todo) > 0; {
+		folder := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		err := client.List(ctx, folder, "", func(info hdfs.Info) error {
+			if len(out) >= hdfsMost {
+				return fmt.Errorf("it holds more than %d files", hdfsMost)
 			}
+			name, mode := path.Join(folder, info.Name), info.Mode
+			if info.Folder {
+				mode |= fs.ModeDir
+				todo = append(todo, name)
+			}
+			out[name] = entry{Size: info.Size, Time: info.Modified.UnixNano(), Mode: uint32(mode)}
+			return nil
+		})
+		if err != nil && (folder == root || !errors.Is(err, fs.ErrNotExist)) {
+			return nil, fmt.Errorf("read folder %s: %w", folder, err) // what is gone since it was listed is told with the next look
 		}
 	}
-	return nil
-}
-
-// add notes one file of a folder, and what is below it when it is one itself.
-func (n *nameNodes) add(ctx context.Context, folder string, raw []byte, out map[string]entry) (name string, err error) {
-	status, err := readWire(raw)
-	if err != nil {
-		return "", err
-	}
-	rights, err := status.sub(4)
-	if err != nil {
-		return "", err
-	}
-	name = status.str(2)
-	mode := fs.FileMode(rights.num(1)) & fs.ModePerm
-	isFolder := status.num(1) == 1
-	if isFolder {
-		mode |= fs.ModeDir
-	}
-	full := path.Join(folder, name)
-	if full == folder {
-		return "", fmt.Errorf("read folder %s: it is a file", folder)
-	}
-	if len(out) >= hdfsMost {
-		return "", fmt.Errorf("read folder %s: it holds more than %d files", folder, hdfsMost)
-	}
-	out[full] = entry{Size: int64(status.num(3)), Time: int64(status.num(7)) * int64(time.Millisecond), Mode: uint32(mode)}
-	if !isFolder {
-		return name, nil
-	}
-	if err := n.list(ctx, full, out); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return "", err // what is gone since it was listed is told with the next look
-	}
-	return name, nil
+	return out, nil
 }

@@ -4,9 +4,9 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// Pulsar and Hadoop speak protobuf. Of their hundreds of messages a reader needs a
-// dozen, which are written and read by hand: the generated ones are in every process
-// before the first source is declared. ADR-0037.
+// Pulsar speaks protobuf. Of its hundred messages a reader needs a dozen, which are
+// written and read by hand: the generated ones are in every process before the first
+// source is declared. ADR-0037.
 
 // wire is a message by field; of a field that comes twice the last counts, and all are
 // kept.

@@ -12,17 +12,17 @@ import (
 	"testing/iotest"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/hdfs/hdfstest"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/store"
-	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/store/storetest"
 	"sigs.k8s.io/yaml"
 )
 
 // inHDFS is an artifact in a cluster, with more fields of it and of its place.
-func inHDFS(t *testing.T, h *storetest.HDFS, name, more, place string) v1alpha1.Artifact {
+func inHDFS(t *testing.T, h *hdfstest.Cluster, name, more, place string) v1alpha1.Artifact {
 	t.Helper()
 	var a v1alpha1.Artifact
-	text := "{name: a, hdfs: {addresses: ['" + h.Address + "'], hdfsUser: " + storetest.HDFSUser + ", path: '" + name + "', " + place + "}, " + more + "}"
+	text := "{name: a, hdfs: {addresses: ['" + h.Address + "'], hdfsUser: " + hdfstest.User + ", path: '" + name + "', " + place + "}, " + more + "}"
 	if err := yaml.UnmarshalStrict([]byte(text), &a); err != nil {
 		t.Fatal(err)
 	}
@@ -33,7 +33,7 @@ func TestArtifactsGoIntoHDFSAndComeBack(t *testing.T) {
 	d := newDepot(t)
 	dir := folder(t)
 	for name, archive := range map[string]string{"packed": "{}", "a zip": "{zip: {}}", "as it is": "{none: {}}"} {
-		h := storetest.StartHDFS(t)
+		h := hdfstest.Start(t)
 		a := inHDFS(t, h, "/run/a", "path: '"+dir+"', archive: "+archive, "")
 		h.Cut("rename2", 1) // the pod gets no answer to what was done, and sends it again
 		if report := d.save(a); report.Error != "" || len(report.Artifacts) != 1 || len(h.Files()) != 1 {
@@ -55,7 +55,7 @@ func TestArtifactsGoIntoHDFSAndComeBack(t *testing.T) {
 }
 
 func TestAFileOfHDFSIsWhatOthersSee(t *testing.T) {
-	d, h := newDepot(t), storetest.StartHDFS(t)
+	d, h := newDepot(t), hdfstest.Start(t)
 	file := filepath.Join(t.TempDir(), "f")
 	for _, text := range []string{"", strings.Repeat("content ", 40_000)} {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
@@ -85,7 +85,7 @@ func TestAFileOfHDFSIsWhatOthersSee(t *testing.T) {
 }
 
 func TestWhatHDFSRefusesEndsTheTransfer(t *testing.T) {
-	d, h := newDepot(t), storetest.StartHDFS(t)
+	d, h := newDepot(t), hdfstest.Start(t)
 	absent := inHDFS(t, h, "/none", "path: /x", "")
 	if _, code, said := d.load(absent); code == 0 || !strings.Contains(said, "no such artifact") {
 		t.Errorf("absent: %d %s", code, said)
@@ -115,7 +115,7 @@ func TestWhatHDFSRefusesEndsTheTransfer(t *testing.T) {
 }
 
 func TestAnUploadToHDFSThatBreaksOffLeavesNothing(t *testing.T) {
-	h := storetest.StartHDFS(t)
+	h := hdfstest.Start(t)
 	r := &Runner{signer: &signer{key: []byte("k")}}
 	web := httptest.NewServer(&gate{stores: &store.Stores{}, signer: r.signer, log: slog.New(slog.DiscardHandler), most: 400_000})
 	defer web.Close()

@@ -11,7 +11,7 @@ import (
 
 	"github.com/argosy-mesh/argosy/libs/core/fault"
 	"github.com/argosy-mesh/argosy/libs/flow/protocol"
-	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/hdfs"
+	"github.com/argosy-mesh/argosy/libs/hdfs"
 )
 
 // packFolder writes a folder as a gzipped tar with one root entry, which bears the mark of a folder: the executor unpacks

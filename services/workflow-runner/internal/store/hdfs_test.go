@@ -14,14 +14,14 @@ import (
 
 	"github.com/argosy-mesh/argosy/libs/core/fault"
 	"github.com/argosy-mesh/argosy/libs/flow/protocol"
+	"github.com/argosy-mesh/argosy/libs/hdfs/hdfstest"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
-	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/store/storetest"
 )
 
 // inHDFS is a place in a cluster, with more fields.
-func inHDFS(t *testing.T, h *storetest.HDFS, name, more string) v1alpha1.ArtifactLocation {
+func inHDFS(t *testing.T, h *hdfstest.Cluster, name, more string) v1alpha1.ArtifactLocation {
 	t.Helper()
-	return placed(t, fmt.Sprintf("hdfs: {addresses: ['%s', '%s'], hdfsUser: %s, path: %q, %s}", h.Standby, h.Address, storetest.HDFSUser, name, more))
+	return placed(t, fmt.Sprintf("hdfs: {addresses: ['%s', '%s'], hdfsUser: %s, path: %q, %s}", h.Standby, h.Address, hdfstest.User, name, more))
 }
 
 func opened(t *testing.T, l v1alpha1.ArtifactLocation) (string, error) {
@@ -36,7 +36,7 @@ func opened(t *testing.T, l v1alpha1.ArtifactLocation) (string, error) {
 }
 
 func TestHDFSKeepsArtifacts(t *testing.T) {
-	h := storetest.StartHDFS(t)
+	h := hdfstest.Start(t)
 	s := &Stores{}
 	long := strings.Repeat("content ", 40_000) // several blocks
 	for name, text := range map[string]string{"/run/a b+ü.txt": long, "/run/empty": "", "relative/x": "two"} {
@@ -87,7 +87,7 @@ func TestHDFSKeepsArtifacts(t *testing.T) {
 }
 
 func TestWhatIsInHDFSIsReplacedWhenForced(t *testing.T) {
-	h := storetest.StartHDFS(t)
+	h := hdfstest.Start(t)
 	s := &Stores{}
 	h.Put("/a", "old")
 	h.Put("/folder/x", "text")
@@ -125,24 +125,24 @@ func TestWhatIsInHDFSIsReplacedWhenForced(t *testing.T) {
 func TestAPartIsNeverAnArtifactInHDFS(t *testing.T) {
 	s := &Stores{}
 	for name, c := range map[string]struct {
-		spoil  func(h *storetest.HDFS)
+		spoil  func(h *hdfstest.Cluster)
 		body   io.Reader
 		leaves bool // what is in part, since the runner is gone
 	}{
-		"the upload breaks off":       {func(*storetest.HDFS) {}, io.MultiReader(strings.NewReader("half"), iotest.ErrReader(io.ErrUnexpectedEOF)), false},
-		"a data node breaks":          {func(h *storetest.HDFS) { h.Fail(0, storetest.Breaks) }, strings.NewReader(strings.Repeat("x", 300_000)), false},
-		"a data node calls it broken": {func(h *storetest.HDFS) { h.Fail(0, storetest.Garbles) }, strings.NewReader("text"), false},
-		"it cannot be completed":      {func(h *storetest.HDFS) { h.Refuse("complete", "java.io.IOException") }, strings.NewReader("text"), false},
-		"it cannot be renamed":        {func(h *storetest.HDFS) { h.Refuse("rename2", "java.io.IOException") }, strings.NewReader("text"), false},
-		"nor can it be taken away": {func(h *storetest.HDFS) {
+		"the upload breaks off":       {func(*hdfstest.Cluster) {}, io.MultiReader(strings.NewReader("half"), iotest.ErrReader(io.ErrUnexpectedEOF)), false},
+		"a data node breaks":          {func(h *hdfstest.Cluster) { h.Fail(0, hdfstest.Breaks) }, strings.NewReader(strings.Repeat("x", 300_000)), false},
+		"a data node calls it broken": {func(h *hdfstest.Cluster) { h.Fail(0, hdfstest.Garbles) }, strings.NewReader("text"), false},
+		"it cannot be completed":      {func(h *hdfstest.Cluster) { h.Refuse("complete", "java.io.IOException") }, strings.NewReader("text"), false},
+		"it cannot be renamed":        {func(h *hdfstest.Cluster) { h.Refuse("rename2", "java.io.IOException") }, strings.NewReader("text"), false},
+		"nor can it be taken away": {func(h *hdfstest.Cluster) {
 			h.Refuse("rename2", "java.io.IOException")
 			h.Refuse("delete", "java.io.IOException")
 		}, strings.NewReader("text"), true},
-		"the name node falls silent":   {func(h *storetest.HDFS) { h.Cut("complete", 1) }, strings.NewReader("text"), false},
-		"it goes before it is renamed": {func(h *storetest.HDFS) { h.Refuse("rename2", "java.io.FileNotFoundException") }, strings.NewReader("text"), false},
+		"the name node falls silent":   {func(h *hdfstest.Cluster) { h.Cut("complete", 1) }, strings.NewReader("text"), false},
+		"it goes before it is renamed": {func(h *hdfstest.Cluster) { h.Refuse("rename2", "java.io.FileNotFoundException") }, strings.NewReader("text"), false},
 	} {
 		for _, old := range []bool{false, true} {
-			h := storetest.StartHDFS(t)
+			h := hdfstest.Start(t)
 			if old {
 				h.Put("/run/a", "old")
 			}
@@ -176,7 +176,7 @@ type reader func([]byte) (int, error)
 func (r reader) Read(p []byte) (int, error) { return r(p) }
 
 func TestAPartIsTakenAwayWhenThePodIsGone(t *testing.T) {
-	h := storetest.StartHDFS(t)
+	h := hdfstest.Start(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	body := io.MultiReader(strings.NewReader(strings.Repeat("x", 150_000)), reader(func([]byte) (int, error) {
 		cancel()
@@ -191,7 +191,7 @@ func TestAPartIsTakenAwayWhenThePodIsGone(t *testing.T) {
 }
 
 func TestAFolderOfHDFSComesAsAnArchive(t *testing.T) {
-	h := storetest.StartHDFS(t)
+	h := hdfstest.Start(t)
 	h.Put("/run/dir/x y.txt", strings.Repeat("one ", 50_000))
 	h.Put("/run/dir/sub/empty", "")
 	h.Put("/run/dir/"+asidePrefix+"00-part", "part")
@@ -236,7 +236,7 @@ func TestAFolderOfHDFSComesAsAnArchive(t *testing.T) {
 }
 
 func TestWhoClosesAnArtifactOfHDFSEndsIt(t *testing.T) {
-	h := storetest.StartHDFS(t)
+	h := hdfstest.Start(t)
 	h.Put("/a", strings.Repeat("x", 1<<20))
 	body, err := (&Stores{}).Open(t.Context(), "ci", inHDFS(t, h, "/a", ""))
 	if err != nil {
@@ -248,8 +248,8 @@ func TestWhoClosesAnArtifactOfHDFSEndsIt(t *testing.T) {
 	if n, err := body.Read(make([]byte, 1)); err == nil {
 		t.Errorf("%d bytes after the end", n)
 	}
-	h.Fail(0, storetest.Breaks)
-	h.Fail(1, storetest.Breaks)
+	h.Fail(0, hdfstest.Breaks)
+	h.Fail(1, hdfstest.Breaks)
 	if text, err := opened(t, inHDFS(t, h, "/a", "")); err == nil || len(text) == 1<<20 {
 		t.Errorf("%d bytes of what breaks off, %v", len(text), err)
 	}
@@ -280,7 +280,7 @@ func TestWhatIsWrongWithAPlaceInHDFSIsSaid(t *testing.T) {
 			t.Errorf("%s: put: class %s, %v", text, fault.Of(err), err)
 		}
 	}
-	h := storetest.StartHDFS(t)
+	h := hdfstest.Start(t)
 	if err := (&Stores{}).Put(t.Context(), "ci", placed(t, "git: {repo: 'https://x/y'}"), strings.NewReader("x")); fault.Of(err) != fault.Poison {
 		t.Errorf("git: %v", err)
 	}

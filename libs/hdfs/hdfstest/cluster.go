@@ -1,4 +1,5 @@
-package storetest
+// Package hdfstest is a cluster of HDFS in this process, for tests of what speaks its protocols.
+package hdfstest
 
 import (
 	"bufio"
@@ -16,16 +17,16 @@ import (
 )
 
 const (
-	// HDFSUser is whom the name nodes know.
-	HDFSUser = "argo"
-	// HDFSBlock is the size of blocks: small, so that files have several, and one packet does not fill one.
-	HDFSBlock = 100 << 10
+	// User is whom the name nodes know.
+	User = "argo"
+	// BlockSize is the size of blocks: small, so that files have several, and one packet does not fill one.
+	BlockSize = 100 << 10
 	// pool is the name of the blocks of the cluster.
 	pool = "BP-1"
 )
 
-// HDFS is a cluster: name nodes, of which one stands by, and two data nodes. What it is asked must be as Hadoop wants it.
-type HDFS struct {
+// Cluster is a cluster of HDFS: name nodes, of which one stands by, and two data nodes. What it is asked must be as Hadoop wants it.
+type Cluster struct {
 	Address string // of the active name node
 	Standby string
 
@@ -38,6 +39,7 @@ type HDFS struct {
 	cut    map[string]int
 	asked  []string
 	hasty  int // answers to complete and addBlock that ask for patience
+	silent bool
 }
 
 // dfsFile is a file or a folder.
@@ -49,10 +51,10 @@ type dfsFile struct {
 	flags  map[protowire.Number]int // more fields of its LocatedBlocksProto
 }
 
-// StartHDFS serves a cluster until the test ends.
-func StartHDFS(t *testing.T) *HDFS {
+// Start serves a cluster until the test ends.
+func Start(t *testing.T) *Cluster {
 	t.Helper()
-	h := &HDFS{files: map[string]*dfsFile{"/": {folder: true}}, blocks: map[int][]byte{}, refuse: map[string]string{}, cut: map[string]int{}}
+	h := &Cluster{files: map[string]*dfsFile{"/": {folder: true}}, blocks: map[int][]byte{}, refuse: map[string]string{}, cut: map[string]int{}}
 	for range 2 {
 		n := &dataNode{cluster: h}
 		n.address = listen(t, n.serve)
@@ -101,13 +103,13 @@ func listen(t *testing.T, serve func(net.Conn)) string {
 }
 
 // Put keeps a file, and the folders above it.
-func (h *HDFS) Put(name, content string) {
+func (h *Cluster) Put(name, content string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.above(name)
 	f := &dfsFile{}
 	for rest := content; rest != ""; {
-		size := min(HDFSBlock, len(rest))
+		size := min(BlockSize, len(rest))
 		h.next++
 		h.blocks[h.next] = []byte(rest[:size])
 		f.blocks, f.sizes, rest = append(f.blocks, h.next), append(f.sizes, size), rest[size:]
@@ -116,14 +118,14 @@ func (h *HDFS) Put(name, content string) {
 }
 
 // Mark sets a field of the LocatedBlocksProto of a file: 3 says that it is still being written.
-func (h *HDFS) Mark(name string, field protowire.Number) {
+func (h *Cluster) Mark(name string, field protowire.Number) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.files[name].flags = map[protowire.Number]int{field: 1}
 }
 
 // Files are the files that are complete, and what they hold.
-func (h *HDFS) Files() map[string]string {
+func (h *Cluster) Files() map[string]string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	out := map[string]string{}
@@ -141,49 +143,62 @@ func (h *HDFS) Files() map[string]string {
 }
 
 // Paths are all files and folders, those that are still written too.
-func (h *HDFS) Paths() []string {
+func (h *Cluster) Paths() []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return slices.Sorted(maps.Keys(h.files))
 }
 
 // Asked are the methods that were called, in order.
-func (h *HDFS) Asked() []string {
+func (h *Cluster) Asked() []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return slices.Clone(h.asked)
 }
 
 // Refuse makes the name node answer a method with an exception; "" ends that.
-func (h *HDFS) Refuse(method, exception string) {
+func (h *Cluster) Refuse(method, exception string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.refuse[method] = exception
 }
 
 // Cut makes the name node do what a method asks for some times, and hang up before it answers.
-func (h *HDFS) Cut(method string, times int) {
+func (h *Cluster) Cut(method string, times int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.cut[method] = times
 }
 
 // Haste makes the next calls that depend on data nodes come too early.
-func (h *HDFS) Haste(calls int) {
+func (h *Cluster) Haste(calls int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.hasty = calls
 }
 
+// Silence makes the name node do what it is asked, and answer no more.
+func (h *Cluster) Silence() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.silent = true
+}
+
+func (h *Cluster) silenced() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.silent
+}
+
 // above makes the folders above a path. The lock is held.
-func (h *HDFS) above(name string) {
+func (h *Cluster) above(name string) {
 	for dir := path.Dir(name); h.files[dir] == nil; dir = path.Dir(dir) {
 		h.files[dir] = &dfsFile{folder: true}
 	}
 }
 
 // serve answers the calls of one connection to a name node. Source: Hadoop, "RPC".
-func (h *HDFS) serve(conn net.Conn, standby bool) {
+func (h *Cluster) serve(conn net.Conn, standby bool) {
 	in := bufio.NewReader(conn)
 	hello := make([]byte, 7)
 	if _, err := io.ReadFull(in, hello); err != nil || string(hello) != "hrpc\x09\x00\x00" {
@@ -205,6 +220,9 @@ func (h *HDFS) serve(conn net.Conn, standby bool) {
 		if !standby {
 			if answer, exception = h.answer(method, user, parts[2]); h.hangsUp(method) {
 				return
+			}
+			if h.silenced() {
+				continue
 			}
 		}
 		body := protowire.AppendBytes(protowire.AppendBytes(nil, encode(1, call, 2, 0)), answer)
@@ -254,7 +272,7 @@ func proper(parts []message) bool {
 		len(parts) == 3 && parts[1].text(2) == "org.apache.hadoop.hdfs.protocol.ClientProtocol" && parts[1].number(3) == 1
 }
 
-func (h *HDFS) hangsUp(method string) bool {
+func (h *Cluster) hangsUp(method string) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.cut[method] > 0 {

@@ -1,5 +1,5 @@
-// Package hdfs speaks the part of Hadoop's protocols that artifacts need: to look for, list, read, write, rename and remove
-// files of HDFS.
+// Package hdfs speaks the part of Hadoop's protocols that artifacts and folders that are watched need: to look for, list,
+// read, write, rename and remove files of HDFS.
 //
 // Whoever writes a manifest says which servers are asked. What they answer is bounded before it is kept: no answer makes
 // this process hold more than [answerLimit], and no packet of data more than [packetLimit]. Errors of class poison are
@@ -14,6 +14,7 @@ import (
 	"io/fs"
 	"net"
 	"path"
+	"time"
 
 	"github.com/argosy-mesh/argosy/libs/core/fault"
 )
@@ -26,12 +27,13 @@ type Config struct {
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
-// Info is what a name node knows of a file or a folder.
+// Info is what a name node knows of a file or a folder. A symbolic link counts as a file; reading it is refused.
 type Info struct {
-	Name   string // its last part
-	Size   int64
-	Mode   fs.FileMode // rights only
-	Folder bool
+	Name     string // its last part
+	Size     int64
+	Mode     fs.FileMode // rights only
+	Folder   bool
+	Modified time.Time // to the millisecond
 }
 
 // Client asks one cluster. It connects when it is first asked, and is of one goroutine.
@@ -105,11 +107,11 @@ func infoOf(raw []byte) (Info, error) {
 	if err != nil {
 		return Info{}, err
 	}
-	info := Info{Name: string(status.bytes(2)), Size: int64(status.num(3)), Mode: fs.FileMode(rights.num(1)) & fs.ModePerm}
+	info := Info{Name: string(status.bytes(2)), Size: int64(status.num(3)), Mode: fs.FileMode(rights.num(1)) & fs.ModePerm, Modified: time.UnixMilli(int64(status.num(7)))}
 	switch status.num(1) {
 	case 1:
 		info.Folder = true
-	case 2:
+	case 2, 3:
 	default:
 		return info, fault.Poisonf("%q is neither a file nor a folder", info.Name)
 	}

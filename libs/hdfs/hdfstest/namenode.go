@@ -1,4 +1,4 @@
-package storetest
+package hdfstest
 
 import (
 	"maps"
@@ -26,11 +26,11 @@ const (
 )
 
 // answer does one call, and returns what is answered, or an exception.
-func (h *HDFS) answer(method, user string, q message) (answer []byte, exception string) {
+func (h *Cluster) answer(method, user string, q message) (answer []byte, exception string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.asked = append(h.asked, method)
-	if user != HDFSUser {
+	if user != User {
 		return nil, denied
 	}
 	if said := h.refuse[method]; said != "" {
@@ -48,7 +48,7 @@ func (h *HDFS) answer(method, user string, q message) (answer []byte, exception 
 	case "getBlockLocations":
 		return h.locations(name, int(q.number(2)), int(q.number(3)))
 	case "getServerDefaults":
-		return encode(1, encode(1, HDFSBlock, 2, 512, 3, 64<<10, 4, 2, 5, 4096, 8, 2)), ""
+		return encode(1, encode(1, BlockSize, 2, 512, 3, 64<<10, 4, 2, 5, 4096, 8, 2)), ""
 	case "create":
 		return h.create(name, q)
 	case "addBlock", "complete":
@@ -64,7 +64,7 @@ func (h *HDFS) answer(method, user string, q message) (answer []byte, exception 
 }
 
 // info is what is known of a path, nothing when there is none.
-func (h *HDFS) info(name string) []byte {
+func (h *Cluster) info(name string) []byte {
 	f := h.files[name]
 	if f == nil {
 		return nil
@@ -73,7 +73,7 @@ func (h *HDFS) info(name string) []byte {
 }
 
 // status is an HdfsFileStatusProto.
-func (h *HDFS) status(name string, f *dfsFile) []byte {
+func (h *Cluster) status(name string, f *dfsFile) []byte {
 	kind, size := 2, 0
 	if f.folder {
 		kind = 1
@@ -81,11 +81,11 @@ func (h *HDFS) status(name string, f *dfsFile) []byte {
 	for _, s := range f.sizes {
 		size += s
 	}
-	return encode(1, kind, 2, name, 3, size, 4, encode(1, 0o644), 5, HDFSUser, 6, "g", 7, 1700000000000, 8, 0)
+	return encode(1, kind, 2, name, 3, size, 4, encode(1, 0o644), 5, User, 6, "g", 7, 1700000000000, 8, 0)
 }
 
 // listing is one page of a folder.
-func (h *HDFS) listing(folder, after string) []byte {
+func (h *Cluster) listing(folder, after string) []byte {
 	f := h.files[folder]
 	if f == nil {
 		return nil
@@ -111,7 +111,7 @@ func (h *HDFS) listing(folder, after string) []byte {
 func block(id, size int) []byte { return encode(1, pool, 2, id, 3, 1000+id, 4, size) }
 
 // located is a LocatedBlockProto with the data nodes in their order.
-func (h *HDFS) located(id, size, offset int) []byte {
+func (h *Cluster) located(id, size, offset int) []byte {
 	out := encode(1, block(id, size), 2, offset, 4, 0, 5, encode(1, "token", 2, strconv.Itoa(id), 3, "HDFS_BLOCK_TOKEN", 4, ""))
 	for _, n := range h.nodes {
 		host, port, _ := net.SplitHostPort(n.address)
@@ -122,7 +122,7 @@ func (h *HDFS) located(id, size, offset int) []byte {
 }
 
 // locations are the blocks of a range of a file.
-func (h *HDFS) locations(name string, from, long int) (answer []byte, exception string) {
+func (h *Cluster) locations(name string, from, long int) (answer []byte, exception string) {
 	f := h.files[name]
 	if f == nil || f.folder {
 		return nil, notFound
@@ -149,11 +149,11 @@ func (h *HDFS) locations(name string, from, long int) (answer []byte, exception 
 }
 
 // create begins a file.
-func (h *HDFS) create(name string, q message) (answer []byte, exception string) {
+func (h *Cluster) create(name string, q message) (answer []byte, exception string) {
 	switch {
 	case h.files[name] != nil:
 		return nil, exists
-	case q.number(4) != 1 || q.number(5) != 1 || q.number(6) != 2 || q.number(7) != HDFSBlock || q.inner(2).number(1) != 0o644 || q.text(3) == "":
+	case q.number(4) != 1 || q.number(5) != 1 || q.number(6) != 2 || q.number(7) != BlockSize || q.inner(2).number(1) != 0o644 || q.text(3) == "":
 		return nil, "org.apache.hadoop.HadoopIllegalArgumentException"
 	}
 	h.above(name)
@@ -162,7 +162,7 @@ func (h *HDFS) create(name string, q message) (answer []byte, exception string) 
 }
 
 // grow settles the block before and adds one, or ends the file.
-func (h *HDFS) grow(method, name string, q message) (answer []byte, exception string) {
+func (h *Cluster) grow(method, name string, q message) (answer []byte, exception string) {
 	f := h.files[name]
 	if f == nil || f.holder == "" || f.holder != q.text(2) {
 		return nil, noLease
@@ -181,7 +181,7 @@ func (h *HDFS) grow(method, name string, q message) (answer []byte, exception st
 		f.holder = ""
 		return encode(1, 1), ""
 	}
-	if n := len(f.sizes); n > 0 && f.sizes[n-1] != HDFSBlock {
+	if n := len(f.sizes); n > 0 && f.sizes[n-1] != BlockSize {
 		return nil, "java.io.IOException" // only the last is not full
 	}
 	h.next++
@@ -194,7 +194,7 @@ func (h *HDFS) grow(method, name string, q message) (answer []byte, exception st
 }
 
 // settles notes the size of the last block, which must be the one that is told, as it came to its end.
-func (h *HDFS) settles(f *dfsFile, told message) bool {
+func (h *Cluster) settles(f *dfsFile, told message) bool {
 	last := len(f.blocks) - 1
 	if last < 0 {
 		return len(told) == 0
@@ -206,7 +206,7 @@ func (h *HDFS) settles(f *dfsFile, told message) bool {
 }
 
 // rename moves a file.
-func (h *HDFS) rename(from, to string, overwrite bool) (exception string) {
+func (h *Cluster) rename(from, to string, overwrite bool) (exception string) {
 	f, there := h.files[from], h.files[to]
 	switch {
 	case f == nil || h.files[path.Dir(to)] == nil:
@@ -220,7 +220,7 @@ func (h *HDFS) rename(from, to string, overwrite bool) (exception string) {
 }
 
 // remove takes a path away with all below it, and says whether there was one.
-func (h *HDFS) remove(name string) (was int) {
+func (h *Cluster) remove(name string) (was int) {
 	for other := range h.files {
 		if other == name || strings.HasPrefix(other, name+"/") {
 			delete(h.files, other)

@@ -1,4 +1,4 @@
-package storetest
+package hdfstest
 
 import (
 	"bufio"
@@ -26,7 +26,7 @@ const (
 
 // dataNode keeps the blocks of a cluster; all of them keep all.
 type dataNode struct {
-	cluster *HDFS
+	cluster *Cluster
 	address string
 
 	mu    sync.Mutex
@@ -34,7 +34,7 @@ type dataNode struct {
 }
 
 // Fail makes a data node, 0 or 1, do wrong.
-func (h *HDFS) Fail(node int, f Fault) {
+func (h *Cluster) Fail(node int, f Fault) {
 	n := h.nodes[node]
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -79,7 +79,7 @@ func allows(header message) (id int, allowed bool) {
 }
 
 // begins reports whether a block is to be written through all nodes, with CRC32C of 512 bytes.
-func (h *HDFS) begins(op message) bool {
+func (h *Cluster) begins(op message) bool {
 	sums := op.inner(9)
 	return len(op[2]) == len(h.nodes)-1 && op.number(4) == 6 && int(op.number(5)) == len(h.nodes) && sums.number(1) == 2 && sums.number(2) == 512
 }

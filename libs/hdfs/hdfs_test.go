@@ -16,13 +16,13 @@ import (
 	"time"
 
 	"github.com/argosy-mesh/argosy/libs/core/fault"
-	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/store/storetest"
+	"github.com/argosy-mesh/argosy/libs/hdfs/hdfstest"
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
 func client(t *testing.T, addresses ...string) *Client {
 	t.Helper()
-	c := New(Config{Addresses: addresses, User: storetest.HDFSUser})
+	c := New(Config{Addresses: addresses, User: hdfstest.User})
 	t.Cleanup(c.Close)
 	return c
 }
@@ -37,9 +37,9 @@ func content(size int) string {
 }
 
 func TestFilesOfAllSizesComeBack(t *testing.T) {
-	h := storetest.StartHDFS(t)
+	h := hdfstest.Start(t)
 	c := client(t, h.Address)
-	for _, size := range []int{0, 1, chunk - 1, chunk, chunk + 1, packetData, packetData + 1, storetest.HDFSBlock - 1, storetest.HDFSBlock, storetest.HDFSBlock + 1, 3*storetest.HDFSBlock + 777} {
+	for _, size := range []int{0, 1, chunk - 1, chunk, chunk + 1, packetData, packetData + 1, hdfstest.BlockSize - 1, hdfstest.BlockSize, hdfstest.BlockSize + 1, 3*hdfstest.BlockSize + 777} {
 		want := content(size)
 		// A source that gives one byte at a time first, and its end with the last.
 		source := io.MultiReader(iotest.OneByteReader(strings.NewReader(want[:min(size, 1000)])), iotest.DataErrReader(strings.NewReader(want[min(size, 1000):])))
@@ -67,8 +67,8 @@ func TestFilesOfAllSizesComeBack(t *testing.T) {
 
 func TestWhatBreaksOffIsNoFile(t *testing.T) {
 	for name, end := range map[string]error{"as a body does": io.ErrUnexpectedEOF, "in another way": errors.New("reset")} {
-		for _, after := range []int{0, 1, packetData, storetest.HDFSBlock, storetest.HDFSBlock + 5} {
-			h := storetest.StartHDFS(t)
+		for _, after := range []int{0, 1, packetData, hdfstest.BlockSize, hdfstest.BlockSize + 5} {
+			h := hdfstest.Start(t)
 			err := client(t, h.Address).Write(t.Context(), "/f", io.MultiReader(strings.NewReader(content(after)), &once{end}))
 			if !errors.Is(err, ErrSource) || !errors.Is(err, end) || fault.Of(err) != fault.Retry {
 				t.Errorf("%s after %d bytes: %v", name, after, err)
@@ -90,7 +90,7 @@ func (o *once) Read([]byte) (int, error) {
 }
 
 func TestTheActiveNameNodeIsAsked(t *testing.T) {
-	h := storetest.StartHDFS(t)
+	h := hdfstest.Start(t)
 	h.Put("/f", "text")
 	c := client(t, "127.0.0.1:1", h.Standby, h.Address)
 	var got strings.Builder
@@ -114,17 +114,17 @@ func TestTheActiveNameNodeIsAsked(t *testing.T) {
 }
 
 func TestAnotherDataNodeGoesOn(t *testing.T) {
-	want := content(storetest.HDFSBlock + 9000)
+	want := content(hdfstest.BlockSize + 9000)
 	for name, c := range map[string]struct {
-		f             storetest.Fault
+		f             hdfstest.Fault
 		reads, writes string // what is said of it
 	}{
-		"refuses": {storetest.Refuses, `"not you"`, `"not you"`},
-		"breaks":  {storetest.Breaks, "unexpected EOF", ""},
-		"garbles": {storetest.Garbles, "broken", "status 2"},
-		"floods":  {storetest.Floods, "more than", "more than"},
+		"refuses": {hdfstest.Refuses, `"not you"`, `"not you"`},
+		"breaks":  {hdfstest.Breaks, "unexpected EOF", ""},
+		"garbles": {hdfstest.Garbles, "broken", "status 2"},
+		"floods":  {hdfstest.Floods, "more than", "more than"},
 	} {
-		h := storetest.StartHDFS(t)
+		h := hdfstest.Start(t)
 		h.Put("/f", want)
 		h.Fail(0, c.f)
 		var got bytes.Buffer
@@ -146,7 +146,7 @@ func TestAnotherDataNodeGoesOn(t *testing.T) {
 
 // Data nodes begin with the chunk that a byte is in.
 func TestAReadMayBeginAnywhere(t *testing.T) {
-	h := storetest.StartHDFS(t)
+	h := hdfstest.Start(t)
 	want := content(9000)
 	h.Put("/f", want)
 	c := client(t, h.Address)
@@ -164,9 +164,9 @@ func TestAReadMayBeginAnywhere(t *testing.T) {
 }
 
 func TestNameNodesWaitForDataNodes(t *testing.T) {
-	h := storetest.StartHDFS(t)
+	h := hdfstest.Start(t)
 	h.Haste(3)
-	if err := client(t, h.Address).Write(t.Context(), "/f", strings.NewReader(content(storetest.HDFSBlock+1))); err != nil || len(h.Files()) != 1 {
+	if err := client(t, h.Address).Write(t.Context(), "/f", strings.NewReader(content(hdfstest.BlockSize+1))); err != nil || len(h.Files()) != 1 {
 		t.Errorf("%v, %d files", err, len(h.Files()))
 	}
 	h.Haste(2)
@@ -182,7 +182,7 @@ func TestNameNodesWaitForDataNodes(t *testing.T) {
 }
 
 func TestFoldersAreListedByPages(t *testing.T) {
-	h := storetest.StartHDFS(t)
+	h := hdfstest.Start(t)
 	for _, name := range []string{"/d/a", "/d/b/x", "/d/c", "/d/d", "/d/e"} {
 		h.Put(name, "text")
 	}
@@ -215,7 +215,7 @@ func TestFoldersAreListedByPages(t *testing.T) {
 }
 
 func TestARenameReplacesOnlyWhenAsked(t *testing.T) {
-	h := storetest.StartHDFS(t)
+	h := hdfstest.Start(t)
 	h.Put("/a", "new")
 	h.Put("/b", "old")
 	c := client(t, h.Address)
@@ -231,7 +231,7 @@ func TestARenameReplacesOnlyWhenAsked(t *testing.T) {
 }
 
 func TestErrorsOfNameNodesAreClassed(t *testing.T) {
-	h := storetest.StartHDFS(t)
+	h := hdfstest.Start(t)
 	h.Put("/f", "text")
 	for exception, want := range map[string]fault.Class{
 		"org.apache.hadoop.security.AccessControlException":             fault.Poison,
@@ -257,7 +257,7 @@ func TestFilesThatCannotBeReadAreRefused(t *testing.T) {
 		field protowire.Number
 		class fault.Class
 	}{"still being written": {3, fault.Retry}, "encryption zone": {6, fault.Poison}, "erasure coded": {7, fault.Poison}} {
-		h := storetest.StartHDFS(t)
+		h := hdfstest.Start(t)
 		h.Put("/f", "text")
 		h.Mark("/f", c.field)
 		var got bytes.Buffer
@@ -265,7 +265,7 @@ func TestFilesThatCannotBeReadAreRefused(t *testing.T) {
 			t.Errorf("%s: %v, %d bytes", says, err, got.Len())
 		}
 	}
-	h := storetest.StartHDFS(t)
+	h := hdfstest.Start(t)
 	if err := client(t, h.Address).Read(t.Context(), "/none", io.Discard); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("absent: %v", err)
 	}
