@@ -26,6 +26,7 @@ type Base struct {
 	Members *bus.Members
 	Probes  *obs.Probes
 	drain   time.Duration
+	profile string // address of profiles, "" for none
 }
 
 // Boot sets up telemetry and opens the bus. It does not wait for the bus: a
@@ -45,7 +46,7 @@ func Boot(ctx context.Context, name string, cfg config.Common, getenv func(strin
 		return nil, err
 	}
 	probes := obs.NewProbes(cfg.HTTPAddress, tel.Registry)
-	return &Base{Telemetry: tel, Bus: b, Members: b.Members(name, cfg.Instance), Probes: probes, drain: cfg.Drain}, nil
+	return &Base{Telemetry: tel, Bus: b, Members: b.Members(name, cfg.Instance), Probes: probes, drain: cfg.Drain, profile: cfg.ProfileAddress}, nil
 }
 
 // AwaitBus declares the topology, waiting for the server for as long as it takes,
@@ -58,7 +59,11 @@ func (b *Base) AwaitBus(ctx context.Context) error {
 // Run runs the parts until ctx ends or one of them does. The probes start first
 // and stop last; readiness ends before anything else stops.
 func (b *Base) Run(ctx context.Context, parts ...life.Part) error {
-	all := append([]life.Part{life.Of("probes", b.Probes.Serve), life.Of("members", b.Members.Run)}, parts...)
+	all := []life.Part{life.Of("probes", b.Probes.Serve), life.Of("members", b.Members.Run)}
+	if b.profile != "" {
+		all = append(all, life.Of("profiles", func(ctx context.Context) error { return obs.Serve(ctx, b.profile, obs.Profiles()) }))
+	}
+	all = append(all, parts...)
 	err := life.Run(ctx, b.drain, append(all, life.Of("readiness", b.Probes.Drain))...)
 	b.Bus.Close()
 	return errors.Join(err, b.Flush(ctx))

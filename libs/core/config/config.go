@@ -10,6 +10,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net/netip"
 	"net/url"
 	"os"
 	"strconv"
@@ -24,6 +25,7 @@ type Common struct {
 	NATSPasswordFile string        // file that holds the password, may be empty
 	Kubeconfig       string        // path of a kubeconfig; empty means in-cluster
 	HTTPAddress      string        // listen address of /healthz, /readyz and /metrics
+	ProfileAddress   string        // loopback address of profiles, empty for none
 	Drain            time.Duration // how long a stop may take in total
 	LogLevel         string        // debug, info, warn or error
 	Instance         string        // unique name of this replica
@@ -113,6 +115,7 @@ func (f *Flags) Common(c *Common) {
 	f.Text(&c.NATSPasswordFile, "nats-password-file", "", "file that holds the bus password")
 	f.Text(&c.Kubeconfig, "kubeconfig", f.getenv("KUBECONFIG"), "kubeconfig; empty means in-cluster")
 	f.Text(&c.HTTPAddress, "http-address", ":8080", "address of /healthz, /readyz and /metrics")
+	f.Text(&c.ProfileAddress, "profile-address", "", "loopback address of profiles for go tool pprof, such as 127.0.0.1:6060; empty serves none")
 	f.Span(&c.Drain, "drain", 20*time.Second, "how long a stop may take")
 	f.Text(&c.LogLevel, "log-level", "info", "debug, info, warn or error")
 	host, _ := os.Hostname()
@@ -126,6 +129,9 @@ func (c *Common) validate() error {
 		if u, err := url.Parse(server); err != nil || u.Host == "" {
 			errs = append(errs, fmt.Errorf("--nats-url: %q is not a server address such as nats://host:4222", server))
 		}
+	}
+	if c.ProfileAddress != "" && !loopback(c.ProfileAddress) {
+		errs = append(errs, fmt.Errorf("--profile-address: %q is not a loopback address with a port, such as 127.0.0.1:6060: profiles show what is in memory", c.ProfileAddress))
 	}
 	if c.Drain <= 0 {
 		errs = append(errs, fmt.Errorf("--drain: %s is not above zero", c.Drain))
@@ -151,4 +157,10 @@ func (c *Common) Password() (string, error) {
 		return "", fmt.Errorf("--nats-password-file: %w", err)
 	}
 	return strings.TrimSpace(string(raw)), nil
+}
+
+// loopback reports whether only this machine, or this pod, reaches an address.
+func loopback(address string) bool {
+	at, err := netip.ParseAddrPort(address)
+	return err == nil && at.Addr().IsLoopback()
 }

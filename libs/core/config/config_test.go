@@ -39,6 +39,16 @@ func TestAllMistakesAreReportedAtOnce(t *testing.T) {
 	}
 }
 
+func TestProfilesAreServedToThisMachineOnly(t *testing.T) {
+	for address, good := range map[string]bool{
+		"": true, "127.0.0.1:6060": true, "[::1]:6060": true, ":6060": false, "0.0.0.0:6060": false, "10.0.0.1:6060": false, "127.0.0.1": false, "localhost:6060": false,
+	} {
+		if c, err := parse(t, nil, "--profile-address", address); (err == nil) != good || c.ProfileAddress != address {
+			t.Errorf("%q: %v", address, err)
+		}
+	}
+}
+
 func TestNumbersStartAtZero(t *testing.T) {
 	for name, c := range map[string]struct {
 		env  string
