@@ -129,12 +129,24 @@ func (b *bench) engine(ctx context.Context) (figures []Figure, err error) {
 	if err != nil {
 		return figures, err
 	}
-	figures = append(figures, Figure{Job: "one-pod workflows, 1 runner", Unit: "/s", Value: Once(one), Aim: AtLeast(50, "/s"), Note: "simulated pods"},
+	m, err := b.modelOf(ctx, "one-0")
+	if err != nil {
+		return figures, err
+	}
+	if err := b.sweepWorkflows(ctx); err != nil {
+		return figures, err
+	}
+	hand, err := b.byHand(ctx, m)
+	if err != nil {
+		return figures, err
+	}
+	figures = append(figures, Figure{Job: "one-pod workflows, 1 runner", Unit: "/s", Value: Once(one), Floor: Once(hand), Aim: AtLeast(50, "/s"), Note: "simulated pods; floor: the same requests by hand"},
 		Figure{Job: "API writes per one-pod workflow", Unit: "", Value: Once(writes), Aim: Under(8.5, ""), Note: "without its creation and the pod's end"})
 	if err := b.scale(ctx, 2); err != nil {
 		return figures, err
 	}
 	two, _, err := b.starts(ctx, "two")
+	err = errors.Join(err, b.sweepWorkflows(context.WithoutCancel(ctx)))
 	if back := b.scale(context.WithoutCancel(ctx), 1); err != nil || back != nil {
 		return figures, errors.Join(err, back)
 	}
@@ -154,7 +166,7 @@ func (b *bench) reactions(ctx context.Context, p *player) (Figure, error) {
 	for i := range longChain {
 		steps = append(steps, []any{map[string]any{"name": fmt.Sprintf("s%d", i), "template": "echo"}})
 	}
-	if err := b.runAll(ctx, []*unstructured.Unstructured{b.simulated("reaction", steps)}); err != nil {
+	if err := b.runAll(ctx, []*unstructured.Unstructured{b.simulated("reaction", steps)}, b.make); err != nil {
 		return Figure{}, err
 	}
 	p.mu.Lock()
@@ -181,7 +193,7 @@ func (b *bench) reactions(ctx context.Context, p *player) (Figure, error) {
 }
 
 // starts runs many one-pod workflows at once, and returns how many a second, and how
-// often each made the API server write.
+// often each made the API server write. The workflows stay.
 func (b *bench) starts(ctx context.Context, name string) (rate, writes float64, err error) {
 	idle, err := b.writes(ctx)
 	if err != nil {
@@ -194,12 +206,9 @@ func (b *bench) starts(ctx context.Context, name string) (rate, writes float64, 
 	if err != nil {
 		return 0, 0, err
 	}
-	var list []*unstructured.Unstructured
-	for i := range manyRuns {
-		list = append(list, b.simulated(fmt.Sprintf("%s-%d", name, i), []any{[]any{map[string]any{"name": "only", "template": "echo"}}}))
-	}
+	list := b.onePod(name)
 	began := time.Now()
-	if err := b.runAll(ctx, list); err != nil {
+	if err := b.runAll(ctx, list, b.make); err != nil {
 		return 0, 0, err
 	}
 	took := time.Since(began)
@@ -211,15 +220,26 @@ func (b *bench) starts(ctx context.Context, name string) (rate, writes float64, 
 	rate = manyRuns / took.Seconds()
 	writes = (after-before-others)/manyRuns - 2 // ours: its creation, and the end of its pod
 	b.sayf("  %s: %.1f workflows/s, %.1f writes each", name, rate, writes)
-	return rate, writes, b.sweepWorkflows(ctx)
+	return rate, writes, nil
 }
 
-// runAll makes workflows and waits until all have succeeded.
-func (b *bench) runAll(ctx context.Context, list []*unstructured.Unstructured) error {
+// onePod are many workflows with one step.
+func (b *bench) onePod(name string) (list []*unstructured.Unstructured) {
+	for i := range manyRuns {
+		list = append(list, b.simulated(fmt.Sprintf("%s-%d", name, i), []any{[]any{map[string]any{"name": "only", "template": "echo"}}}))
+	}
+	return list
+}
+
+// make makes a workflow for the runner to run.
+func (b *bench) make(ctx context.Context, wf *unstructured.Unstructured) error { return b.client.Create(ctx, wf) }
+
+// runAll makes workflows, some at once, and waits until all have succeeded.
+func (b *bench) runAll(ctx context.Context, list []*unstructured.Unstructured, each func(context.Context, *unstructured.Unstructured) error) error {
 	ctx, cancel := context.WithTimeout(ctx, jobPatience)
 	defer cancel()
 	errs := make(chan error, len(list))
-	go b.make(ctx, list, errs)
+	go makeAll(ctx, list, each, errs)
 	open := map[string]bool{}
 	for _, wf := range list {
 		open[wf.GetName()] = true
@@ -255,14 +275,14 @@ func (b *bench) runAll(ctx context.Context, list []*unstructured.Unstructured) e
 	return nil
 }
 
-// make makes workflows, some at once.
-func (b *bench) make(ctx context.Context, list []*unstructured.Unstructured, errs chan<- error) {
+// makeAll does something for each workflow, for some at once.
+func makeAll(ctx context.Context, list []*unstructured.Unstructured, each func(context.Context, *unstructured.Unstructured) error, errs chan<- error) {
 	slots := make(chan struct{}, makersOf)
 	for _, wf := range list {
 		slots <- struct{}{}
 		go func() {
 			defer func() { <-slots }()
-			if err := b.client.Create(ctx, wf); err != nil {
+			if err := each(ctx, wf); err != nil {
 				errs <- fmt.Errorf("make workflow %s: %w", wf.GetName(), err)
 			}
 		}()
