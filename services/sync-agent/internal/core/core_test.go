@@ -1,12 +1,15 @@
 package core
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/schemas/events"
@@ -296,9 +299,30 @@ func TestPushConcerns(t *testing.T) {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
-	if ReadPush([]byte(`{"body":{"zen":"x"}}`)).Concerns(v1alpha1.ApplicationSource{}) {
-		t.Error("a ping is no push")
+	for name, none := range map[string]string{
+		"a ping": `{"body":{"zen":"x"}}`, "a branch that is gone": `{"body":{"ref":"refs/heads/main","deleted":true}}`, "text": `{"body":"text"}`, "no body": `{}`, "nothing": ``, "no JSON": `{"body":{"ref`,
+	} {
+		if ReadPush([]byte(none)).Concerns(v1alpha1.ApplicationSource{}) {
+			t.Errorf("%s is no push", name)
+		}
 	}
+}
+
+// What is picked out is what the whole, decoded, has there.
+func FuzzReadPush(f *testing.F) {
+	f.Add([]byte(`{"header":{"a":["b"]},"body":{"commits":[{"ref":"x"}],"ref":"refs/heads/main","after":"abc","repository":{"owner":{"url":"x"},"url":"https://h/a"}}}`))
+	f.Add([]byte(`{"body":[{"ref":1}]}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		push := ReadPush(data)
+		var whole map[string]any
+		if json.Unmarshal(data, &whole) != nil || bytes.Contains(data, []byte(`\`)) || bytes.Count(data, []byte("body")) != 1 || bytes.Count(data, []byte(`"ref"`)) != 1 {
+			return // escapes and repeated keys may be read otherwise
+		}
+		body, _ := whole["body"].(map[string]any)
+		if ref, _ := body["ref"].(string); push.Ref != "" && ref != "" && utf8.Valid(data) && push.Ref != ref {
+			t.Errorf("ref %q, want %q", push.Ref, ref)
+		}
+	})
 }
 
 func TestTracking(t *testing.T) {

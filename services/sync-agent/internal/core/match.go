@@ -1,52 +1,62 @@
 package core
 
 import (
-	"encoding/json"
 	"net/url"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/tidwall/gjson"
 )
 
 // Push is a change of a ref that someone told us about.
 type Push struct {
-	URLs   []string // every spelling of the repository
+	URLs   []string // of the repository, each once, normal
 	Ref    string   // refs/heads/main
 	After  string   // the commit it points to now
 	Branch string   // default branch of the repository, "" when unknown
 }
 
 // ReadPush reads the compatible view of a push event. What is not a push has no
-// ref and matches nothing.
+// ref and matches nothing. Most pushes concern no application here and may be large:
+// what is of use is picked out, and the rest is passed over.
 func ReadPush(data []byte) Push {
-	var view struct {
-		Body struct {
-			Ref        string
-			After      string
-			Deleted    bool
-			Repository struct {
-				CloneURL string `json:"clone_url"`
-				HTMLURL  string `json:"html_url"`
-				GitURL   string `json:"git_url"`
-				SSHURL   string `json:"ssh_url"`
-				URL      string
-				Branch   string `json:"default_branch"`
-			}
+	var p Push
+	deleted := false
+	gjson.GetBytes(data, "body").ForEach(func(key, value gjson.Result) bool {
+		switch key.Str {
+		case "ref":
+			p.Ref = value.String()
+		case "after":
+			p.After = value.String()
+		case "deleted":
+			deleted = value.Bool()
+		case "repository":
+			p.Branch, p.URLs = repositoryOf(value)
 		}
-	}
-	if json.Unmarshal(data, &view) != nil || view.Body.Deleted {
+		return true
+	})
+	if deleted {
 		return Push{}
 	}
-	r := view.Body.Repository
-	p := Push{Ref: view.Body.Ref, After: view.Body.After, Branch: r.Branch}
-	for _, u := range []string{r.CloneURL, r.HTMLURL, r.URL, r.GitURL, r.SSHURL} {
-		if u != "" {
-			p.URLs = append(p.URLs, NormalURL(u))
-		}
-	}
 	return p
+}
+
+func repositoryOf(view gjson.Result) (branch string, urls []string) {
+	view.ForEach(func(key, value gjson.Result) bool {
+		switch key.Str {
+		case "default_branch":
+			branch = value.String()
+		case "clone_url", "html_url", "url", "git_url", "ssh_url":
+			if u := NormalURL(value.String()); value.String() != "" && !slices.Contains(urls, u) {
+				urls = append(urls, u)
+			}
+		}
+		return true
+	})
+	return branch, urls
 }
 
 // Concerns reports whether a source follows what was pushed. An empty default
@@ -55,11 +65,7 @@ func (p Push) Concerns(s v1alpha1.ApplicationSource) bool {
 	if p.Ref == "" {
 		return false
 	}
-	known := false
-	for _, u := range p.URLs {
-		known = known || u == NormalURL(s.RepoURL)
-	}
-	if !known {
+	if !slices.Contains(p.URLs, NormalURL(s.RepoURL)) {
 		return false
 	}
 	name := strings.TrimPrefix(strings.TrimPrefix(p.Ref, "refs/heads/"), "refs/tags/")
@@ -83,8 +89,10 @@ func IsSHA(revision string) bool { return sha.MatchString(revision) }
 // host in lower case.
 func NormalURL(raw string) string {
 	raw = strings.TrimSpace(raw)
-	if m := scpLike.FindStringSubmatch(raw); m != nil && !strings.Contains(raw, "://") {
-		raw = "ssh://" + m[1] + "/" + m[2]
+	if !strings.Contains(raw, "://") {
+		if m := scpLike.FindStringSubmatch(raw); m != nil {
+			raw = "ssh://" + m[1] + "/" + m[2]
+		}
 	}
 	u, err := url.Parse(raw)
 	if err != nil {
