@@ -8,8 +8,8 @@ CHECKED    = $(if $(M),$(M),$(WORKSPACE) $(BESIDE))
 LINTED     = $(filter $(WORKSPACE),$(CHECKED))
 # The stories need a node, and bring the product up for themselves in make test.
 UNITS      = $(filter $(LONGEST),$(CHECKED)) $(filter-out e2e $(LONGEST),$(CHECKED))
-# Its tests wait more than they work: they begin first, and others run beside.
-LONGEST   := services/workflow-runner
+# Their tests wait more than they work: they begin first, and others run beside.
+LONGEST   := services/workflow-runner services/webhook-ingest
 # The race detector needs cgo. Tests start control planes of their own from these programs.
 TESTING    = CGO_ENABLED=1 ARGOSY_KUBE=$(BIN)/kube ARGOSY_LOCALCLUSTER=$(BIN)/localcluster $(BIN)/testsum
 FLAGS     ?=
