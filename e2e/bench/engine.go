@@ -232,7 +232,9 @@ func (b *bench) onePod(name string) (list []*unstructured.Unstructured) {
 }
 
 // make makes a workflow for the runner to run.
-func (b *bench) make(ctx context.Context, wf *unstructured.Unstructured) error { return b.client.Create(ctx, wf) }
+func (b *bench) make(ctx context.Context, wf *unstructured.Unstructured) error {
+	return b.client.Create(ctx, wf)
+}
 
 // runAll makes workflows, some at once, and waits until all have succeeded.
 func (b *bench) runAll(ctx context.Context, list []*unstructured.Unstructured, each func(context.Context, *unstructured.Unstructured) error) error {

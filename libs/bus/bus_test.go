@@ -60,8 +60,8 @@ func receive[T any](t *testing.T, from <-chan T, what string) T {
 	select {
 	case v := <-from:
 		return v
-	case <-time.After(20 * time.Second):
-		t.Fatalf("no %s within 20 s", what)
+	case <-time.After(time.Minute):
+		t.Fatalf("no %s within a minute", what)
 		panic("unreachable")
 	}
 }
@@ -199,7 +199,7 @@ func TestErrorClassesDecide(t *testing.T) {
 // await reads until the subject holds n entries.
 func await(t *testing.T, b *bus.Bus, stream, subject string, n int) []bus.Delivery {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	var got []bus.Delivery
 	err := b.Follow(ctx, stream, subject, true, func(d bus.Delivery) error {
@@ -283,7 +283,7 @@ func TestNothingIsLostWhenTheServerRestarts(t *testing.T) {
 // retry repeats until f succeeds; the server needs a moment to take us back.
 func retry(t *testing.T, f func() error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for {
 		err := f()
@@ -484,7 +484,7 @@ func run(t *testing.T, m *bus.Members) (stop func()) {
 
 func until(t *testing.T, m *bus.Members, n int) {
 	t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	for len(m.Live()) != n {
 		select {
 		case <-m.Changed():

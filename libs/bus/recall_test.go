@@ -35,7 +35,7 @@ func TestRecallTellsWhatIsThereAndWhatComes(t *testing.T) {
 		}()
 		select {
 		case <-ready:
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatal("never ready")
 		}
 		if len(ids) != before {

@@ -28,7 +28,7 @@ import (
 )
 
 // within is how long the world may take to become as wanted.
-const within = 30 * time.Second
+const within = time.Minute
 
 // field is a real API server and a real bus.
 type field struct {

@@ -42,7 +42,7 @@ func fetch(t *testing.T, f *Fetcher, source string) (string, error) {
 	if err := yaml.Unmarshal([]byte(source), &l); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	out, err := f.Manifest(ctx, "ns", &l)
 	return string(out), err

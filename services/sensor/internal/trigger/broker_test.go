@@ -34,7 +34,7 @@ sasl: {mechanism: PLAIN, userSecret: {name: s, key: user}, passwordSecret: {name
 		t.Fatal(err)
 	}
 	defer reader.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	var got []*kgo.Record
 	for len(got) < 2 && ctx.Err() == nil {

@@ -112,7 +112,7 @@ func (d *door) stored(t *testing.T) []string {
 // await polls what another goroutine brings about; the bus gives no other sign.
 func (d *door) await(t *testing.T, n int) []string {
 	t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	for {
 		if got := d.stored(t); len(got) == n {
 			return got

@@ -59,7 +59,7 @@ func TestTheStatusSaysHowSourcesAre(t *testing.T) {
 	s.changed = func(key string) { news <- key }
 	s.set(t.Context(), clocks("1h"))
 	text := ""
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	for !strings.Contains(text, "in:Reading") || !strings.Contains(text, "bad:Broken") || !strings.Contains(text, "filtered:Broken") || !strings.Contains(text, "file:Broken") {
 		select {
 		case <-news:
@@ -114,7 +114,7 @@ func TestHooksAreKeptByTheOwnerAndGoWithTheirEvent(t *testing.T) {
 	s.set(t.Context(), es)
 	select {
 	case <-news:
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("the hook was never made")
 	}
 	if got := s.set(t.Context(), es)[0].condition(); got.Status != "True" || got.Reason != "Kept" {

@@ -62,7 +62,7 @@ func TestRedisStreamsAreReadOnceAndTakenBack(t *testing.T) {
 	_ = stop()
 	add("2") // nobody reads
 	r.refuse = func(told) bool { return true }
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := redisStreams(c).Run(ctx, r.env, r.emit); !errors.Is(err, context.Canceled) {
 		t.Errorf("an event that is not durable: %v", err)
@@ -150,7 +150,7 @@ func TestAMQPKeepsWhatIsNotDurable(t *testing.T) {
 	_ = stop()
 	put("2")
 	r.refuse = func(told) bool { return true }
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := amqpQueue(c).Run(ctx, r.env, r.emit); !errors.Is(err, context.Canceled) {
 		t.Errorf("an event that is not durable: %v", err)
@@ -198,7 +198,7 @@ func TestServiceBusReadsFromABroker(t *testing.T) {
 	c := v1alpha1.AzureServiceBusEventSource{QueueName: "/amq/queue/orders", ConnectionString: ref("broker"), JSONBody: true}
 	var seen told
 	r.refuse = func(e told) bool { seen = e; return true }
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := serviceBus(c).Run(ctx, r.env, r.emit); !errors.Is(err, context.Canceled) {
 		t.Errorf("an event that is not durable: %v", err)
@@ -248,7 +248,7 @@ func TestMQTTKeepsMessagesWhileNobodyReads(t *testing.T) {
 	_ = stop()
 	publishMQTT(t, url, "a/b", `{"n":2}`)
 	r.refuse = func(told) bool { return true }
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := mqttTopic(c).Run(ctx, r.env, r.emit); !errors.Is(err, context.Canceled) {
 		t.Errorf("an event that is not durable: %v", err)

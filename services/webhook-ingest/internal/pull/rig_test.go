@@ -90,7 +90,7 @@ func (r *rig) start(reader Reader) (stop func() error) {
 	case err := <-ended:
 		cancel()
 		r.t.Fatalf("the reader ended: %v", err)
-	case <-time.After(30 * time.Second):
+	case <-time.After(time.Minute):
 		cancel()
 		r.t.Fatal("the reader never came up")
 	}
@@ -124,7 +124,7 @@ func (r *rig) next() told {
 	select {
 	case e := <-r.events:
 		return e
-	case <-time.After(30 * time.Second):
+	case <-time.After(time.Minute):
 		r.t.Fatal("no event")
 		return told{}
 	}

@@ -11,7 +11,7 @@ func TestADeadProcessIsListedUntilItsEndIsAskedFor(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(time.Minute)
 	for Reaped([]int{cmd.Process.Pid}) == nil { // until it is dead
 		select {
 		case <-deadline:

@@ -46,7 +46,7 @@ func TestStopByForce(t *testing.T) {
 	}
 	group := s.Pid("deaf")
 	defer func() { _ = syscall.Kill(-group, syscall.SIGKILL) }()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := Poll(ctx, time.Millisecond, func() error {
 		if !strings.Contains(s.Tail("deaf", 5), "ready") {
