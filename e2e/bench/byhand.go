@@ -59,7 +59,7 @@ func (b *bench) copyOf(ctx context.Context, m model, wf *unstructured.Unstructur
 		return err
 	}
 	pod := m.pod.DeepCopy()
-	pod.ObjectMeta.Name, pod.ResourceVersion, pod.UID = wf.GetName()+"-only", "", ""
+	pod.Name, pod.ResourceVersion, pod.UID = wf.GetName()+"-only", "", ""
 	for i := range pod.OwnerReferences {
 		pod.OwnerReferences[i].Name, pod.OwnerReferences[i].UID = wf.GetName(), wf.GetUID()
 	}
