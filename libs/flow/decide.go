@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/core/span"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -41,7 +42,9 @@ type walk struct {
 	begun     int // nodes that were made
 	moves     int // changes of nodes
 	published v1alpha1.Outputs
-	ending    bool // the exit handler is at work: deadlines do not count for it
+	ending    bool   // the exit handler is at work: deadlines do not count for it
+	stopping  string // why nothing begins any more but exit hooks; "": all may
+	exits     int    // exit hooks and handlers that the walk is in
 }
 
 func (k *walk) decideRun(change *RunChange) {
@@ -63,13 +66,18 @@ func (k *walk) decideRun(change *RunChange) {
 		return
 	}
 	k.publishGlobals()
-	root, _ := k.node(k.w.Name)
-	if reason := k.cutShort(); reason != "" && !root.Phase.Fulfilled() {
-		k.stopAll(reason)
-		if _, started := k.node(k.w.Name); !started {
-			k.end(change, v1alpha1.WorkflowFailed, reason)
-			return
-		}
+	root, started := k.node(k.w.Name)
+	switch reason := k.cutShort(); {
+	case reason == "":
+	case k.w.Spec.Shutdown == v1alpha1.ShutdownTerminate:
+		k.terminate(change, reason)
+		return
+	case !started:
+		k.end(change, v1alpha1.WorkflowFailed, reason)
+		return
+	case !root.Phase.Fulfilled():
+		k.stopping = reason
+		k.stopNodes(reason, func(n v1alpha1.NodeStatus) bool { return !holds(n) && !k.afterRun(n.Name) && !k.exiting(n.Name) })
 	}
 	k.goOn(change)
 }
@@ -82,6 +90,12 @@ func (k *walk) goOn(change *RunChange) {
 		root, _ := k.node(k.w.Name)
 		if !root.Phase.Fulfilled() && !k.lockedOut(workflowHolder(k.w.Name), k.w.Spec.Synchronization, k.globals) {
 			root = k.execute(call{name: k.w.Name, display: k.w.Name, template: k.w.Spec.Entrypoint, args: k.arguments()})
+		}
+		if k.stopping != "" && !k.exitsAtWork() {
+			reason := k.stopping
+			k.stopping = ""
+			k.stopNodes(reason, func(n v1alpha1.NodeStatus) bool { return !k.afterRun(n.Name) })
+			root, _ = k.node(k.w.Name)
 		}
 		k.conclusion(change, root)
 		if change.FinishedAt != nil || !k.roomLeft(k.moves > moves) {
@@ -109,11 +123,19 @@ func (k *walk) roomLeft(moved bool) bool {
 	return again && moved
 }
 
+// arguments are those of the workflow, with the artifacts as everybody sees them.
 func (k *walk) arguments() v1alpha1.Arguments {
 	if k.w.Spec.Arguments == nil {
 		return v1alpha1.Arguments{}
 	}
-	return *k.w.Spec.Arguments
+	args := *k.w.Spec.Arguments
+	args.Artifacts = slices.Clone(args.Artifacts)
+	for i, a := range args.Artifacts {
+		if resolved, ok := k.globals.artifact("workflow.artifacts." + a.Name); ok {
+			args.Artifacts[i] = resolved
+		}
+	}
+	return args
 }
 
 // conclusion runs hooks beside the root node and the exit handler after it, and ends the run after both.
@@ -151,7 +173,9 @@ func workflowPhase(p v1alpha1.NodePhase) v1alpha1.WorkflowPhase {
 	}
 }
 
+// end ends the run. No pod outlives it.
 func (k *walk) end(change *RunChange, phase v1alpha1.WorkflowPhase, message string) {
+	k.stopNodes(orDefault(message, "the workflow has ended"), func(v1alpha1.NodeStatus) bool { return true })
 	change.Phase, change.Message, change.FinishedAt = phase, message, &k.w.Now
 }
 
@@ -170,18 +194,56 @@ func (k *walk) cutShort() string {
 }
 
 func (k *walk) runDeadline() time.Time {
-	if k.w.Spec.ActiveDeadlineSeconds == nil || k.ending {
+	if k.w.Spec.ActiveDeadlineSeconds == nil || k.ending || k.exits > 0 {
 		return time.Time{}
 	}
 	// Upstream counts from a start that is cut to the second.
-	return k.w.Run.StartedAt.Truncate(time.Second).Add(time.Duration(*k.w.Spec.ActiveDeadlineSeconds) * time.Second)
+	return k.w.Run.StartedAt.Truncate(time.Second).Add(span.Seconds(*k.w.Spec.ActiveDeadlineSeconds))
 }
 
-// stopAll fails every open node and stops the pods behind them.
-func (k *walk) stopAll(reason string) {
-	ids := make([]string, 0, len(k.nodes))
+// terminate ends a run at once: no exit handler, no hook.
+func (k *walk) terminate(change *RunChange, reason string) {
+	if k.w.Spec.Synchronization != nil {
+		k.actions = append(k.actions, Release{Holder: workflowHolder(k.w.Name)})
+	}
+	change.Outputs = k.globalOutputs()
+	k.end(change, v1alpha1.WorkflowFailed, reason)
+}
+
+// exiting reports whether a node is an exit hook or handler, or below one. Source: Argo Workflows, they go on when a
+// workflow is stopped.
+func (k *walk) exiting(name string) bool {
+	for at := 0; ; {
+		next := strings.Index(name[at:], exitSuffix)
+		if next < 0 {
+			return false
+		}
+		at += next + len(exitSuffix)
+		// A step may be called onExit; a hook is marked.
+		if n, ok := k.node(name[:at]); ok && n.NodeFlag != nil && n.NodeFlag.Hooked {
+			return true
+		}
+	}
+}
+
+// exitsAtWork reports whether an exit hook is not at its end, or has yet to begin.
+func (k *walk) exitsAtWork() bool {
+	if len(k.needs) > 0 || k.memory.starves() {
+		return true
+	}
+	for _, n := range k.nodes {
+		if !n.Phase.Fulfilled() && !k.afterRun(n.Name) && k.exiting(n.Name) {
+			return true
+		}
+	}
+	return false
+}
+
+// stopNodes fails the open nodes that are chosen, and stops the work behind them.
+func (k *walk) stopNodes(reason string, chosen func(v1alpha1.NodeStatus) bool) {
+	var ids []string
 	for id, n := range k.nodes {
-		if !n.Phase.Fulfilled() && !k.afterRun(n.Name) {
+		if !n.Phase.Fulfilled() && chosen(n) {
 			ids = append(ids, id)
 		}
 	}
@@ -191,8 +253,11 @@ func (k *walk) stopAll(reason string) {
 		if n.Type == v1alpha1.NodeTypePod {
 			k.actions = append(k.actions, StopPod{NodeID: n.ID, PodName: k.podName(n)})
 		}
-		if n.Type == v1alpha1.NodeTypePod || n.Type == v1alpha1.NodeTypeHTTP {
+		if n.Type == v1alpha1.NodeTypePod || n.Type == v1alpha1.NodeTypeHTTP || n.Type == v1alpha1.NodeTypePlugin {
 			k.actions = append(k.actions, StopTask{NodeID: n.ID})
+		}
+		if k.w.Held[id] || n.SynchronizationStatus != nil {
+			k.actions = append(k.actions, Release{Holder: id})
 		}
 		k.finish(n, v1alpha1.NodeFailed, reason)
 	}
@@ -288,6 +353,9 @@ func (k *walk) begin(c call, kind v1alpha1.NodeType, phase v1alpha1.NodePhase) v
 }
 
 func (k *walk) finish(n v1alpha1.NodeStatus, phase v1alpha1.NodePhase, message string) v1alpha1.NodeStatus {
+	if k.stopping != "" && k.exits == 0 && holds(n) {
+		return n // it ends with the reason, once the exit hooks below it are done
+	}
 	at := metav1.NewTime(k.w.Now)
 	n.Phase, n.Message, n.FinishedAt = phase, message, &at
 	return k.put(n)

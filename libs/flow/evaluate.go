@@ -24,7 +24,7 @@ func Evaluate(source string, env map[string]any) (any, error) {
 
 // evaluate runs an expression over env, which holds the functions too.
 func evaluate(source string, env map[string]any) (any, error) {
-	program, err := expr.Compile(source, expr.Env(env), expr.AllowUndefinedVariables(), expr.MaxNodes(maxExpressionNodes))
+	program, err := expr.Compile(source, expr.Env(env), expr.AllowUndefinedVariables(), expr.MaxNodes(maxExpressionNodes), expr.DisableBuiltin("fromJSON"))
 	if err != nil {
 		return nil, fmt.Errorf("expression %q: %w", source, err)
 	}

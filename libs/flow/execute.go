@@ -3,7 +3,6 @@ package flow
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
@@ -18,6 +17,8 @@ type call struct {
 	library  library // of the caller: where template is looked up
 	inline   *v1alpha1.Template
 	args     v1alpha1.Arguments // substituted with the caller's values
+	missing  map[string]string  // artifacts that args name and that are not there, with the reason; "": they are optional
+	caller   *scope             // of the template that calls; nil: the workflow
 	boundary string             // id of the enclosing steps or dag node
 	attempt  bool               // one try of a Retry node
 	hooked   bool               // a hook or an exit handler
@@ -32,6 +33,9 @@ func (k *walk) execute(c call) v1alpha1.NodeStatus {
 	before, existed := k.nodes[id]
 	if existed && (before.Phase.Fulfilled() || k.clean(id)) {
 		return before
+	}
+	if !existed && k.stopping != "" && k.exits == 0 {
+		return v1alpha1.NodeStatus{}
 	}
 	k.memory.enter(id)
 	n := k.work(c, existed)
@@ -75,7 +79,11 @@ func (k *walk) work(c call, existed bool) v1alpha1.NodeStatus {
 		return k.failOrWait(c, v1alpha1.NodeTypeSkipped, err)
 	}
 	if strategy := k.retryStrategy(t); strategy != nil && !c.attempt {
-		n := k.retry(c, *strategy)
+		resolved, err := k.resolveStrategy(c, t, *strategy)
+		if err != nil {
+			return k.failOrWait(c, v1alpha1.NodeTypeRetry, err)
+		}
+		n := k.retry(c, resolved)
 		k.measureRetry(c, t, n)
 		return n
 	}
@@ -125,7 +133,11 @@ func (k *walk) guarded(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatu
 	id := k.id(c.name)
 	if k.lockedOut(id, t.Synchronization, sc) {
 		n := k.begin(c, typeOf(t), v1alpha1.NodePending)
-		return k.waiting(n, t.Synchronization)
+		shown := t.Synchronization.DeepCopy()
+		if err := substitute(shown, sc.as(looseTags)); err != nil {
+			shown = t.Synchronization
+		}
+		return k.waiting(n, shown)
 	}
 	n, done := k.remembered(c, t, sc)
 	if !done {
@@ -175,100 +187,22 @@ func (k *walk) retryStrategy(t v1alpha1.Template) *v1alpha1.RetryStrategy {
 	if t.RetryStrategy != nil {
 		return t.RetryStrategy
 	}
-	if t.Steps == nil && t.DAG == nil && t.Suspend == nil {
-		return k.w.Spec.RetryStrategy
-	}
-	return nil
+	return k.w.Spec.RetryStrategy
 }
 
-// inputs resolves what a template gets: the argument's value wins over the
-// input's own, which wins over its default.
-func (k *walk) inputs(c call, t v1alpha1.Template) (scope, *v1alpha1.Inputs, error) {
-	sc := k.globals.inner(c.extra)
-	sc.values["node.name"] = c.name
-	if t.Inputs == nil {
-		return sc, nil, nil
+// resolveStrategy resolves the tags of how a template is tried again. Those about the last attempt stay: their values come
+// with each attempt.
+func (k *walk) resolveStrategy(c call, t v1alpha1.Template, s v1alpha1.RetryStrategy) (v1alpha1.RetryStrategy, error) {
+	if !strings.Contains(jsonText(s), "{{") {
+		return s, nil
 	}
-	resolved := &v1alpha1.Inputs{}
-	for _, p := range t.Inputs.Parameters {
-		value, ok, err := k.argument(c.args, p)
-		if err != nil {
-			return sc, nil, fmt.Errorf("template %q: input parameter %q: %w", c.template, p.Name, err)
-		}
-		if !ok {
-			if t.Suspend != nil {
-				continue // a person supplies it
-			}
-			return sc, nil, fmt.Errorf("template %q: input parameter %q was not supplied", c.template, p.Name)
-		}
-		value, err = k.globals.text(value)
-		if err != nil {
-			return sc, nil, fmt.Errorf("template %q: input parameter %q: %w", c.template, p.Name, err)
-		}
-		sc.values["inputs.parameters."+p.Name] = value
-		resolved.Parameters = append(resolved.Parameters, v1alpha1.Parameter{Name: p.Name, Value: v1alpha1.AnyStringPtr(value)})
+	sc, _, err := k.inputs(c, t)
+	if err != nil {
+		return s, err
 	}
-	sc.values["inputs.parameters"] = jsonText(resolved.Parameters)
-	declared := slices.Clone(t.Inputs.Artifacts)
-	if err := sc.follow(declared); err != nil {
-		return sc, nil, fmt.Errorf("template %q: input %w", c.template, err)
+	s = *s.DeepCopy()
+	if err := substitute(&s, sc); err != nil {
+		return s, fmt.Errorf("template %q: retryStrategy: %w", c.template, err)
 	}
-	for _, a := range declared {
-		from, err := inputArtifact(c, a)
-		if err != nil {
-			return sc, nil, err
-		}
-		if from == nil {
-			continue
-		}
-		sc.artifacts["inputs.artifacts."+a.Name] = *from
-		sc.values["inputs.artifacts."+a.Name+".path"] = a.Path
-		resolved.Artifacts = append(resolved.Artifacts, *from)
-	}
-	return sc, resolved, nil
-}
-
-func (k *walk) argument(args v1alpha1.Arguments, p v1alpha1.Parameter) (string, bool, error) {
-	for _, a := range args.Parameters {
-		if a.Name != p.Name {
-			continue
-		}
-		if value, ok, err := k.parameter(a); ok || err != nil {
-			return value, ok, err
-		}
-	}
-	return k.parameter(p)
-}
-
-// inputArtifact merges where an artifact comes from with how the template wants
-// it. Nil without error means an optional one that nobody supplied.
-func inputArtifact(c call, want v1alpha1.Artifact) (*v1alpha1.Artifact, error) {
-	got := want
-	for _, a := range c.args.Artifacts {
-		if a.Name == want.Name {
-			got.ArtifactLocation, got.Archive, got.SubPath = a.ArtifactLocation, orArchive(a.Archive, want.Archive), a.SubPath
-		}
-	}
-	if located(got) {
-		return &got, nil
-	}
-	if kind := unknown(got.ArtifactLocation); kind != "" {
-		return nil, fmt.Errorf("template %q: input artifact %q: %s is not supported; %s are", c.template, want.Name, kind, known)
-	}
-	if want.Optional {
-		return nil, nil
-	}
-	return nil, fmt.Errorf("template %q: input artifact %q was not supplied", c.template, want.Name)
-}
-
-func orArchive(a, b *v1alpha1.ArchiveStrategy) *v1alpha1.ArchiveStrategy {
-	if a != nil {
-		return a
-	}
-	return b
-}
-
-// located reports whether an artifact can be loaded: by its key or its URL, or because its content is written in the manifest.
-func located(a v1alpha1.Artifact) bool {
-	return KeyOf(a.ArtifactLocation) != "" || a.Raw != nil || a.HTTP != nil || a.Git != nil || a.Artifactory != nil
+	return s, nil
 }

@@ -76,7 +76,11 @@ func (k *walk) outputDefaults(c call) *v1alpha1.Outputs {
 		if out == nil {
 			out = &v1alpha1.Outputs{}
 		}
-		out.Parameters = append(out.Parameters, v1alpha1.Parameter{Name: p.Name, Value: p.ValueFrom.Default})
+		value, err := k.globals.as(looseTags).text(p.ValueFrom.Default.String())
+		if err != nil {
+			continue
+		}
+		out.Parameters = append(out.Parameters, v1alpha1.Parameter{Name: p.Name, Value: v1alpha1.AnyStringPtr(value)})
 	}
 	return out
 }
@@ -96,13 +100,4 @@ func (s scope) dropAbsent(args *v1alpha1.Arguments) {
 			args.Parameters[i].Value = nil
 		}
 	}
-}
-
-// substituteArguments replaces the tags in arguments that may be empty.
-func substituteArguments(args *v1alpha1.Arguments, s scope) error {
-	if args == nil {
-		return nil
-	}
-	s.dropAbsent(args)
-	return substitute(args, s)
 }

@@ -4,6 +4,7 @@ go 1.26.0
 
 require (
 	github.com/Masterminds/sprig/v3 v3.3.0
+	github.com/argosy-mesh/argosy/libs/core v0.0.0
 	github.com/argosy-mesh/argosy/schemas v0.0.0
 	github.com/casbin/govaluate v1.10.0
 	github.com/expr-lang/expr v1.17.8
@@ -46,4 +47,7 @@ require (
 	sigs.k8s.io/structured-merge-diff/v6 v6.4.2 // indirect
 )
 
-replace github.com/argosy-mesh/argosy/schemas => ../../schemas
+replace (
+	github.com/argosy-mesh/argosy/libs/core => ../core
+	github.com/argosy-mesh/argosy/schemas => ../../schemas
+)

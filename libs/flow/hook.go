@@ -15,9 +15,12 @@ import (
 // exitHook is the name of the hook that runs after a node. Source: Argo Workflows, ExitLifecycleEvent.
 const exitHook = "exit"
 
+// exitSuffix ends the names of the nodes of exit hooks and handlers. Source: Argo Workflows.
+const exitSuffix = ".onExit"
+
 // afterRun reports whether a node belongs to the exit handler or a hook of the whole run.
 func (k *walk) afterRun(name string) bool {
-	return strings.HasPrefix(name, k.w.Name+".onExit") || strings.HasPrefix(name, k.w.Name+".hooks.")
+	return strings.HasPrefix(name, k.w.Name+exitSuffix) || strings.HasPrefix(name, k.w.Name+".hooks.")
 }
 
 // hookCall is the call of one hook; its own arguments win over those it gets otherwise.
@@ -40,27 +43,36 @@ func (k *walk) exitHandler(phase v1alpha1.WorkflowPhase) (v1alpha1.NodeStatus, b
 	k.ending = true
 	k.globals.values["workflow.status"] = string(phase)
 	k.globals.values["workflow.failures"] = strconv.Quote(k.failures())
-	c := hookCall(k.w.Name+".onExit", k.w.Name+".onExit", h, k.arguments())
+	c := hookCall(k.w.Name+exitSuffix, k.w.Name+exitSuffix, h, k.arguments())
 	sc := k.globals.inner(nil)
 	if err := k.prepare(&c, sc); err != nil {
 		n := k.failOrWait(c, v1alpha1.NodeTypeSkipped, err)
 		return n, n.Phase.Fulfilled()
 	}
-	n := k.execute(c)
+	n := k.executeExit(c)
 	return n, n.Phase.Fulfilled()
 }
 
-// prepare resolves the tags of a hook's arguments.
-func (k *walk) prepare(c *call, sc scope) error {
-	args := c.args.DeepCopy()
-	if err := substituteArguments(args, sc); err != nil {
+// executeExit makes or advances the node of an exit hook or handler: what it holds goes on when the run is stopped.
+func (k *walk) executeExit(c call) v1alpha1.NodeStatus {
+	k.exits++
+	defer func() { k.exits-- }()
+	return k.execute(c)
+}
+
+// prepare resolves the tags of a hook: those of its arguments, and of what it calls.
+func (k *walk) prepare(c *call, sc scope) (err error) {
+	c.caller = &sc
+	if c.args, c.missing, err = substituteArguments(c.args, sc); err != nil {
 		return err
 	}
-	if err := sc.follow(args.Artifacts); err != nil {
-		return err
+	if c.ref != nil {
+		ref := *c.ref
+		c.ref = &ref
+		return substitute(c.ref, sc)
 	}
-	c.args = *args
-	return nil
+	c.template, err = sc.text(c.template)
+	return err
 }
 
 // failures lists the nodes that failed, for the exit handler. Source: Argo Workflows, workflow.failures.
@@ -123,7 +135,7 @@ func (k *walk) namedHooks(node, display string, hooks map[string]v1alpha1.Lifecy
 		c := hookCall(node+".hooks."+name, display+".hooks."+name, h, at.args)
 		c.boundary, c.library = at.boundary, at.library
 		if _, started := k.node(c.name); !started {
-			run, err := at.scope.condition(h.Expression)
+			run, err := at.scope.hookCondition(h.Expression)
 			if err != nil {
 				k.fail(c, v1alpha1.NodeTypeSkipped, fmt.Errorf("hook %q: %w", name, err))
 				continue
@@ -176,6 +188,15 @@ func (k *walk) unitHooks(u unit, n v1alpha1.NodeStatus, display string, sc scope
 	return k.exitOf(n, display, exit, place) && done
 }
 
+// hookCondition evaluates the expression of a hook, whose tags are resolved first.
+func (s scope) hookCondition(source string) (bool, error) {
+	source, err := s.text(source)
+	if err != nil {
+		return false, err
+	}
+	return s.condition(source)
+}
+
 func outputsArtifacts(n v1alpha1.NodeStatus) []v1alpha1.Artifact {
 	if n.Outputs == nil {
 		return nil
@@ -185,13 +206,13 @@ func outputsArtifacts(n v1alpha1.NodeStatus) []v1alpha1.Artifact {
 
 // exitOf runs the exit hook of a node that has ended.
 func (k *walk) exitOf(n v1alpha1.NodeStatus, display string, h v1alpha1.LifecycleHook, at hookPlace) bool {
-	c := hookCall(n.Name+".onExit", display+".onExit", h, v1alpha1.Arguments{})
+	c := hookCall(n.Name+exitSuffix, display+exitSuffix, h, v1alpha1.Arguments{})
 	c.boundary, c.library = at.boundary, at.library
 	if existing, ok := k.node(c.name); ok && existing.Phase.Fulfilled() {
 		return true
 	}
 	if h.Expression != "" {
-		run, err := at.scope.condition(h.Expression)
+		run, err := at.scope.hookCondition(h.Expression)
 		if err != nil {
 			k.fail(c, v1alpha1.NodeTypeSkipped, fmt.Errorf("exit hook: %w", err))
 			return true
@@ -204,7 +225,7 @@ func (k *walk) exitOf(n v1alpha1.NodeStatus, display string, h v1alpha1.Lifecycl
 		k.failOrWait(c, v1alpha1.NodeTypeSkipped, err)
 		return !errors.Is(err, errPending)
 	}
-	exit := k.execute(c)
+	exit := k.executeExit(c)
 	if exit.ID != "" {
 		k.link(n.ID, exit.ID)
 	}

@@ -3,6 +3,7 @@ package flow
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
@@ -28,7 +29,10 @@ func (k *walk) many(u unit, l loop, sc scope) outcome {
 	at := k.memory.loops[u.boundary][u.node]
 	if at == nil {
 		items, err := k.expand(l, sc)
-		if err != nil {
+		switch skip := k.skipped(u, sc); {
+		case err != nil && skip:
+			items = nil // what is not to run needs no items either
+		case err != nil:
 			return k.noLaps(u, k.fail(c, v1alpha1.NodeTypeSkipped, fmt.Errorf("%s: %w", u.name, err)))
 		}
 		if len(items) == 0 {
@@ -49,7 +53,9 @@ func (k *walk) many(u unit, l loop, sc scope) outcome {
 		k.each(u, at, parent, sc)
 		k.memory.leave(true)
 	}
-	return k.closeGroup(u, at.outcome(u))
+	out := at.outcome(u)
+	out.calls = call{template: u.step.Template, ref: u.step.TemplateRef, inline: u.step.Inline, library: u.library}
+	return k.closeGroup(u, out)
 }
 
 // noLaps is a loop that has ended without an item.
@@ -61,13 +67,30 @@ func (k *walk) noLaps(u unit, n v1alpha1.NodeStatus) outcome {
 // expand lists the items of a loop whose tags are not resolved.
 func (k *walk) expand(l loop, sc scope) ([]v1alpha1.Item, error) {
 	var err error
-	if l.param, err = sc.text(l.param); err == nil && l.sequence != nil {
+	switch {
+	case l.param != "":
+		l.param, err = sc.text(l.param)
+	case l.sequence != nil:
+		l.sequence = l.sequence.DeepCopy()
 		err = substitute(l.sequence, sc)
+	default:
+		l.items = slices.Clone(l.items)
+		err = substitute(&l.items, sc)
 	}
 	if err != nil {
 		return nil, err
 	}
 	return l.expand()
+}
+
+// skipped reports whether a loop is not to run whatever its items are: its condition is false and mentions none of them.
+func (k *walk) skipped(u unit, sc scope) bool {
+	condition, err := sc.text(u.step.When)
+	if err != nil || strings.Contains(condition, "{{") {
+		return false
+	}
+	run, err := when(condition)
+	return err == nil && !run
 }
 
 // newLaps finds out how far a loop is that no walk has come by yet.

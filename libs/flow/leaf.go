@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/core/span"
 	"github.com/argosy-mesh/argosy/libs/flow/protocol"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	corev1 "k8s.io/api/core/v1"
@@ -17,13 +18,12 @@ func (k *walk) leaf(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus {
 	if _, exists := k.node(c.name); !exists && !k.mayStart(v1alpha1.NodeTypePod) {
 		return v1alpha1.NodeStatus{}
 	}
-	var err error
-	if t.Timeout, err = sc.text(t.Timeout); err != nil {
-		return k.fail(c, v1alpha1.NodeTypePod, fmt.Errorf("template %q: timeout: %w", c.template, err))
-	}
 	pod, seen := k.w.Pods[k.id(c.name)]
 	if !seen {
 		return k.create(c, t, sc)
+	}
+	if err := k.resolveEnd(c, &t, sc); err != nil {
+		return k.fail(c, v1alpha1.NodeTypePod, fmt.Errorf("template %q: %w", c.template, err))
 	}
 	n := k.begin(c, v1alpha1.NodeTypePod, v1alpha1.NodePending)
 	n = k.observe(n, t, pod, sc)
@@ -42,7 +42,7 @@ func (k *walk) leaf(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus {
 func (k *walk) create(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus {
 	pod := k.podOf(c.name, orDefault(refTemplate(c.ref), c.template))
 	sc = podScope(sc, t, pod)
-	if err := substitute(&t, sc); err != nil {
+	if err := sc.fillTemplate(&t); err != nil {
 		return k.fail(c, v1alpha1.NodeTypePod, fmt.Errorf("template %q: %w", c.template, err))
 	}
 	logs, err := k.locateAll(&t, sc)
@@ -53,12 +53,47 @@ func (k *walk) create(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus
 	if n = k.enforceTimeout(n, t); n.Phase.Fulfilled() {
 		return n
 	}
-	spec, err := k.podSettings(sc)
+	spec, err := k.podSettings(t, sc)
 	if err != nil {
 		return k.finish(n, v1alpha1.NodeError, fmt.Sprintf("spec: %v", err))
 	}
 	k.actions = append(k.actions, CreatePod{NodeID: n.ID, NodeName: n.Name, PodName: pod, Template: t, Logs: logs, Spec: spec, Retry: c.retry, Deadline: k.runDeadline()})
 	return n
+}
+
+// resolveEnd resolves what of a template counts once its pod is there: its time limits, and what it leaves behind.
+func (k *walk) resolveEnd(c call, t *v1alpha1.Template, sc scope) error {
+	part := struct {
+		Timeout, PendingTimeout string
+		Outputs                 *v1alpha1.Outputs
+	}{t.Timeout, t.PendingTimeout, t.Outputs}
+	sc = podScope(sc, *t, k.podOf(c.name, orDefault(refTemplate(c.ref), c.template)))
+	if err := substitute(&part, sc.as(finalTags)); err != nil {
+		return err
+	}
+	t.Timeout, t.PendingTimeout, t.Outputs = part.Timeout, part.PendingTimeout, part.Outputs
+	return nil
+}
+
+// fillTemplate resolves all tags of a template that is about to do its work. The source of a script may have braces of its own: a
+// {{item}} in it is one of the languages that have such loops.
+func (s scope) fillTemplate(t *v1alpha1.Template) error {
+	var script *v1alpha1.ScriptTemplate
+	source := ""
+	if t.Script != nil {
+		script, source = t.Script.DeepCopy(), t.Script.Source
+		script.Source = ""
+		t.Script = script
+	}
+	if err := substitute(t, s.as(finalTags)); err != nil {
+		return err
+	}
+	if script == nil {
+		return nil
+	}
+	resolved, err := s.text(source)
+	t.Script.Source = resolved
+	return err
 }
 
 // refTemplate is the template that a reference names, "" without one.
@@ -102,10 +137,11 @@ func (k *walk) locateAll(t *v1alpha1.Template, sc scope) (logs []v1alpha1.Artifa
 	for i, a := range t.Inputs.Artifacts {
 		from, ok := sc.artifact("inputs.artifacts." + a.Name)
 		if !ok {
+			t.Inputs.Artifacts[i].Optional = true // the caller may have said so, not the template
 			continue
 		}
 		in := &t.Inputs.Artifacts[i]
-		in.Archive, in.SubPath = from.Archive, from.SubPath
+		in.Archive, in.SubPath, in.From, in.FromExpression = from.Archive, from.SubPath, "", ""
 		if in.ArtifactLocation, err = relocate(k.w.Repository, from.ArtifactLocation); err != nil {
 			return nil, fmt.Errorf("input artifact %q: %w", a.Name, err)
 		}
@@ -113,18 +149,26 @@ func (k *walk) locateAll(t *v1alpha1.Template, sc scope) (logs []v1alpha1.Artifa
 	return logs, nil
 }
 
-// podSettings is the spec of the workflow with the tags resolved that stand where every pod gets them.
-func (k *walk) podSettings(sc scope) (*v1alpha1.WorkflowSpec, error) {
+// podSettings is the spec of the workflow with the tags resolved that stand where every pod gets them. Volumes see what the
+// callers of the template see, too. A volume that the template has itself is left out. Source: Argo Workflows.
+func (k *walk) podSettings(t v1alpha1.Template, sc scope) (*v1alpha1.WorkflowSpec, error) {
 	spec := k.w.Spec
 	part := struct {
-		Volumes     []corev1.Volume
 		PodMetadata *v1alpha1.Metadata
 		Patch       string
-	}{spec.Volumes, spec.PodMetadata, spec.PodSpecPatch}
+	}{spec.PodMetadata, spec.PodSpecPatch}
 	if err := substitute(&part, sc); err != nil {
 		return nil, err
 	}
-	spec.Volumes, spec.PodMetadata, spec.PodSpecPatch = part.Volumes, part.PodMetadata, part.Patch
+	spec.PodMetadata, spec.PodSpecPatch = part.PodMetadata, part.Patch
+	spec.Volumes = slices.DeleteFunc(slices.Clone(spec.Volumes), func(v corev1.Volume) bool {
+		return slices.ContainsFunc(t.Volumes, func(own corev1.Volume) bool { return own.Name == v.Name })
+	})
+	for at := &sc; at != nil; at = at.caller {
+		if err := substitute(&spec.Volumes, at.as(looseTags)); err != nil {
+			return nil, err
+		}
+	}
 	return &spec, nil
 }
 
@@ -157,16 +201,7 @@ func (k *walk) limit(n v1alpha1.NodeStatus, field, text, message string) v1alpha
 }
 
 // parseDuration takes Go's durations and plain seconds.
-func parseDuration(s string) (time.Duration, error) {
-	if seconds, err := strconv.Atoi(s); err == nil {
-		return time.Duration(seconds) * time.Second, nil
-	}
-	d, err := time.ParseDuration(s)
-	if err != nil {
-		return 0, fmt.Errorf("%q is neither seconds nor a duration such as 1m30s", s)
-	}
-	return d, nil
-}
+func parseDuration(s string) (time.Duration, error) { return span.Parse(s) }
 
 // observe takes what was seen of a pod into its node.
 func (k *walk) observe(n v1alpha1.NodeStatus, t v1alpha1.Template, pod Pod, sc scope) v1alpha1.NodeStatus {
@@ -249,6 +284,9 @@ func (k *walk) outputsOf(n v1alpha1.NodeStatus, t v1alpha1.Template, pod Pod, sc
 	}
 	for _, p := range t.Outputs.Parameters {
 		value, ok := report.Parameters[p.Name]
+		if !ok && p.Value != nil {
+			value, ok = p.Value.String(), true
+		}
 		if !ok && p.ValueFrom != nil && p.ValueFrom.Default != nil {
 			value, ok = p.ValueFrom.Default.String(), true
 		}

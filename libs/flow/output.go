@@ -3,6 +3,8 @@ package flow
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,8 +19,7 @@ func (k *walk) publish(s scope, prefix string, o outcome) {
 	}
 	delete(s.absent, prefix)
 	s.values[prefix+".id"], s.values[prefix+".status"] = o.node.ID, string(o.node.Phase)
-	var results []json.RawMessage
-	var all []map[string]string
+	results, all := []json.RawMessage{}, []map[string]string{}
 	byName := map[string][]string{}
 	for n := range k.nodesOf(o) {
 		if n.Phase != v1alpha1.NodeSucceeded || n.Outputs == nil {
@@ -32,15 +33,33 @@ func (k *walk) publish(s scope, prefix string, o outcome) {
 			values[p.Name] = p.Value.String()
 			byName[p.Name] = append(byName[p.Name], p.Value.String())
 		}
-		all = append(all, values)
+		if len(values) > 0 {
+			all = append(all, values)
+		}
 	}
-	if results != nil {
-		s.values[prefix+".outputs.result"] = jsonText(results)
+	for _, name := range k.outputNames(o.calls) {
+		if byName[name] == nil {
+			byName[name] = []string{}
+		}
 	}
+	s.values[prefix+".outputs.result"] = jsonText(results)
 	s.values[prefix+".outputs.parameters"] = jsonText(all)
 	for name, values := range byName {
 		s.values[prefix+".outputs.parameters."+name] = aggregate(values)
 	}
+}
+
+// outputNames are the output parameters that the template of a call promises; none when it is only known by its item.
+func (k *walk) outputNames(c call) []string {
+	t, _, err := k.load(c)
+	if err != nil || t.Outputs == nil {
+		return nil
+	}
+	var names []string
+	for _, p := range t.Outputs.Parameters {
+		names = append(names, p.Name)
+	}
+	return names
 }
 
 // aggregate joins the values of a loop's items: real JSON if all are lists or objects, else strings. Source: Argo Workflows.
@@ -105,30 +124,68 @@ func resultText(result any) string {
 	return jsonText(result)
 }
 
-// follow replaces "from" of artifact arguments by the place it points to.
-func (s scope) follow(artifacts []v1alpha1.Artifact) error {
-	for i, a := range artifacts {
-		if a.FromExpression != "" {
-			source, err := s.artifactOf(a.FromExpression)
-			if err != nil {
-				return fmt.Errorf("artifact %q: fromExpression: %w", a.Name, err)
+// follow replaces "from" of artifacts, whose other tags are resolved, by the place it points to. Those that point to nothing are left out, and named with
+// the reason: whether they are needed only the one who gets them knows. Text that names nothing that could ever be there is
+// an error.
+func (s scope) follow(artifacts []v1alpha1.Artifact) (found []v1alpha1.Artifact, missing map[string]string, err error) {
+	for _, a := range artifacts {
+		source, reason, err := s.source(a)
+		switch {
+		case err != nil:
+			return nil, nil, fmt.Errorf("artifact %q: %w", a.Name, err)
+		case reason != "":
+			if missing == nil {
+				missing = map[string]string{}
 			}
-			artifacts[i].ArtifactLocation, artifacts[i].Archive, artifacts[i].FromExpression = source.ArtifactLocation, source.Archive, ""
-			continue
-		}
-		if a.From == "" {
-			continue
-		}
-		source, ok := s.artifact(tagOf(a.From))
-		if !ok {
+			missing[a.Name] = reason
 			if a.Optional {
-				continue
+				missing[a.Name] = ""
 			}
-			return fmt.Errorf("artifact %q: from %s names nothing that exists", a.Name, a.From)
+			continue
+		case source != nil:
+			a.ArtifactLocation, a.Archive, a.From, a.FromExpression = source.ArtifactLocation, source.Archive, "", ""
 		}
-		artifacts[i].ArtifactLocation, artifacts[i].Archive, artifacts[i].From = source.ArtifactLocation, source.Archive, ""
+		found = append(found, a)
 	}
-	return nil
+	return found, missing, nil
+}
+
+// source is what an artifact points to: nil when it points to nothing else, a reason when that is not there.
+func (s scope) source(a v1alpha1.Artifact) (source *v1alpha1.Artifact, missing string, err error) {
+	expression, from := a.FromExpression, ""
+	if expression == "" && a.From != "" {
+		if from, err = s.text(tagOf(a.From)); err != nil {
+			return nil, "", fmt.Errorf("from %s: %w", a.From, err)
+		}
+		expression = strings.TrimPrefix(from, "=")
+	}
+	switch {
+	case expression == "":
+		return nil, "", nil
+	case a.FromExpression != "", expression != from:
+		got, err := s.artifactOf(expression)
+		if err != nil {
+			return nil, "", fmt.Errorf("fromExpression: %w", err)
+		}
+		return &got, "", nil
+	}
+	if got, ok := s.artifact(from); ok {
+		return &got, "", nil
+	}
+	if !a.Optional && !s.mayLack(from) {
+		return nil, "", fmt.Errorf("from %s names nothing that exists", a.From)
+	}
+	return nil, fmt.Sprintf("from %s names nothing that is there", a.From), nil
+}
+
+// mayLack reports whether an artifact of that name could be there: what would have left it behind is known, and did not.
+func (s scope) mayLack(name string) bool {
+	if s.lacking[name] {
+		return true
+	}
+	prefix, _, output := strings.Cut(name, ".outputs.artifacts.")
+	_, known := s.value(prefix + ".status")
+	return output && known
 }
 
 // tagOf strips the braces of a reference.
@@ -148,11 +205,24 @@ func (s scope) outputs(declared *v1alpha1.Outputs) (*v1alpha1.Outputs, error) {
 		if err != nil {
 			return nil, err
 		}
-		out.Parameters = append(out.Parameters, v1alpha1.Parameter{Name: p.Name, GlobalName: p.GlobalName, Value: v1alpha1.AnyStringPtr(value)})
+		global, err := s.text(p.GlobalName)
+		if err != nil {
+			return nil, fmt.Errorf("output parameter %q: globalName: %w", p.Name, err)
+		}
+		out.Parameters = append(out.Parameters, v1alpha1.Parameter{Name: p.Name, GlobalName: global, Value: v1alpha1.AnyStringPtr(value)})
 	}
-	artifacts := append([]v1alpha1.Artifact(nil), declared.Artifacts...)
-	if err := s.follow(artifacts); err != nil {
+	artifacts := declared.DeepCopy().Artifacts
+	if err := substituteArtifacts(artifacts, s); err != nil {
+		return nil, fmt.Errorf("output artifacts: %w", err)
+	}
+	artifacts, missing, err := s.follow(artifacts)
+	if err != nil {
 		return nil, err
+	}
+	for _, name := range slices.Sorted(maps.Keys(missing)) {
+		if missing[name] != "" {
+			return nil, fmt.Errorf("output artifact %q: %s", name, missing[name])
+		}
 	}
 	out.Artifacts = artifacts
 	return out, nil
@@ -165,22 +235,61 @@ func (s scope) outputParameter(p v1alpha1.Parameter) (string, error) {
 		}
 		return "", fmt.Errorf("output parameter %q has neither value nor valueFrom", p.Name)
 	}
-	var value string
-	var err error
-	if p.ValueFrom.Expression != "" {
-		var result any
-		if result, err = s.run(p.ValueFrom.Expression); err == nil && result == nil {
-			err = fmt.Errorf("expression %q gives nothing", p.ValueFrom.Expression)
-		}
-		value = resultText(result)
-	} else {
-		value, err = s.text(p.ValueFrom.Parameter)
-	}
+	value, err := s.outputSource(*p.ValueFrom)
 	if (err != nil || value == "") && p.ValueFrom.Default != nil {
-		return p.ValueFrom.Default.String(), nil
+		value, err = s.text(p.ValueFrom.Default.String())
 	}
 	if err != nil {
 		return "", fmt.Errorf("output parameter %q: %w", p.Name, err)
 	}
 	return value, nil
+}
+
+// outputSource is what the expression or the reference of an output gives.
+func (s scope) outputSource(from v1alpha1.ValueFrom) (string, error) {
+	if from.Expression == "" {
+		return s.text(from.Parameter)
+	}
+	source, err := s.text(from.Expression)
+	if err != nil {
+		return "", err
+	}
+	result, err := s.run(source)
+	if err != nil {
+		return "", err
+	}
+	if result == nil {
+		return "", fmt.Errorf("expression %q gives nothing", source)
+	}
+	return resultText(result), nil
+}
+
+// substituteArtifacts replaces the tags of artifacts, but for "from", which is no text but names an artifact.
+func substituteArtifacts(artifacts []v1alpha1.Artifact, s scope) error {
+	from := make([]string, len(artifacts))
+	for i := range artifacts {
+		from[i], artifacts[i].From = artifacts[i].From, ""
+	}
+	filled := artifacts
+	err := substitute(&filled, s)
+	copy(artifacts, filled)
+	for i := range artifacts {
+		artifacts[i].From = from[i]
+	}
+	return err
+}
+
+// substituteArguments replaces the tags of arguments, and what their artifacts point to. Missing are those that point to
+// nothing, with the reason; it is empty for those that are optional.
+func substituteArguments(args v1alpha1.Arguments, s scope) (out v1alpha1.Arguments, missing map[string]string, err error) {
+	args = *args.DeepCopy()
+	s.dropAbsent(&args)
+	if err := substitute(&args.Parameters, s); err != nil {
+		return args, nil, err
+	}
+	if err := substituteArtifacts(args.Artifacts, s); err != nil {
+		return args, nil, err
+	}
+	args.Artifacts, missing, err = s.follow(args.Artifacts)
+	return args, missing, err
 }

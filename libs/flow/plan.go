@@ -131,7 +131,7 @@ func (k *walk) turn(w World) {
 	k.w = w
 	k.dirty, k.actions, k.metrics, k.needs = nil, nil, nil, nil
 	k.changed, k.bodies, k.links = map[string]v1alpha1.NodePhase{}, map[string]bool{}, map[string][]string{}
-	k.depth, k.begun, k.ending = 0, 0, false
+	k.depth, k.begun, k.ending, k.stopping, k.exits = 0, 0, false, "", 0
 	k.published = v1alpha1.Outputs{}
 	delete(k.memory.wakes.at, "")
 }

@@ -2,6 +2,7 @@ package flow
 
 import (
 	"fmt"
+	"github.com/argosy-mesh/argosy/libs/core/span"
 	"maps"
 	"math"
 	"strconv"
@@ -67,14 +68,20 @@ func (k *walk) again(n, child v1alpha1.NodeStatus, attempt int, s v1alpha1.Retry
 	if child.Phase == v1alpha1.NodeSucceeded || child.Phase == v1alpha1.NodeSkipped {
 		return "done", time.Time{}
 	}
-	if s.Limit != nil && attempt >= s.Limit.IntValue() {
-		return "No more retries left", time.Time{}
+	if s.Limit != nil {
+		limit, err := ParseCount(s.Limit.String())
+		if err != nil {
+			return fmt.Sprintf("retryStrategy.limit: %q is no number", s.Limit.String()), time.Time{}
+		}
+		if attempt >= limit {
+			return "No more retries left", time.Time{}
+		}
 	}
 	if !policyAllows(s, child.Phase) {
 		return "retryPolicy does not cover " + string(child.Phase), time.Time{}
 	}
 	if s.Expression != "" {
-		ok, err := retryExpression(s.Expression, child)
+		ok, err := k.retryExpression(s.Expression, child)
 		if err != nil {
 			return fmt.Sprintf("retryStrategy.expression %q: %v", s.Expression, err), time.Time{}
 		}
@@ -113,13 +120,28 @@ func (k *walk) backoff(n, child v1alpha1.NodeStatus, attempt int, b *v1alpha1.Ba
 		return fmt.Sprintf("retryStrategy.backoff.duration: %v", err), time.Time{}
 	}
 	if b.Factor != nil {
-		wait = time.Duration(float64(wait) * math.Pow(float64(b.Factor.IntValue()), float64(attempt)))
+		factor, err := ParseCount(b.Factor.String())
+		if err != nil {
+			return fmt.Sprintf("retryStrategy.backoff.factor: %q is no number", b.Factor.String()), time.Time{}
+		}
+		wait = span.Times(wait, math.Pow(float64(factor), float64(attempt)))
 	}
-	if limit, err := parseDuration(b.Cap); b.Cap != "" && err == nil {
+	if b.Cap != "" {
+		limit, err := parseDuration(b.Cap)
+		if err != nil {
+			return fmt.Sprintf("retryStrategy.backoff.cap: %v", err), time.Time{}
+		}
 		wait = min(wait, limit)
 	}
 	next := child.FinishedAt.Add(wait)
-	if limit, err := parseDuration(b.MaxDuration); b.MaxDuration != "" && err == nil && next.After(n.StartedAt.Add(limit)) {
+	if b.MaxDuration == "" {
+		return "", next
+	}
+	limit, err := parseDuration(b.MaxDuration)
+	switch {
+	case err != nil:
+		return fmt.Sprintf("retryStrategy.backoff.maxDuration: %v", err), time.Time{}
+	case next.After(n.StartedAt.Add(limit)):
 		return "Backoff would exceed max duration limit", time.Time{}
 	}
 	return "", next
@@ -141,8 +163,8 @@ func exitCode(n v1alpha1.NodeStatus) string {
 	return "-1"
 }
 
-func retryExpression(source string, last v1alpha1.NodeStatus) (bool, error) {
-	s := newScope()
+func (k *walk) retryExpression(source string, last v1alpha1.NodeStatus) (bool, error) {
+	s := k.globals.inner(nil)
 	addLastRetry(s.values, last)
-	return s.condition(source)
+	return s.hookCondition(source)
 }

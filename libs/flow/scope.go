@@ -16,11 +16,23 @@ type scope struct {
 	values    map[string]string
 	artifacts map[string]v1alpha1.Artifact
 	absent    map[string]bool // prefixes such as steps.a of units that did not run
+	lacking   map[string]bool // names of artifacts that may be there and are not
 	outer     *scope          // what is known everywhere; shared, so that a later global is seen
+	caller    *scope          // of the template that called this one: volumes of the spec see it
+	mode      tagMode
 }
 
+// tagMode is what becomes of tags without a value.
+type tagMode int
+
+const (
+	callTags  tagMode = iota // those with a strict prefix are errors, those of loops may get their value later
+	finalTags                // as above, and nothing gets a value later
+	looseTags                // all stay as they are
+)
+
 func newScope() scope {
-	return scope{values: map[string]string{}, artifacts: map[string]v1alpha1.Artifact{}, absent: map[string]bool{}}
+	return scope{values: map[string]string{}, artifacts: map[string]v1alpha1.Artifact{}, absent: map[string]bool{}, lacking: map[string]bool{}}
 }
 
 // inner starts a scope within a shared one.
@@ -33,7 +45,8 @@ func (s *scope) inner(extra map[string]string) scope {
 
 // with copies the scope, so that siblings do not see each other's additions.
 func (s scope) with(extra map[string]string) scope {
-	next := scope{values: maps.Clone(s.values), artifacts: maps.Clone(s.artifacts), absent: maps.Clone(s.absent), outer: s.outer}
+	next := scope{values: maps.Clone(s.values), artifacts: maps.Clone(s.artifacts), absent: maps.Clone(s.absent), lacking: maps.Clone(s.lacking),
+		outer: s.outer, caller: s.caller, mode: s.mode}
 	maps.Copy(next.values, extra)
 	return next
 }
@@ -50,6 +63,12 @@ func (s scope) artifact(name string) (v1alpha1.Artifact, bool) {
 		return a, ok
 	}
 	return s.outer.artifact(name)
+}
+
+// as is the scope with another way to treat tags without a value.
+func (s scope) as(mode tagMode) scope {
+	s.mode = mode
+	return s
 }
 
 // skipped reports whether a name belongs to a unit that did not run.
@@ -95,7 +114,7 @@ func addTimeFormats(v map[string]string, at time.Time) {
 
 func (k *walk) addArguments(s scope, args *v1alpha1.Arguments) error {
 	if args == nil {
-		return nil
+		args = &v1alpha1.Arguments{}
 	}
 	args = args.DeepCopy()
 	for i, p := range args.Parameters {
@@ -112,12 +131,32 @@ func (k *walk) addArguments(s scope, args *v1alpha1.Arguments) error {
 		args.Parameters[i].Value, args.Parameters[i].ValueFrom = v1alpha1.AnyStringPtr(value), nil
 		s.values["workflow.parameters."+p.Name] = value
 	}
-	s.values["workflow.parameters"] = jsonText(args.Parameters)
+	s.values["workflow.parameters"] = parametersText(args.Parameters)
 	s.values["workflow.parameters.json"] = s.values["workflow.parameters"]
+	if err := substitute(&args.Artifacts, s); err != nil {
+		return fmt.Errorf("spec.arguments.artifacts: %w", err)
+	}
 	for _, a := range args.Artifacts {
 		s.artifacts["workflow.artifacts."+a.Name] = a
 	}
 	return nil
+}
+
+// parametersText lists parameters as JSON in the order of fields that programs in pods have met so far. Source: Argo Workflows.
+func parametersText(list []v1alpha1.Parameter) string {
+	type shown struct {
+		Name        string               `json:"name"`
+		Default     *v1alpha1.AnyString  `json:"default,omitempty"`
+		Value       *v1alpha1.AnyString  `json:"value,omitempty"`
+		GlobalName  string               `json:"globalName,omitempty"`
+		Description *v1alpha1.AnyString  `json:"description,omitempty"`
+		Enum        []v1alpha1.AnyString `json:"enum,omitempty"`
+	}
+	var all []shown
+	for _, p := range list {
+		all = append(all, shown{p.Name, p.Default, p.Value, p.GlobalName, p.Description, p.Enum})
+	}
+	return jsonText(all)
 }
 
 func parameterValue(p v1alpha1.Parameter) (string, bool) {
@@ -203,11 +242,21 @@ func (s scope) replace(in string, escape func(string) string) (string, error) {
 
 func (s scope) resolve(tag string) (string, bool, error) {
 	if source, ok := strings.CutPrefix(strings.TrimSpace(tag), "="); ok {
-		return s.evaluate(jsonUnescape(source))
+		value, found, err := s.evaluate(jsonUnescape(source))
+		if err != nil && s.mode == looseTags {
+			return "", false, nil
+		}
+		return value, found, err
 	}
 	name := strings.TrimSpace(tag)
 	if value, ok := s.value(name); ok {
 		return value, true, nil
+	}
+	if s.mode == looseTags {
+		return "", false, nil
+	}
+	if name == "item" || strings.HasPrefix(name, "item.") {
+		return "", false, s.itemError(name)
 	}
 	for _, prefix := range strict {
 		if strings.HasPrefix(name, prefix) {
@@ -221,6 +270,17 @@ func (s scope) resolve(tag string) (string, bool, error) {
 		}
 	}
 	return "", false, nil
+}
+
+// itemError says why a tag of a loop has no value, nil when it may get one later.
+func (s scope) itemError(name string) error {
+	switch {
+	case s.knows("item"):
+		return fmt.Errorf("{{%s}} names no field of the item; of what lies deeper {{=jsonpath(item.FIELD, '$.deeper')}} gives the value", name)
+	case s.mode == finalTags:
+		return fmt.Errorf("{{%s}} has no value here: the items of a loop are known to the step or task that loops; pass them on as arguments", name)
+	}
+	return nil
 }
 
 func jsonText(v any) string {

@@ -28,6 +28,7 @@ type outcome struct {
 	done  bool
 	items []string            // of a loop that is done: the ids of its items' nodes, in order
 	node  v1alpha1.NodeStatus // the unit's own, or its only one
+	calls call                // of a loop: what each item calls
 }
 
 // nodesOf are the nodes that count for what comes after a unit.
@@ -86,41 +87,50 @@ func (k *walk) one(u unit, node, display string, sc scope) v1alpha1.NodeStatus {
 		return v1alpha1.NodeStatus{}
 	}
 	step := u.step
-	step.WithItems, step.WithParam, step.WithSequence = nil, "", nil
-	inline := step.Inline
-	step.Inline = nil // its tags are resolved with its own inputs later
-	step.Hooks = nil  // theirs are resolved when they run
-	c := call{name: node, display: display, template: step.Template, ref: step.TemplateRef, library: u.library, inline: inline, boundary: u.boundary,
+	c := call{name: node, display: display, template: step.Template, ref: step.TemplateRef, library: u.library, inline: step.Inline, boundary: u.boundary,
 		extra: map[string]string{u.prefix + ".name": u.name}}
 	sc = sc.with(map[string]string{u.prefix + ".name": u.name})
-	if step.Arguments != nil {
-		step.Arguments = step.Arguments.DeepCopy()
+	// What does not run needs nothing: its condition comes before its arguments.
+	condition, err := sc.text(step.When)
+	if err != nil {
+		return k.fail(c, v1alpha1.NodeTypeSkipped, fmt.Errorf("%s: when: %w", u.name, err))
 	}
-	sc.dropAbsent(step.Arguments)
-	if err := substitute(&step, sc); err != nil {
-		return k.fail(c, v1alpha1.NodeTypeSkipped, fmt.Errorf("%s: %w", u.name, err))
-	}
-	c.template, c.ref = step.Template, step.TemplateRef
 	if started {
-		step.When = "" // it was true when the node began
+		condition = "" // it was true when the node began
 	}
-	run, err := when(step.When)
+	run, err := when(condition)
 	if err != nil {
 		return k.fail(c, v1alpha1.NodeTypeSkipped, fmt.Errorf("%s: %w", u.name, err))
 	}
 	if !run {
 		n := k.begin(c, v1alpha1.NodeTypeSkipped, v1alpha1.NodeSkipped)
-		n.Message = fmt.Sprintf("when '%s' evaluated false", step.When)
+		n.Message = fmt.Sprintf("when '%s' evaluated false", condition)
 		n.Outputs = k.outputDefaults(c)
 		return k.put(n)
 	}
-	if step.Arguments != nil {
-		c.args = *step.Arguments
-	}
-	if err := sc.follow(c.args.Artifacts); err != nil {
+	if err := k.resolveCall(&c, step, sc); err != nil {
 		return k.fail(c, v1alpha1.NodeTypeSkipped, fmt.Errorf("%s: %w", u.name, err))
 	}
 	return k.execute(c)
+}
+
+// resolveCall resolves the tags of what a step or task calls, and of its arguments.
+func (k *walk) resolveCall(c *call, step v1alpha1.WorkflowStep, sc scope) (err error) {
+	c.caller = &sc
+	if c.template, err = sc.text(step.Template); err != nil {
+		return err
+	}
+	if step.TemplateRef != nil {
+		ref := *step.TemplateRef
+		if err := substitute(&ref, sc); err != nil {
+			return err
+		}
+		c.ref = &ref
+	}
+	if step.Arguments != nil {
+		c.args, c.missing, err = substituteArguments(*step.Arguments, sc)
+	}
+	return err
 }
 
 // full reports whether the template that encloses a unit has as many children at work as it may.

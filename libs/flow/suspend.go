@@ -11,7 +11,7 @@ import (
 
 // suspend makes or advances a node that waits for a person or for time to pass.
 func (k *walk) suspend(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus {
-	if err := substitute(&t, sc); err != nil {
+	if err := substitute(&t, sc.as(finalTags)); err != nil {
 		return k.fail(c, v1alpha1.NodeTypeSuspend, fmt.Errorf("template %q: %w", c.template, err))
 	}
 	n := k.begin(c, v1alpha1.NodeTypeSuspend, v1alpha1.NodeRunning)

@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -39,7 +40,8 @@ func (k *walk) task(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus {
 	if _, exists := k.node(c.name); !exists && !k.mayStart(kind) {
 		return v1alpha1.NodeStatus{}
 	}
-	err := substitute(&t, sc)
+	sc = podScope(sc, t, k.podOf(c.name, orDefault(refTemplate(c.ref), c.template)))
+	err := sc.fillTemplate(&t)
 	if err == nil {
 		err = k.locate(&t, sc)
 	}
@@ -63,10 +65,20 @@ func (k *walk) task(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus {
 func (k *walk) settle(n v1alpha1.NodeStatus, t v1alpha1.Template, end Task) v1alpha1.NodeStatus {
 	at := metav1.NewTime(end.At)
 	n.Phase, n.Message, n.FinishedAt, n.Outputs = end.Phase, end.Message, &at, end.Outputs
-	if n.Outputs != nil && t.Outputs != nil {
-		n.Outputs = n.Outputs.DeepCopy()
-		for i := range n.Outputs.Parameters {
-			n.Outputs.Parameters[i].GlobalName = globalName(t.Outputs.Parameters, n.Outputs.Parameters[i].Name)
+	if t.Outputs == nil {
+		return k.put(n)
+	}
+	n.Outputs = n.Outputs.DeepCopy()
+	if n.Outputs == nil {
+		n.Outputs = &v1alpha1.Outputs{}
+	}
+	got := n.Outputs.Parameters
+	for i := range got {
+		got[i].GlobalName = globalName(t.Outputs.Parameters, got[i].Name)
+	}
+	for _, p := range t.Outputs.Parameters {
+		if p.Value != nil && !has(got, p.Name, func(x v1alpha1.Parameter) string { return x.Name }) {
+			n.Outputs.Parameters = append(n.Outputs.Parameters, v1alpha1.Parameter{Name: p.Name, GlobalName: p.GlobalName, Value: p.Value})
 		}
 	}
 	return k.put(n)
@@ -93,9 +105,9 @@ func (k *walk) locate(t *v1alpha1.Template, s scope) error {
 	if t.Resource == nil || t.Resource.ManifestFrom == nil {
 		return nil
 	}
-	one := []v1alpha1.Artifact{t.Resource.ManifestFrom.Artifact}
-	if err := s.follow(one); err != nil {
-		return fmt.Errorf("resource.manifestFrom: %w", err)
+	one, missing, err := s.follow([]v1alpha1.Artifact{t.Resource.ManifestFrom.Artifact})
+	if err != nil || len(one) == 0 {
+		return errors.Join(err, fmt.Errorf("resource.manifestFrom: %s", missing[t.Resource.ManifestFrom.Artifact.Name]))
 	}
 	if in, ok := s.artifact("inputs.artifacts." + one[0].Name); ok && !located(one[0]) {
 		one[0].ArtifactLocation, one[0].Archive = in.ArtifactLocation, in.Archive
@@ -119,7 +131,7 @@ func (k *walk) mayStart(kind v1alpha1.NodeType) bool {
 }
 
 // held reports whether the workflow is told to start nothing.
-func (k *walk) held() bool { return k.w.Spec.Suspend != nil && *k.w.Spec.Suspend }
+func (k *walk) held() bool { return k.w.Spec.Shutdown == "" && k.w.Spec.Suspend != nil && *k.w.Spec.Suspend }
 
 // packed reports whether the workflow has as many pods at work as it may.
 func (k *walk) packed() bool {

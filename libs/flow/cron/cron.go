@@ -12,6 +12,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/core/span"
 	"github.com/argosy-mesh/argosy/libs/flow"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/robfig/cron/v3"
@@ -99,7 +100,7 @@ func since(w World) time.Time {
 func inTime(w World, due time.Time) bool {
 	limit := late
 	if s := w.Spec.StartingDeadlineSeconds; s != nil {
-		limit = max(limit, time.Duration(*s)*time.Second)
+		limit = max(limit, span.Seconds(*s))
 	}
 	return !w.Now.After(due.Add(limit))
 }

@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/core/span"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
@@ -71,10 +72,7 @@ func pauseLength(d *intstr.IntOrString) (time.Duration, bool) {
 	if d == nil {
 		return 0, false
 	}
-	if seconds, err := strconv.Atoi(d.String()); err == nil {
-		return time.Duration(seconds) * time.Second, seconds >= 0
-	}
-	length, err := time.ParseDuration(d.StrVal)
+	length, err := span.Parse(d.String())
 	return length, err == nil && length >= 0
 }
 

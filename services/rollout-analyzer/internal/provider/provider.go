@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/core/span"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
 
@@ -121,7 +122,7 @@ func exchange(client *http.Client, req *http.Request, auth v1alpha1.Authenticati
 func within(ctx context.Context, seconds int64, fallback time.Duration) (context.Context, context.CancelFunc) {
 	limit := fallback
 	if seconds > 0 {
-		limit = min(time.Duration(seconds)*time.Second, maxTime)
+		limit = min(span.Seconds(seconds), maxTime)
 	}
 	return context.WithTimeoutCause(ctx, limit, fmt.Errorf("no answer within %s", limit))
 }

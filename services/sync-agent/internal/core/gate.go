@@ -4,9 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"strconv"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/core/span"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
 
@@ -153,25 +153,22 @@ func healWait(heals int64) time.Duration {
 func retryWait(b *v1alpha1.SyncBackoff, tried int64) time.Duration {
 	wait, factor, limit := retryFirst, int64(retryFactor), retryCap
 	if b != nil {
-		wait, limit = span(b.Duration, wait), span(b.MaxDuration, limit)
+		wait, limit = durationOr(b.Duration, wait), durationOr(b.MaxDuration, limit)
 		if b.Factor != nil && *b.Factor > 0 {
 			factor = *b.Factor
 		}
 	}
 	for range tried {
-		if wait *= time.Duration(factor); wait >= limit {
+		if wait = span.Times(wait, float64(factor)); wait >= limit {
 			return limit
 		}
 	}
 	return min(wait, limit)
 }
 
-// span reads a duration; a bare number counts seconds.
-func span(text string, fallback time.Duration) time.Duration {
-	if n, err := strconv.Atoi(text); err == nil {
-		return time.Duration(n) * time.Second
-	}
-	if d, err := time.ParseDuration(text); err == nil {
+// durationOr reads a duration; a bare number counts seconds.
+func durationOr(text string, fallback time.Duration) time.Duration {
+	if d, err := span.Parse(text); err == nil {
 		return d
 	}
 	return fallback

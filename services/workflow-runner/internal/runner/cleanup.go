@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/core/span"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
@@ -69,7 +70,7 @@ func timeToLive(wf *v1alpha1.Workflow, now time.Time) (left time.Duration, expir
 	if seconds == nil {
 		return 0, false
 	}
-	return max(wf.Status.FinishedAt.Add(time.Duration(*seconds)*time.Second).Sub(now), 0), true
+	return max(wf.Status.FinishedAt.Add(span.Seconds(*seconds)).Sub(now), 0), true
 }
 
 // podDelay is how long a pod that may go stays. Source: Argo Workflows, deleteDelayDuration, 5 s.

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/core/span"
 	"github.com/argosy-mesh/argosy/libs/flow"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -170,7 +171,7 @@ func (d *Desk) work(life context.Context, j *job) {
 func (j *job) limit() (time.Time, bool) {
 	at := j.Deadline
 	if own := j.Template.ActiveDeadlineSeconds; own != nil && own.IntValue() > 0 {
-		if end := time.Now().Add(time.Duration(own.IntValue()) * time.Second); at.IsZero() || end.Before(at) {
+		if end := time.Now().Add(span.Seconds(own.IntValue())); at.IsZero() || end.Before(at) {
 			at = end
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/core/span"
 	"github.com/argosy-mesh/argosy/libs/flow"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
@@ -65,7 +66,7 @@ func (q *requester) do(ctx context.Context, j Job) flow.Task {
 	}
 	limit := requestTime
 	if s := j.Template.HTTP.TimeoutSeconds; s != nil {
-		limit = time.Duration(*s) * time.Second
+		limit = span.Seconds(*s)
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("no answer within %s", limit))
 	defer cancel()

@@ -1,0 +1,194 @@
+package flow
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+)
+
+// inputs resolves what a template gets: the argument's value wins over the
+// input's own, which wins over its default.
+func (k *walk) inputs(c call, t v1alpha1.Template) (scope, *v1alpha1.Inputs, error) {
+	sc := k.globals.inner(c.extra)
+	sc.caller = c.caller
+	sc.values["node.name"] = c.name
+	sc.values["inputs.parameters"] = "null" // as upstream writes a list that is not there
+	if t.Inputs == nil {
+		return sc, nil, nil
+	}
+	resolved := &v1alpha1.Inputs{}
+	var err error
+	if resolved.Parameters, err = k.inputParameters(c, t, sc); err != nil {
+		return sc, nil, err
+	}
+	sc.values["inputs.parameters"] = parametersText(resolved.Parameters)
+	resolved.Artifacts, err = k.inputArtifacts(c, t, sc)
+	return sc, resolved, err
+}
+
+// openInput is an input parameter whose value may mention other inputs.
+type openInput struct {
+	parameter v1alpha1.Parameter
+	text      string
+	mentions  []string // names of other inputs
+}
+
+// inputParameters resolves the input parameters of a template into the scope, each after those that it mentions.
+func (k *walk) inputParameters(c call, t v1alpha1.Template, sc scope) ([]v1alpha1.Parameter, error) {
+	var open []openInput
+	values := map[string]string{}
+	for _, p := range t.Inputs.Parameters {
+		text, given, ok, err := k.argument(c.args, p, sc)
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("template %q: input parameter %q: %w", c.template, p.Name, err)
+		case !ok && t.Suspend != nil: // a person supplies it
+		case !ok:
+			return nil, fmt.Errorf("template %q: input parameter %q was not supplied", c.template, p.Name)
+		case given:
+			values[p.Name] = text
+			sc.values["inputs.parameters."+p.Name] = text
+		default:
+			open = append(open, openInput{p, text, inputsMentioned(text)})
+		}
+	}
+	for len(open) > 0 {
+		waits := func(i openInput) bool {
+			return slices.ContainsFunc(open, func(o openInput) bool { return slices.Contains(i.mentions, o.parameter.Name) })
+		}
+		at := slices.IndexFunc(open, func(i openInput) bool { return !waits(i) })
+		if at < 0 {
+			return nil, fmt.Errorf("template %q: input parameter %q: its value mentions itself, if by way of others: %s", c.template, open[0].parameter.Name, abbreviate(open[0].text))
+		}
+		name := open[at].parameter.Name
+		value, err := sc.text(open[at].text)
+		if err != nil {
+			return nil, fmt.Errorf("template %q: input parameter %q: %w", c.template, name, err)
+		}
+		values[name], sc.values["inputs.parameters."+name] = value, value
+		open = slices.Delete(open, at, at+1)
+	}
+	var out []v1alpha1.Parameter
+	for _, p := range t.Inputs.Parameters {
+		if value, ok := values[p.Name]; ok {
+			p.Value, p.ValueFrom = v1alpha1.AnyStringPtr(value), nil
+			out = append(out, p)
+		}
+	}
+	return out, nil
+}
+
+// inputsMentioned are the names of the input parameters that a text mentions, in tags and in expressions.
+func inputsMentioned(text string) []string {
+	var names []string
+	for _, tag := range Tags(text) {
+		if source, ok := strings.CutPrefix(tag, "="); ok {
+			names = append(names, inputsOf(source)...)
+			continue
+		}
+		if name, ok := strings.CutPrefix(tag, "inputs.parameters."); ok {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// argument is the value of an input by what the caller gave, or else by its own: then its tags are not resolved.
+func (k *walk) argument(args v1alpha1.Arguments, p v1alpha1.Parameter, sc scope) (value string, given, ok bool, err error) {
+	for _, a := range args.Parameters {
+		if a.Name != p.Name {
+			continue
+		}
+		if value, ok, err = k.parameter(a); err != nil || ok {
+			if err == nil {
+				value, err = k.globals.text(value)
+			}
+			return value, true, ok, err
+		}
+	}
+	if p.ValueFrom != nil {
+		p.ValueFrom = p.ValueFrom.DeepCopy()
+		if err := substitute(p.ValueFrom, sc); err != nil {
+			return "", false, false, err
+		}
+	}
+	value, ok, err = k.parameter(p)
+	return value, false, ok, err
+}
+
+// inputArtifacts resolves the input artifacts of a template into the scope. Those that are optional and not there are
+// left out.
+func (k *walk) inputArtifacts(c call, t v1alpha1.Template, sc scope) ([]v1alpha1.Artifact, error) {
+	declared := t.Inputs.DeepCopy().Artifacts
+	if err := substituteArtifacts(declared, sc); err != nil {
+		return nil, fmt.Errorf("template %q: input artifacts: %w", c.template, err)
+	}
+	own, missing, err := sc.follow(slices.Clone(declared))
+	if err != nil {
+		return nil, fmt.Errorf("template %q: input %w", c.template, err)
+	}
+	for name, reason := range missing {
+		if _, given := c.missing[name]; !given && reason != "" {
+			return nil, fmt.Errorf("template %q: input artifact %q: %s", c.template, name, reason)
+		}
+	}
+	var out []v1alpha1.Artifact
+	for _, a := range declared {
+		sc.values["inputs.artifacts."+a.Name+".path"] = a.Path
+		if at := slices.IndexFunc(own, func(o v1alpha1.Artifact) bool { return o.Name == a.Name }); at >= 0 {
+			a = own[at]
+		}
+		got, err := inputArtifact(c, a)
+		if err != nil {
+			return nil, fmt.Errorf("template %q: input artifact %q %w", c.template, a.Name, err)
+		}
+		if got == nil {
+			sc.lacking["inputs.artifacts."+a.Name] = true
+			continue
+		}
+		sc.artifacts["inputs.artifacts."+a.Name] = *got
+		out = append(out, *got)
+	}
+	return out, nil
+}
+
+// inputArtifact merges where an artifact comes from with how the template wants
+// it. Nil without error means an optional one that is not there.
+func inputArtifact(c call, want v1alpha1.Artifact) (*v1alpha1.Artifact, error) {
+	got := want
+	for _, a := range c.args.Artifacts {
+		if a.Name == want.Name {
+			got.ArtifactLocation, got.Archive, got.SubPath = a.ArtifactLocation, orArchive(a.Archive, want.Archive), a.SubPath
+			got.Optional = want.Optional || a.Optional
+		}
+	}
+	if located(got) {
+		return &got, nil
+	}
+	if kind := unknown(got.ArtifactLocation); kind != "" {
+		return nil, fmt.Errorf("is of a kind of place that is not supported, %s; %s are", kind, known)
+	}
+	reason, missing := c.missing[want.Name]
+	switch {
+	case got.Optional || missing && reason == "":
+		return nil, nil
+	case missing:
+		return nil, errors.New("was not supplied: " + reason)
+	}
+	return nil, errors.New("was not supplied")
+}
+
+func orArchive(a, b *v1alpha1.ArchiveStrategy) *v1alpha1.ArchiveStrategy {
+	if a != nil {
+		return a
+	}
+	return b
+}
+
+// located reports whether an artifact can be loaded: by its key or its URL, or because its content is written in the manifest.
+func located(a v1alpha1.Artifact) bool {
+	return KeyOf(a.ArtifactLocation) != "" || a.Raw != nil || a.HTTP != nil || a.Git != nil || a.Artifactory != nil
+}
