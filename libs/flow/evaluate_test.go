@@ -105,7 +105,7 @@ func TestOnlyWhatEndedIsRetried(t *testing.T) {
 	for _, phase := range []v1alpha1.WorkflowPhase{"", v1alpha1.WorkflowRunning, v1alpha1.WorkflowSucceeded} {
 		run := waiting()
 		run.Phase = phase
-		if again, err := flow.Retry("wf", run, false, nil, time.Time{}); err == nil {
+		if again, err := flow.Retry(flow.World{Name: "wf", Run: run}, false, nil); err == nil {
 			t.Errorf("%s: %+v", phase, again)
 		}
 	}

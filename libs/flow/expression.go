@@ -1,8 +1,11 @@
 package flow
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strconv"
@@ -203,16 +206,28 @@ func converted[T any](convert func(any) any, v any) (out T, err error) {
 
 // exactJSON reads JSON text. Whole numbers are exact: an int where they fit into one, else their text.
 func exactJSON(text string) (any, error) {
-	d := json.NewDecoder(strings.NewReader(text))
+	value, err := numbersAsText([]byte(text))
+	if err != nil {
+		return nil, fmt.Errorf("%q is not JSON: %w", abbreviate(text), err)
+	}
+	return exact(value), nil
+}
+
+// ReadJSON reads JSON for expressions: whole numbers are exact.
+func ReadJSON(text []byte) (any, error) { return exactJSON(string(text)) }
+
+// numbersAsText reads one JSON value; its numbers are of type json.Number.
+func numbersAsText(text []byte) (any, error) {
+	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber()
 	var value any
 	if err := d.Decode(&value); err != nil {
-		return nil, fmt.Errorf("%q is not JSON: %w", abbreviate(text), err)
+		return nil, err
 	}
-	if d.More() {
-		return nil, fmt.Errorf("%q holds more than one JSON value", abbreviate(text))
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("something follows the value")
 	}
-	return exact(value), nil
+	return value, nil
 }
 
 func exact(value any) any {

@@ -3,6 +3,7 @@ package flow
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
@@ -23,6 +24,18 @@ func (l library) scopeText(workflow string) string {
 		return "cluster/" + l.name
 	}
 	return "namespaced/" + l.name
+}
+
+// libraryOf is the library that status.nodes shows so.
+func libraryOf(scope string) library {
+	kind, name, _ := strings.Cut(scope, "/")
+	switch kind {
+	case "cluster":
+		return library{name: name, cluster: true}
+	case "namespaced":
+		return library{name: name}
+	}
+	return library{}
 }
 
 // load finds the template of a call and the library that its own calls are looked up in.
@@ -102,9 +115,11 @@ func mergeUnder[T any](under, over *T) (*T, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := json.Unmarshal(text, into); err != nil {
+		value, err := numbersAsText(text)
+		if err != nil {
 			return nil, err
 		}
+		*into, _ = value.(map[string]any)
 	}
 	text, err := json.Marshal(mergeJSON(low, high))
 	if err != nil {

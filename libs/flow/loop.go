@@ -93,33 +93,33 @@ func number(field string, v fmt.Stringer, fallback int) (int, error) {
 	return n, nil
 }
 
-// itemValues are the tags of one item, and the text that its node's name ends in.
+// itemValues are the tags of one item, and the text that its node's name ends in. Numbers stay as they are written.
 // Source: Argo Workflows, processItem.
 func itemValues(item v1alpha1.Item) (map[string]string, string) {
-	var fields map[string]any
-	if json.Unmarshal(item.Value, &fields) == nil && fields != nil {
-		values := map[string]string{"item": string(item.Value)}
-		var parts []string
-		for key, value := range fields {
-			values["item."+key] = scalar(value)
-			parts = append(parts, key+":"+scalar(value))
-		}
-		slices.Sort(parts)
-		return values, strings.Join(parts, ",")
-	}
-	var value any
-	if json.Unmarshal(item.Value, &value) != nil {
+	value, err := numbersAsText(item.Value)
+	if err != nil {
 		return map[string]string{"item": string(item.Value)}, string(item.Value)
 	}
-	return map[string]string{"item": scalar(value)}, scalar(value)
+	fields, ok := value.(map[string]any)
+	if !ok {
+		return map[string]string{"item": scalar(value)}, scalar(value)
+	}
+	values := map[string]string{"item": jsonText(fields)}
+	var parts []string
+	for key, value := range fields {
+		values["item."+key] = scalar(value)
+		parts = append(parts, key+":"+scalar(value))
+	}
+	slices.Sort(parts)
+	return values, strings.Join(parts, ",")
 }
 
 func scalar(v any) string {
 	switch v := v.(type) {
 	case string:
 		return v
-	case float64:
-		return strconv.FormatFloat(v, 'f', -1, 64)
+	case json.Number:
+		return v.String()
 	default:
 		return jsonText(v)
 	}

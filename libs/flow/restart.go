@@ -18,13 +18,18 @@ type Restart struct {
 	Run   RunChange
 }
 
-// Retry says how a run that ended is done again from what failed. With successful, the nodes that pick chooses and all
-// that came after them are done again too, whatever became of them. Source: Argo Workflows, retry of a workflow.
-func Retry(workflow string, run Run, successful bool, pick func(v1alpha1.NodeStatus) bool, now time.Time) (Restart, error) {
+// Retry says how a run that ended is done again from what failed and was not tolerated. With successful, the nodes that
+// pick chooses and all that came after them are done again too, whatever became of them. Of the world, Pods and Tasks do
+// not count. Source: Argo Workflows, retry of a workflow.
+func Retry(w World, successful bool, pick func(v1alpha1.NodeStatus) bool) (Restart, error) {
+	run := w.Run
 	if !run.Phase.Completed() {
 		return Restart{}, fmt.Errorf("the workflow is %s; only one that ended can be retried", orDefault(string(run.Phase), "not started"))
 	}
-	r := &restarting{workflow: workflow, nodes: run.Nodes, drop: map[string]bool{}, open: map[string]bool{}}
+	r := &restarting{
+		workflow: w.Name, nodes: run.Nodes, drop: map[string]bool{}, open: map[string]bool{},
+		templates: &walk{w: w, libraries: map[library][]v1alpha1.Template{}, memory: newMemory()},
+	}
 	for id, n := range run.Nodes {
 		if r.failed(n) && !r.tolerated(id) {
 			r.redo(id)
@@ -36,7 +41,8 @@ func Retry(workflow string, run Run, successful bool, pick func(v1alpha1.NodeSta
 	if len(r.drop)+len(r.open) == 0 {
 		return Restart{}, errors.New("nothing is to be done again: no node failed, and none was selected")
 	}
-	return r.result(now), nil
+	r.firstAttempts()
+	return r.result(w.Now), nil
 }
 
 // restarting collects what a restart changes.
@@ -44,6 +50,7 @@ type restarting struct {
 	workflow   string
 	nodes      map[string]v1alpha1.NodeStatus
 	drop, open map[string]bool // by id
+	templates  *walk           // to look templates up
 }
 
 // holds reports whether nodes of a type only hold others.
@@ -59,14 +66,78 @@ func (r *restarting) failed(n v1alpha1.NodeStatus) bool {
 	return n.Phase == v1alpha1.NodeFailed || n.Phase == v1alpha1.NodeError || n.Phase == v1alpha1.NodeOmitted
 }
 
-// tolerated reports whether a failure harmed nothing: one of those that hold the node succeeded all the same.
+// tolerated reports whether a failure harmed nothing: what waited for it went on, or one of those that hold the node
+// succeeded all the same.
 func (r *restarting) tolerated(id string) bool {
+	if r.failed(r.nodes[id]) && (r.passedOver(r.nodes[id]) || r.continues(r.nodes[id])) {
+		return true
+	}
 	for _, p := range r.holders(id) {
 		if r.nodes[p].Phase == v1alpha1.NodeSucceeded || r.tolerated(p) {
 			return true
 		}
 	}
 	return false
+}
+
+// passedOver reports whether all that waited for a task which failed began nevertheless.
+func (r *restarting) passedOver(n v1alpha1.NodeStatus) bool {
+	if n.Phase == v1alpha1.NodeOmitted || r.nodes[n.BoundaryID].Type != v1alpha1.NodeTypeDAG {
+		return false
+	}
+	began := false
+	for _, id := range n.Children {
+		c := r.nodes[id]
+		if c.BoundaryID != n.BoundaryID || c.NodeFlag != nil && (c.NodeFlag.Retried || c.NodeFlag.Hooked) || strings.HasPrefix(c.Name, n.Name+"(") {
+			continue
+		}
+		if c.Phase == v1alpha1.NodeOmitted {
+			return false
+		}
+		began = true
+	}
+	return began
+}
+
+// continues reports whether the task of a node says that its failure is to be passed over.
+func (r *restarting) continues(n v1alpha1.NodeStatus) bool {
+	b := r.nodes[n.BoundaryID]
+	if b.Type != v1alpha1.NodeTypeDAG {
+		return false
+	}
+	t, _, err := r.templates.load(call{template: b.TemplateName, ref: b.TemplateRef, library: libraryOf(b.TemplateScope)})
+	if err != nil || t.DAG == nil {
+		return false
+	}
+	name, _, _ := strings.Cut(strings.TrimPrefix(n.Name, b.Name+"."), "(")
+	for i := range t.DAG.Tasks {
+		if t.DAG.Tasks[i].Name == name {
+			return tolerance(t.DAG.Tasks[i].ContinueOn)(n.Phase)
+		}
+	}
+	return false
+}
+
+// firstAttempts lets what is tried several times begin with its first attempt again: later ones are forgotten with all
+// that they hold.
+func (r *restarting) firstAttempts() {
+	for id := range r.open {
+		n := r.nodes[id]
+		if n.Type != v1alpha1.NodeTypeRetry {
+			continue
+		}
+		for _, child := range n.Children {
+			c := r.nodes[child]
+			if c.NodeFlag == nil || !c.NodeFlag.Retried || c.Name == n.Name+"(0)" {
+				continue
+			}
+			for inner, other := range r.nodes {
+				if below, is := strings.CutPrefix(other.Name, c.Name); is && (below == "" || strings.ContainsAny(below[:1], "[.(")) {
+					r.drop[inner] = true
+				}
+			}
+		}
+	}
 }
 
 // holders are the nodes that hold a node directly: its group or attempt, and its boundary.

@@ -131,7 +131,9 @@ func (k *walk) mayStart(kind v1alpha1.NodeType) bool {
 }
 
 // held reports whether the workflow is told to start nothing.
-func (k *walk) held() bool { return k.w.Spec.Shutdown == "" && k.w.Spec.Suspend != nil && *k.w.Spec.Suspend }
+func (k *walk) held() bool {
+	return k.w.Spec.Shutdown == "" && k.w.Spec.Suspend != nil && *k.w.Spec.Suspend
+}
 
 // packed reports whether the workflow has as many pods at work as it may.
 func (k *walk) packed() bool {

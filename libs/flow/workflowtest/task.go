@@ -73,7 +73,7 @@ func (p *play) retry() bool {
 	from := p.retries[0]
 	p.retries = p.retries[1:]
 	fmt.Fprintf(&p.log, "ended %s%s\n", p.w.Run.Phase, suffix(p.w.Run.Message))
-	again, err := flow.Retry(p.w.Name, p.w.Run, from != "", func(n v1alpha1.NodeStatus) bool { return n.Name == from }, p.w.Now)
+	again, err := flow.Retry(p.w, from != "", func(n v1alpha1.NodeStatus) bool { return n.Name == from })
 	if err != nil {
 		fmt.Fprintf(&p.log, "retry %s: %v\n", from, err)
 		return false

@@ -39,6 +39,8 @@ func placeText(l v1alpha1.ArtifactLocation) string {
 		return l.Git.Repo
 	case l.Artifactory != nil:
 		return l.Artifactory.URL
+	case l.Raw != nil:
+		return "raw"
 	case l.S3 == nil && flow.KeyOf(l) != "":
 		return flow.StoreOf(l) + ":" + flow.KeyOf(l)
 	case l.S3 == nil:

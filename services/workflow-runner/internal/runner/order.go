@@ -106,7 +106,12 @@ func (r *Runner) restart(ctx context.Context, wf *v1alpha1.Workflow, known *run,
 	if err != nil {
 		return err
 	}
-	again, err := flow.Retry(wf.Name, known.state, ask.Successful, pick, e.At)
+	spec, err := r.specOf(ctx, wf, known)
+	if err != nil {
+		return err
+	}
+	world := flow.World{Name: wf.Name, Namespace: wf.Namespace, Spec: spec, Run: known.state, Found: known.found, Now: e.At}
+	again, err := flow.Retry(world, ask.Successful, pick)
 	if err != nil {
 		return err
 	}
