@@ -55,6 +55,14 @@ func (k *walk) graphOf(n v1alpha1.NodeStatus, lib library, t v1alpha1.Template, 
 	g := &graph{walk: k, node: n, tasks: map[string]v1alpha1.DAGTask{}, waits: map[string][]string{}, targets: map[string]bool{}, outcomes: map[string]outcome{},
 		over: map[string]bool{}, hung: map[string]bool{}, phases: map[string]v1alpha1.NodePhase{}, broken: -1, scope: sc.with(nil), template: t, library: lib}
 	for _, task := range t.DAG.Tasks {
+		order := struct {
+			Depends      string
+			Dependencies []string
+		}{task.Depends, task.Dependencies}
+		if err := substitute(&order, sc); err != nil {
+			return nil, fmt.Errorf("task %q: depends: %w", task.Name, err)
+		}
+		task.Depends, task.Dependencies = order.Depends, order.Dependencies
 		g.tasks[task.Name] = task
 		g.waits[task.Name] = ancestors(task)
 	}

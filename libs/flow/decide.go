@@ -57,6 +57,10 @@ func (k *walk) decideRun(change *RunChange) {
 		k.end(change, v1alpha1.WorkflowError, "invalid spec: "+err.Error())
 		return
 	}
+	if k.w.Spec, err = k.globals.resolveSpec(k.w.Spec); err != nil {
+		k.end(change, v1alpha1.WorkflowError, "invalid spec: "+err.Error())
+		return
+	}
 	if _, _, err := k.load(call{template: k.w.Spec.Entrypoint}); err != nil {
 		k.end(change, v1alpha1.WorkflowError, fmt.Sprintf("invalid spec: spec.entrypoint: %v", err))
 		return

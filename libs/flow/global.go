@@ -3,6 +3,7 @@ package flow
 import (
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
@@ -77,8 +78,8 @@ func (k *walk) outputDefaults(c call) *v1alpha1.Outputs {
 			out = &v1alpha1.Outputs{}
 		}
 		value, err := k.globals.as(looseTags).text(p.ValueFrom.Default.String())
-		if err != nil {
-			continue
+		if err != nil || strings.Contains(value, "{{inputs.") {
+			continue // what does not run has no inputs
 		}
 		out.Parameters = append(out.Parameters, v1alpha1.Parameter{Name: p.Name, Value: v1alpha1.AnyStringPtr(value)})
 	}

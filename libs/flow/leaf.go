@@ -107,15 +107,22 @@ func refTemplate(ref *v1alpha1.TemplateRef) string {
 // podScope adds what a pod knows: its own name, and where it leaves its outputs.
 func podScope(sc scope, t v1alpha1.Template, pod string) scope {
 	sc = sc.with(map[string]string{"pod.name": pod})
-	if t.Outputs != nil {
-		for _, p := range t.Outputs.Parameters {
-			if p.ValueFrom != nil && p.ValueFrom.Path != "" {
-				sc.values["outputs.parameters."+p.Name+".path"] = p.ValueFrom.Path
-			}
+	if t.Outputs == nil {
+		return sc
+	}
+	known := sc.as(looseTags)
+	path := func(name, text string) {
+		if resolved, err := known.text(text); err == nil {
+			sc.values[name+".path"] = resolved
 		}
-		for _, a := range t.Outputs.Artifacts {
-			sc.values["outputs.artifacts."+a.Name+".path"] = a.Path
+	}
+	for _, p := range t.Outputs.Parameters {
+		if p.ValueFrom != nil && p.ValueFrom.Path != "" {
+			path("outputs.parameters."+p.Name, p.ValueFrom.Path)
 		}
+	}
+	for _, a := range t.Outputs.Artifacts {
+		path("outputs.artifacts."+a.Name, a.Path)
 	}
 	return sc
 }

@@ -60,6 +60,9 @@ func (p *Plan) Decide(w World) Decision {
 	return d
 }
 
+// Spec is that of the run with the tags resolved that stand outside of templates, as the last decision saw it.
+func (p *Plan) Spec() v1alpha1.WorkflowSpec { return p.walk.w.Spec }
+
 // Run is the state of the run with all that was decided.
 func (p *Plan) Run() Run { return p.run }
 

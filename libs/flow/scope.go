@@ -99,7 +99,16 @@ func (k *walk) globalScope() (scope, error) {
 		v["workflow.duration"] = fmt.Sprintf("%f", w.Now.Sub(w.Run.StartedAt).Seconds())
 	}
 	s.addMetadata(w.Labels, w.Annotations, w.Run.Metadata)
-	return s, k.addArguments(s, w.Spec.Arguments)
+	if err := k.addArguments(s, w.Spec.Arguments); err != nil {
+		return s, err
+	}
+	for _, name := range []string{"workflow.serviceAccountName", "workflow.mainEntrypoint"} {
+		var err error
+		if v[name], err = s.as(looseTags).text(v[name]); err != nil {
+			return s, fmt.Errorf("{{%s}}: %w", name, err)
+		}
+	}
+	return s, nil
 }
 
 // addTimeFormats adds the creation time in the formats of strftime that upstream offers.
@@ -157,6 +166,22 @@ func parametersText(list []v1alpha1.Parameter) string {
 		all = append(all, shown{p.Name, p.Default, p.Value, p.GlobalName, p.Description, p.Enum})
 	}
 	return jsonText(all)
+}
+
+// resolveSpec resolves the tags of a spec that name what is known everywhere; what has no value yet stays. Templates,
+// arguments, hooks, metadata and metrics are resolved where they are used, with more or later values.
+func (s scope) resolveSpec(spec v1alpha1.WorkflowSpec) (v1alpha1.WorkflowSpec, error) {
+	own := spec
+	own.Templates, own.TemplateDefaults, own.Arguments, own.Hooks, own.WorkflowMetadata, own.Metrics = nil, nil, nil, nil, nil, nil
+	if !strings.Contains(jsonText(own), "{{") {
+		return spec, nil
+	}
+	if err := substitute(&own, s.as(looseTags)); err != nil {
+		return spec, err
+	}
+	own.Templates, own.TemplateDefaults, own.Arguments, own.Hooks, own.WorkflowMetadata, own.Metrics = spec.Templates, spec.TemplateDefaults, spec.Arguments,
+		spec.Hooks, spec.WorkflowMetadata, spec.Metrics
+	return own, nil
 }
 
 func parameterValue(p v1alpha1.Parameter) (string, bool) {

@@ -219,7 +219,7 @@ func (r *Runner) record(ctx context.Context, wf *v1alpha1.Workflow, known *run, 
 	e.Nodes, e.Links = decision.Record()
 	if known.spec == nil {
 		e.Spec, e.Repository, e.Object = &world.Spec, known.repo, originOf(wf)
-		if err := errors.Join(r.protect(ctx, wf), r.claims(ctx, wf, world.Spec.VolumeClaimTemplates)); err != nil {
+		if err := errors.Join(r.protect(ctx, wf), r.claims(ctx, wf, known.plan.Spec().VolumeClaimTemplates)); err != nil {
 			return err
 		}
 	}
