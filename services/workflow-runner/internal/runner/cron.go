@@ -208,7 +208,7 @@ func (x *clockwork) backfill(ctx context.Context, raw *unstructured.Unstructured
 		return nil
 	}
 	var said any
-	times, err := span(c.Spec, text)
+	times, err := backfillTimes(c.Spec, text)
 	if err != nil {
 		said = err.Error()
 		x.log.WarnContext(ctx, "backfill was refused", "cron_workflow", c.Namespace+"/"+c.Name, "error", err)
@@ -225,7 +225,7 @@ func (x *clockwork) backfill(ctx context.Context, raw *unstructured.Unstructured
 	return client.IgnoreNotFound(x.client.Patch(ctx, target, client.RawPatch(types.MergePatchType, body)))
 }
 
-func span(spec v1alpha1.CronWorkflowSpec, text string) ([]time.Time, error) {
+func backfillTimes(spec v1alpha1.CronWorkflowSpec, text string) ([]time.Time, error) {
 	first, last, _ := strings.Cut(text, "/")
 	from, err := time.Parse(time.RFC3339, first)
 	if err != nil {
