@@ -38,8 +38,11 @@ func (s scope) evaluate(source string) (string, bool, error) {
 			return "", false, nil
 		}
 	}
+	if len(s.hidden) > 0 && slices.ContainsFunc(inputsOf(source), func(name string) bool { return s.hidden["inputs.parameters."+name] }) {
+		return "", false, nil
+	}
 	result, err := s.run(source)
-	if err != nil {
+	if err != nil || result == nil && s.mode == looseTags {
 		return "", false, err
 	}
 	return resultText(result), true, nil

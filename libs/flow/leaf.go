@@ -91,7 +91,7 @@ func (s scope) fillTemplate(t *v1alpha1.Template) error {
 	if script == nil {
 		return nil
 	}
-	resolved, err := s.text(source)
+	resolved, err := s.as(codeTags).text(source)
 	t.Script.Source = resolved
 	return err
 }

@@ -17,6 +17,7 @@ type scope struct {
 	artifacts map[string]v1alpha1.Artifact
 	absent    map[string]bool // prefixes such as steps.a of units that did not run
 	lacking   map[string]bool // names of artifacts that may be there and are not
+	hidden    map[string]bool // names of input parameters that are not those of this scope
 	outer     *scope          // what is known everywhere; shared, so that a later global is seen
 	caller    *scope          // of the template that called this one: volumes of the spec see it
 	mode      tagMode
@@ -28,6 +29,7 @@ type tagMode int
 const (
 	callTags  tagMode = iota // those with a strict prefix are errors, those of loops may get their value later
 	finalTags                // as above, and nothing gets a value later
+	codeTags                 // the same, but {{item}} by itself is the program's own
 	looseTags                // all stay as they are
 )
 
@@ -46,12 +48,15 @@ func (s *scope) inner(extra map[string]string) scope {
 // with copies the scope, so that siblings do not see each other's additions.
 func (s scope) with(extra map[string]string) scope {
 	next := scope{values: maps.Clone(s.values), artifacts: maps.Clone(s.artifacts), absent: maps.Clone(s.absent), lacking: maps.Clone(s.lacking),
-		outer: s.outer, caller: s.caller, mode: s.mode}
+		outer: s.outer, caller: s.caller, mode: s.mode, hidden: s.hidden}
 	maps.Copy(next.values, extra)
 	return next
 }
 
 func (s scope) value(name string) (string, bool) {
+	if s.hidden[name] {
+		return "", false
+	}
 	if v, ok := s.values[name]; ok || s.outer == nil {
 		return v, ok
 	}
@@ -302,7 +307,7 @@ func (s scope) itemError(name string) error {
 	switch {
 	case s.knows("item"):
 		return fmt.Errorf("{{%s}} names no field of the item; of what lies deeper {{=jsonpath(item.FIELD, '$.deeper')}} gives the value", name)
-	case s.mode == finalTags:
+	case s.mode == finalTags, s.mode == codeTags && name != "item":
 		return fmt.Errorf("{{%s}} has no value here: the items of a loop are known to the step or task that loops; pass them on as arguments", name)
 	}
 	return nil

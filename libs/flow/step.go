@@ -120,6 +120,11 @@ func (k *walk) resolveCall(c *call, step v1alpha1.WorkflowStep, sc scope) (err e
 	if c.template, err = sc.text(step.Template); err != nil {
 		return err
 	}
+	if step.Inline != nil {
+		if c.inline, err = sc.inlined(*step.Inline); err != nil {
+			return err
+		}
+	}
 	if step.TemplateRef != nil {
 		ref := *step.TemplateRef
 		if err := substitute(&ref, sc); err != nil {
@@ -131,6 +136,22 @@ func (k *walk) resolveCall(c *call, step v1alpha1.WorkflowStep, sc scope) (err e
 		c.args, c.missing, err = substituteArguments(*step.Arguments, sc)
 	}
 	return err
+}
+
+// inlined is a template that stands in a step or task: it sees what that sees, but where it has inputs of the same name.
+// Source: Argo Workflows.
+func (s scope) inlined(t v1alpha1.Template) (*v1alpha1.Template, error) {
+	outside := s.as(looseTags)
+	outside.hidden = map[string]bool{"inputs.parameters": true, "node.name": true}
+	if t.Inputs != nil {
+		for _, p := range t.Inputs.Parameters {
+			outside.hidden["inputs.parameters."+p.Name] = true
+		}
+		for _, a := range t.Inputs.Artifacts {
+			outside.hidden["inputs.artifacts."+a.Name+".path"] = true
+		}
+	}
+	return &t, substitute(&t, outside)
 }
 
 // full reports whether the template that encloses a unit has as many children at work as it may.

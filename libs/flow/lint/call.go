@@ -37,8 +37,7 @@ func (k *linter) dag(path string, t *v1alpha1.Template) {
 		k.name(here, task.Name)
 		k.once(here, task.Name, seen)
 		k.depends(here, task)
-		k.call(here, v1alpha1.WorkflowStep{Name: task.Name, Arguments: task.Arguments, Hooks: task.Hooks, Inline: task.Inline, OnExit: task.OnExit, Template: task.Template,
-			TemplateRef: task.TemplateRef, When: task.When, WithItems: task.WithItems, WithParam: task.WithParam, WithSequence: task.WithSequence})
+		k.call(here, stepOf(task))
 	}
 	k.check(at, flow.CheckOrder(t.DAG.Tasks))
 }
@@ -98,7 +97,7 @@ func (k *linter) callee(path string, step v1alpha1.WorkflowStep) {
 	}
 	switch {
 	case step.Inline != nil:
-		k.template(path+".inline", step.Inline)
+		k.shape(path+".inline", step.Inline)
 	case step.TemplateRef != nil:
 		k.templateRef(path+".templateRef", step.TemplateRef)
 	default:

@@ -37,6 +37,7 @@ func Manifest(text []byte) []lint.Finding {
 		k.spec("spec", &template.Spec, false)
 	case "CronWorkflow":
 		cron := decode[v1alpha1.CronWorkflow](k, object)
+		k.submitted = true // by a clock, which gives no arguments
 		k.metadata(cron.Name, "")
 		k.cron(&cron.Spec)
 		k.spec("spec.workflowSpec", &cron.Spec.WorkflowSpec, true)
@@ -51,7 +52,7 @@ func Manifest(text []byte) []lint.Finding {
 func Spec(spec *v1alpha1.WorkflowSpec) []lint.Finding {
 	merged := *spec
 	merged.WorkflowTemplateRef = nil
-	k := &linter{}
+	k := &linter{submitted: true}
 	k.spec("spec", &merged, true)
 	return k.found
 }
@@ -73,6 +74,7 @@ type linter struct {
 	found     []lint.Finding
 	templates map[string]*v1alpha1.Template
 	globals   map[string]bool // parameters of the workflow; nil: anyone may add some
+	submitted bool            // nobody gives arguments any more
 }
 
 func (k *linter) errorf(path, format string, args ...any) {

@@ -96,8 +96,10 @@ func (k *linter) arguments(path string, args *v1alpha1.Arguments, needed bool) {
 			k.errorf(at, "name is missing")
 		case seen[p.Name]:
 			k.errorf(at+".name", "%q is the name of another parameter too", p.Name)
-		case needed && p.Value == nil && p.Default == nil && p.ValueFrom == nil:
+		case needed && p.Value == nil && p.Default == nil && p.ValueFrom == nil && k.submitted:
 			k.errorf(at, "%q needs a value or valueFrom", p.Name)
+		case needed && p.Value == nil && p.Default == nil && p.ValueFrom == nil:
+			k.warnf(at, "%q has no value: whoever submits the workflow must give it", p.Name)
 		}
 		seen[p.Name] = true
 		if k.globals != nil {

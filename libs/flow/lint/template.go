@@ -26,6 +26,12 @@ func work(t *v1alpha1.Template) []string {
 }
 
 func (k *linter) template(path string, t *v1alpha1.Template) {
+	k.shape(path, t)
+	k.tags(path, t, sight{})
+}
+
+// shape looks at all of a template but its tags.
+func (k *linter) shape(path string, t *v1alpha1.Template) {
 	if kinds := work(t); len(kinds) != 1 {
 		k.errorf(path, "%q does %v; it must do exactly one of container, containerSet, script, steps, dag, suspend, resource, http, data, plugin", t.Name, kinds)
 	}
@@ -53,7 +59,6 @@ func (k *linter) template(path string, t *v1alpha1.Template) {
 	case t.HTTP != nil && t.HTTP.URL == "":
 		k.errorf(path+".http", "url is missing")
 	}
-	k.tags(path, t)
 }
 
 func (k *linter) inputs(path string, in *v1alpha1.Inputs) {

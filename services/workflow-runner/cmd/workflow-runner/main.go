@@ -3,7 +3,6 @@ package main
 
 import (
 	"github.com/argosy-mesh/argosy/libs/service"
-	_ "time/tzdata" // timezones of CronWorkflows, where the image has none
 
 	_ "golang.org/x/crypto/x509roots/fallback" // who vouches for stores, where the image has nobody
 

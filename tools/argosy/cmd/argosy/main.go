@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	_ "time/tzdata" // for machines without zone files
 
 	"github.com/argosy-mesh/argosy/tools/argosy/internal/cli"
 )
