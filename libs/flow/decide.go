@@ -127,13 +127,18 @@ func (k *walk) roomLeft(moved bool) bool {
 	return again && moved
 }
 
-// arguments are those of the workflow, with the artifacts as everybody sees them.
+// arguments are those of the workflow, as everybody sees them.
 func (k *walk) arguments() v1alpha1.Arguments {
 	if k.w.Spec.Arguments == nil {
 		return v1alpha1.Arguments{}
 	}
 	args := *k.w.Spec.Arguments
-	args.Artifacts = slices.Clone(args.Artifacts)
+	args.Parameters, args.Artifacts = slices.Clone(args.Parameters), slices.Clone(args.Artifacts)
+	for i, p := range args.Parameters {
+		if value, ok := k.globals.value("workflow.parameters." + p.Name); ok {
+			args.Parameters[i].Value, args.Parameters[i].ValueFrom = v1alpha1.AnyStringPtr(value), nil
+		}
+	}
 	for i, a := range args.Artifacts {
 		if resolved, ok := k.globals.artifact("workflow.artifacts." + a.Name); ok {
 			args.Artifacts[i] = resolved

@@ -38,7 +38,7 @@ func (s scope) evaluate(source string) (string, bool, error) {
 			return "", false, nil
 		}
 	}
-	if len(s.hidden) > 0 && slices.ContainsFunc(inputsOf(source), func(name string) bool { return s.hidden["inputs.parameters."+name] }) {
+	if len(s.hidden) > 0 && slices.ContainsFunc(parametersOf(source), func(name string) bool { return s.hidden[name] }) {
 		return "", false, nil
 	}
 	result, err := s.run(source)
@@ -65,22 +65,22 @@ func mentioned(source string) []string {
 	})
 }
 
-// inputsOf are the names of the input parameters that an expression refers to.
-func inputsOf(source string) []string {
+// parametersOf are the names of parameters that an expression refers to, with what they begin with: inputs.parameters.x.
+func parametersOf(source string) []string {
 	tree, err := parser.Parse(source)
 	if err != nil {
 		return nil // evaluating it says what is wrong
 	}
 	found := &references{declared: map[string]bool{}}
 	ast.Walk(&tree.Node, found)
-	return found.inputs
+	return found.parameters
 }
 
 // references collects the names that an expression refers to, of two parts at most.
 type references struct {
-	names    []string
-	inputs   []string        // of input parameters
-	declared map[string]bool // by the expression itself
+	names      []string
+	parameters []string        // those of three parts that name a parameter
+	declared   map[string]bool // by the expression itself
 }
 
 // Visit takes the names of one node of an expression.
@@ -95,8 +95,8 @@ func (r *references) Visit(node *ast.Node) {
 		switch {
 		case nameOf(n) != "":
 			r.names = append(r.names, nameOf(n))
-		case isText && nameOf(n.Node) == "inputs.parameters":
-			r.inputs = append(r.inputs, property.Value)
+		case isText && strings.HasSuffix(nameOf(n.Node), ".parameters"):
+			r.parameters = append(r.parameters, nameOf(n.Node)+"."+property.Value)
 		}
 	}
 }

@@ -29,17 +29,9 @@ func (k *walk) inputs(c call, t v1alpha1.Template) (scope, *v1alpha1.Inputs, err
 	return sc, resolved, err
 }
 
-// openInput is an input parameter whose value may mention other inputs.
-type openInput struct {
-	parameter v1alpha1.Parameter
-	text      string
-	mentions  []string // names of other inputs
-}
-
 // inputParameters resolves the input parameters of a template into the scope, each after those that it mentions.
 func (k *walk) inputParameters(c call, t v1alpha1.Template, sc scope) ([]v1alpha1.Parameter, error) {
-	var open []openInput
-	values := map[string]string{}
+	var open []openParameter
 	for _, p := range t.Inputs.Parameters {
 		text, given, ok, err := k.argument(c.args, p, sc)
 		switch {
@@ -49,31 +41,17 @@ func (k *walk) inputParameters(c call, t v1alpha1.Template, sc scope) ([]v1alpha
 		case !ok:
 			return nil, fmt.Errorf("template %q: input parameter %q was not supplied", c.template, p.Name)
 		case given:
-			values[p.Name] = text
 			sc.values["inputs.parameters."+p.Name] = text
 		default:
-			open = append(open, openInput{p, text, inputsMentioned(text)})
+			open = append(open, openParameter{p.Name, text})
 		}
 	}
-	for len(open) > 0 {
-		waits := func(i openInput) bool {
-			return slices.ContainsFunc(open, func(o openInput) bool { return slices.Contains(i.mentions, o.parameter.Name) })
-		}
-		at := slices.IndexFunc(open, func(i openInput) bool { return !waits(i) })
-		if at < 0 {
-			return nil, fmt.Errorf("template %q: input parameter %q: its value mentions itself, if by way of others: %s", c.template, open[0].parameter.Name, abbreviate(open[0].text))
-		}
-		name := open[at].parameter.Name
-		value, err := sc.text(open[at].text)
-		if err != nil {
-			return nil, fmt.Errorf("template %q: input parameter %q: %w", c.template, name, err)
-		}
-		values[name], sc.values["inputs.parameters."+name] = value, value
-		open = slices.Delete(open, at, at+1)
+	if err := sc.settle("inputs.parameters.", open); err != nil {
+		return nil, fmt.Errorf("template %q: input parameter %w", c.template, err)
 	}
 	var out []v1alpha1.Parameter
 	for _, p := range t.Inputs.Parameters {
-		if value, ok := values[p.Name]; ok {
+		if value, ok := sc.values["inputs.parameters."+p.Name]; ok {
 			p.Value, p.ValueFrom = v1alpha1.AnyStringPtr(value), nil
 			out = append(out, p)
 		}
@@ -81,17 +59,48 @@ func (k *walk) inputParameters(c call, t v1alpha1.Template, sc scope) ([]v1alpha
 	return out, nil
 }
 
-// inputsMentioned are the names of the input parameters that a text mentions, in tags and in expressions.
-func inputsMentioned(text string) []string {
+// openParameter is a parameter whose value may mention others of its list.
+type openParameter struct{ name, text string }
+
+// settle gives parameters their values, each after those that it mentions.
+func (s scope) settle(prefix string, open []openParameter) error {
+	mentions := make([][]string, len(open))
+	waits := map[string]bool{}
+	for i, p := range open {
+		mentions[i] = mentionedParameters(p.text)
+		waits[prefix+p.name] = true
+	}
+	for len(waits) > 0 {
+		moved := false
+		for i, p := range open {
+			name := prefix + p.name
+			if !waits[name] || slices.ContainsFunc(mentions[i], func(m string) bool { return waits[m] }) {
+				continue
+			}
+			value, err := s.text(p.text)
+			if err != nil {
+				return fmt.Errorf("%q: %w", p.name, err)
+			}
+			s.values[name], moved = value, true
+			delete(waits, name)
+		}
+		if !moved {
+			at := slices.IndexFunc(open, func(p openParameter) bool { return waits[prefix+p.name] })
+			return fmt.Errorf("%q: its value mentions itself, if by way of others: %s", open[at].name, abbreviate(open[at].text))
+		}
+	}
+	return nil
+}
+
+// mentionedParameters are the parameters that a text mentions, in tags and in expressions.
+func mentionedParameters(text string) []string {
 	var names []string
 	for _, tag := range Tags(text) {
 		if source, ok := strings.CutPrefix(tag, "="); ok {
-			names = append(names, inputsOf(source)...)
+			names = append(names, parametersOf(source)...)
 			continue
 		}
-		if name, ok := strings.CutPrefix(tag, "inputs.parameters."); ok {
-			names = append(names, name)
-		}
+		names = append(names, tag)
 	}
 	return names
 }

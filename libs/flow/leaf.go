@@ -66,12 +66,13 @@ func (k *walk) resolveEnd(c call, t *v1alpha1.Template, sc scope) error {
 	part := struct {
 		Timeout, PendingTimeout string
 		Outputs                 *v1alpha1.Outputs
-	}{t.Timeout, t.PendingTimeout, t.Outputs}
+		ArchiveLocation         *v1alpha1.ArtifactLocation
+	}{t.Timeout, t.PendingTimeout, t.Outputs, t.ArchiveLocation}
 	sc = podScope(sc, *t, k.podOf(c.name, orDefault(refTemplate(c.ref), c.template)))
 	if err := substitute(&part, sc.as(finalTags)); err != nil {
 		return err
 	}
-	t.Timeout, t.PendingTimeout, t.Outputs = part.Timeout, part.PendingTimeout, part.Outputs
+	t.Timeout, t.PendingTimeout, t.Outputs, t.ArchiveLocation = part.Timeout, part.PendingTimeout, part.Outputs, part.ArchiveLocation
 	return nil
 }
 

@@ -131,7 +131,11 @@ func (k *walk) addArguments(s scope, args *v1alpha1.Arguments) error {
 		args = &v1alpha1.Arguments{}
 	}
 	args = args.DeepCopy()
-	for i, p := range args.Parameters {
+	var open []openParameter
+	for _, p := range args.Parameters {
+		if err := substitute(&p.ValueFrom, s.as(looseTags)); err != nil {
+			return fmt.Errorf("spec.arguments.parameters: %q: valueFrom: %w", p.Name, err)
+		}
 		value, ok, err := k.parameter(p)
 		if err != nil {
 			return err
@@ -139,11 +143,13 @@ func (k *walk) addArguments(s scope, args *v1alpha1.Arguments) error {
 		if !ok {
 			return fmt.Errorf("spec.arguments.parameters: %q has no value", p.Name)
 		}
-		if value, err = s.text(value); err != nil {
-			return fmt.Errorf("spec.arguments.parameters: %q: %w", p.Name, err)
-		}
-		args.Parameters[i].Value, args.Parameters[i].ValueFrom = v1alpha1.AnyStringPtr(value), nil
-		s.values["workflow.parameters."+p.Name] = value
+		open = append(open, openParameter{p.Name, value})
+	}
+	if err := s.settle("workflow.parameters.", open); err != nil {
+		return fmt.Errorf("spec.arguments.parameters: %w", err)
+	}
+	for i, p := range args.Parameters {
+		args.Parameters[i].Value, args.Parameters[i].ValueFrom = v1alpha1.AnyStringPtr(s.values["workflow.parameters."+p.Name]), nil
 	}
 	s.values["workflow.parameters"] = parametersText(args.Parameters)
 	s.values["workflow.parameters.json"] = s.values["workflow.parameters"]
