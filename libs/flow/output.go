@@ -266,6 +266,9 @@ func (s scope) outputSource(from v1alpha1.ValueFrom) (string, error) {
 
 // substituteArtifacts replaces the tags of artifacts, but for "from", which is no text but names an artifact.
 func substituteArtifacts(artifacts []v1alpha1.Artifact, s scope) error {
+	if len(artifacts) == 0 {
+		return nil
+	}
 	from := make([]string, len(artifacts))
 	for i := range artifacts {
 		from[i], artifacts[i].From = artifacts[i].From, ""

@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -126,59 +127,6 @@ func addTimeFormats(v map[string]string, at time.Time) {
 	}
 }
 
-func (k *walk) addArguments(s scope, args *v1alpha1.Arguments) error {
-	if args == nil {
-		args = &v1alpha1.Arguments{}
-	}
-	args = args.DeepCopy()
-	var open []openParameter
-	for _, p := range args.Parameters {
-		if err := substitute(&p.ValueFrom, s.as(looseTags)); err != nil {
-			return fmt.Errorf("spec.arguments.parameters: %q: valueFrom: %w", p.Name, err)
-		}
-		value, ok, err := k.parameter(p)
-		if err != nil {
-			return err
-		}
-		if !ok {
-			return fmt.Errorf("spec.arguments.parameters: %q has no value", p.Name)
-		}
-		open = append(open, openParameter{p.Name, value})
-	}
-	if err := s.settle("workflow.parameters.", open); err != nil {
-		return fmt.Errorf("spec.arguments.parameters: %w", err)
-	}
-	for i, p := range args.Parameters {
-		args.Parameters[i].Value, args.Parameters[i].ValueFrom = v1alpha1.AnyStringPtr(s.values["workflow.parameters."+p.Name]), nil
-	}
-	s.values["workflow.parameters"] = parametersText(args.Parameters)
-	s.values["workflow.parameters.json"] = s.values["workflow.parameters"]
-	if err := substitute(&args.Artifacts, s); err != nil {
-		return fmt.Errorf("spec.arguments.artifacts: %w", err)
-	}
-	for _, a := range args.Artifacts {
-		s.artifacts["workflow.artifacts."+a.Name] = a
-	}
-	return nil
-}
-
-// parametersText lists parameters as JSON in the order of fields that programs in pods have met so far. Source: Argo Workflows.
-func parametersText(list []v1alpha1.Parameter) string {
-	type shown struct {
-		Name        string               `json:"name"`
-		Default     *v1alpha1.AnyString  `json:"default,omitempty"`
-		Value       *v1alpha1.AnyString  `json:"value,omitempty"`
-		GlobalName  string               `json:"globalName,omitempty"`
-		Description *v1alpha1.AnyString  `json:"description,omitempty"`
-		Enum        []v1alpha1.AnyString `json:"enum,omitempty"`
-	}
-	var all []shown
-	for _, p := range list {
-		all = append(all, shown{p.Name, p.Default, p.Value, p.GlobalName, p.Description, p.Enum})
-	}
-	return jsonText(all)
-}
-
 // resolveSpec resolves the tags of a spec that name what is known everywhere; what has no value yet stays. Templates,
 // arguments, hooks, metadata and metrics are resolved where they are used, with more or later values.
 func (s scope) resolveSpec(spec v1alpha1.WorkflowSpec) (v1alpha1.WorkflowSpec, error) {
@@ -217,6 +165,9 @@ func substitute[T any](v *T, s scope) error {
 	text, err := json.Marshal(v)
 	if err != nil {
 		return fmt.Errorf("encode for substitution: %w", err)
+	}
+	if !bytes.Contains(text, []byte("{{")) {
+		return nil
 	}
 	replaced, err := s.replace(string(text), jsonEscape)
 	if err != nil {

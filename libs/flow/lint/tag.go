@@ -172,21 +172,26 @@ func (k *linter) tag(path, tag string, sees sight) {
 	if len(parts) < 2 || len(parts) == 2 && parts[1] == "name" {
 		return
 	}
+	unit := parts[0] + "." + parts[1]
 	switch parts[0] {
 	case "inputs":
-		if len(parts) > 2 && !sees.names[strings.Join(parts[:3], ".")] && !sees.names[tag] {
-			k.errorf(path, "{{%s}} names no input of the template", tag)
-		}
+		k.inputTag(path, tag, parts, sees)
 	case "steps":
-		if !sees.names["steps."+parts[1]] {
+		if !sees.names[unit] {
 			k.errorf(path, "{{%s}} names no step of the template that begins with this one or before it", tag)
 		}
 	case "tasks":
-		if !sees.names["tasks."+parts[1]] && (sees.waits == nil || !sees.waits(parts[1])) {
+		if !sees.names[unit] && (sees.waits == nil || !sees.waits(parts[1])) {
 			k.errorf(path, "{{%s}} names no task that this one waits for: name it in depends", tag)
 		}
 	case "workflow":
 		k.globalTag(path, tag)
+	}
+}
+
+func (k *linter) inputTag(path, tag string, parts []string, sees sight) {
+	if len(parts) > 2 && !sees.names[strings.Join(parts[:3], ".")] && !sees.names[tag] {
+		k.errorf(path, "{{%s}} names no input of the template", tag)
 	}
 }
 

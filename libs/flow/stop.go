@@ -1,0 +1,95 @@
+package flow
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/argosy-mesh/argosy/libs/core/span"
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+)
+
+// cutShort says why the whole run must end now, "" when it may go on.
+func (k *walk) cutShort() string {
+	if s := k.w.Spec.Shutdown; s != "" {
+		return fmt.Sprintf("Stopped with strategy '%s'", s)
+	}
+	if deadline := k.runDeadline(); !deadline.IsZero() {
+		if !k.w.Now.Before(deadline) {
+			return "Step exceeded its deadline"
+		}
+		k.wakeAt(deadline)
+	}
+	return ""
+}
+
+func (k *walk) runDeadline() time.Time {
+	if k.w.Spec.ActiveDeadlineSeconds == nil || k.ending || k.exits > 0 {
+		return time.Time{}
+	}
+	// Upstream counts from a start that is cut to the second.
+	return k.w.Run.StartedAt.Truncate(time.Second).Add(span.Seconds(*k.w.Spec.ActiveDeadlineSeconds))
+}
+
+// terminate ends a run at once: no exit handler, no hook.
+func (k *walk) terminate(change *RunChange, reason string) {
+	if k.w.Spec.Synchronization != nil {
+		k.actions = append(k.actions, Release{Holder: workflowHolder(k.w.Name)})
+	}
+	change.Outputs = k.globalOutputs()
+	k.end(change, v1alpha1.WorkflowFailed, reason)
+}
+
+// exiting reports whether a node is an exit hook or handler, or below one. Source: Argo Workflows, they go on when a
+// workflow is stopped.
+func (k *walk) exiting(name string) bool {
+	for at := 0; ; {
+		next := strings.Index(name[at:], exitSuffix)
+		if next < 0 {
+			return false
+		}
+		at += next + len(exitSuffix)
+		// A step may be called onExit; a hook is marked.
+		if n, ok := k.node(name[:at]); ok && n.NodeFlag != nil && n.NodeFlag.Hooked {
+			return true
+		}
+	}
+}
+
+// exitsAtWork reports whether an exit hook is not at its end, or has yet to begin.
+func (k *walk) exitsAtWork() bool {
+	if len(k.needs) > 0 || k.memory.starves() {
+		return true
+	}
+	for _, n := range k.nodes {
+		if !n.Phase.Fulfilled() && !k.afterRun(n.Name) && k.exiting(n.Name) {
+			return true
+		}
+	}
+	return false
+}
+
+// stopNodes fails the open nodes that are chosen, and stops the work behind them.
+func (k *walk) stopNodes(reason string, chosen func(v1alpha1.NodeStatus) bool) {
+	var ids []string
+	for id, n := range k.nodes {
+		if !n.Phase.Fulfilled() && chosen(n) {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	for _, id := range ids {
+		n := k.nodes[id]
+		if n.Type == v1alpha1.NodeTypePod {
+			k.actions = append(k.actions, StopPod{NodeID: n.ID, PodName: k.podName(n)})
+		}
+		if n.Type == v1alpha1.NodeTypePod || n.Type == v1alpha1.NodeTypeHTTP || n.Type == v1alpha1.NodeTypePlugin {
+			k.actions = append(k.actions, StopTask{NodeID: n.ID})
+		}
+		if k.w.Held[id] || n.SynchronizationStatus != nil {
+			k.actions = append(k.actions, Release{Holder: id})
+		}
+		k.finish(n, v1alpha1.NodeFailed, reason)
+	}
+}
