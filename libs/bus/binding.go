@@ -1,7 +1,6 @@
 package bus
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -60,11 +59,7 @@ func structured(header nats.Header) bool {
 
 func decode(header nats.Header, body []byte) (Event, error) {
 	if structured(header) {
-		var e Event
-		if err := json.Unmarshal(body, &e); err != nil {
-			return e, fault.Poisonf("decode structured event: %w", err)
-		}
-		return e, nil
+		return decodeStructured(body)
 	}
 	e := cloudevents.New()
 	for name, values := range header {
