@@ -46,8 +46,20 @@ type Consumer struct {
 	Patience    time.Duration                               // how long one attempt may take before another replica gets it; 0 means 30 s
 	Backoff     func(attempt int) time.Duration             // wait before the next attempt; nil means DefaultBackoff
 	Observe     func(class fault.Class, took time.Duration) // called once per handled delivery; may be nil
-	Linger      time.Duration                               // while events come, how long they gather before they are fetched together; 0 means each comes at once
+	// Grace is how long handlers may go on once the consumer is stopped; then their contexts end with [ErrStopped], and
+	// what they had in hand goes back to the stream. 0 means as long as they take.
+	Grace time.Duration
+	// Declared is told what the server said to the consumer: nil when it has it. It is told again after each interruption;
+	// an error that wraps [ErrRefused] does not get better by waiting. May be nil.
+	Declared func(error)
+	Linger   time.Duration // while events come, how long they gather before they are fetched together; 0 means each comes at once
 }
+
+// ErrStopped is the cause of the end of a handler's context when its consumer was stopped and the grace is over.
+var ErrStopped = errors.New("the consumer was stopped")
+
+// ErrRefused is the cause of a consumer that the server does not take, such as one over the limit of its stream.
+var ErrRefused = errors.New("the bus refuses the consumer")
 
 // DefaultBackoff doubles from 200 ms to a minute.
 func DefaultBackoff(attempt int) time.Duration {
@@ -70,6 +82,9 @@ func (c Consumer) withDefaults() Consumer {
 	if c.Observe == nil {
 		c.Observe = func(fault.Class, time.Duration) {}
 	}
+	if c.Declared == nil {
+		c.Declared = func(error) {}
+	}
 	return c
 }
 
@@ -78,6 +93,12 @@ func (c Consumer) withDefaults() Consumer {
 func (b *Bus) Consume(ctx context.Context, c Consumer, h Handler) error {
 	c = c.withDefaults()
 	w := &worker{bus: b, consumer: c, handle: h, slots: make(chan struct{}, c.Concurrency)}
+	handling, end := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer end(nil)
+	w.handling = handling
+	if c.Grace > 0 {
+		defer context.AfterFunc(ctx, func() { time.AfterFunc(c.Grace, func() { end(ErrStopped) }) })()
+	}
 	defer w.busy.Wait()
 	for ctx.Err() == nil {
 		if err := w.pull(ctx); err != nil && ctx.Err() == nil {
@@ -103,6 +124,7 @@ type worker struct {
 	handle   Handler
 	slots    chan struct{}
 	busy     sync.WaitGroup
+	handling context.Context //nolint:containedctx // of the handlers, which outlives that of the consumer
 }
 
 // pull reads until the iterator breaks, which it does when the consumer is gone
@@ -126,7 +148,13 @@ func (w *worker) pull(ctx context.Context) error {
 	}
 	cons, err := w.bus.js.CreateOrUpdateConsumer(ctx, w.consumer.Stream, cfg)
 	if err != nil {
-		return fmt.Errorf("declare consumer %s: %w", w.consumer.Name, err)
+		err = fmt.Errorf("declare consumer %s on %s: %w", w.consumer.Name, w.consumer.Stream, refusedBy(err))
+	}
+	if ctx.Err() == nil {
+		w.consumer.Declared(err)
+	}
+	if err != nil {
+		return err
 	}
 	src, err := w.source(ctx, cons)
 	if err != nil {
@@ -134,7 +162,11 @@ func (w *worker) pull(ctx context.Context) error {
 	}
 	defer src.Stop()
 	for {
-		w.slots <- struct{}{}
+		select {
+		case w.slots <- struct{}{}:
+		case <-ctx.Done():
+			return nil
+		}
 		m, err := w.next(src)
 		if err != nil {
 			<-w.slots
@@ -142,9 +174,18 @@ func (w *worker) pull(ctx context.Context) error {
 		}
 		w.busy.Go(func() {
 			defer func() { <-w.slots }()
-			w.one(context.WithoutCancel(ctx), m)
+			w.one(w.handling, m)
 		})
 	}
+}
+
+// refusedBy marks what the server will refuse again, as against one that is away or busy.
+func refusedBy(err error) error {
+	var api *jetstream.APIError
+	if errors.As(err, &api) && api.Code < 500 && !errors.Is(err, jetstream.ErrStreamNotFound) {
+		return errors.Join(ErrRefused, err)
+	}
+	return err
 }
 
 // next is the next message that is of a wanted type, as far as its headers tell.
@@ -185,9 +226,9 @@ func (w *worker) one(ctx context.Context, m jetstream.Msg) {
 }
 
 func (w *worker) attempt(ctx context.Context, m jetstream.Msg, d *Delivery) error {
-	if d.Attempt > w.consumer.Attempts {
-		// Reached only when processes died while handling: a message that kills its
-		// consumer must not do so for ever.
+	if d.Attempt > 2*w.consumer.Attempts {
+		// Reached only when handlers were stopped or their processes died: a message that kills its
+		// consumer must not do so for ever, and one that was only interrupted still has its chances.
 		return fault.Poisonf("%d deliveries ended without an answer", d.Attempt-1)
 	}
 	e, err := decode(m.Headers(), m.Data())
@@ -207,6 +248,14 @@ func (w *worker) attempt(ctx context.Context, m jetstream.Msg, d *Delivery) erro
 }
 
 func (w *worker) settle(ctx context.Context, m jetstream.Msg, d Delivery, err error) {
+	if err != nil && ctx.Err() != nil {
+		// The handler was stopped: whatever it says now is no verdict.
+		w.bus.log.InfoContext(ctx, "event goes back, its handler was stopped", "consumer", w.consumer.Name, "subject", d.Subject, "event_id", d.ID(), "error", err)
+		if answer := m.Nak(); answer != nil {
+			w.bus.log.WarnContext(ctx, "answer to the bus was lost", "consumer", w.consumer.Name, "error", answer)
+		}
+		return
+	}
 	log := w.bus.log.With("consumer", w.consumer.Name, "subject", d.Subject, "event_id", d.ID(), "attempt", d.Attempt)
 	class := fault.Of(err)
 	if class == fault.Retry && d.Attempt >= w.consumer.Attempts {

@@ -2,6 +2,7 @@ package bus
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -54,7 +55,7 @@ func DefaultLimits() Limits {
 // replica of any service may call it at any time.
 func (b *Bus) Declare(ctx context.Context, l Limits) error {
 	for _, s := range streams(l) {
-		if _, err := b.js.CreateOrUpdateStream(ctx, s); err != nil {
+		if err := b.declareStream(ctx, s); err != nil {
 			return fmt.Errorf("declare stream %s: %w", s.Name, err)
 		}
 	}
@@ -79,8 +80,40 @@ func (b *Bus) Declare(ctx context.Context, l Limits) error {
 	return nil
 }
 
+// maxConsumers is said for every stream, since a server takes 1,000 where nothing is said, and takes -1 for nothing. Each
+// Sensor and each WorkflowEventBinding has consumers of its own, and reading makes some for a while.
+const maxConsumers = 1 << 20
+
+// errInvalidConfig is the server's "invalid stream configuration".
+const errInvalidConfig jetstream.ErrorCode = 10052
+
+// declareStream creates or updates a stream. Servers before 2.12 do not let the limit of consumers of a stream change;
+// there it stays as it is.
+func (b *Bus) declareStream(ctx context.Context, s jetstream.StreamConfig) error {
+	_, err := b.js.CreateOrUpdateStream(ctx, s)
+	var api *jetstream.APIError
+	if !errors.As(err, &api) || api.ErrorCode != errInvalidConfig {
+		return err
+	}
+	there, lookErr := b.js.Stream(ctx, s.Name)
+	if lookErr != nil {
+		return errors.Join(err, lookErr)
+	}
+	kept := there.CachedInfo().Config.MaxConsumers
+	if kept == s.MaxConsumers {
+		return err
+	}
+	s.MaxConsumers = kept
+	if _, again := b.js.CreateOrUpdateStream(ctx, s); again != nil {
+		return err
+	}
+	b.log.WarnContext(ctx, "the server keeps a stream's limit of consumers: set default_max_consumers to -1 in its limits, or make the stream anew",
+		"stream", s.Name, "max_consumers", kept)
+	return nil
+}
+
 func streams(l Limits) []jetstream.StreamConfig {
-	common := jetstream.StreamConfig{Storage: jetstream.FileStorage, Replicas: l.Replicas, Duplicates: l.Dedupe, AllowDirect: true}
+	common := jetstream.StreamConfig{Storage: jetstream.FileStorage, Replicas: l.Replicas, Duplicates: l.Dedupe, AllowDirect: true, MaxConsumers: maxConsumers}
 	stream := func(name, subject string, shape func(*jetstream.StreamConfig)) jetstream.StreamConfig {
 		c := common
 		c.Name, c.Subjects = name, []string{subject}
