@@ -8,6 +8,8 @@ import (
 
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // Server is a NATS server with JetStream that can be stopped and started again
@@ -50,6 +52,57 @@ func (s *Server) Resume() {
 	}
 	s.options.Port = options.Port
 	s.running = running
+}
+
+// LimitConsumers lets a stream have at most n consumers.
+func (s *Server) LimitConsumers(stream string, n int) {
+	s.t.Helper()
+	s.manage(func(ctx context.Context, js jetstream.JetStream) error {
+		there, err := js.Stream(ctx, stream)
+		if err != nil {
+			return err
+		}
+		cfg := there.CachedInfo().Config
+		cfg.MaxConsumers = n
+		_, err = js.UpdateStream(ctx, cfg)
+		return err
+	})
+}
+
+// Consumers lists the names of a stream's consumers.
+func (s *Server) Consumers(stream string) []string {
+	s.t.Helper()
+	var names []string
+	s.manage(func(ctx context.Context, js jetstream.JetStream) error {
+		there, err := js.Stream(ctx, stream)
+		if err != nil {
+			return err
+		}
+		list := there.ConsumerNames(ctx)
+		for name := range list.Name() {
+			names = append(names, name)
+		}
+		return list.Err()
+	})
+	return names
+}
+
+func (s *Server) manage(do func(context.Context, jetstream.JetStream) error) {
+	s.t.Helper()
+	nc, err := nats.Connect(s.URL())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := do(ctx, js); err != nil {
+		s.t.Fatal(err)
+	}
 }
 
 // Connect opens a client with the topology declared.

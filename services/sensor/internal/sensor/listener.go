@@ -29,6 +29,9 @@ type listener struct {
 	// tell reports a firing that was given up to the people who look at the Sensor.
 	tell func(trigger string, err error)
 
+	// declared hears what the bus says about a place of the Sensor; may be nil.
+	declared func(place string, err error)
+
 	windows windows
 	// patience is how long the bus waits for an answer before it asks another replica:
 	// what a killed replica had in hand stands still for so long.
@@ -76,11 +79,18 @@ func (l *listener) consumer() bus.Consumer {
 	}
 	return bus.Consumer{
 		Stream: bus.Events, Name: consumerName(string(s.UID)), Filters: withoutOverlap(filters), Since: s.CreationTimestamp.Time,
-		Concurrency: eventConcurrency, Ordered: l.unit.ordered(), Patience: l.patience,
+		Concurrency: eventConcurrency, Ordered: l.unit.ordered(), Patience: l.patience, Grace: stopGrace, Declared: l.hear(placeEvents),
 		Observe: func(class fault.Class, took time.Duration) {
 			l.metrics.events.WithLabelValues(s.Namespace, s.Name, string(class)).Observe(took.Seconds())
 		},
 	}
+}
+
+func (l *listener) hear(place string) func(error) {
+	if l.declared == nil {
+		return nil
+	}
+	return func(err error) { l.declared(place, err) }
 }
 
 func consumerName(uid string) string { return "sensor-" + uid }

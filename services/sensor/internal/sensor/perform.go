@@ -56,13 +56,13 @@ func (p *performer) once(ctx context.Context, f firing) error {
 // failed, its dlqTrigger. Nil means that one of the two succeeded.
 func (p *performer) thoroughly(ctx context.Context, f firing) error {
 	err := p.retried(ctx, f, f.trigger, f.key)
-	if err == nil {
-		return nil
+	if err == nil || ctx.Err() != nil { // one that was interrupted is not given up
+		return err
 	}
 	s := f.unit.sensor
 	p.metrics.gaveUp.WithLabelValues(s.Namespace, s.Name, f.trigger.name).Inc()
 	dead := f.trigger.dead
-	if dead == nil || ctx.Err() != nil {
+	if dead == nil {
 		return err
 	}
 	if again := p.retried(ctx, f, dead, bus.Key(f.key, "dlq")); again != nil {

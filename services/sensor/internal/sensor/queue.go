@@ -44,7 +44,8 @@ func queueName(uid string) string { return "sensor-fire-" + uid }
 // queue describes the Sensor's own firings on the work queue.
 func (l *listener) queue() bus.Consumer {
 	return bus.Consumer{Stream: bus.Commands, Name: queueName(string(l.unit.sensor.UID)), Filters: []string{l.queueSubject()},
-		Concurrency: queueConcurrency, Attempts: queueAttempts, Ordered: l.unit.inline(), Patience: l.patience}
+		Concurrency: queueConcurrency, Attempts: queueAttempts, Ordered: l.unit.inline(), Patience: l.patience,
+		Grace: stopGrace, Declared: l.hear(placeQueue)}
 }
 
 // fireQueued performs one firing of the queue.
@@ -66,7 +67,7 @@ func (l *listener) fireQueued(ctx context.Context, d bus.Delivery) ([]bus.Outgoi
 		from = cause
 	}
 	err = l.performer.thoroughly(ctx, firing{unit: l.unit, trigger: a, events: sensing.Firing{Events: window}, key: command.Key, cause: from})
-	if err != nil && (fault.Of(err) == fault.Poison || d.Attempt >= queueAttempts) {
+	if err != nil && ctx.Err() == nil && (fault.Of(err) == fault.Poison || d.Attempt >= queueAttempts) {
 		l.tell(a.name, err)
 	}
 	return nil, err

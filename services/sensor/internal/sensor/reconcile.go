@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"sync"
 
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/libs/sensing"
@@ -18,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
 
@@ -37,32 +37,23 @@ type reconciler struct {
 	log       *slog.Logger
 	tell      events.EventRecorder // may be nil
 
-	// serving ends with the process; listeners live within it.
-	serving context.Context //nolint:containedctx // set once by the part that owns the listeners
-	mu      sync.Mutex
-	running map[string]*listening // by namespace/name
+	listeners *listeners
+	news      chan<- event.GenericEvent // Sensors about which the bus said something new
 }
 
-type listening struct {
-	version string // of everything that makes the unit
-	unit    *unit
-	stop    context.CancelFunc
-	done    chan struct{}
-}
-
-// Reconcile brings the listener of one Sensor up to date.
+// Reconcile brings the listener of one Sensor up to date. It waits for the API server and the bus only.
 func (r *reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
 	raw := &unstructured.Unstructured{}
 	raw.SetGroupVersionKind(v1alpha1.Kind("Sensor"))
 	if err := r.client.Get(ctx, req.NamespacedName, raw); err != nil {
 		if apierrors.IsNotFound(err) {
-			r.stop(req.String())
+			r.end(req.String())
 			return reconcile.Result{}, nil
 		}
 		return reconcile.Result{}, fmt.Errorf("read sensor %s: %w", req, err)
 	}
 	if raw.GetDeletionTimestamp() != nil {
-		r.stop(req.String())
+		r.end(req.String())
 		return reconcile.Result{}, r.leave(ctx, raw)
 	}
 	s, warnings, err := v1alpha1.DecodeTolerant[v1alpha1.Sensor](raw.Object)
@@ -70,39 +61,59 @@ func (r *reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 		err = errors.New("spec.dependencies: is empty")
 	}
 	if err != nil {
-		r.stop(req.String())
+		r.listeners.stop(req.String(), nil)
 		return reconcile.Result{}, r.report(ctx, raw, malformed(err, warnings))
 	}
 	if err := r.hold(ctx, raw); err != nil {
 		return reconcile.Result{}, err
 	}
-	u := r.listen(req.String(), s) //nolint:contextcheck // a listener outlives the call that starts it
-	return reconcile.Result{}, r.report(ctx, raw, conditions(u, warnings))
+	l := r.listen(req.String(), s) //nolint:contextcheck // a listener outlives the call that starts it
+	ready, known := readiness(l, r.world.Now())
+	if !known {
+		return reconcile.Result{RequeueAfter: confirmPatience}, nil
+	}
+	return reconcile.Result{}, r.report(ctx, raw, conditions(l.unit, ready, warnings))
 }
 
 // listen brings the listener of a Sensor up to date. An annotation counts like the
 // spec, although it does not change the generation.
-func (r *reconciler) listen(key string, s *v1alpha1.Sensor) *unit {
+func (r *reconciler) listen(key string, s *v1alpha1.Sensor) *listening {
 	version := fmt.Sprint(s.Generation, s.UID, s.Annotations[sensing.OptionsAnnotation], s.Annotations[orderedAnnotation])
-	r.mu.Lock()
-	current := r.running[key]
-	r.mu.Unlock()
-	if current != nil && current.version == version {
-		return current.unit
+	if current := r.listeners.find(key, version); current != nil {
+		return current
 	}
-	r.stop(key)
-	ctx, cancel := context.WithCancel(r.serving)
-	u := newUnit(s, r.world, r.live)
-	next := &listening{version: version, unit: u, stop: cancel, done: make(chan struct{})}
-	l := newListener(u, r.performer, r.failed(s))
-	go func() {
-		defer close(next.done)
-		l.run(ctx)
-	}()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.running[key] = next
-	return u
+	return r.listeners.start(key, version, newListener(newUnit(s, r.world, r.live), r.performer, r.failed(s)))
+}
+
+// end stops the listener of a Sensor that is deleted. What it was doing may put its place or a firing on the streams once
+// more: they are removed again when it has ended.
+func (r *reconciler) end(key string) {
+	r.listeners.mu.Lock()
+	l := r.listeners.running[key]
+	r.listeners.mu.Unlock()
+	if l == nil {
+		return
+	}
+	s := l.unit.sensor
+	r.listeners.stop(key, func() {
+		ctx, cancel := context.WithTimeout(r.listeners.serving, stopPatience)
+		defer cancel()
+		if err := r.forget(ctx, s.Namespace, string(s.UID)); err != nil {
+			r.log.WarnContext(ctx, "the places of a deleted sensor may be left on the streams", "sensor", key, "uid", s.UID, "error", err)
+		}
+	})
+}
+
+// heard has the status of a Sensor written anew.
+func (r *reconciler) heard(l *listening) {
+	about := &unstructured.Unstructured{}
+	about.SetGroupVersionKind(v1alpha1.Kind("Sensor"))
+	about.SetNamespace(l.unit.sensor.Namespace)
+	about.SetName(l.unit.sensor.Name)
+	select {
+	case r.news <- event.GenericEvent{Object: about}:
+	case <-l.stopped:
+	}
 }
 
 // failed tells the people who look at the Sensor that a firing was given up.
@@ -113,33 +124,6 @@ func (r *reconciler) failed(s *v1alpha1.Sensor) func(trigger string, err error) 
 			r.tell.Eventf(about, nil, corev1.EventTypeWarning, "TriggerFailed", "Fire", "trigger %s: %.800s", trigger, err.Error())
 		}
 	}
-}
-
-// stop ends a listener and waits for what it is doing.
-func (r *reconciler) stop(key string) {
-	r.mu.Lock()
-	current := r.running[key]
-	delete(r.running, key)
-	r.mu.Unlock()
-	if current != nil {
-		current.stop()
-		<-current.done
-	}
-}
-
-// drain waits for all listeners once ctx has ended.
-func (r *reconciler) drain(ctx context.Context) error {
-	<-ctx.Done()
-	r.mu.Lock()
-	var keys []string
-	for key := range r.running {
-		keys = append(keys, key)
-	}
-	r.mu.Unlock()
-	for _, key := range keys {
-		r.stop(key)
-	}
-	return nil
 }
 
 // hold adds the finalizer.

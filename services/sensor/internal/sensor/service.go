@@ -21,6 +21,7 @@ import (
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
@@ -67,26 +68,32 @@ func newManager(kubeconfig string, base *service.Base) (manager.Manager, error) 
 	return kube.NewManager(rest, scheme, base.Log, cache.Options{})
 }
 
+// reconcilers is how many Sensors are looked at side by side: each may have to wait for the API server or the bus.
+const reconcilers = 8
+
 func assemble(ctx context.Context, base *service.Base, mgr manager.Manager, files string) ([]life.Part, error) {
 	m := newMetrics(base.Registry)
 	// Secrets are read one by one; a cache would watch those of the whole cluster.
 	values := value.NewReader(mgr.GetAPIReader(), time.Now)
 	world := trigger.World{Values: values, Sources: source.NewFetcher(values, files), Objects: trigger.NewObjects(mgr.GetConfig(), mgr.GetRESTMapper()), Log: base.Log, Now: time.Now}
 	r := &reconciler{client: mgr.GetClient(), bus: base.Bus, owns: base.Members.Owns, performer: &performer{bus: base.Bus, log: base.Log, metrics: m},
-		world: world, live: func() int { return len(base.Members.Live()) }, metrics: m, log: base.Log, tell: mgr.GetEventRecorder("argosy-sensor"),
-		serving: context.WithoutCancel(ctx), running: map[string]*listening{}}
-	regain := make(chan event.GenericEvent)
+		world: world, live: func() int { return len(base.Members.Live()) }, metrics: m, log: base.Log, tell: mgr.GetEventRecorder("argosy-sensor")}
+	regain, news := make(chan event.GenericEvent), make(chan event.GenericEvent)
+	r.news = news
+	r.listeners = &listeners{serving: context.WithoutCancel(ctx), log: base.Log, now: time.Now, news: r.heard, running: map[string]*listening{}}
 	watched := &unstructured.Unstructured{}
 	watched.SetGroupVersionKind(v1alpha1.Kind("Sensor"))
 	err := builder.ControllerManagedBy(mgr).Named("sensor").For(watched).
-		WatchesRawSource(ctrlsource.Channel(regain, &handler.EnqueueRequestForObject{})).Complete(r)
+		WatchesRawSource(ctrlsource.Channel(regain, &handler.EnqueueRequestForObject{})).
+		WatchesRawSource(ctrlsource.Channel(news, &handler.EnqueueRequestForObject{})).
+		WithOptions(controller.Options{MaxConcurrentReconciles: reconcilers}).Complete(r)
 	if err != nil {
 		return nil, fmt.Errorf("set up the sensor controller: %w", err)
 	}
 	list := &unstructured.UnstructuredList{}
 	list.SetGroupVersionKind(v1alpha1.Kind("SensorList"))
 	return []life.Part{
-		life.Of("listeners", r.drain),
+		life.Of("listeners", r.listeners.drain),
 		life.Of("kubernetes", mgr.Start),
 		life.Of("regain", func(ctx context.Context) error {
 			return kube.Regain(ctx, base.Members.Changed(), mgr.GetCache(), list, regain)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -31,8 +32,25 @@ func malformed(err error, warnings []v1alpha1.FieldWarning) []v1alpha1.EventCond
 	return withWarnings([]v1alpha1.EventCondition{condition(conditionReady, "False", "Malformed", err.Error())}, warnings)
 }
 
-// conditions is the status of a Sensor that listens: with what of it cannot work.
-func conditions(u *unit, warnings []v1alpha1.FieldWarning) []v1alpha1.EventCondition {
+// confirmPatience is how long the bus may take to confirm a Sensor's place before the status says that it has not:
+// a status that is written twice within a blink tells nobody more.
+const confirmPatience = 2 * time.Second
+
+// readiness is the condition Ready of a Sensor; not known means that the bus may answer at any moment.
+func readiness(l *listening, now time.Time) (ready v1alpha1.EventCondition, known bool) {
+	listens, refused := l.state()
+	spec := &l.unit.sensor.Spec
+	switch {
+	case refused != nil:
+		return condition(conditionReady, "False", "Refused", refused.Error()), true
+	case listens:
+		return condition(conditionReady, "True", "Listening", fmt.Sprintf("%d trigger(s) wait for %d dependencies", len(spec.Triggers), len(spec.Dependencies))), true
+	}
+	return condition(conditionReady, "False", "Connecting", "the bus has not confirmed the place in the stream yet"), now.Sub(l.since) >= confirmPatience
+}
+
+// conditions is the status of a Sensor that can be read: with what of it cannot work.
+func conditions(u *unit, ready v1alpha1.EventCondition, warnings []v1alpha1.FieldWarning) []v1alpha1.EventCondition {
 	var dependencies, triggers []string
 	for _, p := range u.problems {
 		if p.Trigger < 0 {
@@ -41,9 +59,8 @@ func conditions(u *unit, warnings []v1alpha1.FieldWarning) []v1alpha1.EventCondi
 			triggers = append(triggers, p.String())
 		}
 	}
-	spec := &u.sensor.Spec
 	return withWarnings([]v1alpha1.EventCondition{
-		condition(conditionReady, "True", "Listening", fmt.Sprintf("%d trigger(s) wait for %d dependencies", len(spec.Triggers), len(spec.Dependencies))),
+		ready,
 		provided(conditionDependencies, "InvalidDependencies", dependencies),
 		provided(conditionTriggers, "InvalidTriggers", triggers),
 	}, warnings)

@@ -225,6 +225,9 @@ func await(ctx context.Context, at dynamic.ResourceInterface, name string, polic
 		}
 		return nil
 	})
+	if err != nil && ctx.Err() != nil {
+		return err // interrupted: the next attempt finds the object, and waits on
+	}
 	if err != nil && !policy.ErrorOnBackoffTimeout {
 		return nil
 	}
