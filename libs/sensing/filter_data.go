@@ -67,6 +67,9 @@ func (f *dataFilter) check(e Event, w World) error {
 		return wrongf("data", "data has nothing at %q", f.spec.Path)
 	}
 	found := result.String()
+	if f.spec.Type == "number" && result.Type == gjson.Number {
+		found = result.Raw // the text of a number may say more than float64 holds
+	}
 	if f.template != nil {
 		var err error
 		if found, err = f.template.Run(found, limitsOf(w)); err != nil {
@@ -159,21 +162,21 @@ func boolMatcher(f v1alpha1.DataFilter, want string) (matcher, error) {
 	}, nil
 }
 
-// comparators are those of numbers.
-var comparators = map[string]func(a, b float64) bool{
-	">=": func(a, b float64) bool { return a >= b },
-	">":  func(a, b float64) bool { return a > b },
-	"=":  func(a, b float64) bool { return a == b },
-	"==": func(a, b float64) bool { return a == b },
-	"":   func(a, b float64) bool { return a == b },
-	"!=": func(a, b float64) bool { return a != b },
-	"<":  func(a, b float64) bool { return a < b },
-	"<=": func(a, b float64) bool { return a <= b },
+// comparators are those of numbers, by how the one found compares with the one wanted.
+var comparators = map[string]func(order int) bool{
+	">=": func(order int) bool { return order >= 0 },
+	">":  func(order int) bool { return order > 0 },
+	"=":  func(order int) bool { return order == 0 },
+	"==": func(order int) bool { return order == 0 },
+	"":   func(order int) bool { return order == 0 },
+	"!=": func(order int) bool { return order != 0 },
+	"<":  func(order int) bool { return order < 0 },
+	"<=": func(order int) bool { return order <= 0 },
 }
 
+// numberMatcher compares by the text where float64 cannot tell two numbers apart.
 func numberMatcher(f v1alpha1.DataFilter, want string) (matcher, error) {
-	b, err := strconv.ParseFloat(want, 64)
-	if err != nil {
+	if _, ok := script.Compare(want, want); !ok {
 		return nil, fmt.Errorf("value %q is no number", abbreviate(want))
 	}
 	holds, ok := comparators[f.Comparator]
@@ -181,10 +184,10 @@ func numberMatcher(f v1alpha1.DataFilter, want string) (matcher, error) {
 		return nil, fmt.Errorf("comparator %q is none of >= > = != < <=", f.Comparator)
 	}
 	return func(found string) (bool, error) {
-		a, err := strconv.ParseFloat(found, 64)
-		if err != nil {
+		order, ok := script.Compare(found, want)
+		if !ok {
 			return false, fmt.Errorf("%q is no number", abbreviate(found))
 		}
-		return holds(a, b), nil
+		return holds(order), nil
 	}, nil
 }

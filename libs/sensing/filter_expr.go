@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/sensing/script"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
-	"github.com/casbin/govaluate"
 	"github.com/tidwall/gjson"
 )
 
@@ -36,15 +36,15 @@ func compileExpr(f v1alpha1.ExprFilter) (check, error) {
 		return nil, fmt.Errorf("expr %q: %w", abbreviate(f.Expr), err)
 	}
 	return func(e Event, _ World) error {
-		values := make(map[string]any, len(f.Fields))
+		fields := make(map[string]gjson.Result, len(f.Fields))
 		for _, field := range f.Fields {
 			found := gjson.GetBytes(e.Data, field.Path)
 			if !found.Exists() {
 				return wrongf("exprs", "expr %q: data has nothing at %q", abbreviate(f.Expr), field.Path)
 			}
-			values[field.Name] = found.Value()
+			fields[field.Name] = found
 		}
-		result, err := evaluateExpr(expression, values)
+		result, err := expression.evaluate(fields)
 		if err != nil {
 			return wrongf("exprs", "expr %q: %w", abbreviate(f.Expr), err)
 		}
@@ -56,18 +56,6 @@ func compileExpr(f v1alpha1.ExprFilter) (check, error) {
 		}
 		return wrongf("exprs", "expr %q is %v, neither true nor false", abbreviate(f.Expr), result)
 	}, nil
-}
-
-// parseExpr and evaluateExpr turn panics of the library into errors; it has some for
-// odd input.
-func parseExpr(text string) (e *govaluate.EvaluableExpression, err error) {
-	defer recovered(&err)
-	return govaluate.NewEvaluableExpression(text)
-}
-
-func evaluateExpr(e *govaluate.EvaluableExpression, values map[string]any) (result any, err error) {
-	defer recovered(&err)
-	return e.Evaluate(values)
 }
 
 func recovered(err *error) {
@@ -114,8 +102,9 @@ func compileTime(f *v1alpha1.TimeFilter) (check, error) {
 
 // objectOf reads data that must be a JSON object.
 func objectOf(data []byte) (map[string]any, error) {
-	var m map[string]any
-	if err := json.Unmarshal(data, &m); err != nil || m == nil {
+	v, err := script.Decode(data)
+	m, ok := v.(map[string]any)
+	if err != nil || !ok {
 		return nil, errors.New("data is no JSON object")
 	}
 	return m, nil
@@ -128,7 +117,7 @@ func kindOf(v any) string {
 		return "nothing"
 	case string:
 		return "a string"
-	case float64:
+	case float64, json.Number:
 		return "a number"
 	}
 	return "a table"

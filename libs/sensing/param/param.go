@@ -147,9 +147,9 @@ const maxDocument = 64 << 20
 func set(document []byte, p *v1alpha1.TriggerParameter, value string, raw bool) ([]byte, error) {
 	switch p.Operation {
 	case "append":
-		value, raw = gjson.GetBytes(document, p.Dest).String()+value, false
+		value, raw = there(document, p.Dest)+value, false
 	case "prepend":
-		value, raw = value+gjson.GetBytes(document, p.Dest).String(), false
+		value, raw = value+there(document, p.Dest), false
 	case "", "overwrite":
 	default:
 		return nil, fmt.Errorf("operation %q is none of append, prepend, overwrite", p.Operation)
@@ -167,14 +167,23 @@ func set(document []byte, p *v1alpha1.TriggerParameter, value string, raw bool) 
 	return sjson.SetBytes(document, dest, value)
 }
 
+// there is what a document holds at a path, as text.
+func there(document []byte, path string) string {
+	r := gjson.GetBytes(document, path)
+	if r.Type == gjson.Number {
+		return r.Raw
+	}
+	return r.String()
+}
+
 // render runs a template over JSON data.
 func (f Filler) render(source string, data []byte) (string, error) {
 	t, err := f.Cache.template(source)
 	if err != nil {
 		return "", err
 	}
-	var input any
-	if err := json.Unmarshal(data, &input); err != nil {
+	input, err := script.Decode(data)
+	if err != nil {
 		return "", fmt.Errorf("template %q: the data is no JSON", source)
 	}
 	limits := script.DefaultLimits()

@@ -82,8 +82,12 @@ func TestApply(t *testing.T) {
 		}
 	}
 	whole, err := filler().Apply([]byte(`{}`), parameter(t, `{src: {dependencyName: d}, dest: e}`))
-	if err != nil || !strings.Contains(string(whole), `"e":{"context":{`) || !strings.Contains(string(whole), `"data":"eyJz`) {
+	if err != nil || !strings.Contains(string(whole), `"e":"{\"context\":{`) || !strings.Contains(string(whole), `\"data\":\"eyJz`) {
 		t.Errorf("whole event: %s, %v", whole, err)
+	}
+	whole, err = filler().Apply([]byte(`{}`), parameter(t, `{src: {dependencyName: d, useRawData: true}, dest: e}`))
+	if err != nil || !strings.Contains(string(whole), `"e":{"context":{`) || !strings.Contains(string(whole), `"data":"eyJz`) {
+		t.Errorf("whole event, raw: %s, %v", whole, err)
 	}
 }
 

@@ -27,7 +27,7 @@ func (f Filler) resolve(src *v1alpha1.TriggerParameterSource) (value string, raw
 		if src.Value != nil {
 			return src.Value.String(), false, nil
 		}
-		return string(e.Whole()), true, nil
+		return string(e.Whole()), src.UseRawData, nil
 	}
 	value, raw, err = f.fromEvent(src, e)
 	if err != nil && src.Value != nil {

@@ -1,8 +1,11 @@
 package script
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
+	"math/big"
 
 	"github.com/itchyny/gojq"
 )
@@ -59,7 +62,7 @@ func CompileJQ(source string) (*JQ, error) {
 	return &JQ{code: code}, nil
 }
 
-// Run returns the first output. Source: Argo Events; the others are not asked for.
+// Run returns the first output of an input, whose numbers may be of type [json.Number]. Source: Argo Events; the others are not asked for.
 func (q *JQ) Run(input any, limits Limits) (any, error) {
 	b := newBudget(limits)
 	v, ok := q.code.RunWithContext(b, input, &handle{b}).Next()
@@ -99,6 +102,10 @@ func weigh(b *budget, v any, total *int, depth int) error {
 		return errBudgetLost // a query that asks for it gets nothing from it
 	case string:
 		*total += len(v)
+	case json.Number:
+		*total += len(v)
+	case *big.Int:
+		*total += v.BitLen() / 8
 	case []any:
 		for _, e := range v {
 			if err := weigh(b, e, total, depth+1); err != nil {
@@ -172,6 +179,12 @@ func repetition(left, right any) (string, float64, bool) {
 			return s, float64(n), true
 		case float64:
 			return s, n, true
+		case *big.Int:
+			f, _ := n.Float64()
+			return s, f, true
+		case json.Number:
+			f, err := n.Float64()
+			return s, f, err == nil || math.IsInf(f, 0)
 		}
 	}
 	return "", 0, false

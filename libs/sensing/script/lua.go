@@ -65,8 +65,8 @@ func replaceConcat(node any) any {
 	return call
 }
 
-// Run evaluates the program with the global "event" and returns what it returns:
-// nil, bool, float64, string, map[string]any or []any.
+// Run evaluates the program with the global "event" and returns what it returns: nil, bool, float64, string,
+// map[string]any or []any; [json.Number] for what the event holds, as it is written there.
 func (p *Lua) Run(event map[string]any, limits Limits) (result any, err error) {
 	b := newBudget(limits)
 	defer func() {
@@ -77,13 +77,14 @@ func (p *Lua) Run(event map[string]any, limits Limits) (result any, err error) {
 	}()
 	state := newState(b)
 	defer state.Close()
-	state.SetGlobal("event", toLua(state, event))
+	l := &lender{state: state, lent: map[*lua.LTable]*origin{}, texts: texts{}, named: map[keyed]string{}}
+	state.SetGlobal("event", l.toLua(event))
 	state.SetContext(b)
 	state.Push(state.NewFunctionFromProto(p.proto))
 	if err := state.PCall(0, 1, nil); err != nil {
 		return nil, luaError(b, err)
 	}
-	v, err := fromLua(state.Get(-1), &sizer{budget: b})
+	v, err := fromLua(state.Get(-1), &sizer{lender: l, budget: b}, nil, nil)
 	if err != nil {
 		return nil, fmt.Errorf("lua: %w", err)
 	}

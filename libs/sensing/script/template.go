@@ -25,6 +25,8 @@ var ErrNothing = errors.New("the template gives nothing")
 
 const (
 	stepName = "argosyStep"
+	showName = "argosyShow" // what stands in the event, as it was written
+	calcName = "argosyCalc" // what was calculated
 	noValue  = "<no value>"
 )
 
@@ -34,11 +36,15 @@ func CompileTemplate(source string) (*Template, error) {
 	if len(source) > maxSource {
 		return nil, fmt.Errorf("template: it has more than %d bytes", maxSource)
 	}
-	t, err := template.New("template").Funcs(functions(newBudget(Limits{}))).Parse(source)
+	t, err := template.New("template").Funcs(functions(newBudget(Limits{}), nil)).Parse(source)
 	if err != nil {
 		return nil, fmt.Errorf("template %q: %w", brief(source), err)
 	}
-	step, err := stepNode()
+	step, err := actionOf(stepName)
+	if err != nil {
+		return nil, err
+	}
+	show, err := shower()
 	if err != nil {
 		return nil, err
 	}
@@ -47,17 +53,84 @@ func CompileTemplate(source string) (*Template, error) {
 			continue
 		}
 		insertSteps(named.Root, step)
+		insertShow(named.Root, show)
 		named.Root.Nodes = append([]parse.Node{step.Copy()}, named.Root.Nodes...)
 	}
 	return &Template{source: source, tree: t}, nil
 }
 
-func stepNode() (parse.Node, error) {
-	t, err := template.New("step").Funcs(template.FuncMap{stepName: func() string { return "" }}).Parse("{{" + stepName + "}}")
+// actionOf is the call of one of our own functions.
+func actionOf(name string) (parse.Node, error) {
+	t, err := template.New(name).Funcs(template.FuncMap{name: func() string { return "" }}).Parse("{{" + name + "}}")
 	if err != nil {
 		return nil, fmt.Errorf("template: %w", err)
 	}
 	return t.Root.Nodes[0], nil
+}
+
+// insertShow ends every pipeline that prints with a function that shows numbers as they are written: text/template prints
+// 12345678 as 1.2345678e+07.
+func insertShow(node parse.Node, show func(read bool) []*parse.CommandNode) {
+	switch n := node.(type) {
+	case *parse.ListNode:
+		if n == nil {
+			return
+		}
+		for _, inner := range n.Nodes {
+			insertShow(inner, show)
+		}
+	case *parse.IfNode:
+		insertShow(n.List, show)
+		insertShow(n.ElseList, show)
+	case *parse.WithNode:
+		insertShow(n.List, show)
+		insertShow(n.ElseList, show)
+	case *parse.RangeNode:
+		insertShow(n.List, show)
+		insertShow(n.ElseList, show)
+	case *parse.ActionNode:
+		if n.Pipe != nil && len(n.Pipe.Decl) == 0 && !callsOwn(n.Pipe) {
+			n.Pipe.Cmds = append(n.Pipe.Cmds, show(reads(n.Pipe))...)
+		}
+	}
+}
+
+// shower makes the calls that end pipelines.
+func shower() (func(read bool) []*parse.CommandNode, error) {
+	calls := map[bool]*parse.ActionNode{}
+	for read, name := range map[bool]string{true: showName, false: calcName} {
+		node, err := actionOf(name)
+		if err != nil {
+			return nil, err
+		}
+		action, ok := node.(*parse.ActionNode)
+		if !ok {
+			return nil, errors.New("template: a call is no action")
+		}
+		calls[read] = action
+	}
+	return func(read bool) []*parse.CommandNode { return calls[read].Pipe.CopyPipe().Cmds }, nil
+}
+
+// reads reports whether a pipeline only takes a value from somewhere.
+func reads(p *parse.PipeNode) bool {
+	if len(p.Cmds) != 1 {
+		return false
+	}
+	args := p.Cmds[0].Args
+	if name, ok := args[0].(*parse.IdentifierNode); ok {
+		return name.Ident == "index" || name.Ident == "get"
+	}
+	return len(args) == 1
+}
+
+// callsOwn tells the steps, which print nothing.
+func callsOwn(p *parse.PipeNode) bool {
+	if len(p.Cmds) != 1 || len(p.Cmds[0].Args) != 1 {
+		return false
+	}
+	name, ok := p.Cmds[0].Args[0].(*parse.IdentifierNode)
+	return ok && name.Ident == stepName
 }
 
 func insertSteps(node parse.Node, step parse.Node) {
@@ -84,7 +157,7 @@ func insertBranch(b *parse.BranchNode, step parse.Node) {
 	insertSteps(b.ElseList, step)
 }
 
-// Run renders the template with data as "Input". The error wraps [ErrNothing] when
+// Run renders the template with data as "Input", which is of [Decode] or a text. The error wraps [ErrNothing] when
 // there is no text.
 func (t *Template) Run(input any, limits Limits) (text string, err error) {
 	b := newBudget(limits)
@@ -97,8 +170,9 @@ func (t *Template) Run(input any, limits Limits) (text string, err error) {
 	if err != nil {
 		return "", fmt.Errorf("template %q: %w", brief(t.source), err)
 	}
-	out := &boundedText{budget: b}
-	if err := own.Funcs(functions(b)).Execute(out, map[string]any{"Input": input}); err != nil {
+	out, written := &boundedText{budget: b}, texts{}
+	input = written.forTemplate(input)
+	if err := own.Funcs(functions(b, written)).Execute(out, map[string]any{"Input": input}); err != nil {
 		if b.err != nil {
 			err = b.err
 		}
@@ -140,8 +214,9 @@ var plainFunctions = sync.OnceValue(func() template.FuncMap {
 })
 
 // functions are sprig's with those bounded that make much of little.
-func functions(b *budget) template.FuncMap {
+func functions(b *budget, written texts) template.FuncMap {
 	all := maps.Clone(plainFunctions())
+	maps.Copy(all, printing(written))
 	maps.Copy(all, template.FuncMap{
 		stepName: func() (string, error) {
 			if !b.charge(1) {
