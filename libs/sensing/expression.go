@@ -155,7 +155,23 @@ func (e *expression) evaluate(fields map[string]gjson.Result) (result any, err e
 			return byDate, nil
 		}
 	}
+	if err != nil && asText(fields, values) {
+		if byText, textErr := e.text.Evaluate(values); textErr == nil {
+			return byText, nil
+		}
+	}
 	return result, err
+}
+
+// asText replaces lists and objects by their text, for patterns that look into them; false when there are none. What works
+// with a list never comes here.
+func asText(fields map[string]gjson.Result, values map[string]any) (any bool) {
+	for name, found := range fields {
+		if found.Type == gjson.JSON {
+			values[name], any = found.Raw, true
+		}
+	}
+	return any
 }
 
 // changes reports whether float64 changes a field.

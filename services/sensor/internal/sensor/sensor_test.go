@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
@@ -123,6 +124,8 @@ func TestTheService(t *testing.T) {
 		{"an account without rights makes nothing", (*field).refused},
 		{"a malformed Sensor says so and harms no other", (*field).malformed},
 		{"a deleted Sensor gives its place up", (*field).deleted},
+		{"objects with names that are taken, long, or no labels", (*field).named},
+		{"a Sensor that retries for hours holds nobody", (*field).busy},
 	} {
 		t.Run(part.name, func(t *testing.T) {
 			g := *f
@@ -328,6 +331,119 @@ func (f *field) deleted(in *inbox) {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
+	})
+}
+
+const naming = `
+apiVersion: argoproj.io/v1alpha1
+kind: Sensor
+metadata: {name: objects}
+spec:
+  template: {serviceAccountName: builder}
+  dependencies: [{name: d, eventSourceName: hooks, eventName: push}]
+  triggers:
+    - template:
+        name: fixed
+        k8s:
+          operation: create
+          source: {resource: {apiVersion: v1, kind: ConfigMap, metadata: {name: latest}, data: {text: ""}}}
+          parameters: [{src: {dependencyName: d, dataKey: body}, dest: data.text}]
+    - template:
+        name: long
+        k8s:
+          operation: create
+          source: {resource: {apiVersion: v1, kind: Service, metadata: {generateName: aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffff}, spec: {ports: [{port: 80}]}}}
+    - template:
+        name: notify the team
+        k8s:
+          operation: create
+          source: {resource: {apiVersion: v1, kind: ConfigMap, metadata: {generateName: c-}}}
+`
+
+// named: an object that another firing made is not done, and what Kubernetes would refuse is made to fit.
+func (f *field) named(*inbox) {
+	f.namespace("named")
+	f.create("named", naming)
+	f.await("named", "objects", "True", "Listening")
+	count := func(list client.ObjectList, n int) func(context.Context) error {
+		return func(ctx context.Context) error {
+			if err := f.client.List(ctx, list, client.InNamespace("named"), client.HasLabels{"events.argoproj.io/sensor"}); err != nil {
+				return err
+			}
+			if got := meta.LenList(list); got != n {
+				return fmt.Errorf("%d, want %d", got, n)
+			}
+			return nil
+		}
+	}
+	var services corev1.ServiceList
+	var maps corev1.ConfigMapList
+	f.publish("named", "push", "n1", "first")
+	f.eventually("the first objects", count(&maps, 2))
+	f.publish("named", "push", "n2", "second")
+	f.eventually("the services", count(&services, 2))
+	f.eventually("the notes of both", count(&maps, 3))
+	for _, s := range services.Items {
+		if len(s.Name) > 63 || !strings.HasPrefix(s.Name, "aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeee") {
+			f.t.Errorf("service %s", s.Name)
+		}
+	}
+	for _, c := range maps.Items {
+		switch {
+		case c.Name == "latest" && c.Data["text"] != "first":
+			f.t.Errorf("latest holds %s", c.Data["text"])
+		case c.Name != "latest" && (c.Labels["events.argoproj.io/trigger"] != "notify-the-team" || c.Annotations["events.argoproj.io/trigger"] != "notify the team"):
+			f.t.Errorf("%s has %v, %v", c.Name, c.Labels, c.Annotations)
+		}
+	}
+	f.eventually("the second of one name not to count as done", func(ctx context.Context) error {
+		for _, d := range f.read(ctx, bus.Commands, "commands.sensor.>") {
+			if bus.After(d.Event).Correlation == "n2" {
+				return nil
+			}
+		}
+		return errors.New("no firing waits")
+	})
+	for _, d := range f.read(f.t.Context(), bus.Facts, events.FactSubject(events.ServiceSensor, events.FactTriggerFired, "named", "objects")) {
+		var fact events.Fact
+		if err := d.DataAs(&fact); err != nil {
+			f.t.Fatal(err)
+		}
+		if fact.Attributes["trigger"] == "fixed" && bus.After(d.Event).Correlation == "n2" {
+			f.t.Error("the second is told to have fired")
+		}
+	}
+}
+
+// busy: a Sensor whose trigger fails and retries for hours, edited and deleted.
+func (f *field) busy(in *inbox) {
+	f.namespace("busy")
+	slow := strings.Replace(strings.Replace(creating, "builder", "nobody", 1), "  - template:", "  - retryStrategy: {duration: 1h, steps: 100}\n    template:", 1)
+	s := f.create("busy", slow)
+	f.await("busy", "make", "True", "Listening")
+	f.publish("busy", "push", "p1", "x")
+	f.eventually("the firing to be on the queue", func(ctx context.Context) error {
+		if len(f.read(ctx, bus.Commands, events.FireSubject("busy", string(s.GetUID())))) == 0 {
+			return errors.New("it is not")
+		}
+		return nil
+	})
+	patch := client.RawPatch(types.MergePatchType, []byte(`{"spec":{"loggingFields":{"edited":"yes"}}}`))
+	if err := f.client.Patch(f.t.Context(), s, patch); err != nil {
+		f.t.Fatal(err)
+	}
+	f.create("busy", submitting)
+	f.await("busy", "build", "True", "Listening")
+	f.publish("busy", "push", "p2", "x")
+	f.eventually("another Sensor to fire", in.has("busy", 1))
+	if err := f.client.Delete(f.t.Context(), s); err != nil {
+		f.t.Fatal(err)
+	}
+	f.eventually("the busy one to go", func(ctx context.Context) error {
+		if err := f.client.Get(ctx, client.ObjectKeyFromObject(s), s); !apierrors.IsNotFound(err) {
+			return fmt.Errorf("still there: %w", err)
+		}
+		return nil
 	})
 }
 

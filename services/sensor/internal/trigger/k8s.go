@@ -4,11 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"strconv"
 
 	"github.com/argosy-mesh/argosy/libs/core/fault"
 	"github.com/argosy-mesh/argosy/libs/core/lineage"
+	"github.com/argosy-mesh/argosy/libs/sensing"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -118,14 +118,26 @@ func (x *objects) live(ctx context.Context, c Call, manifest []byte) ([]byte, er
 	return found.MarshalJSON()
 }
 
-// create makes the object once: its name is its own, or ends in the key.
+// create makes the object once: its name is its own, or ends in the key. One that is there already is done only if the
+// same firing made it.
 func (x *objects) create(ctx context.Context, c change) error {
-	stamp(c.object, c.call, x.world)
+	generated := stamp(c.object, c.call, x.world)
 	_, err := c.at.Create(ctx, c.object, metav1.CreateOptions{FieldManager: manager})
-	if apierrors.IsAlreadyExists(err) {
+	if !apierrors.IsAlreadyExists(err) {
+		return err
+	}
+	found, lookErr := c.at.Get(ctx, c.object.GetName(), metav1.GetOptions{})
+	switch {
+	case apierrors.IsForbidden(lookErr) && generated:
+		return nil // an account that may only create: the name says whose it is
+	case lookErr != nil:
+		return fmt.Errorf("%w; whether this firing made it cannot be seen: %w", err, lookErr)
+	}
+	key := found.GetAnnotations()[lineage.KeyAnnotation]
+	if key == c.call.Key || key == "" && generated {
 		return nil
 	}
-	return err
+	return fmt.Errorf("%w, not made by this firing: use generateName, or the operation update or patch", err)
 }
 
 // update merges the manifest over what is there, and creates it when nothing is.
@@ -185,21 +197,39 @@ func (x *objects) remove(ctx context.Context, c change) error {
 	return err
 }
 
-// stamp gives an object its deterministic name and says who made it.
-func stamp(o *unstructured.Unstructured, c Call, w World) {
+// stamp gives an object its deterministic name and says who made it; generated tells that the name is ours.
+func stamp(o *unstructured.Unstructured, c Call, w World) (generated bool) {
 	if prefix := o.GetGenerateName(); prefix != "" && o.GetName() == "" {
-		o.SetName(prefix + c.Key[:10])
+		o.SetName(nameOf(prefix, c.Key))
 		o.SetGenerateName("")
+		generated = true
 	}
 	labels := o.GetLabels()
 	if labels == nil {
 		labels = map[string]string{}
 	}
-	maps.Copy(labels, map[string]string{labelSensor: c.Sensor.Name, labelTrigger: c.Template.Name, labelAction: strconv.FormatInt(w.Now().UnixMilli(), 10)})
-	o.SetLabels(labels)
 	annotations := c.Lineage.Annotate(o.GetAnnotations())
+	for label, name := range map[string]string{labelSensor: c.Sensor.Name, labelTrigger: c.Template.Name} {
+		if labels[label] = sensing.LabelValue(name); labels[label] != name {
+			annotations[label] = name // as it was given
+		}
+	}
+	labels[labelAction] = strconv.FormatInt(w.Now().UnixMilli(), 10)
+	o.SetLabels(labels)
 	annotations[lineage.KeyAnnotation] = c.Key
 	o.SetAnnotations(annotations)
+	return generated
+}
+
+const (
+	// longestName is what every kind takes. Source: Kubernetes, whose API server cuts generateName the same way.
+	longestName = 63
+	// keyInName is how much of the key ends a name.
+	keyInName = 10
+)
+
+func nameOf(prefix, key string) string {
+	return prefix[:min(len(prefix), longestName-keyInName)] + key[:keyInName]
 }
 
 // refused classes what the API server says.

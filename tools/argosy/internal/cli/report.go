@@ -166,7 +166,7 @@ func settings(fill param.Filler, raw json.RawMessage, c configured) (json.RawMes
 	if err != nil {
 		return nil, err
 	}
-	var all map[string]any
+	var all map[string]json.RawMessage // whose numbers nobody changes
 	if err := json.Unmarshal(filled, &all); err != nil {
 		return nil, err
 	}
@@ -177,9 +177,11 @@ func settings(fill param.Filler, raw json.RawMessage, c configured) (json.RawMes
 		if err != nil {
 			return nil, err
 		}
-		all["payload"] = string(body)
-		if json.Valid(body) {
-			all["payload"] = json.RawMessage(body)
+		all["payload"] = body
+		if !json.Valid(body) {
+			if all["payload"], err = json.Marshal(string(body)); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return json.Marshal(all)
