@@ -61,6 +61,15 @@ func parseExpr(text string) (e *expression, err error) {
 	return out, nil
 }
 
+// Variables are the names that an expression of filters.exprs uses.
+func Variables(text string) ([]string, error) {
+	e, err := parseExpr(text)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(e.text.Vars(), func(name string) bool { _, own := e.numbers[name]; return own }), nil
+}
+
 func isDate(t govaluate.ExpressionToken) bool { return t.Kind == govaluate.TIME }
 
 func unmasked(err error, literals map[string]string) error {

@@ -152,6 +152,15 @@ func (p *Program) compileTrigger(i int) trigger {
 // Problems lists what cannot work.
 func (p *Program) Problems() []Problem { return p.problems }
 
+// Mentions are the dependencies that each trigger waits for, without those that cannot work.
+func (p *Program) Mentions() [][]string {
+	out := make([][]string, len(p.triggers))
+	for i := range p.triggers {
+		out[i] = p.triggers[i].condition.names
+	}
+	return out
+}
+
 // Waits reports whether a trigger may have to wait for more than one event, so that
 // it needs a window.
 func (p *Program) Waits(trigger int) bool {

@@ -4,10 +4,10 @@ package lint
 
 import (
 	"errors"
-	"fmt"
 	"slices"
+	"strings"
 
-	"github.com/argosy-mesh/argosy/libs/sensing"
+	"github.com/argosy-mesh/argosy/libs/sensing/check"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/lint"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
@@ -26,21 +26,23 @@ func Sensor(text []byte) []lint.Finding {
 	for _, w := range warnings {
 		add(lint.Warning, w.Path, w.Message)
 	}
-	for _, e := range fields(err) {
+	unread := fields(err)
+	for _, e := range unread {
 		add(lint.Error, e.Path, e.Err.Error())
 	}
-	options, err := sensing.ParseOptions(s.Annotations[sensing.OptionsAnnotation])
-	if err != nil {
-		add(lint.Error, "metadata.annotations", err.Error())
-	}
-	for _, p := range sensing.Compile(&s.Spec, options).Problems() {
+	found := check.Sensor(s)
+	for _, p := range found.Problems {
+		// What could not be read looks empty.
+		if slices.ContainsFunc(unread, func(e *v1alpha1.FieldError) bool { return strings.HasPrefix(e.Path, p.Path) && p.Path != "" }) {
+			continue
+		}
 		add(lint.Error, p.Path, p.Err.Error())
+	}
+	for _, p := range found.Warnings {
+		add(lint.Warning, p.Path, p.Err.Error())
 	}
 	if len(s.Spec.Dependencies) == 0 {
 		add(lint.Error, "spec.dependencies", "is empty")
-	}
-	for i := range s.Spec.Triggers {
-		parameters(s, i, add)
 	}
 	slices.SortStableFunc(out, func(a, b lint.Finding) int { return a.Line - b.Line })
 	return out
@@ -62,23 +64,4 @@ func fields(err error) []*v1alpha1.FieldError {
 		return []*v1alpha1.FieldError{f}
 	}
 	return []*v1alpha1.FieldError{{Err: err}}
-}
-
-// parameters finds parameters of dependencies that do not exist.
-func parameters(s *v1alpha1.Sensor, i int, add func(severity lint.Severity, path, message string)) {
-	known := map[string]bool{}
-	for j := range s.Spec.Dependencies {
-		known[s.Spec.Dependencies[j].Name] = true
-	}
-	for j, p := range s.Spec.Triggers[i].Parameters {
-		path := fmt.Sprintf("spec.triggers[%d].parameters[%d]", i, j)
-		switch {
-		case p.Src == nil:
-			add(lint.Error, path, "src: is missing")
-		case !known[p.Src.DependencyName]:
-			add(lint.Error, path+".src", fmt.Sprintf("no dependency is named %q", p.Src.DependencyName))
-		case p.Dest == "":
-			add(lint.Error, path, "dest: is empty")
-		}
-	}
 }

@@ -94,6 +94,9 @@ func (c *Cache) template(source string) (*script.Template, error) {
 	return t, err
 }
 
+// Destination is where a dest points in a document, with its queries replaced by the index that they find.
+func Destination(document []byte, dest string) (string, error) { return settle(document, dest) }
+
 // settle replaces queries of a path, such as parameters.#(name=="x").value, by the
 // index that they find: the setter knows indexes only.
 func settle(document []byte, path string) (string, error) {

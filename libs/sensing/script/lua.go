@@ -30,7 +30,7 @@ func CompileLua(source string) (*Lua, error) {
 	}
 	chunk, err := parseLua(source)
 	if err != nil {
-		return nil, fmt.Errorf("lua: %w", err)
+		return nil, fmt.Errorf("lua: %s", strings.TrimSpace(err.Error()))
 	}
 	// A local that programs cannot name is one that they cannot change.
 	guard := &ast.LocalAssignStmt{Names: []string{concatName}, Exprs: []ast.Expr{&ast.IdentExpr{Value: concatName}}}

@@ -363,7 +363,7 @@ spec:
 // named: an object that another firing made is not done, and what Kubernetes would refuse is made to fit.
 func (f *field) named(*inbox) {
 	f.namespace("named")
-	f.create("named", naming)
+	made := f.create("named", naming)
 	f.await("named", "objects", "True", "Listening")
 	count := func(list client.ObjectList, n int) func(context.Context) error {
 		return func(ctx context.Context) error {
@@ -397,7 +397,7 @@ func (f *field) named(*inbox) {
 		}
 	}
 	f.eventually("the second of one name not to count as done", func(ctx context.Context) error {
-		for _, d := range f.read(ctx, bus.Commands, "commands.sensor.>") {
+		for _, d := range f.read(ctx, bus.Commands, events.FireSubject("named", string(made.GetUID()))) {
 			if bus.After(d.Event).Correlation == "n2" {
 				return nil
 			}

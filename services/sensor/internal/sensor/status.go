@@ -59,6 +59,9 @@ func conditions(u *unit, ready v1alpha1.EventCondition, warnings []v1alpha1.Fiel
 			triggers = append(triggers, p.String())
 		}
 	}
+	for _, w := range u.warnings {
+		warnings = append(warnings, v1alpha1.FieldWarning{Path: w.Path, Message: w.Err.Error()})
+	}
 	return withWarnings([]v1alpha1.EventCondition{
 		ready,
 		provided(conditionDependencies, "InvalidDependencies", dependencies),

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/argosy-mesh/argosy/libs/sensing"
+	"github.com/argosy-mesh/argosy/libs/sensing/check"
 	"github.com/argosy-mesh/argosy/libs/sensing/param"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/services/sensor/internal/trigger"
@@ -22,6 +23,7 @@ type unit struct {
 	program  *sensing.Program
 	triggers []*armed // by index in the spec; nil for one that cannot work
 	problems []sensing.Problem
+	warnings []sensing.Problem
 }
 
 // armed is a trigger that is ready to fire.
@@ -36,15 +38,11 @@ type armed struct {
 
 // newUnit prepares what works of a Sensor, and lists what does not.
 func newUnit(s *v1alpha1.Sensor, w trigger.World, share func() int) *unit {
-	options, err := sensing.ParseOptions(s.Annotations[sensing.OptionsAnnotation])
-	u := &unit{sensor: s, program: sensing.Compile(&s.Spec, options)}
-	if err != nil {
-		u.problems = append(u.problems, sensing.Problem{Path: "metadata.annotations", Trigger: -1, Err: err})
-	}
-	u.problems = append(u.problems, u.program.Problems()...)
+	found := check.Sensor(s)
+	u := &unit{sensor: s, program: found.Program, problems: found.Problems, warnings: found.Warnings}
 	for i := range s.Spec.Triggers {
 		a, err := arm(&s.Spec.Triggers[i], w, share)
-		if err != nil {
+		if err != nil && !found.Stops(i) {
 			u.problems = append(u.problems, sensing.Problem{Path: fmt.Sprintf("spec.triggers[%d]", i), Trigger: i, Err: err})
 		}
 		u.triggers = append(u.triggers, a)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/argosy-mesh/argosy/libs/core/fault"
+	"github.com/argosy-mesh/argosy/libs/sensing"
 )
 
 func TestHTTPSendsWhatTheManifestSays(t *testing.T) {
@@ -118,8 +119,13 @@ func TestHTTPVerifiesCertificates(t *testing.T) {
 }
 
 func TestOneOfManyKinds(t *testing.T) {
-	if len(Kinds()) != 15 {
-		t.Errorf("%v", Kinds())
+	for _, name := range sensing.Kinds() {
+		if registry[name] == nil {
+			t.Errorf("no adapter for %s", name)
+		}
+	}
+	if len(registry) != len(sensing.Kinds()) {
+		t.Errorf("%d adapters for %v", len(registry), sensing.Kinds())
 	}
 	for _, bad := range []string{`{name: t}`, `{name: t, log: {}, http: {}}`} {
 		if _, err := New(callOf(t, "template: "+bad).Template, world(t)); err == nil {

@@ -12,10 +12,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
 	"log/slog"
-	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -63,55 +60,32 @@ type World struct {
 	Now     func() time.Time
 }
 
-// kind is one entry of the registry.
-type kind struct {
-	given func(t *v1alpha1.TriggerTemplate) bool // whether a template is of the kind
-	make  func(w World) Adapter
-}
-
 // registry holds all kinds by the name that manifests give them.
-var registry = map[string]kind{
-	"argoWorkflow":    {func(t *v1alpha1.TriggerTemplate) bool { return t.ArgoWorkflow != nil }, newWorkflow},
-	"awsLambda":       {func(t *v1alpha1.TriggerTemplate) bool { return t.AWSLambda != nil }, newLambda},
-	"azureEventHubs":  {func(t *v1alpha1.TriggerTemplate) bool { return t.AzureEventHubs != nil }, newEventHubs},
-	"azureServiceBus": {func(t *v1alpha1.TriggerTemplate) bool { return t.AzureServiceBus != nil }, newServiceBus},
-	"custom":          {func(t *v1alpha1.TriggerTemplate) bool { return t.Custom != nil }, newCustom},
-	"email":           {func(t *v1alpha1.TriggerTemplate) bool { return t.Email != nil }, newEmail},
-	"http":            {func(t *v1alpha1.TriggerTemplate) bool { return t.HTTP != nil }, newHTTP},
-	"jetstream":       {func(t *v1alpha1.TriggerTemplate) bool { return t.JetStream != nil }, newJetStream},
-	"k8s":             {func(t *v1alpha1.TriggerTemplate) bool { return t.K8s != nil }, newK8s},
-	"kafka":           {func(t *v1alpha1.TriggerTemplate) bool { return t.Kafka != nil }, newKafka},
-	"log":             {func(t *v1alpha1.TriggerTemplate) bool { return t.Log != nil }, newLog},
-	"nats":            {func(t *v1alpha1.TriggerTemplate) bool { return t.NATS != nil }, newNATS},
-	"openWhisk":       {func(t *v1alpha1.TriggerTemplate) bool { return t.OpenWhisk != nil }, newOpenWhisk},
-	"pulsar":          {func(t *v1alpha1.TriggerTemplate) bool { return t.Pulsar != nil }, newPulsar},
-	"slack":           {func(t *v1alpha1.TriggerTemplate) bool { return t.Slack != nil }, newSlack},
-}
-
-// Kinds lists the names of all kinds.
-func Kinds() []string { return slices.Sorted(maps.Keys(registry)) }
-
-// KindOf names the kind of a template; exactly one must be given.
-func KindOf(t *v1alpha1.TriggerTemplate) (string, error) {
-	var found []string
-	for _, name := range Kinds() {
-		if registry[name].given(t) {
-			found = append(found, name)
-		}
-	}
-	if len(found) != 1 {
-		return "", fmt.Errorf("exactly one of %v is needed, %d are given", Kinds(), len(found))
-	}
-	return found[0], nil
+var registry = map[string]func(w World) Adapter{
+	"argoWorkflow":    newWorkflow,
+	"awsLambda":       newLambda,
+	"azureEventHubs":  newEventHubs,
+	"azureServiceBus": newServiceBus,
+	"custom":          newCustom,
+	"email":           newEmail,
+	"http":            newHTTP,
+	"jetstream":       newJetStream,
+	"k8s":             newK8s,
+	"kafka":           newKafka,
+	"log":             newLog,
+	"nats":            newNATS,
+	"openWhisk":       newOpenWhisk,
+	"pulsar":          newPulsar,
+	"slack":           newSlack,
 }
 
 // New makes the adapter of a template.
 func New(t *v1alpha1.TriggerTemplate, w World) (Adapter, error) {
-	name, err := KindOf(t)
+	name, err := sensing.KindOf(t)
 	if err != nil {
 		return nil, err
 	}
-	return registry[name].make(w), nil
+	return registry[name](w), nil
 }
 
 // pool keeps what adapters hold open, by what it was opened with. A trigger whose

@@ -54,7 +54,7 @@ type reportFiring struct {
 
 func reportOf(s subject, steps []sensing.Step, all bool) report {
 	r := report{Sensor: s.sensor.Namespace + "/" + s.sensor.Name, Events: len(steps), Rejected: map[string]int{}, Firings: map[string]int{}, Steps: []reportStep{}}
-	for _, p := range s.program.Problems() {
+	for _, p := range s.problems {
 		r.Problems = append(r.Problems, p.String())
 	}
 	for _, step := range steps {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/argosy-mesh/argosy/libs/kube"
 	"github.com/argosy-mesh/argosy/libs/sensing"
+	"github.com/argosy-mesh/argosy/libs/sensing/check"
 	sensorlint "github.com/argosy-mesh/argosy/libs/sensing/lint"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/lint"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
@@ -100,8 +101,9 @@ func documents(text []byte, kinds ...string) []document {
 
 // subject is a Sensor to look at, compiled.
 type subject struct {
-	sensor  *v1alpha1.Sensor
-	program *sensing.Program
+	sensor   *v1alpha1.Sensor
+	program  *sensing.Program
+	problems []sensing.Problem
 }
 
 // load reads a Sensor from a file, or from the cluster by namespace/name.
@@ -120,11 +122,11 @@ func (a *app) load(ctx context.Context, file, name, namespace string) (subject, 
 	if s.Namespace == "" {
 		s.Namespace = "default"
 	}
-	options, err := sensing.ParseOptions(s.Annotations[sensing.OptionsAnnotation])
-	if err != nil {
+	if _, err := sensing.ParseOptions(s.Annotations[sensing.OptionsAnnotation]); err != nil {
 		return subject{}, err
 	}
-	return subject{s, sensing.Compile(&s.Spec, options)}, nil
+	found := check.Sensor(s)
+	return subject{s, found.Program, found.Problems}, nil
 }
 
 func (a *app) object(ctx context.Context, file, name string) (map[string]any, error) {
