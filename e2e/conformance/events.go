@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/bus"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
@@ -69,12 +71,76 @@ func (s *eventSuite) judge(ctx context.Context) error {
 	if err := s.missing(ctx, sensors); err != nil {
 		return err
 	}
+	if err := s.disturb(ctx); err != nil {
+		return err
+	}
 	for _, m := range sensors {
 		if m.object.GetKind() == "Sensor" && strings.HasPrefix(m.file, s.config.Only) {
+			// What the busy Sensor has in hand when it is edited must not keep the next one waiting.
+			if err := s.edit(ctx, m.file); err != nil {
+				return err
+			}
 			s.sensor(ctx, m)
 		}
 	}
+	s.report.Judge("a busy Sensor: deleted", s.undisturb(ctx))
 	return nil
+}
+
+// busyName is of a Sensor of our own, whose trigger fails and retries for hours beside all others.
+const busyName = "conformance-busy"
+
+func busy() *unstructured.Unstructured {
+	o := object("argoproj.io/v1alpha1", "Sensor", busyName, map[string]any{"spec": map[string]any{
+		"dependencies": []any{map[string]any{"name": "any", "eventSourceName": busyName, "eventName": "hook"}},
+		"triggers": []any{map[string]any{
+			"retryStrategy": map[string]any{"duration": "1h", "steps": int64(100)},
+			"template":      map[string]any{"name": "fails", "http": map[string]any{"url": "http://127.0.0.1:1", "method": "POST"}},
+		}},
+	}})
+	o.SetNamespace(namespace)
+	return o
+}
+
+// disturb makes that Sensor, and gives it more to do than it has hands.
+func (s *eventSuite) disturb(ctx context.Context) error {
+	o := busy()
+	err := s.accepted(ctx, o)
+	s.report.Judge("a busy Sensor: accepted", err)
+	if err != nil {
+		return nil
+	}
+	for i := range 100 {
+		e, err := bus.NewEvent(fmt.Sprint("busy-", i), busyName, "webhook", map[string]any{"body": i})
+		if err != nil {
+			return err
+		}
+		if err := s.bus.Publish(ctx, bus.Subject("events", namespace, busyName, "hook"), e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// edit makes the Sensor another one, so that all it has in hand must be put down.
+func (s *eventSuite) edit(ctx context.Context, why string) error {
+	o := busy()
+	o.Object["spec"].(map[string]any)["loggingFields"] = map[string]any{"before": why}
+	return s.apply(ctx, o)
+}
+
+// undisturb deletes it, and waits until it is gone.
+func (s *eventSuite) undisturb(ctx context.Context) error {
+	o := busy()
+	if err := s.kube.Delete(ctx, o); err != nil {
+		return err
+	}
+	return s.await(ctx, patience, func() error {
+		if err := s.kube.Get(ctx, client.ObjectKeyFromObject(o), o); !apierrors.IsNotFound(err) {
+			return fmt.Errorf("it is still there: %w", err)
+		}
+		return nil
+	})
 }
 
 // accepted applies an object and waits for a verdict of its service.
