@@ -8,9 +8,6 @@ import (
 	"time"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
-	cesql "github.com/cloudevents/sdk-go/sql/v2"
-	"github.com/cloudevents/sdk-go/sql/v2/parser"
-	"github.com/cloudevents/sdk-go/sql/v2/utils"
 	cloudevents "github.com/cloudevents/sdk-go/v2/event"
 )
 
@@ -134,34 +131,6 @@ func attributeDialect(values map[string]string, holds func(s, part string) bool)
 		}
 		return true
 	}
-}
-
-func compileSQL(text string) (d dialect, err error) {
-	defer recovered(&err)
-	if len(text) > maxExpression {
-		return nil, fmt.Errorf("sql: more than %d bytes", maxExpression)
-	}
-	expression, err := parser.Parse(text)
-	if err != nil {
-		return nil, fmt.Errorf("sql %q: %w", abbreviate(text), err)
-	}
-	return func(e Event, _ map[string]string) bool { return holdsSQL(expression, e) }, nil
-}
-
-// holdsSQL casts the result to a boolean, and takes an error for false. Source: the
-// CloudEvents Subscriptions API 1.0, section 3.2.4.7.
-func holdsSQL(expression cesql.Expression, e Event) (ok bool) {
-	defer func() {
-		if recover() != nil {
-			ok = false
-		}
-	}()
-	result, err := expression.Evaluate(e.cloudEvent())
-	if err != nil {
-		return false
-	}
-	holds, err := utils.Cast(result, cesql.BooleanType)
-	return err == nil && holds == true
 }
 
 // attributes are those that the event has.

@@ -4,7 +4,9 @@ go 1.26.0
 
 require (
 	github.com/Masterminds/sprig/v3 v3.3.0
+	github.com/antlr/antlr4/runtime/Go/antlr v1.4.10
 	github.com/argosy-mesh/argosy/schemas v0.0.0-00010101000000-000000000000
+	github.com/google/go-cmp v0.7.0
 	github.com/itchyny/gojq v0.12.18
 	github.com/tidwall/sjson v1.2.7
 	github.com/yuin/gopher-lua v1.1.1
@@ -12,7 +14,6 @@ require (
 )
 
 require (
-	github.com/antlr/antlr4/runtime/Go/antlr v1.4.10 // indirect
 	github.com/fxamacker/cbor/v2 v2.9.1 // indirect
 	github.com/go-logr/logr v1.4.4 // indirect
 	github.com/json-iterator/go v1.1.12 // indirect
