@@ -3,6 +3,7 @@ package bus_test
 import (
 	"bytes"
 	"io"
+	"slices"
 	"testing"
 
 	"github.com/argosy-mesh/argosy/libs/bus"
@@ -35,7 +36,7 @@ func TestABodyUnderAReaderStays(t *testing.T) {
 	}
 	publish(t, b, "events.ns.s.e", large("one"), large("two"), large("one"))
 	rest, err := io.ReadAll(r)
-	if err != nil || !bytes.Equal(append(first, rest...), body) {
+	if err != nil || !bytes.Equal(slices.Concat(first, rest), body) {
 		t.Errorf("%d bytes, %v", len(rest), err)
 	}
 	if names, err := objects.Names(t.Context(), "", 10); err != nil || len(names) != 2 {

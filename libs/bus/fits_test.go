@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 
@@ -170,9 +171,7 @@ func TestWhatOthersStoredIsBuriedAsFarAsItFits(t *testing.T) {
 	}
 	header := func(id string, more nats.Header) nats.Header {
 		h := nats.Header{"ce-specversion": {"1.0"}, "ce-id": {id}, "ce-source": {"s"}, "ce-type": {"t"}}
-		for name, v := range more {
-			h[name] = v
-		}
+		maps.Copy(h, more)
 		return h
 	}
 	message("commands.a.b", 10, header("headers", nats.Header{"X-Large": {strings.Repeat("h", 64000)}}))

@@ -82,22 +82,21 @@ func structuredData(members map[string]json.RawMessage, contentType string) ([]b
 	if !ok {
 		return nil, nil
 	}
-	kind := jsonKind(contentType)
-	if kind == exactJSON {
+	switch jsonKind(contentType) {
+	case exactJSON:
+		return data, nil
+	case suffixJSON:
+		if text, err := scalar(data); err == nil && data[0] == '"' && isDocument(text) {
+			return []byte(text), nil // as the Go SDK writes it
+		}
 		return data, nil
 	}
-	text, err := scalar(data)
-	switch isText := len(data) > 0 && data[0] == '"'; {
-	case kind == suffixJSON && isText && err == nil && isDocument(text):
-		return []byte(text), nil // as the Go SDK writes it
-	case kind == suffixJSON:
-		return data, nil
-	case text == "" && err == nil: // null, or an empty text
+	if bytes.Equal(data, []byte("null")) {
 		return nil, nil
-	case !isText:
-		return nil, fmt.Errorf("data of type %q must be a string in JSON, or data_base64", contentType)
-	case err != nil:
-		return nil, fmt.Errorf("data: %w", err)
+	}
+	var text string
+	if err := json.Unmarshal(data, &text); err != nil {
+		return nil, fmt.Errorf("data of type %q must be a string in JSON, or data_base64: %w", contentType, err)
 	}
 	return []byte(text), nil
 }

@@ -28,7 +28,7 @@ func (o Objects) Put(ctx context.Context, name string, r io.Reader) error {
 	defer stop(nil)
 	up := &upload{from: r, watch: time.AfterFunc(objectSilence, func() { stop(errSilent) })}
 	defer up.watch.Stop()
-	if _, err := store.Put(distant{ctx}, jetstream.ObjectMeta{Name: name}, up); err != nil {
+	if _, err := store.Put(distant{ctx}, jetstream.ObjectMeta{Name: name}, up); err != nil { //nolint:contextcheck // it is the same, with another deadline
 		return fmt.Errorf("put object %s/%s: %w", o.bucket, name, errors.Join(classed(err), context.Cause(ctx)))
 	}
 	return nil
@@ -69,7 +69,7 @@ func (o Objects) Open(ctx context.Context, name string) (io.ReadCloser, error) {
 	}
 	ctx, stop := context.WithCancelCause(ctx)
 	watch := time.AfterFunc(objectSilence, func() { stop(errSilent) })
-	body, err := store.Get(sliding{ctx}, name)
+	body, err := store.Get(sliding{ctx}, name) //nolint:contextcheck // it is the same, with another deadline
 	watch.Stop()
 	if err == nil {
 		return &download{ctx: ctx, body: body, stop: func() { stop(nil) }}, nil

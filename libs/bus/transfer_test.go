@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"testing"
 	"time"
 
@@ -56,7 +57,7 @@ func TestASlowReaderGetsTheWholeObject(t *testing.T) {
 	}
 	<-over.Done()
 	rest, err := io.ReadAll(r)
-	if err != nil || !bytes.Equal(append(first, rest...), body) {
+	if err != nil || !bytes.Equal(slices.Concat(first, rest), body) {
 		t.Errorf("%d bytes, %v", len(rest), err)
 	}
 }

@@ -2,6 +2,7 @@ package sensing
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -35,23 +36,10 @@ func parseExpr(text string) (e *expression, err error) {
 		return nil, unmasked(err, literals)
 	}
 	tokens := parsed.Tokens()
-	out := &expression{numbers: numbers, compare: true}
 	for i, t := range tokens {
-		switch v := t.Value.(type) {
-		case string:
-			if literal, ok := literals[v]; ok && t.Kind == govaluate.STRING {
-				tokens[i].Value = literal
-			}
-		case *regexp.Regexp: // the right side of =~ and !~, compiled
-			if literal, ok := literals[v.String()]; ok {
-				tokens[i] = govaluate.ExpressionToken{Kind: govaluate.STRING, Value: literal}
-			}
-		}
-		if t.Kind == govaluate.MODIFIER || t.Kind == govaluate.PREFIX && t.Value != "!" || t.Kind == govaluate.FUNCTION {
-			out.compare = false
-		}
+		tokens[i] = unmaskedToken(t, literals)
 	}
-	out.tokens = tokens
+	out := &expression{numbers: numbers, tokens: tokens, compare: !slices.ContainsFunc(tokens, calculates)}
 	if out.text, err = govaluate.NewEvaluableExpressionFromTokens(slices.Clone(tokens)); err != nil {
 		return nil, err
 	}
@@ -71,6 +59,25 @@ func Variables(text string) ([]string, error) {
 }
 
 func isDate(t govaluate.ExpressionToken) bool { return t.Kind == govaluate.TIME }
+
+func calculates(t govaluate.ExpressionToken) bool {
+	return t.Kind == govaluate.MODIFIER || t.Kind == govaluate.PREFIX && t.Value != "!" || t.Kind == govaluate.FUNCTION
+}
+
+// unmaskedToken puts quoted text back.
+func unmaskedToken(t govaluate.ExpressionToken, literals map[string]string) govaluate.ExpressionToken {
+	switch v := t.Value.(type) {
+	case string:
+		if text, ok := literals[v]; ok && t.Kind == govaluate.STRING {
+			t.Value = text
+		}
+	case *regexp.Regexp: // the right side of =~ and !~, compiled
+		if text, ok := literals[v.String()]; ok {
+			return govaluate.ExpressionToken{Kind: govaluate.STRING, Value: text}
+		}
+	}
+	return t
+}
 
 func unmasked(err error, literals map[string]string) error {
 	text := err.Error()
@@ -100,30 +107,30 @@ func mask(text string) (masked string, literals, numbers map[string]string, err 
 			_, next, _ := until(runes, i+1, func(r rune) bool { return r == ']' })
 			out.WriteString(string(runes[i:next]))
 			i = next
-		case unicode.IsLetter(c):
-			start := i
-			for i < len(runes) && (unicode.IsLetter(runes[i]) || unicode.IsDigit(runes[i]) || strings.ContainsRune("_.", runes[i])) {
-				i++
-			}
-			out.WriteString(string(runes[start:i]))
-		case unicode.IsDigit(c):
-			start := i
-			for i < len(runes) && (unicode.IsLetter(runes[i]) || unicode.IsDigit(runes[i]) || runes[i] == '.') {
-				i++
-			}
-			number := string(runes[start:i])
-			if strings.Trim(number, "0123456789.") == "" && !script.Exact(number) {
+		case unicode.IsLetter(c) || unicode.IsDigit(c):
+			word := wordAt(runes[i:])
+			i += len([]rune(word))
+			if strings.Trim(word, "0123456789.") == "" && !script.Exact(word) {
 				name := fmt.Sprintf("argosynumber%dx", len(numbers))
-				numbers[name] = number
-				number = "[" + name + "]"
+				numbers[name] = word
+				word = "[" + name + "]"
 			}
-			out.WriteString(number)
+			out.WriteString(word)
 		default:
 			out.WriteRune(c)
 			i++
 		}
 	}
 	return out.String(), literals, numbers, nil
+}
+
+// wordAt is the name or number that runes begin with.
+func wordAt(runes []rune) string {
+	end := slices.IndexFunc(runes, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != '_' && r != '.' })
+	if end < 0 {
+		end = len(runes)
+	}
+	return string(runes[:end])
 }
 
 // until reads to an end, which a backslash hides, and returns what is behind it.
@@ -174,13 +181,13 @@ func (e *expression) evaluate(fields map[string]gjson.Result) (result any, err e
 
 // asText replaces lists and objects by their text, for patterns that look into them; false when there are none. What works
 // with a list never comes here.
-func asText(fields map[string]gjson.Result, values map[string]any) (any bool) {
-	for name, found := range fields {
-		if found.Type == gjson.JSON {
-			values[name], any = found.Raw, true
+func asText(fields map[string]gjson.Result, values map[string]any) (found bool) {
+	for name, field := range fields {
+		if field.Type == gjson.JSON {
+			values[name], found = field.Raw, true
 		}
 	}
-	return any
+	return found
 }
 
 // changes reports whether float64 changes a field.
@@ -197,23 +204,9 @@ func changes(r gjson.Result) bool {
 // byRank evaluates an expression that only compares numbers. Each number is replaced by its place in the order of all of
 // them, which compares in the same way and is small.
 func (e *expression) byRank(fields map[string]gjson.Result) (any, error) {
-	var all []string
-	var collect func(r gjson.Result)
-	collect = func(r gjson.Result) {
-		switch {
-		case r.Type == gjson.Number:
-			all = append(all, r.Raw)
-		case r.IsArray():
-			for _, one := range r.Array() {
-				collect(one)
-			}
-		}
-	}
+	all := ranking(slices.Collect(maps.Values(e.numbers)))
 	for _, found := range fields {
-		collect(found)
-	}
-	for _, number := range e.numbers {
-		all = append(all, number)
+		all = all.with(found)
 	}
 	for _, t := range e.tokens {
 		if f, ok := t.Value.(float64); ok && t.Kind == govaluate.NUMERIC {
@@ -222,35 +215,17 @@ func (e *expression) byRank(fields map[string]gjson.Result) (any, error) {
 	}
 	slices.SortFunc(all, ordered)
 	all = slices.CompactFunc(all, func(a, b string) bool { return ordered(a, b) == 0 })
-	rank := func(number string) any {
-		at, _ := slices.BinarySearchFunc(all, number, ordered)
-		return float64(at)
-	}
-	var ranked func(r gjson.Result) any
-	ranked = func(r gjson.Result) any {
-		switch {
-		case r.Type == gjson.Number:
-			return rank(r.Raw)
-		case r.IsArray():
-			list := []any{}
-			for _, one := range r.Array() {
-				list = append(list, ranked(one))
-			}
-			return list
-		}
-		return r.Value()
-	}
 	values := make(map[string]any, len(fields)+len(e.numbers))
 	for name, found := range fields {
-		values[name] = ranked(found)
+		values[name] = all.value(found)
 	}
 	for name, number := range e.numbers {
-		values[name] = rank(number)
+		values[name] = all.of(number)
 	}
 	tokens := slices.Clone(e.tokens)
 	for i, t := range tokens {
 		if f, ok := t.Value.(float64); ok && t.Kind == govaluate.NUMERIC {
-			tokens[i].Value = rank(digits(f))
+			tokens[i].Value = all.of(digits(f))
 		}
 	}
 	replaced, err := govaluate.NewEvaluableExpressionFromTokens(tokens)
@@ -258,6 +233,43 @@ func (e *expression) byRank(fields map[string]gjson.Result) (any, error) {
 		return nil, err
 	}
 	return replaced.Evaluate(values)
+}
+
+// ranking holds numbers, in order once all are there.
+type ranking []string
+
+// with adds the numbers of a field.
+func (r ranking) with(field gjson.Result) ranking {
+	switch {
+	case field.Type == gjson.Number:
+		return append(r, field.Raw)
+	case field.IsArray():
+		for _, one := range field.Array() {
+			r = r.with(one)
+		}
+	}
+	return r
+}
+
+// of is the place of a number.
+func (r ranking) of(number string) float64 {
+	at, _ := slices.BinarySearchFunc(r, number, ordered)
+	return float64(at)
+}
+
+// value is a field with places instead of numbers.
+func (r ranking) value(field gjson.Result) any {
+	switch {
+	case field.Type == gjson.Number:
+		return r.of(field.Raw)
+	case field.IsArray():
+		list := []any{}
+		for _, one := range field.Array() {
+			list = append(list, r.value(one))
+		}
+		return list
+	}
+	return field.Value()
 }
 
 func digits(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }

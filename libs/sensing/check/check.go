@@ -33,7 +33,7 @@ func Sensor(s *v1alpha1.Sensor) Result {
 		l.dependencies[s.Spec.Dependencies[i].Name] = true
 	}
 	for i := range s.Spec.Dependencies {
-		l.dependency(i, &s.Spec.Dependencies[i], &s.Spec)
+		l.dependency(i, &s.Spec.Dependencies[i])
 	}
 	for i := range s.Spec.Triggers {
 		l.trigger = i
@@ -55,23 +55,23 @@ type look struct {
 	given        []string // paths of the template that trigger.parameters set
 }
 
-func (l *look) wrong(path, format string, args ...any) {
+func (l *look) wrongf(path, format string, args ...any) {
 	l.result.Problems = append(l.result.Problems, sensing.Problem{Path: path, Trigger: l.trigger, Err: fmt.Errorf(format, args...)})
 }
 
-func (l *look) warn(path, format string, args ...any) {
+func (l *look) warnf(path, format string, args ...any) {
 	l.result.Warnings = append(l.result.Warnings, sensing.Problem{Path: path, Trigger: l.trigger, Err: fmt.Errorf(format, args...)})
 }
 
-func (l *look) dependency(i int, d *v1alpha1.EventDependency, spec *v1alpha1.SensorSpec) {
+func (l *look) dependency(i int, d *v1alpha1.EventDependency) {
 	l.trigger = -1
 	at := fmt.Sprintf("spec.dependencies[%d]", i)
 	l.operator(at+".filtersLogicalOperator", d.FiltersLogicalOperator)
 	if d.Transform != nil && d.Transform.JQ != "" && d.Transform.Script != "" {
-		l.warn(at+".transform.script", "has no effect beside jq: give one of the two")
+		l.warnf(at+".transform.script", "has no effect beside jq: give one of the two")
 	}
 	if d.Name != "" && l.unused(d.Name) {
-		l.warn(at+".name", "no trigger waits for %q: name it in template.conditions, or take it out", d.Name)
+		l.warnf(at+".name", "no trigger waits for %q: name it in template.conditions, or take it out", d.Name)
 	}
 	f := d.Filters
 	if f == nil {
@@ -81,14 +81,14 @@ func (l *look) dependency(i int, d *v1alpha1.EventDependency, spec *v1alpha1.Sen
 	l.operator(at+".filters.exprLogicalOperator", f.ExprLogicalOperator)
 	for j := range f.Data {
 		if c := f.Data[j].Comparator; f.Data[j].Type == "bool" && !slices.Contains([]string{"", "=", "==", "!="}, c) {
-			l.warn(fmt.Sprintf("%s.filters.data[%d].comparator", at, j), "%q is taken for =: bools know = and !=", c)
+			l.warnf(fmt.Sprintf("%s.filters.data[%d].comparator", at, j), "%q is taken for =: bools know = and !=", c)
 		}
 	}
 	for j := range f.Exprs {
 		l.expression(fmt.Sprintf("%s.filters.exprs[%d]", at, j), f.Exprs[j])
 	}
 	if c := f.Context; c != nil && (c.ID != "" || c.SpecVersion != "" || c.Time != nil) {
-		l.warn(at+".filters.context", "only type, subject, source and datacontenttype are compared; take id, specversion and time out")
+		l.warnf(at+".filters.context", "only type, subject, source and datacontenttype are compared; take id, specversion and time out")
 	}
 }
 
@@ -100,7 +100,7 @@ func (l *look) unused(name string) bool {
 
 func (l *look) operator(path, operator string) {
 	if !slices.Contains([]string{"", "and", "or"}, operator) {
-		l.warn(path, "%q is taken for and: write and, or or", operator)
+		l.warnf(path, "%q is taken for \"and\": write \"and\" or \"or\"", operator)
 	}
 }
 
@@ -112,15 +112,15 @@ func (l *look) expression(at string, f v1alpha1.ExprFilter) {
 	var given []string
 	for i, field := range f.Fields {
 		if slices.Contains(given, field.Name) {
-			l.warn(fmt.Sprintf("%s.fields[%d].name", at, i), "another field is named %q too, and does not count", field.Name)
+			l.warnf(fmt.Sprintf("%s.fields[%d].name", at, i), "another field is named %q too, and does not count", field.Name)
 		}
 		if given = append(given, field.Name); !slices.Contains(used, field.Name) {
-			l.warn(fmt.Sprintf("%s.fields[%d].name", at, i), "the expression does not use %q; an event without it is rejected all the same", field.Name)
+			l.warnf(fmt.Sprintf("%s.fields[%d].name", at, i), "the expression does not use %q; an event without it is rejected all the same", field.Name)
 		}
 	}
 	for _, name := range used {
 		if !slices.Contains(given, name) {
-			l.warn(at+".expr", "uses %q, which no field gives: add it to fields, or put it in quotes", name)
+			l.warnf(at+".expr", "uses %q, which no field gives: add it to fields, or put it in quotes", name)
 		}
 	}
 }
@@ -132,14 +132,14 @@ func (l *look) one(at string, t *v1alpha1.Trigger) {
 	name := t.Template.Name
 	kind, err := sensing.KindOf(t.Template)
 	if err != nil {
-		l.wrong(at+".template", "%w", err)
+		l.wrongf(at+".template", "%w", err)
 	}
 	if kind == "k8s" && name != "" && sensing.LabelValue(name) != name {
-		l.warn(at+".template.name", "%q is no value of a label: objects carry the label events.argoproj.io/trigger=%s; use letters, digits, - _ . and at most 63 of them", name, sensing.LabelValue(name))
+		l.warnf(at+".template.name", "%q is no value of a label: objects carry the label events.argoproj.io/trigger=%s; use letters, digits, - _ . and at most 63 of them", name, sensing.LabelValue(name))
 	}
 	for i, reset := range t.Template.ConditionsReset {
 		if reset.ByTime == nil {
-			l.warn(fmt.Sprintf("%s.template.conditionsReset[%d]", at, i), "has no effect without byTime")
+			l.warnf(fmt.Sprintf("%s.template.conditionsReset[%d]", at, i), "has no effect without byTime")
 		}
 	}
 	l.given = nil
@@ -150,21 +150,30 @@ func (l *look) one(at string, t *v1alpha1.Trigger) {
 	l.templateFields(at+".parameters", t.Parameters, kind)
 	l.policy(at, t, kind)
 	l.retry(at+".retryStrategy", t.RetryStrategy)
-	if r := t.RateLimit; r != nil && (r.RequestsPerUnit <= 0 || !slices.Contains([]string{"", "Second", "Minute", "Hour"}, r.Unit)) {
-		l.wrong(at+".rateLimit", "%d per %q is no rate; requestsPerUnit is above 0, unit is Second, Minute or Hour", r.RequestsPerUnit, r.Unit)
-	}
+	l.rate(at+".rateLimit", t.RateLimit)
 	if kind != "" {
 		l.kind(at+".template."+kind, kind, t.Template)
 	}
-	if dead := t.DLQTrigger; dead != nil {
-		if dead.DLQTrigger != nil {
-			l.warn(at+".dlqTrigger.dlqTrigger", "has no effect: a dlqTrigger has none of its own")
-		}
-		if dead.Template == nil {
-			l.wrong(at+".dlqTrigger.template", "is missing")
-		}
-		l.one(at+".dlqTrigger", &v1alpha1.Trigger{Template: dead.Template, Parameters: dead.Parameters, Policy: dead.Policy, RateLimit: dead.RateLimit, RetryStrategy: dead.RetryStrategy})
+	if t.DLQTrigger != nil {
+		l.dead(at+".dlqTrigger", *t.DLQTrigger)
 	}
+}
+
+func (l *look) rate(path string, r *v1alpha1.TriggerRateLimit) {
+	if r != nil && (r.RequestsPerUnit <= 0 || !slices.Contains([]string{"", "Second", "Minute", "Hour"}, r.Unit)) {
+		l.wrongf(path, "%d per %q is no rate; requestsPerUnit is above 0, unit is Second, Minute or Hour", r.RequestsPerUnit, r.Unit)
+	}
+}
+
+func (l *look) dead(at string, t v1alpha1.Trigger) {
+	if t.DLQTrigger != nil {
+		l.warnf(at+".dlqTrigger", "has no effect: a dlqTrigger has none of its own")
+		t.DLQTrigger = nil
+	}
+	if t.Template == nil {
+		l.wrongf(at+".template", "is missing")
+	}
+	l.one(at, &t)
 }
 
 func (l *look) policy(at string, t *v1alpha1.Trigger, kind string) {
@@ -173,10 +182,10 @@ func (l *look) policy(at string, t *v1alpha1.Trigger, kind string) {
 		return
 	}
 	if p.K8s != nil && kind != "k8s" {
-		l.warn(at+".policy.k8s", "has no effect on a trigger of kind %s", kind)
+		l.warnf(at+".policy.k8s", "has no effect on a trigger of kind %s", kind)
 	}
 	if p.Status != nil && !slices.Contains([]string{"http", "openWhisk", "awsLambda"}, kind) {
-		l.warn(at+".policy.status", "has no effect on a trigger of kind %s", kind)
+		l.warnf(at+".policy.status", "has no effect on a trigger of kind %s", kind)
 	}
 	if p.K8s != nil {
 		l.retry(at+".policy.k8s.backoff", p.K8s.Backoff)
@@ -189,11 +198,11 @@ func (l *look) retry(path string, b *v1alpha1.EventBackoff) {
 	}
 	if d := b.Duration; d != nil && d.IsText {
 		if !sensing.IsDuration(d.Text) {
-			l.warn(path+".duration", "%q is no duration such as 10s, nor a number of nanoseconds: 1s is meant", d.Text)
+			l.warnf(path+".duration", "%q is no duration such as 10s, nor a number of nanoseconds: 1s is meant", d.Text)
 		}
 	}
 	if b.Steps < 0 {
-		l.warn(path+".steps", "%d is taken for 5", b.Steps)
+		l.warnf(path+".steps", "%d is taken for 5", b.Steps)
 	}
 }
 

@@ -47,7 +47,7 @@ func (l *look) kind(at, kind string, t *v1alpha1.TriggerTemplate) {
 	text := gjson.GetBytes(raw, kind).Raw
 	var c common
 	if err := json.Unmarshal([]byte(text), &c); err != nil {
-		l.wrong(at, "%w", err)
+		l.wrongf(at, "%w", err)
 		return
 	}
 	l.parameters(at+".parameters", c.Parameters, true)
@@ -61,23 +61,28 @@ func (l *look) kind(at, kind string, t *v1alpha1.TriggerTemplate) {
 	}
 	for _, need := range needs[kind] {
 		if !slices.ContainsFunc(strings.Split(need, "|"), func(field string) bool { return present(text, field) || touched(own, kind+"."+field) }) {
-			l.wrong(at, "%s is missing", strings.ReplaceAll(need, "|", " or "))
+			l.wrongf(at, "%s is missing", strings.ReplaceAll(need, "|", " or "))
 		}
 	}
-	if names := operations[kind]; names != nil && c.Operation != "" && !slices.Contains(names, c.Operation) && !touched(own, kind+".operation") {
-		l.wrong(at+".operation", "%q is none of %s", c.Operation, strings.Join(names, ", "))
-	}
-	if !slices.Contains(patchStrategies, c.PatchStrategy) {
-		l.wrong(at+".patchStrategy", "%q is none of %s", c.PatchStrategy, strings.Join(patchStrategies[1:], ", "))
-	}
-	if c.PatchStrategy != "" && c.Operation != "patch" && !touched(own, kind+".operation") {
-		l.warn(at+".patchStrategy", "has no effect on the operation %s", word(c.Operation))
-	}
-	if c.LiveObject && word(c.Operation) == "create" {
-		l.warn(at+".liveObject", "has no effect on the operation create")
-	}
+	l.operation(at, kind, c, touched(own, kind+".operation"))
 	if c.Source != nil && !touched(l.given, kind+".source") {
 		l.manifest(at, kind, c)
+	}
+}
+
+// operation looks at what is done; open tells that an event says it.
+func (l *look) operation(at, kind string, c common, open bool) {
+	if names := operations[kind]; names != nil && c.Operation != "" && !slices.Contains(names, c.Operation) && !open {
+		l.wrongf(at+".operation", "%q is none of %s", c.Operation, strings.Join(names, ", "))
+	}
+	if !slices.Contains(patchStrategies, c.PatchStrategy) {
+		l.wrongf(at+".patchStrategy", "%q is none of %s", c.PatchStrategy, strings.Join(patchStrategies[1:], ", "))
+	}
+	if c.PatchStrategy != "" && c.Operation != "patch" && !open {
+		l.warnf(at+".patchStrategy", "has no effect on the operation %s", word(c.Operation))
+	}
+	if c.LiveObject && word(c.Operation) == "create" {
+		l.warnf(at+".liveObject", "has no effect on the operation create")
 	}
 }
 
@@ -98,46 +103,70 @@ func (l *look) manifest(at, kind string, c common) {
 	raw, inline, err := param.Inline(c.Source)
 	switch {
 	case err != nil:
-		l.wrong(at+".source", "%w", err)
+		l.wrongf(at+".source", "%w", err)
 		return
 	case !inline:
 		return
 	}
-	var dests []string
+	o := object{text: raw, at: at + ".source.resource", operation: c.Operation}
 	for i := range c.Parameters {
 		p := &c.Parameters[i]
-		if strings.Contains(p.Dest, "#(") && !slices.ContainsFunc(dests, func(d string) bool { return strings.HasPrefix(p.Dest, d) }) {
+		if strings.Contains(p.Dest, "#(") && !slices.ContainsFunc(o.dests, func(d string) bool { return strings.HasPrefix(p.Dest, d) }) {
 			if _, err := param.Destination(raw, p.Dest); err != nil {
-				l.wrong(fmt.Sprintf("%s.parameters[%d].dest", at, i), "hits nothing: %w", err)
+				l.wrongf(fmt.Sprintf("%s.parameters[%d].dest", at, i), "hits nothing: %w", err)
 			}
 		}
-		dests = append(dests, strings.TrimSuffix(strings.SplitN(p.Dest, "#(", 2)[0], "."))
-	}
-	where := at + ".source.resource"
-	need := func(path string) bool {
-		return present(string(raw), path) || touched(dests, path)
-	}
-	if kind == "k8s" && !c.LiveObject {
-		for _, field := range []string{"apiVersion", "kind"} {
-			if !need(field) {
-				l.wrong(where, "%s is missing", field)
-			}
-		}
+		o.dests = append(o.dests, strings.TrimSuffix(strings.SplitN(p.Dest, "#(", 2)[0], "."))
 	}
 	switch {
-	case kind == "k8s" && word(c.Operation) == "create" && !need("metadata.name") && !need("metadata.generateName"):
-		l.wrong(where, "metadata.name or metadata.generateName is missing")
-	case kind == "k8s" && slices.Contains(operations[kind][1:], c.Operation) && !need("metadata.name"):
-		l.wrong(where, "metadata.name is missing: the operation %s needs to know which object", c.Operation)
-	case kind == "argoWorkflow" && c.Operation != "" && c.Operation != "submit" && !need("metadata.name"):
-		l.wrong(where, "metadata.name is missing: the operation %s needs to know which workflow", c.Operation)
+	case kind == "argoWorkflow" && c.Operation != "" && c.Operation != "submit" && !o.has("metadata.name"):
+		l.wrongf(o.at, "metadata.name is missing: the operation %s needs to know which workflow", c.Operation)
+	case kind == "k8s":
+		if !c.LiveObject {
+			l.typed(o)
+		}
+		l.named(o)
+		l.labels(o)
 	}
-	if name := gjson.GetBytes(raw, "metadata.name").String(); kind == "k8s" && word(c.Operation) == "create" && name != "" && !touched(dests, "metadata.name") && !touched(dests, "metadata") {
-		l.warn(where+".metadata.name", "only the first event makes %q, each further one fails: use generateName, or the operation update or patch", name)
+}
+
+// object is a manifest, and which paths of it parameters set.
+type object struct {
+	text      []byte
+	at        string
+	operation string
+	dests     []string
+}
+
+func (o object) has(path string) bool {
+	return present(string(o.text), path) || touched(o.dests, path)
+}
+
+func (l *look) typed(o object) {
+	for _, field := range []string{"apiVersion", "kind"} {
+		if !o.has(field) {
+			l.wrongf(o.at, "%s is missing", field)
+		}
 	}
-	gjson.GetBytes(raw, "metadata.labels").ForEach(func(key, value gjson.Result) bool {
-		if !touched(dests, "metadata.labels."+key.String()) && sensing.LabelValue(value.String()) != value.String() {
-			l.wrong(where+".metadata.labels."+key.String(), "%q is no value of a label: letters, digits, - _ . and at most 63 of them", value.String())
+}
+
+func (l *look) named(o object) {
+	creates := word(o.operation) == "create"
+	switch {
+	case creates && !o.has("metadata.name") && !o.has("metadata.generateName"):
+		l.wrongf(o.at, "metadata.name or metadata.generateName is missing")
+	case slices.Contains(operations["k8s"][1:], o.operation) && !o.has("metadata.name"):
+		l.wrongf(o.at, "metadata.name is missing: the operation %s needs to know which object", o.operation)
+	}
+	if name := gjson.GetBytes(o.text, "metadata.name").String(); creates && name != "" && !touched(o.dests, "metadata.name") {
+		l.warnf(o.at+".metadata.name", "only the first event makes %q, each further one fails: use generateName, or the operation update or patch", name)
+	}
+}
+
+func (l *look) labels(o object) {
+	gjson.GetBytes(o.text, "metadata.labels").ForEach(func(key, value gjson.Result) bool {
+		if !touched(o.dests, "metadata.labels."+key.String()) && sensing.LabelValue(value.String()) != value.String() {
+			l.wrongf(o.at+".metadata.labels."+key.String(), "%q is no value of a label: letters, digits, - _ . and at most 63 of them", value.String())
 		}
 		return true
 	})
@@ -148,33 +177,37 @@ func (l *look) parameters(at string, list []v1alpha1.TriggerParameter, needsDest
 	for i := range list {
 		p, here := &list[i], fmt.Sprintf("%s[%d]", at, i)
 		if p.Src == nil {
-			l.wrong(here, "src: is missing")
+			l.wrongf(here, "src: is missing")
 			continue
 		}
 		switch {
 		case l.dependencies[p.Src.DependencyName]:
 		case p.Src.Value != nil:
-			l.warn(here+".src", "no dependency is named %q: the value is always taken", p.Src.DependencyName)
+			l.warnf(here+".src", "no dependency is named %q: the value is always taken", p.Src.DependencyName)
 		default:
-			l.wrong(here+".src", "no dependency is named %q", p.Src.DependencyName)
+			l.wrongf(here+".src", "no dependency is named %q", p.Src.DependencyName)
 		}
 		if p.Dest == "" && needsDest {
-			l.wrong(here, "dest: is empty")
+			l.wrongf(here, "dest: is empty")
 		}
 		if !slices.Contains([]string{"", "append", "prepend", "overwrite"}, p.Operation) {
-			l.wrong(here+".operation", "%q is none of append, prepend, overwrite", p.Operation)
+			l.wrongf(here+".operation", "%q is none of append, prepend, overwrite", p.Operation)
 		}
-		for field, source := range map[string]string{"dataTemplate": p.Src.DataTemplate, "contextTemplate": p.Src.ContextTemplate} {
-			if source == "" {
-				continue
-			}
-			if _, err := script.CompileTemplate(source); err != nil {
-				l.wrong(here+".src."+field, "%w", err)
-			}
+		l.source(here+".src", p.Src)
+	}
+}
+
+func (l *look) source(at string, src *v1alpha1.TriggerParameterSource) {
+	for field, text := range map[string]string{"dataTemplate": src.DataTemplate, "contextTemplate": src.ContextTemplate} {
+		if text == "" {
+			continue
 		}
-		if key := p.Src.ContextKey; key != "" && p.Src.DataKey == "" && p.Src.DataTemplate == "" && p.Src.Value == nil && !slices.Contains(contextKeys, strings.SplitN(key, ".", 2)[0]) {
-			l.wrong(here+".src.contextKey", "%q is none of %s", key, strings.Join(contextKeys, ", "))
+		if _, err := script.CompileTemplate(text); err != nil {
+			l.wrongf(at+"."+field, "%w", err)
 		}
+	}
+	if key := src.ContextKey; key != "" && src.DataKey == "" && src.DataTemplate == "" && src.Value == nil && !slices.Contains(contextKeys, strings.SplitN(key, ".", 2)[0]) {
+		l.wrongf(at+".contextKey", "%q is none of %s", key, strings.Join(contextKeys, ", "))
 	}
 }
 
@@ -186,7 +219,7 @@ func (l *look) templateFields(at string, list []v1alpha1.TriggerParameter, kind 
 	for i := range list {
 		first, _, _ := strings.Cut(list[i].Dest, ".")
 		if list[i].Src != nil && first != "" && kind != "" && first != kind && first != "name" {
-			l.warn(fmt.Sprintf("%s[%d].dest", at, i), "hits nothing: the template is of kind %s, so that dest begins with %s", kind, kind)
+			l.warnf(fmt.Sprintf("%s[%d].dest", at, i), "hits nothing: the template is of kind %s, so that dest begins with %s", kind, kind)
 		}
 	}
 }

@@ -124,7 +124,7 @@ func TestTriggersThatCannotWork(t *testing.T) {
 func TestDependenciesThatNeverMatch(t *testing.T) {
 	for name, c := range map[string]struct{ dependency, want string }{
 		"fine":             {", filters: {data: [{path: a, type: string, value: [x]}], dataLogicalOperator: or}", ""},
-		"an operator":      {", filters: {dataLogicalOperator: OR, data: [{path: a, type: string, value: [x]}]}", `warning: spec.dependencies[0].filters.dataLogicalOperator: "OR" is taken for and`},
+		"an operator":      {", filters: {dataLogicalOperator: OR, data: [{path: a, type: string, value: [x]}]}", `warning: spec.dependencies[0].filters.dataLogicalOperator: "OR" is taken for "and"`},
 		"a regex":          {", filters: {data: [{path: a, type: string, value: ['(']}]}", "is no regular expression"},
 		"a number":         {", filters: {data: [{path: a, type: number, value: [five]}]}", `value "five" is no number`},
 		"a bool":           {", filters: {data: [{path: a, type: bool, comparator: '>', value: ['true']}]}", `"&gt;" is taken for =`},

@@ -16,6 +16,9 @@ func printing(written texts) template.FuncMap {
 		}
 		return out
 	}
+	shown := func(print func(...any) string) func(...any) string {
+		return func(values ...any) string { return print(show(values)...) }
+	}
 	text := func(v any) string {
 		switch v := v.(type) {
 		case string:
@@ -39,17 +42,20 @@ func printing(written texts) template.FuncMap {
 		}
 	}
 	return template.FuncMap{
-		showName:   func(v any) any { return written.print(v) },
-		calcName:   func(v any) any { return texts{}.print(v) },
-		"print":    func(values ...any) string { return fmt.Sprint(show(values)...) },
-		"println":  func(values ...any) string { return fmt.Sprintln(show(values)...) },
-		"printf":   func(format string, values ...any) string { return fmt.Sprintf(format, show(values)...) },
+		showName:  func(v any) any { return written.print(v) },
+		calcName:  func(v any) any { return texts{}.print(v) },
+		"print":   shown(fmt.Sprint),
+		"println": shown(fmt.Sprintln),
+		"printf": func(format string, values ...any) string {
+			values = show(values)
+			return fmt.Sprintf(format, values...)
+		},
 		"toString": text,
 		"quote":    quoted("%q"),
 		"squote":   quoted("'%s'"),
-		"html":     func(values ...any) string { return template.HTMLEscaper(show(values)...) },
-		"js":       func(values ...any) string { return template.JSEscaper(show(values)...) },
-		"urlquery": func(values ...any) string { return template.URLQueryEscaper(show(values)...) },
+		"html":     shown(template.HTMLEscaper),
+		"js":       shown(template.JSEscaper),
+		"urlquery": shown(template.URLQueryEscaper),
 		"cat": func(values ...any) string {
 			var out []any
 			for _, v := range show(values) {
