@@ -9,6 +9,7 @@ require (
 	github.com/argosy-mesh/argosy/libs/kube v0.0.0
 	github.com/argosy-mesh/argosy/libs/sensing v0.0.0
 	github.com/argosy-mesh/argosy/schemas v0.0.0
+	github.com/google/go-cmp v0.7.0
 	github.com/spf13/cobra v1.10.2
 	k8s.io/api v0.36.3
 	k8s.io/apimachinery v0.36.3
