@@ -58,6 +58,7 @@ require (
 	github.com/Masterminds/goutils v1.1.1 // indirect
 	github.com/Masterminds/semver/v3 v3.5.0 // indirect
 	github.com/antithesishq/antithesis-sdk-go v0.8.0-default-no-op // indirect
+	github.com/argosy-mesh/argosy/libs/eventsource v0.0.0
 	github.com/aws/aws-sdk-go-v2/feature/ec2/imds v1.16.30 // indirect
 	github.com/aws/aws-sdk-go-v2/internal/configsources v1.5.11 // indirect
 	github.com/aws/aws-sdk-go-v2/internal/endpoints/v2 v2.8.11 // indirect
@@ -179,3 +180,5 @@ replace (
 	github.com/argosy-mesh/argosy/libs/service => ../../libs/service
 	github.com/argosy-mesh/argosy/schemas => ../../schemas
 )
+
+replace github.com/argosy-mesh/argosy/libs/eventsource => ../../libs/eventsource

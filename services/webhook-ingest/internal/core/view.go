@@ -18,14 +18,19 @@ type body struct {
 // jsonBody takes one JSON value as it is, or writes it anew where readers could
 // differ over it.
 func jsonBody(text []byte, reserved ...string) (body, jsonText, error) {
-	known, err := inspect(text, reserved...)
+	plain := PlainText(text)
+	known, err := inspect(plain, reserved...)
 	if err != nil {
 		return body{}, known, reject(http.StatusBadRequest, "malformed", "the body is not JSON: %v", err)
 	}
-	if !known.Odd {
-		return body{text: text}, known, nil
+	b := body{text: plain}
+	if len(plain) != len(text) {
+		b.raw = text
 	}
-	again, err := rewritten(text)
+	if !known.Odd {
+		return b, known, nil
+	}
+	again, err := rewritten(plain)
 	return body{text: again, raw: text}, known, err
 }
 
@@ -149,5 +154,5 @@ func public(h http.Header) http.Header {
 
 // secretHeaders carry what whoever reads an event must not learn.
 var secretHeaders = map[string]bool{
-	"Authorization": true, "Cookie": true, "Proxy-Authorization": true, "X-Gitlab-Token": true,
+	"Authorization": true, "Cookie": true, "Proxy-Authorization": true, "X-Gitlab-Token": true, "X-Jfrog-Event-Auth": true,
 }

@@ -37,7 +37,7 @@ func TestTheRegistryVouchesAndContinuesTheChain(t *testing.T) {
 	}
 	for _, c := range cases {
 		image := events.ImagePushed{Repository: c.repository, Digest: c.digest, Tag: "v1", Verified: events.VerifiedByNone}
-		l := enrich(t.Context(), registry.Client(), core.Route{Registry: c.url}, &image)
+		l, _ := enrich(t.Context(), registry.Client(), core.Route{Registry: c.url}, &image)
 		if got := image.Verified; got != c.verified || l.Correlation != c.correlation {
 			t.Errorf("%s: verified by %s, correlation %q", c.name, got, l.Correlation)
 		}

@@ -62,7 +62,7 @@ func (h *hook) hmac(c *v1alpha1.WebhookHMAC) {
 	if c == nil {
 		return
 	}
-	h.route.Signature = core.Signature{Header: c.Header, Algorithm: c.Algorithm, Encoding: c.Encoding, Prefix: c.Prefix}
+	h.route.Signature = core.Signature{Scheme: c.Scheme, Header: c.Header, Algorithm: c.Algorithm, Encoding: c.Encoding, Prefix: c.Prefix}
 	h.secret(&c.Secret, intoKey)
 }
 

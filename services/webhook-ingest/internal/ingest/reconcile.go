@@ -8,8 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/eventsource"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
-	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/core"
 	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/secret"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -35,6 +35,7 @@ type resolver struct {
 	sources *sources
 	upkeep  *sources // of hooks at their senders
 	refused *refusals
+	aside   func(key string) string // what of an EventSource could not be stored
 	owns    func(key string) bool
 	log     *slog.Logger
 	tell    kubeevents.EventRecorder // may be nil
@@ -67,6 +68,7 @@ func (r *resolver) Reconcile(ctx context.Context, req reconcile.Request) (reconc
 	states := r.sources.set(ctx, es)
 	kept := r.upkeep.set(ctx, es)
 	conditions := append(verdict(endpoints, conflicts, states), rejections(r.refused.take(req.String()))...)
+	conditions = append(conditions, setAside(r.aside(req.String()))...)
 	for _, k := range kept {
 		// A hook that is there goes on delivering: its upkeep says nothing about readiness.
 		conditions = append(conditions, k.condition())
@@ -127,6 +129,14 @@ func rejections(text string) []v1alpha1.EventCondition {
 	return []v1alpha1.EventCondition{{Type: "Rejecting", Status: "True", Reason: "DeliveriesRefused", Message: text}}
 }
 
+// setAside says that events were kept beside the bus.
+func setAside(text string) []v1alpha1.EventCondition {
+	if text == "" {
+		return nil
+	}
+	return []v1alpha1.EventCondition{{Type: "SetAside", Status: "True", Reason: "EventsNotStorable", Message: text}}
+}
+
 func condition(reason, message string) v1alpha1.EventCondition {
 	return v1alpha1.EventCondition{Type: "Ready", Status: "False", Reason: reason, Message: message}
 }
@@ -147,11 +157,16 @@ func (r *resolver) endpoints(ctx context.Context, es *v1alpha1.EventSource) ([]e
 			*ref.into(&h.route) = value
 		}
 		if h.filter != nil {
-			filter, err := core.NewFilter(h.filter.Expression)
+			filter, err := eventsource.NewFilter(h.filter.Expression)
 			if err != nil {
 				h.route.Broken = err.Error()
 			}
-			h.route.Filter = filter
+			if filter != nil {
+				h.route.Filter = filter
+			}
+		}
+		if err := eventsource.NameFault(es.Namespace, es.Name, h.route.Event); err != nil {
+			h.route.Broken = err.Error()
 		}
 		out = append(out, endpoint{h.path, h.route})
 	}

@@ -70,7 +70,7 @@ func startOn(t testing.TB, server *bustest.Server, client *bus.Bus, dir string) 
 
 func (d *door) post(t *testing.T, path, id, body string) int {
 	t.Helper()
-	return d.send(t, path, []byte(body), map[string]string{"X-Request-Id": id})
+	return d.send(t, path, []byte(body), map[string]string{"Idempotency-Key": id})
 }
 
 func (d *door) send(t *testing.T, path string, body []byte, header map[string]string) int {
@@ -276,7 +276,7 @@ func TestTwoThousandPostsWhileTheBusIsKilled(t *testing.T) {
 func TestALargeBodyTravelsByClaimCheck(t *testing.T) {
 	d := start(t)
 	body := []byte(`"` + strings.Repeat("x", 24<<20) + `"`)
-	if got := d.send(t, "/in", body, map[string]string{"X-Request-Id": "large"}); got != 200 {
+	if got := d.send(t, "/in", body, map[string]string{"Idempotency-Key": "large"}); got != 200 {
 		t.Fatal(got)
 	}
 	d.await(t, 1)

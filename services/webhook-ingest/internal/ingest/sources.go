@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/argosy-mesh/argosy/libs/bus"
-	"github.com/argosy-mesh/argosy/libs/core/fault"
 	"github.com/argosy-mesh/argosy/libs/core/lineage"
+	"github.com/argosy-mesh/argosy/libs/eventsource"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/core"
 	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/pull"
@@ -298,11 +298,16 @@ func (s *sources) keep(ctx context.Context, route core.Route, reader pull.Reader
 	key := route.Namespace + "/" + route.EventSource
 	log := s.sink.tel.Log.With("eventsource", key, "event", route.Event, "kind", route.Provider)
 	filter, err := filterOf(reader)
+	if err == nil {
+		err = eventsource.NameFault(route.Namespace, route.EventSource, route.Event)
+	}
 	if err != nil {
 		s.tell(route, r, false, err.Error()) // only another manifest can help
 		return
 	}
-	route.Filter = filter
+	if filter != nil {
+		route.Filter = filter
+	}
 	env := s.env(route, r)
 	wait := firstPause
 	for ctx.Err() == nil {
@@ -327,11 +332,11 @@ func (s *sources) keep(ctx context.Context, route core.Route, reader pull.Reader
 	}
 }
 
-func filterOf(reader pull.Reader) (*core.Filter, error) {
+func filterOf(reader pull.Reader) (*eventsource.Filter, error) {
 	if reader.Filter == nil {
 		return nil, nil
 	}
-	return core.NewFilter(reader.Filter.Expression)
+	return eventsource.NewFilter(reader.Filter.Expression)
 }
 
 // kinds whose events have another type than their name. Source: Argo Events, the
@@ -354,12 +359,8 @@ func (s *sources) emit(ctx context.Context, route core.Route, id string, data an
 		kind = other
 	}
 	for wait := forwardPause; ; wait = min(2*wait, 10*time.Second) {
-		err := s.sink.put(ctx, route, core.Item{ID: id, Type: kind, Data: text}, lineage.Lineage{})
+		err := s.sink.put(ctx, route, core.Item{ID: id, Type: kind, Data: text, Read: true}, lineage.Lineage{})
 		if err == nil {
-			return nil
-		}
-		if fault.Of(err) == fault.Poison {
-			s.sink.tel.Log.ErrorContext(ctx, "message cannot be an event, it is dropped", "eventsource", route.Namespace+"/"+route.EventSource, "event", route.Event, "error", err)
 			return nil
 		}
 		select {

@@ -34,6 +34,8 @@ type Log struct {
 	size   int64 // where the next record goes
 	done   int64 // where the first open record begins
 	open   int   // records between done and size
+
+	asideMu sync.Mutex
 }
 
 // Open opens or makes the log in dir. budget bounds its bytes on disk.
@@ -134,15 +136,27 @@ func (l *Log) Len() int {
 }
 
 // First returns the oldest record that is not done; io.EOF means none.
-func (l *Log) First() ([]byte, error) {
+func (l *Log) First() ([]byte, error) { return l.At(0) }
+
+// At returns an open record without those before it: 0 is the oldest. io.EOF means
+// that there is none.
+func (l *Log) At(n int) ([]byte, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.open == 0 {
+	if n < 0 || n >= l.open {
 		return nil, io.EOF
 	}
-	record, _, err := l.read(l.done)
+	at := l.done
+	for ; n > 0; n-- {
+		_, length, err := l.read(at)
+		if err != nil {
+			return nil, fmt.Errorf("read the write-ahead log at %d: %w", at, err)
+		}
+		at += length
+	}
+	record, _, err := l.read(at)
 	if err != nil {
-		return nil, fmt.Errorf("read the write-ahead log at %d: %w", l.done, err)
+		return nil, fmt.Errorf("read the write-ahead log at %d: %w", at, err)
 	}
 	return record, nil
 }

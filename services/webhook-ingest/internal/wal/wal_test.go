@@ -126,3 +126,35 @@ func TestWritersAndAReaderTogether(t *testing.T) {
 		t.Fatalf("%d records", got)
 	}
 }
+
+func TestWhatIsSetAsideHasABudgetOfItsOwn(t *testing.T) {
+	l := open(t, t.TempDir(), 400)
+	for i := range 4 {
+		if _, err := l.SetAside(fmt.Sprintf("%d.json", i), bytes.Repeat([]byte("x"), 40)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := l.Aside(); len(got) != 2 || filepath.Base(got[1]) != "3.json" {
+		t.Errorf("%v: the newest two have room", got)
+	}
+	if _, err := l.SetAside("large", make([]byte, 101)); !errors.Is(err, ErrFull) {
+		t.Errorf("%v", err)
+	}
+	if got := open(t, t.TempDir(), 400).Aside(); len(got) != 0 {
+		t.Errorf("%v", got)
+	}
+}
+
+func TestRecordsBehindTheOldestCanBeRead(t *testing.T) {
+	l := open(t, t.TempDir(), 1<<20)
+	for i := range 3 {
+		if err := l.Append(fmt.Appendf(nil, "r%d", i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for n, want := range map[int]string{0: "r0", 2: "r2", 3: "", -1: ""} {
+		if got, err := l.At(n); string(got) != want || (err == nil) != (want != "") {
+			t.Errorf("%d: %q, %v", n, got, err)
+		}
+	}
+}

@@ -1,4 +1,4 @@
-package core
+package eventsource
 
 import (
 	"encoding/json"
