@@ -116,18 +116,15 @@ func (b *Bus) AwaitDeclared(ctx context.Context, l Limits) error {
 // Publish stores e on its stream and returns when the server confirmed it. The
 // message id is derived from the subject's event identity (subject, source, id):
 // publishing the same event twice within the dedupe window stores it once. An
-// event over the inline limit is stored as an object first (claim check).
+// event over the inline limit is stored as an object first (claim check). What can never be stored is an error of class
+// poison: [ErrTooLarge], [ErrBadSubject], or an event that is none.
 func (b *Bus) Publish(ctx context.Context, subject string, e Event) error {
 	_, err := b.publish(ctx, subject, e)
 	return err
 }
 
 func (b *Bus) publish(ctx context.Context, subject string, e Event, opts ...jetstream.PublishOpt) (*jetstream.PubAck, error) {
-	e, err := b.checkIn(ctx, e)
-	if err != nil {
-		return nil, err
-	}
-	m, err := encode(subject, e)
+	m, err := b.pack(ctx, subject, e)
 	if err != nil {
 		return nil, err
 	}
@@ -144,6 +141,9 @@ func MessageID(subject string, e Event) string { return Key(subject, e.Source(),
 
 // classed gives the bus's own errors their class.
 func classed(err error) error {
+	if never := unstorable(err); never != nil {
+		return never
+	}
 	var api *jetstream.APIError
 	if !errors.As(err, &api) {
 		return err

@@ -55,12 +55,15 @@ func bothWays(t *testing.T, test func(t *testing.T, linger time.Duration)) {
 	t.Run("gathered", func(t *testing.T) { test(t, 20*time.Millisecond) })
 }
 
+// testPatience is for what must happen.
+const testPatience = time.Minute
+
 func receive[T any](t *testing.T, from <-chan T, what string) T {
 	t.Helper()
 	select {
 	case v := <-from:
 		return v
-	case <-time.After(time.Minute):
+	case <-time.After(testPatience):
 		t.Fatalf("no %s within a minute", what)
 		panic("unreachable")
 	}

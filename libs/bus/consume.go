@@ -4,13 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/argosy-mesh/argosy/libs/core/fault"
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -234,21 +232,6 @@ func (w *worker) settle(ctx context.Context, m jetstream.Msg, d Delivery, err er
 		// The delivery will come again after Patience; handlers allow for that.
 		log.WarnContext(ctx, "answer to the bus was lost", "error", answer)
 	}
-}
-
-// bury copies a message to the dead letters as it came, with what went wrong.
-func (w *worker) bury(ctx context.Context, m jetstream.Msg, d Delivery, cause error) error {
-	dead := nats.NewMsg("dead." + w.consumer.Stream + "." + d.Subject)
-	dead.Data = m.Data()
-	maps.Copy(dead.Header, m.Headers())
-	dead.Header.Set(deadReason, percentEncode(short(cause.Error())))
-	dead.Header.Set(deadConsumer, w.consumer.Name)
-	dead.Header.Set(deadAttempts, fmt.Sprint(d.Attempt))
-	id := Key(w.consumer.Stream, w.consumer.Name, fmt.Sprint(d.Sequence))
-	if _, err := w.bus.js.PublishMsg(ctx, dead, jetstream.WithMsgID(id)); err != nil {
-		return fmt.Errorf("bury event %s: %w", d.ID(), err)
-	}
-	return nil
 }
 
 // keepAlive tells the server that work goes on, so that a long handler is not

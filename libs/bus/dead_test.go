@@ -191,3 +191,23 @@ func TestPeers(t *testing.T) {
 		t.Errorf("a junk seed: %v", err)
 	}
 }
+
+// A dead letter that is driven again and fails again is a dead letter again, as often as that happens.
+func TestADeadLetterThatFailsAgainIsNotLost(t *testing.T) {
+	b := bustest.Start(t).Connect("test")
+	put(t, b, "commands.x.do.ns", "c1")
+	consume(t, b, bus.Consumer{Stream: bus.Commands, Name: "x"}, func(context.Context, bus.Delivery) ([]bus.Outgoing, error) {
+		return nil, fault.Poisonf("broken")
+	})
+	last := uint64(0)
+	for range 3 {
+		l := letters(t, b, 1)[0]
+		if l.Sequence <= last || l.Attempts != 1 || l.Event.ID() != "c1" || l.Subject != "commands.x.do.ns" {
+			t.Fatalf("%+v after %d", l, last)
+		}
+		last = l.Sequence
+		if err := b.Redrive(t.Context(), l.Sequence); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

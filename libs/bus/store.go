@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
@@ -48,7 +47,7 @@ func (k KV) Put(ctx context.Context, key string, value []byte) error {
 		return err
 	}
 	if _, err := kv.Put(ctx, key, value); err != nil {
-		return fmt.Errorf("put %s/%s: %w", k.bucket, key, err)
+		return fmt.Errorf("put %s/%s: %w", k.bucket, key, classed(err))
 	}
 	return nil
 }
@@ -109,33 +108,20 @@ type Objects struct {
 // Objects opens an object bucket by name; it need not exist yet.
 func (b *Bus) Objects(bucket string) Objects { return Objects{bus: b, bucket: bucket} }
 
-// Put streams r into the named object, replacing it.
-func (o Objects) Put(ctx context.Context, name string, r io.Reader) error {
+// Has says whether a whole object of that name is there.
+func (o Objects) Has(ctx context.Context, name string) (bool, error) {
 	store, err := o.open(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
-	if _, err := store.Put(ctx, jetstream.ObjectMeta{Name: name}, r); err != nil {
-		return fmt.Errorf("put object %s/%s: %w", o.bucket, name, err)
-	}
-	return nil
-}
-
-// Open streams the named object out, or returns an error that is both
-// ErrNotFound and the library's own.
-func (o Objects) Open(ctx context.Context, name string) (io.ReadCloser, error) {
-	store, err := o.open(ctx)
-	if err != nil {
-		return nil, err
-	}
-	r, err := store.Get(ctx, name)
+	_, err = store.GetInfo(ctx, name)
 	if errors.Is(err, jetstream.ErrObjectNotFound) {
-		return nil, fmt.Errorf("object %s/%s: %w", o.bucket, name, errors.Join(ErrNotFound, err))
+		return false, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("open object %s/%s: %w", o.bucket, name, err)
+		return false, fmt.Errorf("look for object %s/%s: %w", o.bucket, name, err)
 	}
-	return r, nil
+	return true, nil
 }
 
 // Delete removes an object; one that is not there is no error.
