@@ -52,6 +52,7 @@ type Route struct {
 	Split                         bool      // of bitbucketserver: one event per change
 	Hosts                         []string  // hosts beside the sender's own that may be fetched from
 	Rate                          float64   // requests per second; 0 means no limit
+	Burst                         int       // how many of them may come at once; 0 means those of a second
 	Method                        string
 	Metadata                      map[string]string
 	Filter                        Filter // nil keeps everything

@@ -103,26 +103,27 @@ func hooksOf(es *v1alpha1.EventSource) []hook {
 		for _, name := range slices.Sorted(maps.Keys(hooks)) {
 			h := hooks[name]
 			h.route.Provider, h.route.Namespace, h.route.EventSource, h.route.Event = kind, es.Namespace, es.Name, name
-			h.route.Rate = perSecond(es.Spec.RateLimit)
+			h.route.Rate, h.route.Burst = rateOf(es.Spec.RateLimit)
 			out = append(out, h)
 		}
 	}
 	return out
 }
 
-// perSecond is the rate of a limit; an unknown unit means seconds, as upstream has
-// it for triggers.
-func perSecond(l *v1alpha1.TriggerRateLimit) float64 {
+// rateOf is the rate of a limit for each second, and how many may come at once: all of
+// a unit. An unknown unit means seconds, as upstream has it for triggers.
+func rateOf(l *v1alpha1.TriggerRateLimit) (perSecond float64, burst int) {
 	if l == nil || l.RequestsPerUnit <= 0 {
-		return 0
+		return 0, 0
 	}
+	burst = int(l.RequestsPerUnit)
 	switch l.Unit {
 	case "Minute":
-		return float64(l.RequestsPerUnit) / 60
+		return float64(l.RequestsPerUnit) / 60, burst
 	case "Hour":
-		return float64(l.RequestsPerUnit) / 3600
+		return float64(l.RequestsPerUnit) / 3600, burst
 	default:
-		return float64(l.RequestsPerUnit)
+		return float64(l.RequestsPerUnit), burst
 	}
 }
 

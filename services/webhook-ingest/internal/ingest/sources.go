@@ -66,6 +66,7 @@ type state struct {
 	elsewhere bool
 	up        bool
 	failure   string
+	note      string // what should be known although it is read
 }
 
 func (s state) condition() v1alpha1.EventCondition {
@@ -78,7 +79,7 @@ func (s state) condition() v1alpha1.EventCondition {
 	case s.up && s.topic == aboutHooks:
 		c.Status, c.Reason = "True", "Kept"
 	case s.up:
-		c.Status, c.Reason = "True", "Reading"
+		c.Status, c.Reason, c.Message = "True", "Reading", s.note
 	}
 	return c
 }
@@ -156,7 +157,9 @@ func (s *sources) set(_ context.Context, es *v1alpha1.EventSource) []state {
 	var states []state
 	for _, event := range slices.Sorted(maps.Keys(wanted)) {
 		if readings[event] == nil {
-			route := core.Route{Namespace: es.Namespace, EventSource: es.Name, Event: event, Provider: kinds[event], Rate: slower(perSecond(es.Spec.RateLimit), wanted[event].Limit)}
+			route := core.Route{Namespace: es.Namespace, EventSource: es.Name, Event: event, Provider: kinds[event]}
+			perSecond, burst := rateOf(es.Spec.RateLimit)
+			route.Rate, route.Burst = slower(perSecond, burst, wanted[event].Limit)
 			readings[event] = s.start(route, wanted[event], declared[event], !owner && !wanted[event].Everywhere) //nolint:contextcheck // a reader outlives the reconcile that starts it
 		}
 		states = append(states, readings[event].look())
@@ -165,12 +168,13 @@ func (s *sources) set(_ context.Context, es *v1alpha1.EventSource) []state {
 	return states
 }
 
-// slower returns the lower of two rates, of which 0 means none.
-func slower(a, b float64) float64 {
-	if a == 0 || b > 0 && b < a {
-		return b
+// slower returns the lower of a rate and a limit for each second, of which 0 means
+// none, and how many may come at once.
+func slower(perSecond float64, burst int, limit float64) (rate float64, atOnce int) {
+	if perSecond == 0 || limit > 0 && limit < perSecond {
+		return limit, max(1, int(limit))
 	}
-	return a
+	return perSecond, burst
 }
 
 func (s *sources) count(namespace, name string, readings map[string]*reading) {
@@ -278,6 +282,13 @@ func (r *reading) turn(up bool, failure string) bool {
 	return news
 }
 
+// remark keeps what the status should say for as long as this reader lives.
+func (r *reading) remark(text string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.state.note = text
+}
+
 // tell notes how a source is, and has the status say so.
 func (s *sources) tell(route core.Route, r *reading, up bool, failure string) {
 	if r.turn(up, failure) {
@@ -290,6 +301,10 @@ func (s *sources) env(route core.Route, r *reading) pull.Env {
 	return pull.Env{
 		Namespace: route.Namespace, EventSource: route.EventSource, Event: route.Event, Secrets: s.secrets, Kube: s.kube,
 		Positions: positions{s.sink.intake.bus.KV(bus.PositionsBucket)}, Log: s.sink.tel.Log, Up: func() { s.tell(route, r, true, "") },
+		Note: func(text string) {
+			r.remark(time.Now().UTC().Format(time.RFC3339) + ": " + text)
+			s.changed(route.Namespace + "/" + route.EventSource)
+		},
 	}
 }
 
