@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -243,14 +244,14 @@ func (p push) item(req Request, verified string) Item {
 	return Item{ID: id, Type: events.TypeImagePushed, Image: &image}
 }
 
-// KnownForm reports whether a manifest may name this kind of registry.
-func KnownForm(name string) bool {
+// Forms are the kinds of registries that a manifest may name.
+func Forms() []string {
+	out := make([]string, 0, len(forms))
 	for _, f := range forms {
-		if f.name == name {
-			return true
-		}
+		out = append(out, f.name)
 	}
-	return name == ""
+	slices.Sort(out)
+	return out
 }
 
 // sourceAndID names an event whose id counts only for its source.

@@ -73,7 +73,18 @@ func (r *resolver) Reconcile(ctx context.Context, req reconcile.Request) (reconc
 		// A hook that is there goes on delivering: its upkeep says nothing about readiness.
 		conditions = append(conditions, k.condition())
 	}
-	return reconcile.Result{RequeueAfter: secretRefresh}, r.report(ctx, raw, conditions, warnings)
+	return reconcile.Result{RequeueAfter: secretRefresh}, r.report(ctx, raw, conditions, append(warnings, withoutEffect(es)...))
+}
+
+// withoutEffect are the fields that are taken and change nothing.
+func withoutEffect(es *v1alpha1.EventSource) []v1alpha1.FieldWarning {
+	var out []v1alpha1.FieldWarning
+	for _, p := range eventsource.Check(es) {
+		if p.Severity == eventsource.NoEffect {
+			out = append(out, v1alpha1.FieldWarning{Path: p.Path, Message: p.Message})
+		}
+	}
+	return out
 }
 
 func (r *resolver) forget(key string) {
@@ -110,9 +121,7 @@ func verdict(endpoints []endpoint, conflicts []string, states []state) []v1alpha
 			broken = append(broken, s.event+": "+s.failure)
 		}
 	}
-	for _, path := range conflicts {
-		broken = append(broken, fmt.Sprintf("endpoint %s belongs to an older EventSource; use the path under /hooks/", path))
-	}
+	broken = append(broken, conflicts...)
 	ready := condition("NotServed", strings.Join(broken, "; "))
 	if len(broken) == 0 {
 		ready = condition("Serving", fmt.Sprintf("%d event(s) served", len(endpoints)+len(states)))
@@ -143,7 +152,9 @@ func condition(reason, message string) v1alpha1.EventCondition {
 
 func (r *resolver) endpoints(ctx context.Context, es *v1alpha1.EventSource) ([]endpoint, error) {
 	var out []endpoint
+	refused := eventsource.Refusals(eventsource.Check(es))
 	for _, h := range hooksOf(es) {
+		h.route.Broken = refused[h.route.Event]
 		for _, ref := range h.refs {
 			value, err := r.secrets.Read(ctx, es.Namespace, ref.ref)
 			if missing, is := secret.IsMissing(err); is {
@@ -157,18 +168,11 @@ func (r *resolver) endpoints(ctx context.Context, es *v1alpha1.EventSource) ([]e
 			*ref.into(&h.route) = value
 		}
 		if h.filter != nil {
-			filter, err := eventsource.NewFilter(h.filter.Expression)
-			if err != nil {
-				h.route.Broken = err.Error()
-			}
-			if filter != nil {
+			if filter, err := eventsource.NewFilter(h.filter.Expression); err == nil && filter != nil {
 				h.route.Filter = filter
 			}
 		}
-		if err := eventsource.NameFault(es.Namespace, es.Name, h.route.Event); err != nil {
-			h.route.Broken = err.Error()
-		}
-		out = append(out, endpoint{h.path, h.route})
+		out = append(out, endpoint{h.path, h.route, h.port})
 	}
 	return out, nil
 }

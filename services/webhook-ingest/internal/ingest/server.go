@@ -47,7 +47,7 @@ func newServer(r *routes, out *sink, tel *obs.Telemetry) *server {
 // ServeHTTP answers one hook: 2xx only after every event of it is durable.
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
-	route, tail, found := s.routes.find(r.URL.Path)
+	route, tail, found := s.routes.find(asked{r.Method, r.Host, r.URL.Path})
 	if !found {
 		http.Error(w, "no event source listens on this path", http.StatusNotFound)
 		s.answers.WithLabelValues("none", "unknown_route").Observe(time.Since(began).Seconds())

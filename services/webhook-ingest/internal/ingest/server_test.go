@@ -340,18 +340,18 @@ func TestAFullLocalLogSaysSo(t *testing.T) {
 func TestTheOlderEventSourceKeepsItsEndpoint(t *testing.T) {
 	r := newRoutes()
 	route := func(name string) core.Route { return core.Route{Namespace: "ns", EventSource: name, Event: "e"} }
-	if c := r.set("ns/young", declared{created: "2026-02", routes: []endpoint{{"/push", route("young")}}}); c != nil {
+	if c := r.set("ns/young", declared{created: "2026-02", routes: []endpoint{{path: "/push", route: route("young")}}}); c != nil {
 		t.Fatal(c)
 	}
-	r.set("ns/old", declared{created: "2026-01", routes: []endpoint{{"/push", route("old")}}})
-	if got, _, _ := r.find("/push"); got.EventSource != "old" {
+	r.set("ns/old", declared{created: "2026-01", routes: []endpoint{{path: "/push", route: route("old")}}})
+	if got, _, _ := r.find(asked{"POST", "", "/push"}); got.EventSource != "old" {
 		t.Errorf("%s has it", got.EventSource)
 	}
-	if got, _, ok := r.find("/hooks/ns/young/e"); !ok || got.EventSource != "young" {
+	if got, _, ok := r.find(asked{"POST", "", "/hooks/ns/young/e"}); !ok || got.EventSource != "young" {
 		t.Error("the own path is gone")
 	}
 	r.remove("ns/old")
-	if got, _, _ := r.find("/push"); got.EventSource != "young" {
+	if got, _, _ := r.find(asked{"POST", "", "/push"}); got.EventSource != "young" {
 		t.Errorf("%s has it after the older left", got.EventSource)
 	}
 }

@@ -138,6 +138,7 @@ func (s *sources) set(_ context.Context, es *v1alpha1.EventSource) []state {
 			declared[event] = part(es, kind, event)
 		}
 	}
+	refused := eventsource.Refusals(eventsource.Check(es))
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.byES[key] == nil {
@@ -160,12 +161,26 @@ func (s *sources) set(_ context.Context, es *v1alpha1.EventSource) []state {
 			route := core.Route{Namespace: es.Namespace, EventSource: es.Name, Event: event, Provider: kinds[event]}
 			perSecond, burst := rateOf(es.Spec.RateLimit)
 			route.Rate, route.Burst = slower(perSecond, burst, wanted[event].Limit)
-			readings[event] = s.start(route, wanted[event], declared[event], !owner && !wanted[event].Everywhere) //nolint:contextcheck // a reader outlives the reconcile that starts it
+			reader := wanted[event]
+			if why := refused[event]; why != "" && s.topic == aboutEvents {
+				reader = pull.Reader{Everywhere: reader.Everywhere, Run: never(why)}
+			}
+			readings[event] = s.start(route, reader, declared[event], !owner && !reader.Everywhere) //nolint:contextcheck // a reader outlives the reconcile that starts it
 		}
 		states = append(states, readings[event].look())
 	}
 	s.count(es.Namespace, es.Name, readings)
 	return states
+}
+
+// errRefused marks what only another manifest can help.
+type errRefused struct{ why string }
+
+func (e *errRefused) Error() string { return e.why }
+
+// never reads nothing: the manifest cannot be served.
+func never(why string) pull.Run {
+	return func(context.Context, pull.Env, pull.Emit) error { return &errRefused{why} }
 }
 
 // slower returns the lower of a rate and a limit for each second, of which 0 means
@@ -313,9 +328,6 @@ func (s *sources) keep(ctx context.Context, route core.Route, reader pull.Reader
 	key := route.Namespace + "/" + route.EventSource
 	log := s.sink.tel.Log.With("eventsource", key, "event", route.Event, "kind", route.Provider)
 	filter, err := filterOf(reader)
-	if err == nil {
-		err = eventsource.NameFault(route.Namespace, route.EventSource, route.Event)
-	}
 	if err != nil {
 		s.tell(route, r, false, err.Error()) // only another manifest can help
 		return
@@ -335,6 +347,9 @@ func (s *sources) keep(ctx context.Context, route core.Route, reader pull.Reader
 			err = errors.New("the source ended")
 		}
 		s.tell(route, r, false, err.Error())
+		if _, refused := errors.AsType[*errRefused](err); refused {
+			return
+		}
 		if time.Since(began) > steady {
 			wait = firstPause
 		}
