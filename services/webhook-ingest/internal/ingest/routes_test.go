@@ -1,8 +1,11 @@
 package ingest
 
 import (
+	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/core"
@@ -70,5 +73,48 @@ func TestASecretAtTheEndOfTheRoot(t *testing.T) {
 	r.set("ns/es", declared{routes: []endpoint{{path: "/", route: core.Route{Namespace: "ns", EventSource: "es", Event: "e", PathSecret: "s"}}}})
 	if route, tail, found := r.find(asked{"POST", "", "/guess"}); !found || tail != "guess" || route.Event != "e" {
 		t.Errorf("%+v %q %v", route, tail, found)
+	}
+}
+
+// Case 09: a limit of N a unit lets N come at once, of hooks and of sources that are read.
+func TestALimitLetsAllOfAUnitComeAtOnce(t *testing.T) {
+	for _, c := range []struct {
+		limit     v1alpha1.TriggerRateLimit
+		atOnce    int
+		perSecond float64
+	}{
+		{v1alpha1.TriggerRateLimit{RequestsPerUnit: 100, Unit: "Minute"}, 100, 100.0 / 60}, {v1alpha1.TriggerRateLimit{RequestsPerUnit: 4, Unit: "Hour"}, 4, 4.0 / 3600},
+		{v1alpha1.TriggerRateLimit{RequestsPerUnit: 7, Unit: "Second"}, 7, 7}, {v1alpha1.TriggerRateLimit{RequestsPerUnit: 1, Unit: "Minute"}, 1, 1.0 / 60}, {v1alpha1.TriggerRateLimit{RequestsPerUnit: 3}, 3, 3},
+	} {
+		route := core.Route{Namespace: "ns", EventSource: "es", Event: c.limit.Unit}
+		route.Rate, route.Burst = rateOf(&c.limit)
+		if route.Rate != c.perSecond {
+			t.Errorf("%+v: %g a second", c.limit, route.Rate)
+		}
+		limits := newCrowd()
+		synctest.Test(t, func(t *testing.T) {
+			for i := range c.atOnce {
+				if i%2 == 0 && !limits.allow(route) || i%2 == 1 && limits.wait(t.Context(), route) != nil {
+					t.Errorf("%+v: number %d must wait", c.limit, i+1)
+				}
+			}
+			if limits.allow(route) {
+				t.Errorf("%+v: one more came", c.limit)
+			}
+			began := time.Now()
+			if err := limits.wait(t.Context(), route); err != nil || time.Since(began) == 0 {
+				t.Errorf("%+v: who is read goes on after a while: %v", c.limit, err)
+			}
+		})
+	}
+	for _, c := range []struct {
+		rate  float64
+		burst int
+		limit float64
+		want  string
+	}{{0, 0, 0, "0 1"}, {2, 120, 0, "2 120"}, {0, 0, 5, "5 5"}, {2, 120, 1, "1 1"}, {2, 120, 50, "2 120"}} {
+		if rate, burst := slower(c.rate, c.burst, c.limit); fmt.Sprint(rate, burst) != c.want {
+			t.Errorf("%+v: %g %d", c, rate, burst)
+		}
 	}
 }

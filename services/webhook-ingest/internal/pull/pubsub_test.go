@@ -139,3 +139,33 @@ func TestPubSubCredentials(t *testing.T) {
 		}
 	}
 }
+
+func TestAPubSubSubscriptionThatIsGoneIsSaid(t *testing.T) {
+	server := pubSub(t)
+	r := newRig(t)
+	notes := make(chan string, 10)
+	r.env.Note = func(text string) { notes <- text }
+	c := v1alpha1.PubSubEventSource{ProjectID: "p", Topic: "orders", SubscriptionID: "gone", JSONBody: true}
+	stop := r.start(pubSubTopic(c))
+	server.Publish("projects/p/topics/orders", []byte("1"), nil)
+	first := r.next()
+	_ = stop()
+	c.DeleteSubscriptionOnFinish = true
+	if err := pubSubTopic(c).Finish(t.Context(), r.env); err != nil {
+		t.Fatal(err)
+	}
+	r.start(pubSubTopic(c))
+	if text := <-notes; !strings.Contains(text, "was gone") {
+		t.Error(text)
+	}
+	server.Publish("projects/p/topics/orders", []byte("2"), nil)
+	for {
+		e := r.next()
+		if e.get("body") == "2" {
+			break
+		}
+		if e.id != first.id {
+			t.Errorf("%+v", e)
+		}
+	}
+}
