@@ -109,7 +109,7 @@ func (c *check) err(field string, err error) {
 	if err == nil {
 		return
 	}
-	if fault, ok := errors.AsType[*Fault](err); ok {
+	if fault, ok := errors.AsType[*FieldError](err); ok {
 		field, err = strings.Trim(field+"."+fault.Field, "."), fault.Err
 	}
 	c.refuse(field, "%s", err)
@@ -137,7 +137,7 @@ func (c *check) one(config map[string]any) {
 		c.shared("", "%s has the same name, and Sensors could not tell them apart: give each its own", other)
 	}
 	c.names[c.event] = at
-	c.err("", NameFault(c.es.Namespace, c.es.Name, c.event))
+	c.err("", NameError(c.es.Namespace, c.es.Name, c.event))
 	if needs, read := needs[c.kind]; read {
 		for _, need := range needs {
 			if !slices.ContainsFunc(strings.Split(need, "|"), func(path string) bool { return given(config, path) }) {

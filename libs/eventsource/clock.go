@@ -29,7 +29,7 @@ const (
 func NewClock(c v1alpha1.CalendarEventSource) (*Clock, error) {
 	zone, err := time.LoadLocation(c.Timezone)
 	if err != nil {
-		return nil, &Fault{"timezone", fmt.Errorf("%q is no time zone such as Europe/Berlin", c.Timezone)}
+		return nil, &FieldError{"timezone", fmt.Errorf("%q is no time zone such as Europe/Berlin", c.Timezone)}
 	}
 	k := &Clock{Zone: zone}
 	if k.next, err = timetable(c, zone); err != nil {
@@ -68,7 +68,7 @@ var somewhen = time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
 // Fires says why a calendar never fires; nil when it does.
 func (k *Clock) Fires() error {
 	if k.Next(somewhen).IsZero() {
-		return &Fault{"schedule", fmt.Errorf("it names no day that there is, or all of them are excluded")}
+		return &FieldError{"schedule", fmt.Errorf("it names no day that there is, or all of them are excluded")}
 	}
 	return nil
 }
@@ -78,17 +78,17 @@ func (k *Clock) Fires() error {
 func timetable(c v1alpha1.CalendarEventSource, zone *time.Location) (func(time.Time) time.Time, error) {
 	switch {
 	case c.Schedule != "" && c.Interval != "":
-		return nil, &Fault{"interval", fmt.Errorf("schedule and interval are both set; one of them is needed")}
+		return nil, &FieldError{"interval", fmt.Errorf("schedule and interval are both set; one of them is needed")}
 	case c.Schedule != "":
 		return cronTable(c.Schedule, zone)
 	case c.Interval != "":
 		every, err := time.ParseDuration(c.Interval)
 		if err != nil || every < time.Second {
-			return nil, &Fault{"interval", fmt.Errorf("%q is not a duration of at least 1s, such as 10s", c.Interval)}
+			return nil, &FieldError{"interval", fmt.Errorf("%q is not a duration of at least 1s, such as 10s", c.Interval)}
 		}
 		return steps(every), nil
 	default:
-		return nil, &Fault{"", fmt.Errorf("neither schedule nor interval is set; one of them is needed")}
+		return nil, &FieldError{"", fmt.Errorf("neither schedule nor interval is set; one of them is needed")}
 	}
 }
 
@@ -105,7 +105,7 @@ func steps(every time.Duration) func(time.Time) time.Time {
 func cronTable(text string, zone *time.Location) (func(time.Time) time.Time, error) {
 	schedule, err := cron.ParseStandard(text)
 	if err != nil {
-		return nil, &Fault{"schedule", fmt.Errorf("%q: %w; minute, hour, day, month, weekday are wanted, such as 30 9 * * 1-5", text, err)}
+		return nil, &FieldError{"schedule", fmt.Errorf("%q: %w; minute, hour, day, month, weekday are wanted, such as 30 9 * * 1-5", text, err)}
 	}
 	if every, ok := schedule.(cron.ConstantDelaySchedule); ok {
 		return steps(every.Delay), nil
@@ -114,7 +114,7 @@ func cronTable(text string, zone *time.Location) (func(time.Time) time.Time, err
 	if !ok || !fixed(text) {
 		return func(t time.Time) time.Time { return schedule.Next(t) }, nil
 	}
-	if table.Location != time.Local { // CRON_TZ= in front of the fields
+	if table.Location != time.Local { //nolint:gosmopolitan // the library's way of saying none; else there is CRON_TZ= in front of the fields
 		zone = table.Location
 	}
 	wall := *table

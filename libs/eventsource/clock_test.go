@@ -173,7 +173,7 @@ func TestBadClocks(t *testing.T) {
 		"too early":          {with("DTSTART:10000101\nRRULE:FREQ=DAILY"), "exclusionDates[0]"},
 	} {
 		_, err := NewClock(c.c)
-		var fault *Fault
+		var fault *FieldError
 		if !errors.As(err, &fault) || fault.Field != c.field {
 			t.Errorf("%s: %v", name, err)
 		}

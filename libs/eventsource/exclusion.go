@@ -34,7 +34,7 @@ func readExclusions(lines []string, zone *time.Location) (exclusions, error) {
 	out := exclusions{days: map[string]bool{}}
 	for i, line := range lines {
 		if err := out.read(line, zone); err != nil {
-			return out, &Fault{fmt.Sprintf("exclusionDates[%d]", i), fmt.Errorf("%q: %w", line, err)}
+			return out, &FieldError{fmt.Sprintf("exclusionDates[%d]", i), fmt.Errorf("%q: %w", line, err)}
 		}
 	}
 	return out, nil
@@ -215,7 +215,7 @@ func (r *exclusionRule) near(at time.Time) *rrule.RRule {
 	case r.option.Freq == rrule.HOURLY:
 		step := time.Duration(max(1, r.option.Interval)) * time.Hour
 		if behind := at.Add(-2 * 24 * time.Hour).Sub(begins); behind > 0 {
-			begins = begins.Add(behind / step * step) // an hour of the same round
+			begins = begins.Add(behind - behind%step) // an hour of the same round
 		}
 	case !r.dated:
 		if year := at.Year() - 1; year > begins.Year() {

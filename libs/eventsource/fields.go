@@ -50,6 +50,8 @@ var refusals = map[string]map[string]string{
 const ownPauses = "a source that breaks is read again after one second, and after longer pauses up to a minute"
 
 // ignored are the fields that are taken and change nothing, by kind; "" means all kinds.
+//
+//nolint:gosec // names of fields, not secrets
 var ignored = map[string]map[string]string{
 	"": {
 		"connectionBackoff": ownPauses,

@@ -36,14 +36,14 @@ func NewObjects(f *v1alpha1.ResourceFilter) (*Objects, error) {
 	for i, s := range f.Labels {
 		r, err := requirement(s)
 		if err != nil {
-			return nil, &Fault{fmt.Sprintf("filter.labels[%d]", i), err}
+			return nil, &FieldError{fmt.Sprintf("filter.labels[%d]", i), err}
 		}
 		out.Labels = out.Labels.Add(*r)
 	}
 	for i, s := range f.Fields {
 		p, err := newFieldPattern(s)
 		if err != nil {
-			return nil, &Fault{fmt.Sprintf("filter.fields[%d]", i), err}
+			return nil, &FieldError{fmt.Sprintf("filter.fields[%d]", i), err}
 		}
 		out.fields = append(out.fields, p)
 	}

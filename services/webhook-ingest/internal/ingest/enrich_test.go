@@ -24,7 +24,9 @@ func TestTheRegistryVouchesAndContinuesTheChain(t *testing.T) {
 		}
 	}))
 	defer registry.Close()
-	attached := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"subject":{"digest":"sha256:1"}}`)) }))
+	attached := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte(`{"subject":{"digest":"sha256:1"}}`))
+	}))
 	defer attached.Close()
 	if _, is := enrich(t.Context(), registry.Client(), core.Route{Registry: attached.URL}, &events.ImagePushed{Repository: "a", Tag: "v1"}); !is {
 		t.Error("a manifest with a subject is attached to an image")

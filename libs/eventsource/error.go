@@ -1,7 +1,7 @@
 package eventsource
 
-// Fault is what is wrong with one field of an event.
-type Fault struct {
+// FieldError is what is wrong with one field of an event.
+type FieldError struct {
 	// Field is where it is, below the event; "" means the event itself.
 	Field string
 	// Err says what is wrong and what would be right.
@@ -9,7 +9,7 @@ type Fault struct {
 }
 
 // Error names the field and what is wrong with it.
-func (f *Fault) Error() string {
+func (f *FieldError) Error() string {
 	if f.Field == "" {
 		return f.Err.Error()
 	}
@@ -17,4 +17,4 @@ func (f *Fault) Error() string {
 }
 
 // Unwrap returns what is wrong.
-func (f *Fault) Unwrap() error { return f.Err }
+func (f *FieldError) Unwrap() error { return f.Err }
