@@ -105,8 +105,5 @@ func (o *Objects) Keep(object []byte) bool {
 	return true
 }
 
-// Asks reports whether fields count at all.
-func (o *Objects) Asks() bool { return len(o.fields) > 0 }
-
 // ObjectEvents are the types of events of a resource source.
 var ObjectEvents = []string{"ADD", "UPDATE", "DELETE"}

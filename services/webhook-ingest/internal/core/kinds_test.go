@@ -255,7 +255,7 @@ func TestRawMessagesOfSNS(t *testing.T) {
 	} {
 		req := Request{Method: "POST", Header: header(c.heads...), Body: []byte(c.body), Now: clock}
 		_, err := Needs(c.route, req)
-		got := Outcome{}
+		var got Outcome
 		if err != nil {
 			got = Refusal(err)
 		} else {
@@ -329,6 +329,21 @@ func TestAttachmentsAreNoImages(t *testing.T) {
 			if got := ask(Route{Provider: "registry"}, body); len(got.Items) != want || got.Status != 200 {
 				t.Errorf("%s of %q: %d events, want %d", name, tag, len(got.Items), want)
 			}
+		}
+	}
+}
+
+// A registry that tells no time and no id says the same of each push of a tag.
+func TestEachPushOfATagIsNews(t *testing.T) {
+	for name, body := range map[string]string{
+		"quay":  `{"repository":"team/app","docker_url":"quay.io/team/app","updated_tags":["latest"]}`,
+		"jfrog": `{"domain":"docker","event_type":"pushed","data":{"repo_key":"r","image_name":"app","tag":"latest","sha256":"aa"}}`,
+	} {
+		at := func(now time.Time) string {
+			return Decide(Route{Provider: "registry"}, Request{Method: "POST", Header: http.Header{}, Body: []byte(body), Now: now}).Items[0].ID
+		}
+		if first, second := at(clock), at(clock.Add(time.Hour)); first == second || first == "" {
+			t.Errorf("%s: a second push is taken for the first", name)
 		}
 	}
 }

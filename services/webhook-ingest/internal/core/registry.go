@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -235,7 +236,8 @@ func (p push) item(req Request, verified string) Item {
 	}
 	id := p.id
 	if id == "" {
-		when := digest(string(raw))
+		// Nothing tells this push from the next one of the tag: each delivery is news.
+		when := digest(string(raw), strconv.FormatInt(req.Now.UnixNano(), 10))
 		if p.at != nil {
 			when = p.at.UTC().Format(time.RFC3339Nano)
 		}

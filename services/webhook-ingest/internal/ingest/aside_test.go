@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -35,9 +36,7 @@ func TestWhatCanNeverBeStoredIsRefusedAndHoldsNobodyUp(t *testing.T) {
 	long, umlauts := strings.Repeat("x", 1<<20), strings.Repeat("ü", 600<<10)
 	structured := func(changes map[string]any) string {
 		e := map[string]any{"specversion": "1.0", "id": "1", "source": "/s", "type": "t", "data": map[string]any{}}
-		for k, v := range changes {
-			e[k] = v
-		}
+		maps.Copy(e, changes)
 		text, err := json.Marshal(e)
 		if err != nil {
 			t.Fatal(err)

@@ -20,6 +20,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
+// healthPath is asked by load balancers. Source: Argo Events, startServer.
+const healthPath = "/health"
+
 // server is the front door of all routes.
 type server struct {
 	routes  *routes
@@ -48,6 +51,10 @@ func newServer(r *routes, out *sink, tel *obs.Telemetry) *server {
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
 	route, tail, found := s.routes.find(asked{r.Method, r.Host, r.URL.Path})
+	if !found && r.URL.Path == healthPath {
+		_, _ = io.WriteString(w, "OK") // as upstream answers on each port
+		return
+	}
 	if !found {
 		http.Error(w, "no event source listens on this path", http.StatusNotFound)
 		s.answers.WithLabelValues("none", "unknown_route").Observe(time.Since(began).Seconds())

@@ -135,6 +135,7 @@ func TestEveryAnswerHasItsReason(t *testing.T) {
 		{"own path", "/hooks/ns/es/in", `{}`, 200},
 		{"trailing slash", "/in/", `{}`, 200},
 		{"unknown route", "/elsewhere", `{}`, 404},
+		{"health", "/health", ``, 200},
 		{"not JSON", "/in", `{`, 400},
 		{"over 25 MiB", "/in", `"` + strings.Repeat("x", core.MaxBody) + `"`, 413},
 	}

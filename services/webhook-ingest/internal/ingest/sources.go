@@ -173,14 +173,14 @@ func (s *sources) set(_ context.Context, es *v1alpha1.EventSource) []state {
 	return states
 }
 
-// errRefused marks what only another manifest can help.
-type errRefused struct{ why string }
+// refusedError marks what only another manifest can help.
+type refusedError struct{ why string }
 
-func (e *errRefused) Error() string { return e.why }
+func (e *refusedError) Error() string { return e.why }
 
 // never reads nothing: the manifest cannot be served.
 func never(why string) pull.Run {
-	return func(context.Context, pull.Env, pull.Emit) error { return &errRefused{why} }
+	return func(context.Context, pull.Env, pull.Emit) error { return &refusedError{why} }
 }
 
 // slower returns the lower of a rate and a limit for each second, of which 0 means
@@ -347,7 +347,7 @@ func (s *sources) keep(ctx context.Context, route core.Route, reader pull.Reader
 			err = errors.New("the source ended")
 		}
 		s.tell(route, r, false, err.Error())
-		if _, refused := errors.AsType[*errRefused](err); refused {
+		if _, refused := errors.AsType[*refusedError](err); refused {
 			return
 		}
 		if time.Since(began) > steady {

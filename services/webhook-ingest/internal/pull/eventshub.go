@@ -83,7 +83,7 @@ func (h *hub) known(saved []byte) map[string]string {
 	var place hubPlace
 	if json.Unmarshal(saved, &place) == nil && place.At != nil {
 		if place.Made != "" && h.made != "" && place.Made != h.made {
-			h.env.note("hub %s was deleted and made again: it is read from its beginning", h.config.HubName)
+			h.env.notef("hub %s was deleted and made again: it is read from its beginning", h.config.HubName)
 			for id := range place.At {
 				place.At[id] = "-1"
 			}

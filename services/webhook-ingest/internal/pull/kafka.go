@@ -99,7 +99,7 @@ func kafkaOptions(c v1alpha1.KafkaEventSource, place *kafkaPlace) ([]kgo.Opt, er
 	options = append(options, kgo.ConsumerGroup(g.GroupName), kgo.ConsumeTopics(c.Topic),
 		// A group that loses a partition in the middle of a batch would commit for the next owner.
 		kgo.DisableAutoCommit(), kgo.BlockRebalanceOnPoll(), balance(g.RebalanceStrategy))
-	if g.Oldest {
+	if g.Oldest && !place.remade {
 		return append(options, kgo.ConsumeStartOffset(kgo.NewOffset().AtStart())), nil
 	}
 	return append(options, kgo.ConsumeStartOffset(kgo.NewOffset().AtEnd()), kgo.AdjustFetchOffsetsFn(place.adjust)), nil

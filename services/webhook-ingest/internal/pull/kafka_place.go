@@ -22,6 +22,9 @@ type kafkaPlace struct {
 	Topic string `json:"topic,omitempty"`
 	// Next is where each partition goes on; of a group it is where the group began.
 	Next map[string]int64 `json:"next"`
+	// remade says that what the group committed may be of the topic before; begun are the partitions that began anew since.
+	remade bool
+	begun  map[int32]bool
 }
 
 // errTopicRemade ends a reading whose offsets do not count any more.
@@ -73,8 +76,8 @@ func prepareKafka(ctx context.Context, env Env, c v1alpha1.KafkaEventSource, cli
 	case place.Topic == id:
 		return place, nil
 	case place.Topic != "" && id != "":
-		env.note("topic %s was deleted and made again: it is read from its beginning", c.Topic)
-		place.Next = map[string]int64{}
+		env.notef("topic %s was deleted and made again: it is read from its beginning", c.Topic)
+		place.Next, place.remade, place.begun = map[string]int64{}, true, map[int32]bool{}
 	}
 	place.Topic = id
 	return place, place.save(ctx, env)
@@ -152,7 +155,11 @@ func (p *kafkaPlace) adjust(_ context.Context, offsets map[string]map[int32]kgo.
 	for topic, partitions := range offsets {
 		partitions = maps.Clone(partitions)
 		for partition, o := range partitions {
-			if o.EpochOffset().Offset < 0 {
+			switch {
+			case p.remade && !p.begun[partition]:
+				p.begun[partition] = true
+				partitions[partition] = kgo.NewOffset().AtStart()
+			case o.EpochOffset().Offset < 0:
 				partitions[partition] = p.offset(strconv.Itoa(int(partition)))
 			}
 		}

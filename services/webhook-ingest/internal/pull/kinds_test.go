@@ -380,6 +380,24 @@ func TestMQTTTakesWhateverWaits(t *testing.T) {
 	}
 }
 
+func TestALostSessionIsSaid(t *testing.T) {
+	r := newRig(t)
+	var notes []string
+	r.env.Note = func(text string) { notes = append(notes, text) }
+	c := v1alpha1.MQTTEventSource{URL: mqttBroker(t), Topic: "a", ClientID: "argosy"}
+	for range 2 {
+		_ = r.start(mqttTopic(c))()
+	}
+	if len(notes) != 0 {
+		t.Errorf("%v", notes)
+	}
+	c.URL = mqttBroker(t) // as one that forgot everything
+	_ = r.start(mqttTopic(c))()
+	if len(notes) != 1 || !strings.Contains(notes[0], "kept no session") {
+		t.Errorf("%v", notes)
+	}
+}
+
 func TestABacklogIsBoundedOnlyLater(t *testing.T) {
 	b := newBacklog()
 	for range 10 * prefetch {

@@ -91,27 +91,15 @@ func (s mqttSession) run(ctx context.Context, env Env, see mqttSee) error {
 	defer known.flush(ctx)
 	lost, messages := make(chan error, 1), newBacklog()
 	defer messages.close()
-	options := mqtt.NewClientOptions().AddBroker(s.url).SetClientID(s.client).SetUsername(s.user).SetPassword(s.password).
-		SetCleanSession(!s.keep).SetAutoAckDisabled(true).SetAutoReconnect(false).SetConnectTimeout(mqttPatience).SetOrderMatters(true).
-		SetConnectionLostHandler(func(_ mqtt.Client, err error) { lost <- err }).
-		// A kept session delivers all that waits before the subscription is renewed.
-		SetDefaultPublishHandler(func(_ mqtt.Client, m mqtt.Message) { messages.push(m) })
-	if s.tls != nil {
-		options.SetTLSConfig(s.tls)
-	}
-	client := mqtt.NewClient(options)
-	if err := settled(client.Connect()); err != nil {
-		return fmt.Errorf("connect to %s: %w", s.url, err)
+	client, err := s.connect(env, known, lost, messages)
+	if err != nil {
+		return err
 	}
 	defer client.Disconnect(250)
-	qos := byte(0)
-	if s.keep {
-		qos = 1
-	}
-	if err := settled(client.Subscribe(s.topic, qos, nil)); err != nil {
-		return fmt.Errorf("subscribe to %s: %w", s.topic, err)
-	}
 	messages.bound()
+	if err := known.save(ctx); err != nil {
+		return err
+	}
 	env.Up()
 	for {
 		select {
@@ -129,6 +117,35 @@ func (s mqttSession) run(ctx context.Context, env Env, see mqttSee) error {
 			}
 		}
 	}
+}
+
+// connect opens the session and subscribes.
+func (s mqttSession) connect(env Env, known *retained, lost chan<- error, messages *backlog) (mqtt.Client, error) {
+	options := mqtt.NewClientOptions().AddBroker(s.url).SetClientID(s.client).SetUsername(s.user).SetPassword(s.password).
+		SetCleanSession(!s.keep).SetAutoAckDisabled(true).SetAutoReconnect(false).SetConnectTimeout(mqttPatience).SetOrderMatters(true).
+		SetConnectionLostHandler(func(_ mqtt.Client, err error) { lost <- err }).
+		// A kept session delivers all that waits before the subscription is renewed.
+		SetDefaultPublishHandler(func(_ mqtt.Client, m mqtt.Message) { messages.push(m) })
+	if s.tls != nil {
+		options.SetTLSConfig(s.tls)
+	}
+	client := mqtt.NewClient(options)
+	connecting := client.Connect()
+	if err := settled(connecting); err != nil {
+		return nil, fmt.Errorf("connect to %s: %w", s.url, err)
+	}
+	if there, ok := connecting.(*mqtt.ConnectToken); ok && s.keep && known.before && !there.SessionPresent() {
+		env.notef("the broker at %s kept no session for the client %s: what was published while nobody read is lost", s.url, s.client)
+	}
+	qos := byte(0)
+	if s.keep {
+		qos = 1
+	}
+	if err := settled(client.Subscribe(s.topic, qos, nil)); err != nil {
+		client.Disconnect(250)
+		return nil, fmt.Errorf("subscribe to %s: %w", s.topic, err)
+	}
+	return client, nil
 }
 
 // take tells of a message, unless it is a state that was told before.

@@ -87,6 +87,7 @@ const (
 type retained struct {
 	env     Env
 	last    map[string]string // digest of the last message, by digest of the topic
+	before  bool              // something was remembered: the topic was subscribed to
 	changed bool
 	saved   time.Time
 }
@@ -97,6 +98,7 @@ func loadRetained(ctx context.Context, env Env) (*retained, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.before = text != nil
 	if text != nil && json.Unmarshal(text, &r.last) != nil || r.last == nil {
 		r.last = map[string]string{} // of another kind that had this name before
 	}
@@ -137,7 +139,7 @@ func (r *retained) save(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.changed, r.saved = false, time.Now()
+	r.changed, r.saved, r.before = false, time.Now(), true
 	return r.env.Positions.Save(ctx, r.env.Name(), text)
 }
 

@@ -82,7 +82,7 @@ func jetStream(c v1alpha1.JetStreamEventSource) Reader {
 				}
 				return env.Positions.Save(ctx, env.Name(), text)
 			},
-			Note: func(text string) { env.note("%s", text) },
+			Note: func(text string) { env.notef("%s", text) },
 		}
 		if consumer.Durable == "" {
 			consumer.Durable = "argosy-" + Key(env.Name())

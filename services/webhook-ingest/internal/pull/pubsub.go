@@ -183,7 +183,7 @@ func (s *subscription) again(ctx context.Context) error {
 	if err != nil {
 		return s.place(ctx, time.Now()) // it is new, or of another kind that had this name before
 	}
-	s.env.note("%s was gone: it was made again; what the topic did not keep since %s is lost", s.name, before.Format(time.RFC3339))
+	s.env.notef("%s was gone: it was made again; what the topic did not keep since %s is lost", s.name, before.Format(time.RFC3339))
 	_, err = s.client.Seek(ctx, &pubsubpb.SeekRequest{Subscription: s.name, Target: &pubsubpb.SeekRequest_Time{Time: timestamppb.New(before)}})
 	if err != nil && status.Code(err) != codes.Unimplemented {
 		return fmt.Errorf("go back in %s: %w", s.name, err)

@@ -63,8 +63,8 @@ type Env struct {
 	Note func(text string)
 }
 
-// note tells the status something; there may be none.
-func (e Env) note(format string, args ...any) {
+// notef tells the status something; there may be none.
+func (e Env) notef(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
 	e.Log.Warn(text, "eventsource", e.Namespace+"/"+e.EventSource, "event", e.Event)
 	if e.Note != nil {
@@ -122,7 +122,12 @@ func each[T any](sources map[string]T, read func(T) Reader) map[string]Reader {
 func Key(parts ...any) string {
 	h := sha256.New()
 	for _, p := range parts {
-		text := fmt.Sprint(p)
+		var text string
+		if raw, ok := p.([]byte); ok {
+			text = string(raw)
+		} else {
+			text = fmt.Sprint(p)
+		}
 		fmt.Fprintf(h, "%d:%s", len(text), text)
 	}
 	return hex.EncodeToString(h.Sum(nil))[:32]

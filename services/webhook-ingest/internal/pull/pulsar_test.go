@@ -202,7 +202,7 @@ func TestAPulsarMessageIsAcknowledgedWhenItIsDurable(t *testing.T) {
 func TestAPulsarSubscriptionThatIsGoneBeginsWithWhatIsThere(t *testing.T) {
 	p := newPulsard(t)
 	r := newRig(t)
-	c := v1alpha1.PulsarEventSource{URL: p.address, Topics: []string{"t"}}
+	c := v1alpha1.PulsarEventSource{URL: p.address, Topics: []string{"t"}, AuthTokenSecret: ref("user")}
 	for range 2 {
 		stop := r.start(pulsarTopics(c))
 		_ = stop()

@@ -117,7 +117,7 @@ func (g *group) make(ctx context.Context) error {
 		case err != nil && !exists:
 			return fmt.Errorf("make group %s of stream %s: %w", g.name, stream, err)
 		case !exists && known:
-			g.env.note("group %s of stream %s was gone: it was made again and goes on after %s", g.name, stream, from)
+			g.env.notef("group %s of stream %s was gone: it was made again and goes on after %s", g.name, stream, from)
 		}
 		if !known || !exists {
 			if exists {

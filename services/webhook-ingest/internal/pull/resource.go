@@ -160,24 +160,23 @@ func (w *watcher) tell(ctx context.Context, kind string, o, old *unstructured.Un
 	if !slices.Contains(w.config.EventTypes, kind) || !w.passes(o) {
 		return nil
 	}
-	if w.filter.Asks() {
-		text, err := json.Marshal(o.Object)
-		if err != nil {
-			return err
-		}
-		if !w.filter.Keep(text) {
-			return nil
-		}
+	text, err := json.Marshal(o.Object)
+	if err != nil {
+		return err
 	}
-	data := resourceData{Type: kind, Body: o.Object, Group: w.config.Group, Version: w.config.Version, Resource: w.config.Resource, Metadata: w.config.Metadata}
+	if !w.filter.Keep(text) {
+		return nil
+	}
+	data := resourceData{Type: kind, Body: text, Group: w.config.Group, Version: w.config.Version, Resource: w.config.Resource, Metadata: w.config.Metadata}
 	if old != nil {
-		text, err := json.Marshal(old.Object)
+		before, err := json.Marshal(old.Object)
 		if err != nil {
 			return err
 		}
-		data.OldBody = text
+		data.OldBody = before
 	}
-	return w.emit(ctx, Key("resource", o.GetUID(), o.GetResourceVersion(), kind), data)
+	// A cluster that was restored gives versions again that it gave before.
+	return w.emit(ctx, Key("resource", o.GetUID(), o.GetResourceVersion(), kind, text), data)
 }
 
 // passes is the part of the filter that is about the object's name and age.
@@ -189,7 +188,7 @@ func (w *watcher) passes(o *unstructured.Unstructured) bool {
 	if !strings.HasPrefix(o.GetName(), f.Prefix) {
 		return false
 	}
-	return f.CreatedBy == nil || !o.GetCreationTimestamp().Time.After(f.CreatedBy.Time)
+	return f.CreatedBy == nil || !o.GetCreationTimestamp().After(f.CreatedBy.Time)
 }
 
 func (w *watcher) save(ctx context.Context, version string) error {
@@ -199,7 +198,7 @@ func (w *watcher) save(ctx context.Context, version string) error {
 // resourceData is the view. Source: Argo Events, ResourceEventData.
 type resourceData struct {
 	Type     string          `json:"type"`
-	Body     map[string]any  `json:"body"`
+	Body     json.RawMessage `json:"body"`
 	OldBody  json.RawMessage `json:"oldBody,omitempty"`
 	Group    string          `json:"group"`
 	Version  string          `json:"version"`
