@@ -4,19 +4,13 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
-	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
-	mqtt "github.com/eclipse/paho.mqtt.golang"
 	amqp "github.com/rabbitmq/amqp091-go"
-	"github.com/redis/go-redis/v9"
-	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 func TestBodies(t *testing.T) {
@@ -70,392 +64,13 @@ func FuzzContent(f *testing.F) {
 }
 
 // Case 21, and keys and headers that are no text.
-func TestTheViewOfKafka(t *testing.T) {
-	c := v1alpha1.KafkaEventSource{JSONBody: true}
-	view := func(r *kgo.Record) told {
-		text, err := json.Marshal(kafkaView(c, r))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return told{data: string(text)}
-	}
-	if e := view(&kgo.Record{Key: []byte("a")}); !strings.Contains(e.data, `"body":null`) || e.get("key") != "a" || strings.Contains(e.data, "Encoding") {
-		t.Errorf("a tombstone: %s", e.data)
-	}
-	e := view(&kgo.Record{Key: []byte{0xff, 0}, Value: []byte(`{}`), Headers: []kgo.RecordHeader{{Key: "t", Value: []byte("v")}, {Key: "b", Value: []byte{0xff}}}})
-	if e.get("key") != "/wA=" || e.get("keyEncoding") != "base64" || e.get("headers.t") != "v" || e.get("headers.b") != "/w==" || e.get("headersEncoding.b") != "base64" || e.get("headersEncoding.t") != "" {
-		t.Errorf("%s", e.data)
-	}
-}
 
 // kafka is a producer, and what makes and deletes topics.
-func kafkaAdmin(t *testing.T, url string, options ...kgo.Opt) *kgo.Client {
-	t.Helper()
-	client, err := kgo.NewClient(append(options, kgo.SeedBrokers(strings.Split(url, ",")...), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(client.Close)
-	return client
-}
-
-func remake(t *testing.T, client *kgo.Client, topic string) {
-	t.Helper()
-	away := kmsg.NewPtrDeleteTopicsRequest()
-	away.TopicNames = []string{topic}
-	one := kmsg.NewDeleteTopicsRequestTopic()
-	one.Topic = &topic
-	away.Topics = append(away.Topics, one)
-	if _, err := away.RequestWith(t.Context(), client); err != nil {
-		t.Fatal(err)
-	}
-	again := kmsg.NewPtrCreateTopicsRequest()
-	made := kmsg.NewCreateTopicsRequestTopic()
-	made.Topic, made.NumPartitions, made.ReplicationFactor = topic, 2, 1
-	again.Topics = append(again.Topics, made)
-	if _, err := again.RequestWith(t.Context(), client); err != nil {
-		t.Fatal(err)
-	}
-	client.PurgeTopicsFromClient(topic)
-}
-
-func TestATopicThatIsMadeAgainIsReadFromItsBeginning(t *testing.T) {
-	topic := "argosy-remade-" + Key(time.Now())
-	url := brokers(t, topic)
-	admin := kafkaAdmin(t, url)
-	put := func(text string) {
-		t.Helper()
-		if err := admin.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Value: []byte(text)}).FirstErr(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for name, c := range map[string]v1alpha1.KafkaEventSource{
-		"partition": {Partition: "0"}, "group": {ConsumerGroup: &v1alpha1.KafkaConsumerGroup{GroupName: "g"}},
-	} {
-		c.URL, c.Topic, c.JSONBody = url, topic, true
-		r := newRig(t)
-		notes := make(chan string, 10)
-		r.env.Note = func(text string) { notes <- text }
-		stop := r.start(kafkaTopic(c))
-		put(`"` + name + ` 1"`)
-		put(`"` + name + ` 2"`)
-		first, second := r.next(), r.next()
-		if err := stop(); err != nil {
-			t.Error(err)
-		}
-		remake(t, admin, topic)
-		put(`"` + name + ` 3"`) // the new topic is longer than the old one was read
-		put(`"` + name + ` 4"`)
-		put(`"` + name + ` 5"`)
-		stop = r.start(kafkaTopic(c))
-		third, fourth, fifth := r.next(), r.next(), r.next()
-		if third.get("body") != name+" 3" || fifth.get("body") != name+" 5" || third.id == first.id || fourth.id == second.id {
-			t.Errorf("%s: %+v, %+v, %+v", name, third, fourth, fifth)
-		}
-		select {
-		case text := <-notes:
-			if !strings.Contains(text, "made again") {
-				t.Errorf("%s: %s", name, text)
-			}
-		default:
-			t.Errorf("%s: the status says nothing of it", name)
-		}
-		r.quiet()
-		_ = stop()
-		remake(t, admin, topic)
-	}
-}
-
-func TestAGroupThatWasAskedToReadLosesNothingBeforeItsFirstEvent(t *testing.T) {
-	topic := "argosy-first-" + Key(time.Now())
-	url := brokers(t, topic)
-	admin := kafkaAdmin(t, url)
-	put := func(text string) {
-		t.Helper()
-		if err := admin.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Value: []byte(text)}).FirstErr(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	put(`"before"`)
-	for name, c := range map[string]v1alpha1.KafkaEventSource{
-		"partition": {Partition: "0"}, "group": {ConsumerGroup: &v1alpha1.KafkaConsumerGroup{GroupName: "first"}},
-	} {
-		c.URL, c.Topic, c.JSONBody = url, topic, true
-		r := newRig(t)
-		_ = r.start(kafkaTopic(c))()
-		put(`"while away"`)
-		stop := r.start(kafkaTopic(c))
-		if e := r.next(); e.get("body") != "while away" {
-			t.Errorf("%s: %+v", name, e)
-		}
-		r.quiet()
-		_ = stop()
-	}
-	r := newRig(t)
-	if err := kafkaTopic(v1alpha1.KafkaEventSource{URL: url, Topic: "nowhere", Partition: "0"}).Run(t.Context(), r.env, r.emit); err == nil {
-		t.Error("a topic that is not there")
-	}
-}
-
-func TestWhatAKafkaProducerTookBackIsNoEvent(t *testing.T) {
-	topic := "argosy-aborted-" + Key(time.Now())
-	url := brokers(t, topic)
-	r := newRig(t)
-	r.start(kafkaTopic(v1alpha1.KafkaEventSource{URL: url, Topic: topic, Partition: "0", JSONBody: true}))
-	producer := kafkaAdmin(t, url, kgo.TransactionalID("t"))
-	put := func(text string, commit kgo.TransactionEndTry) {
-		t.Helper()
-		if err := producer.BeginTransaction(); err != nil {
-			t.Fatal(err)
-		}
-		if err := producer.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Value: []byte(text)}).FirstErr(); err != nil {
-			t.Fatal(err)
-		}
-		if err := producer.EndTransaction(t.Context(), commit); err != nil {
-			t.Fatal(err)
-		}
-	}
-	put(`"taken back"`, kgo.TryAbort)
-	put(`"good"`, kgo.TryCommit)
-	if e := r.next(); e.get("body") != "good" {
-		t.Errorf("%+v", e)
-	}
-	r.quiet()
-}
-
-func TestTextOfRedisIsText(t *testing.T) {
-	address, client := redisd(t)
-	r := newRig(t)
-	r.start(redisChannels(v1alpha1.RedisEventSource{HostAddress: address, Password: ref("password"), Channels: []string{"orders[eu]", "a*"}}))
-	for _, m := range [][2]string{{"orderse", "no"}, {"ab", "no"}, {"orders[eu]", "hello"}, {"a*", "\xff"}} {
-		if err := client.Publish(t.Context(), m[0], m[1]).Err(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if e := r.next(); e.get("channel") != "orders[eu]" || e.get("body") != "hello" || e.get("pattern") != "" {
-		t.Errorf("%+v", e)
-	}
-	if e := r.next(); e.get("channel") != "a*" || e.get("body") != "/w==" || e.get("bodyEncoding") != "base64" {
-		t.Errorf("%+v", e)
-	}
-	r.quiet()
-	if err := redisChannels(v1alpha1.RedisEventSource{HostAddress: address, Password: ref("password")}).Run(t.Context(), r.env, r.emit); err == nil {
-		t.Error("nothing is asked for")
-	}
-}
 
 // Case 17: redis-server that does not know XAUTOCLAIM behaves as 6.0 does to the source.
-func TestStreamsOfAnOlderRedis(t *testing.T) {
-	p := port(t)
-	program(t, "redis-server", "--port", p, "--bind", "127.0.0.1", "--save", "", "--requirepass", "guest", "--rename-command", "XAUTOCLAIM", "")
-	address := "127.0.0.1:" + p
-	answering(t, address)
-	client := redis.NewClient(&redis.Options{Addr: address, Password: "guest"})
-	t.Cleanup(func() { _ = client.Close() })
-	streamsAreReadAndTakenOver(t, address, client)
-}
-
-func streamsAreReadAndTakenOver(t *testing.T, address string, client *redis.Client) {
-	t.Helper()
-	r := newRig(t)
-	c := v1alpha1.RedisStreamEventSource{HostAddress: address, Password: ref("password"), Streams: []string{"old"}}
-	stop := r.start(redisStreams(c))
-	add := func(values map[string]any) string {
-		t.Helper()
-		id, err := client.XAdd(t.Context(), &redis.XAddArgs{Stream: "old", Values: values}).Result()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return id
-	}
-	add(map[string]any{"k": "\xff", "t": "text"})
-	if e := r.next(); e.get("values.k") != "/w==" || e.get("valuesEncoding.k") != "base64" || e.get("values.t") != "text" || e.get("valuesEncoding.t") != "" {
-		t.Errorf("%+v", e)
-	}
-	_ = stop()
-	// What another consumer holds for long is taken over; what is gone from the stream is not told.
-	var ids []string
-	for i := range 3 {
-		ids = append(ids, add(map[string]any{"n": i}))
-	}
-	if _, err := client.XReadGroup(t.Context(), &redis.XReadGroupArgs{Group: defaultGroup, Consumer: "dead", Streams: []string{"old", ">"}}).Result(); err != nil {
-		t.Fatal(err)
-	}
-	if err := client.Do(t.Context(), "XCLAIM", "old", defaultGroup, "dead", "0", ids[0], ids[1], ids[2], "IDLE", "60000").Err(); err != nil {
-		t.Fatal(err)
-	}
-	if err := client.XDel(t.Context(), "old", ids[1]).Err(); err != nil {
-		t.Fatal(err)
-	}
-	r.start(redisStreams(c))
-	if a, b := r.next(), r.next(); a.get("values.n") != "0" || b.get("values.n") != "2" {
-		t.Errorf("%+v, %+v", a, b)
-	}
-	r.quiet()
-	eventually(t, "acknowledge", func() error {
-		left, err := client.XPending(t.Context(), "old", defaultGroup).Result()
-		if err == nil && left.Count != 0 {
-			err = fmt.Errorf("%d are held", left.Count)
-		}
-		return err
-	})
-}
-
-func TestARedisGroupThatIsGoneGoesOnWhereItWas(t *testing.T) {
-	address, client := redisd(t)
-	for name, lose := range map[string]func(stream string) error{
-		"the group":  func(stream string) error { return client.XGroupDestroy(t.Context(), stream, defaultGroup).Err() },
-		"the stream": func(stream string) error { return client.Del(t.Context(), stream).Err() },
-	} {
-		stream := "lost " + name
-		r := newRig(t)
-		notes := make(chan string, 10)
-		r.env.Note = func(text string) { notes <- text }
-		c := v1alpha1.RedisStreamEventSource{HostAddress: address, Password: ref("password"), Streams: []string{stream}}
-		add := func(id, value string) {
-			t.Helper()
-			if err := client.XAdd(t.Context(), &redis.XAddArgs{Stream: stream, ID: id, Values: map[string]any{"k": value}}).Err(); err != nil {
-				t.Fatal(err)
-			}
-		}
-		add("5-0", "before it was read")
-		stop := r.start(redisStreams(c))
-		add("6-0", "1")
-		first := r.next()
-		_ = stop()
-		if err := lose(stream); err != nil {
-			t.Fatal(err)
-		}
-		if name == "the stream" {
-			add("1-0", "2") // ids of the sender's own, lower than those before
-			add("6-0", "3") // and one that was there before
-		} else {
-			add("7-0", "2")
-			add("8-0", "3")
-		}
-		stop = r.start(redisStreams(c))
-		second, third := r.next(), r.next()
-		if first.get("values.k") != "1" || second.get("values.k") != "2" || third.get("values.k") != "3" || third.id == first.id {
-			t.Errorf("%s: %+v, %+v, %+v", name, first, second, third)
-		}
-		if len(notes) != 1 {
-			t.Errorf("%s: %d notes", name, len(notes))
-		}
-		r.quiet()
-		_ = stop()
-	}
-}
-
-func TestStreamIDs(t *testing.T) {
-	for _, c := range []struct {
-		a, b string
-		want bool
-	}{{"1-0", "0-0", true}, {"1-2", "1-1", true}, {"1-1", "1-1", false}, {"2-0", "10-0", false}, {"18446744073709551615-1", "5-0", true}, {"x", "0-0", false}} {
-		if newerID(c.a, c.b) != c.want {
-			t.Errorf("%s after %s", c.a, c.b)
-		}
-	}
-}
-
-func TestMQTTTakesWhateverWaits(t *testing.T) {
-	url := mqttBroker(t)
-	r := newRig(t)
-	c := v1alpha1.MQTTEventSource{URL: url, Topic: "a/+", ClientID: "argosy", JSONBody: true}
-	_ = r.start(mqttTopic(c))()
-	client := mqtt.NewClient(mqtt.NewClientOptions().AddBroker(url).SetClientID("sender"))
-	if err := settled(client.Connect()); err != nil {
-		t.Fatal(err)
-	}
-	defer client.Disconnect(100)
-	for i := range 200 {
-		if err := settled(client.Publish("a/b", 1, false, fmt.Sprint(i))); err != nil {
-			t.Fatal(err)
-		}
-	}
-	r.start(mqttTopic(c))
-	for i := range 200 {
-		if e := r.next(); e.get("body") != fmt.Sprint(i) {
-			t.Fatalf("message %d is %+v", i, e)
-		}
-	}
-}
-
-func TestALostSessionIsSaid(t *testing.T) {
-	r := newRig(t)
-	var notes []string
-	r.env.Note = func(text string) { notes = append(notes, text) }
-	c := v1alpha1.MQTTEventSource{URL: mqttBroker(t), Topic: "a", ClientID: "argosy"}
-	for range 2 {
-		_ = r.start(mqttTopic(c))()
-	}
-	if len(notes) != 0 {
-		t.Errorf("%v", notes)
-	}
-	c.URL = mqttBroker(t) // as one that forgot everything
-	_ = r.start(mqttTopic(c))()
-	if len(notes) != 1 || !strings.Contains(notes[0], "kept no session") {
-		t.Errorf("%v", notes)
-	}
-}
-
-func TestABacklogIsBoundedOnlyLater(t *testing.T) {
-	b := newBacklog()
-	for range 10 * prefetch {
-		b.push(nil) // does not wait: the answer to the subscription is behind it
-	}
-	b.bound()
-	done := make(chan struct{})
-	go func() { b.push(nil); close(done) }()
-	for range 10*prefetch - prefetch + 1 {
-		if _, ok := b.pop(); !ok {
-			t.Fatal("it is empty")
-		}
-	}
-	<-done
-	go b.push(nil)
-	b.close()
-	b.push(nil)
-}
-
-func TestARetainedMessageIsToldWhenItChanges(t *testing.T) {
-	url := mqttBroker(t)
-	r := newRig(t)
-	c := v1alpha1.MQTTEventSource{URL: url, Topic: "state/+", ClientID: "argosy", JSONBody: true}
-	retain := func(text string) {
-		t.Helper()
-		client := mqtt.NewClient(mqtt.NewClientOptions().AddBroker(url).SetClientID("sender"))
-		if err := settled(client.Connect()); err != nil {
-			t.Fatal(err)
-		}
-		defer client.Disconnect(100)
-		if err := settled(client.Publish("state/door", 1, true, text)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	retain(`"open"`)
-	ids := map[string]bool{}
-	for i, c2 := range []struct{ change, want string }{{"", "open"}, {"", ""}, {`"shut"`, "shut"}, {"", ""}, {`"open"`, "open"}} {
-		stop := r.start(mqttTopic(c))
-		if c2.change != "" {
-			retain(c2.change)
-		}
-		if c2.want != "" {
-			e := r.next()
-			if e.get("body") != c2.want || e.id != "" && ids[e.id] {
-				t.Errorf("%d: %+v", i, e)
-			}
-			ids[e.id] = true
-		}
-		publishMQTT(t, url, "state/other", `"mark"`) // what was retained comes before it
-		if e := r.next(); e.get("body") != "mark" {
-			t.Errorf("%d: %+v", i, e)
-		}
-		_ = stop()
-	}
-	r.quiet()
-}
 
 // Case 33, and ids that two publishers share.
+
 func TestWhatPublishersOfAMQPSay(t *testing.T) {
 	c := v1alpha1.AMQPEventSource{JSONBody: true}
 	d := amqp.Delivery{MessageId: "1", Body: []byte(`{"n":1}`), Headers: amqp.Table{
@@ -483,6 +98,7 @@ func TestWhatPublishersOfAMQPSay(t *testing.T) {
 var clockTime = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
 // Case 16: a state that comes back is news.
+
 func TestAFileThatComesBackIsNews(t *testing.T) {
 	r := newRig(t)
 	file := map[string]entry{"/in/day.csv": {Size: 1, Time: 5}}
@@ -524,6 +140,7 @@ func TestAFileThatComesBackIsNews(t *testing.T) {
 }
 
 // Case 15: what is mounted of a ConfigMap changes behind links.
+
 func TestFilesBehindLinks(t *testing.T) {
 	for _, polling := range []bool{false, true} {
 		r, dir := newRig(t), t.TempDir()
