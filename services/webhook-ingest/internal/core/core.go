@@ -115,7 +115,7 @@ var Providers = map[string]Provider{
 	"sns":             {Needs: needsSNS, Verify: bearerAnd(verifySNS), Decode: decodeSNS, Answer: answerSNS},
 	"storageGrid":     {Greet: greetStorageGrid, Verify: verifyBearer, Decode: decodeStorageGrid, Answer: answerStorageGrid},
 	"stripe":          {Verify: bearerAnd(verifyStripe), Decode: decodeStripe},
-	"webhook":         {Verify: verifyWebhook, Decode: decodeWebhook},
+	"webhook":         {Greet: greetWebhook, Verify: verifyWebhook, Decode: decodeWebhook},
 }
 
 // rejected is an error with the answer it deserves.

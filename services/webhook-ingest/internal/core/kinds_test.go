@@ -274,12 +274,26 @@ func TestRawMessagesOfSNS(t *testing.T) {
 	}
 }
 
+func TestHeadersThatAreNoUTF8(t *testing.T) {
+	got := ask(Route{Provider: "webhook"}, `{}`, "X-Name", "J\xfcrgen", "X-Plain", "Jürgen")
+	if a, b := gjson.GetBytes(got.Items[0].Data, "header.X-Name.0").String(), gjson.GetBytes(got.Items[0].Data, "header.X-Plain.0").String(); a != "Jürgen" || b != "Jürgen" {
+		t.Errorf("%q and %q", a, b)
+	}
+}
+
 // Case 06: the test of a connection is not signed.
 func TestTestsOfConnections(t *testing.T) {
 	for _, provider := range []string{"bitbucketserver", "bitbucket"} {
 		got := Decide(Route{Provider: provider, Secret: secret, Bearer: "b"}, Request{Method: "POST", Header: header("X-Event-Key", "diagnostics:ping"), Body: []byte(`{"test": true}`)})
 		if got.Status != 200 || len(got.Items) > 0 {
 			t.Errorf("%s: %+v", provider, got)
+		}
+		got = Decide(Route{Provider: "webhook", Signature: Signature{Header: "X-Hub-Signature", Key: secret}}, Request{Method: "POST", Header: header("X-Event-Key", "diagnostics:ping"), Body: []byte(`{"test": true}`)})
+		if got.Status != 200 || len(got.Items) > 0 {
+			t.Errorf("a plain webhook that asks for a signature: %+v", got)
+		}
+		if got := ask(Route{Provider: "webhook"}, `{"test": true}`, "X-Event-Key", "diagnostics:ping"); len(got.Items) != 1 {
+			t.Errorf("a plain webhook that asks for none: %+v", got)
 		}
 		got = Decide(Route{Provider: provider, Secret: secret}, Request{Method: "POST", Header: header("X-Event-Key", "repo:push"), Body: []byte(`{"test": true}`)})
 		if got.Status != 401 {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"unicode/utf8"
 )
 
 // body is what a hook carried, fit to be embedded in the view.
@@ -147,9 +148,29 @@ func public(h http.Header) http.Header {
 		if secretHeaders[http.CanonicalHeaderKey(name)] {
 			values = []string{"[redacted]"}
 		}
-		kept[name] = values
+		kept[name] = headerText(values)
 	}
 	return kept
+}
+
+// headerText makes text of headers that are none: what is not UTF-8 in a header is
+// Latin-1. Source: RFC 9110, section 5.5, on the text of older senders.
+func headerText(values []string) []string {
+	if !slices.ContainsFunc(values, func(v string) bool { return !utf8.ValidString(v) }) {
+		return values
+	}
+	out := slices.Clone(values)
+	for i, v := range out {
+		if utf8.ValidString(v) {
+			continue
+		}
+		runes := make([]rune, len(v))
+		for j := range len(v) {
+			runes[j] = rune(v[j])
+		}
+		out[i] = string(runes)
+	}
+	return out
 }
 
 // secretHeaders carry what whoever reads an event must not learn.

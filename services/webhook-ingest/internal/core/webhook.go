@@ -34,6 +34,16 @@ func deliveryID(req Request) string {
 	return ""
 }
 
+// greetWebhook answers tests of a connection that their senders do not sign, where a
+// signature is asked for: without one they are deliveries like any other, as upstream
+// has it.
+func greetWebhook(route Route, req Request) (Outcome, bool) {
+	if !route.Signature.asked() {
+		return Outcome{}, false
+	}
+	return greetBitbucket(route, req)
+}
+
 // verifyWebhook asks for what the manifest asks for: a token, a signature or both.
 func verifyWebhook(route Route, req Request) error {
 	if err := verifyBearer(route, req); err != nil || !route.Signature.asked() {
