@@ -77,9 +77,7 @@ func (k *Clock) Fires() error {
 // replicas and restarts agree on its times.
 func timetable(c v1alpha1.CalendarEventSource, zone *time.Location) (func(time.Time) time.Time, error) {
 	switch {
-	case c.Schedule != "" && c.Interval != "":
-		return nil, &FieldError{"interval", fmt.Errorf("schedule and interval are both set; one of them is needed")}
-	case c.Schedule != "":
+	case c.Schedule != "": // it counts where both are set, as upstream has it
 		return cronTable(c.Schedule, zone)
 	case c.Interval != "":
 		every, err := time.ParseDuration(c.Interval)

@@ -139,6 +139,10 @@ func TestExcludedDays(t *testing.T) {
 			t.Errorf("%s: %s, want %s", name, got, c.want)
 		}
 	}
+	both := v1alpha1.CalendarEventSource{Schedule: morning, Interval: "1s"}
+	if got := during(t, both, "2025-12-24", 2); got != "24T09:30 25T09:30" {
+		t.Errorf("the schedule counts where both are set: %s", got)
+	}
 	interval := v1alpha1.CalendarEventSource{Interval: "8h", ExclusionDates: []string{"EXDATE;VALUE=DATE:20251225"}}
 	if got := during(t, interval, "2025-12-24", 3); got != "24T00:00 24T08:00 24T16:00 26T00:00 26T08:00 26T16:00" {
 		t.Errorf("an interval: %s", got)
@@ -154,7 +158,6 @@ func TestBadClocks(t *testing.T) {
 		field string
 	}{
 		"nothing":            {v1alpha1.CalendarEventSource{}, ""},
-		"both":               {v1alpha1.CalendarEventSource{Schedule: "* * * * *", Interval: "10s"}, "interval"},
 		"six fields":         {v1alpha1.CalendarEventSource{Schedule: "* * * * * *"}, "schedule"},
 		"weekday 7":          {v1alpha1.CalendarEventSource{Schedule: "0 0 * * 7"}, "schedule"},
 		"busy":               {v1alpha1.CalendarEventSource{Interval: "1ms"}, "interval"},

@@ -111,7 +111,7 @@ func (c *check) listens(field string, w *v1alpha1.WebhookContext) {
 		switch {
 		case other.path != l.path || other.method != l.method:
 		case other.port == l.port:
-			c.shared(in("endpoint"), "%s listens on %s with method %s already; give this one another endpoint, or use its path %s%s/%s/%s", other.at, l.path, l.method, OwnPaths, c.es.Namespace, c.es.Name, c.event)
+			c.shared(in("endpoint"), "%s listens on %s with method %s already; give this one another endpoint, or use its path below %s", other.at, l.path, l.method, OwnPaths)
 		default:
 			c.add(Advice, c.at(in("endpoint")), "%s listens on %s too, and all ports are one here: this one gets what says port %s in its Host header, and what comes to its path under %s", other.at, l.path, l.port, OwnPaths)
 		}
@@ -150,6 +150,9 @@ func checkServiceBus(c *check, _ string, config map[string]any) {
 
 func checkCalendar(c *check, event string, _ map[string]any) {
 	config := c.es.Spec.Calendar[event]
+	if config.Schedule != "" && config.Interval != "" {
+		c.add(NoEffect, c.at("interval"), "has no effect beside schedule")
+	}
 	clock, err := NewClock(config)
 	if err == nil {
 		err = clock.Fires()

@@ -18,7 +18,7 @@ func TestFindingsOfEventSources(t *testing.T) {
 		"an empty field":        {"redis:\n    a: {hostAddress: h, channels: []}\n", "error: spec.redis.a: channels or patterns is missing"},
 		"one of two":            {"amqp:\n    a: {exchangeType: direct}\n", "error: spec.amqp.a: url or urlSecret is missing"},
 		"a deeper field":        {"file:\n    a: {eventType: CREATE, watchPathConfig: {path: x}}\n", "error: spec.file.a: watchPathConfig.directory is missing"},
-		"both clocks":           {"calendar:\n    a: {interval: 10s, schedule: '* * * * *'}\n", "error: spec.calendar.a.interval: schedule and interval are both set"},
+		"both clocks":           {"calendar:\n    a: {interval: 10s, schedule: '* * * * *'}\n", "warning: spec.calendar.a.interval: has no effect beside schedule"},
 		"seconds in cron":       {"calendar:\n    a: {schedule: '0 * * * * *'}\n", `3: error: spec.calendar.a.schedule: "0 * * * * *": expected exactly 5 fields`},
 		"no duration":           {"calendar:\n    a: {interval: 10}\n", "error: spec.calendar.a.interval"},
 		"a wrong duration":      {"calendar:\n    a: {interval: 10x}\n", `error: spec.calendar.a.interval: "10x" is not a duration`},
