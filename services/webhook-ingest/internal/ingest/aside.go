@@ -42,8 +42,9 @@ func newAside(local *wal.Log, log *slog.Logger) *aside {
 	for _, path := range local.Aside() {
 		var f asideFile
 		if text, err := os.ReadFile(path); err == nil && json.Unmarshal(text, &f) == nil {
-			a.files[path] = asideFile{Reason: f.Reason, At: f.At, Subject: f.Subject}
+			f.Event, f.Raw = nil, nil
 		}
+		a.files[path] = f // what cannot be read is a damaged part of the local log
 	}
 	return a
 }

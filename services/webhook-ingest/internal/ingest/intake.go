@@ -46,6 +46,7 @@ type intake struct {
 	kick chan struct{}
 	set  *aside
 
+	reminded  time.Time    // of forward alone
 	headSince atomic.Int64 // nanoseconds since 1970 when the oldest record began to wait; 0 while none waits
 }
 
@@ -123,6 +124,7 @@ func (i *intake) forward(ctx context.Context) error {
 		}
 		i.headSince.CompareAndSwap(0, time.Now().UnixNano())
 		if err := i.attempt(ctx, raw, &refused); err != nil {
+			i.remind(ctx, err)
 			select {
 			case <-time.After(forwardPause):
 			case <-ctx.Done():
@@ -136,6 +138,17 @@ func (i *intake) forward(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// remindEvery is how often the log says that the oldest record still waits.
+const remindEvery = time.Minute
+
+func (i *intake) remind(ctx context.Context, err error) {
+	if time.Since(i.reminded) < remindEvery || i.headAge() < remindEvery {
+		return
+	}
+	i.reminded = time.Now()
+	i.log.WarnContext(ctx, "the local log waits for the bus", "records", i.wal.Len(), "age", i.headAge().Round(time.Second), "error", err)
 }
 
 // What it takes for the oldest record to be blamed and not the bus: so many refusals

@@ -3,7 +3,7 @@
 //
 // A record is durable when Append returns. After a kill -9 everything appended is
 // there again, except what was marked as done; a record that was being written is
-// cut off, its sender never got an answer. After a power cut the mark of what is
+// cut off, its sender never got an answer. What is damaged is set aside. After a power cut the mark of what is
 // done may be older than the truth, so records may come twice: readers need ids.
 package wal
 
@@ -80,10 +80,28 @@ func (l *Log) recover() error {
 		l.size += length
 		l.open++
 	}
+	if err := l.keepDamaged(info.Size()); err != nil {
+		return err
+	}
 	if err := l.file.Truncate(l.size); err != nil {
 		return fmt.Errorf("cut the write-ahead log: %w", err)
 	}
 	return nil
+}
+
+// keepDamaged sets aside what follows the last record that can be read, unless it is the
+// beginning of one that was being written: its sender never got an answer.
+func (l *Log) keepDamaged(end int64) error {
+	var head [header]byte
+	if _, err := l.file.ReadAt(head[:], l.size); err != nil || l.size+header+int64(binary.BigEndian.Uint32(head[:4])) > end {
+		return nil //nolint:nilerr // it is shorter than a record says it is
+	}
+	rest := make([]byte, min(end-l.size, l.budget/asideShare))
+	if _, err := l.file.ReadAt(rest, l.size); err != nil {
+		return fmt.Errorf("read what is damaged of the write-ahead log: %w", err)
+	}
+	_, err := l.SetAside(fmt.Sprintf("damaged-%08x", crc32.ChecksumIEEE(rest)), rest)
+	return err
 }
 
 // read returns the record at an offset and its length on disk.
