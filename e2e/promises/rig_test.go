@@ -313,7 +313,7 @@ func (m *mesh) post(path, id, body string, header map[string]string) int {
 		return 0
 	}
 	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("X-Request-Id", id)
+	req.Header.Set("Idempotency-Key", id)
 	for name, value := range header {
 		req.Header.Set(name, value)
 	}

@@ -2,6 +2,7 @@ package events
 
 import (
 	"encoding/json"
+	"regexp"
 	"time"
 )
 
@@ -51,6 +52,15 @@ func (p ImagePushed) Reference() string {
 		return name
 	}
 }
+
+// attachmentTag is a tag that names what is attached to an image by that image's digest: signatures, attestations and
+// SBOMs of cosign, and the index of referrers where a registry has no interface for it. Source: OCI distribution
+// spec 1.1, "Referrers Tag Schema"; cosign, "Registry Details".
+var attachmentTag = regexp.MustCompile(`^(sha256|sha384|sha512|blake3)-[0-9a-f]{64,128}(\.[A-Za-z0-9_.-]+)?$`)
+
+// Attachment reports whether what was pushed under a tag is no image that anybody runs by it: something attached to an
+// image, or, without a tag, one platform's part of an index.
+func Attachment(tag string) bool { return tag == "" || attachmentTag.MatchString(tag) }
 
 // SubmitWorkflow asks workflow-runner to create one workflow.
 type SubmitWorkflow struct {

@@ -164,3 +164,15 @@ func plain(t *testing.T, text []byte) any {
 	}
 	return v
 }
+
+func TestAttachmentsAreKnownByTheirTags(t *testing.T) {
+	hex := strings.Repeat("ab", 32)
+	for tag, want := range map[string]bool{
+		"": true, "sha256-" + hex: true, "sha256-" + hex + ".sig": true, "sha256-" + hex + ".att": true, "sha256-" + hex + ".sbom": true, "sha512-" + hex + hex: true,
+		"v1": false, "latest": false, "sha256-abc": false, "main-" + hex: false, "sha256-" + hex + "x": false, "SHA256-" + hex: false,
+	} {
+		if got := Attachment(tag); got != want {
+			t.Errorf("%q: %v", tag, got)
+		}
+	}
+}

@@ -17,6 +17,8 @@ require (
 	sigs.k8s.io/yaml v1.6.0
 )
 
+require github.com/teambition/rrule-go v1.8.2 // indirect
+
 require (
 	dario.cat/mergo v1.0.1 // indirect
 	github.com/Masterminds/goutils v1.1.1 // indirect
@@ -24,6 +26,7 @@ require (
 	github.com/Masterminds/sprig/v3 v3.3.0 // indirect
 	github.com/antithesishq/antithesis-sdk-go v0.8.0-default-no-op // indirect
 	github.com/antlr/antlr4/runtime/Go/antlr v1.4.10 // indirect
+	github.com/argosy-mesh/argosy/libs/eventsource v0.0.0
 	github.com/beorn7/perks v1.0.1 // indirect
 	github.com/casbin/govaluate v1.10.0 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
@@ -120,3 +123,5 @@ replace (
 	github.com/argosy-mesh/argosy/libs/sensing => ../../libs/sensing
 	github.com/argosy-mesh/argosy/schemas => ../../schemas
 )
+
+replace github.com/argosy-mesh/argosy/libs/eventsource => ../../libs/eventsource

@@ -5,12 +5,10 @@ package foreign
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nkeys"
 )
 
@@ -31,6 +29,8 @@ type Message struct {
 	Header  map[string][]string
 	// Sequence is its position in the stream; 0 outside of streams.
 	Sequence uint64
+	// Time is when the stream stored it; zero outside of streams.
+	Time time.Time
 }
 
 func (s Server) connect() (*nats.Conn, error) {
@@ -107,83 +107,4 @@ func withDeadline(ctx context.Context) context.Context {
 	out, cancel := context.WithTimeout(ctx, 10*time.Second)
 	context.AfterFunc(out, cancel)
 	return out
-}
-
-// Consumer is a durable place in a stream.
-type Consumer struct {
-	Stream, Durable string
-	Subjects        []string // none means all
-	Oldest          bool     // a new one begins with what the stream holds
-}
-
-// Consume calls see for each message of a stream in order, until ctx ends, and
-// acknowledges it after see returned without error. Readers with the same durable
-// name share the messages.
-func (s Server) Consume(ctx context.Context, c Consumer, up func(), see func(Message) error) error {
-	nc, err := s.connect()
-	if err != nil {
-		return err
-	}
-	defer nc.Close()
-	js, err := jetstream.New(nc)
-	if err != nil {
-		return fmt.Errorf("open jetstream at %s: %w", s.URL, err)
-	}
-	cfg := jetstream.ConsumerConfig{Durable: c.Durable, FilterSubjects: c.Subjects, AckPolicy: jetstream.AckExplicitPolicy, DeliverPolicy: jetstream.DeliverNewPolicy, MaxDeliver: -1}
-	if c.Oldest {
-		cfg.DeliverPolicy = jetstream.DeliverAllPolicy
-	}
-	cons, err := js.Consumer(ctx, c.Stream, c.Durable)
-	if errors.Is(err, jetstream.ErrConsumerNotFound) {
-		cons, err = js.CreateConsumer(ctx, c.Stream, cfg)
-	}
-	if err != nil {
-		return fmt.Errorf("consume stream %s: %w", c.Stream, err)
-	}
-	it, err := cons.Messages(jetstream.PullMaxMessages(64))
-	if err != nil {
-		return fmt.Errorf("consume stream %s: %w", c.Stream, err)
-	}
-	defer giveBack(nc, it)
-	up()
-	for {
-		m, err := it.Next(jetstream.NextContext(ctx))
-		if ctx.Err() != nil {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("read stream %s: %w", c.Stream, err)
-		}
-		if err := one(ctx, m, see); err != nil {
-			return err
-		}
-	}
-}
-
-// giveBack refuses what was fetched and not seen, for the server would keep it from
-// the other replicas until the time to acknowledge is over (30 s).
-func giveBack(nc *nats.Conn, it jetstream.MessagesContext) {
-	it.Drain()
-	for {
-		m, err := it.Next()
-		if err != nil {
-			break
-		}
-		_ = m.Nak() // lost, it comes again later
-	}
-	_ = nc.FlushTimeout(time.Second)
-}
-
-func one(ctx context.Context, m jetstream.Msg, see func(Message) error) error {
-	meta, err := m.Metadata()
-	if err != nil {
-		return fmt.Errorf("read a message of a stream: %w", err)
-	}
-	if err := see(Message{Subject: m.Subject(), Data: m.Data(), Header: m.Headers(), Sequence: meta.Sequence.Stream}); err != nil {
-		return errors.Join(err, m.Nak())
-	}
-	if err := m.DoubleAck(ctx); err != nil {
-		return fmt.Errorf("acknowledge message %d: %w", meta.Sequence.Stream, err)
-	}
-	return nil
 }

@@ -20,8 +20,11 @@ type EventSourceKinds struct {
 
 // WebhookHMAC says how the sender of a plain webhook signs its bodies.
 type WebhookHMAC struct {
-	// Header is the header that carries the signature, such as X-Signature.
-	Header string `json:"header"`
+	// Scheme is standardWebhooks for what that specification says (headers webhook-id, webhook-timestamp and
+	// webhook-signature, or those of Svix); the other fields but secret then have no effect. Empty means that they count.
+	Scheme string `json:"scheme,omitempty"`
+	// Header is the header that carries the signature, such as X-Signature. It is needed unless there is a scheme.
+	Header string `json:"header,omitempty"`
 	// Secret is the key shared with the sender.
 	Secret corev1.SecretKeySelector `json:"secret"`
 	// Algorithm is sha256 (the default) or sha512.

@@ -119,7 +119,7 @@ type PulsarEventSource struct {
 
 // RedisEventSource configures one source of redis events.
 type RedisEventSource struct {
-	Channels    []string                  `json:"channels"`
+	Channels    []string                  `json:"channels,omitempty"`
 	HostAddress string                    `json:"hostAddress"`
 	DB          int64                     `json:"db,omitempty"`
 	Filter      *EventSourceFilter        `json:"filter,omitempty"`
@@ -129,6 +129,8 @@ type RedisEventSource struct {
 	Password    *corev1.SecretKeySelector `json:"password,omitempty"`
 	TLS         *EventTLSConfig           `json:"tls,omitempty"`
 	Username    string                    `json:"username,omitempty"`
+	// Patterns are patterns of channels, beside the names in channels; Argosy's own.
+	Patterns []string `json:"patterns,omitempty"`
 }
 
 // RedisStreamEventSource configures one source of redis stream events.

@@ -357,6 +357,9 @@ func TestImageRules(t *testing.T) {
 		{"r:5000/a/b", "latest", "r:5000", "a/b", "x", true}, {"r:5000/a/b", "latest", "r:5000", "a/c", "x", false}, {"r:5000/a/b", "latest", "r:5000", "a/b", "bad1", false},
 		{"nginx:^1.2", "semver", "docker.io", "library/nginx", "1.9.0", true}, {"nginx:^1.2", "semver", "docker.io", "library/nginx", "2.0.0", false},
 		{"nginx", "semver", "docker.io", "library/nginx", "edge", false}, {"r:5000/a/b:main", "digest", "r:5000", "a/b", "main", true}, {"r:5000/a/b:main", "digest", "r:5000", "a/b", "dev", false},
+		// What is attached to an image is none, and neither is one platform's part of an index.
+		{"r:5000/a/b", "latest", "r:5000", "a/b", "sha256-" + strings.Repeat("ab", 32), false}, {"r:5000/a/b", "latest", "r:5000", "a/b", "sha256-" + strings.Repeat("ab", 32) + ".sig", false},
+		{"r:5000/a/b", "digest", "r:5000", "a/b", "sha256-" + strings.Repeat("ab", 32) + ".att", false}, {"r:5000/a/b", "alphabetical", "r:5000", "a/b", "", false}, {"r:5000/a/b", "digest", "r:5000", "a/b", "", false},
 	} {
 		p := events.ImagePushed{Registry: c.registry, Repository: c.repository, Tag: c.tag, Digest: "sha256:1"}
 		if got := rule(c.ref, c.strategy).Wants(p); got != c.want {

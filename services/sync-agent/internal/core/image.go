@@ -136,7 +136,7 @@ func canonical(name string) string {
 
 // Wants reports whether a push is of this image and of a tag that counts.
 func (r ImageRule) Wants(p events.ImagePushed) bool {
-	if canonical(p.Registry+"/"+p.Repository) != r.Name || p.Tag == "" {
+	if canonical(p.Registry+"/"+p.Repository) != r.Name || events.Attachment(p.Tag) {
 		return false
 	}
 	if r.allow != nil && !r.allow.MatchString(p.Tag) {

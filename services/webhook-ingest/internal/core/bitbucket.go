@@ -12,6 +12,26 @@ func verifyBitbucket(route Route, req Request) error {
 	return hubSignature("X-Hub-Signature", route, req)
 }
 
+// greetBitbucket answers the test of a connection, which is not signed: no event comes
+// of it.
+func greetBitbucket(_ Route, req Request) (Outcome, bool) {
+	return Outcome{Status: http.StatusOK, Text: errIgnored.text, Class: errIgnored.class}, req.Header.Get("X-Event-Key") == "diagnostics:ping"
+}
+
+// bitbucketID names a delivery. The id of the request stays the same when the delivery
+// is attempted again, and is shared by all hooks and events that one request of a user
+// leads to.
+func bitbucketID(req Request) string {
+	id := req.Header.Get("X-Request-UUID")
+	if id == "" {
+		id = req.Header.Get("X-Request-Id")
+	}
+	if id == "" {
+		return ""
+	}
+	return digest(id, req.Header.Get("X-Event-Key"), string(req.Body))
+}
+
 func decodeBitbucket(route Route, req Request) ([]Item, error) {
 	if !wanted(route.Events, req.Header.Get("X-Event-Key")) {
 		return nil, errIgnored
@@ -20,16 +40,14 @@ func decodeBitbucket(route Route, req Request) ([]Item, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The request's UUID stays the same when it is attempted again.
-	id := req.Header.Get("X-Request-UUID")
-	return []Item{{ID: id, Type: "bitbucket", Data: view("headers", req, b, route.Metadata)}}, nil
+	return []Item{{ID: bitbucketID(req), Type: "bitbucket", Data: view("headers", req, b, route.Metadata)}}, nil
 }
 
 // decodeBitbucketServer can make an event of each change of a push. Source: Argo
 // Events, oneEventPerChange: the same body with one change.
 func decodeBitbucketServer(route Route, req Request) ([]Item, error) {
 	key := req.Header.Get("X-Event-Key")
-	if key == "diagnostics:ping" || !wanted(route.Events, key) {
+	if !wanted(route.Events, key) {
 		return nil, errIgnored
 	}
 	b, err := objectBody(req.Body)
@@ -43,8 +61,9 @@ func decodeBitbucketServer(route Route, req Request) ([]Item, error) {
 		}
 	}
 	var items []Item
+	delivery := bitbucketID(req)
 	for i, b := range bodies {
-		id := numbered(req.Header.Get("X-Request-Id"), i)
+		id := numbered(delivery, i)
 		items = append(items, Item{ID: id, Type: "bitbucketserver", Data: view("headers", req, b, route.Metadata)})
 	}
 	return items, nil

@@ -54,7 +54,7 @@ func decodeCloudEvents(route Route, req Request) ([]Item, error) {
 		return cloudEventItems(route, []json.RawMessage{req.Body})
 	case kind == batchType:
 		var list []json.RawMessage
-		if err := json.Unmarshal(req.Body, &list); err != nil {
+		if err := json.Unmarshal(PlainText(req.Body), &list); err != nil {
 			return nil, reject(http.StatusBadRequest, "malformed", "the body is not a list of events")
 		}
 		if len(list) > maxBatch {
@@ -89,21 +89,30 @@ func binaryCloudEvent(route Route, req Request) ([]Item, error) {
 	return []Item{item}, nil
 }
 
+// content is a body with the encoding that it is marked with; "" for none.
+type content struct {
+	body
+	encoding string
+}
+
+// base64Encoding marks bytes that are no text.
+const base64Encoding = "base64"
+
 // cloudData embeds data in the view: JSON as it is, text as a string, the rest in
 // base64.
-func cloudData(kind string, data []byte) body {
+func cloudData(kind string, data []byte) content {
 	if len(data) == 0 {
-		return body{text: []byte("null")}
+		return content{body: body{text: []byte("null")}}
 	}
 	if kind == "" || kind == "application/json" || kind == "text/json" || strings.HasSuffix(kind, "+json") {
 		if b, _, err := jsonBody(data); err == nil {
-			return b
+			return content{body: b}
 		}
 	}
 	if utf8.Valid(data) {
-		return body{text: encoded(string(data))}
+		return content{body: body{text: encoded(string(data))}}
 	}
-	return body{text: encoded(data)}
+	return content{body{text: encoded(data)}, base64Encoding}
 }
 
 func cloudEventItems(route Route, list []json.RawMessage) ([]Item, error) {
@@ -125,19 +134,15 @@ func cloudEventItems(route Route, list []json.RawMessage) ([]Item, error) {
 }
 
 func structuredItem(route Route, b body) (Item, bool, error) {
-	a, data := attributes{}, body{text: []byte("null")}
-	var failed error
+	a, data := attributes{}, content{body: body{text: []byte("null")}}
+	var encodedData *string
 	gjson.ParseBytes(b.text).ForEach(func(key, value gjson.Result) bool {
 		switch name := key.String(); name {
 		case "data":
 			data.text = []byte(value.Raw)
 		case "data_base64":
-			raw, err := base64.StdEncoding.DecodeString(value.String())
-			if err != nil {
-				failed = reject(http.StatusBadRequest, "malformed", "data_base64 is not base64")
-				return false
-			}
-			data = cloudData("application/octet-stream", raw)
+			text := value.String()
+			encodedData = &text
 		default:
 			if value.Type != gjson.Null {
 				a[name] = value.String()
@@ -145,8 +150,13 @@ func structuredItem(route Route, b body) (Item, bool, error) {
 		}
 		return true
 	})
-	if failed != nil {
-		return Item{}, false, failed
+	if encodedData != nil {
+		// Only now is it known of which type the data is: keys come in any order.
+		raw, err := base64.StdEncoding.DecodeString(*encodedData)
+		if err != nil {
+			return Item{}, false, reject(http.StatusBadRequest, "malformed", "data_base64 is not base64")
+		}
+		data = cloudData(mediaTypeOf(a["datacontenttype"]), raw)
 	}
 	if b.raw != nil {
 		data.raw = b.raw
@@ -155,7 +165,7 @@ func structuredItem(route Route, b body) (Item, bool, error) {
 }
 
 // item checks the attributes that every event must have.
-func (a attributes) item(route Route, data body) (Item, bool, error) {
+func (a attributes) item(route Route, data content) (Item, bool, error) {
 	if a["specversion"] != "1.0" {
 		return Item{}, false, reject(http.StatusBadRequest, "malformed", "specversion is %q, not 1.0", a["specversion"])
 	}
@@ -166,13 +176,19 @@ func (a attributes) item(route Route, data body) (Item, bool, error) {
 	}
 	for name, value := range a {
 		if !attributeName(name) || !utf8.ValidString(value) {
-			return Item{}, false, reject(http.StatusBadRequest, "malformed", "the attribute %q is not allowed", name)
+			return Item{}, false, reject(http.StatusBadRequest, "malformed", "the attribute %.64q is not allowed", name)
+		}
+		if most := attributeLimit(name); len(value) > most {
+			return Item{}, false, reject(http.StatusBadRequest, "malformed", "the attribute %s is %d bytes long, at most %d are taken; put what is long into the data", name, len(value), most)
 		}
 	}
 	if !wanted(route.Events, a["type"]) {
 		return Item{}, false, nil
 	}
 	pairs := []pair{{"context", encoded(a)}, {"body", data.text}}
+	if data.encoding != "" {
+		pairs = append(pairs, pair{"bodyEncoding", quote(data.encoding)})
+	}
 	if len(route.Metadata) > 0 {
 		pairs = append(pairs, pair{"metadata", encoded(route.Metadata)})
 	}
@@ -183,8 +199,21 @@ func (a attributes) item(route Route, data body) (Item, bool, error) {
 	return Item{ID: digest(a["source"], a["id"]), Type: a["type"], Data: joined(pairs), Trace: a["traceparent"]}, true, nil
 }
 
+// The bounds of attributes: the type goes where the bus counts it, the others into the
+// data of the event.
+const (
+	typeMost, attributeMost, nameMost = 1 << 10, 64 << 10, 128
+)
+
+func attributeLimit(name string) int {
+	if name == "type" {
+		return typeMost
+	}
+	return attributeMost
+}
+
 // attributeName holds names to lower-case letters and digits. Source: CloudEvents
 // 1.0, section 3.1.
 func attributeName(name string) bool {
-	return name != "" && !slices.ContainsFunc([]byte(name), func(c byte) bool { return (c < 'a' || c > 'z') && (c < '0' || c > '9') })
+	return name != "" && len(name) <= nameMost && !slices.ContainsFunc([]byte(name), func(c byte) bool { return (c < 'a' || c > 'z') && (c < '0' || c > '9') })
 }

@@ -52,10 +52,16 @@ type Route struct {
 	Split                         bool      // of bitbucketserver: one event per change
 	Hosts                         []string  // hosts beside the sender's own that may be fetched from
 	Rate                          float64   // requests per second; 0 means no limit
+	Burst                         int       // how many of them may come at once; 0 means those of a second
 	Method                        string
 	Metadata                      map[string]string
-	Filter                        *Filter // nil keeps everything
-	MaxBody                       int64   // lower limit than MaxBody; 0 means MaxBody
+	Filter                        Filter // nil keeps everything
+	MaxBody                       int64  // lower limit than MaxBody; 0 means MaxBody
+}
+
+// Filter says which events are kept, by their data.
+type Filter interface {
+	Keep(data []byte) (bool, error)
 }
 
 // Item is one event to publish.
@@ -66,6 +72,7 @@ type Item struct {
 	Image   *events.ImagePushed // of registries: the registry may still be asked about it
 	Message string              // commit message whose trailers continue a chain, may be empty
 	Trace   string              // traceparent that the sender gave inside the event, may be empty
+	Read    bool                // it was read from a source: there is no sender who could be refused
 }
 
 // Outcome is what a request comes to. The items are published, and Visit is
@@ -95,20 +102,20 @@ type Provider struct {
 
 // Providers are the kinds of senders by name.
 var Providers = map[string]Provider{
-	"azureEventGrid":  {Verify: verifyBearer, Decode: decodeEventGrid, Answer: answerEventGrid},
-	"bitbucket":       {Verify: bearerAnd(verifyBitbucket), Decode: decodeBitbucket},
-	"bitbucketserver": {Verify: bearerAnd(verifyBitbucket), Decode: decodeBitbucketServer},
+	"azureEventGrid":  {Greet: greetCloudEvents, Verify: verifyBearer, Decode: decodeEventGrid, Answer: answerEventGrid},
+	"bitbucket":       {Greet: greetBitbucket, Verify: bearerAnd(verifyBitbucket), Decode: decodeBitbucket},
+	"bitbucketserver": {Greet: greetBitbucket, Verify: bearerAnd(verifyBitbucket), Decode: decodeBitbucketServer},
 	"cloudEvents":     {Greet: greetCloudEvents, Verify: verifyWebhook, Decode: decodeCloudEvents},
 	"gerrit":          {Verify: verifyBearer, Decode: decodeGerrit},
 	"gitea":           {Verify: bearerAnd(verifyGitea), Decode: decodeGitea},
 	"github":          {Verify: bearerAnd(verifyGitHub), Decode: decodeGitHub},
 	"gitlab":          {Verify: bearerAnd(verifyGitLab), Decode: decodeGitLab},
-	"registry":        {Verify: verifyRegistry, Decode: decodeRegistry},
+	"registry":        {Greet: greetCloudEvents, Verify: verifyRegistry, Decode: decodeRegistry, Answer: answerRegistry},
 	"slack":           {Verify: bearerAnd(verifySlack), Decode: decodeSlack, Answer: answerSlack},
 	"sns":             {Needs: needsSNS, Verify: bearerAnd(verifySNS), Decode: decodeSNS, Answer: answerSNS},
 	"storageGrid":     {Greet: greetStorageGrid, Verify: verifyBearer, Decode: decodeStorageGrid, Answer: answerStorageGrid},
 	"stripe":          {Verify: bearerAnd(verifyStripe), Decode: decodeStripe},
-	"webhook":         {Verify: verifyWebhook, Decode: decodeWebhook},
+	"webhook":         {Greet: greetWebhook, Verify: verifyWebhook, Decode: decodeWebhook},
 }
 
 // rejected is an error with the answer it deserves.
@@ -127,6 +134,14 @@ func reject(status int, class, format string, args ...any) error {
 // errIgnored is the error of an event that nobody asked for: it is answered like
 // one that was, since senders disable hooks that fail.
 var errIgnored = &rejected{status: http.StatusOK, class: "ignored", text: "ignored"}
+
+// errUnknown is the error of what nobody here understands: its sender gets 200, and
+// the status of the EventSource says so.
+var errUnknown = &rejected{status: http.StatusOK, class: NotUnderstood, text: "ignored: it is not understood"}
+
+// NotUnderstood is the class of what was answered 200 although no event came of it and
+// nobody knows what it is.
+const NotUnderstood = "not_understood"
 
 // Needs names what must be fetched before Decide, or "".
 func Needs(route Route, req Request) (string, error) {
@@ -216,7 +231,10 @@ func wanted(list []string, value string) bool {
 
 // digest names a delivery by its content, for senders that give it no name. A
 // repeated delivery has the same bytes.
-func digest(parts ...string) string {
+func digest(parts ...string) string { return Digest(parts...) }
+
+// Digest is a short name for parts that are long or odd.
+func Digest(parts ...string) string {
 	h := sha256.New()
 	for _, p := range parts {
 		fmt.Fprintf(h, "%d:%s", len(p), p)

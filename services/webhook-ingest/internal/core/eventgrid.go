@@ -19,21 +19,29 @@ func decodeEventGrid(route Route, req Request) ([]Item, error) {
 	var items []Item
 	for i, e := range list {
 		kind, id := gjson.GetBytes(e, "eventType").String(), gjson.GetBytes(e, "id").String()
+		if kind == "" {
+			kind = gjson.GetBytes(e, "type").String() // in the schema of CloudEvents
+		}
 		if kind == eventGridValidation || !wanted(route.Events, kind) {
 			continue
 		}
 		if id == "" {
 			return nil, reject(http.StatusBadRequest, "malformed", "event %d has no id", i)
 		}
+		// Whoever writes to a topic chooses the ids.
+		id = sourceAndID(gjson.GetBytes(e, "topic").String()+gjson.GetBytes(e, "source").String(), id)
 		items = append(items, Item{ID: id, Type: "azureEventGrid", Data: view("headers", req, body{text: e}, route.Metadata)})
 	}
 	return items, nil
 }
 
 func eventGridList(req Request) ([]json.RawMessage, error) {
-	b, _, err := jsonBody(req.Body)
+	b, known, err := jsonBody(req.Body)
 	if err != nil {
 		return nil, err
+	}
+	if known.Object { // one event in the schema of CloudEvents
+		return []json.RawMessage{b.text}, nil
 	}
 	var list []json.RawMessage
 	if err := json.Unmarshal(b.text, &list); err != nil {

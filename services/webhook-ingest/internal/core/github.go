@@ -3,7 +3,7 @@ package core
 import (
 	"mime"
 	"net/http"
-	"net/url"
+	"strings"
 
 	"github.com/tidwall/gjson"
 )
@@ -56,7 +56,7 @@ func githubPayload(req Request) ([]byte, error) {
 	if mediaType(req) != formType {
 		return req.Body, nil
 	}
-	form, err := url.ParseQuery(string(req.Body))
+	form, err := parseForm(req.Body)
 	if err != nil {
 		return nil, reject(http.StatusBadRequest, "malformed", "the form cannot be read: %v", err)
 	}
@@ -66,7 +66,14 @@ func githubPayload(req Request) ([]byte, error) {
 const formType = "application/x-www-form-urlencoded"
 
 // mediaType is the content type without its parameters.
-func mediaType(req Request) string {
-	kind, _, _ := mime.ParseMediaType(req.Header.Get("Content-Type"))
+func mediaType(req Request) string { return mediaTypeOf(req.Header.Get("Content-Type")) }
+
+func mediaTypeOf(header string) string {
+	kind, _, err := mime.ParseMediaType(header)
+	if err != nil {
+		// Parameters that cannot be read say nothing about the type before them.
+		header, _, _ = strings.Cut(header, ";")
+		return strings.ToLower(strings.TrimSpace(header))
+	}
 	return kind
 }

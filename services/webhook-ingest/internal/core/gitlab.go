@@ -1,7 +1,9 @@
 package core
 
 import (
+	"maps"
 	"net/http"
+	"slices"
 )
 
 // verifyGitLab compares X-Gitlab-Token: GitLab sends its secret as it is.
@@ -23,6 +25,9 @@ var gitlabHooks = map[string]string{
 	"FeatureFlagEvents": "Feature Flag Hook", "EmojiEvents": "Emoji Hook", "MemberEvents": "Member Hook",
 	"ResourceAccessTokenEvents": "Resource Access Token Hook", "MilestoneEvents": "Milestone Hook",
 }
+
+// GitlabEvents are the names that manifests may give.
+func GitlabEvents() []string { return slices.Sorted(maps.Keys(gitlabHooks)) }
 
 // decodeGitLab refuses nothing that is signed: GitLab turns off hooks that are
 // answered 4xx four times.

@@ -1,14 +1,18 @@
 package core
 
 import (
+	"bytes"
 	"encoding/hex"
 	"encoding/json"
 	"net/http"
 	"path"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/argosy-mesh/argosy/schemas/events"
+	"github.com/tidwall/gjson"
 )
 
 // push is one image that a registry says was pushed, before it is an event.
@@ -72,9 +76,13 @@ var forms = []form{
 }
 
 // registrySignatures are the headers in which registries sign, with what stands
-// before the hex digits. Source: GitHub, Gitea and JFrog on webhooks.
-var registrySignatures = []struct{ name, prefix string }{
-	{"X-Hub-Signature-256", "sha256="}, {"X-Gitea-Signature", ""}, {"X-Forgejo-Signature", ""}, {"X-JFrog-Event-Auth", ""},
+// before the hex digits. Source: GitHub, Gitea and JFrog on webhooks. JFrog sends the
+// secret itself unless it is told to sign with it.
+var registrySignatures = []struct {
+	name, prefix string
+	plain        bool
+}{
+	{"X-Hub-Signature-256", "sha256=", false}, {"X-Gitea-Signature", "", false}, {"X-Forgejo-Signature", "", false}, {"X-JFrog-Event-Auth", "", true},
 }
 
 // verifyRegistry checks whatever the manifest has a secret for. A registry without
@@ -91,6 +99,9 @@ func verifyRegistry(route Route, req Request) error {
 	}
 	for _, s := range registrySignatures {
 		if got := req.Header.Get(s.name); got != "" {
+			if s.plain && same(got, route.Secret) {
+				return nil
+			}
 			return matchMAC(s.name, sign(route.Secret, req.Body), encodedMAC{text: got, prefix: s.prefix, decode: hex.DecodeString})
 		}
 	}
@@ -99,7 +110,7 @@ func verifyRegistry(route Route, req Request) error {
 
 // decodeRegistry makes one event of each tag that a manifest was pushed to.
 func decodeRegistry(route Route, req Request) ([]Item, error) {
-	reqs, err := registryRequests(req)
+	reqs, err := registryRequests(route, req)
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +125,7 @@ func decodeRegistry(route Route, req Request) ([]Item, error) {
 			return nil, err
 		}
 		for _, p := range pushes {
-			if p.confirmsNothing || p.repository == "" || !matches(route.Repositories, p.repository) {
+			if p.confirmsNothing || p.repository == "" || events.Attachment(p.tag) || !matches(route.Repositories, p.repository) {
 				continue
 			}
 			items = append(items, p.item(one, verified))
@@ -126,15 +137,16 @@ func decodeRegistry(route Route, req Request) ([]Item, error) {
 	return items, nil
 }
 
-// registryRequests takes a list of Event Grid apart.
-func registryRequests(req Request) ([]Request, error) {
+// registryRequests unpacks what stands around a notification: a list of Event Grid, a
+// message of SNS. Handshakes of both are answered, and hold no notification.
+func registryRequests(route Route, req Request) ([]Request, error) {
 	b, known, err := jsonBody(req.Body)
 	if err != nil {
 		return nil, err
 	}
 	req.Body = b.text
 	if known.Object {
-		return []Request{req}, nil
+		return unwrapSNS(route, req)
 	}
 	list, err := eventGridList(req)
 	if err != nil {
@@ -142,11 +154,54 @@ func registryRequests(req Request) ([]Request, error) {
 	}
 	out := make([]Request, 0, len(list))
 	for _, e := range list {
+		if gjson.GetBytes(e, "eventType").String() == eventGridValidation {
+			continue
+		}
 		one := req
 		one.Body = e
 		out = append(out, one)
 	}
 	return out, nil
+}
+
+// envelopeOfSNS tells a message of SNS from what registries send themselves.
+func envelopeOfSNS(body []byte) (kind string, is bool) {
+	kind = gjson.GetBytes(body, "Type").String()
+	return kind, kind != "" && gjson.GetBytes(body, "TopicArn").Exists() && gjson.GetBytes(body, "MessageId").Exists()
+}
+
+func unwrapSNS(route Route, req Request) ([]Request, error) {
+	kind, is := envelopeOfSNS(req.Body)
+	if !is {
+		return []Request{req}, nil
+	}
+	switch kind {
+	case snsConfirmation:
+		return nil, pinnedOrIgnored(route, gjson.GetBytes(req.Body, "SubscribeURL").String())
+	case snsNotification:
+		inner, _, err := jsonBody([]byte(gjson.GetBytes(req.Body, "Message").String()))
+		if err != nil {
+			return nil, err
+		}
+		req.Body = inner.text
+		return []Request{req}, nil
+	case snsFarewell:
+		return nil, errIgnored
+	default:
+		return nil, errUnknown
+	}
+}
+
+// answerRegistry answers the handshakes of what stands around notifications.
+func answerRegistry(route Route, req Request) Outcome {
+	plain := PlainText(req.Body)
+	if kind, is := envelopeOfSNS(plain); is && kind == snsConfirmation {
+		return answerSNS(route, req)
+	}
+	if trimmed := bytes.TrimSpace(plain); len(trimmed) > 0 && trimmed[0] == '[' {
+		return answerEventGrid(route, req)
+	}
+	return Outcome{Status: http.StatusOK, Text: "accepted"}
 }
 
 func readPushes(route Route, req Request) ([]push, error) {
@@ -162,7 +217,10 @@ func readPushes(route Route, req Request) ([]push, error) {
 	if route.Form != "" {
 		return nil, reject(http.StatusServiceUnavailable, "broken", "this route is not ready")
 	}
-	return nil, errIgnored // a ping, or what is no news of an image
+	if p.text("action") == "ping" || req.Header.Get("X-GitHub-Event") != "" || giteaHeader(req, "Event") != "" {
+		return nil, nil // a test, or news of something else
+	}
+	return nil, errUnknown
 }
 
 // item names an event by the registry's id, or else by what is known of the push
@@ -178,7 +236,8 @@ func (p push) item(req Request, verified string) Item {
 	}
 	id := p.id
 	if id == "" {
-		when := digest(string(raw))
+		// Nothing tells this push from the next one of the tag: each delivery is news.
+		when := digest(string(raw), strconv.FormatInt(req.Now.UnixNano(), 10))
 		if p.at != nil {
 			when = p.at.UTC().Format(time.RFC3339Nano)
 		}
@@ -187,14 +246,22 @@ func (p push) item(req Request, verified string) Item {
 	return Item{ID: id, Type: events.TypeImagePushed, Image: &image}
 }
 
-// KnownForm reports whether a manifest may name this kind of registry.
-func KnownForm(name string) bool {
+// Forms are the kinds of registries that a manifest may name.
+func Forms() []string {
+	out := make([]string, 0, len(forms))
 	for _, f := range forms {
-		if f.name == name {
-			return true
-		}
+		out = append(out, f.name)
 	}
-	return name == ""
+	slices.Sort(out)
+	return out
+}
+
+// sourceAndID names an event whose id counts only for its source.
+func sourceAndID(source, id string) string {
+	if source == "" || id == "" {
+		return id
+	}
+	return digest(source, id)
 }
 
 // cloudType is the type of a CloudEvent or of an Event Grid event, in either place.

@@ -21,7 +21,7 @@ var manifestTypes = map[string]bool{
 // read1 reads a payload of a known shape.
 func read1[T any](text []byte) (T, error) {
 	var into T
-	if err := json.Unmarshal(text, &into); err != nil {
+	if err := json.Unmarshal(PlainText(text), &into); err != nil {
 		return into, reject(http.StatusBadRequest, "malformed", "the body is not a notification of a registry: %v", err)
 	}
 	return into, nil
@@ -191,9 +191,9 @@ func readZot(req Request, p payload) ([]push, error) {
 	if cloudType(req, p) != "zotregistry.image.updated" {
 		return nil, nil
 	}
-	text, id := p["data"], p.text("id")
+	text, id := p["data"], sourceAndID(p.text("source"), p.text("id"))
 	if req.Header.Get("Ce-Type") != "" {
-		text, id = req.Body, req.Header.Get("Ce-Id")
+		text, id = req.Body, sourceAndID(req.Header.Get("Ce-Source"), req.Header.Get("Ce-Id"))
 	}
 	data, err := read1[struct {
 		Name, Reference, Digest, MediaType string

@@ -95,7 +95,7 @@ func readACR(req Request, p payload) ([]push, error) {
 	}
 	one := e.push()
 	if one.id == "" {
-		one.id = p.text("id")
+		one.id = sourceAndID(p.text("source")+p.text("topic"), p.text("id"))
 	}
 	return []push{one}, nil
 }

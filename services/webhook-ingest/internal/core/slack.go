@@ -4,7 +4,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"net/http"
-	"net/url"
 
 	"github.com/tidwall/gjson"
 )
@@ -30,14 +29,14 @@ func verifySlack(route Route, req Request) error {
 
 func slackToken(req Request) string {
 	if mediaType(req) != formType {
-		return gjson.GetBytes(req.Body, "token").String()
+		return gjson.GetBytes(PlainText(req.Body), "token").String()
 	}
-	form, err := url.ParseQuery(string(req.Body))
+	form, err := parseForm(req.Body)
 	if err != nil {
 		return ""
 	}
 	if payload := form.Get("payload"); payload != "" {
-		return gjson.Get(payload, "token").String()
+		return gjson.GetBytes(PlainText([]byte(payload)), "token").String()
 	}
 	return form.Get("token")
 }
@@ -55,7 +54,7 @@ func decodeSlack(_ Route, req Request) ([]Item, error) {
 	if mediaType(req) != formType {
 		return slackEvent(req)
 	}
-	form, err := url.ParseQuery(string(req.Body))
+	form, err := parseForm(req.Body)
 	if err != nil {
 		return nil, reject(http.StatusBadRequest, "malformed", "the form cannot be read: %v", err)
 	}
@@ -93,8 +92,12 @@ func slackEvent(req Request) ([]Item, error) {
 	if err := json.Unmarshal(b.text, &outer); err != nil {
 		return nil, reject(http.StatusBadRequest, "malformed", "the body is not an event of Slack: %v", err)
 	}
-	if outer.Type != "event_callback" {
+	switch outer.Type {
+	case "event_callback":
+	case "url_verification", "app_rate_limited":
 		return nil, errIgnored
+	default:
+		return nil, errUnknown
 	}
 	if len(outer.Event) == 0 || outer.EventID == "" {
 		return nil, reject(http.StatusBadRequest, "malformed", "event or event_id is missing")
@@ -105,8 +108,8 @@ func slackEvent(req Request) ([]Item, error) {
 
 // answerSlack gives the challenge back that verifies a URL.
 func answerSlack(_ Route, req Request) Outcome {
-	if mediaType(req) != formType && gjson.GetBytes(req.Body, "type").String() == "url_verification" {
-		return Outcome{Status: http.StatusOK, Text: gjson.GetBytes(req.Body, "challenge").String(), Class: "handshake"}
+	if mediaType(req) != formType && gjson.GetBytes(PlainText(req.Body), "type").String() == "url_verification" {
+		return Outcome{Status: http.StatusOK, Text: gjson.GetBytes(PlainText(req.Body), "challenge").String(), Class: "handshake"}
 	}
 	// Slack shows the text of an answer to a command; an empty one shows nothing.
 	return Outcome{Status: http.StatusOK}

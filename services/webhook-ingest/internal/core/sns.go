@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // snsMessage is what Amazon SNS posts. Source: Amazon SNS, "HTTP/HTTPS
@@ -35,9 +36,20 @@ type snsMessage struct {
 const (
 	snsNotification = "Notification"
 	snsConfirmation = "SubscriptionConfirmation"
+	snsFarewell     = "UnsubscribeConfirmation"
 )
 
+// rawSNS tells a message of a subscription with raw delivery: the body is the message
+// alone, the rest stands in headers, and nothing is signed.
+func rawSNS(req Request) bool {
+	return strings.EqualFold(req.Header.Get("X-Amz-Sns-Rawdelivery"), "true")
+}
+
 func readSNS(req Request) (snsMessage, error) {
+	if rawSNS(req) {
+		h := req.Header
+		return snsMessage{Type: snsNotification, MessageID: h.Get("X-Amz-Sns-Message-Id"), TopicArn: h.Get("X-Amz-Sns-Topic-Arn"), Message: string(req.Body)}, nil
+	}
 	var m snsMessage
 	b, err := objectBody(req.Body)
 	if err != nil {
@@ -72,6 +84,9 @@ func pinned(route Route, text string) error {
 func needsSNS(route Route, req Request) (string, error) {
 	if route.Unsigned {
 		return "", nil
+	}
+	if rawSNS(req) {
+		return "", reject(http.StatusUnauthorized, "unauthorized", "SNS does not sign messages of raw delivery: turn raw delivery off, or validateSignature")
 	}
 	m, err := readSNS(req)
 	if err != nil {
@@ -156,15 +171,32 @@ func decodeSNS(route Route, req Request) ([]Item, error) {
 	switch m.Type {
 	case snsConfirmation:
 		return nil, pinnedOrIgnored(route, m.SubscribeURL)
+	case snsFarewell:
+		return nil, errIgnored
 	case snsNotification:
 	default:
-		return nil, errIgnored
+		return nil, reject(http.StatusBadRequest, "malformed", "the body is no message of SNS: its Type is %.64q", m.Type)
+	}
+	if rawSNS(req) {
+		return []Item{{ID: m.MessageID, Type: "sns", Data: view("header", req, rawSNSBody(m, req), route.Metadata)}}, nil
 	}
 	b, err := objectBody(req.Body)
 	if err != nil {
 		return nil, err
 	}
 	return []Item{{ID: m.MessageID, Type: "sns", Data: view("header", req, b, route.Metadata)}}, nil
+}
+
+// rawSNSBody has the names that a message of SNS has, so that manifests need not know
+// how it was delivered.
+func rawSNSBody(m snsMessage, req Request) body {
+	pairs := []pair{{"Type", quote(m.Type)}, {"MessageId", quote(m.MessageID)}, {"TopicArn", quote(m.TopicArn)}}
+	if utf8.Valid(req.Body) {
+		pairs = append(pairs, pair{"Message", quote(string(PlainText(req.Body)))})
+	} else {
+		pairs = append(pairs, pair{"Message", encoded(req.Body)}, pair{"MessageEncoding", quote(base64Encoding)})
+	}
+	return body{text: joined(pairs), raw: req.Body}
 }
 
 // pinnedOrIgnored lets a confirmation through to its answer.

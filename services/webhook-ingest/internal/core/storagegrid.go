@@ -16,12 +16,16 @@ func greetStorageGrid(_ Route, req Request) (Outcome, bool) {
 // decodeStorageGrid takes a call of the Publish action of SNS, which is how
 // StorageGRID notifies. Source: Argo Events, storage-grid event source.
 func decodeStorageGrid(route Route, req Request) ([]Item, error) {
-	form, err := url.ParseQuery(string(req.Body))
+	form, err := parseForm(req.Body)
 	if err != nil {
 		return nil, reject(http.StatusBadRequest, "malformed", "the form cannot be read: %v", err)
 	}
-	if form.Get("Action") != "Publish" {
-		return nil, errIgnored
+	switch form.Get("Action") {
+	case "Publish":
+	case "":
+		return nil, reject(http.StatusBadRequest, "malformed", "the form has no Action: it is no notification of StorageGRID")
+	default:
+		return nil, errIgnored // another call of the interface of SNS
 	}
 	if topic := form.Get("TopicArn"); route.Topic != "" && topic != route.Topic {
 		return nil, reject(http.StatusForbidden, "unauthorized", "the message is of another topic")

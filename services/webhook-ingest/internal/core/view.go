@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"unicode/utf8"
 )
 
 // body is what a hook carried, fit to be embedded in the view.
@@ -18,14 +19,19 @@ type body struct {
 // jsonBody takes one JSON value as it is, or writes it anew where readers could
 // differ over it.
 func jsonBody(text []byte, reserved ...string) (body, jsonText, error) {
-	known, err := inspect(text, reserved...)
+	plain := PlainText(text)
+	known, err := inspect(plain, reserved...)
 	if err != nil {
 		return body{}, known, reject(http.StatusBadRequest, "malformed", "the body is not JSON: %v", err)
 	}
-	if !known.Odd {
-		return body{text: text}, known, nil
+	b := body{text: plain}
+	if len(plain) != len(text) {
+		b.raw = text
 	}
-	again, err := rewritten(text)
+	if !known.Odd {
+		return b, known, nil
+	}
+	again, err := rewritten(plain)
 	return body{text: again, raw: text}, known, err
 }
 
@@ -142,12 +148,32 @@ func public(h http.Header) http.Header {
 		if secretHeaders[http.CanonicalHeaderKey(name)] {
 			values = []string{"[redacted]"}
 		}
-		kept[name] = values
+		kept[name] = headerText(values)
 	}
 	return kept
 }
 
+// headerText makes text of headers that are none: what is not UTF-8 in a header is
+// Latin-1. Source: RFC 9110, section 5.5, on the text of older senders.
+func headerText(values []string) []string {
+	if !slices.ContainsFunc(values, func(v string) bool { return !utf8.ValidString(v) }) {
+		return values
+	}
+	out := slices.Clone(values)
+	for i, v := range out {
+		if utf8.ValidString(v) {
+			continue
+		}
+		runes := make([]rune, len(v))
+		for j := range len(v) {
+			runes[j] = rune(v[j])
+		}
+		out[i] = string(runes)
+	}
+	return out
+}
+
 // secretHeaders carry what whoever reads an event must not learn.
 var secretHeaders = map[string]bool{
-	"Authorization": true, "Cookie": true, "Proxy-Authorization": true, "X-Gitlab-Token": true,
+	"Authorization": true, "Cookie": true, "Proxy-Authorization": true, "X-Gitlab-Token": true, "X-Jfrog-Event-Auth": true,
 }

@@ -2,20 +2,51 @@ package core
 
 import (
 	"net/http"
-	"net/url"
 	"strings"
 	"unicode/utf8"
 )
 
-// idHeaders are where senders of plain webhooks put an id of the delivery. Source
-// of Webhook-Id: the Standard Webhooks specification.
-var idHeaders = []string{
-	"X-GitHub-Delivery", "Idempotency-Key", "X-Gitlab-Event-Uuid", "X-Gitea-Delivery", "Webhook-Id", "X-Request-Uuid", "X-Request-Id", "Ce-Id",
+// idHeaders are where senders of plain webhooks put an id of the delivery, and of
+// nothing else: X-Request-Id and its like name a request of somebody's user, and all
+// that it leads to. Source of Webhook-Id and Svix-Id: the Standard Webhooks
+// specification.
+var idHeaders = []string{"X-GitHub-Delivery", "Idempotency-Key", "X-Gitea-Delivery", "X-Forgejo-Delivery", "Webhook-Id", "Svix-Id"}
+
+// deliveryID is the id that the sender gave to a delivery, as far as it says: what
+// several hooks or kinds of event may share names one of them only together with the
+// rest. "" means that the sender gave none.
+func deliveryID(req Request) string {
+	for _, name := range idHeaders {
+		if id := req.Header.Get(name); id != "" {
+			return id
+		}
+	}
+	if id, source := req.Header.Get("Ce-Id"), req.Header.Get("Ce-Source"); id != "" && source != "" {
+		return digest(source, id, req.Header.Get("Ce-Type"))
+	}
+	if id := req.Header.Get("X-Gitlab-Event-Uuid"); id != "" {
+		return digest(id, req.Header.Get("X-Gitlab-Event"), string(req.Body))
+	}
+	// Bitbucket says which event it is about; the id beside it is that of the user's request.
+	if key := req.Header.Get("X-Event-Key"); key != "" {
+		return bitbucketID(req)
+	}
+	return ""
+}
+
+// greetWebhook answers tests of a connection that their senders do not sign, where a
+// signature is asked for: without one they are deliveries like any other, as upstream
+// has it.
+func greetWebhook(route Route, req Request) (Outcome, bool) {
+	if !route.Signature.asked() {
+		return Outcome{}, false
+	}
+	return greetBitbucket(route, req)
 }
 
 // verifyWebhook asks for what the manifest asks for: a token, a signature or both.
 func verifyWebhook(route Route, req Request) error {
-	if err := verifyBearer(route, req); err != nil || route.Signature.Header == "" {
+	if err := verifyBearer(route, req); err != nil || !route.Signature.asked() {
 		return err
 	}
 	return route.Signature.check(req)
@@ -41,11 +72,7 @@ func decodeWebhook(route Route, req Request) ([]Item, error) {
 		pairs = append(pairs, pair{"raw", encoded(b.raw)})
 	}
 	item.Data = joined(pairs)
-	for _, name := range idHeaders {
-		if item.ID = req.Header.Get(name); item.ID != "" {
-			break
-		}
-	}
+	item.ID = deliveryID(req)
 	return []Item{item}, nil
 }
 
@@ -58,7 +85,7 @@ func webhookBody(req Request) (b body, encoding string, err error) {
 	case req.Method == http.MethodGet:
 		return body{text: encoded(req.Query)}, "", nil
 	case kind == formType:
-		form, err := url.ParseQuery(string(req.Body))
+		form, err := parseForm(req.Body)
 		if err != nil {
 			return body{}, "", reject(http.StatusBadRequest, "malformed", "the form cannot be read: %v", err)
 		}
@@ -71,8 +98,8 @@ func webhookBody(req Request) (b body, encoding string, err error) {
 	case kind == "" || kind == "application/json" || strings.HasSuffix(kind, "+json"):
 		return body{}, "", err
 	case utf8.Valid(req.Body):
-		return body{text: encoded(string(req.Body))}, "text", nil
+		return body{text: encoded(string(PlainText(req.Body)))}, "text", nil
 	default:
-		return body{text: encoded(req.Body)}, "base64", nil
+		return body{text: encoded(req.Body)}, base64Encoding, nil
 	}
 }

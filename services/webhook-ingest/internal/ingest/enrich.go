@@ -33,13 +33,18 @@ const manifestAccept = "application/vnd.oci.image.manifest.v1+json, application/
 // found out, and an image that says what it was built from continues that chain.
 // Only a registry that the manifest allows is asked, since the body of an unsigned
 // hook could name any host.
-func enrich(ctx context.Context, client *http.Client, route core.Route, image *events.ImagePushed) lineage.Lineage {
+//
+// A manifest with a subject is attached to an image, and is none.
+func enrich(ctx context.Context, client *http.Client, route core.Route, image *events.ImagePushed) (cause lineage.Lineage, attached bool) {
 	if route.Registry == "" || image.Digest == "" && image.Tag == "" {
-		return lineage.Lineage{}
+		return lineage.Lineage{}, false
 	}
 	m, err := askManifest(ctx, client, route.Registry, *image)
 	if err != nil {
-		return lineage.Lineage{}
+		return lineage.Lineage{}, false
+	}
+	if m.Subject != nil {
+		return lineage.Lineage{}, true
 	}
 	image.Annotations, image.Digest = m.Annotations, m.digest
 	if image.MediaType == "" {
@@ -48,12 +53,13 @@ func enrich(ctx context.Context, client *http.Client, route core.Route, image *e
 	if image.Verified == events.VerifiedByNone {
 		image.Verified = events.VerifiedByRegistry
 	}
-	return lineage.FromOCI(m.Annotations)
+	return lineage.FromOCI(m.Annotations), false
 }
 
 // manifest is what is read of one.
 type manifest struct {
 	MediaType   string            `json:"mediaType"`
+	Subject     *struct{}         `json:"subject"`
 	Annotations map[string]string `json:"annotations"`
 	digest      string
 }

@@ -24,6 +24,13 @@ func TestTheRegistryVouchesAndContinuesTheChain(t *testing.T) {
 		}
 	}))
 	defer registry.Close()
+	attached := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte(`{"subject":{"digest":"sha256:1"}}`))
+	}))
+	defer attached.Close()
+	if _, is := enrich(t.Context(), registry.Client(), core.Route{Registry: attached.URL}, &events.ImagePushed{Repository: "a", Tag: "v1"}); !is {
+		t.Error("a manifest with a subject is attached to an image")
+	}
 	cases := []struct {
 		name, url, repository, digest string
 		verified, correlation         string
@@ -37,7 +44,7 @@ func TestTheRegistryVouchesAndContinuesTheChain(t *testing.T) {
 	}
 	for _, c := range cases {
 		image := events.ImagePushed{Repository: c.repository, Digest: c.digest, Tag: "v1", Verified: events.VerifiedByNone}
-		l := enrich(t.Context(), registry.Client(), core.Route{Registry: c.url}, &image)
+		l, _ := enrich(t.Context(), registry.Client(), core.Route{Registry: c.url}, &image)
 		if got := image.Verified; got != c.verified || l.Correlation != c.correlation {
 			t.Errorf("%s: verified by %s, correlation %q", c.name, got, l.Correlation)
 		}

@@ -4,7 +4,6 @@ import (
 	"maps"
 	"net/url"
 	"slices"
-	"strings"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/core"
@@ -15,6 +14,7 @@ import (
 // are read.
 type hook struct {
 	path   string
+	port   string
 	route  core.Route
 	filter *v1alpha1.EventSourceFilter
 	refs   []reference
@@ -44,7 +44,7 @@ func (h *hook) listen(w *v1alpha1.WebhookContext) {
 	if w == nil {
 		return
 	}
-	h.path, h.route.Method, h.route.MaxBody = clean(w.Endpoint), w.Method, limit(w.MaxPayloadSize)
+	h.path, h.port, h.route.Method, h.route.MaxBody = w.Endpoint, string(w.Port), w.Method, limit(w.MaxPayloadSize)
 	if h.route.Metadata == nil {
 		h.route.Metadata = w.Metadata
 	}
@@ -62,7 +62,7 @@ func (h *hook) hmac(c *v1alpha1.WebhookHMAC) {
 	if c == nil {
 		return
 	}
-	h.route.Signature = core.Signature{Header: c.Header, Algorithm: c.Algorithm, Encoding: c.Encoding, Prefix: c.Prefix}
+	h.route.Signature = core.Signature{Scheme: c.Scheme, Header: c.Header, Algorithm: c.Algorithm, Encoding: c.Encoding, Prefix: c.Prefix}
 	h.secret(&c.Secret, intoKey)
 }
 
@@ -103,26 +103,27 @@ func hooksOf(es *v1alpha1.EventSource) []hook {
 		for _, name := range slices.Sorted(maps.Keys(hooks)) {
 			h := hooks[name]
 			h.route.Provider, h.route.Namespace, h.route.EventSource, h.route.Event = kind, es.Namespace, es.Name, name
-			h.route.Rate = perSecond(es.Spec.RateLimit)
+			h.route.Rate, h.route.Burst = rateOf(es.Spec.RateLimit)
 			out = append(out, h)
 		}
 	}
 	return out
 }
 
-// perSecond is the rate of a limit; an unknown unit means seconds, as upstream has
-// it for triggers.
-func perSecond(l *v1alpha1.TriggerRateLimit) float64 {
+// rateOf is the rate of a limit for each second, and how many may come at once: all of
+// a unit. An unknown unit means seconds, as upstream has it for triggers.
+func rateOf(l *v1alpha1.TriggerRateLimit) (perSecond float64, burst int) {
 	if l == nil || l.RequestsPerUnit <= 0 {
-		return 0
+		return 0, 0
 	}
+	burst = int(l.RequestsPerUnit)
 	switch l.Unit {
 	case "Minute":
-		return float64(l.RequestsPerUnit) / 60
+		return float64(l.RequestsPerUnit) / 60, burst
 	case "Hour":
-		return float64(l.RequestsPerUnit) / 3600
+		return float64(l.RequestsPerUnit) / 3600, burst
 	default:
-		return float64(l.RequestsPerUnit)
+		return float64(l.RequestsPerUnit), burst
 	}
 }
 
@@ -182,9 +183,6 @@ func gitlab(c v1alpha1.GitlabEventSource) hook {
 
 func registry(c v1alpha1.RegistryEventSource) hook {
 	h := hook{filter: c.Filter, route: core.Route{Form: c.Provider, Repositories: c.Repositories, Registry: c.RegistryURL, Metadata: c.Metadata}}
-	if !core.KnownForm(c.Provider) {
-		h.route.Broken = "provider " + c.Provider + " is unknown"
-	}
 	h.listen(c.Webhook)
 	h.secret(c.AuthSecret, intoBearer)
 	h.secret(c.WebhookSecret, intoSecret)
@@ -227,7 +225,7 @@ func stripe(c v1alpha1.StripeEventSource) hook {
 }
 
 func webhook(c v1alpha1.WebhookEventSource) hook {
-	h := hook{filter: c.Filter, path: clean(c.Endpoint), route: core.Route{Method: c.Method, Metadata: c.Metadata, MaxBody: limit(c.MaxPayloadSize)}}
+	h := hook{filter: c.Filter, path: c.Endpoint, port: string(c.Port), route: core.Route{Method: c.Method, Metadata: c.Metadata, MaxBody: limit(c.MaxPayloadSize)}}
 	h.secret(c.AuthSecret, intoBearer)
 	h.hmac(c.HMAC)
 	return h
@@ -238,12 +236,4 @@ func limit(v *int64) int64 {
 		return 0
 	}
 	return *v
-}
-
-func clean(endpoint string) string {
-	endpoint = strings.TrimSuffix(endpoint, "/")
-	if endpoint != "" && !strings.HasPrefix(endpoint, "/") {
-		endpoint = "/" + endpoint
-	}
-	return endpoint
 }

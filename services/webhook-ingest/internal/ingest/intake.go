@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/argosy-mesh/argosy/libs/bus"
@@ -43,15 +44,31 @@ type intake struct {
 	wal  *wal.Log
 	seen *seen
 	kick chan struct{}
+	set  *aside
+
+	reminded  time.Time    // of forward alone
+	headSince atomic.Int64 // nanoseconds since 1970 when the oldest record began to wait; 0 while none waits
 }
 
 func newIntake(b *bus.Bus, local *wal.Log, log *slog.Logger) *intake {
-	return &intake{bus: b, log: log, wal: local, seen: newSeen(), kick: make(chan struct{}, 1)}
+	return &intake{bus: b, log: log, wal: local, seen: newSeen(), kick: make(chan struct{}, 1), set: newAside(local, log)}
+}
+
+// headAge is how long the oldest record of the local log has been waiting.
+func (i *intake) headAge() time.Duration {
+	since := i.headSince.Load()
+	if since == 0 {
+		return 0
+	}
+	return time.Since(time.Unix(0, since))
 }
 
 // accept returns when e is durable. An error means that it is not, and that the
 // sender must try again.
 func (i *intake) accept(ctx context.Context, subject string, e bus.Event) error {
+	if err := storable(subject, e); err != nil {
+		return err // it would never leave the local log
+	}
 	if i.seen.ready.Load() && i.wal.Len() == 0 {
 		err := i.publish(ctx, subject, e, patienceFor(e))
 		if err == nil || errors.Is(err, bus.ErrFull) || fault.Of(err) == fault.Poison {
@@ -91,9 +108,11 @@ func (i *intake) publish(ctx context.Context, subject string, e bus.Event, patie
 // forward moves the local log to the bus, in order, until ctx ends. What is left
 // then stays on disk for the next start.
 func (i *intake) forward(ctx context.Context) error {
+	refused := 0 // how often the oldest was, while the bus was there
 	for ctx.Err() == nil {
 		raw, err := i.wal.First()
 		if errors.Is(err, io.EOF) {
+			i.headSince.Store(0)
 			select {
 			case <-i.kick:
 			case <-ctx.Done():
@@ -103,13 +122,17 @@ func (i *intake) forward(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if !i.seen.ready.Load() || i.forwardOne(ctx, raw) != nil {
+		i.headSince.CompareAndSwap(0, time.Now().UnixNano())
+		if err := i.attempt(ctx, raw, &refused); err != nil {
+			i.remind(ctx, err)
 			select {
 			case <-time.After(forwardPause):
 			case <-ctx.Done():
 			}
 			continue
 		}
+		refused = 0
+		i.headSince.Store(0)
 		if err := i.wal.Done(); err != nil {
 			return err
 		}
@@ -117,18 +140,88 @@ func (i *intake) forward(ctx context.Context) error {
 	return nil
 }
 
+// remindEvery is how often the log says that the oldest record still waits.
+const remindEvery = time.Minute
+
+func (i *intake) remind(ctx context.Context, err error) {
+	if time.Since(i.reminded) < remindEvery || i.headAge() < remindEvery {
+		return
+	}
+	i.reminded = time.Now()
+	i.log.WarnContext(ctx, "the local log waits for the bus", "records", i.wal.Len(), "age", i.headAge().Round(time.Second), "error", err)
+}
+
+// What it takes for the oldest record to be blamed and not the bus: so many refusals
+// of it, after which one of those behind it is taken.
+const (
+	refusalsMost = 20
+	lookBehind   = 8
+)
+
+// attempt moves the oldest record on. An error means that it must wait.
+func (i *intake) attempt(ctx context.Context, raw []byte, refused *int) error {
+	if !i.seen.ready.Load() {
+		return errors.New("what the bus holds is not known yet")
+	}
+	err := i.forwardOne(ctx, raw)
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	if i.bus.Ready() != nil || errors.Is(err, bus.ErrFull) {
+		*refused = 0
+		return err
+	}
+	if *refused++; *refused < refusalsMost {
+		return err
+	}
+	if !i.othersPass(ctx) {
+		*refused = 0
+		return err
+	}
+	i.set.put(ctx, raw, fmt.Errorf("the bus refused it %d times and takes others: %w", *refused, err))
+	return nil
+}
+
+// othersPass tries the records behind the oldest: when one of them passes, the fault
+// is in the oldest. It is known as stored when its turn comes.
+func (i *intake) othersPass(ctx context.Context) bool {
+	for n := 1; n <= lookBehind; n++ {
+		raw, err := i.wal.At(n)
+		if err != nil {
+			return false
+		}
+		if i.forwardOne(ctx, raw) == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// forwardOne publishes one record, or sets it aside when it can never be published.
 func (i *intake) forwardOne(ctx context.Context, raw []byte) error {
 	subject, e, err := unpack(raw)
-	if err != nil {
-		i.log.ErrorContext(ctx, "local log holds a record that cannot be read; it is dropped", "error", err)
-		return nil
+	if err == nil {
+		if err = storable(subject, e); err == nil {
+			err = i.publish(ctx, subject, e, forwardPatience)
+		}
+	} else {
+		err = fault.AsPoison(err)
 	}
-	err = i.publish(ctx, subject, e, forwardPatience)
 	if fault.Of(err) == fault.Poison {
-		i.log.ErrorContext(ctx, "local log holds an event that the bus refuses; it is dropped", "event_id", e.ID(), "error", err)
+		i.set.put(ctx, raw, err)
 		return nil
 	}
 	return err
+}
+
+// keepAside is for an event that nobody can be refused for, since it was read.
+func (i *intake) keepAside(ctx context.Context, subject string, e bus.Event, why error) {
+	raw, err := pack(subject, e)
+	if err != nil {
+		i.log.ErrorContext(ctx, "event cannot be stored and cannot be kept; it is dropped", "subject", subject, "event_id", e.ID(), "error", errors.Join(why, err))
+		return
+	}
+	i.set.put(ctx, raw, why)
 }
 
 // record is one event in the local log: its attributes, with its data behind them.

@@ -73,7 +73,7 @@ func (p *process) post(id, body string) int {
 	if err != nil {
 		return 0
 	}
-	req.Header.Set("X-Request-Id", id)
+	req.Header.Set("Idempotency-Key", id)
 	req.Header.Set("Content-Type", "application/json")
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {

@@ -52,9 +52,13 @@ func (c *crowd) limiter(route core.Route) *rate.Limiter {
 	key := ownPath(route)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	burst := route.Burst
+	if burst == 0 {
+		burst = max(1, int(route.Rate))
+	}
 	l, ok := c.limits[key]
-	if !ok || float64(l.Limit()) != route.Rate {
-		l = rate.NewLimiter(rate.Limit(route.Rate), max(1, int(route.Rate)))
+	if !ok || float64(l.Limit()) != route.Rate || l.Burst() != burst {
+		l = rate.NewLimiter(rate.Limit(route.Rate), burst)
 		c.limits[key] = l
 	}
 	return l

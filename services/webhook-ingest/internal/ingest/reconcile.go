@@ -8,8 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/eventsource"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
-	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/core"
 	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/secret"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -35,6 +35,7 @@ type resolver struct {
 	sources *sources
 	upkeep  *sources // of hooks at their senders
 	refused *refusals
+	aside   func(key string) string // what of an EventSource could not be stored
 	owns    func(key string) bool
 	log     *slog.Logger
 	tell    kubeevents.EventRecorder // may be nil
@@ -67,11 +68,23 @@ func (r *resolver) Reconcile(ctx context.Context, req reconcile.Request) (reconc
 	states := r.sources.set(ctx, es)
 	kept := r.upkeep.set(ctx, es)
 	conditions := append(verdict(endpoints, conflicts, states), rejections(r.refused.take(req.String()))...)
+	conditions = append(conditions, setAside(r.aside(req.String()))...)
 	for _, k := range kept {
 		// A hook that is there goes on delivering: its upkeep says nothing about readiness.
 		conditions = append(conditions, k.condition())
 	}
-	return reconcile.Result{RequeueAfter: secretRefresh}, r.report(ctx, raw, conditions, warnings)
+	return reconcile.Result{RequeueAfter: secretRefresh}, r.report(ctx, raw, conditions, append(warnings, withoutEffect(es)...))
+}
+
+// withoutEffect are the fields that are taken and change nothing.
+func withoutEffect(es *v1alpha1.EventSource) []v1alpha1.FieldWarning {
+	var out []v1alpha1.FieldWarning
+	for _, p := range eventsource.Check(es) {
+		if p.Severity == eventsource.NoEffect {
+			out = append(out, v1alpha1.FieldWarning{Path: p.Path, Message: p.Message})
+		}
+	}
+	return out
 }
 
 func (r *resolver) forget(key string) {
@@ -108,9 +121,7 @@ func verdict(endpoints []endpoint, conflicts []string, states []state) []v1alpha
 			broken = append(broken, s.event+": "+s.failure)
 		}
 	}
-	for _, path := range conflicts {
-		broken = append(broken, fmt.Sprintf("endpoint %s belongs to an older EventSource; use the path under /hooks/", path))
-	}
+	broken = append(broken, conflicts...)
 	ready := condition("NotServed", strings.Join(broken, "; "))
 	if len(broken) == 0 {
 		ready = condition("Serving", fmt.Sprintf("%d event(s) served", len(endpoints)+len(states)))
@@ -127,13 +138,23 @@ func rejections(text string) []v1alpha1.EventCondition {
 	return []v1alpha1.EventCondition{{Type: "Rejecting", Status: "True", Reason: "DeliveriesRefused", Message: text}}
 }
 
+// setAside says that events were kept beside the bus.
+func setAside(text string) []v1alpha1.EventCondition {
+	if text == "" {
+		return nil
+	}
+	return []v1alpha1.EventCondition{{Type: "SetAside", Status: "True", Reason: "EventsNotStorable", Message: text}}
+}
+
 func condition(reason, message string) v1alpha1.EventCondition {
 	return v1alpha1.EventCondition{Type: "Ready", Status: "False", Reason: reason, Message: message}
 }
 
 func (r *resolver) endpoints(ctx context.Context, es *v1alpha1.EventSource) ([]endpoint, error) {
 	var out []endpoint
+	refused := eventsource.Refusals(eventsource.Check(es))
 	for _, h := range hooksOf(es) {
+		h.route.Broken = refused[h.route.Event]
 		for _, ref := range h.refs {
 			value, err := r.secrets.Read(ctx, es.Namespace, ref.ref)
 			if missing, is := secret.IsMissing(err); is {
@@ -147,13 +168,11 @@ func (r *resolver) endpoints(ctx context.Context, es *v1alpha1.EventSource) ([]e
 			*ref.into(&h.route) = value
 		}
 		if h.filter != nil {
-			filter, err := core.NewFilter(h.filter.Expression)
-			if err != nil {
-				h.route.Broken = err.Error()
+			if filter, err := eventsource.NewFilter(h.filter.Expression); err == nil && filter != nil {
+				h.route.Filter = filter
 			}
-			h.route.Filter = filter
 		}
-		out = append(out, endpoint{h.path, h.route})
+		out = append(out, endpoint{h.path, h.route, h.port})
 	}
 	return out, nil
 }

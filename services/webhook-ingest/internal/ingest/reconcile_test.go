@@ -3,9 +3,11 @@ package ingest
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/argosy-mesh/argosy/libs/eventsource"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/core"
 	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/pull"
@@ -77,7 +79,7 @@ func TestSecretsReachTheirRoutes(t *testing.T) {
 	routes := map[string]core.Route{}
 	for _, e := range endpoints {
 		routes[e.route.Event] = e.route
-		if e.route.Event == "good" && e.path != "/in" {
+		if e.route.Event == "good" && e.path != "in/" {
 			t.Errorf("path %q", e.path)
 		}
 	}
@@ -90,7 +92,7 @@ func TestSecretsReachTheirRoutes(t *testing.T) {
 	if routes["hub"].PathSecret != "A" || routes["chat"].Secret != "A" || routes["chat"].Token != "B" || routes["ce"].Signature.Key != "B" {
 		t.Errorf("%+v", routes)
 	}
-	conditions := verdict(endpoints, []string{"/x"}, []state{{event: "good"}})
+	conditions := verdict(endpoints, []string{"endpoint /x belongs to an older EventSource"}, []state{{event: "good"}})
 	if text := fmt.Sprint(conditions); !strings.Contains(text, "two events have this name") || !strings.Contains(text, "/x belongs to an older") || !strings.Contains(text, `no key "none"`) {
 		t.Error(text)
 	}
@@ -133,4 +135,24 @@ func TestAStatusThatTurnsIsAnEvent(t *testing.T) {
 	report("Warning Broken Event.a: no route to host; ", ready, reading.condition())
 	owner = false
 	report("", condition("NotServed", "x"))
+}
+
+// What lint says of names is what the core knows of them.
+func TestLintAndTheCoreKnowTheSameNames(t *testing.T) {
+	if got := core.Forms(); !slices.Equal(got, eventsource.RegistryProviders) {
+		t.Errorf("registries: %v", got)
+	}
+	if got := core.GitlabEvents(); !slices.Equal(got, eventsource.GitlabEvents) {
+		t.Errorf("events of GitLab: %v", got)
+	}
+	if core.StandardWebhooks != eventsource.StandardWebhooks {
+		t.Error("the scheme of Standard Webhooks")
+	}
+}
+
+func TestFieldsWithoutEffectAreSaid(t *testing.T) {
+	es := &v1alpha1.EventSource{Spec: v1alpha1.EventSourceSpec{SQS: map[string]v1alpha1.SQSEventSource{"q": {Queue: "q", DLQ: true}}}}
+	if got := withoutEffect(es); len(got) != 1 || got[0].Path != "spec.sqs.q.dlq" {
+		t.Errorf("%v", got)
+	}
 }

@@ -12,12 +12,16 @@ import (
 	"time"
 
 	"github.com/argosy-mesh/argosy/libs/bus"
+	"github.com/argosy-mesh/argosy/libs/core/fault"
 	"github.com/argosy-mesh/argosy/libs/core/lineage"
 	"github.com/argosy-mesh/argosy/libs/obs"
 	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/core"
 	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/wal"
 	"github.com/prometheus/client_golang/prometheus"
 )
+
+// healthPath is asked by load balancers. Source: Argo Events, startServer.
+const healthPath = "/health"
 
 // server is the front door of all routes.
 type server struct {
@@ -46,7 +50,11 @@ func newServer(r *routes, out *sink, tel *obs.Telemetry) *server {
 // ServeHTTP answers one hook: 2xx only after every event of it is durable.
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
-	route, tail, found := s.routes.find(r.URL.Path)
+	route, tail, found := s.routes.find(asked{r.Method, r.Host, r.URL.Path})
+	if !found && r.URL.Path == healthPath {
+		_, _ = io.WriteString(w, "OK") // as upstream answers on each port
+		return
+	}
 	if !found {
 		http.Error(w, "no event source listens on this path", http.StatusNotFound)
 		s.answers.WithLabelValues("none", "unknown_route").Observe(time.Since(began).Seconds())
@@ -54,8 +62,11 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	out := s.handle(w, r, route, tail)
 	s.answers.WithLabelValues(route.Provider, out.Class).Observe(time.Since(began).Seconds())
-	if out.Status >= http.StatusBadRequest {
+	if out.Status >= http.StatusBadRequest || out.Class == core.NotUnderstood {
 		s.refused.note(route, out.Class)
+	}
+	if out.Class == core.NotUnderstood {
+		s.tel.Log.WarnContext(r.Context(), "hook is not understood, no event comes of it", "eventsource", route.Namespace+"/"+route.EventSource, "event", route.Event, "kind", route.Provider)
 	}
 	if out.Status == http.StatusServiceUnavailable || out.Status == http.StatusTooManyRequests {
 		// Spread the return of many senders over some seconds.
@@ -124,7 +135,12 @@ func (s *server) decide(r *http.Request, route core.Route, req core.Request) cor
 
 func (s *server) refuse(r *http.Request, route core.Route, err error) core.Outcome {
 	class := "bus_away"
-	if errors.Is(err, bus.ErrFull) || errors.Is(err, wal.ErrFull) {
+	switch {
+	case fault.Of(err) == fault.Poison:
+		// Sent again it would be refused again.
+		s.tel.Log.WarnContext(r.Context(), "hook can never be stored and is refused", "eventsource", route.Namespace+"/"+route.EventSource, "event", route.Event, "error", err)
+		return core.Outcome{Status: http.StatusUnprocessableEntity, Class: "unstorable", Text: err.Error()}
+	case errors.Is(err, bus.ErrFull) || errors.Is(err, wal.ErrFull):
 		class = "full"
 	}
 	s.tel.Log.ErrorContext(r.Context(), "hook was not accepted", "eventsource", route.Namespace+"/"+route.EventSource, "event", route.Event, "class", class, "error", err)
@@ -162,7 +178,10 @@ func readAll(r io.Reader, length int64) ([]byte, error) {
 func (s *server) publish(r *http.Request, route core.Route, item core.Item) error {
 	cause := lineage.FromMessage(item.Message)
 	if item.Image != nil {
-		cause = enrich(r.Context(), s.client, route, item.Image)
+		var attached bool
+		if cause, attached = enrich(r.Context(), s.client, route, item.Image); attached {
+			return nil
+		}
 	}
 	if cause.Trace == "" {
 		cause.Trace = item.Trace

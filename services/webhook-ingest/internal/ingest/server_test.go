@@ -70,7 +70,7 @@ func startOn(t testing.TB, server *bustest.Server, client *bus.Bus, dir string) 
 
 func (d *door) post(t *testing.T, path, id, body string) int {
 	t.Helper()
-	return d.send(t, path, []byte(body), map[string]string{"X-Request-Id": id})
+	return d.send(t, path, []byte(body), map[string]string{"Idempotency-Key": id})
 }
 
 func (d *door) send(t *testing.T, path string, body []byte, header map[string]string) int {
@@ -135,6 +135,7 @@ func TestEveryAnswerHasItsReason(t *testing.T) {
 		{"own path", "/hooks/ns/es/in", `{}`, 200},
 		{"trailing slash", "/in/", `{}`, 200},
 		{"unknown route", "/elsewhere", `{}`, 404},
+		{"health", "/health", ``, 200},
 		{"not JSON", "/in", `{`, 400},
 		{"over 25 MiB", "/in", `"` + strings.Repeat("x", core.MaxBody) + `"`, 413},
 	}
@@ -276,7 +277,7 @@ func TestTwoThousandPostsWhileTheBusIsKilled(t *testing.T) {
 func TestALargeBodyTravelsByClaimCheck(t *testing.T) {
 	d := start(t)
 	body := []byte(`"` + strings.Repeat("x", 24<<20) + `"`)
-	if got := d.send(t, "/in", body, map[string]string{"X-Request-Id": "large"}); got != 200 {
+	if got := d.send(t, "/in", body, map[string]string{"Idempotency-Key": "large"}); got != 200 {
 		t.Fatal(got)
 	}
 	d.await(t, 1)
@@ -340,18 +341,18 @@ func TestAFullLocalLogSaysSo(t *testing.T) {
 func TestTheOlderEventSourceKeepsItsEndpoint(t *testing.T) {
 	r := newRoutes()
 	route := func(name string) core.Route { return core.Route{Namespace: "ns", EventSource: name, Event: "e"} }
-	if c := r.set("ns/young", declared{created: "2026-02", routes: []endpoint{{"/push", route("young")}}}); c != nil {
+	if c := r.set("ns/young", declared{created: "2026-02", routes: []endpoint{{path: "/push", route: route("young")}}}); c != nil {
 		t.Fatal(c)
 	}
-	r.set("ns/old", declared{created: "2026-01", routes: []endpoint{{"/push", route("old")}}})
-	if got, _, _ := r.find("/push"); got.EventSource != "old" {
+	r.set("ns/old", declared{created: "2026-01", routes: []endpoint{{path: "/push", route: route("old")}}})
+	if got, _, _ := r.find(asked{"POST", "", "/push"}); got.EventSource != "old" {
 		t.Errorf("%s has it", got.EventSource)
 	}
-	if got, _, ok := r.find("/hooks/ns/young/e"); !ok || got.EventSource != "young" {
+	if got, _, ok := r.find(asked{"POST", "", "/hooks/ns/young/e"}); !ok || got.EventSource != "young" {
 		t.Error("the own path is gone")
 	}
 	r.remove("ns/old")
-	if got, _, _ := r.find("/push"); got.EventSource != "young" {
+	if got, _, _ := r.find(asked{"POST", "", "/push"}); got.EventSource != "young" {
 		t.Errorf("%s has it after the older left", got.EventSource)
 	}
 }

@@ -104,7 +104,8 @@ func assemble(cfg Config, base *service.Base, mgr manager.Manager, local *wal.Lo
 	readers.changed = func(key string) { announce(news, key) }
 	upkeep := newUpkeep(out, secrets, base.Members.Owns)
 	upkeep.changed = readers.changed
-	r := &resolver{client: mgr.GetClient(), secrets: secrets, routes: table, sources: readers, upkeep: upkeep, refused: front.refused, owns: base.Members.Owns, log: base.Log, tell: mgr.GetEventRecorder("argosy-webhook-ingest")}
+	in.set.changed = readers.changed
+	r := &resolver{client: mgr.GetClient(), secrets: secrets, routes: table, sources: readers, upkeep: upkeep, refused: front.refused, aside: in.set.about, owns: base.Members.Owns, log: base.Log, tell: mgr.GetEventRecorder("argosy-webhook-ingest")}
 	watched := &unstructured.Unstructured{}
 	watched.SetGroupVersionKind(v1alpha1.Kind("EventSource"))
 	err := builder.ControllerManagedBy(mgr).Named("eventsource").For(watched).

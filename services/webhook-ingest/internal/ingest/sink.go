@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/argosy-mesh/argosy/libs/bus"
+	"github.com/argosy-mesh/argosy/libs/core/fault"
 	"github.com/argosy-mesh/argosy/libs/core/lineage"
 	"github.com/argosy-mesh/argosy/libs/obs"
 	"github.com/argosy-mesh/argosy/schemas/events"
@@ -47,6 +48,10 @@ func newSink(in *intake, tel *obs.Telemetry) *sink {
 		func() float64 { return float64(in.wal.Len()) }))
 	tel.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "argosy_ingest_deliveries_known", Help: "Deliveries that are recognised when they come again."},
 		func() float64 { return float64(in.seen.len()) }))
+	tel.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "argosy_ingest_local_log_head_age_seconds", Help: "How long the oldest event of the local log has been waiting for the bus."},
+		func() float64 { return in.headAge().Seconds() }))
+	tel.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "argosy_ingest_set_aside_events", Help: "Events that can never be stored on the bus and are kept in the folder set-aside of the local log."},
+		func() float64 { return float64(in.set.len()) }))
 	return s
 }
 
@@ -63,7 +68,7 @@ func (s *sink) put(ctx context.Context, route core.Route, item core.Item, cause 
 		data = e.Data()
 	}
 	labels := []string{route.Namespace, route.EventSource, route.Event}
-	if keep, err := route.Filter.Keep(data); !keep {
+	if keep, err := kept(route.Filter, data); !keep {
 		// As upstream: an expression that cannot be evaluated wants nothing.
 		if err != nil {
 			s.failed.WithLabelValues(labels...).Inc()
@@ -77,7 +82,12 @@ func (s *sink) put(ctx context.Context, route core.Route, item core.Item, cause 
 	if cause.Trace == "" {
 		cause.Trace = trace
 	}
-	err := s.intake.accept(ctx, events.EventSubject(route.Namespace, route.EventSource, route.Event), bus.WithLineage(envelope(route, item, data), cause))
+	subject, e := subjectOf(route), bus.WithLineage(envelope(route, item, data), bounded(cause))
+	err := s.intake.accept(ctx, subject, e)
+	if fault.Of(err) == fault.Poison && item.Read {
+		s.intake.keepAside(ctx, subject, e, err)
+		return nil
+	}
 	if err != nil {
 		s.sendFailed.WithLabelValues(labels...).Inc()
 		return err
@@ -87,6 +97,17 @@ func (s *sink) put(ctx context.Context, route core.Route, item core.Item, cause 
 	return nil
 }
 
+func subjectOf(route core.Route) string {
+	return events.EventSubject(route.Namespace, route.EventSource, route.Event)
+}
+
+func kept(f core.Filter, data []byte) (bool, error) {
+	if f == nil {
+		return true, nil
+	}
+	return f.Keep(data)
+}
+
 // envelope has the envelope that Sensors know. Source: Argo Events: source is the
 // EventSource, subject the event, type the bare kind. The data is JSON already and
 // is not encoded again.
@@ -94,6 +115,7 @@ func envelope(route core.Route, item core.Item, data []byte) bus.Event {
 	if item.ID == "" {
 		item.ID = rand.Text()
 	}
+	item.ID = plainID(item.ID)
 	var e bus.Event
 	e.SetSpecVersion("1.0")
 	e.SetID(item.ID)

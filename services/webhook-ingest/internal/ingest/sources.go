@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/argosy-mesh/argosy/libs/bus"
-	"github.com/argosy-mesh/argosy/libs/core/fault"
 	"github.com/argosy-mesh/argosy/libs/core/lineage"
+	"github.com/argosy-mesh/argosy/libs/eventsource"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/core"
 	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/pull"
@@ -66,6 +66,7 @@ type state struct {
 	elsewhere bool
 	up        bool
 	failure   string
+	note      string // what should be known although it is read
 }
 
 func (s state) condition() v1alpha1.EventCondition {
@@ -78,7 +79,7 @@ func (s state) condition() v1alpha1.EventCondition {
 	case s.up && s.topic == aboutHooks:
 		c.Status, c.Reason = "True", "Kept"
 	case s.up:
-		c.Status, c.Reason = "True", "Reading"
+		c.Status, c.Reason, c.Message = "True", "Reading", s.note
 	}
 	return c
 }
@@ -137,6 +138,7 @@ func (s *sources) set(_ context.Context, es *v1alpha1.EventSource) []state {
 			declared[event] = part(es, kind, event)
 		}
 	}
+	refused := eventsource.Refusals(eventsource.Check(es))
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.byES[key] == nil {
@@ -156,8 +158,14 @@ func (s *sources) set(_ context.Context, es *v1alpha1.EventSource) []state {
 	var states []state
 	for _, event := range slices.Sorted(maps.Keys(wanted)) {
 		if readings[event] == nil {
-			route := core.Route{Namespace: es.Namespace, EventSource: es.Name, Event: event, Provider: kinds[event], Rate: slower(perSecond(es.Spec.RateLimit), wanted[event].Limit)}
-			readings[event] = s.start(route, wanted[event], declared[event], !owner && !wanted[event].Everywhere) //nolint:contextcheck // a reader outlives the reconcile that starts it
+			route := core.Route{Namespace: es.Namespace, EventSource: es.Name, Event: event, Provider: kinds[event]}
+			perSecond, burst := rateOf(es.Spec.RateLimit)
+			route.Rate, route.Burst = slower(perSecond, burst, wanted[event].Limit)
+			reader := wanted[event]
+			if why := refused[event]; why != "" && s.topic == aboutEvents {
+				reader = pull.Reader{Everywhere: reader.Everywhere, Run: never(why)}
+			}
+			readings[event] = s.start(route, reader, declared[event], !owner && !reader.Everywhere) //nolint:contextcheck // a reader outlives the reconcile that starts it
 		}
 		states = append(states, readings[event].look())
 	}
@@ -165,12 +173,23 @@ func (s *sources) set(_ context.Context, es *v1alpha1.EventSource) []state {
 	return states
 }
 
-// slower returns the lower of two rates, of which 0 means none.
-func slower(a, b float64) float64 {
-	if a == 0 || b > 0 && b < a {
-		return b
+// refusedError marks what only another manifest can help.
+type refusedError struct{ why string }
+
+func (e *refusedError) Error() string { return e.why }
+
+// never reads nothing: the manifest cannot be served.
+func never(why string) pull.Run {
+	return func(context.Context, pull.Env, pull.Emit) error { return &refusedError{why} }
+}
+
+// slower returns the lower of a rate and a limit for each second, of which 0 means
+// none, and how many may come at once.
+func slower(perSecond float64, burst int, limit float64) (rate float64, atOnce int) {
+	if perSecond == 0 || limit > 0 && limit < perSecond {
+		return limit, max(1, int(limit))
 	}
-	return a
+	return perSecond, burst
 }
 
 func (s *sources) count(namespace, name string, readings map[string]*reading) {
@@ -278,6 +297,13 @@ func (r *reading) turn(up bool, failure string) bool {
 	return news
 }
 
+// remark keeps what the status should say for as long as this reader lives.
+func (r *reading) remark(text string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.state.note = text
+}
+
 // tell notes how a source is, and has the status say so.
 func (s *sources) tell(route core.Route, r *reading, up bool, failure string) {
 	if r.turn(up, failure) {
@@ -290,6 +316,10 @@ func (s *sources) env(route core.Route, r *reading) pull.Env {
 	return pull.Env{
 		Namespace: route.Namespace, EventSource: route.EventSource, Event: route.Event, Secrets: s.secrets, Kube: s.kube,
 		Positions: positions{s.sink.intake.bus.KV(bus.PositionsBucket)}, Log: s.sink.tel.Log, Up: func() { s.tell(route, r, true, "") },
+		Note: func(text string) {
+			r.remark(time.Now().UTC().Format(time.RFC3339) + ": " + text)
+			s.changed(route.Namespace + "/" + route.EventSource)
+		},
 	}
 }
 
@@ -302,7 +332,9 @@ func (s *sources) keep(ctx context.Context, route core.Route, reader pull.Reader
 		s.tell(route, r, false, err.Error()) // only another manifest can help
 		return
 	}
-	route.Filter = filter
+	if filter != nil {
+		route.Filter = filter
+	}
 	env := s.env(route, r)
 	wait := firstPause
 	for ctx.Err() == nil {
@@ -315,6 +347,9 @@ func (s *sources) keep(ctx context.Context, route core.Route, reader pull.Reader
 			err = errors.New("the source ended")
 		}
 		s.tell(route, r, false, err.Error())
+		if _, refused := errors.AsType[*refusedError](err); refused {
+			return
+		}
 		if time.Since(began) > steady {
 			wait = firstPause
 		}
@@ -327,11 +362,11 @@ func (s *sources) keep(ctx context.Context, route core.Route, reader pull.Reader
 	}
 }
 
-func filterOf(reader pull.Reader) (*core.Filter, error) {
+func filterOf(reader pull.Reader) (*eventsource.Filter, error) {
 	if reader.Filter == nil {
 		return nil, nil
 	}
-	return core.NewFilter(reader.Filter.Expression)
+	return eventsource.NewFilter(reader.Filter.Expression)
 }
 
 // kinds whose events have another type than their name. Source: Argo Events, the
@@ -354,12 +389,8 @@ func (s *sources) emit(ctx context.Context, route core.Route, id string, data an
 		kind = other
 	}
 	for wait := forwardPause; ; wait = min(2*wait, 10*time.Second) {
-		err := s.sink.put(ctx, route, core.Item{ID: id, Type: kind, Data: text}, lineage.Lineage{})
+		err := s.sink.put(ctx, route, core.Item{ID: id, Type: kind, Data: text, Read: true}, lineage.Lineage{})
 		if err == nil {
-			return nil
-		}
-		if fault.Of(err) == fault.Poison {
-			s.sink.tel.Log.ErrorContext(ctx, "message cannot be an event, it is dropped", "eventsource", route.Namespace+"/"+route.EventSource, "event", route.Event, "error", err)
 			return nil
 		}
 		select {

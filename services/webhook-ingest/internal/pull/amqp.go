@@ -3,6 +3,7 @@ package pull
 import (
 	"context"
 	"fmt"
+	"math/big"
 	"time"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
@@ -36,11 +37,7 @@ func amqpQueue(c v1alpha1.AMQPEventSource) Reader {
 		}
 		env.Up()
 		for d := range deliveries {
-			id := ""
-			if d.MessageId != "" {
-				id = Key("amqp", c.ExchangeName, d.RoutingKey, d.MessageId)
-			}
-			if err := emit(ctx, id, amqpView(c, d)); err != nil {
+			if err := emit(ctx, amqpID(c, d), amqpView(c, d)); err != nil {
 				return err
 			}
 			if err := d.Ack(false); err != nil {
@@ -52,6 +49,15 @@ func amqpQueue(c v1alpha1.AMQPEventSource) Reader {
 		}
 		return fmt.Errorf("the queue is not delivered any more")
 	}}
+}
+
+// amqpID names a message by what its publisher says, which counts for that publisher
+// only: another one may use the same id for another message.
+func amqpID(c v1alpha1.AMQPEventSource, d amqp.Delivery) string {
+	if d.MessageId == "" {
+		return ""
+	}
+	return Key("amqp", c.ExchangeName, d.Exchange, d.RoutingKey, d.AppId, d.UserId, d.Type, d.Timestamp.Unix(), d.MessageId, d.Body)
 }
 
 // prefetch is how many messages the broker sends ahead.
@@ -133,29 +139,68 @@ func wholeNumbers(t amqp.Table) amqp.Table {
 	return t
 }
 
-// amqpData is the view. Source: Argo Events, AMQPEventData.
+// amqpData is the view. Source: Argo Events, AMQPEventData, with the headers, which
+// upstream leaves out.
 type amqpData struct {
-	ContentType     string   `json:"contentType"`
-	ContentEncoding string   `json:"contentEncoding"`
-	DeliveryMode    int      `json:"deliveryMode"`
-	Priority        int      `json:"priority"`
-	CorrelationID   string   `json:"correlationId"`
-	ReplyTo         string   `json:"replyTo"`
-	Expiration      string   `json:"expiration"`
-	MessageID       string   `json:"messageId"`
-	Timestamp       string   `json:"timestamp"`
-	Type            string   `json:"type"`
-	AppID           string   `json:"appId"`
-	Exchange        string   `json:"exchange"`
-	RoutingKey      string   `json:"routingKey"`
-	Body            any      `json:"body"`
-	Metadata        Metadata `json:"metadata,omitempty"`
+	ContentType     string `json:"contentType"`
+	ContentEncoding string `json:"contentEncoding"`
+	DeliveryMode    int    `json:"deliveryMode"`
+	Priority        int    `json:"priority"`
+	CorrelationID   string `json:"correlationId"`
+	ReplyTo         string `json:"replyTo"`
+	Expiration      string `json:"expiration"`
+	MessageID       string `json:"messageId"`
+	Timestamp       string `json:"timestamp"`
+	Type            string `json:"type"`
+	AppID           string `json:"appId"`
+	Exchange        string `json:"exchange"`
+	RoutingKey      string `json:"routingKey"`
+	Content
+	Headers   map[string]any `json:"headers,omitempty"`
+	Encodings Marks          `json:"headersEncoding,omitempty"`
+	Metadata  Metadata       `json:"metadata,omitempty"`
 }
 
 func amqpView(c v1alpha1.AMQPEventSource, d amqp.Delivery) amqpData {
-	return amqpData{
+	data := amqpData{
 		ContentType: d.ContentType, ContentEncoding: d.ContentEncoding, DeliveryMode: int(d.DeliveryMode), Priority: int(d.Priority),
 		CorrelationID: d.CorrelationId, ReplyTo: d.ReplyTo, Expiration: d.Expiration, MessageID: d.MessageId, Timestamp: d.Timestamp.String(),
-		Type: d.Type, AppID: d.AppId, Exchange: d.Exchange, RoutingKey: d.RoutingKey, Body: Body(c.JSONBody, d.Body), Metadata: c.Metadata,
+		Type: d.Type, AppID: d.AppId, Exchange: d.Exchange, RoutingKey: d.RoutingKey, Content: content(c.JSONBody, d.Body), Metadata: c.Metadata,
+	}
+	for name, value := range d.Headers {
+		if data.Headers == nil {
+			data.Headers = map[string]any{}
+		}
+		data.Headers[name] = amqpValue(&data.Encodings, name, value)
+	}
+	return data
+}
+
+// amqpValue gives a value of a header the form that it has in JSON; what has none, such
+// as a number that is none, becomes text.
+func amqpValue(marks *Marks, path string, value any) any {
+	switch v := value.(type) {
+	case string:
+		_, text := marks.plain(path, v)
+		return text
+	case []byte:
+		_, text := marks.plain(path, string(v))
+		return text
+	case amqp.Table:
+		out := map[string]any{}
+		for name, inner := range v {
+			out[name] = amqpValue(marks, path+"."+name, inner)
+		}
+		return out
+	case []any:
+		out := make([]any, len(v))
+		for i, inner := range v {
+			out[i] = amqpValue(marks, fmt.Sprintf("%s.%d", path, i), inner)
+		}
+		return out
+	case amqp.Decimal:
+		return new(big.Rat).SetFrac(big.NewInt(int64(v.Value)), new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(v.Scale)), nil)).FloatString(int(v.Scale))
+	default:
+		return plainProperties(map[string]any{"": v})[""]
 	}
 }

@@ -184,7 +184,7 @@ func TestAHubIsReadFromWhereItStopped(t *testing.T) {
 			return nil
 		})
 	}
-	positions(`{"0":"500","1":"-1"}`) // where it began
+	positions(`{"made":"","at":{"0":"500","1":"-1"}}`) // where it began
 	r.refuse = nil
 	stop := r.start(eventsHub(c))
 	events := []told{r.next(), r.next()}
@@ -195,7 +195,7 @@ func TestAHubIsReadFromWhereItStopped(t *testing.T) {
 	if events[0].get("id") != "" || events[0].id == events[1].id || !slices.ContainsFunc(events, func(e told) bool { return e.id == refused.id }) {
 		t.Errorf("%+v, before %+v", events, refused)
 	}
-	positions(`{"0":"510","1":"20"}`)
+	positions(`{"made":"","at":{"0":"510","1":"20"}}`)
 	if err := stop(); err != nil {
 		t.Error(err)
 	}

@@ -31,7 +31,7 @@ func redisd(t *testing.T) (address string, client *redis.Client) {
 func TestRedisChannels(t *testing.T) {
 	address, client := redisd(t)
 	r := newRig(t)
-	r.start(redisChannels(v1alpha1.RedisEventSource{HostAddress: address, Password: ref("password"), Channels: []string{"news.*"}, JSONBody: true}))
+	r.start(redisChannels(v1alpha1.RedisEventSource{HostAddress: address, Password: ref("password"), Patterns: []string{"news.*"}, JSONBody: true}))
 	if err := client.Publish(t.Context(), "news.a", `{"n":1}`).Err(); err != nil {
 		t.Fatal(err)
 	}

@@ -3,12 +3,10 @@ package pull
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/eventsource"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
-	"github.com/robfig/cron/v3"
-	"github.com/teambition/rrule-go"
 )
 
 // missedMost bounds how far back a clock catches up when the manifest does not say.
@@ -26,27 +24,19 @@ func calendar(c v1alpha1.CalendarEventSource) Reader {
 	}}
 }
 
-// schedule says when a clock fires.
+// schedule is a clock while it runs.
 type schedule struct {
 	config  v1alpha1.CalendarEventSource
-	next    func(time.Time) time.Time // the first time after one; zero means never
-	zone    *time.Location
-	exclude func(time.Time) bool
+	clock   *eventsource.Clock
 	catchUp time.Duration // 0 means that what was missed stays missed
 }
 
 func newSchedule(c v1alpha1.CalendarEventSource) (*schedule, error) {
-	zone, err := time.LoadLocation(c.Timezone)
+	clock, err := eventsource.NewClock(c)
 	if err != nil {
-		return nil, fmt.Errorf("timezone: %w", err)
-	}
-	s := &schedule{config: c, zone: zone}
-	if s.next, err = timetable(c); err != nil {
 		return nil, err
 	}
-	if s.exclude, err = excluded(c.ExclusionDates, zone); err != nil {
-		return nil, err
-	}
+	s := &schedule{config: c, clock: clock}
 	if p := c.Persistence; p != nil && p.Catchup != nil && p.Catchup.Enabled {
 		s.catchUp = missedMost
 		if p.Catchup.MaxDuration != "" {
@@ -58,71 +48,10 @@ func newSchedule(c v1alpha1.CalendarEventSource) (*schedule, error) {
 	return s, nil
 }
 
-// timetable reads schedule, or interval. An interval counts from 1970, so that all
-// replicas and restarts agree on its times.
-func timetable(c v1alpha1.CalendarEventSource) (func(time.Time) time.Time, error) {
-	switch {
-	case c.Schedule != "" && c.Interval != "":
-		return nil, fmt.Errorf("schedule and interval are both set; one of them is needed")
-	case c.Schedule != "":
-		table, err := cron.ParseStandard(c.Schedule)
-		if err != nil {
-			return nil, fmt.Errorf("schedule: %w", err)
-		}
-		return table.Next, nil
-	case c.Interval != "":
-		every, err := time.ParseDuration(c.Interval)
-		if err != nil || every < time.Second {
-			return nil, fmt.Errorf("interval: %q is not a duration of at least 1s", c.Interval)
-		}
-		return func(t time.Time) time.Time {
-			n := t.UnixNano()/int64(every) + 1
-			return time.Unix(0, n*int64(every)).In(t.Location())
-		}, nil
-	default:
-		return nil, fmt.Errorf("neither schedule nor interval is set")
-	}
-}
-
-// excluded reads lines of iCalendar: EXDATE with dates, RRULE with recurring ones.
-func excluded(lines []string, zone *time.Location) (func(time.Time) bool, error) {
-	var rules []*rrule.RRule
-	dates := map[int64]bool{}
-	for _, line := range lines {
-		name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
-		if base, _, _ := strings.Cut(name, ";"); strings.EqualFold(base, "EXDATE") || strings.EqualFold(base, "RDATE") {
-			days, err := rrule.StrToDatesInLoc(value, zone)
-			if err != nil {
-				return nil, fmt.Errorf("exclusionDates: %q: %w", line, err)
-			}
-			for _, d := range days {
-				dates[d.Unix()] = true
-			}
-			continue
-		}
-		rule, err := rrule.StrToRRule(line)
-		if err != nil {
-			return nil, fmt.Errorf("exclusionDates: %q: %w", line, err)
-		}
-		rules = append(rules, rule)
-	}
-	return func(t time.Time) bool {
-		if dates[t.Unix()] {
-			return true
-		}
-		for _, r := range rules {
-			if len(r.Between(t, t, true)) > 0 {
-				return true
-			}
-		}
-		return false
-	}, nil
-}
-
 // run fires until ctx ends. What was missed while nobody ran fires at once, as far
 // back as the manifest allows.
 func (s *schedule) run(ctx context.Context, env Env, emit Emit) error {
-	last := time.Now().In(s.zone)
+	last := time.Now().In(s.clock.Zone)
 	if s.catchUp > 0 {
 		saved, err := s.load(ctx, env)
 		if err != nil {
@@ -137,17 +66,14 @@ func (s *schedule) run(ctx context.Context, env Env, emit Emit) error {
 	}
 	env.Up()
 	for {
-		at := s.next(last)
+		at := s.clock.Next(last)
 		if at.IsZero() {
-			return fmt.Errorf("schedule %q never fires", s.config.Schedule)
+			return fmt.Errorf("schedule %q with its exclusionDates never fires", s.config.Schedule)
 		}
 		if !pause(ctx, time.Until(at)) {
 			return nil
 		}
 		last = at
-		if s.exclude(at) {
-			continue
-		}
 		if err := emit(ctx, Key("calendar", at.UnixNano()), calendarData{EventTime: at.String(), Metadata: s.config.Metadata}); err != nil {
 			return err
 		}
@@ -173,7 +99,7 @@ func (s *schedule) load(ctx context.Context, env Env) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, nil //nolint:nilerr // of another kind that had this name before
 	}
-	return at.In(s.zone), nil
+	return at.In(s.clock.Zone), nil
 }
 
 func (s *schedule) save(ctx context.Context, env Env, at time.Time) error {

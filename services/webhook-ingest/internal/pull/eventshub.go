@@ -66,8 +66,35 @@ type hub struct {
 	emit    Emit
 	session *amqp1.Session
 
-	mu sync.Mutex
-	at map[string]string // the offset up to which each partition is durable
+	mu   sync.Mutex
+	made string            // when the hub was made
+	at   map[string]string // the offset up to which each partition is durable
+}
+
+// hubPlace is what is remembered of a hub. Offsets count only for the hub that they
+// were read from.
+type hubPlace struct {
+	Made string            `json:"made"`
+	At   map[string]string `json:"at"`
+}
+
+// known is what was saved of the hub that is there now.
+func (h *hub) known(saved []byte) map[string]string {
+	var place hubPlace
+	if json.Unmarshal(saved, &place) == nil && place.At != nil {
+		if place.Made != "" && h.made != "" && place.Made != h.made {
+			h.env.notef("hub %s was deleted and made again: it is read from its beginning", h.config.HubName)
+			for id := range place.At {
+				place.At[id] = "-1"
+			}
+		}
+		return place.At
+	}
+	before := map[string]string{} // as older versions wrote it
+	if json.Unmarshal(saved, &before) != nil {
+		return map[string]string{} // of another kind that had this name before
+	}
+	return before
 }
 
 // home is the namespace of the hub; fqdn may begin with amqp://, for an emulator.
@@ -97,10 +124,6 @@ func (h *hub) begin(ctx context.Context, home namespace) error {
 	if err != nil {
 		return err
 	}
-	known := map[string]string{}
-	if saved != nil && json.Unmarshal(saved, &known) != nil {
-		known = map[string]string{} // of another kind that had this name before
-	}
 	ctx, cancel := context.WithTimeout(ctx, azurePatience)
 	defer cancel()
 	desk, err := openDesk(ctx, h.session, hubSignature(home, h.config.HubName, time.Now().Add(hubToken)))
@@ -116,6 +139,8 @@ func (h *hub) begin(ctx context.Context, home namespace) error {
 	if len(ids) == 0 {
 		return fmt.Errorf("hub %s names no partitions", h.config.HubName)
 	}
+	h.made = amqpWord(about["created_at"])
+	known := h.known(saved)
 	h.at = map[string]string{}
 	for _, id := range ids {
 		if h.at[id] = known[id]; known[id] != "" {
@@ -135,7 +160,7 @@ func (h *hub) begin(ctx context.Context, home namespace) error {
 func (h *hub) save(ctx context.Context) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	text, err := json.Marshal(h.at)
+	text, err := json.Marshal(hubPlace{Made: h.made, At: h.at})
 	if err != nil {
 		return err
 	}
@@ -176,7 +201,7 @@ func (h *hub) take(ctx context.Context, id string, receiver *amqp1.Receiver, m *
 	if m.Properties != nil {
 		data.ID = amqpWord(m.Properties.MessageID)
 	}
-	position := Key("azureEventsHub", h.config.FQDN, h.config.HubName, id, amqpWord(m.Annotations["x-opt-sequence-number"]))
+	position := Key("azureEventsHub", h.config.FQDN, h.config.HubName, id, amqpWord(m.Annotations["x-opt-sequence-number"]), amqpWord(m.Annotations["x-opt-enqueued-time"]))
 	if err := h.emit(ctx, position, data); err != nil {
 		return err
 	}

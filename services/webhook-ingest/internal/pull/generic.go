@@ -74,7 +74,7 @@ func genericEvents(ctx context.Context, stream grpc.ClientStream, c v1alpha1.Gen
 		case err != nil:
 			return fmt.Errorf("read from %s: %w", c.URL, err)
 		}
-		if err := emit(ctx, "", genericData{Body: Body(c.JSONBody, event.bytes), Metadata: c.Metadata}); err != nil {
+		if err := emit(ctx, "", genericData{Content: content(c.JSONBody, event.bytes), Metadata: c.Metadata}); err != nil {
 			return err
 		}
 	}
@@ -82,7 +82,7 @@ func genericEvents(ctx context.Context, stream grpc.ClientStream, c v1alpha1.Gen
 
 // genericData is the view. Source: Argo Events, GenericEventData.
 type genericData struct {
-	Body     any      `json:"body"`
+	Content
 	Metadata Metadata `json:"metadata,omitempty"`
 }
 

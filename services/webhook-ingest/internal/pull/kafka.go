@@ -2,11 +2,11 @@ package pull
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -15,48 +15,54 @@ import (
 	"github.com/twmb/franz-go/pkg/sasl/scram"
 )
 
+// kafkaLook is how often the topic is asked whether it is still the same one.
+const kafkaLook = 5 * time.Second
+
 // kafkaTopic reads a topic. With a consumer group replicas share its partitions and
 // go on where the group stopped; without one the owner reads a partition from where
-// it stopped itself. The offset names the event.
+// it stopped itself. The offset in the topic, and the record's own time, name the event.
 func kafkaTopic(c v1alpha1.KafkaEventSource) Reader {
 	return Reader{Filter: c.Filter, Everywhere: c.ConsumerGroup != nil, Limit: float64(c.LimitEventsPerSecond), Run: func(ctx context.Context, env Env, emit Emit) error {
-		if c.SchemaRegistry != nil || c.AWSMSKIAMAuth != nil || c.Config != "" {
-			return errors.New("schemaRegistry, awsMskIamAuth and config are not supported by this version")
-		}
-		options, err := kafkaOptions(ctx, env, c)
+		base, err := kafkaServer(ctx, env, c)
 		if err != nil {
 			return err
 		}
-		client, err := kgo.NewClient(options...)
+		place, err := kafkaStart(ctx, env, c, base)
+		if err != nil {
+			return err
+		}
+		options, err := kafkaOptions(c, place)
+		if err != nil {
+			return err
+		}
+		client, err := kgo.NewClient(append(base, options...)...)
 		if err != nil {
 			return fmt.Errorf("set up kafka: %w", err)
 		}
 		defer client.CloseAllowingRebalance()
-		if err := client.Ping(ctx); err != nil {
-			return fmt.Errorf("connect to kafka at %s: %w", c.URL, err)
-		}
 		env.Up()
-		return readKafka(ctx, env, c, client, emit)
+		r := kafkaReader{config: c, env: env, client: client, place: place, emit: emit}
+		return r.read(ctx)
 	}}
 }
 
-func kafkaOptions(ctx context.Context, env Env, c v1alpha1.KafkaEventSource) ([]kgo.Opt, error) {
-	options := []kgo.Opt{kgo.SeedBrokers(strings.Split(c.URL, ",")...), kgo.ClientID("argosy")}
-	if g := c.ConsumerGroup; g != nil {
-		start := kgo.NewOffset().AtEnd()
-		if g.Oldest {
-			start = kgo.NewOffset().AtStart()
-		}
-		options = append(options, kgo.ConsumerGroup(g.GroupName), kgo.ConsumeTopics(c.Topic), kgo.ConsumeResetOffset(start),
-			// A group that loses a partition in the middle of a batch would commit for the next owner.
-			kgo.DisableAutoCommit(), kgo.BlockRebalanceOnPoll(), balance(g.RebalanceStrategy))
-	} else {
-		offsets, err := kafkaOffsets(ctx, env, c)
-		if err != nil {
-			return nil, err
-		}
-		options = append(options, offsets)
+// kafkaStart looks where to go on, over a connection of its own: the other one joins
+// the group when it is made.
+func kafkaStart(ctx context.Context, env Env, c v1alpha1.KafkaEventSource, base []kgo.Opt) (*kafkaPlace, error) {
+	client, err := kgo.NewClient(base...)
+	if err != nil {
+		return nil, fmt.Errorf("set up kafka: %w", err)
 	}
+	defer client.Close()
+	if err := client.Ping(ctx); err != nil {
+		return nil, fmt.Errorf("connect to kafka at %s: %w", c.URL, err)
+	}
+	return prepareKafka(ctx, env, c, client)
+}
+
+// kafkaServer is how the brokers are reached.
+func kafkaServer(ctx context.Context, env Env, c v1alpha1.KafkaEventSource) ([]kgo.Opt, error) {
+	options := []kgo.Opt{kgo.SeedBrokers(strings.Split(c.URL, ",")...), kgo.ClientID("argosy")}
 	secure, err := env.TLS(ctx, c.TLS)
 	if err != nil {
 		return nil, err
@@ -72,6 +78,31 @@ func kafkaOptions(ctx context.Context, env Env, c v1alpha1.KafkaEventSource) ([]
 		options = append(options, kgo.SASL(mechanism))
 	}
 	return options, nil
+}
+
+func kafkaOptions(c v1alpha1.KafkaEventSource, place *kafkaPlace) ([]kgo.Opt, error) {
+	options := []kgo.Opt{
+		// What a producer took back, or has not decided on yet, is no event.
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		// Offsets that are gone, by retention or with their topic, go on with what is there.
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+	}
+	g := c.ConsumerGroup
+	if g == nil {
+		partition, err := strconv.ParseInt(c.Partition, 10, 32)
+		if err != nil {
+			return nil, fmt.Errorf("partition: %w", err)
+		}
+		at := map[int32]kgo.Offset{int32(partition): place.offset(c.Partition)}
+		return append(options, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{c.Topic: at})), nil
+	}
+	options = append(options, kgo.ConsumerGroup(g.GroupName), kgo.ConsumeTopics(c.Topic),
+		// A group that loses a partition in the middle of a batch would commit for the next owner.
+		kgo.DisableAutoCommit(), kgo.BlockRebalanceOnPoll(), balance(g.RebalanceStrategy))
+	if g.Oldest && !place.remade {
+		return append(options, kgo.ConsumeStartOffset(kgo.NewOffset().AtStart())), nil
+	}
+	return append(options, kgo.ConsumeStartOffset(kgo.NewOffset().AtEnd()), kgo.AdjustFetchOffsetsFn(place.adjust)), nil
 }
 
 // balance takes the names of upstream.
@@ -107,89 +138,108 @@ func kafkaSASL(ctx context.Context, env Env, c *v1alpha1.SASLConfig) (sasl.Mecha
 	}
 }
 
-// kafkaOffsets is where a reader without a group goes on. The first time it begins
-// with what comes next, as upstream.
-func kafkaOffsets(ctx context.Context, env Env, c v1alpha1.KafkaEventSource) (kgo.Opt, error) {
-	saved, err := env.Positions.Load(ctx, env.Name())
-	if err != nil {
-		return nil, err
-	}
-	known := map[string]int64{}
-	if saved != nil && json.Unmarshal(saved, &known) != nil {
-		known = map[string]int64{} // of another kind that had this name before
-	}
-	if c.Partition == "" {
-		return nil, errors.New("one of partition and consumerGroup is needed")
-	}
-	partition, err := strconv.ParseInt(c.Partition, 10, 32)
-	if err != nil {
-		return nil, fmt.Errorf("partition: %w", err)
-	}
-	start := kgo.NewOffset().AtEnd()
-	if next, ok := known[c.Partition]; ok {
-		start = kgo.NewOffset().At(next)
-	}
-	return kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{c.Topic: {int32(partition): start}}), nil
+// kafkaReader is a topic while it is read.
+type kafkaReader struct {
+	config v1alpha1.KafkaEventSource
+	env    Env
+	client *kgo.Client
+	place  *kafkaPlace
+	emit   Emit
 }
 
-func readKafka(ctx context.Context, env Env, c v1alpha1.KafkaEventSource, client *kgo.Client, emit Emit) error {
+func (r kafkaReader) read(ctx context.Context) error {
+	looked := time.Now()
 	for {
-		fetches := client.PollRecords(ctx, prefetch)
+		records, err := r.poll(ctx)
 		if over(ctx) {
 			return nil
 		}
-		if errs := fetches.Errors(); len(errs) > 0 {
-			return fmt.Errorf("read topic %s: %w", errs[0].Topic, errs[0].Err)
+		if err != nil {
+			return err
 		}
-		for _, r := range fetches.Records() {
-			id := Key("kafka", c.URL, r.Topic, r.Partition, r.Offset)
-			if err := emit(ctx, id, kafkaView(c, r)); err != nil {
+		for _, one := range records {
+			id := Key("kafka", r.config.URL, one.Topic, r.place.Topic, one.Partition, one.Offset, one.Timestamp.UnixMilli())
+			if err := r.emit(ctx, id, kafkaView(r.config, one)); err != nil {
 				return err
 			}
 		}
 		// A kill right before repeats a batch, under the same ids.
-		if err := commitKafka(ctx, env, c, client, fetches.Records()); err != nil {
+		if err := r.commit(ctx, records); err != nil {
+			if over(ctx) {
+				return nil
+			}
 			return err
 		}
-		client.AllowRebalance()
+		r.client.AllowRebalance()
+		if time.Since(looked) < kafkaLook {
+			continue
+		}
+		if err := r.same(ctx); err != nil && !over(ctx) {
+			return err
+		}
+		looked = time.Now()
 	}
 }
 
-func commitKafka(ctx context.Context, env Env, c v1alpha1.KafkaEventSource, client *kgo.Client, records []*kgo.Record) error {
+// poll takes what is there, or nothing after a while.
+func (r kafkaReader) poll(ctx context.Context) ([]*kgo.Record, error) {
+	limited, cancel := context.WithTimeout(ctx, kafkaLook)
+	defer cancel()
+	fetches := r.client.PollRecords(limited, prefetch)
+	for _, e := range fetches.Errors() {
+		if !errors.Is(e.Err, context.DeadlineExceeded) {
+			return nil, fmt.Errorf("read topic %s: %w", r.config.Topic, e.Err)
+		}
+	}
+	return fetches.Records(), nil
+}
+
+// same asks whether the topic is still the one that is being read.
+func (r kafkaReader) same(ctx context.Context) error {
+	id, _, err := kafkaTopicID(ctx, r.client, r.config.Topic)
+	if err == nil && id != r.place.Topic {
+		err = fmt.Errorf("read topic %s: %w", r.config.Topic, errTopicRemade)
+	}
+	return err
+}
+
+func (r kafkaReader) commit(ctx context.Context, records []*kgo.Record) error {
 	if len(records) == 0 {
 		return nil
 	}
-	if c.ConsumerGroup != nil {
-		if err := client.CommitRecords(ctx, records...); err != nil {
-			return fmt.Errorf("commit to group %s: %w", c.ConsumerGroup.GroupName, err)
+	if g := r.config.ConsumerGroup; g != nil {
+		if err := r.client.CommitRecords(ctx, records...); err != nil {
+			return fmt.Errorf("commit to group %s: %w", g.GroupName, err)
 		}
 		return nil
 	}
-	next, err := json.Marshal(map[string]int64{c.Partition: records[len(records)-1].Offset + 1})
-	if err != nil {
-		return err
-	}
-	return env.Positions.Save(ctx, env.Name(), next)
+	r.place.Next = map[string]int64{r.config.Partition: records[len(records)-1].Offset + 1}
+	return r.place.save(ctx, r.env)
 }
 
-// kafkaData is the view. Source: Argo Events, KafkaEventData.
+// kafkaData is the view. Source: Argo Events, KafkaEventData; keys and headers that
+// are no text are base64 here, and say so.
 type kafkaData struct {
-	Topic     string            `json:"topic"`
-	Key       string            `json:"key"`
-	Partition int               `json:"partition"`
-	Body      any               `json:"body"`
-	Timestamp string            `json:"timestamp"`
-	Headers   map[string]string `json:"headers,omitempty"`
-	Metadata  Metadata          `json:"metadata,omitempty"`
+	Topic       string            `json:"topic"`
+	Key         string            `json:"key"`
+	KeyEncoding string            `json:"keyEncoding,omitempty"`
+	Partition   int               `json:"partition"`
+	Timestamp   string            `json:"timestamp"`
+	Headers     map[string]string `json:"headers,omitempty"`
+	Encodings   Marks             `json:"headersEncoding,omitempty"`
+	Metadata    Metadata          `json:"metadata,omitempty"`
+	Content
 }
 
 func kafkaView(c v1alpha1.KafkaEventSource, r *kgo.Record) kafkaData {
-	data := kafkaData{Topic: r.Topic, Key: string(r.Key), Partition: int(r.Partition), Timestamp: r.Timestamp.String(), Body: Body(c.JSONBody, r.Value), Metadata: c.Metadata}
+	data := kafkaData{Topic: r.Topic, Partition: int(r.Partition), Timestamp: r.Timestamp.String(), Content: content(c.JSONBody, r.Value), Metadata: c.Metadata}
+	data.Key, data.KeyEncoding = plainText(string(r.Key))
 	for _, h := range r.Headers {
 		if data.Headers == nil {
 			data.Headers = map[string]string{}
 		}
-		data.Headers[h.Key] = string(h.Value)
+		name, text := data.Encodings.plain(h.Key, string(h.Value))
+		data.Headers[name] = text
 	}
 	return data
 }

@@ -61,7 +61,7 @@ func bucket(c v1alpha1.EventS3Artifact) Reader {
 func bucketID(c v1alpha1.EventS3Artifact, records []notification.Event) string {
 	parts := []any{"minio", c.Endpoint, c.Bucket.Name}
 	for _, r := range records {
-		parts = append(parts, r.EventName, r.S3.Object.Key, r.S3.Object.Sequencer)
+		parts = append(parts, r.EventName, r.S3.Object.Key, r.S3.Object.Sequencer, r.EventTime)
 	}
 	return Key(parts...)
 }

@@ -5,7 +5,6 @@ import (
 	"crypto/hmac"
 	"crypto/sha1" //nolint:gosec // the service's signatures are made of it
 	"encoding/base64"
-	"encoding/json"
 	"encoding/xml"
 	"errors"
 	"fmt"
@@ -95,10 +94,7 @@ func (r mnsReader) batch(ctx context.Context, wait int) error {
 		if time.Since(began) > mnsHidden/2 {
 			return nil // what is left may be somebody else's by now; it comes again
 		}
-		data := mnsData{ID: m.ID, Body: m.Body}
-		if r.config.JSONBody && json.Valid([]byte(m.Body)) {
-			data.Body = json.RawMessage(m.Body)
-		}
+		data := mnsData{ID: m.ID, Content: textContent(r.config.JSONBody, []byte(m.Body))}
 		if err := r.emit(ctx, Key("mns", r.config.Endpoint, r.config.Queue, m.ID), data); err != nil {
 			return err
 		}
@@ -144,6 +140,6 @@ func mnsSignature(secret string, r *http.Request) string {
 // mnsData is the view. Source: Argo Events, MNSEventData, where a body is the text of
 // the message; jsonBody, which has no effect there, makes it JSON.
 type mnsData struct {
-	ID   string `json:"messageId"`
-	Body any    `json:"body"`
+	ID string `json:"messageId"`
+	Content
 }

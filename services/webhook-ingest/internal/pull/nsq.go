@@ -32,8 +32,12 @@ func nsqTopic(c v1alpha1.NSQEventSource) Reader {
 		}
 		consumer.SetLoggerLevel(nsq.LogLevelMax)
 		consumer.AddConcurrentHandlers(nsq.HandlerFunc(func(m *nsq.Message) error {
-			data := nsqData{Body: Body(c.JSONBody, m.Body), Timestamp: strconv.FormatInt(m.Timestamp, 10), Address: m.NSQDAddress, Metadata: c.Metadata}
-			return emit(ctx, Key("nsq", c.HostAddress, c.Topic, string(m.ID[:])), data)
+			data := nsqData{Content: content(c.JSONBody, m.Body), Timestamp: strconv.FormatInt(m.Timestamp, 10), Address: m.NSQDAddress, Metadata: c.Metadata}
+			err := emit(ctx, Key("nsq", c.HostAddress, c.Topic, string(m.ID[:]), m.Timestamp), data)
+			if err != nil {
+				m.RequeueWithoutBackoff(0) // for the next reader; by default it would wait for 90 s
+			}
+			return err
 		}), nsqInFlight)
 		// The library connects again by itself once it was connected.
 		if err := consumer.ConnectToNSQD(c.HostAddress); err != nil {
@@ -51,7 +55,7 @@ func nsqTopic(c v1alpha1.NSQEventSource) Reader {
 
 // nsqData is the view. Source: Argo Events, NSQEventData.
 type nsqData struct {
-	Body      any      `json:"body"`
+	Content
 	Timestamp string   `json:"timestamp"`
 	Address   string   `json:"nsqdAddress"`
 	Metadata  Metadata `json:"metadata,omitempty"`

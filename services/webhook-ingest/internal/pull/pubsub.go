@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/credentials/oauth"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
 // Where Pub/Sub is, and what is asked of it. Sources: a message has at most 10 MB;
@@ -42,6 +43,7 @@ func pubSubTopic(c v1alpha1.PubSubEventSource) Reader {
 			return err
 		}
 		defer func() { _ = s.conn.Close() }()
+		s.env = env
 		if err := s.prepare(ctx); err != nil {
 			return err
 		}
@@ -73,6 +75,8 @@ func pubSubTopic(c v1alpha1.PubSubEventSource) Reader {
 // subscription is one of Pub/Sub while it is read.
 type subscription struct {
 	config      v1alpha1.PubSubEventSource
+	env         Env
+	saved       time.Time
 	conn        *grpc.ClientConn
 	client      pubsubpb.SubscriberClient
 	name, topic string // in full; topic is empty when the manifest names none
@@ -165,7 +169,32 @@ func (s *subscription) prepare(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("make %s for %s: %w", s.name, s.topic, err)
 	}
+	return s.again(ctx)
+}
+
+// again is for a subscription that was just made: when it had been there before, it
+// goes back to where it was, as far as the topic keeps its messages.
+func (s *subscription) again(ctx context.Context) error {
+	text, err := s.env.Positions.Load(ctx, s.env.Name())
+	if err != nil {
+		return err
+	}
+	before, err := time.Parse(time.RFC3339Nano, string(text))
+	if err != nil {
+		return s.place(ctx, time.Now()) // it is new, or of another kind that had this name before
+	}
+	s.env.notef("%s was gone: it was made again; what the topic did not keep since %s is lost", s.name, before.Format(time.RFC3339))
+	_, err = s.client.Seek(ctx, &pubsubpb.SeekRequest{Subscription: s.name, Target: &pubsubpb.SeekRequest_Time{Time: timestamppb.New(before)}})
+	if err != nil && status.Code(err) != codes.Unimplemented {
+		return fmt.Errorf("go back in %s: %w", s.name, err)
+	}
 	return nil
+}
+
+// place remembers how far the subscription was read.
+func (s *subscription) place(ctx context.Context, at time.Time) error {
+	s.saved = time.Now()
+	return s.env.Positions.Save(ctx, s.env.Name(), []byte(at.UTC().Format(time.RFC3339Nano)))
 }
 
 func (s *subscription) make(ctx context.Context) error {
@@ -203,12 +232,15 @@ func (s *subscription) batch(ctx context.Context, emit Emit) error {
 		}
 		taken++
 	}
+	if taken > 0 && err == nil && time.Since(s.saved) > placeSave {
+		err = s.place(ctx, out.GetReceivedMessages()[taken-1].GetMessage().GetPublishTime().AsTime())
+	}
 	return errors.Join(err, s.settle(ctx, handles[:taken], handles[taken:]))
 }
 
 func (s *subscription) take(ctx context.Context, m *pubsubpb.PubsubMessage, emit Emit) error {
-	return emit(ctx, Key("pubSub", s.name, m.GetMessageId()), pubSubData{
-		ID: m.GetMessageId(), Body: Body(s.config.JSONBody, m.GetData()), Attributes: m.GetAttributes(),
+	return emit(ctx, Key("pubSub", s.name, m.GetMessageId(), m.GetPublishTime().AsTime().UnixNano()), pubSubData{
+		ID: m.GetMessageId(), Content: content(s.config.JSONBody, m.GetData()), Attributes: m.GetAttributes(),
 		PublishTime: m.GetPublishTime().AsTime().String(), Metadata: s.config.Metadata,
 	})
 }
@@ -237,8 +269,8 @@ func (s *subscription) hold(ctx context.Context, handles []string, seconds int32
 
 // pubSubData is the view. Source: Argo Events, PubSubEventData.
 type pubSubData struct {
-	ID          string            `json:"id"`
-	Body        any               `json:"body"`
+	ID string `json:"id"`
+	Content
 	Attributes  map[string]string `json:"attributes"`
 	PublishTime string            `json:"publishTime"`
 	Metadata    Metadata          `json:"metadata,omitempty"`

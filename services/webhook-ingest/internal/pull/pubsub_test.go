@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
 	"cloud.google.com/go/pubsub/v2/pstest"
@@ -137,5 +138,38 @@ func TestPubSubCredentials(t *testing.T) {
 		if err == nil || strings.Contains(err.Error(), "guest") {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// sought notes where a subscription was sent back to: the fake cannot replay.
+type sought struct{ to chan time.Time }
+
+// React answers a call.
+func (s sought) React(request any) (handled bool, answer any, err error) {
+	s.to <- request.(*pubsubpb.SeekRequest).GetTime().AsTime()
+	return true, &pubsubpb.SeekResponse{}, nil
+}
+
+func TestAPubSubSubscriptionThatIsGoneGoesBackAndSaysSo(t *testing.T) {
+	back := sought{make(chan time.Time, 1)}
+	server := pstest.NewServer(pstest.ServerReactorOption{FuncName: "Seek", Reactor: back})
+	t.Cleanup(func() { _ = server.Close() })
+	t.Setenv("PUBSUB_EMULATOR_HOST", server.Addr)
+	r := newRig(t)
+	notes := make(chan string, 10)
+	r.env.Note = func(text string) { notes <- text }
+	c := v1alpha1.PubSubEventSource{ProjectID: "p", Topic: "orders", SubscriptionID: "gone", DeleteSubscriptionOnFinish: true}
+	began := time.Now()
+	stop := r.start(pubSubTopic(c))
+	_ = stop()
+	if err := pubSubTopic(c).Finish(t.Context(), r.env); err != nil {
+		t.Fatal(err)
+	}
+	r.start(pubSubTopic(c))
+	if text := <-notes; !strings.Contains(text, "was gone") {
+		t.Error(text)
+	}
+	if to := <-back.to; to.Before(began.Add(-time.Second)) {
+		t.Errorf("it went back to %s, before it was ever read", to)
 	}
 }

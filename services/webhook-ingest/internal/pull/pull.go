@@ -12,11 +12,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"time"
-	"unicode/utf8"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/secret"
@@ -61,6 +59,17 @@ type Env struct {
 	Log *slog.Logger
 	// Up is called when the source is being read.
 	Up func()
+	// Note is called with what the status should say beside that, such as a place that had to be made anew.
+	Note func(text string)
+}
+
+// notef tells the status something; there may be none.
+func (e Env) notef(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	e.Log.Warn(text, "eventsource", e.Namespace+"/"+e.EventSource, "event", e.Event)
+	if e.Note != nil {
+		e.Note(text)
+	}
 }
 
 // Name names the event among all, for what the source remembers of us.
@@ -113,26 +122,15 @@ func each[T any](sources map[string]T, read func(T) Reader) map[string]Reader {
 func Key(parts ...any) string {
 	h := sha256.New()
 	for _, p := range parts {
-		text := fmt.Sprint(p)
+		var text string
+		if raw, ok := p.([]byte); ok {
+			text = string(raw)
+		} else {
+			text = fmt.Sprint(p)
+		}
 		fmt.Fprintf(h, "%d:%s", len(text), text)
 	}
 	return hex.EncodeToString(h.Sum(nil))[:32]
-}
-
-// Body is a body as the manifest wants it: JSON as it is, or bytes, which become
-// base64. Source: Argo Events, jsonBody. What was to be JSON and is not becomes a
-// string, since dropping it would lose it.
-func Body(asJSON bool, raw []byte) any {
-	switch {
-	case !asJSON:
-		return raw
-	case json.Valid(raw):
-		return json.RawMessage(raw)
-	case utf8.Valid(raw):
-		return string(raw)
-	default:
-		return raw
-	}
 }
 
 // Metadata is the part of the view that most kinds share.

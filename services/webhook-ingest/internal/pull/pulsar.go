@@ -31,7 +31,18 @@ func pulsarTopics(c v1alpha1.PulsarEventSource) Reader {
 			return err
 		}
 		r := pulsarReader{server: server, config: c, subscription: env.Event, shared: shared, emit: emit}
-		err = r.run(ctx, env.Up)
+		before, err := env.Positions.Load(ctx, env.Name())
+		if err != nil {
+			return err
+		}
+		// A subscription that was there before and is gone begins with what the topic still has, not with what comes next.
+		r.known = string(before) == pulsarRead
+		err = r.run(ctx, func() {
+			if !r.known {
+				_ = env.Positions.Save(ctx, env.Name(), []byte(pulsarRead)) // else it is saved with the next start
+			}
+			env.Up()
+		})
 		if over(ctx) {
 			return nil
 		}
@@ -94,14 +105,25 @@ func pulsarTLS(ctx context.Context, env Env, c v1alpha1.PulsarEventSource) (*tls
 	return out, nil
 }
 
+// The place where a subscription begins that is not there yet. Source: Pulsar,
+// CommandSubscribe; the default is the latest.
+const (
+	pulsarInitialPosition = 13
+	pulsarEarliest        = 1
+)
+
 // pulsarReader reads the topics of an event.
 type pulsarReader struct {
 	server       pulsarServer
 	config       v1alpha1.PulsarEventSource
 	subscription string
 	shared       bool
+	known        bool // the topics were subscribed to before
 	emit         Emit
 }
+
+// pulsarRead is remembered of an event whose topics were subscribed to.
+const pulsarRead = "subscribed"
 
 // fullTopic spells a topic out. Source: Pulsar, the names of topics.
 func fullTopic(name string) (string, error) {
@@ -185,7 +207,11 @@ func (r pulsarReader) open(ctx context.Context, topic string) (*pulsarConn, erro
 		kind = 1
 	}
 	question := putNum(putBytes(putBytes(nil, 1, topic), 2, r.subscription), 3, kind)
-	if _, err := c.ask(cmdSubscribe, cmdSuccess, 5, putNum(question, 4, pulsarConsumer)); err != nil {
+	question = putNum(question, 4, pulsarConsumer)
+	if r.known {
+		question = putNum(question, pulsarInitialPosition, pulsarEarliest)
+	}
+	if _, err := c.ask(cmdSubscribe, cmdSuccess, 5, question); err != nil {
 		return nil, errors.Join(err, c.close())
 	}
 	if err := c.permit(prefetch); err != nil {
@@ -252,8 +278,8 @@ func (r pulsarReader) take(ctx context.Context, topic string, c *pulsarConn, chu
 		return 0, fmt.Errorf("entry %v: %w", d.at, err)
 	}
 	for _, m := range messages {
-		data := pulsarData{Key: m.key, PublishTime: entry.published().String(), Body: Body(r.config.JSONBody, m.body), Metadata: r.config.Metadata}
-		if err := r.emit(ctx, Key("pulsar", r.config.URL, topic, d.at.ledger, d.at.entry, m.batch), data); err != nil {
+		data := pulsarData{Key: m.key, PublishTime: entry.published().String(), Content: content(r.config.JSONBody, m.body), Metadata: r.config.Metadata}
+		if err := r.emit(ctx, Key("pulsar", r.config.URL, topic, d.at.ledger, d.at.entry, m.batch, entry.published().UnixNano()), data); err != nil {
 			return 0, err
 		}
 	}
@@ -262,8 +288,8 @@ func (r pulsarReader) take(ctx context.Context, topic string, c *pulsarConn, chu
 
 // pulsarData is the view. Source: Argo Events, PulsarEventData.
 type pulsarData struct {
-	Key         string   `json:"key"`
-	PublishTime string   `json:"publishTime"`
-	Body        any      `json:"body"`
-	Metadata    Metadata `json:"metadata,omitempty"`
+	Key         string `json:"key"`
+	PublishTime string `json:"publishTime"`
+	Content
+	Metadata Metadata `json:"metadata,omitempty"`
 }

@@ -30,6 +30,7 @@ type pulsard struct {
 	acked      map[string]bool // topic and entry
 	topics     map[net.Conn]string
 	subscribed []string // topic/subscription/type
+	earliest   []bool   // whether each of them would begin with what is there
 }
 
 func newPulsard(t *testing.T) *pulsard {
@@ -119,6 +120,7 @@ func (p *pulsard) answer(conn net.Conn, kind uint64, in decoded) bool {
 		p.mu.Lock()
 		p.topics[conn] = in.text(1)
 		p.subscribed = append(p.subscribed, fmt.Sprintf("%s/%s/%d", in.text(1), in.text(2), in.number(3)))
+		p.earliest = append(p.earliest, in.number(pulsarInitialPosition) == pulsarEarliest)
 		p.mu.Unlock()
 		p.send(conn, cmdSuccess, number(1, in.number(5)), nil)
 	case cmdFlow:
@@ -194,6 +196,21 @@ func TestAPulsarMessageIsAcknowledgedWhenItIsDurable(t *testing.T) {
 	defer p.mu.Unlock()
 	if got := strings.Join(p.subscribed, " "); !strings.HasPrefix(got, "persistent://public/default/t/orders/1 ") {
 		t.Errorf("subscribed %s", got)
+	}
+}
+
+func TestAPulsarSubscriptionThatIsGoneBeginsWithWhatIsThere(t *testing.T) {
+	p := newPulsard(t)
+	r := newRig(t)
+	c := v1alpha1.PulsarEventSource{URL: p.address, Topics: []string{"t"}, AuthTokenSecret: ref("user")}
+	for range 2 {
+		stop := r.start(pulsarTopics(c))
+		_ = stop()
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if got := fmt.Sprint(p.earliest); got != "[false true]" {
+		t.Errorf("%s: only who read before begins with what is there", got)
 	}
 }
 

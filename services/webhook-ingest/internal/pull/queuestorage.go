@@ -205,7 +205,7 @@ func (r storageReader) call(ctx context.Context, method, path, query string) ([]
 }
 
 func (r storageReader) take(ctx context.Context, m storageMessage) error {
-	data := storageData{ID: m.ID, Body: Body(r.config.JSONBody, storageText(r.config.DecodeMessage, m.Text)), Metadata: r.config.Metadata}
+	data := storageData{ID: m.ID, Content: content(r.config.JSONBody, storageText(r.config.DecodeMessage, m.Text)), Metadata: r.config.Metadata}
 	data.Inserted, _ = time.Parse(time.RFC1123, m.Inserted) // zero for what is no time
 	data.Inserted = data.Inserted.UTC()
 	if err := r.emit(ctx, Key("azureQueueStorage", r.account.place, r.config.QueueName, m.ID), data); err != nil {
@@ -232,7 +232,7 @@ func storageText(decode bool, text string) []byte {
 
 // storageData is the view. Source: Argo Events, AzureQueueStorageEventData.
 type storageData struct {
-	Body     any       `json:"body"`
+	Content
 	ID       string    `json:"messageID"`
 	Inserted time.Time `json:"insertionTime"`
 	Metadata Metadata  `json:"metadata,omitempty"`

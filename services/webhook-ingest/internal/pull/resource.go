@@ -7,13 +7,12 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/argosy-mesh/argosy/libs/eventsource"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/selection"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/dynamic"
 )
@@ -28,9 +27,11 @@ func resource(c v1alpha1.ResourceEventSource) Reader {
 			return fmt.Errorf("set up the client: %w", err)
 		}
 		w := watcher{config: c, emit: emit, env: env, known: map[string]*unstructured.Unstructured{}}
-		if w.options, err = listOptions(c.Filter); err != nil {
+		if w.filter, err = eventsource.NewObjects(c.Filter); err != nil {
 			return err
 		}
+		// What labels say the API server judges; of fields it knows a few only, so that they are judged here.
+		w.options.LabelSelector = w.filter.Labels.String()
 		kind := schema.GroupVersionResource{Group: c.Group, Version: c.Version, Resource: c.Resource}
 		w.objects = client.Resource(kind)
 		if c.Namespace != "" {
@@ -45,38 +46,11 @@ const (
 	typeAdd, typeUpdate, typeDelete = "ADD", "UPDATE", "DELETE"
 )
 
-// listOptions are the parts of the filter that the API server knows.
-func listOptions(f *v1alpha1.ResourceFilter) (metav1.ListOptions, error) {
-	if f == nil {
-		return metav1.ListOptions{}, nil
-	}
-	selector := labels.NewSelector()
-	for _, s := range f.Labels {
-		operation := selection.Operator(s.Operation)
-		if operation == "" {
-			operation = selection.Equals
-		}
-		r, err := labels.NewRequirement(s.Key, operation, strings.Split(s.Value, ","))
-		if err != nil {
-			return metav1.ListOptions{}, fmt.Errorf("filter.labels: %w", err)
-		}
-		selector = selector.Add(*r)
-	}
-	fields := make([]string, 0, len(f.Fields))
-	for _, s := range f.Fields {
-		operation := s.Operation
-		if operation == "" {
-			operation = "="
-		}
-		fields = append(fields, s.Key+operation+s.Value)
-	}
-	return metav1.ListOptions{LabelSelector: selector.String(), FieldSelector: strings.Join(fields, ",")}, nil
-}
-
 // watcher follows one kind of objects.
 type watcher struct {
 	config  v1alpha1.ResourceEventSource
 	options metav1.ListOptions
+	filter  *eventsource.Objects
 	objects dynamic.ResourceInterface
 	emit    Emit
 	env     Env
@@ -186,18 +160,26 @@ func (w *watcher) tell(ctx context.Context, kind string, o, old *unstructured.Un
 	if !slices.Contains(w.config.EventTypes, kind) || !w.passes(o) {
 		return nil
 	}
-	data := resourceData{Type: kind, Body: o.Object, Group: w.config.Group, Version: w.config.Version, Resource: w.config.Resource, Metadata: w.config.Metadata}
+	text, err := json.Marshal(o.Object)
+	if err != nil {
+		return err
+	}
+	if !w.filter.Keep(text) {
+		return nil
+	}
+	data := resourceData{Type: kind, Body: text, Group: w.config.Group, Version: w.config.Version, Resource: w.config.Resource, Metadata: w.config.Metadata}
 	if old != nil {
-		text, err := json.Marshal(old.Object)
+		before, err := json.Marshal(old.Object)
 		if err != nil {
 			return err
 		}
-		data.OldBody = text
+		data.OldBody = before
 	}
-	return w.emit(ctx, Key("resource", o.GetUID(), o.GetResourceVersion(), kind), data)
+	// A cluster that was restored gives versions again that it gave before.
+	return w.emit(ctx, Key("resource", o.GetUID(), o.GetResourceVersion(), kind, text), data)
 }
 
-// passes is the part of the filter that the API server does not know.
+// passes is the part of the filter that is about the object's name and age.
 func (w *watcher) passes(o *unstructured.Unstructured) bool {
 	f := w.config.Filter
 	if f == nil {
@@ -206,7 +188,7 @@ func (w *watcher) passes(o *unstructured.Unstructured) bool {
 	if !strings.HasPrefix(o.GetName(), f.Prefix) {
 		return false
 	}
-	return f.CreatedBy == nil || o.GetCreationTimestamp().Time.Before(f.CreatedBy.Time)
+	return f.CreatedBy == nil || !o.GetCreationTimestamp().After(f.CreatedBy.Time)
 }
 
 func (w *watcher) save(ctx context.Context, version string) error {
@@ -216,7 +198,7 @@ func (w *watcher) save(ctx context.Context, version string) error {
 // resourceData is the view. Source: Argo Events, ResourceEventData.
 type resourceData struct {
 	Type     string          `json:"type"`
-	Body     map[string]any  `json:"body"`
+	Body     json.RawMessage `json:"body"`
 	OldBody  json.RawMessage `json:"oldBody,omitempty"`
 	Group    string          `json:"group"`
 	Version  string          `json:"version"`

@@ -76,3 +76,41 @@ func TestResourcesAreToldOnce(t *testing.T) {
 		t.Error("an operation that is none")
 	}
 }
+
+// Cases 10 and 11.
+func TestFieldsAndLabelsOfResources(t *testing.T) {
+	cfg := kubetest.Start(t)
+	client, err := kubernetes.NewForConfig(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	maps := client.CoreV1().ConfigMaps("default")
+	for _, o := range []corev1.ConfigMap{
+		{ObjectMeta: metav1.ObjectMeta{Name: "shop-eu", Labels: map[string]string{"team": "a"}, Annotations: map[string]string{"state": "done"}}, Data: map[string]string{"v": "2"}},
+		{ObjectMeta: metav1.ObjectMeta{Name: "shop-euro"}, Data: map[string]string{"v": "1"}},
+	} {
+		if _, err := maps.Create(t.Context(), &o, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	field := func(key, value string) *v1alpha1.ResourceFilter {
+		return &v1alpha1.ResourceFilter{Fields: []v1alpha1.EventSelector{{Key: key, Operation: "==", Value: value}}}
+	}
+	for name, c := range map[string]struct {
+		filter *v1alpha1.ResourceFilter
+		want   string
+	}{
+		"byData": {field("data.v", "2"), "shop-eu"}, "byAnnotation": {field("metadata.annotations.state", "done"), "shop-eu"}, "byPattern": {field("metadata.name", "^shop-(eu|us)$"), "shop-eu"},
+		"exists":         {&v1alpha1.ResourceFilter{Prefix: "shop-", Labels: []v1alpha1.EventSelector{{Key: "team", Operation: "exists"}}}, "shop-eu"},
+		"does not exist": {&v1alpha1.ResourceFilter{Prefix: "shop-", Labels: []v1alpha1.EventSelector{{Key: "team", Operation: "!"}}}, "shop-euro"},
+	} {
+		r := newRig(t)
+		r.env.Kube = cfg
+		stop := r.start(resource(v1alpha1.ResourceEventSource{Namespace: "default", Version: "v1", Resource: "configmaps", EventTypes: []string{"ADD"}, Filter: c.filter}))
+		if e := r.next(); e.get("body.metadata.name") != c.want {
+			t.Errorf("%s: %+v", name, e)
+		}
+		r.quiet()
+		_ = stop()
+	}
+}

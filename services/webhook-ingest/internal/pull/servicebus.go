@@ -102,9 +102,10 @@ func (r *serviceBusReader) next(ctx context.Context) error {
 	data := serviceBusView(r.config, m)
 	position := amqpWord(m.Annotations["x-opt-sequence-number"])
 	if position == "" {
-		position = "id " + data.MessageID
+		position = "id " + Key(data.MessageID, m.GetData())
 	}
-	if err := r.emit(ctx, Key("azureServiceBus", r.home.address, r.entity, position), data); err != nil {
+	// Sequence numbers begin anew with an entity that is made again; the time tells them apart.
+	if err := r.emit(ctx, Key("azureServiceBus", r.home.address, r.entity, position, data.EnqueuedTime), data); err != nil {
 		r.release(ctx, m)
 		return err
 	}
@@ -147,20 +148,20 @@ func (r *serviceBusReader) release(ctx context.Context, m *amqp1.Message) {
 
 // serviceBusData is the view. Source: Argo Events, AzureServiceBusEventData.
 type serviceBusData struct {
-	Properties     map[string]any `json:"applicationProperties"`
-	Body           any            `json:"body"`
-	ContentType    *string        `json:"contentType"`
-	CorrelationID  *string        `json:"correlationID"`
-	EnqueuedTime   *time.Time     `json:"enqueuedTime"`
-	MessageID      string         `json:"messageID"`
-	ReplyTo        *string        `json:"replyTo"`
-	SequenceNumber *int64         `json:"sequenceNumber"`
-	Subject        *string        `json:"subject"`
-	Metadata       Metadata       `json:"metadata,omitempty"`
+	Properties map[string]any `json:"applicationProperties"`
+	Content
+	ContentType    *string    `json:"contentType"`
+	CorrelationID  *string    `json:"correlationID"`
+	EnqueuedTime   *time.Time `json:"enqueuedTime"`
+	MessageID      string     `json:"messageID"`
+	ReplyTo        *string    `json:"replyTo"`
+	SequenceNumber *int64     `json:"sequenceNumber"`
+	Subject        *string    `json:"subject"`
+	Metadata       Metadata   `json:"metadata,omitempty"`
 }
 
 func serviceBusView(c v1alpha1.AzureServiceBusEventSource, m *amqp1.Message) serviceBusData {
-	data := serviceBusData{Properties: plainProperties(m.ApplicationProperties), Body: Body(c.JSONBody, amqpBytes(m)), Metadata: c.Metadata}
+	data := serviceBusData{Properties: plainProperties(m.ApplicationProperties), Content: content(c.JSONBody, amqpBytes(m)), Metadata: c.Metadata}
 	if p := m.Properties; p != nil {
 		data.ContentType, data.ReplyTo, data.Subject = p.ContentType, p.ReplyTo, p.Subject
 		data.MessageID = amqpWord(p.MessageID)

@@ -110,7 +110,13 @@ func listSFTP(client *sftp.Client, folder string) (map[string]entry, error) {
 		if walker.Path() == folder {
 			continue
 		}
-		out[walker.Path()] = entryOf(walker.Stat())
+		info := walker.Stat()
+		if info.Mode()&fs.ModeSymlink != 0 {
+			if behind, err := client.Stat(walker.Path()); err == nil && behind.Mode().IsRegular() {
+				info = behind
+			}
+		}
+		out[walker.Path()] = entryOf(info)
 	}
 	return out, nil
 }

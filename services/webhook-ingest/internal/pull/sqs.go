@@ -117,7 +117,7 @@ func (r sqsReader) batch(ctx context.Context) error {
 }
 
 func (r sqsReader) take(ctx context.Context, m *types.Message) error {
-	data := sqsData{ID: aws.ToString(m.MessageId), Body: Body(r.config.JSONBody, []byte(aws.ToString(m.Body))), Metadata: r.config.Metadata}
+	data := sqsData{ID: aws.ToString(m.MessageId), Content: content(r.config.JSONBody, []byte(aws.ToString(m.Body))), Metadata: r.config.Metadata}
 	if len(m.MessageAttributes) > 0 {
 		data.Attributes = map[string]sqsAttribute{}
 	}
@@ -138,8 +138,8 @@ func (r sqsReader) take(ctx context.Context, m *types.Message) error {
 type sqsData struct {
 	ID         string                  `json:"messageId"`
 	Attributes map[string]sqsAttribute `json:"messageAttributes"`
-	Body       any                     `json:"body"`
-	Metadata   Metadata                `json:"metadata,omitempty"`
+	Content
+	Metadata Metadata `json:"metadata,omitempty"`
 }
 
 // sqsAttribute is one attribute, with the names that the AWS SDK gives its parts.

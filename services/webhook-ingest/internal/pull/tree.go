@@ -28,8 +28,17 @@ type treeData struct {
 // entry is what tells one version of a file from another.
 type entry struct {
 	Size int64  `json:"s"`
-	Time int64  `json:"t"` // of its last change, in nanoseconds
+	Time int64  `json:"t"` // of its last change, in nanoseconds; 0 where the content is known
 	Mode uint32 `json:"m"`
+	// Content is a digest of what stands behind a link: a link may come to lead to another file with the same content.
+	Content string `json:"c,omitempty"`
+}
+
+// treeState is what is remembered of a tree.
+type treeState struct {
+	// Round counts the changes that were told. It is part of their ids: a file that comes back as it was is news.
+	Round int64            `json:"round"`
+	Files map[string]entry `json:"files"`
 }
 
 // The operations on files, with the names that manifests use.
@@ -84,19 +93,24 @@ func (t tree) run(ctx context.Context, env Env, emit Emit) error {
 	if err != nil {
 		return err
 	}
+	if known.Files == nil {
+		// Nothing is remembered, or too much to be saved: ids of earlier rounds must not come again.
+		known.Round = time.Now().UnixNano()
+	}
 	for {
 		now, err := t.list(ctx)
 		if err != nil {
 			return err
 		}
 		env.Up()
-		if known != nil {
+		if known.Files != nil {
 			if err := t.tell(ctx, known, now, emit); err != nil {
 				return err
 			}
 		}
-		if !maps.Equal(known, now) || known == nil {
-			known = now
+		if !maps.Equal(known.Files, now) || known.Files == nil {
+			// A kill right before tells the same changes again, in the same round.
+			known = treeState{Round: known.Round + 1, Files: now}
 			if err := t.save(ctx, env, known); err != nil {
 				return err
 			}
@@ -108,8 +122,8 @@ func (t tree) run(ctx context.Context, env Env, emit Emit) error {
 }
 
 // tell emits the differences in the order of names.
-func (t tree) tell(ctx context.Context, before, now map[string]entry, emit Emit) error {
-	names := map[string]bool{}
+func (t tree) tell(ctx context.Context, known treeState, now map[string]entry, emit Emit) error {
+	names, before := map[string]bool{}, known.Files
 	for name := range before {
 		names[name] = true
 	}
@@ -125,7 +139,7 @@ func (t tree) tell(ctx context.Context, before, now map[string]entry, emit Emit)
 			op = opCreate
 		case !exists:
 			op, is = opRemove, was
-		case was.Size != is.Size || was.Time != is.Time:
+		case was.Size != is.Size || was.Time != is.Time || was.Content != is.Content:
 			op = opWrite
 		case was.Mode != is.Mode:
 			op = opChmod
@@ -133,7 +147,7 @@ func (t tree) tell(ctx context.Context, before, now map[string]entry, emit Emit)
 		if op == "" || !t.wants(name, op) {
 			continue
 		}
-		id := Key("tree", name, op, is.Size, is.Time, is.Mode)
+		id := Key("tree", name, op, is.Size, is.Time, is.Mode, is.Content, known.Round)
 		if err := emit(ctx, id, treeData{Name: name, Op: op, Metadata: t.metadata}); err != nil {
 			return err
 		}
@@ -141,23 +155,26 @@ func (t tree) tell(ctx context.Context, before, now map[string]entry, emit Emit)
 	return nil
 }
 
-func (t tree) load(ctx context.Context, env Env) (map[string]entry, error) {
+func (t tree) load(ctx context.Context, env Env) (treeState, error) {
 	text, err := env.Positions.Load(ctx, env.Name())
 	if err != nil || text == nil {
-		return nil, err
+		return treeState{}, err
 	}
-	var known map[string]entry
-	if json.Unmarshal(text, &known) != nil {
-		return nil, nil //nolint:nilerr // of another kind that had this name before
+	var state treeState
+	if json.Unmarshal(text, &state) == nil && state.Files != nil {
+		return state, nil
 	}
-	return known, nil
+	if json.Unmarshal(text, &state.Files) != nil { // as older versions wrote it
+		return treeState{}, nil //nolint:nilerr // of another kind that had this name before
+	}
+	return state, nil
 }
 
-func (t tree) save(ctx context.Context, env Env, known map[string]entry) error {
-	if known == nil {
-		known = map[string]entry{}
+func (t tree) save(ctx context.Context, env Env, state treeState) error {
+	if state.Files == nil {
+		state.Files = map[string]entry{}
 	}
-	text, err := json.Marshal(known)
+	text, err := json.Marshal(state)
 	if err != nil || len(text) > treeMost {
 		return err
 	}

@@ -3,7 +3,7 @@
 //
 // A record is durable when Append returns. After a kill -9 everything appended is
 // there again, except what was marked as done; a record that was being written is
-// cut off, its sender never got an answer. After a power cut the mark of what is
+// cut off, its sender never got an answer. What is damaged is set aside. After a power cut the mark of what is
 // done may be older than the truth, so records may come twice: readers need ids.
 package wal
 
@@ -34,6 +34,8 @@ type Log struct {
 	size   int64 // where the next record goes
 	done   int64 // where the first open record begins
 	open   int   // records between done and size
+
+	asideMu sync.Mutex
 }
 
 // Open opens or makes the log in dir. budget bounds its bytes on disk.
@@ -78,10 +80,28 @@ func (l *Log) recover() error {
 		l.size += length
 		l.open++
 	}
+	if err := l.keepDamaged(info.Size()); err != nil {
+		return err
+	}
 	if err := l.file.Truncate(l.size); err != nil {
 		return fmt.Errorf("cut the write-ahead log: %w", err)
 	}
 	return nil
+}
+
+// keepDamaged sets aside what follows the last record that can be read, unless it is the
+// beginning of one that was being written: its sender never got an answer.
+func (l *Log) keepDamaged(end int64) error {
+	var head [header]byte
+	if _, err := l.file.ReadAt(head[:], l.size); err != nil || l.size+header+int64(binary.BigEndian.Uint32(head[:4])) > end {
+		return nil //nolint:nilerr // it is shorter than a record says it is
+	}
+	rest := make([]byte, min(end-l.size, l.budget/asideShare))
+	if _, err := l.file.ReadAt(rest, l.size); err != nil {
+		return fmt.Errorf("read what is damaged of the write-ahead log: %w", err)
+	}
+	_, err := l.SetAside(fmt.Sprintf("damaged-%08x", crc32.ChecksumIEEE(rest)), rest)
+	return err
 }
 
 // read returns the record at an offset and its length on disk.
@@ -134,15 +154,27 @@ func (l *Log) Len() int {
 }
 
 // First returns the oldest record that is not done; io.EOF means none.
-func (l *Log) First() ([]byte, error) {
+func (l *Log) First() ([]byte, error) { return l.At(0) }
+
+// At returns an open record without those before it: 0 is the oldest. io.EOF means
+// that there is none.
+func (l *Log) At(n int) ([]byte, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.open == 0 {
+	if n < 0 || n >= l.open {
 		return nil, io.EOF
 	}
-	record, _, err := l.read(l.done)
+	at := l.done
+	for ; n > 0; n-- {
+		_, length, err := l.read(at)
+		if err != nil {
+			return nil, fmt.Errorf("read the write-ahead log at %d: %w", at, err)
+		}
+		at += length
+	}
+	record, _, err := l.read(at)
 	if err != nil {
-		return nil, fmt.Errorf("read the write-ahead log at %d: %w", l.done, err)
+		return nil, fmt.Errorf("read the write-ahead log at %d: %w", at, err)
 	}
 	return record, nil
 }

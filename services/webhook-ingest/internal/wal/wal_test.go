@@ -126,3 +126,71 @@ func TestWritersAndAReaderTogether(t *testing.T) {
 		t.Fatalf("%d records", got)
 	}
 }
+
+func TestWhatIsSetAsideHasABudgetOfItsOwn(t *testing.T) {
+	l := open(t, t.TempDir(), 400)
+	for i := range 4 {
+		if _, err := l.SetAside(fmt.Sprintf("%d.json", i), bytes.Repeat([]byte("x"), 40)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := l.Aside(); len(got) != 2 || filepath.Base(got[1]) != "3.json" {
+		t.Errorf("%v: the newest two have room", got)
+	}
+	if _, err := l.SetAside("large", make([]byte, 101)); !errors.Is(err, ErrFull) {
+		t.Errorf("%v", err)
+	}
+	if got := open(t, t.TempDir(), 400).Aside(); len(got) != 0 {
+		t.Errorf("%v", got)
+	}
+}
+
+func TestRecordsBehindTheOldestCanBeRead(t *testing.T) {
+	l := open(t, t.TempDir(), 1<<20)
+	for i := range 3 {
+		if err := l.Append(fmt.Appendf(nil, "r%d", i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for n, want := range map[int]string{0: "r0", 2: "r2", 3: "", -1: ""} {
+		if got, err := l.At(n); string(got) != want || (err == nil) != (want != "") {
+			t.Errorf("%d: %q, %v", n, got, err)
+		}
+	}
+}
+
+func TestWhatIsDamagedIsSetAside(t *testing.T) {
+	for name, c := range map[string]struct {
+		harm  func(raw []byte) []byte
+		left  int
+		aside int
+	}{
+		"a record in the middle": {func(raw []byte) []byte { raw[2*(header+2)+header] ^= 0xff; return raw }, 2, 1},
+		"the last one":           {func(raw []byte) []byte { raw[len(raw)-1] ^= 0xff; return raw }, 3, 1},
+		"one that was cut off":   {func(raw []byte) []byte { return raw[:len(raw)-1] }, 3, 0},
+		"a header cut off":       {func(raw []byte) []byte { return append(raw, 0, 0) }, 4, 0},
+	} {
+		dir := t.TempDir()
+		l := open(t, dir, 1<<20)
+		for i := range 4 {
+			if err := l.Append(fmt.Appendf(nil, "r%d", i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(dir, "records")
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, c.harm(raw), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		again := open(t, dir, 1<<20)
+		if again.Len() != c.left || len(again.Aside()) != c.aside {
+			t.Errorf("%s: %d records, %v set aside", name, again.Len(), again.Aside())
+		}
+	}
+}

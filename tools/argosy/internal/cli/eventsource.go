@@ -1,7 +1,7 @@
 package cli
 
 import (
-	"github.com/argosy-mesh/argosy/schemas/argoproj/lint"
+	"github.com/argosy-mesh/argosy/libs/eventsource/lint"
 	"github.com/spf13/cobra"
 )
 

@@ -1,6 +1,7 @@
-package core
+package eventsource
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -58,9 +59,12 @@ func (f *Filter) Keep(data []byte) (bool, error) {
 		return true, nil
 	}
 	var object map[string]any
-	if err := json.Unmarshal(data, &object); err != nil {
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.UseNumber()
+	if err := d.Decode(&object); err != nil {
 		return false, fmt.Errorf("read the data of the event: %w", err)
 	}
+	numbers(object)
 	out, err := vm.Run(f.program, f.environment(object))
 	if err != nil {
 		return false, fmt.Errorf("evaluate the filter: %w", err)
@@ -70,6 +74,34 @@ func (f *Filter) Keep(data []byte) (bool, error) {
 		return false, fmt.Errorf("the filter gives %T, not a yes or no", out)
 	}
 	return keep, nil
+}
+
+// exact is the largest whole number up to which floating point has all of them.
+const exact = 1 << 53
+
+// numbers makes numbers of what was read: floating point, as upstream has it, and whole
+// ones where that would change their digits.
+func numbers(v any) any {
+	switch v := v.(type) {
+	case json.Number:
+		if n, err := v.Int64(); err == nil && (n > exact || n < -exact) {
+			return n
+		}
+		f, err := v.Float64()
+		if err != nil {
+			return v.String() // out of all bounds
+		}
+		return f
+	case map[string]any:
+		for key, value := range v {
+			v[key] = numbers(value)
+		}
+	case []any:
+		for i, value := range v {
+			v[i] = numbers(value)
+		}
+	}
+	return v
 }
 
 // environment is what an expression can name.
@@ -96,6 +128,8 @@ func asInt(v any) (int64, error) {
 		return int64(v), nil
 	case int:
 		return int64(v), nil
+	case int64:
+		return v, nil
 	case string:
 		return strconv.ParseInt(v, 10, 64)
 	default:
@@ -109,6 +143,8 @@ func asFloat(v any) (float64, error) {
 	case float64:
 		return v, nil
 	case int:
+		return float64(v), nil
+	case int64:
 		return float64(v), nil
 	case string:
 		return strconv.ParseFloat(v, 64)

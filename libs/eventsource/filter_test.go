@@ -1,4 +1,4 @@
-package core
+package eventsource
 
 import (
 	"strings"
@@ -6,7 +6,7 @@ import (
 )
 
 func TestFilters(t *testing.T) {
-	data := `{"header":{"X-Kind":["push"]},"body":{"n":5,"text":"7","list":[1,2,3],"nested":{"a-b":1}},"content-type":"x"}`
+	data := `{"big":9007199254740993,"huge":12345678901234567890123,"header":{"X-Kind":["push"]},"body":{"n":5,"text":"7","list":[1,2,3],"nested":{"a-b":1}},"content-type":"x"}`
 	cases := []struct {
 		expression string
 		keep, fail bool
@@ -14,6 +14,12 @@ func TestFilters(t *testing.T) {
 		{``, true, false},
 		{`body.n == 5`, true, false},
 		{`body.n > 5`, false, false},
+		{`big == 9007199254740993`, true, false},
+		{`big == 9007199254740992`, false, false},
+		{`asInt(big) == 9007199254740993`, true, false},
+		{`big > body.n`, true, false},
+		{`huge != nil`, true, false},
+		{`body.n / 2 == 2.5`, true, false},
 		{`header["X-Kind"][0] == "push"`, true, false},
 		{`content_type == "x"`, true, false},
 		{`asInt(body.text) + 1 == 8 && asFloat(body.text) == 7.0`, true, false},
