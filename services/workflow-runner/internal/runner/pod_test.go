@@ -106,6 +106,20 @@ func taskOf(t *testing.T, c corev1.Container) protocol.Task {
 	return task
 }
 
+func TestAScriptWithoutSourceIsItsContainer(t *testing.T) {
+	for source, want := range map[string][]string{"": {"echo", "[]"}, "x": {"echo", "[]", protocol.ScriptPath}} {
+		pod := mustBuild(t, "entrypoint: main", "name: gen\nscript: {image: known, args: [echo, '[]'], source: '"+source+"'}")
+		main := pod.Spec.Containers[0]
+		if _, annotated := pod.Annotations[annotationScript]; !slices.Equal(main.Args, want) || annotated != (source != "") || len(main.VolumeMounts) != len(want)-2 {
+			t.Errorf("source %q: args %q, annotated %v, mounts %v", source, main.Args, annotated, main.VolumeMounts)
+		}
+	}
+	pod := mustBuild(t, "templates: [{name: main, container: {image: x, args: ['{{steps.a.outputs.result}}']}}]", "name: gen\nscript: {image: known, args: [echo, '[]']}")
+	if args := pod.Spec.Containers[0].Args; !slices.Equal(args, []string{"run", "--", "/entry", "echo", "[]"}) {
+		t.Errorf("behind the executor: %q", args)
+	}
+}
+
 func TestTheResultIsCollectedWhenSomebodyAsks(t *testing.T) {
 	const template = "name: say\nscript: {image: busybox, command: [sh], source: echo}"
 	steps := func(text string) string {

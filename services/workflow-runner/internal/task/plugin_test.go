@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes/fake"
@@ -125,5 +126,26 @@ func TestAPluginThatEndedIsMadeAnew(t *testing.T) {
 	second, err := pods.ensure(t.Context(), j, one)
 	if err != nil || second.token == "" || second.token == first.token {
 		t.Errorf("%+v, %v", second, err)
+	}
+}
+
+func TestPluginsAreConfinedUnlessTheySayOtherwise(t *testing.T) {
+	runtimeDefault, local := corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault}, corev1.SeccompProfile{Type: corev1.SeccompProfileTypeUnconfined}
+	for name, c := range map[string]struct {
+		pod       *corev1.PodSecurityContext
+		container *corev1.SecurityContext
+		want      corev1.PodSecurityContext
+	}{
+		"says nothing":         {nil, nil, corev1.PodSecurityContext{RunAsUser: new(int64(8737)), RunAsNonRoot: new(true), SeccompProfile: &runtimeDefault}},
+		"wants no root":        {nil, &corev1.SecurityContext{RunAsNonRoot: new(true)}, corev1.PodSecurityContext{RunAsUser: new(int64(8737)), RunAsNonRoot: new(true), SeccompProfile: &runtimeDefault}},
+		"is root":              {nil, &corev1.SecurityContext{RunAsUser: new(int64(0))}, corev1.PodSecurityContext{RunAsUser: new(int64(8737)), SeccompProfile: &runtimeDefault}},
+		"of a workflow's user": {&corev1.PodSecurityContext{RunAsUser: new(int64(0)), SeccompProfile: &local}, nil, corev1.PodSecurityContext{RunAsUser: new(int64(0)), SeccompProfile: &local}},
+		"of a workflow's rule": {&corev1.PodSecurityContext{RunAsNonRoot: new(false)}, nil, corev1.PodSecurityContext{RunAsUser: new(int64(8737)), RunAsNonRoot: new(false), SeccompProfile: &runtimeDefault}},
+	} {
+		j := Job{Run: "u", Namespace: "ns", Workflow: "wf", Spec: &v1alpha1.WorkflowSpec{SecurityContext: c.pod}}
+		one := plugin{name: "hello", sidecar: v1alpha1.ExecutorPluginSidecar{Container: corev1.Container{SecurityContext: c.container}}}
+		if diff := cmp.Diff(&c.want, pluginPod(j, one, "p").Spec.SecurityContext); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
 	}
 }
