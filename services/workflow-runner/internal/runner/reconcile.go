@@ -145,6 +145,9 @@ func (r *Runner) advance(ctx context.Context, raw *unstructured.Unstructured) (t
 	if err := r.obey(ctx, wf, known); err != nil {
 		return time.Time{}, err
 	}
+	if err := r.heed(ctx, raw, wf, known); err != nil {
+		return time.Time{}, err
+	}
 	wake, err := r.decide(ctx, wf, known)
 	if err != nil {
 		return time.Time{}, err

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"strings"
 
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
@@ -16,9 +17,29 @@ func slim(o any) (any, error) {
 		slimPod(o)
 	case *unstructured.Unstructured:
 		o.SetManagedFields(nil)
-		unstructured.RemoveNestedField(o.Object, "status", "nodes")
+		slimStatus(o)
 	}
 	return o, nil
+}
+
+// slimStatus keeps of the nodes those that wait for a person: other tools tell their ends by writing them there.
+func slimStatus(o *unstructured.Unstructured) {
+	status, is := o.Object["status"].(map[string]any)
+	if !is {
+		return
+	}
+	if nodes, is := status["nodes"].(map[string]any); is {
+		maps.DeleteFunc(nodes, func(_ string, n any) bool {
+			node, is := n.(map[string]any)
+			return !is || node["type"] != string(v1alpha1.NodeTypeSuspend)
+		})
+		if len(nodes) == 0 {
+			delete(status, "nodes")
+		}
+	}
+	if status["compressedNodes"] != nil {
+		status["compressedNodes"] = "left out"
+	}
 }
 
 func slimPod(p *corev1.Pod) {
