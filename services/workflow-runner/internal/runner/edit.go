@@ -102,7 +102,9 @@ func edits(state flow.Run, shown map[string]v1alpha1.NodeStatus) []string {
 }
 
 // sameSecond compares a time that an object has with one of ours: objects keep seconds.
-func sameSecond(shown *metav1.Time, is time.Time) bool { return shown != nil && shown.Unix() == is.Unix() }
+func sameSecond(shown *metav1.Time, is time.Time) bool {
+	return shown != nil && shown.Unix() == is.Unix()
+}
 
 // newMessage is the message that somebody gave a node, which other tools replace or go on with.
 func newMessage(is, shown v1alpha1.NodeStatus) string {

@@ -33,7 +33,7 @@ func (r *Runner) view(ctx context.Context, pod *corev1.Pod) (flow.Pod, error) {
 	if ended != nil {
 		out.ExitCode = &ended.ExitCode
 	}
-	out.FinishedAt = lastEnd(pod)
+	out.FinishedAt, out.Resources = lastEnd(pod), resourcesOf(pod)
 	if out.Phase == flow.PodFailed {
 		out.Message, out.Broken = failure(pod)
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 
 	"github.com/argosy-mesh/argosy/libs/flow"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
@@ -42,9 +43,31 @@ func statusOf(state flow.Run) v1alpha1.WorkflowStatus {
 	if !state.FinishedAt.IsZero() {
 		at := metav1.NewTime(state.FinishedAt)
 		status.FinishedAt = &at
-		status.Conditions = append(status.Conditions, v1alpha1.Condition{Type: "Completed", Status: "True"})
+		status.Conditions = append(status.Conditions, v1alpha1.Condition{Type: completedCondition, Status: "True"})
+	}
+	if state.Phase.Completed() || len(state.Nodes) <= showMany {
+		status.ResourcesDuration = flow.AllResources(state.Nodes)
+		status.Nodes = summed(state.Nodes)
 	}
 	return status
+}
+
+// sumMost is up to how many nodes those that hold others show what was used below them: each looks at all that come after.
+const sumMost = 3000
+
+// summed are nodes with what was used below those that have ended and hold others.
+func summed(nodes map[string]v1alpha1.NodeStatus) map[string]v1alpha1.NodeStatus {
+	if len(nodes) > sumMost || !slices.ContainsFunc(slices.Collect(maps.Values(nodes)), func(n v1alpha1.NodeStatus) bool { return n.ResourcesDuration != nil }) {
+		return nodes
+	}
+	out := maps.Clone(nodes)
+	for id, n := range out {
+		if n.Type != v1alpha1.NodeTypePod && n.Phase.Fulfilled() {
+			n.ResourcesDuration = flow.ResourcesOf(nodes, id)
+			out[id] = n
+		}
+	}
+	return out
 }
 
 // progress counts finished pods of all, as upstream prints it.
