@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"maps"
 	"math/big"
 	"slices"
 	"time"
@@ -34,9 +35,7 @@ func resourcesOf(pod *corev1.Pod) flow.Resources {
 	for _, c := range slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers) {
 		asked := usedByDefault.DeepCopy()
 		for _, list := range []corev1.ResourceList{c.Resources.Limits, c.Resources.Requests} {
-			for name, quantity := range list {
-				asked[name] = quantity
-			}
+			maps.Copy(asked, list)
 		}
 		for name, quantity := range asked {
 			out[string(name)] += secondsOf(name, quantity, took[c.Name])
