@@ -235,7 +235,7 @@ func (k *walk) observe(n v1alpha1.NodeStatus, t v1alpha1.Template, pod Pod, sc s
 		n.Phase, n.Message = v1alpha1.NodeError, "pod deleted"
 	}
 	if n.Phase.Fulfilled() {
-		n.Daemoned = nil
+		n.Daemoned, n.ResourcesDuration = nil, pod.Resources
 		at := metav1.NewTime(k.w.Now)
 		if !pod.FinishedAt.IsZero() {
 			at = metav1.NewTime(pod.FinishedAt)

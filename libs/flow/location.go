@@ -161,6 +161,15 @@ func remote(l v1alpha1.ArtifactLocation) bool {
 // samePlace reports whether two places are one.
 func samePlace(a, b v1alpha1.ArtifactLocation) bool { return sameStore(a, b) && KeyOf(a) == KeyOf(b) }
 
+// Where names the store of a place, whatever its key.
+func Where(l v1alpha1.ArtifactLocation) string {
+	kind := storeOf(l)
+	if kind == nil {
+		return ""
+	}
+	return kind.name + " " + kind.where(l)
+}
+
 func sameStore(a, b v1alpha1.ArtifactLocation) bool {
 	one, other := storeOf(a), storeOf(b)
 	return one != nil && other != nil && one.name == other.name && one.where(a) == other.where(b)

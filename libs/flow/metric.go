@@ -3,6 +3,7 @@ package flow
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"strconv"
 	"strings"
@@ -68,6 +69,7 @@ func (k *walk) measureNode(t v1alpha1.Template, sc scope, n v1alpha1.NodeStatus,
 	if n.Type == v1alpha1.NodeTypeRetry {
 		values["retries"] = strconv.Itoa(max(len(n.Children)-1, 0))
 	}
+	maps.Copy(values, k.resourceValues(*t.Metrics, n.ID))
 	if out := n.Outputs; out != nil {
 		if out.ExitCode != nil {
 			values["exitCode"] = *out.ExitCode
@@ -105,7 +107,9 @@ func (k *walk) measureRun(change *RunChange) {
 		about.end = *change.FinishedAt
 	}
 	took := seconds(k.w.Now.Sub(k.w.Run.StartedAt))
-	sc := k.globals.inner(map[string]string{"workflow.status": string(change.Phase), "status": string(change.Phase), "workflow.duration": took, "duration": took})
+	values := map[string]string{"workflow.status": string(change.Phase), "status": string(change.Phase), "workflow.duration": took, "duration": took}
+	maps.Copy(values, k.resourceValues(*k.w.Spec.Metrics, k.id(k.w.Name)))
+	sc := k.globals.inner(values)
 	k.measure(k.w.Spec.Metrics.Prometheus, sc, about)
 }
 

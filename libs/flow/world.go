@@ -47,6 +47,7 @@ type Pod struct {
 	StartedAt  time.Time
 	FinishedAt time.Time
 	Report     *protocol.Report // what the executor collected; nil without executor
+	Resources  Resources        // what its containers used, once they ended
 }
 
 // ContainerState is how far one container of a set is.

@@ -106,4 +106,6 @@ type Report struct {
 type Termination struct {
 	Report
 	Stored bool `json:"stored,omitempty"` // the report is at ReportURL
+	// Stopped names the container of the set that ended badly, for which this one was stopped or not begun.
+	Stopped string `json:"stopped,omitempty"`
 }

@@ -128,6 +128,12 @@ func podOf(words []string) (flow.Pod, error) {
 			}
 		case "artifact":
 			pod.Report.Artifacts = append(pod.Report.Artifacts, value)
+		case "used": // seconds of cpu
+			seconds, err := strconv.ParseInt(value, 10, 64)
+			if err != nil {
+				return pod, fmt.Errorf("used %q is no number", value)
+			}
+			pod.Resources = flow.Resources{"cpu": seconds}
 		case "error":
 			pod.Report.Error = value
 		default:

@@ -35,6 +35,8 @@ type Source struct {
 
 	User, Password string // for HTTP
 	Key            string // private key for SSH, PEM
+
+	Namespace string // in which the host of Repo is looked up; "" where that makes no difference
 }
 
 // Limits bound one repository, and what is kept of all.

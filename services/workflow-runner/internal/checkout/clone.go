@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/argosy-mesh/argosy/libs/core/fault"
+	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/reach"
 	"github.com/go-git/go-billy/v5/osfs"
 	"github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/config"
@@ -38,7 +39,7 @@ func (f *Fetcher) clone(ctx context.Context, dir string, s Source) error {
 	if s.Single && s.Branch == "" {
 		return fault.Poisonf("singleBranch needs branch")
 	}
-	end, err := f.endpoint(ctx, s.Repo)
+	end, err := f.endpoint(ctx, s.Namespace, s.Repo)
 	if err != nil {
 		return err
 	}
@@ -46,7 +47,7 @@ func (f *Fetcher) clone(ctx context.Context, dir string, s Source) error {
 	if err != nil {
 		return err
 	}
-	ctx = withDial(ctx, f.config.Dial)
+	ctx = withDial(ctx, f.dial(s.Namespace))
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("make a folder for a checkout: %w", err)
 	}
@@ -74,11 +75,11 @@ func (f *Fetcher) clone(ctx context.Context, dir string, s Source) error {
 		return nil
 	}
 	left := submodules
-	return f.follow(ctx, r, branchOf{host: end.Host, auth: auth, depth: submoduleDepth, left: &left})
+	return f.follow(ctx, r, branchOf{namespace: s.Namespace, host: end.Host, auth: auth, depth: submoduleDepth, left: &left})
 }
 
 // endpoint reads the address of a repository and looks whether it may be reached.
-func (f *Fetcher) endpoint(ctx context.Context, repo string) (*transport.Endpoint, error) {
+func (f *Fetcher) endpoint(ctx context.Context, namespace, repo string) (*transport.Endpoint, error) {
 	end, err := transport.NewEndpoint(repo)
 	if err != nil {
 		return nil, fault.Poisonf("git: the address of the repository cannot be read")
@@ -90,14 +91,23 @@ func (f *Fetcher) endpoint(ctx context.Context, repo string) (*transport.Endpoin
 	if end.Port > 0 {
 		port = strconv.Itoa(end.Port)
 	}
-	if f.config.Dial == nil {
+	dial := f.dial(namespace)
+	if dial == nil {
 		return end, nil
 	}
-	conn, err := f.config.Dial(ctx, "tcp", net.JoinHostPort(strings.Trim(end.Host, "[]"), port))
+	conn, err := dial(ctx, "tcp", net.JoinHostPort(strings.Trim(end.Host, "[]"), port))
 	if err != nil {
 		return nil, fmt.Errorf("git: reach %s: %w", end.Host, err)
 	}
 	return end, conn.Close()
+}
+
+// dial connects as pods of a namespace do; nil connects as usual.
+func (f *Fetcher) dial(namespace string) dialer {
+	if f.config.Dial == nil && namespace == "" {
+		return nil
+	}
+	return dialer(reach.Within(namespace, f.config.Dial))
 }
 
 // redacted is an address without what it may hold of credentials.
@@ -179,10 +189,11 @@ func find(r *git.Repository, revision string) (plumbing.Hash, plumbing.Reference
 
 // branchOf is where submodules are: credentials go to the host of the repository only.
 type branchOf struct {
-	host  string
-	auth  transport.AuthMethod
-	depth int
-	left  *int
+	namespace string
+	host      string
+	auth      transport.AuthMethod
+	depth     int
+	left      *int
 }
 
 // follow fetches the submodules of a repository, and theirs.
@@ -218,7 +229,7 @@ func (f *Fetcher) submodule(ctx context.Context, sub *git.Submodule, from branch
 	if err != nil {
 		return fault.Poisonf("git: %w", err)
 	}
-	end, err := f.endpoint(ctx, remote.Config().URLs[0])
+	end, err := f.endpoint(ctx, from.namespace, remote.Config().URLs[0])
 	if err != nil {
 		return err
 	}

@@ -67,10 +67,7 @@ func Main(ctx context.Context, args []string, getenv func(string) string, std St
 		if !ok {
 			break
 		}
-		if code := member.await(ctx, std); code != 0 {
-			return member.end(code, std)
-		}
-		return member.end(run(ctx, task, command, std, at.Termination), std)
+		return member.perform(ctx, task, command, std, at)
 	}
 	fmt.Fprintln(std.Err, "usage: executor load | executor run [--name NAME] [--after NAME]... -- command [args]")
 	return exitUsage
@@ -78,7 +75,7 @@ func Main(ctx context.Context, args []string, getenv func(string) string, std St
 
 // run starts the program, passes signals on, waits, collects, and takes over the
 // program's exit code.
-func run(ctx context.Context, task protocol.Task, command []string, std Streams, termination string) int {
+func run(ctx context.Context, m member, task protocol.Task, command []string, std Streams, termination string) int {
 	output := &tail{limit: protocol.ResultLimit}
 	closeLogs, err := keepLogs(task.Logs, &std)
 	if err != nil {
@@ -103,11 +100,14 @@ func run(ctx context.Context, task protocol.Task, command []string, std Streams,
 		return exitCannotRun
 	}
 	stop := forward(signals, program.Process)
+	stopped := m.stopWith(ctx, program.Process)
 	err = program.Wait()
 	stop()
+	cause := stopped()
 	code := codeOf(err)
 	closeLogs()
 	report := collect(ctx, task, output.text())
+	report.Stopped = cause
 	if err := leave(ctx, task, report, termination); err != nil {
 		fmt.Fprintln(std.Err, "executor:", err)
 		return max(code, exitCollecting)
@@ -145,6 +145,30 @@ func forward(signals chan os.Signal, p *os.Process) (stop func()) {
 	return func() { signal.Stop(signals); close(done) }
 }
 
+// stopWith stops a program when another member of its set ends badly. The answer of the function is which, if any; it is
+// asked when the program has ended.
+func (m member) stopWith(ctx context.Context, p *os.Process) func() string {
+	ctx, cancel := context.WithCancel(ctx)
+	news, told := m.watch(ctx), make(chan string, 1)
+	go func() {
+		select {
+		case bad := <-news:
+			told <- bad.name
+			_ = p.Signal(syscall.SIGTERM) // it may have ended
+		case <-ctx.Done():
+			told <- ""
+			return
+		}
+		if sleep(ctx, stopGrace) == nil {
+			_ = p.Kill()
+		}
+	}()
+	return func() string {
+		cancel()
+		return <-told
+	}
+}
+
 func codeOf(err error) int {
 	var exit *exec.ExitError
 	switch {
@@ -171,7 +195,7 @@ func leave(ctx context.Context, task protocol.Task, report protocol.Termination,
 		if err := upload(ctx, task.ReportURL, func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(raw)), nil }); err != nil {
 			raw, _ = json.Marshal(errorReport(fmt.Sprintf("store a report of %d bytes: %v", len(raw), err)))
 		} else {
-			raw, _ = json.Marshal(protocol.Termination{Stored: true})
+			raw, _ = json.Marshal(protocol.Termination{Stored: true, Stopped: report.Stopped})
 		}
 	}
 	if err := os.WriteFile(file, raw, 0o644); err != nil {

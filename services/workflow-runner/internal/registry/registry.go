@@ -30,6 +30,8 @@ import (
 const (
 	// timeout bounds one question.
 	timeout = 15 * time.Second
+	// glance is how long whoever asks waits for an answer: of a few that reconcile, none is held for a registry that is slow.
+	glance = 2 * time.Second
 	// patience is how long a registry may be away until an image counts as unknown.
 	patience = 2 * time.Minute
 	// pause is how long a registry that did not answer is left alone: the pods of a fan-out must not wait for it in turn.
@@ -63,6 +65,7 @@ type Client struct {
 	carry    http.RoundTripper
 	asking   singleflight.Group
 	now      func() time.Time
+	glance   time.Duration
 
 	mu    sync.Mutex
 	known map[[sha256.Size]byte]answer
@@ -80,7 +83,7 @@ type answer struct {
 
 // New makes a client.
 func New(c Config) *Client {
-	return &Client{reader: c.Reader, insecure: c.Insecure, carry: newCarrier(c), now: time.Now, known: map[[sha256.Size]byte]answer{}}
+	return &Client{reader: c.Reader, insecure: c.Insecure, carry: newCarrier(c), now: time.Now, glance: glance, known: map[[sha256.Size]byte]answer{}}
 }
 
 // Puller is who pulls an image: the credentials of a pod.
@@ -101,15 +104,31 @@ func (c *Client) Program(ctx context.Context, who Puller, image string) (Program
 	case ok && c.now().Sub(known.tried) < pause:
 		return Program{}, known.err
 	}
-	asked, err, _ := c.asking.Do(string(key[:]), func() (any, error) { return c.ask(ctx, who, image) })
+	flight := c.asking.DoChan(string(key[:]), func() (any, error) { return c.learn(ctx, key, who, image) })
+	late := time.NewTimer(c.glance)
+	defer late.Stop()
+	select {
+	case end := <-flight:
+		got, _ := end.Val.(Program)
+		return got, end.Err
+	case <-late.C:
+		return Program{}, fmt.Errorf("the registry did not answer within %s yet", c.glance)
+	case <-ctx.Done():
+		return Program{}, context.Cause(ctx)
+	}
+}
+
+// learn asks for an image, and remembers what came of it.
+func (c *Client) learn(ctx context.Context, key [sha256.Size]byte, who Puller, image string) (Program, error) {
+	got, err := c.ask(ctx, who, image)
 	if err == nil {
-		got, _ := asked.(answer)
 		c.remember(key, got)
 		return got.program, nil
 	}
 	if fault.Of(err) == fault.Poison {
 		return Program{}, err
 	}
+	known, ok := c.recall(key)
 	if !ok {
 		known.since = c.now()
 	}

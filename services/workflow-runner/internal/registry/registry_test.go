@@ -307,3 +307,27 @@ func FuzzPullSecret(f *testing.F) {
 		}
 	})
 }
+
+func TestWhoAsksIsNotHeldByARegistryThatIsSlow(t *testing.T) {
+	release := make(chan struct{})
+	var asked atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked.Add(1)
+		<-release
+		w.WriteHeader(http.StatusNotFound)
+	}))
+	defer server.Close()
+	host := strings.TrimPrefix(server.URL, "http://")
+	c := New(Config{Reader: fake.NewClientBuilder().Build(), Insecure: []string{host}})
+	c.glance = time.Millisecond
+	for range 3 {
+		if _, err := c.Program(t.Context(), Puller{Namespace: "ns"}, host+"/image"); err == nil || fault.Of(err) != fault.Retry || !strings.Contains(err.Error(), "yet") {
+			t.Fatalf("%v", err)
+		}
+	}
+	close(release)
+	c.glance = time.Minute
+	if _, err := c.Program(t.Context(), Puller{Namespace: "ns"}, host+"/image"); fault.Of(err) != fault.Poison {
+		t.Errorf("after its answer: %v", err)
+	}
+}

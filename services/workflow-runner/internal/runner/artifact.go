@@ -175,9 +175,9 @@ func tooLarge(w http.ResponseWriter, err error) bool {
 }
 
 func (s *gate) get(w http.ResponseWriter, r *http.Request, object string) {
-	body, err := s.bus.Objects(bus.ArtifactsBucket).Open(r.Context(), object)
+	body, err := store.OpenObject(r.Context(), s.bus.Objects(bus.ArtifactsBucket), object)
 	switch {
-	case errors.Is(err, bus.ErrNotFound):
+	case errors.Is(err, store.ErrAbsent):
 		http.Error(w, "no such artifact", http.StatusNotFound)
 		return
 	case err != nil:

@@ -118,6 +118,9 @@ func TestTheBuiltInStore(t *testing.T) {
 	if code, text := a.do(http.MethodGet, get, ""); code != http.StatusOK || text != body {
 		t.Errorf("get: %d, %d bytes", code, len(text))
 	}
+	if code, text := a.do(http.MethodGet, sign.url(http.MethodGet, "artifact/ns", later), ""); code != http.StatusOK || !strings.Contains(text[:40], protocol.FolderMark) {
+		t.Errorf("a folder of keys: %d, %d bytes", code, len(text))
+	}
 	if code, _ := a.do(http.MethodPut, get, "evil"); code != http.StatusForbidden {
 		t.Errorf("put with a URL to get: %d", code)
 	}

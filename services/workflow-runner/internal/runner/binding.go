@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -82,13 +84,15 @@ func (b *binder) Reconcile(ctx context.Context, req reconcile.Request) (reconcil
 	raw := binding()
 	if err := b.client.Get(ctx, req.NamespacedName, raw); err != nil {
 		if apierrors.IsNotFound(err) {
-			b.stop(req.String())
+			b.halt(req.String())
 		}
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
 	old := raw.DeepCopy()
 	if raw.GetDeletionTimestamp() != nil {
-		b.stop(req.String())
+		if !b.halt(req.String()) {
+			return reconcile.Result{RequeueAfter: haltAgain}, nil
+		}
 		if !b.owns(req.String()) || !controllerutil.RemoveFinalizer(raw, bindingFinalizer) {
 			return reconcile.Result{}, nil
 		}
@@ -99,7 +103,7 @@ func (b *binder) Reconcile(ctx context.Context, req reconcile.Request) (reconcil
 	}
 	one, _, err := v1alpha1.DecodeTolerant[v1alpha1.WorkflowEventBinding](raw.Object)
 	if err != nil {
-		b.stop(req.String())
+		b.halt(req.String())
 		b.log.WarnContext(ctx, "binding cannot be read", "binding", req.String(), "error", err)
 		return reconcile.Result{}, nil
 	}
@@ -123,36 +127,51 @@ func bindingConsumer(u client.Object) string { return "workflow-binding-" + stri
 func (b *binder) listen(key string, one *v1alpha1.WorkflowEventBinding) {
 	version := fmt.Sprint(one.UID, one.Generation)
 	b.mu.Lock()
+	defer b.mu.Unlock()
 	current := b.running[key]
-	b.mu.Unlock()
-	if current != nil && current.version == version {
+	if b.closed || current != nil && current.version == version {
 		return
 	}
-	b.stop(key)
 	ctx, cancel := context.WithCancel(context.Background())
 	next := &listening{version: version, stop: cancel, done: make(chan struct{})}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.closed {
-		cancel()
-		return
+	if current != nil {
+		current.stop()
 	}
 	b.running[key] = next
 	go func() {
 		defer close(next.done)
+		// What the earlier one has in hand may take its time; this one waits for it, and nobody else.
+		if current != nil {
+			<-current.done
+		}
+		if ctx.Err() != nil {
+			return
+		}
 		// It only returns with its context.
 		_ = b.bus.Consume(ctx, b.consumer(one), func(ctx context.Context, d bus.Delivery) ([]bus.Outgoing, error) { return nil, b.handle(ctx, one, d) })
 	}()
 }
 
-func (b *binder) stop(key string) {
+// haltAgain is when it is looked again whether a binding has stopped.
+const haltAgain = 200 * time.Millisecond
+
+// halt stops what listens for a binding, and says whether it has. It never waits for what is in hand: the bindings of all
+// share who calls it.
+func (b *binder) halt(key string) bool {
 	b.mu.Lock()
+	defer b.mu.Unlock()
 	current := b.running[key]
-	delete(b.running, key)
-	b.mu.Unlock()
-	if current != nil {
-		current.stop()
-		<-current.done
+	if current == nil {
+		return true
+	}
+	current.version = "" // one that comes under this name listens anew
+	current.stop()
+	select {
+	case <-current.done:
+		delete(b.running, key)
+		return true
+	default:
+		return false
 	}
 }
 
@@ -161,13 +180,13 @@ func (b *binder) drain(ctx context.Context) error {
 	<-ctx.Done()
 	b.mu.Lock()
 	b.closed = true
-	keys := make([]string, 0, len(b.running))
-	for key := range b.running {
-		keys = append(keys, key)
-	}
+	all := slices.Collect(maps.Values(b.running))
 	b.mu.Unlock()
-	for _, key := range keys {
-		b.stop(key)
+	for _, one := range all {
+		one.stop()
+	}
+	for _, one := range all {
+		<-one.done
 	}
 	return nil
 }

@@ -127,8 +127,8 @@ func mayGo(strategy string, pod *corev1.Pod, phase v1alpha1.WorkflowPhase) bool 
 }
 
 func endOf(pod *corev1.Pod) time.Time {
-	if t := terminated(pod.Status.ContainerStatuses, mainContainer); t != nil {
-		return t.FinishedAt.Time
+	if at := lastEnd(pod); !at.IsZero() {
+		return at
 	}
 	return pod.CreationTimestamp.Time
 }

@@ -33,6 +33,10 @@ const (
 	notePrefix = "artifact-gc."
 	// sweepEvery is how often all notes are looked through, for those that nobody told about.
 	sweepEvery = time.Minute
+	// removeTime is how long the removal of one artifact may take.
+	removeTime = 30 * time.Second
+	// tidyAtOnce bounds the runs that are tidied up after at once.
+	tidyAtOnce = 8
 )
 
 // note is what outlives a workflow: which of its artifacts are to be taken away.
@@ -57,6 +61,7 @@ type janitor struct {
 	reader   client.Reader
 	stores   *store.Stores
 	journals *journals
+	away     awayStores
 	log      *slog.Logger
 	wake     chan string // names of workflows to look at
 
@@ -172,11 +177,10 @@ func (j *janitor) sweep(ctx context.Context, prefix string) error {
 	if err != nil {
 		return err
 	}
-	var errs []error
-	for _, key := range keys {
+	return atOnce(tidyAtOnce, keys, func(key string) error {
 		raw, revision, err := j.kv.Get(ctx, key)
 		if errors.Is(err, bus.ErrNotFound) {
-			continue
+			return nil
 		}
 		var n note
 		if err == nil {
@@ -186,9 +190,36 @@ func (j *janitor) sweep(ctx context.Context, prefix string) error {
 			j.learn(n.workflow())
 			err = j.tidy(ctx, key, n, revision)
 		}
-		errs = append(errs, err)
+		return err
+	})
+}
+
+// awayStores are stores that did not answer lately: what else is to be taken away there is not tried, so that the
+// artifacts of others do not wait for it.
+type awayStores struct {
+	mu    sync.Mutex
+	until map[string]time.Time
+}
+
+func (a *awayStores) has(place string, now time.Time) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return now.Before(a.until[place])
+}
+
+func (a *awayStores) add(place string, until time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.until == nil {
+		a.until = map[string]time.Time{}
 	}
-	return errors.Join(errs...)
+	maps.DeleteFunc(a.until, func(_ string, t time.Time) bool { return t.Before(until.Add(-sweepEvery)) })
+	a.until[place] = until
+}
+
+// placeOf names the store of a location as a namespace reaches it.
+func placeOf(namespace string, l v1alpha1.ArtifactLocation) string {
+	return namespace + " " + flow.Where(l)
 }
 
 // tidy takes away what is due of one run, and the note when nothing is left.
@@ -258,10 +289,21 @@ func (j *janitor) recorded(ctx context.Context, n note) ([]flow.Waste, error) {
 func (j *janitor) remove(ctx context.Context, n note, waste []flow.Waste) error {
 	var errs []error
 	for _, w := range waste {
-		err := j.stores.Remove(ctx, n.Namespace, w.Location)
+		place := placeOf(n.Namespace, w.Location)
+		if j.away.has(place, time.Now()) {
+			errs = append(errs, fmt.Errorf("artifact %q of workflow %s: its store did not answer a moment ago", w.Name, n.workflow()))
+			continue
+		}
+		limited, cancel := context.WithTimeout(ctx, removeTime)
+		err := j.stores.Remove(limited, n.Namespace, w.Location)
+		cancel()
 		if fault.Of(err) == fault.Poison {
 			j.log.WarnContext(ctx, "an artifact stays that should go", "workflow", n.workflow(), "artifact", w.Name, "key", store.Key(w.Location), "error", err)
 			continue
+		}
+		// The built-in store is the bus, without which nothing is tried at all.
+		if err != nil && store.External(w.Location) {
+			j.away.add(place, time.Now().Add(sweepEvery))
 		}
 		errs = append(errs, err)
 	}

@@ -1,11 +1,14 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"time"
 
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/libs/flow"
@@ -29,10 +32,10 @@ func (r *Runner) view(ctx context.Context, pod *corev1.Pod) (flow.Pod, error) {
 	ended := terminated(pod.Status.ContainerStatuses, mainContainer)
 	if ended != nil {
 		out.ExitCode = &ended.ExitCode
-		out.FinishedAt = ended.FinishedAt.Time
 	}
+	out.FinishedAt, out.Resources = lastEnd(pod), resourcesOf(pod)
 	if out.Phase == flow.PodFailed {
-		out.Message, out.Broken = failure(pod, ended)
+		out.Message, out.Broken = failure(pod)
 	}
 	if out.Phase == flow.PodSucceeded || out.Phase == flow.PodFailed {
 		report, err := r.reports(ctx, pod, ended)
@@ -97,6 +100,43 @@ func terminated(statuses []corev1.ContainerStatus, name string) *corev1.Containe
 	return nil
 }
 
+// lastEnd is when the last container of a pod ended, as far as they have.
+func lastEnd(pod *corev1.Pod) (at time.Time) {
+	for i := range pod.Status.ContainerStatuses {
+		if t := pod.Status.ContainerStatuses[i].State.Terminated; t != nil && t.FinishedAt.After(at) {
+			at = t.FinishedAt.Time
+		}
+	}
+	return at
+}
+
+// culprit is the container that made a pod fail, or nil: of those that ended badly the first that was not stopped for
+// another's sake. Source: Argo Workflows judges all containers of a set alike.
+func culprit(pod *corev1.Pod) *corev1.ContainerStatus {
+	var bad []*corev1.ContainerStatus
+	for i := range pod.Status.ContainerStatuses {
+		if c := &pod.Status.ContainerStatuses[i]; c.State.Terminated != nil && c.State.Terminated.ExitCode != 0 {
+			bad = append(bad, c)
+		}
+	}
+	if len(bad) == 0 {
+		return nil
+	}
+	return slices.MinFunc(bad, func(a, b *corev1.ContainerStatus) int {
+		x, y := a.State.Terminated, b.State.Terminated
+		return cmp.Or(cmp.Compare(stoppedFor(x), stoppedFor(y)), x.FinishedAt.Compare(y.FinishedAt.Time))
+	})
+}
+
+// stoppedFor is 1 for a container that its executor stopped, or did not begin, for another's sake.
+func stoppedFor(t *corev1.ContainerStateTerminated) int {
+	var said protocol.Termination
+	if json.Unmarshal([]byte(t.Message), &said) == nil && said.Stopped != "" {
+		return 1
+	}
+	return 0
+}
+
 // waiting says what a pod that does not run yet waits for.
 func waiting(pod *corev1.Pod) string {
 	for _, statuses := range [][]corev1.ContainerStatus{pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses} {
@@ -116,23 +156,33 @@ func waiting(pod *corev1.Pod) string {
 
 // failure tells why a pod failed, and whether something other than its program is
 // to blame.
-func failure(pod *corev1.Pod, ended *corev1.ContainerStateTerminated) (message string, broken bool) {
+func failure(pod *corev1.Pod) (message string, broken bool) {
 	if pod.Status.Message != "" {
 		// Upstream: a message of the pod itself (evicted, deadline) is a failure.
 		return pod.Status.Message, false
+	}
+	// Before init containers: where a container ran they all ended well, and sidecars among them were killed after it.
+	if c := culprit(pod); c != nil {
+		return blame(c), false
 	}
 	for _, c := range pod.Status.InitContainerStatuses {
 		if t := c.State.Terminated; t != nil && t.ExitCode != 0 {
 			return fmt.Sprintf("init container %s ended with exit code %d: %s", c.Name, t.ExitCode, t.Message), true
 		}
 	}
-	if ended == nil {
-		return "pod failed: " + pod.Status.Reason, true
+	return "pod failed: " + pod.Status.Reason, true
+}
+
+// blame says how a container ended that made its pod fail.
+func blame(c *corev1.ContainerStatus) string {
+	what := "Error"
+	if c.State.Terminated.Reason == "OOMKilled" {
+		what = c.State.Terminated.Reason
 	}
-	if ended.Reason == "OOMKilled" {
-		return fmt.Sprintf("OOMKilled (exit code %d)", ended.ExitCode), false
+	if c.Name != mainContainer {
+		what = "container " + c.Name + ": " + what
 	}
-	return fmt.Sprintf("Error (exit code %d)", ended.ExitCode), false
+	return fmt.Sprintf("%s (exit code %d)", what, c.State.Terminated.ExitCode)
 }
 
 // reports joins what the executor says in each container: main its outputs, the others of a set their logs.

@@ -19,6 +19,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
+// refusedAnnotation says on a workflow which orders were not carried out, and why.
+const refusedAnnotation = "argosy.dev/refused-orders"
+
 // obey carries out the orders that stand on a workflow, each once: its key is recorded with what it changed. What
 // cannot be done is said on the object, and the order is taken away.
 func (r *Runner) obey(ctx context.Context, wf *v1alpha1.Workflow, known *run) error {
@@ -34,12 +37,12 @@ func (r *Runner) obey(ctx context.Context, wf *v1alpha1.Workflow, known *run) er
 			continue
 		}
 		var ask order
-		err := json.Unmarshal([]byte(wf.Annotations[name]), &ask)
+		err := fault.AsPoison(json.Unmarshal([]byte(wf.Annotations[name]), &ask))
 		if err == nil {
 			err = r.carryOut(ctx, wf, known, key, ask)
 		}
-		if fault.Of(err) == fault.Stale {
-			return err // not yet, or not by us: the order stays
+		if err != nil && fault.Of(err) != fault.Poison {
+			return err // not yet, or not by us, or it could not be recorded: the order stays
 		}
 		if err != nil {
 			refused = append(refused, fmt.Sprintf("%s: %v", name, err))
@@ -50,7 +53,7 @@ func (r *Runner) obey(ctx context.Context, wf *v1alpha1.Workflow, known *run) er
 	}
 	if len(refused) > 0 {
 		r.log.WarnContext(ctx, "orders were refused", "workflow", wf.Namespace+"/"+wf.Name, "orders", refused)
-		gone["argosy.dev/refused-orders"] = strings.Join(refused, "; ")
+		gone[refusedAnnotation] = strings.Join(refused, "; ")
 	}
 	target := workflow()
 	target.SetNamespace(wf.Namespace)
@@ -62,7 +65,7 @@ func (r *Runner) obey(ctx context.Context, wf *v1alpha1.Workflow, known *run) er
 func (r *Runner) carryOut(ctx context.Context, wf *v1alpha1.Workflow, known *run, key string, ask order) error {
 	pick, err := selector(ask.Selector)
 	if err != nil {
-		return err
+		return fault.AsPoison(err)
 	}
 	e := entry{At: time.Now(), Order: key}
 	switch ask.Operation {
@@ -71,12 +74,14 @@ func (r *Runner) carryOut(ctx context.Context, wf *v1alpha1.Workflow, known *run
 	case "set":
 		e.Nodes, err = set(known, pick, ask, e.At)
 	case "retry":
-		err = r.restart(ctx, wf, known, ask, &e)
+		if err := r.restart(ctx, wf, known, ask, pick, &e); err != nil {
+			return err
+		}
 	default:
 		err = fmt.Errorf("operation %q is not known", ask.Operation)
 	}
 	if err != nil {
-		return err
+		return fault.AsPoison(err)
 	}
 	return r.journals.append(ctx, string(wf.UID), known, e)
 }
@@ -101,11 +106,7 @@ func set(known *run, pick func(v1alpha1.NodeStatus) bool, ask order, now time.Ti
 
 // restart fills the entry that lets an ended run go on. The pods of nodes that are done again go first: their names are
 // those of the new ones. Until they are gone the order stays where it is.
-func (r *Runner) restart(ctx context.Context, wf *v1alpha1.Workflow, known *run, ask order, e *entry) error {
-	pick, err := selector(ask.Selector)
-	if err != nil {
-		return err
-	}
+func (r *Runner) restart(ctx context.Context, wf *v1alpha1.Workflow, known *run, ask order, pick func(v1alpha1.NodeStatus) bool, e *entry) error {
 	spec, err := r.specOf(ctx, wf, known)
 	if err != nil {
 		return err
@@ -113,12 +114,12 @@ func (r *Runner) restart(ctx context.Context, wf *v1alpha1.Workflow, known *run,
 	world := flow.World{Name: wf.Name, Namespace: wf.Namespace, Spec: spec, Run: known.state, Found: known.found, Now: e.At}
 	again, err := flow.Retry(world, ask.Successful, pick)
 	if err != nil {
-		return err
+		return fault.AsPoison(err)
 	}
 	if len(ask.Parameters) > 0 {
 		spec := known.spec.DeepCopy()
 		if err := override(spec, ask.Parameters); err != nil {
-			return err
+			return fault.AsPoison(err)
 		}
 		e.Spec = spec
 	}

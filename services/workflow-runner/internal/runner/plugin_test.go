@@ -111,7 +111,7 @@ spec:
     steps:
     - - {name: greet, template: greet, arguments: {parameters: [{name: who, value: world}]}}
     - - {name: nobody, template: greet, continueOn: {failed: true}, arguments: {parameters: [{name: who, value: nobody}]}}
-      - {name: other, template: other, continueOn: {error: true}}
+      - {name: other, template: other, continueOn: {failed: true}}
   - name: greet
     inputs: {parameters: [{name: who}]}
     plugin: {hello: {greet: "{{inputs.parameters.who}}"}}
@@ -142,7 +142,7 @@ spec:
 	if n := c.node("greeter", ".nobody"); n.Phase != v1alpha1.NodeFailed || n.Message != "nobody is there" {
 		t.Errorf("nobody: %s %s", n.Phase, n.Message)
 	}
-	if n := c.node("greeter", ".other"); n.Phase != v1alpha1.NodeError || !strings.Contains(n.Message, "of deaf, hello, none does this work") {
+	if n := c.node("greeter", ".other"); n.Phase != v1alpha1.NodeFailed || !strings.Contains(n.Message, "of deaf, hello, none does this work") {
 		t.Errorf("other: %s %s", n.Phase, n.Message)
 	}
 	c.awaitPhase(v1alpha1.WorkflowSucceeded)

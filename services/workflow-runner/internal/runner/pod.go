@@ -33,7 +33,8 @@ const (
 func (r *Runner) buildPod(ctx context.Context, wf *v1alpha1.Workflow, a flow.CreatePod, cause lineage.Lineage) (*corev1.Pod, error) {
 	pod := &corev1.Pod{ObjectMeta: podMeta(wf, a, cause), Spec: podSpec(*a.Spec, a.Template, claimVolumes(wf.Name, a.Spec.VolumeClaimTemplates))}
 	containers := containersOf(a.Template)
-	if a.Template.Script != nil {
+	// Without a source its container is the whole of a script. Source: Argo Workflows.
+	if a.Template.Script != nil && a.Template.Script.Source != "" {
 		addScript(pod, &containers[0], a.Template.Script.Source)
 	}
 	job := job{task: r.task(wf, a), logs: r.logs(wf.Namespace, a)}

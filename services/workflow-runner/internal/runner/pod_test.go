@@ -106,6 +106,20 @@ func taskOf(t *testing.T, c corev1.Container) protocol.Task {
 	return task
 }
 
+func TestAScriptWithoutSourceIsItsContainer(t *testing.T) {
+	for source, want := range map[string][]string{"": {"echo", "[]"}, "x": {"echo", "[]", protocol.ScriptPath}} {
+		pod := mustBuild(t, "entrypoint: main", "name: gen\nscript: {image: known, args: [echo, '[]'], source: '"+source+"'}")
+		main := pod.Spec.Containers[0]
+		if _, annotated := pod.Annotations[annotationScript]; !slices.Equal(main.Args, want) || annotated != (source != "") || len(main.VolumeMounts) != len(want)-2 {
+			t.Errorf("source %q: args %q, annotated %v, mounts %v", source, main.Args, annotated, main.VolumeMounts)
+		}
+	}
+	pod := mustBuild(t, "templates: [{name: main, container: {image: x, args: ['{{steps.a.outputs.result}}']}}]", "name: gen\nscript: {image: known, args: [echo, '[]']}")
+	if args := pod.Spec.Containers[0].Args; !slices.Equal(args, []string{"run", "--", "/entry", "echo", "[]"}) {
+		t.Errorf("behind the executor: %q", args)
+	}
+}
+
 func TestTheResultIsCollectedWhenSomebodyAsks(t *testing.T) {
 	const template = "name: say\nscript: {image: busybox, command: [sh], source: echo}"
 	steps := func(text string) string {
@@ -227,6 +241,44 @@ func TestPodsAsTheCoreSeesThem(t *testing.T) {
 				t.Errorf("%+v", got)
 			}
 		})
+	}
+}
+
+func TestSetsAreJudgedByAllTheirContainers(t *testing.T) {
+	second := func(n int64) metav1.Time { return metav1.Unix(n, 0) }
+	type end struct {
+		name    string
+		code    int32
+		at      int64
+		reason  string
+		message string
+	}
+	for name, c := range map[string]struct {
+		ends    []end
+		message string
+	}{
+		"another than main":       {[]end{{"main", 0, 1, "", ""}, {"b", 5, 2, "Error", "{}"}}, "container b: Error (exit code 5)"},
+		"without main":            {[]end{{"a", 0, 1, "", ""}, {"b", 3, 2, "Error", "{}"}}, "container b: Error (exit code 3)"},
+		"main itself":             {[]end{{"main", 2, 1, "Error", "{}"}, {"b", 0, 2, "", ""}}, "Error (exit code 2)"},
+		"main stopped for b":      {[]end{{"main", 143, 1, "Error", `{"stopped": "b"}`}, {"b", 5, 2, "Error", "{}"}}, "container b: Error (exit code 5)"},
+		"main not begun for b":    {[]end{{"main", 5, 3, "Error", `{"stopped": "b"}`}, {"b", 5, 2, "Error", "{}"}}, "container b: Error (exit code 5)"},
+		"killed without a word":   {[]end{{"main", 137, 2, "Error", `{"stopped": "b"}`}, {"b", 137, 2, "OOMKilled", ""}}, "container b: OOMKilled (exit code 137)"},
+		"two by themselves":       {[]end{{"main", 1, 5, "Error", "{}"}, {"b", 2, 4, "Error", "{}"}}, "container b: Error (exit code 2)"},
+		"each stopped for others": {[]end{{"a", 1, 4, "Error", `{"stopped": "b"}`}, {"b", 2, 5, "Error", `{"stopped": "a"}`}}, "container a: Error (exit code 1)"},
+	} {
+		pod := &corev1.Pod{Status: corev1.PodStatus{Phase: corev1.PodFailed,
+			InitContainerStatuses: []corev1.ContainerStatus{{Name: "sidecar", State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 137}}}}}}
+		latest := int64(0)
+		for _, e := range c.ends {
+			latest = max(latest, e.at)
+			pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: e.name})
+			pod.Status.ContainerStatuses = append(pod.Status.ContainerStatuses, corev1.ContainerStatus{Name: e.name,
+				State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: e.code, FinishedAt: second(e.at), Reason: e.reason, Message: e.message}}})
+		}
+		got, err := (&Runner{}).view(t.Context(), pod)
+		if err != nil || got.Phase != flow.PodFailed || got.Broken || got.Message != c.message || got.FinishedAt.Unix() != latest {
+			t.Errorf("%s: %+v, %v", name, got, err)
+		}
 	}
 }
 

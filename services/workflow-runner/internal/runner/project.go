@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 
 	"github.com/argosy-mesh/argosy/libs/flow"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
@@ -21,7 +22,7 @@ const statusLimit = 512 << 10
 
 // picture is the change that shows a run in its object. It is a picture of the journal: whoever draws it last draws the
 // same or a newer one.
-func (r *run) picture(warnings []v1alpha1.FieldWarning) ([]byte, error) {
+func (r *run) picture(version string, warnings []v1alpha1.FieldWarning) ([]byte, error) {
 	status := statusOf(r.state)
 	status.Progress = r.progress()
 	if r.repo != nil && !r.repo.Default {
@@ -30,7 +31,7 @@ func (r *run) picture(warnings []v1alpha1.FieldWarning) ([]byte, error) {
 	for _, w := range warnings {
 		status.Conditions = append(status.Conditions, v1alpha1.Condition{Type: "SpecWarning", Status: "True", Message: w.String()})
 	}
-	return change(status, r.state.Metadata)
+	return change(version, status, r.state.Metadata)
 }
 
 func statusOf(state flow.Run) v1alpha1.WorkflowStatus {
@@ -42,9 +43,31 @@ func statusOf(state flow.Run) v1alpha1.WorkflowStatus {
 	if !state.FinishedAt.IsZero() {
 		at := metav1.NewTime(state.FinishedAt)
 		status.FinishedAt = &at
-		status.Conditions = append(status.Conditions, v1alpha1.Condition{Type: "Completed", Status: "True"})
+		status.Conditions = append(status.Conditions, v1alpha1.Condition{Type: completedCondition, Status: "True"})
+	}
+	if state.Phase.Completed() || len(state.Nodes) <= showMany {
+		status.ResourcesDuration = flow.AllResources(state.Nodes)
+		status.Nodes = summed(state.Nodes)
 	}
 	return status
+}
+
+// sumMost is up to how many nodes those that hold others show what was used below them: each looks at all that come after.
+const sumMost = 3000
+
+// summed are nodes with what was used below those that have ended and hold others.
+func summed(nodes map[string]v1alpha1.NodeStatus) map[string]v1alpha1.NodeStatus {
+	if len(nodes) > sumMost || !slices.ContainsFunc(slices.Collect(maps.Values(nodes)), func(n v1alpha1.NodeStatus) bool { return n.ResourcesDuration != nil }) {
+		return nodes
+	}
+	out := maps.Clone(nodes)
+	for id, n := range out {
+		if n.Type != v1alpha1.NodeTypePod && n.Phase.Fulfilled() {
+			n.ResourcesDuration = flow.ResourcesOf(nodes, id)
+			out[id] = n
+		}
+	}
+	return out
 }
 
 // progress counts finished pods of all, as upstream prints it.
@@ -70,7 +93,7 @@ func (r *run) progress() string {
 func (r *Runner) refuse(ctx context.Context, raw *unstructured.Unstructured, cause error) error {
 	at := metav1.Now()
 	r.log.WarnContext(ctx, "workflow refused", "workflow", raw.GetNamespace()+"/"+raw.GetName(), "error", cause)
-	body, err := change(v1alpha1.WorkflowStatus{Phase: v1alpha1.WorkflowError, Message: "invalid spec: " + cause.Error(), StartedAt: &at, FinishedAt: &at,
+	body, err := change("", v1alpha1.WorkflowStatus{Phase: v1alpha1.WorkflowError, Message: "invalid spec: " + cause.Error(), StartedAt: &at, FinishedAt: &at,
 		Conditions: []v1alpha1.Condition{{Type: "SpecError", Status: "True", Message: cause.Error()}}}, nil)
 	if err != nil {
 		return err
@@ -78,9 +101,13 @@ func (r *Runner) refuse(ctx context.Context, raw *unstructured.Unstructured, cau
 	return r.patch(ctx, raw, body)
 }
 
-// change is what a status changes of an object, with the labels and annotations that a run gives its workflow.
-func change(status v1alpha1.WorkflowStatus, own *v1alpha1.Metadata) ([]byte, error) {
+// change is what a status changes of an object, with the labels and annotations that a run gives its workflow. With a
+// version it changes only that.
+func change(version string, status v1alpha1.WorkflowStatus, own *v1alpha1.Metadata) ([]byte, error) {
 	labels, metadata := map[string]string{}, map[string]any{}
+	if version != "" {
+		metadata["resourceVersion"] = version
+	}
 	if own != nil {
 		maps.Copy(labels, own.Labels)
 		if len(own.Annotations) > 0 {
@@ -150,17 +177,22 @@ func bare(status v1alpha1.WorkflowStatus, fields []string) map[string]json.RawMe
 	return out
 }
 
-// wipe takes away what a retry took back: the projection only adds.
-func (r *Runner) wipe(ctx context.Context, raw *unstructured.Unstructured) error {
+// wipe takes away what a retry took back, or what somebody else wrote: the projection only adds.
+func (r *Runner) wipe(ctx context.Context, raw *unstructured.Unstructured, known *run) error {
 	target := workflow()
 	target.SetNamespace(raw.GetNamespace())
 	target.SetName(raw.GetName())
-	body := mustJSON(map[string]any{
-		"metadata": map[string]any{"labels": map[string]any{labelCompleted: nil}},
-		"status":   map[string]any{"nodes": nil, "message": nil, "finishedAt": nil, "outputs": nil, "conditions": nil},
-	})
+	metadata := map[string]any{"labels": map[string]any{labelCompleted: nil}}
+	if version := known.lookedAt(raw); version != "" {
+		metadata["resourceVersion"] = version
+	}
+	body := mustJSON(map[string]any{"metadata": metadata, "status": map[string]any{"nodes": nil, "message": nil, "finishedAt": nil, "outputs": nil,
+		"conditions": nil, "compressedNodes": nil, "offloadNodeStatusVersion": nil, "persistentVolumeClaims": nil}})
 	if err := r.client.Patch(ctx, target, client.RawPatch(types.MergePatchType, body)); client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("take back the status: %w", err)
+	}
+	if version := target.GetResourceVersion(); version != "" {
+		raw.SetResourceVersion(version)
 	}
 	return nil
 }

@@ -142,7 +142,7 @@ func (r *Runner) advance(ctx context.Context, raw *unstructured.Unstructured) (t
 	if err := r.tellFresh(ctx, wf, known); err != nil {
 		return time.Time{}, err
 	}
-	if err := r.obey(ctx, wf, known); err != nil {
+	if err := r.takeOrders(ctx, raw, wf, known); err != nil {
 		return time.Time{}, err
 	}
 	wake, err := r.decide(ctx, wf, known)
@@ -159,6 +159,14 @@ func (r *Runner) advance(ctx context.Context, raw *unstructured.Unstructured) (t
 		return time.Time{}, err
 	}
 	return r.show(ctx, raw, known, warnings, wake)
+}
+
+// takeOrders carries out what people ask of a run: by annotations, and in its status.
+func (r *Runner) takeOrders(ctx context.Context, raw *unstructured.Unstructured, wf *v1alpha1.Workflow, known *run) error {
+	if err := r.obey(ctx, wf, known); err != nil {
+		return err
+	}
+	return r.heed(ctx, raw, wf, known)
 }
 
 // maxRounds bounds how often one look at a run may ask and decide again.

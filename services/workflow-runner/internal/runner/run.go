@@ -70,6 +70,7 @@ type run struct {
 	held    map[string]bool // holders that have their locks, as far as this replica knows
 	again   int             // how often the run was retried
 	stale   bool            // whether the object may show what a retry took back
+	foreign bool            // whether the object shows what others wrote and is not so
 	noted   bool            // whether it is noted that artifacts are to be taken away
 	settled bool            // whether the note of an ended run is complete
 	mended  bool            // whether what another replica left undone was done

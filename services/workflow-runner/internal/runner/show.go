@@ -5,7 +5,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/core/fault"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
@@ -94,7 +96,7 @@ func (r *Runner) show(ctx context.Context, raw *unstructured.Unstructured, known
 	uid, ended := string(raw.GetUID()), known.state.Phase.Completed()
 	if err := r.shows.end(ctx, uid, ended); err != nil {
 		known.behind = true
-		return time.Time{}, err
+		return time.Time{}, overtaken(err)
 	}
 	if !known.behind {
 		return wake, nil
@@ -110,13 +112,13 @@ func (r *Runner) show(ctx context.Context, raw *unstructured.Unstructured, known
 		}
 		return wake, nil
 	}
-	if known.stale {
-		if err := r.wipe(ctx, raw); err != nil {
-			return time.Time{}, err
+	if known.stale || known.foreign {
+		if err := r.wipe(ctx, raw, known); err != nil {
+			return time.Time{}, overtaken(err)
 		}
-		known.stale = false
+		known.stale, known.foreign = false, false
 	}
-	body, err := known.picture(warnings)
+	body, err := known.picture(known.lookedAt(raw), warnings)
 	if err != nil {
 		return time.Time{}, err
 	}
@@ -128,7 +130,26 @@ func (r *Runner) show(ctx context.Context, raw *unstructured.Unstructured, known
 	}
 	if err := r.shows.end(ctx, uid, true); err != nil {
 		known.behind = true
-		return time.Time{}, err
+		return time.Time{}, overtaken(err)
 	}
 	return wake, nil
+}
+
+// lookedAt is the version of an object that may be written over. While a node waits for a person that is the one whose
+// status was looked through for edits: what was written since then must not be lost. "" is any.
+func (r *run) lookedAt(raw *unstructured.Unstructured) string {
+	for _, n := range r.state.Nodes {
+		if n.Type == v1alpha1.NodeTypeSuspend && n.Phase == v1alpha1.NodeRunning {
+			return raw.GetResourceVersion()
+		}
+	}
+	return ""
+}
+
+// overtaken is the error of a writing that came second: the object is looked at again first.
+func overtaken(err error) error {
+	if apierrors.IsConflict(err) {
+		return fault.AsStale(err)
+	}
+	return err
 }

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"strings"
 
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
@@ -16,9 +17,29 @@ func slim(o any) (any, error) {
 		slimPod(o)
 	case *unstructured.Unstructured:
 		o.SetManagedFields(nil)
-		unstructured.RemoveNestedField(o.Object, "status", "nodes")
+		slimStatus(o)
 	}
 	return o, nil
+}
+
+// slimStatus keeps of the nodes those that wait for a person: other tools tell their ends by writing them there.
+func slimStatus(o *unstructured.Unstructured) {
+	status, is := o.Object["status"].(map[string]any)
+	if !is {
+		return
+	}
+	if nodes, is := status["nodes"].(map[string]any); is {
+		maps.DeleteFunc(nodes, func(_ string, n any) bool {
+			node, is := n.(map[string]any)
+			return !is || node["type"] != string(v1alpha1.NodeTypeSuspend)
+		})
+		if len(nodes) == 0 {
+			delete(status, "nodes")
+		}
+	}
+	if status["compressedNodes"] != nil {
+		status["compressedNodes"] = "left out"
+	}
 }
 
 func slimPod(p *corev1.Pod) {
@@ -27,11 +48,7 @@ func slimPod(p *corev1.Pod) {
 	maps.DeleteFunc(p.Annotations, func(name, _ string) bool {
 		return !strings.HasPrefix(name, "workflows.argoproj.io/") && !strings.HasPrefix(name, "argosy.dev/")
 	})
-	spec := corev1.PodSpec{NodeName: p.Spec.NodeName, Containers: make([]corev1.Container, len(p.Spec.Containers))}
-	for i := range p.Spec.Containers {
-		spec.Containers[i].Name = p.Spec.Containers[i].Name
-	}
-	p.Spec = spec
+	p.Spec = corev1.PodSpec{NodeName: p.Spec.NodeName, InitContainers: slimContainers(p.Spec.InitContainers), Containers: slimContainers(p.Spec.Containers)}
 	s := p.Status
 	p.Status = corev1.PodStatus{Phase: s.Phase, Message: s.Message, Reason: s.Reason, PodIP: s.PodIP, StartTime: s.StartTime,
 		InitContainerStatuses: slimStatuses(s.InitContainerStatuses), ContainerStatuses: slimStatuses(s.ContainerStatuses)}
@@ -40,6 +57,15 @@ func slimPod(p *corev1.Pod) {
 			p.Status.Conditions = append(p.Status.Conditions, c)
 		}
 	}
+}
+
+// slimContainers keeps what containers use beside their names.
+func slimContainers(all []corev1.Container) []corev1.Container {
+	out := make([]corev1.Container, len(all))
+	for i := range all {
+		out[i] = corev1.Container{Name: all[i].Name, Resources: corev1.ResourceRequirements{Requests: all[i].Resources.Requests, Limits: all[i].Resources.Limits}}
+	}
+	return out
 }
 
 func slimStatuses(all []corev1.ContainerStatus) []corev1.ContainerStatus {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/argosy-mesh/argosy/libs/core/fault"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/reach"
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
 	corev1 "k8s.io/api/core/v1"
@@ -92,8 +93,13 @@ type clients struct {
 	known map[[sha256.Size]byte]*minio.Client
 }
 
-func (c *clients) of(a access, dial func(context.Context, string, string) (net.Conn, error)) (*minio.Client, error) {
-	key := sha256.Sum256(fmt.Appendf(nil, "%q", []any{a.endpoint, a.secure, a.region, a.style, a.id, a.secret, a.token, a.authority}))
+func (c *clients) of(a access, namespace string, dial func(context.Context, string, string) (net.Conn, error)) (*minio.Client, error) {
+	if reach.Short(a.endpoint) {
+		dial = reach.Within(namespace, dial) // and no other namespace may have its connections
+	} else {
+		namespace = ""
+	}
+	key := sha256.Sum256(fmt.Appendf(nil, "%q", []any{a.endpoint, a.secure, a.region, a.style, a.id, a.secret, a.token, a.authority, namespace}))
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if known, ok := c.known[key]; ok {

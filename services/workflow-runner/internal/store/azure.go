@@ -43,7 +43,7 @@ func (s *Stores) azure(ctx context.Context, namespace string, l v1alpha1.Artifac
 	case l.Azure.UseSDKCreds:
 		return nil, fault.Poisonf("azure: useSDKCreds is not supported; accountKeySecret is")
 	}
-	a := &azure{rest: newRest("container "+l.Azure.Container, s.Dial), endpoint: at, account: accountOf(at), container: l.Azure.Container, now: time.Now}
+	a := &azure{rest: newRest("container "+l.Azure.Container, s.dial(namespace)), endpoint: at, account: accountOf(at), container: l.Azure.Container, now: time.Now}
 	if l.Azure.AccountKeySecret == nil {
 		return a, nil
 	}

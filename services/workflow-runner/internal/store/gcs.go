@@ -57,7 +57,7 @@ func (s *Stores) gcs(ctx context.Context, namespace string, l v1alpha1.ArtifactL
 	if l.GCS.Bucket == "" {
 		return nil, fault.Poisonf("gcs: the bucket is not named")
 	}
-	g := &gcs{rest: newRest("bucket "+l.GCS.Bucket, s.Dial), base: at, bucket: l.GCS.Bucket, now: time.Now}
+	g := &gcs{rest: newRest("bucket "+l.GCS.Bucket, s.dial(namespace)), base: at, bucket: l.GCS.Bucket, now: time.Now}
 	if l.GCS.ServiceAccountKeySecret == nil {
 		return g, nil
 	}

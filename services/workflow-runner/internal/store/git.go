@@ -3,10 +3,12 @@ package store
 import (
 	"context"
 	"io"
+	"net/url"
 
 	"github.com/argosy-mesh/argosy/libs/core/fault"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/checkout"
+	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/reach"
 	corev1 "k8s.io/api/core/v1"
 )
 
@@ -27,6 +29,9 @@ func (s *Stores) git(ctx context.Context, namespace string, l v1alpha1.ArtifactL
 	}
 	r := repository{fetcher: s.Git, source: checkout.Source{Repo: g.Repo, Revision: g.Revision, Branch: g.Branch, Fetch: g.Fetch, Single: g.SingleBranch,
 		NoSubmodules: g.DisableSubmodules, SkipTLS: g.InsecureSkipTLS, SkipHostKey: g.InsecureIgnoreHostKey}}
+	if u, err := url.Parse(g.Repo); err == nil && reach.Short(u.Host) {
+		r.source.Namespace = namespace
+	}
 	if g.Depth != nil {
 		if *g.Depth < 0 || *g.Depth > 1<<30 {
 			return nil, fault.Poisonf("git: depth is %d", *g.Depth)

@@ -37,7 +37,7 @@ type dfs struct {
 }
 
 // hdfs finds out how a cluster is reached. What would silently be left out is refused.
-func (s *Stores) hdfs(_ context.Context, _ string, l v1alpha1.ArtifactLocation) (Store, error) {
+func (s *Stores) hdfs(_ context.Context, namespace string, l v1alpha1.ArtifactLocation) (Store, error) {
 	h := l.HDFS
 	for _, kerberos := range []struct {
 		field string
@@ -63,7 +63,7 @@ func (s *Stores) hdfs(_ context.Context, _ string, l v1alpha1.ArtifactLocation) 
 			return nil, fault.Poisonf("hdfs: addresses: %q is not host:port", address)
 		}
 	}
-	return &dfs{config: hdfs.Config{Addresses: h.Addresses, User: h.HdfsUser, Dial: s.Dial}, force: h.Force}, nil
+	return &dfs{config: hdfs.Config{Addresses: h.Addresses, User: h.HdfsUser, Dial: s.dial(namespace)}, force: h.Force}, nil
 }
 
 // pathOf is the path of a key. One that is not absolute begins at the root: keys of other stores have no slash there.

@@ -26,7 +26,7 @@ func (s *Stores) web(ctx context.Context, namespace string, l v1alpha1.ArtifactL
 	if u, err := url.Parse(h.URL); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return nil, fault.Poisonf("http: %q is no URL", h.URL)
 	}
-	w := &web{url: h.URL, headers: map[string]string{}, client: &http.Client{Transport: &http.Transport{DialContext: s.Dial}}}
+	w := &web{url: h.URL, headers: map[string]string{}, client: &http.Client{Transport: &http.Transport{DialContext: s.dial(namespace)}}}
 	for _, header := range h.Headers {
 		w.headers[header.Name] = header.Value
 	}

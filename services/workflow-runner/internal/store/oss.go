@@ -36,7 +36,7 @@ func (s *Stores) oss(ctx context.Context, namespace string, l v1alpha1.ArtifactL
 			return nil, err
 		}
 	}
-	client, err := s.clients.of(a, s.Dial)
+	client, err := s.clients.of(a, namespace, s.Dial)
 	if err != nil {
 		return nil, err
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/argosy-mesh/argosy/libs/flow"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/checkout"
+	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/reach"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -61,6 +62,9 @@ type Stores struct {
 
 	clients clients
 }
+
+// dial connects as pods of a namespace do: endpoints may be names of its services.
+func (s *Stores) dial(namespace string) reach.Dial { return reach.Within(namespace, s.Dial) }
 
 // kinds are the stores by the field of a location that names them.
 func (s *Stores) kinds() map[string]func(ctx context.Context, namespace string, l v1alpha1.ArtifactLocation) (Store, error) {

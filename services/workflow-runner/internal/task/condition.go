@@ -56,7 +56,7 @@ func (o *order) met(object *unstructured.Unstructured) (end flow.Task, decided b
 	}
 	text, err := object.MarshalJSON()
 	if err != nil {
-		return broken("resource: %v", err), true
+		return failed("resource: %v", err), true
 	}
 	view := paths{text}
 	for i := range o.failure {
@@ -90,7 +90,7 @@ func (c *clerk) await(ctx context.Context, where dynamic.ResourceInterface, o *o
 			return end
 		}
 		if err := changed(ctx, where, object); err != nil {
-			return broken("%s %s: %v", o.action, o.title(), err)
+			return failed("%s %s: %v", o.action, o.title(), err)
 		}
 		name := object.GetName()
 		err := persist(ctx, func() error {
@@ -154,7 +154,7 @@ func (o *order) collect(object *unstructured.Unstructured) flow.Task {
 			value, err = p.ValueFrom.Default.String(), nil
 		}
 		if err != nil {
-			return broken("output parameter %q: %v", p.Name, err)
+			return failed("output parameter %q: %v", p.Name, err)
 		}
 		out.Parameters = append(out.Parameters, v1alpha1.Parameter{Name: p.Name, Value: v1alpha1.AnyStringPtr(value)})
 	}
@@ -190,7 +190,27 @@ const (
 	filterResults = 10_000
 )
 
-// filtered runs a filter of jq: its results as JSON, one a line.
+// exact is an object as a filter sees it: its numbers are those that are written, however large.
+func exact(object *unstructured.Unstructured) (out any, err error) {
+	text, err := object.MarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	in := json.NewDecoder(bytes.NewReader(text))
+	in.UseNumber()
+	return out, in.Decode(&out)
+}
+
+// plain is a result as jq -r writes it: text is not quoted.
+func plain(v any) (string, error) {
+	if text, is := v.(string); is {
+		return text, nil
+	}
+	text, err := gojq.Marshal(v)
+	return string(text), err
+}
+
+// filtered runs a filter of jq: its results as jq -r writes them, one a line.
 func filtered(object *unstructured.Unstructured, filter string) (string, error) {
 	query, err := gojq.Parse(filter)
 	if err != nil {
@@ -200,11 +220,7 @@ func filtered(object *unstructured.Unstructured, filter string) (string, error) 
 	if err != nil {
 		return "", fmt.Errorf("jqFilter %q: %w", filter, err)
 	}
-	var input any
-	text, err := object.MarshalJSON()
-	if err == nil {
-		err = json.Unmarshal(text, &input)
-	}
+	input, err := exact(object)
 	if err != nil {
 		return "", fmt.Errorf("jqFilter: %w", err)
 	}
@@ -220,14 +236,14 @@ func filtered(object *unstructured.Unstructured, filter string) (string, error) 
 		if err, is := v.(error); is {
 			return "", fmt.Errorf("jqFilter %q: %w", filter, err)
 		}
-		line, err := gojq.Marshal(v)
+		line, err := plain(v)
 		if err != nil {
 			return "", fmt.Errorf("jqFilter %q: %w", filter, err)
 		}
 		if size += len(line); size > answerLimit {
 			break
 		}
-		lines = append(lines, string(line))
+		lines = append(lines, line)
 	}
 	return "", fmt.Errorf("jqFilter %q: gives too much", filter)
 }

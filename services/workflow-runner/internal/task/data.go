@@ -17,11 +17,11 @@ type lister struct{ store Store }
 func (l *lister) do(ctx context.Context, j Job) flow.Task {
 	source := j.Template.Data.Source.ArtifactPaths
 	if source == nil || flow.KeyOf(source.ArtifactLocation) == "" && source.S3 == nil {
-		return broken("data: source.artifactPaths names no place; give s3.key, or the key of another store")
+		return failed("data: source.artifactPaths names no place; give s3.key, or the key of another store")
 	}
 	names, err := l.store.Names(ctx, j.Namespace, source.ArtifactLocation, namesLimit)
 	if err != nil {
-		return broken("data: list %q: %v", flow.KeyOf(source.ArtifactLocation), err)
+		return failed("data: list %q: %v", flow.KeyOf(source.ArtifactLocation), err)
 	}
 	return transform(names, j.Template.Data.Transformation)
 }
@@ -36,15 +36,15 @@ func transform(names []string, steps []v1alpha1.TransformationStep) flow.Task {
 	for i, s := range steps {
 		var err error
 		if data, err = flow.Evaluate(s.Expression, map[string]any{"data": data}); err != nil {
-			return broken("data: transformation %d: %v", i+1, err)
+			return failed("data: transformation %d: %v", i+1, err)
 		}
 	}
 	text, err := json.Marshal(data)
 	if err != nil {
-		return broken("data: the result is no JSON: %v", err)
+		return failed("data: the result is no JSON: %v", err)
 	}
 	if len(text) > answerLimit {
-		return broken("data: the result has more than %d bytes", answerLimit)
+		return failed("data: the result has more than %d bytes", answerLimit)
 	}
 	result := string(text)
 	return done(&v1alpha1.Outputs{Result: &result})

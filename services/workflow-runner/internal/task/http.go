@@ -16,6 +16,7 @@ import (
 	"github.com/argosy-mesh/argosy/libs/core/span"
 	"github.com/argosy-mesh/argosy/libs/flow"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/reach"
 )
 
 // Limits of requests.
@@ -62,7 +63,7 @@ func (q *requester) do(ctx context.Context, j Job) flow.Task {
 	case q.slots <- struct{}{}:
 		defer func() { <-q.slots }()
 	case <-ctx.Done():
-		return broken("%v", context.Cause(ctx))
+		return failed("%v", context.Cause(ctx))
 	}
 	limit := requestTime
 	if s := j.Template.HTTP.TimeoutSeconds; s != nil {
@@ -72,19 +73,19 @@ func (q *requester) do(ctx context.Context, j Job) flow.Task {
 	defer cancel()
 	request, body, err := q.request(ctx, j)
 	if err != nil {
-		return broken("http: %v", err)
+		return failed("http: %v", err)
 	}
-	answer, err := q.client(*j.Template.HTTP).Do(request)
+	answer, err := q.client(j).Do(request)
 	if err != nil {
-		return broken("http: %v", orCause(ctx, err))
+		return failed("http: %v", orCause(ctx, err))
 	}
 	defer answer.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(answer.Body, answerLimit+1))
 	if err != nil {
-		return broken("http: read the answer: %v", orCause(ctx, err))
+		return failed("http: read the answer: %v", orCause(ctx, err))
 	}
 	if len(text) > answerLimit {
-		return broken("http: the answer has more than %d bytes", answerLimit)
+		return failed("http: the answer has more than %d bytes", answerLimit)
 	}
 	return judge(*j.Template.HTTP, exchange{request: request, sent: body, answer: answer, got: text})
 }
@@ -132,11 +133,11 @@ func (q *requester) request(ctx context.Context, j Job) (*http.Request, []byte, 
 }
 
 // client makes a client of its own per request: requests share neither cookies nor connections.
-func (q *requester) client(t v1alpha1.HTTPTemplate) *http.Client {
+func (q *requester) client(j Job) *http.Client {
 	return &http.Client{Transport: &http.Transport{
-		DialContext: q.dial, DisableKeepAlives: true, TLSHandshakeTimeout: 30 * time.Second, MaxResponseHeaderBytes: 64 << 10,
+		DialContext: reach.Within(j.Namespace, q.dial), DisableKeepAlives: true, TLSHandshakeTimeout: 30 * time.Second, MaxResponseHeaderBytes: 64 << 10,
 		Proxy:           http.ProxyFromEnvironment,
-		TLSClientConfig: &tls.Config{InsecureSkipVerify: t.InsecureSkipVerify}, //nolint:gosec // the manifest asks for it
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: j.Template.HTTP.InsecureSkipVerify}, //nolint:gosec // the manifest asks for it
 	}}
 }
 
@@ -166,7 +167,7 @@ func judge(t v1alpha1.HTTPTemplate, x exchange) flow.Task {
 	})
 	switch {
 	case err != nil:
-		end.Phase, end.Message = v1alpha1.NodeError, "successCondition: "+err.Error()
+		end.Phase, end.Message = v1alpha1.NodeFailed, "successCondition: "+err.Error()
 	case !yes:
 		end.Phase, end.Message = v1alpha1.NodeFailed, fmt.Sprintf("successCondition '%s' evaluated false", t.SuccessCondition)
 	}

@@ -38,6 +38,13 @@ type driver struct {
 // errNotMine is the answer of a plugin that does not know the work of a template.
 var errNotMine = errors.New("it does not know this work")
 
+// podError says that a plugin has no pod to answer from: nothing was done that could have failed. Source: Argo Workflows
+// ends such nodes with Error, and all that goes wrong in a plugin with Failed.
+type podError struct{ cause error }
+
+func (e *podError) Error() string { return e.cause.Error() }
+func (e *podError) Unwrap() error { return e.cause }
+
 // question is what a plugin is asked.
 type question struct {
 	Workflow questionWorkflow  `json:"workflow"`
@@ -67,7 +74,7 @@ type reply struct {
 func (d *driver) do(ctx context.Context, j Job) flow.Task {
 	name, err := pluginNamed(j.Template.Plugin)
 	if err != nil {
-		return broken("plugin: %v", err)
+		return failed("plugin: %v", err)
 	}
 	plugins, err := d.pods.known(ctx, j, name)
 	if err != nil {
@@ -81,15 +88,19 @@ func (d *driver) do(ctx context.Context, j Job) flow.Task {
 			continue
 		}
 		if err != nil {
-			return broken("plugin %s: %v", plugins[i].name, orCause(ctx, err))
+			end := failed("plugin %s: %v", plugins[i].name, orCause(ctx, err))
+			if _, is := errors.AsType[*podError](err); is {
+				end.Phase = v1alpha1.NodeError
+			}
+			return end
 		}
 		return end
 	}
 	if len(asked) == 0 {
-		return broken("plugin %s: none is installed; spec.executorPlugins of the workflow, or a ConfigMap labelled %s=%s in its namespace or in %s, names one",
+		return failed("plugin %s: none is installed; spec.executorPlugins of the workflow, or a ConfigMap labelled %s=%s in its namespace or in %s, names one",
 			name, pluginTypeLabel, pluginType, d.pods.namespace)
 	}
-	return broken("plugin %s: of %s, none does this work", name, strings.Join(asked, ", "))
+	return failed("plugin %s: of %s, none does this work", name, strings.Join(asked, ", "))
 }
 
 // pluginNamed is the one key of a plugin template.
@@ -139,7 +150,7 @@ func (d *driver) reach(ctx context.Context, j Job, p plugin, body []byte) (reply
 	for {
 		at, err := d.pods.ensure(ctx, j, p)
 		if err != nil {
-			return reply{}, err
+			return reply{}, &podError{err}
 		}
 		if at.address != "" {
 			r, again, err := d.ask(ctx, at, j.key(), body)

@@ -180,7 +180,32 @@ func pluginPod(j Job, one plugin, name string) *corev1.Pod {
 		pod.Spec.ImagePullSecrets, pod.Spec.NodeSelector, pod.Spec.Tolerations, pod.Spec.Affinity = s.ImagePullSecrets, s.NodeSelector, s.Tolerations, s.Affinity
 		pod.Spec.SecurityContext, pod.Spec.SchedulerName, pod.Spec.PriorityClassName = s.SecurityContext, s.SchedulerName, s.PodPriorityClassName
 	}
+	pod.Spec.SecurityContext = confined(pod.Spec.SecurityContext, container.SecurityContext)
 	return pod
+}
+
+// pluginUser is who plugins run as that do not say. Source: Argo Workflows.
+const pluginUser = 8737
+
+// confined is the security context of the pod of a plugin: what neither the workflow nor the plugin says is what the
+// stricter policies of namespaces ask for.
+func confined(pod *corev1.PodSecurityContext, container *corev1.SecurityContext) *corev1.PodSecurityContext {
+	out := &corev1.PodSecurityContext{}
+	if pod != nil {
+		out = pod.DeepCopy()
+	}
+	if out.SeccompProfile == nil {
+		out.SeccompProfile = &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault}
+	}
+	if out.RunAsUser != nil {
+		return out
+	}
+	out.RunAsUser = new(int64(pluginUser))
+	// A plugin that says that it is root must not be refused for what it did not say.
+	if root := container != nil && container.RunAsUser != nil && *container.RunAsUser == 0; out.RunAsNonRoot == nil && !root {
+		out.RunAsNonRoot = new(true)
+	}
+	return out
 }
 
 // SweepPlugins removes the pods of the plugins of a workflow.

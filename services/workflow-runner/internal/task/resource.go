@@ -26,10 +26,10 @@ type clerk struct {
 func (c *clerk) do(ctx context.Context, j Job) flow.Task {
 	o, err := c.order(ctx, j)
 	if err != nil {
-		return broken("resource: %v", err)
+		return readFailure(err)
 	}
 	if err := o.conditions(); err != nil {
-		return broken("resource: %v", err)
+		return failed("resource: %v", err)
 	}
 	where, err := c.place(j, o)
 	if err != nil {
@@ -37,7 +37,7 @@ func (c *clerk) do(ctx context.Context, j Job) flow.Task {
 	}
 	act, known := actions()[o.action]
 	if !known {
-		return broken("resource: action %q is none of get, create, apply, patch, replace, delete", o.action)
+		return failed("resource: action %q is none of get, create, apply, patch, replace, delete", o.action)
 	}
 	var object *unstructured.Unstructured
 	err = persist(ctx, func() error {
@@ -53,14 +53,28 @@ func (c *clerk) do(ctx context.Context, j Job) flow.Task {
 	return c.await(ctx, where, o, object)
 }
 
-// refusal tells an answer of the API server, which fails the node, from what kept it from answering.
+// refusal fails a node whose object could not be dealt with. An account that there is not is an Error. Source: Argo
+// Workflows, whose pod of kubectl fails, and which can make no pod for such an account.
 func refusal(o *order, err error) flow.Task {
-	var status apierrors.APIStatus
-	var account *accountError
-	if errors.As(err, &status) && !errors.As(err, &account) && !transient(err) {
-		return failed("%s %s: %v", o.action, o.title(), err)
+	if _, is := errors.AsType[*accountError](err); is {
+		return broken("%s %s: %v", o.action, o.title(), err)
 	}
-	return broken("%s %s: %v", o.action, o.title(), err)
+	return failed("%s %s: %v", o.action, o.title(), err)
+}
+
+// loadError says that the manifest of a template did not come in.
+type loadError struct{ cause error }
+
+func (e *loadError) Error() string { return "manifestFrom: " + e.cause.Error() }
+func (e *loadError) Unwrap() error { return e.cause }
+
+// readFailure fails a node whose manifest is wrong. One that did not come in is an Error. Source: Argo Workflows, as of
+// all input artifacts.
+func readFailure(err error) flow.Task {
+	if _, is := errors.AsType[*loadError](err); is {
+		return broken("resource: %v", err)
+	}
+	return failed("resource: %v", err)
 }
 
 // order reads what a template asks for.
@@ -70,7 +84,7 @@ func (c *clerk) order(ctx context.Context, j Job) (*order, error) {
 	if t.ManifestFrom != nil {
 		var err error
 		if text, err = c.manifest(ctx, j.Namespace, t.ManifestFrom.Artifact); err != nil {
-			return nil, fmt.Errorf("manifestFrom: %w", err)
+			return nil, &loadError{err}
 		}
 	}
 	return readOrder(j, text)

@@ -6,6 +6,8 @@ import (
 	"compress/gzip"
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -14,7 +16,10 @@ import (
 
 	"github.com/argosy-mesh/argosy/libs/flow"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
 func ask(t *testing.T, template v1alpha1.HTTPTemplate, local bool) flow.Task {
@@ -51,11 +56,11 @@ func TestAnswersAreJudged(t *testing.T) {
 		"missing":             {v1alpha1.HTTPTemplate{URL: "/missing"}, v1alpha1.NodeFailed, "non-2xx response code: 404"},
 		"missing is expected": {v1alpha1.HTTPTemplate{URL: "/missing", SuccessCondition: "response.statusCode == 404"}, v1alpha1.NodeSucceeded, ""},
 		"condition is false":  {v1alpha1.HTTPTemplate{URL: "/", SuccessCondition: "response.statusCode == 404"}, v1alpha1.NodeFailed, "evaluated false"},
-		"condition is broken": {v1alpha1.HTTPTemplate{URL: "/", SuccessCondition: "response.statusCode =="}, v1alpha1.NodeError, "successCondition"},
-		"condition is text":   {v1alpha1.HTTPTemplate{URL: "/", SuccessCondition: "response.body"}, v1alpha1.NodeError, "neither true nor false"},
-		"too large":           {v1alpha1.HTTPTemplate{URL: "/large"}, v1alpha1.NodeError, "more than"},
-		"too slow":            {v1alpha1.HTTPTemplate{URL: "/slow", TimeoutSeconds: new(int64(0))}, v1alpha1.NodeError, "no answer within 0s"},
-		"no such method":      {v1alpha1.HTTPTemplate{URL: "/", Method: "A B"}, v1alpha1.NodeError, "invalid method"},
+		"condition is broken": {v1alpha1.HTTPTemplate{URL: "/", SuccessCondition: "response.statusCode =="}, v1alpha1.NodeFailed, "successCondition"},
+		"condition is text":   {v1alpha1.HTTPTemplate{URL: "/", SuccessCondition: "response.body"}, v1alpha1.NodeFailed, "neither true nor false"},
+		"too large":           {v1alpha1.HTTPTemplate{URL: "/large"}, v1alpha1.NodeFailed, "more than"},
+		"too slow":            {v1alpha1.HTTPTemplate{URL: "/slow", TimeoutSeconds: new(int64(0))}, v1alpha1.NodeFailed, "no answer within 0s"},
+		"no such method":      {v1alpha1.HTTPTemplate{URL: "/", Method: "A B"}, v1alpha1.NodeFailed, "invalid method"},
 	} {
 		c.t.URL = server.URL + c.t.URL
 		if end := ask(t, c.t, true); end.Phase != c.phase || !strings.Contains(end.Message, c.says) {
@@ -67,7 +72,7 @@ func TestAnswersAreJudged(t *testing.T) {
 		t.Errorf("host: %s", *host.Outputs.Result)
 	}
 	for _, url := range []string{server.URL, "http://[::1]:1/", "http://169.254.169.254/latest", "file:///etc/passwd"} {
-		if end := ask(t, v1alpha1.HTTPTemplate{URL: url}, false); end.Phase != v1alpha1.NodeError {
+		if end := ask(t, v1alpha1.HTTPTemplate{URL: url}, false); end.Phase != v1alpha1.NodeFailed {
 			t.Errorf("%s: %s %s", url, end.Phase, end.Message)
 		}
 	}
@@ -90,7 +95,7 @@ func TestDataIsTransformed(t *testing.T) {
 		}
 	}
 	for _, bad := range []string{"data +", "1..9999999"} {
-		if end := transform(nil, steps(bad)); end.Phase != v1alpha1.NodeError {
+		if end := transform(nil, steps(bad)); end.Phase != v1alpha1.NodeFailed {
 			t.Errorf("%s: %+v", bad, end)
 		}
 	}
@@ -249,5 +254,86 @@ func TestTheDeskDoesAJobOnce(t *testing.T) {
 	cancel()
 	if err := <-ran; err != nil || len(d.Ended("u")) != 0 || len(told) != 0 {
 		t.Errorf("a job that was given up has ended: %v %v", err, d.Ended("u"))
+	}
+}
+
+func TestFiltersGiveWhatJQDoesInRawMode(t *testing.T) {
+	object := &unstructured.Unstructured{Object: map[string]any{}}
+	if err := object.UnmarshalJSON([]byte(`{"kind": "Job", "metadata": {"name": "a \"b\""}, "id": 9007199254740993, "rate": 0.5, "list": [1, "x"], "none": null}`)); err != nil {
+		t.Fatal(err)
+	}
+	for filter, want := range map[string]string{
+		".metadata.name": `a "b"`,
+		".id":            "9007199254740993",
+		".id + 1":        "9007199254740994",
+		".rate":          "0.5",
+		".list":          `[1,"x"]`,
+		".list[]":        "1\nx",
+		".none":          "null",
+		".kind, .id":     "Job\n9007199254740993",
+		`"\(.id)"`:       "9007199254740993",
+	} {
+		if got, err := filtered(object, filter); err != nil || got != want {
+			t.Errorf("%s: %q, %v; want %q", filter, got, err, want)
+		}
+	}
+	if got, err := filtered(object, `.kind, error("x"), .id`); err == nil {
+		t.Errorf("after an error: %q", got)
+	}
+	if got, err := atPath(object, "{.id}"); err != nil || got != "9007199254740993" {
+		t.Errorf("jsonPath: %q, %v", got, err)
+	}
+}
+
+func TestResourcesThatCannotBeDealtWithFail(t *testing.T) {
+	c := &clerk{accounts: &Accounts{mapper: meta.NewDefaultRESTMapper(nil)}, store: nothing{}}
+	for name, r := range map[string]struct {
+		resource v1alpha1.ResourceTemplate
+		phase    v1alpha1.NodePhase
+	}{
+		"no kind":            {v1alpha1.ResourceTemplate{Action: "patch", Manifest: "{apiVersion: v1, metadata: {name: x}}"}, v1alpha1.NodeFailed},
+		"an unknown kind":    {v1alpha1.ResourceTemplate{Action: "create", Manifest: "{apiVersion: a/v1, kind: Ghost, metadata: {name: x}}"}, v1alpha1.NodeFailed},
+		"no YAML":            {v1alpha1.ResourceTemplate{Action: "create", Manifest: "{"}, v1alpha1.NodeFailed},
+		"a broken condition": {v1alpha1.ResourceTemplate{Action: "get", Manifest: "{kind: Pod, metadata: {name: x}}", SuccessCondition: "a = = b"}, v1alpha1.NodeFailed},
+		"a manifest that does not come in": {v1alpha1.ResourceTemplate{Action: "create", ManifestFrom: &v1alpha1.ManifestFrom{
+			Artifact: v1alpha1.Artifact{Name: "m"}}}, v1alpha1.NodeError},
+	} {
+		if end := c.do(t.Context(), Job{Template: v1alpha1.Template{Resource: &r.resource}}); end.Phase != r.phase || end.Message == "" {
+			t.Errorf("%s: %s %s", name, end.Phase, end.Message)
+		}
+	}
+	for cause, want := range map[error]v1alpha1.NodePhase{
+		errors.New("connection refused"):                    v1alpha1.NodeFailed,
+		apierrors.NewServiceUnavailable("away"):             v1alpha1.NodeFailed,
+		&accountError{errors.New("no such account")}:        v1alpha1.NodeError,
+		apierrors.NewNotFound(schema.GroupResource{}, "x"):  v1alpha1.NodeFailed,
+		fmt.Errorf("%w: %w", errOrder, errors.New("other")): v1alpha1.NodeFailed,
+	} {
+		if end := refusal(&order{action: "get", object: &unstructured.Unstructured{Object: map[string]any{}}}, cause); end.Phase != want {
+			t.Errorf("%v: %s", cause, end.Phase)
+		}
+	}
+}
+
+// nothing is a store without artifacts.
+type nothing struct{}
+
+func (nothing) Open(context.Context, string, v1alpha1.ArtifactLocation) (io.ReadCloser, error) {
+	return nil, errors.New("there is nothing")
+}
+
+func (nothing) Names(context.Context, string, v1alpha1.ArtifactLocation, int) ([]string, error) {
+	return nil, errors.New("there is nothing")
+}
+
+func TestDataThatCannotBeListedFails(t *testing.T) {
+	l := &lister{store: nothing{}}
+	for name, data := range map[string]v1alpha1.DataTemplate{
+		"a store that is away": {Source: v1alpha1.DataSource{ArtifactPaths: &v1alpha1.ArtifactPaths{Artifact: v1alpha1.Artifact{ArtifactLocation: v1alpha1.ArtifactLocation{S3: &v1alpha1.S3Artifact{Key: "k"}}}}}},
+		"no place":             {},
+	} {
+		if end := l.do(t.Context(), Job{Template: v1alpha1.Template{Data: &data}}); end.Phase != v1alpha1.NodeFailed {
+			t.Errorf("%s: %s %s", name, end.Phase, end.Message)
+		}
 	}
 }

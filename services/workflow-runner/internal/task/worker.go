@@ -62,6 +62,7 @@ func failed(format string, args ...any) flow.Task {
 	return flow.Task{Phase: v1alpha1.NodeFailed, Message: fmt.Sprintf(format, args...)}
 }
 
+// broken is the end of work that could not even begin.
 func broken(format string, args ...any) flow.Task {
 	return flow.Task{Phase: v1alpha1.NodeError, Message: fmt.Sprintf(format, args...)}
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/argosy-mesh/argosy/libs/flow"
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	corev1 "k8s.io/api/core/v1"
 )
 
@@ -80,7 +81,7 @@ func (c Containers) arguments(name string, job Job) ([]string, error) {
 	var argv []string
 	switch t := job.Template; {
 	case t.Script != nil:
-		box, argv = t.Script.Container, append(slices.Clone(t.Script.Command), scriptPath)
+		box, argv = t.Script.Container, scriptLine(*t.Script, scriptPath)
 	case t.Container != nil:
 		box, argv = *t.Container, append(slices.Clone(t.Container.Command), t.Container.Args...)
 	default:
@@ -103,9 +104,18 @@ func (c Containers) arguments(name string, job Job) ([]string, error) {
 	return append(append(args, box.Image), argv...), nil
 }
 
+// scriptLine is what runs a script whose source lies in a file: without a source there is none. Source: Argo Workflows.
+func scriptLine(s v1alpha1.ScriptTemplate, source string) []string {
+	line := slices.Concat(s.Command, s.Args)
+	if s.Source != "" {
+		line = append(line, source)
+	}
+	return line
+}
+
 // fill copies the script and the input artifacts in.
 func (c Containers) fill(ctx context.Context, name string, job Job) error {
-	if job.Template.Script != nil {
+	if s := job.Template.Script; s != nil && s.Source != "" {
 		source := filepath.Join(c.Dir, job.Name)
 		if err := os.WriteFile(source, []byte(job.Template.Script.Source), 0o644); err != nil {
 			return err

@@ -71,7 +71,7 @@ func (p Processes) command(job Job) (*corev1.Container, []string, error) {
 		if len(t.Script.Command) == 0 {
 			return nil, nil, errors.New("script.command is missing: without a container there is no entrypoint of an image")
 		}
-		return &t.Script.Container, append(slices.Clone(t.Script.Command), source), nil
+		return &t.Script.Container, scriptLine(*t.Script, source), nil
 	case t.Container != nil && !p.All:
 		return nil, nil, errors.New("it is a container, and no local runtime was found: install docker, podman or nerdctl, or run its command on this machine with --processes")
 	case t.Container != nil && len(t.Container.Command) > 0:

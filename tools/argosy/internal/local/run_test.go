@@ -13,6 +13,7 @@ import (
 	"github.com/argosy-mesh/argosy/libs/flow"
 	"github.com/argosy-mesh/argosy/libs/flow/stage"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	corev1 "k8s.io/api/core/v1"
 )
 
 // locked is a buffer that steps may write to side by side.
@@ -108,6 +109,20 @@ func TestWhatCannotRunOnThisMachine(t *testing.T) {
 	}
 	if _, _, err := play(t, step("suspend: {}"), false); err == nil || !strings.Contains(err.Error(), "nothing is at work") {
 		t.Errorf("a run that waits for a person: %v", err)
+	}
+}
+
+func TestAScriptWithoutSourceIsItsContainer(t *testing.T) {
+	run, out, err := play(t, "metadata: {name: wf}\nspec: {entrypoint: a, templates: [{name: a, script: {image: i, command: [echo], args: [said, '[]']}}]}\n", false)
+	if err != nil || run.Phase != v1alpha1.WorkflowSucceeded || !strings.Contains(out, "said []\n") {
+		t.Errorf("%s %s, %v\n%s", run.Phase, run.Message, err, out)
+	}
+	for source, want := range map[string]string{"": "--entrypoint sh i -e x", "y": "--entrypoint sh i -e x " + scriptPath} {
+		script := v1alpha1.ScriptTemplate{Container: corev1.Container{Image: "i", Command: []string{"sh"}, Args: []string{"-e", "x"}}, Source: source}
+		args, err := Containers{}.arguments("box", Job{Template: v1alpha1.Template{Script: &script}})
+		if got := strings.Join(args, " "); err != nil || !strings.HasSuffix(got, want) {
+			t.Errorf("source %q: %s, %v; want %s", source, got, err, want)
+		}
 	}
 }
 

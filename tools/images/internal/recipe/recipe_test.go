@@ -1,8 +1,11 @@
 package recipe
 
 import (
+	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -21,10 +24,57 @@ func TestStandinsHoldWhatExamplesName(t *testing.T) {
 	for _, tag := range []string{
 		"busybox:latest", "alpine:3.23", "alpine:3.6", "python:alpine3.23", "argoproj/argosay:v1", "argoproj/argosay:v2",
 		"nginx:1.13", "curlimages/curl:latest", "influxdb:1.2", "node:9.1-alpine", "stedolan/jq:latest", "debian:9.1",
-		"debian:8.9", "ubuntu:17.10", "alpine/git:latest",
+		"debian:8.9", "debian:latest", "ubuntu:17.10", "alpine/git:latest",
 	} {
 		if !known[tag] {
 			t.Errorf("nothing stands in for %s", tag)
+		}
+	}
+}
+
+func TestArgosayIsTheRealOneForExamples(t *testing.T) {
+	images, err := Standins()
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := slices.IndexFunc(images, func(i Image) bool { return i.Name == "argosay" })
+	if !slices.Contains(images[at].Packages, "bash") {
+		t.Error("it has no bash")
+	}
+	dir := t.TempDir()
+	script, file := filepath.Join(dir, "argosay"), filepath.Join(dir, "new", "file")
+	if err := os.WriteFile(script, []byte(images[at].Files["/argosay"].Content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	// In order: later ones read what earlier ones wrote.
+	for _, c := range []struct {
+		args []string
+		out  string
+		code int
+	}{
+		{nil, "hello argo\n", 0},
+		{[]string{"echo"}, "hello argo\n", 0},
+		{[]string{"echo", "[]"}, "[]\n", 0},
+		{[]string{"echo", "text in a file", file}, "", 0},
+		{[]string{"cat", file}, "text in a file\n", 0},
+		{[]string{"assert_contains", file, "in a"}, "text in a file\n", 0},
+		{[]string{"assert_contains", file, "in.a"}, "", 1},
+		{[]string{"sleep", "0"}, "", 0},
+		{[]string{"exit"}, "", 0},
+		{[]string{"exit", "7"}, "", 7},
+		{[]string{"sh", "-c", "echo from a shell"}, "from a shell\n", 0},
+		{[]string{"dance"}, "", 1},
+		{[]string{"/argo/staging/script"}, "", 1},
+	} {
+		out, err := exec.CommandContext(t.Context(), "sh", append([]string{script}, c.args...)...).Output()
+		code := 0
+		if exit, is := errors.AsType[*exec.ExitError](err); is {
+			code = exit.ExitCode()
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		if string(out) != c.out || code != c.code {
+			t.Errorf("argosay %q: %q, exit code %d; want %q, %d", c.args, out, code, c.out, c.code)
 		}
 	}
 }
