@@ -16,8 +16,8 @@ func printing(written texts) template.FuncMap {
 		}
 		return out
 	}
-	shown := func(print func(...any) string) func(...any) string {
-		return func(values ...any) string { return print(show(values)...) }
+	shown := func(plain func(...any) string) func(...any) string {
+		return func(values ...any) string { return plain(show(values)...) }
 	}
 	text := func(v any) string {
 		switch v := v.(type) {

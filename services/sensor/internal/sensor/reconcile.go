@@ -47,13 +47,13 @@ func (r *reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	raw.SetGroupVersionKind(v1alpha1.Kind("Sensor"))
 	if err := r.client.Get(ctx, req.NamespacedName, raw); err != nil {
 		if apierrors.IsNotFound(err) {
-			r.end(req.String())
+			r.end(req.String()) //nolint:contextcheck // what it does later outlives this call
 			return reconcile.Result{}, nil
 		}
 		return reconcile.Result{}, fmt.Errorf("read sensor %s: %w", req, err)
 	}
 	if raw.GetDeletionTimestamp() != nil {
-		r.end(req.String())
+		r.end(req.String()) //nolint:contextcheck // what it does later outlives this call
 		return reconcile.Result{}, r.leave(ctx, raw)
 	}
 	s, warnings, err := v1alpha1.DecodeTolerant[v1alpha1.Sensor](raw.Object)

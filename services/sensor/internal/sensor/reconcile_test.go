@@ -54,7 +54,13 @@ func newOffice(t *testing.T) *office {
 	ctx, stop := context.WithCancel(context.Background())
 	drained := make(chan error, 1)
 	go func() { drained <- o.r.listeners.drain(ctx) }()
-	t.Cleanup(func() { stop(); <-drained; cancel() })
+	t.Cleanup(func() {
+		stop()
+		if err := <-drained; err != nil {
+			t.Error(err)
+		}
+		cancel()
+	})
 	return o
 }
 

@@ -27,17 +27,18 @@ func simulated(t *testing.T, sensor string) (r report) {
 // created is the data of the ConfigMap that the first firing creates.
 func created(t *testing.T, r report) map[string]string {
 	t.Helper()
+	var fires []reportFiring
 	for _, s := range r.Steps {
-		for _, f := range s.Fires {
-			var o struct{ Data map[string]string }
-			if err := json.Unmarshal(f.Creates, &o); err != nil || f.Error != "" {
-				t.Fatalf("%v, %s in %s", err, f.Error, f.Creates)
-			}
-			return o.Data
-		}
+		fires = append(fires, s.Fires...)
 	}
-	t.Fatalf("nothing fired: %+v", r)
-	return nil
+	if len(fires) == 0 {
+		t.Fatalf("nothing fired: %+v", r)
+	}
+	var o struct{ Data map[string]string }
+	if err := json.Unmarshal(fires[0].Creates, &o); err != nil || fires[0].Error != "" {
+		t.Fatalf("%v, %s in %s", err, fires[0].Error, fires[0].Creates)
+	}
+	return o.Data
 }
 
 func TestCase22QuotedTextIsText(t *testing.T) {
