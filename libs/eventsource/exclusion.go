@@ -213,7 +213,7 @@ func (r *exclusionRule) near(at time.Time) *rrule.RRule {
 	begins := r.option.Dtstart
 	switch {
 	case r.option.Freq == rrule.HOURLY:
-		step := time.Duration(max(1, r.option.Interval)) * time.Hour
+		step := time.Duration(min(max(1, r.option.Interval), 1_000_000)) * time.Hour // a century and more
 		if behind := at.Add(-2 * 24 * time.Hour).Sub(begins); behind > 0 {
 			begins = begins.Add(behind - behind%step) // an hour of the same round
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/argosy-mesh/argosy/libs/core/fault"
+	"github.com/argosy-mesh/argosy/libs/core/span"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
 
@@ -71,10 +72,10 @@ func (r Retry) Try(ctx context.Context, f func(context.Context) error) error {
 		if err == nil || fault.Of(err) == fault.Poison || step >= r.Steps {
 			return err
 		}
-		if !pause(ctx, time.Duration(float64(min(wait, longestWait))*(1+r.Jitter*rand.Float64()))) {
+		if !pause(ctx, span.Times(min(wait, longestWait), 1+r.Jitter*rand.Float64())) {
 			return errors.Join(err, context.Cause(ctx))
 		}
-		wait = time.Duration(min(float64(wait)*r.Factor, float64(longestWait)))
+		wait = min(span.Times(wait, r.Factor), longestWait)
 	}
 }
 

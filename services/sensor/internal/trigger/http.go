@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/argosy-mesh/argosy/libs/core/fault"
+	"github.com/argosy-mesh/argosy/libs/core/span"
 	"github.com/argosy-mesh/argosy/libs/sensing/param"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
@@ -55,7 +56,7 @@ func (h *requests) Fire(ctx context.Context, c Call) (Result, error) {
 	}
 	timeout := requestTimeout
 	if t.Timeout > 0 {
-		timeout = time.Duration(t.Timeout) * time.Second
+		timeout = span.Seconds(t.Timeout)
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("no answer within %s", timeout))
 	defer cancel()

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/argosy-mesh/argosy/libs/core/span"
 )
 
 // logging is the log trigger: one line per firing, or per interval.
@@ -20,7 +22,7 @@ func newLog(w World) Adapter { return &logging{world: w} }
 func (l *logging) Fire(ctx context.Context, c Call) (Result, error) {
 	now := l.world.Now()
 	l.mu.Lock()
-	quiet := !l.last.IsZero() && now.Sub(l.last) < time.Duration(c.Template.Log.IntervalSeconds)*time.Second
+	quiet := !l.last.IsZero() && now.Sub(l.last) < span.Seconds(c.Template.Log.IntervalSeconds)
 	if !quiet {
 		l.last = now
 	}

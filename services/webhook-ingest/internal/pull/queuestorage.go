@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/core/span"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
 
@@ -38,7 +39,7 @@ func storageQueue(c v1alpha1.AzureQueueStorageEventSource) Reader {
 		r := storageReader{account: a, client: restClient(), config: c, emit: emit}
 		wait := storageWait
 		if c.WaitTimeInSeconds > 0 {
-			wait = time.Duration(c.WaitTimeInSeconds) * time.Second
+			wait = span.Seconds(c.WaitTimeInSeconds)
 		}
 		for {
 			n, err := r.batch(ctx, env.Up)
