@@ -122,18 +122,12 @@ func podOf(words []string) (flow.Pod, error) {
 			pod.Ready = true
 		case "ip":
 			pod.IP = value
-		case "container":
-			if err := addContainer(&pod, value); err != nil {
+		case "container", "used":
+			if err := addPart(&pod, key, value); err != nil {
 				return pod, err
 			}
 		case "artifact":
 			pod.Report.Artifacts = append(pod.Report.Artifacts, value)
-		case "used": // seconds of cpu
-			seconds, err := strconv.ParseInt(value, 10, 64)
-			if err != nil {
-				return pod, fmt.Errorf("used %q is no number", value)
-			}
-			pod.Resources = flow.Resources{"cpu": seconds}
 		case "error":
 			pod.Report.Error = value
 		default:
@@ -141,6 +135,19 @@ func podOf(words []string) (flow.Pod, error) {
 		}
 	}
 	return pod, nil
+}
+
+// addPart adds a container of a set, or the seconds of cpu that the pod used.
+func addPart(pod *flow.Pod, key, value string) error {
+	if key == "container" {
+		return addContainer(pod, value)
+	}
+	seconds, err := strconv.ParseInt(value, 10, 64)
+	if err != nil {
+		return fmt.Errorf("used %q is no number", value)
+	}
+	pod.Resources = flow.Resources{"cpu": seconds}
+	return nil
 }
 
 func exitCode(text string) (int32, error) {

@@ -254,5 +254,5 @@ func (m member) perform(ctx context.Context, task protocol.Task, command []strin
 		}
 		return m.end(bad.code, std)
 	}
-	return m.end(run(ctx, m, task, command, std, at.Termination), std)
+	return m.end(m.run(ctx, task, command, std, at.Termination), std)
 }

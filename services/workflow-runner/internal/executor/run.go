@@ -75,7 +75,7 @@ func Main(ctx context.Context, args []string, getenv func(string) string, std St
 
 // run starts the program, passes signals on, waits, collects, and takes over the
 // program's exit code.
-func run(ctx context.Context, m member, task protocol.Task, command []string, std Streams, termination string) int {
+func (m member) run(ctx context.Context, task protocol.Task, command []string, std Streams, termination string) int {
 	output := &tail{limit: protocol.ResultLimit}
 	closeLogs, err := keepLogs(task.Logs, &std)
 	if err != nil {

@@ -172,7 +172,7 @@ func (r *Runner) takeBack(ctx context.Context, wf *v1alpha1.Workflow, known *run
 		return !kept && n.Phase == v1alpha1.NodeSucceeded && flow.Works(n) && !strings.Contains(n.Name, ".onExit") && !strings.Contains(n.Name, ".hooks.")
 	}
 	some := slices.ContainsFunc(slices.Collect(maps.Values(known.state.Nodes)), again)
-	if err := r.restart(ctx, wf, known, order{Operation: "retry", Successful: some, Parameters: changedArguments(wf.Spec, known.spec)}, again, &e); err != nil {
+	if err := r.restart(ctx, wf, known, retry{order{Operation: "retry", Successful: some, Parameters: changedArguments(wf.Spec, known.spec)}, again}, &e); err != nil {
 		return err
 	}
 	r.log.InfoContext(ctx, "a run is done again, as its status says", "workflow", wf.Namespace+"/"+wf.Name)

@@ -74,7 +74,7 @@ func (r *Runner) carryOut(ctx context.Context, wf *v1alpha1.Workflow, known *run
 	case "set":
 		e.Nodes, err = set(known, pick, ask, e.At)
 	case "retry":
-		if err := r.restart(ctx, wf, known, ask, pick, &e); err != nil {
+		if err := r.restart(ctx, wf, known, retry{ask, pick}, &e); err != nil {
 			return err
 		}
 	default:
@@ -104,15 +104,22 @@ func set(known *run, pick func(v1alpha1.NodeStatus) bool, ask order, now time.Ti
 	return changed, err
 }
 
+// retry is an order to do an ended run again.
+type retry struct {
+	order
+
+	pick func(v1alpha1.NodeStatus) bool // nodes that are done again although they succeeded, where it says so
+}
+
 // restart fills the entry that lets an ended run go on. The pods of nodes that are done again go first: their names are
 // those of the new ones. Until they are gone the order stays where it is.
-func (r *Runner) restart(ctx context.Context, wf *v1alpha1.Workflow, known *run, ask order, pick func(v1alpha1.NodeStatus) bool, e *entry) error {
+func (r *Runner) restart(ctx context.Context, wf *v1alpha1.Workflow, known *run, ask retry, e *entry) error {
 	spec, err := r.specOf(ctx, wf, known)
 	if err != nil {
 		return err
 	}
 	world := flow.World{Name: wf.Name, Namespace: wf.Namespace, Spec: spec, Run: known.state, Found: known.found, Now: e.At}
-	again, err := flow.Retry(world, ask.Successful, pick)
+	again, err := flow.Retry(world, ask.Successful, ask.pick)
 	if err != nil {
 		return fault.AsPoison(err)
 	}
