@@ -262,11 +262,12 @@ func (g *group) tell(ctx context.Context, stream string, messages []redis.XMessa
 		if err := g.emit(ctx, id, data); err != nil {
 			return err
 		}
-		if err := g.client.XAck(ctx, stream, g.name, m.ID).Err(); err != nil {
-			return fmt.Errorf("acknowledge %s of stream %s: %w", m.ID, stream, err)
-		}
+		// It is durable now, whatever becomes of the acknowledgement: a reader that is stopped here knows how far it was.
 		if newerID(m.ID, g.at[stream]) {
 			g.at[stream], g.dirty = m.ID, true
+		}
+		if err := g.client.XAck(ctx, stream, g.name, m.ID).Err(); err != nil {
+			return fmt.Errorf("acknowledge %s of stream %s: %w", m.ID, stream, err)
 		}
 	}
 	if !g.dirty || time.Since(g.saved) < placeSave {
