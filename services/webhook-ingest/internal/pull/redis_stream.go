@@ -58,9 +58,17 @@ type group struct {
 	name, consumer string
 	emit           Emit
 
-	at    map[string]string // by stream: the last message that is durable, or where the group began
+	at    places
 	saved time.Time
 	dirty bool
+}
+
+// places are how far streams were read, by stream.
+type places struct {
+	// Last is the last message that is durable, or where the group began.
+	Last map[string]string `json:"last"`
+	// First is the oldest message that the stream had. Trimming only makes it newer: with an older one it was made again.
+	First map[string]string `json:"first"`
 }
 
 // placeSave is how often the place in a stream is saved while messages come.
@@ -71,8 +79,8 @@ func (g *group) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if text != nil && json.Unmarshal(text, &g.at) != nil || g.at == nil {
-		g.at = map[string]string{} // of another kind that had this name before
+	if text != nil && json.Unmarshal(text, &g.at) != nil || g.at.Last == nil || g.at.First == nil {
+		g.at = places{Last: map[string]string{}, First: map[string]string{}} // of another kind that had this name before
 	}
 	return nil
 }
@@ -100,14 +108,14 @@ func (g *group) flush(ctx context.Context) {
 // as upstream has it; one that was there before and is gone goes on where it was.
 func (g *group) make(ctx context.Context) error {
 	for _, stream := range g.config.Streams {
-		last, err := g.lastOf(ctx, stream)
+		first, last, err := g.endsOf(ctx, stream)
 		if err != nil {
 			return err
 		}
-		before, known := g.at[stream]
+		before, known := g.at.Last[stream]
 		from := last
 		if known {
-			if from = before; newerID(before, last) { // the stream itself was made again
+			if from = before; newerID(before, last) || first != "" && newerID(g.at.First[stream], first) { // the stream itself was made again
 				from = "0-0"
 			}
 		}
@@ -125,7 +133,7 @@ func (g *group) make(ctx context.Context) error {
 					return err
 				}
 			}
-			g.at[stream], g.dirty = from, true
+			g.at.Last[stream], g.at.First[stream], g.dirty = from, first, true
 		}
 	}
 	if !g.dirty {
@@ -134,16 +142,17 @@ func (g *group) make(ctx context.Context) error {
 	return g.save(ctx)
 }
 
-// lastOf is the newest id that a stream ever gave; "0-0" when there is no stream.
-func (g *group) lastOf(ctx context.Context, stream string) (string, error) {
+// endsOf are the id of the oldest message of a stream, "" for none, and the newest id that it ever gave; "0-0" when there
+// is no stream.
+func (g *group) endsOf(ctx context.Context, stream string) (first, last string, err error) {
 	info, err := g.client.XInfoStream(ctx, stream).Result()
 	if err != nil && (errors.Is(err, redis.Nil) || strings.Contains(err.Error(), "no such key")) {
-		return "0-0", nil
+		return "", "0-0", nil
 	}
 	if err != nil {
-		return "", fmt.Errorf("ask for stream %s: %w", stream, err)
+		return "", "", fmt.Errorf("ask for stream %s: %w", stream, err)
 	}
-	return info.LastGeneratedID, nil
+	return info.FirstEntry.ID, info.LastGeneratedID, nil
 }
 
 // deliveredOf is how far a group that is there was read.
@@ -263,8 +272,11 @@ func (g *group) tell(ctx context.Context, stream string, messages []redis.XMessa
 			return err
 		}
 		// It is durable now, whatever becomes of the acknowledgement: a reader that is stopped here knows how far it was.
-		if newerID(m.ID, g.at[stream]) {
-			g.at[stream], g.dirty = m.ID, true
+		if newerID(m.ID, g.at.Last[stream]) {
+			g.at.Last[stream], g.dirty = m.ID, true
+		}
+		if g.at.First[stream] == "" {
+			g.at.First[stream], g.dirty = m.ID, true
 		}
 		if err := g.client.XAck(ctx, stream, g.name, m.ID).Err(); err != nil {
 			return fmt.Errorf("acknowledge %s of stream %s: %w", m.ID, stream, err)
