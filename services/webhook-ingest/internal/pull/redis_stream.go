@@ -112,13 +112,7 @@ func (g *group) make(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		before, known := g.at.Last[stream]
-		from := last
-		if known {
-			if from = before; newerID(before, last) || first != "" && newerID(g.at.First[stream], first) { // the stream itself was made again
-				from = "0-0"
-			}
-		}
+		from, known := g.begin(stream, first, last)
 		err = g.client.XGroupCreateMkStream(ctx, stream, g.name, from).Err()
 		exists := err != nil && strings.HasPrefix(err.Error(), "BUSYGROUP")
 		switch {
@@ -140,6 +134,18 @@ func (g *group) make(ctx context.Context) error {
 		return nil
 	}
 	return g.save(ctx)
+}
+
+// begin is after which message a group begins that is not there, and whether it was there before.
+func (g *group) begin(stream, first, last string) (from string, known bool) {
+	before, known := g.at.Last[stream]
+	switch {
+	case !known:
+		return last, false
+	case newerID(before, last) || first != "" && newerID(g.at.First[stream], first): // the stream itself was made again
+		return "0-0", true
+	}
+	return before, true
 }
 
 // endsOf are the id of the oldest message of a stream, "" for none, and the newest id that it ever gave; "0-0" when there
