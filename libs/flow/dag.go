@@ -189,7 +189,7 @@ func (g *graph) findTargets(d v1alpha1.DAGTemplate) ([]string, error) {
 // visit advances one task if what it waits for is finished.
 func (g *graph) visit(task v1alpha1.DAGTask, halted bool) {
 	existing, started := g.walk.node(g.node.Name + "." + task.Name)
-	if !started && (halted || g.stopping != "" || !g.decided(task.Name)) || started && g.asBefore(task.Name, existing) {
+	if !started && (halted || g.closed() || !g.decided(task.Name)) || started && g.asBefore(task.Name, existing) {
 		return
 	}
 	u := g.unit(task)

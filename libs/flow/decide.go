@@ -277,7 +277,7 @@ func (k *walk) begin(c call, kind v1alpha1.NodeType, phase v1alpha1.NodePhase) v
 }
 
 func (k *walk) finish(n v1alpha1.NodeStatus, phase v1alpha1.NodePhase, message string) v1alpha1.NodeStatus {
-	if k.stopping != "" && k.exits == 0 && holds(n) {
+	if k.closed() && holds(n) {
 		return n // it ends with the reason, once the exit hooks below it are done
 	}
 	at := metav1.NewTime(k.w.Now)

@@ -34,7 +34,7 @@ func (k *walk) execute(c call) v1alpha1.NodeStatus {
 	if existed && (before.Phase.Fulfilled() || k.clean(id)) {
 		return before
 	}
-	if !existed && k.stopping != "" && k.exits == 0 {
+	if !existed && k.closed() {
 		return v1alpha1.NodeStatus{}
 	}
 	k.memory.enter(id)

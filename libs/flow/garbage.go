@@ -32,8 +32,8 @@ func Garbage(nodes []v1alpha1.NodeStatus, spec v1alpha1.WorkflowSpec, repository
 			if a.Deleted || strategyOf(a, spec) != strategy {
 				continue
 			}
-			place, err := relocate(repository, a.ArtifactLocation)
-			if err != nil || storeOf(place) == nil || slices.ContainsFunc(out, func(w Waste) bool { return samePlace(w.Location, place) }) {
+			place := relocate(repository, a.ArtifactLocation)
+			if storeOf(place) == nil || slices.ContainsFunc(out, func(w Waste) bool { return samePlace(w.Location, place) }) {
 				continue
 			}
 			out = append(out, Waste{Node: n.ID, Name: a.Name, Location: place})

@@ -35,13 +35,13 @@ func TestWhatIsTakenAway(t *testing.T) {
 		strategy string
 		want     string
 	}{
-		"nothing is asked for":    {v1alpha1.WorkflowSpec{}, nil, GCOnCompletion, ""},
-		"one asks for itself":     {v1alpha1.WorkflowSpec{}, nil, GCOnDeletion, "late@/l"},
-		"at the end":              {whole(GCOnCompletion), nil, GCOnCompletion, "plain@/k elsewhere@o/k"},
-		"with the workflow":       {whole(GCOnDeletion), repository, GCOnDeletion, "plain@b/k late@b/l elsewhere@o/k"},
-		"of a repository unknown": {whole(GCOnCompletion), &v1alpha1.ArtifactRepository{Plugin: &v1alpha1.PluginArtifactRepository{}}, GCOnCompletion, "elsewhere@o/k"},
-		"of HDFS":                 {whole(GCOnCompletion), &v1alpha1.ArtifactRepository{HDFS: &v1alpha1.HDFSArtifactRepository{Addresses: []string{"a:1", "b:1"}}}, GCOnCompletion, "plain@a:1/k elsewhere@o/k"},
-		"of another kind":         {whole(GCOnCompletion), &v1alpha1.ArtifactRepository{GCS: &v1alpha1.GCSArtifactRepository{Bucket: "g"}}, GCOnCompletion, "plain@g/k elsewhere@o/k"},
+		"nothing is asked for": {v1alpha1.WorkflowSpec{}, nil, GCOnCompletion, ""},
+		"one asks for itself":  {v1alpha1.WorkflowSpec{}, nil, GCOnDeletion, "late@/l"},
+		"at the end":           {whole(GCOnCompletion), nil, GCOnCompletion, "plain@/k elsewhere@o/k"},
+		"with the workflow":    {whole(GCOnDeletion), repository, GCOnDeletion, "plain@b/k late@b/l elsewhere@o/k"},
+		"of a driver":          {whole(GCOnCompletion), &v1alpha1.ArtifactRepository{Plugin: &v1alpha1.PluginArtifactRepository{Name: "p", Configuration: "c"}}, GCOnCompletion, "plain@p c/k elsewhere@o/k"},
+		"of HDFS":              {whole(GCOnCompletion), &v1alpha1.ArtifactRepository{HDFS: &v1alpha1.HDFSArtifactRepository{Addresses: []string{"a:1", "b:1"}}}, GCOnCompletion, "plain@a:1/k elsewhere@o/k"},
+		"of another kind":      {whole(GCOnCompletion), &v1alpha1.ArtifactRepository{GCS: &v1alpha1.GCSArtifactRepository{Bucket: "g"}}, GCOnCompletion, "plain@g/k elsewhere@o/k"},
 	} {
 		var got []string
 		for _, w := range Garbage(nodes, c.spec, c.repo, c.strategy) {
@@ -53,6 +53,8 @@ func TestWhatIsTakenAway(t *testing.T) {
 				bucket = w.Location.GCS.Bucket
 			case w.Location.HDFS != nil:
 				bucket = w.Location.HDFS.Addresses[0]
+			case w.Location.Plugin != nil:
+				bucket = w.Location.Plugin.Name + " " + w.Location.Plugin.Configuration
 			}
 			got = append(got, w.Name+"@"+bucket+"/"+KeyOf(w.Location))
 		}

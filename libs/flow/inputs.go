@@ -177,9 +177,6 @@ func inputArtifact(c call, want v1alpha1.Artifact) (*v1alpha1.Artifact, error) {
 	if located(got) {
 		return &got, nil
 	}
-	if kind := unknown(got.ArtifactLocation); kind != "" {
-		return nil, fmt.Errorf("is of a kind of place that is not supported, %s; %s are", kind, known)
-	}
 	reason, missing := c.missing[want.Name]
 	switch {
 	case got.Optional || missing && reason == "":

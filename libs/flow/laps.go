@@ -27,6 +27,9 @@ type laps struct {
 func (k *walk) many(u unit, l loop, sc scope) outcome {
 	c := call{name: u.node, display: u.display, boundary: u.boundary}
 	at := k.memory.loops[u.boundary][u.node]
+	if _, begun := k.node(u.node); !begun && k.closed() && u.group {
+		return outcome{}
+	}
 	if at == nil {
 		items, err := k.expand(l, sc)
 		switch skip := k.skipped(u, sc); {
@@ -34,6 +37,9 @@ func (k *walk) many(u unit, l loop, sc scope) outcome {
 			items = nil // what is not to run needs no items either
 		case err != nil:
 			return k.noLaps(u, k.fail(c, v1alpha1.NodeTypeSkipped, fmt.Errorf("%s: %w", u.name, err)))
+		}
+		if _, begun := k.node(u.node); len(items) == 0 && !begun && k.closed() {
+			return outcome{}
 		}
 		if len(items) == 0 {
 			n := k.begin(c, v1alpha1.NodeTypeSkipped, v1alpha1.NodeSkipped)

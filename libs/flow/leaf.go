@@ -150,9 +150,7 @@ func (k *walk) locateAll(t *v1alpha1.Template, sc scope) (logs []v1alpha1.Artifa
 		}
 		in := &t.Inputs.Artifacts[i]
 		in.Archive, in.SubPath, in.From, in.FromExpression = from.Archive, from.SubPath, "", ""
-		if in.ArtifactLocation, err = relocate(k.w.Repository, from.ArtifactLocation); err != nil {
-			return nil, fmt.Errorf("input artifact %q: %w", a.Name, err)
-		}
+		in.ArtifactLocation = relocate(k.w.Repository, from.ArtifactLocation)
 	}
 	return logs, nil
 }

@@ -2,6 +2,7 @@ package flow
 
 import (
 	"fmt"
+	"hash/crc32"
 	"path"
 	"strings"
 
@@ -52,7 +53,21 @@ func storeKinds() []storeKind {
 			}
 			return &l.HDFS.Path
 		}, func(l v1alpha1.ArtifactLocation) string { return strings.Join(l.HDFS.Addresses, ",") }, hdfsRepository},
+		{"plugin", func(l *v1alpha1.ArtifactLocation) *string {
+			if l.Plugin == nil {
+				return nil
+			}
+			return &l.Plugin.Key
+		}, func(l v1alpha1.ArtifactLocation) string { return driverOf(*l.Plugin) }, pluginRepository},
 	}
+}
+
+// driverOf names the driver of a place and, in short, what it is told: two configurations are two stores.
+func driverOf(p v1alpha1.PluginArtifact) string {
+	if p.Name == "" {
+		return ""
+	}
+	return fmt.Sprintf("%s (configuration %08x)", p.Name, crc32.ChecksumIEEE([]byte(p.Configuration)))
 }
 
 // addressed is a store of an address and a bucket, "" unless both are given.
@@ -116,6 +131,14 @@ func hdfsRepository(r v1alpha1.ArtifactRepository) (l v1alpha1.ArtifactLocation,
 		KrbConfigConfigMap: h.KrbConfigConfigMap, KrbKeytabSecret: h.KrbKeytabSecret, KrbRealm: h.KrbRealm, KrbServicePrincipalName: h.KrbServicePrincipalName,
 		KrbUsername: h.KrbUsername,
 	}}, orDefault(h.PathFormat, "/"+keyFormat), true
+}
+
+func pluginRepository(r v1alpha1.ArtifactRepository) (l v1alpha1.ArtifactLocation, format string, ok bool) {
+	p := r.Plugin
+	if p == nil {
+		return l, "", false
+	}
+	return v1alpha1.ArtifactLocation{Plugin: &v1alpha1.PluginArtifact{Name: p.Name, Configuration: p.Configuration}}, orDefault(p.KeyFormat, keyFormat), true
 }
 
 // storeOf is the kind of store of a location, nil when it has no key.
@@ -192,39 +215,32 @@ func under(base v1alpha1.ArtifactLocation, key string) v1alpha1.ArtifactLocation
 	return place
 }
 
-// UnknownPlace names the kind of place that an artifact has and nothing here can reach, "" when there is none.
-func UnknownPlace(l v1alpha1.ArtifactLocation) string { return unknown(l) }
-
-// unknown names the kind of place that a location has and nothing here can reach, "" when there is none.
-func unknown(l v1alpha1.ArtifactLocation) string {
-	if l.Plugin != nil {
-		return "plugin"
-	}
-	return ""
-}
-
-// known are the kinds of places that can be reached, for messages.
-const known = "s3, gcs, azure, oss, hdfs, artifactory, http, git and raw"
-
 // repository is the store of the run, without a key, and the format of the keys in it.
-func repository(r *v1alpha1.ArtifactRepository) (v1alpha1.ArtifactLocation, string, error) {
+func repository(r *v1alpha1.ArtifactRepository) (store v1alpha1.ArtifactLocation, format string) {
 	builtIn := v1alpha1.ArtifactLocation{S3: &v1alpha1.S3Artifact{}}
 	if r == nil {
-		return builtIn, keyFormat, nil
+		return builtIn, keyFormat
 	}
 	for _, kind := range storeKinds() {
 		if l, format, ok := kind.repository(*r); ok {
-			return l, format, nil
+			return l, format
 		}
 	}
-	switch {
-	case r.Artifactory != nil:
-		a := r.Artifactory
-		return v1alpha1.ArtifactLocation{Artifactory: &v1alpha1.ArtifactoryArtifact{URL: a.RepoURL, UsernameSecret: a.UsernameSecret, PasswordSecret: a.PasswordSecret}}, orDefault(a.KeyFormat, keyFormat), nil
-	case r.Plugin != nil:
-		return builtIn, "", fmt.Errorf("the artifact repository is of kind plugin, which is not supported; %s are", known)
+	if a := r.Artifactory; a != nil {
+		return v1alpha1.ArtifactLocation{Artifactory: &v1alpha1.ArtifactoryArtifact{URL: a.RepoURL, UsernameSecret: a.UsernameSecret, PasswordSecret: a.PasswordSecret}}, orDefault(a.KeyFormat, keyFormat)
 	}
-	return builtIn, keyFormat, nil
+	return builtIn, keyFormat
+}
+
+// configured has a driver that a place names without a configuration be told what the run's repository tells it.
+func configured(base, l v1alpha1.ArtifactLocation) v1alpha1.ArtifactLocation {
+	if l.Plugin == nil || base.Plugin == nil || l.Plugin.Configuration != "" || l.Plugin.Name != base.Plugin.Name {
+		return l
+	}
+	plugin := *l.Plugin
+	plugin.Configuration = base.Plugin.Configuration
+	l.Plugin = &plugin
+	return l
 }
 
 // keyOnly is a place that says no more than its key.
@@ -238,6 +254,8 @@ func keyOnly(l v1alpha1.ArtifactLocation) v1alpha1.ArtifactLocation {
 		return v1alpha1.ArtifactLocation{OSS: &v1alpha1.OSSArtifact{Key: key}}
 	case l.HDFS != nil:
 		return v1alpha1.ArtifactLocation{HDFS: &v1alpha1.HDFSArtifact{Path: key}}
+	case l.Plugin != nil:
+		return v1alpha1.ArtifactLocation{Plugin: &v1alpha1.PluginArtifact{Key: key}}
 	default:
 		return v1alpha1.ArtifactLocation{S3: &v1alpha1.S3Artifact{Key: key}}
 	}

@@ -28,22 +28,17 @@ func (h home) at(file string) v1alpha1.ArtifactLocation {
 // home is where the artifacts of a pod are kept that name no place themselves: in the template's archiveLocation, else in
 // the run's repository. Source: Argo Workflows.
 func (k *walk) home(t v1alpha1.Template, sc scope) (h home, err error) {
-	base, format, err := repository(k.w.Repository)
+	base, format := repository(k.w.Repository)
 	if own := t.ArchiveLocation; own != nil {
-		switch kind := unknown(*own); {
-		case kind != "":
-			return h, fmt.Errorf("archiveLocation: %s is not supported; %s are", kind, known)
+		switch {
 		case own.Artifactory != nil:
-			base, format, err = *own, "", nil
+			base, format = *own, ""
 		case remote(*own):
-			base, format, err = *own, keyFormat, nil
+			base, format = configured(base, *own), keyFormat
 		}
 		if key := KeyOf(*own); key != "" {
 			format = key
 		}
-	}
-	if err != nil {
-		return h, err
 	}
 	folder, err := sc.text(format)
 	return home{store: base, folder: folder}, err
@@ -67,9 +62,7 @@ func (k *walk) placed(t v1alpha1.Template, sc scope) (artifacts, logs []v1alpha1
 		return nil, nil, err
 	}
 	for i, a := range artifacts {
-		switch kind := unknown(a.ArtifactLocation); {
-		case kind != "":
-			return nil, nil, fmt.Errorf("output artifact %q: %s is not supported; %s are", a.Name, kind, known)
+		switch {
 		case a.Git != nil:
 			return nil, nil, fmt.Errorf("output artifact %q: git is for inputs; nothing is stored there", a.Name)
 		case a.HTTP == nil:
@@ -84,6 +77,7 @@ func (k *walk) placed(t v1alpha1.Template, sc scope) (artifacts, logs []v1alpha1
 
 // placeIn is where an artifact is kept that may say something about it itself.
 func placeIn(h home, own v1alpha1.ArtifactLocation, file string) v1alpha1.ArtifactLocation {
+	own = configured(h.store, own)
 	key := KeyOf(own)
 	switch {
 	case own.Artifactory != nil && own.Artifactory.URL != "":
@@ -145,21 +139,20 @@ func logsOf(t v1alpha1.Template, h home) []v1alpha1.Artifact {
 }
 
 // relocate completes a place that is only a key: it is one in the run's repository.
-func relocate(r *v1alpha1.ArtifactRepository, l v1alpha1.ArtifactLocation) (v1alpha1.ArtifactLocation, error) {
-	if storeOf(l) == nil || remote(l) {
-		return l, nil
+func relocate(r *v1alpha1.ArtifactRepository, l v1alpha1.ArtifactLocation) v1alpha1.ArtifactLocation {
+	if storeOf(l) == nil {
+		return l
 	}
-	base, _, err := repository(r)
-	if err != nil {
-		return l, err
+	base, _ := repository(r)
+	if remote(l) {
+		return configured(base, l)
 	}
-	return under(base, KeyOf(l)), nil
+	return under(base, KeyOf(l))
 }
 
 // noted is a place as a node shows it: what lies in the run's repository by its key. Source: Argo Workflows.
 func (k *walk) noted(l v1alpha1.ArtifactLocation) v1alpha1.ArtifactLocation {
-	base, _, err := repository(k.w.Repository)
-	if err != nil || !sameStore(base, l) {
+	if base, _ := repository(k.w.Repository); !sameStore(base, l) {
 		return l
 	}
 	return keyOnly(l)

@@ -198,26 +198,26 @@ func (w *writer) fate(string) flow.Pod {
 // Whatever the workflow, whatever becomes of its pods, and in whatever order that is seen: what is decided event by
 // event is what is decided by looking at everything.
 func TestEventByEventTheSameIsDecidedAsByLookingAtEverything(t *testing.T) {
-	runs, only := 400, uint64(0)
+	runs := 400
 	began := time.Now()
 	if testing.Short() {
 		runs = 60
 	}
+	seeds := []uint64{177, 288} // of these something was wrong once: no machine is too busy for them
 	if text := os.Getenv("ARGOSY_SEED"); text != "" {
-		var err error
-		if only, err = strconv.ParseUint(text, 10, 64); err != nil {
+		only, err := strconv.ParseUint(text, 10, 64)
+		if err != nil {
 			t.Fatal(err)
 		}
-		runs = 1
+		runs, seeds = 0, []uint64{only}
 	}
 	ended, nodes := 0, 0
 	for i := range uint64(runs) {
+		seeds = append(seeds, i+1)
+	}
+	for _, seed := range seeds {
 		if ended >= 10 && time.Since(began) > 20*time.Second {
 			break // a busy machine sees fewer
-		}
-		seed := i + 1
-		if only > 0 {
-			seed = only
 		}
 		w := &writer{Rand: rand.New(rand.NewPCG(seed, 1))}
 		manifest := w.workflow()

@@ -82,6 +82,8 @@ func (k *walk) one(u unit, node, display string, sc scope) v1alpha1.NodeStatus {
 	switch {
 	case started && (existing.Phase.Fulfilled() || k.clean(existing.ID)):
 		return existing
+	case !started && k.closed():
+		return v1alpha1.NodeStatus{} // what would be skipped is not even looked at
 	case !started && k.full(u):
 		k.memory.refused[u.boundary] = u.limit
 		return v1alpha1.NodeStatus{}

@@ -57,6 +57,10 @@ func (k *walk) exiting(name string) bool {
 	}
 }
 
+// closed reports whether nothing new begins at the place that is visited: the workflow is told to stop, and it is not
+// below an exit hook.
+func (k *walk) closed() bool { return k.stopping != "" && k.exits == 0 }
+
 // exitsAtWork reports whether an exit hook is not at its end, or has yet to begin.
 func (k *walk) exitsAtWork() bool {
 	if len(k.needs) > 0 || k.memory.starves() {

@@ -96,11 +96,10 @@ func globalName(declared []v1alpha1.Parameter, name string) string {
 // What data templates list is a place too.
 func (k *walk) locate(t *v1alpha1.Template, s scope) error {
 	if t.Data != nil && t.Data.Source.ArtifactPaths != nil {
-		var err error
 		data := t.Data.DeepCopy()
-		data.Source.ArtifactPaths.ArtifactLocation, err = relocate(k.w.Repository, data.Source.ArtifactPaths.ArtifactLocation)
+		data.Source.ArtifactPaths.ArtifactLocation = relocate(k.w.Repository, data.Source.ArtifactPaths.ArtifactLocation)
 		t.Data = data
-		return err
+		return nil
 	}
 	if t.Resource == nil || t.Resource.ManifestFrom == nil {
 		return nil
@@ -115,10 +114,9 @@ func (k *walk) locate(t *v1alpha1.Template, s scope) error {
 	if !located(one[0]) {
 		return fmt.Errorf("resource.manifestFrom: artifact %q has no place that can be reached and is no input", one[0].Name)
 	}
-	place, err := relocate(k.w.Repository, one[0].ArtifactLocation)
-	one[0].ArtifactLocation = place
+	one[0].ArtifactLocation = relocate(k.w.Repository, one[0].ArtifactLocation)
 	t.Resource.ManifestFrom.Artifact = one[0]
-	return err
+	return nil
 }
 
 // mayStart reports whether a new node that does work may start now. What may not waits for room.

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/argosy-mesh/argosy/libs/flow"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
 
@@ -123,10 +122,10 @@ func (k *linter) outputs(path string, t *v1alpha1.Template) {
 	}
 }
 
-// place warns of an artifact that nobody here can fetch or store: the other nodes run nevertheless.
+// place checks what the place of an artifact must say: a driver is asked by the key. Source: Argo Workflows, its schema.
 func (k *linter) place(path string, a v1alpha1.Artifact) {
-	if kind := flow.UnknownPlace(a.ArtifactLocation); kind != "" {
-		k.warnf(path+"."+kind, "is not supported: the node ends in Error; s3, gcs, azure, oss, hdfs, artifactory, http, git and raw are")
+	if a.Plugin != nil && a.Plugin.Key == "" {
+		k.errorf(path+".plugin.key", "is missing")
 	}
 }
 

@@ -41,6 +41,8 @@ func placeText(l v1alpha1.ArtifactLocation) string {
 		return l.Artifactory.URL
 	case l.Raw != nil:
 		return "raw"
+	case l.Plugin != nil && l.Plugin.Name != "":
+		return "plugin " + l.Plugin.Name + "(" + l.Plugin.Configuration + "):" + l.Plugin.Key
 	case l.S3 == nil && flow.KeyOf(l) != "":
 		return flow.StoreOf(l) + ":" + flow.KeyOf(l)
 	case l.S3 == nil:
