@@ -21,7 +21,8 @@ func amqpQueue(c v1alpha1.AMQPEventSource) Reader {
 			return err
 		}
 		defer func() { _ = conn.Close() }()
-		stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+		var held line
+		stop := held.cutWith(ctx, conn.Close)
 		defer stop()
 		channel, err := conn.Channel()
 		if err != nil {
@@ -37,11 +38,17 @@ func amqpQueue(c v1alpha1.AMQPEventSource) Reader {
 		}
 		env.Up()
 		for d := range deliveries {
-			if err := emit(ctx, amqpID(c, d), amqpView(c, d)); err != nil {
+			err := held.whole(func() error {
+				if err := emit(ctx, amqpID(c, d), amqpView(c, d)); err != nil {
+					return err
+				}
+				if err := d.Ack(false); err != nil {
+					return fmt.Errorf("acknowledge: %w", err)
+				}
+				return nil
+			})
+			if err != nil {
 				return err
-			}
-			if err := d.Ack(false); err != nil {
-				return fmt.Errorf("acknowledge: %w", err)
 			}
 		}
 		if over(ctx) {

@@ -18,12 +18,8 @@ import (
 // protocol guide", SASL PLAIN. Identities of Microsoft Entra need a library that is
 // larger than all readers together. ADR-0037.
 
-// azurePatience bounds connecting, azureSettle the telling what became of a message
-// when ctx ended with it.
-const (
-	azurePatience = 10 * time.Second
-	azureSettle   = 5 * time.Second
-)
+// azurePatience bounds connecting.
+const azurePatience = 10 * time.Second
 
 // namespace is where queues, topics and hubs live.
 type namespace struct {
@@ -85,11 +81,6 @@ func (n namespace) dial(ctx context.Context, secure *tls.Config) (*amqp1.Conn, *
 		return nil, nil, errors.Join(fmt.Errorf("open a session at %s: %w", n.address, err), conn.Close())
 	}
 	return conn, session, nil
-}
-
-// settling is a context for what must still be said when ctx ended.
-func settling(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(ctx), azureSettle)
 }
 
 // amqpBytes is the body of a message: its data, or the text or bytes that are its

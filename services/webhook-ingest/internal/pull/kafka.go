@@ -208,6 +208,8 @@ func (r kafkaReader) commit(ctx context.Context, records []*kgo.Record) error {
 		return nil
 	}
 	if g := r.config.ConsumerGroup; g != nil {
+		ctx, cancel := settling(ctx)
+		defer cancel()
 		if err := r.client.CommitRecords(ctx, records...); err != nil {
 			return fmt.Errorf("commit to group %s: %w", g.GroupName, err)
 		}

@@ -100,11 +100,18 @@ func (r mnsReader) batch(ctx context.Context, wait int) error {
 		}
 		// A handle is signed as it is; only = of what a query would escape is in it.
 		handle := strings.ReplaceAll(url.QueryEscape(m.Handle), "%3D", "=")
-		if _, err := r.call(ctx, http.MethodDelete, "ReceiptHandle="+handle); err != nil && !errors.Is(err, errNoMessage) {
+		if err := r.remove(ctx, handle); err != nil && !errors.Is(err, errNoMessage) {
 			return fmt.Errorf("delete message %s of queue %s: %w", m.ID, r.config.Queue, err)
 		}
 	}
 	return nil
+}
+
+func (r mnsReader) remove(ctx context.Context, handle string) error {
+	ctx, cancel := settling(ctx)
+	defer cancel()
+	_, err := r.call(ctx, http.MethodDelete, "ReceiptHandle="+handle)
+	return err
 }
 
 // call makes one signed call about the messages of the queue.

@@ -28,8 +28,6 @@ const (
 	pubSubBatch   = 10
 	pubSubMost    = pubSubBatch * (10 << 20)
 	pubSubHeld    = 120
-	// pubSubSettle bounds the telling what became of a batch, when ctx ended with it.
-	pubSubSettle = 5 * time.Second
 )
 
 // pubSubTopic reads a subscription; replicas share it. A message is acknowledged
@@ -247,7 +245,7 @@ func (s *subscription) take(ctx context.Context, m *pubsubpb.PubsubMessage, emit
 
 // settle acknowledges what is durable and gives the rest back, also when ctx ended.
 func (s *subscription) settle(ctx context.Context, taken, left []string) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pubSubSettle)
+	ctx, cancel := settling(ctx)
 	defer cancel()
 	var err error
 	if len(taken) > 0 {

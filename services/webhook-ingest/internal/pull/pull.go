@@ -14,12 +14,41 @@ import (
 	"encoding/hex"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/secret"
 	"k8s.io/client-go/rest"
 )
+
+// settleTime bounds the telling what became of a message.
+const settleTime = 5 * time.Second
+
+// settling is a context for what must still be said when ctx ended: a message that is durable and whose acknowledgement
+// is given up comes again.
+func settling(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), settleTime)
+}
+
+// line is a connection that only its end interrupts. It is not cut between an event and its acknowledgement.
+type line struct{ mu sync.Mutex }
+
+// cutWith ends a connection with ctx.
+func (l *line) cutWith(ctx context.Context, end func() error) (stop func() bool) {
+	return context.AfterFunc(ctx, func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		_ = end()
+	})
+}
+
+// whole does what is not interrupted: do must heed ctx where it waits.
+func (l *line) whole(do func() error) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return do()
+}
 
 // Emit makes an event of what was read and returns when it is durable, or when
 // nobody wants it: the source may then be acknowledged. While it cannot be made

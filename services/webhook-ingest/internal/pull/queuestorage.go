@@ -212,6 +212,8 @@ func (r storageReader) take(ctx context.Context, m storageMessage) error {
 	if err := r.emit(ctx, Key("azureQueueStorage", r.account.place, r.config.QueueName, m.ID), data); err != nil {
 		return err
 	}
+	ctx, cancel := settling(ctx)
+	defer cancel()
 	if _, err := r.call(ctx, http.MethodDelete, "/messages/"+url.PathEscape(m.ID), "popreceipt="+url.QueryEscape(m.Receipt)); err != nil {
 		return fmt.Errorf("delete message %s of queue %s: %w", m.ID, r.config.QueueName, err)
 	}

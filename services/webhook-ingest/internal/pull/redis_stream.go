@@ -31,13 +31,12 @@ func redisStreams(c v1alpha1.RedisStreamEventSource) Reader {
 			return err
 		}
 		defer func() { _ = client.Close() }()
-		// A blocked read does not notice the end of its context.
-		stop := context.AfterFunc(ctx, func() { _ = client.Close() })
-		defer stop()
 		g := &group{client: client, config: c, env: env, name: c.ConsumerGroup, consumer: consumerName(), emit: emit}
 		if g.name == "" {
 			g.name = defaultGroup
 		}
+		stop := g.line.cutWith(ctx, client.Close)
+		defer stop()
 		if err := g.load(ctx); err != nil {
 			return err
 		}
@@ -57,6 +56,7 @@ type group struct {
 	env            Env
 	name, consumer string
 	emit           Emit
+	line           line // a blocked read does not notice the end of its context
 
 	at    places
 	saved time.Time
@@ -201,6 +201,9 @@ func (g *group) read(ctx context.Context) error {
 	}
 	for {
 		if err := g.takeOver(ctx, count); err != nil {
+			if over(ctx) {
+				return nil
+			}
 			return err
 		}
 		found, err := g.client.XReadGroup(ctx, &redis.XReadGroupArgs{Group: g.name, Consumer: g.consumer, Streams: streams, Count: count, Block: 5 * time.Second}).Result()
@@ -233,7 +236,7 @@ func (g *group) takeOver(ctx context.Context, count int64) error {
 			left, err := g.client.XClaim(ctx, &redis.XClaimArgs{Stream: stream, Group: g.name, Consumer: g.consumer, MinIdle: stuckFor, Messages: []string{id}}).Result()
 			if errors.Is(err, redis.Nil) {
 				// It was deleted from the stream: nothing is left to tell. Since 7.0 the server does this by itself.
-				err = g.client.XAck(ctx, stream, g.name, id).Err()
+				err = g.acknowledge(ctx, stream, id)
 			}
 			if err != nil {
 				return fmt.Errorf("take over message %s of stream %s: %w", id, stream, err)
@@ -274,24 +277,40 @@ func (g *group) tell(ctx context.Context, stream string, messages []redis.XMessa
 		data.fill(m.Values)
 		// Ids may be the sender's own, and begin anew with the stream: the values tell such messages apart.
 		id := Key("redisStream", g.config.HostAddress, g.config.DB, stream, m.ID, m.Values)
-		if err := g.emit(ctx, id, data); err != nil {
+		if err := g.tellOne(ctx, stream, m.ID, id, data); err != nil {
 			return err
-		}
-		// It is durable now, whatever becomes of the acknowledgement: a reader that is stopped here knows how far it was.
-		if newerID(m.ID, g.at.Last[stream]) {
-			g.at.Last[stream], g.dirty = m.ID, true
-		}
-		if g.at.First[stream] == "" {
-			g.at.First[stream], g.dirty = m.ID, true
-		}
-		if err := g.client.XAck(ctx, stream, g.name, m.ID).Err(); err != nil {
-			return fmt.Errorf("acknowledge %s of stream %s: %w", m.ID, stream, err)
 		}
 	}
 	if !g.dirty || time.Since(g.saved) < placeSave {
 		return nil
 	}
 	return g.save(ctx)
+}
+
+// tellOne tells of a message and acknowledges it.
+func (g *group) tellOne(ctx context.Context, stream, at, id string, data redisStreamData) error {
+	return g.line.whole(func() error {
+		if err := g.emit(ctx, id, data); err != nil {
+			return err
+		}
+		// It is durable now, whatever becomes of the acknowledgement: a reader that is stopped here knows how far it was.
+		if newerID(at, g.at.Last[stream]) {
+			g.at.Last[stream], g.dirty = at, true
+		}
+		if g.at.First[stream] == "" {
+			g.at.First[stream], g.dirty = at, true
+		}
+		if err := g.acknowledge(ctx, stream, at); err != nil {
+			return fmt.Errorf("acknowledge %s of stream %s: %w", at, stream, err)
+		}
+		return nil
+	})
+}
+
+func (g *group) acknowledge(ctx context.Context, stream, id string) error {
+	ctx, cancel := settling(ctx)
+	defer cancel()
+	return g.client.XAck(ctx, stream, g.name, id).Err()
 }
 
 // redisStreamData is the view. Source: Argo Events, RedisStreamEventData.

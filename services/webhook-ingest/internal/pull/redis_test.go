@@ -140,3 +140,21 @@ func TestStreamIDs(t *testing.T) {
 		}
 	}
 }
+
+func TestARedisMessageIsAcknowledgedThoughItsReaderIsStopped(t *testing.T) {
+	address, client := redisd(t)
+	r := newRig(t)
+	c := v1alpha1.RedisStreamEventSource{HostAddress: address, Password: ref("password"), Streams: []string{"s"}}
+	if err := client.XGroupCreateMkStream(t.Context(), "s", defaultGroup, "0").Err(); err != nil {
+		t.Fatal(err)
+	}
+	if err := client.XAdd(t.Context(), &redis.XAddArgs{Stream: "s", Values: map[string]any{"k": "1"}}).Err(); err != nil {
+		t.Fatal(err)
+	}
+	if err := stoppedAtItsEvent(t, redisStreams(c), r.env); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := client.XPending(t.Context(), "s", defaultGroup).Result(); err != nil || left.Count != 0 {
+		t.Errorf("%+v, %v: it is durable and comes again", left, err)
+	}
+}

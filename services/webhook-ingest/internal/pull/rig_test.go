@@ -229,3 +229,20 @@ func serve(t *testing.T, answer func(net.Conn)) (address string) {
 	}()
 	return l.Addr().String()
 }
+
+// stoppedAtItsEvent runs a reader that is stopped right when its first event is durable.
+func stoppedAtItsEvent(t *testing.T, reader Reader, env Env) error {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	told := false
+	err := reader.Run(ctx, env, func(context.Context, string, any) error {
+		told = true
+		cancel()
+		return nil
+	})
+	if !told {
+		t.Fatalf("no event: %v", err)
+	}
+	return err
+}

@@ -127,6 +127,8 @@ func (r sqsReader) take(ctx context.Context, m *types.Message) error {
 	if err := r.emit(ctx, Key("sqs", r.url, data.ID), data); err != nil {
 		return err
 	}
+	ctx, cancel := settling(ctx)
+	defer cancel()
 	_, err := r.client.DeleteMessage(ctx, &sqs.DeleteMessageInput{QueueUrl: &r.url, ReceiptHandle: m.ReceiptHandle})
 	if err != nil {
 		return fmt.Errorf("delete message %s of queue %s: %w", data.ID, r.config.Queue, err)

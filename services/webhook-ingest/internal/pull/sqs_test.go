@@ -115,3 +115,14 @@ func TestAnSQSMessageIsDeletedWhenItIsDurable(t *testing.T) {
 		t.Error("without its secret")
 	}
 }
+
+func TestAnSQSMessageIsDeletedThoughItsReaderIsStopped(t *testing.T) {
+	q := &queue{messages: []map[string]any{{"MessageId": "m1", "ReceiptHandle": "r1", "Body": "text"}}}
+	server := httptest.NewServer(q)
+	t.Cleanup(server.Close)
+	c := v1alpha1.SQSEventSource{Queue: "orders", QueueAccountID: "42", Region: "eu-west-1", Endpoint: server.URL, AccessKey: ref("user"), SecretKey: ref("password")}
+	_ = stoppedAtItsEvent(t, sqsQueue(c), newRig(t).env)
+	if got := q.gone(); got != "r1" {
+		t.Errorf("deleted %q", got)
+	}
+}
