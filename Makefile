@@ -41,7 +41,7 @@ deps: ## install the Debian packages that a fresh machine lacks
 ## ---- building
 
 # One command for all: while one is linked the next is compiled.
-PROGRAMS := $(foreach s,$(SERVICES),./services/$(s)/cmd/$(s)) ./services/workflow-runner/cmd/executor $(foreach b,demo web load gitserver,./tools/demo/cmd/$(b))
+PROGRAMS := $(foreach s,$(SERVICES),./services/$(s)/cmd/$(s)) ./services/workflow-runner/cmd/executor ./services/workflow-runner/cmd/artifact-bridge $(foreach b,demo web load gitserver,./tools/demo/cmd/$(b))
 
 .PHONY: build
 build: ## build our own programs into bin/
@@ -68,7 +68,7 @@ third-party: ## build what others wrote: nats-server, registry, traefik (minutes
 images: programs ## make the container images of everything that runs in the cluster
 	@mkdir -p $(IMAGES)
 	@$(BIN)/images build --out $(IMAGES) \
-	  $(foreach b,$(filter-out sync-agent,$(SERVICES)) executor web load $(THIRD),--binary $(b)=$(BIN)/$(b)) >/dev/null
+	  $(foreach b,$(filter-out sync-agent,$(SERVICES)) executor artifact-bridge web load $(THIRD),--binary $(b)=$(BIN)/$(b)) >/dev/null
 	@$(BIN)/images build --out $(IMAGES) -f deploy/demo/images.yaml >/dev/null
 	@ls $(IMAGES)/*.tar | wc -l | xargs -I{} echo "{} images in $(IMAGES)"
 

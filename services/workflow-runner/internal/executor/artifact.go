@@ -117,6 +117,20 @@ func opener(a protocol.Transfer, info os.FileInfo) func() (io.ReadCloser, error)
 	}
 }
 
+// Send reads a file as it is, and a folder packed and marked as one.
+func Send(path string) (io.ReadCloser, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	return opener(protocol.Transfer{Path: path, Plain: true}, info)()
+}
+
+// Receive brings what [Send] reads to a path: a file, or the folder that a body stands for.
+func Receive(body io.Reader, path string) error {
+	return place(body, protocol.Transfer{Plain: true}, path)
+}
+
 // packAs packs what is at the path of an artifact as its manifest says.
 func packAs(w io.Writer, a protocol.Transfer) error {
 	switch {

@@ -19,6 +19,7 @@ import (
 type Config struct {
 	config.Common
 	ExecutorImage string // image of the executor, for pods whose outputs are collected
+	BridgeImage   string // image of what stands beside artifact drivers
 	ArtifactURL   string // where pods reach this service's artifact store
 	ImagePrograms string // file that says what images run
 	Repositories  string // namespace of what the namespaces of workflows do not have: artifact repositories, executor plugins
@@ -63,9 +64,10 @@ func parse(args []string, getenv func(string) string, out io.Writer) (Config, er
 	f := config.New("workflow-runner", getenv, out)
 	f.Common(&c.Common)
 	f.Text(&c.ExecutorImage, "executor-image", "argosy/executor:dev", "image of the executor")
+	f.Text(&c.BridgeImage, "artifact-bridge-image", "argosy/artifact-bridge:dev", "image of what stands beside artifact drivers in their pods")
 	f.Text(&c.ArtifactURL, "artifact-url", "http://workflow-runner.argosy.svc:8080", "where pods reach the built-in artifact store")
 	f.Text(&c.ImagePrograms, "image-programs", "", "YAML file {image: {entrypoint: [], cmd: []}}, for containers that name no command")
-	f.Text(&c.Repositories, "repository-namespace", "argosy", "where an artifactRepositoryRef is looked up that the workflow's own namespace does not have, and executor plugins for all namespaces")
+	f.Text(&c.Repositories, "repository-namespace", "argosy", "where an artifactRepositoryRef is looked up that the workflow's own namespace does not have, executor plugins for all namespaces, and the ConfigMap workflow-controller-configmap with artifactDrivers")
 	f.Text(&c.HTTPReach, "http-reach", "public", "where http templates and artifact stores may be: public, or any, which adds loopback and link-local addresses such as a cloud's metadata")
 	f.Text(&c.Insecure, "insecure-registry", "", "registries that are asked over plain HTTP what images run, as images name them, comma separated")
 	f.Text(&c.Scratch, "scratch", os.TempDir(), "folder for Git repositories that are fetched for pods")

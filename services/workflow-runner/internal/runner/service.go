@@ -18,6 +18,7 @@ import (
 	"github.com/argosy-mesh/argosy/schemas/events"
 	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/admission"
 	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/checkout"
+	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/driver"
 	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/registry"
 	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/store"
 	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/task"
@@ -115,6 +116,7 @@ func assemble(ctx context.Context, cfg Config, base *service.Base) ([]life.Part,
 		life.Of("members", func(ctx context.Context) error { return spread(ctx, base.Members.Changed(), changed) }),
 		life.Of("tasks", runner.desk.Run),
 		life.Of("artifacts", runner.janitor.run),
+		life.Of("artifact-drivers", runner.janitor.stores.Drivers.Run),
 		life.Of("bindings", bind.drain),
 		life.Of("commands", func(ctx context.Context) error { return base.Bus.Consume(ctx, submit.consumer(), submit.handle) }),
 		life.Of("operations", func(ctx context.Context) error { return base.Bus.Consume(ctx, operate.consumer(), operate.handle) }),
@@ -138,7 +140,8 @@ func newRunner(ctx context.Context, cfg Config, base *service.Base, mgr manager.
 	if err != nil {
 		return nil, err
 	}
-	stores := &store.Stores{Bus: base.Bus, Secrets: mgr.GetAPIReader(), Dial: task.Dialer(anywhere), GCS: cfg.GCS, Git: newFetcher(ctx, cfg, base.Log)}
+	drivers := &driver.Pods{Core: accounts.Own(), Reader: mgr.GetAPIReader(), Namespace: cfg.Repositories, Image: cfg.BridgeImage, Dial: task.Dialer(anywhere), Log: base.Log}
+	stores := &store.Stores{Drivers: drivers, Bus: base.Bus, Secrets: mgr.GetAPIReader(), Dial: task.Dialer(anywhere), GCS: cfg.GCS, Git: newFetcher(ctx, cfg, base.Log)}
 	base.Probes.Handle(artifactPath, &gate{bus: base.Bus, stores: stores, signer: sign, log: base.Log})
 	r := &Runner{client: mgr.GetClient(), reader: mgr.GetAPIReader(), bus: base.Bus, journals: newJournals(base.Bus), sightings: newSightings(), shows: newShows(), log: base.Log, signer: sign, image: cfg.ExecutorImage,
 		images: programs, locks: &locks{kv: base.Bus.KV(bus.LocksBucket), reader: mgr.GetAPIReader(), now: time.Now},

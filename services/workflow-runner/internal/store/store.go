@@ -15,6 +15,7 @@ import (
 	"github.com/argosy-mesh/argosy/libs/flow"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/checkout"
+	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/driver"
 	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/reach"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
@@ -59,6 +60,7 @@ type Stores struct {
 	Dial    func(ctx context.Context, network, address string) (net.Conn, error)
 	GCS     string            // where Google Cloud Storage is; "" is [GCS]
 	Git     *checkout.Fetcher // nil: repositories are not fetched
+	Drivers *driver.Pods      // nil: artifact drivers are not run
 
 	clients clients
 }
@@ -80,6 +82,7 @@ func (s *Stores) kinds() map[string]func(ctx context.Context, namespace string, 
 		"artifactory": s.artifactory,
 		"http":        s.web,
 		"git":         s.git,
+		"plugin":      s.driven,
 	}
 }
 
@@ -101,7 +104,9 @@ func Supplied(l v1alpha1.ArtifactLocation) bool {
 func External(l v1alpha1.ArtifactLocation) bool { return kind(l) != "mesh" && kind(l) != "" }
 
 // Relayed reports whether pods reach a place through this service, although it is not in the built-in store.
-func Relayed(l v1alpha1.ArtifactLocation) bool { return kind(l) == "git" || kind(l) == "hdfs" }
+func Relayed(l v1alpha1.ArtifactLocation) bool {
+	return kind(l) == "git" || kind(l) == "hdfs" || kind(l) == "plugin"
+}
 
 // Key is the key of a place in its store.
 func Key(l v1alpha1.ArtifactLocation) string { return flow.KeyOf(l) }
@@ -110,7 +115,7 @@ func Key(l v1alpha1.ArtifactLocation) string { return flow.KeyOf(l) }
 func (s *Stores) At(ctx context.Context, namespace string, l v1alpha1.ArtifactLocation) (Store, error) {
 	open, ok := s.kinds()[kind(l)]
 	if !ok {
-		return nil, fault.Poisonf("the place of the artifact is of no kind that is known here; s3, gcs, azure, oss, hdfs, artifactory, http and git are")
+		return nil, fault.Poisonf("the place of the artifact is of no kind that is known here; s3, gcs, azure, oss, hdfs, artifactory, http, git and plugin are")
 	}
 	return open(ctx, namespace, l)
 }

@@ -48,6 +48,9 @@ func NewAccounts(cfg *rest.Config, mapper meta.RESTMapper) (*Accounts, error) {
 	return &Accounts{rest: cfg, own: own, mapper: mapper, clients: map[string]*identity{}}, nil
 }
 
+// Own acts with the process's own rights.
+func (a *Accounts) Own() kubernetes.Interface { return a.own }
+
 // clientset acts with the process's own rights; nil without accounts.
 func (a *Accounts) clientset() kubernetes.Interface {
 	if a == nil {

@@ -117,7 +117,7 @@ func (p *pluginPods) ensure(ctx context.Context, j Job, one plugin) (pluginAt, e
 	if err != nil {
 		return pluginAt{}, fmt.Errorf("pod %s: %w", name, err)
 	}
-	at := pluginAt{token: pod.Annotations[pluginToken], why: waitsFor(pod)}
+	at := pluginAt{token: pod.Annotations[pluginToken], why: WaitsFor(pod)}
 	if pod.Status.Phase == corev1.PodFailed || pod.Status.Phase == corev1.PodSucceeded {
 		// Evicted, or its node was lost: the next look makes another.
 		uid := pod.UID
@@ -133,8 +133,8 @@ func (p *pluginPods) ensure(ctx context.Context, j Job, one plugin) (pluginAt, e
 	return at, nil
 }
 
-// waitsFor says for what a pod waits, as far as it says so.
-func waitsFor(pod *corev1.Pod) string {
+// WaitsFor says for what a pod waits, as far as it says so.
+func WaitsFor(pod *corev1.Pod) string {
 	for i := range pod.Status.ContainerStatuses {
 		if w := pod.Status.ContainerStatuses[i].State.Waiting; w != nil {
 			return strings.TrimSuffix(w.Reason+": "+w.Message, ": ")
@@ -180,16 +180,16 @@ func pluginPod(j Job, one plugin, name string) *corev1.Pod {
 		pod.Spec.ImagePullSecrets, pod.Spec.NodeSelector, pod.Spec.Tolerations, pod.Spec.Affinity = s.ImagePullSecrets, s.NodeSelector, s.Tolerations, s.Affinity
 		pod.Spec.SecurityContext, pod.Spec.SchedulerName, pod.Spec.PriorityClassName = s.SecurityContext, s.SchedulerName, s.PodPriorityClassName
 	}
-	pod.Spec.SecurityContext = confined(pod.Spec.SecurityContext, container.SecurityContext)
+	pod.Spec.SecurityContext = Confined(pod.Spec.SecurityContext, container.SecurityContext)
 	return pod
 }
 
 // pluginUser is who plugins run as that do not say. Source: Argo Workflows.
 const pluginUser = 8737
 
-// confined is the security context of the pod of a plugin: what neither the workflow nor the plugin says is what the
+// Confined is the security context of the pod of a plugin: what neither the workflow nor the plugin says is what the
 // stricter policies of namespaces ask for.
-func confined(pod *corev1.PodSecurityContext, container *corev1.SecurityContext) *corev1.PodSecurityContext {
+func Confined(pod *corev1.PodSecurityContext, container *corev1.SecurityContext) *corev1.PodSecurityContext {
 	out := &corev1.PodSecurityContext{}
 	if pod != nil {
 		out = pod.DeepCopy()
