@@ -74,8 +74,11 @@ type SubmitWorkflow struct {
 	Sensor string `json:"sensor,omitempty"`
 	// Trigger is the trigger of the sensor.
 	Trigger string `json:"trigger,omitempty"`
-	// ServiceAccount is the account in whose name the workflow is created.
+	// ServiceAccount is the account with whose rights the workflow is created; without Sensor and account it is
+	// workflow-runner's own, as for commands of people who may publish them.
 	ServiceAccount string `json:"serviceAccount,omitempty"`
+	// AccountNamespace is where the account is: the Sensor's namespace. "" is Namespace.
+	AccountNamespace string `json:"accountNamespace,omitempty"`
 }
 
 // OperateWorkflow asks workflow-runner to do something with a workflow other than to submit a new one.
@@ -98,8 +101,10 @@ type OperateWorkflow struct {
 	Sensor string `json:"sensor,omitempty"`
 	// Trigger is the trigger of the sensor.
 	Trigger string `json:"trigger,omitempty"`
-	// ServiceAccount is the account in whose name it is done.
+	// ServiceAccount is the account with whose rights it is done; see [SubmitWorkflow].
 	ServiceAccount string `json:"serviceAccount,omitempty"`
+	// AccountNamespace is where the account is: the Sensor's namespace. "" is Namespace.
+	AccountNamespace string `json:"accountNamespace,omitempty"`
 }
 
 // FireTrigger asks the sensor service to fire one trigger of a Sensor: decided, and not yet done.

@@ -10,6 +10,7 @@ import (
 	"github.com/argosy-mesh/argosy/libs/core/config"
 	"github.com/argosy-mesh/argosy/libs/core/life"
 	"github.com/argosy-mesh/argosy/libs/kube"
+	"github.com/argosy-mesh/argosy/libs/kube/actas"
 	"github.com/argosy-mesh/argosy/libs/service"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/schemas/events"
@@ -75,7 +76,11 @@ func assemble(ctx context.Context, base *service.Base, mgr manager.Manager, file
 	m := newMetrics(base.Registry)
 	// Secrets are read one by one; a cache would watch those of the whole cluster.
 	values := value.NewReader(mgr.GetAPIReader(), time.Now)
-	world := trigger.World{Values: values, Sources: source.NewFetcher(values, files), Objects: trigger.NewObjects(mgr.GetConfig(), mgr.GetRESTMapper()), Log: base.Log, Now: time.Now}
+	accounts, err := actas.New(mgr.GetConfig())
+	if err != nil {
+		return nil, err
+	}
+	world := trigger.World{Values: values, Sources: source.NewFetcher(values, files), Objects: &trigger.Objects{Accounts: accounts, Mapper: mgr.GetRESTMapper()}, Log: base.Log, Now: time.Now}
 	r := &reconciler{client: mgr.GetClient(), bus: base.Bus, owns: base.Members.Owns, performer: &performer{bus: base.Bus, log: base.Log, metrics: m},
 		world: world, live: func() int { return len(base.Members.Live()) }, metrics: m, log: base.Log, tell: mgr.GetEventRecorder("argosy-sensor")}
 	regain, news := make(chan event.GenericEvent), make(chan event.GenericEvent)
@@ -83,7 +88,7 @@ func assemble(ctx context.Context, base *service.Base, mgr manager.Manager, file
 	r.listeners = &listeners{serving: context.WithoutCancel(ctx), log: base.Log, now: time.Now, news: r.heard, running: map[string]*listening{}}
 	watched := &unstructured.Unstructured{}
 	watched.SetGroupVersionKind(v1alpha1.Kind("Sensor"))
-	err := builder.ControllerManagedBy(mgr).Named("sensor").For(watched).
+	err = builder.ControllerManagedBy(mgr).Named("sensor").For(watched).
 		WatchesRawSource(ctrlsource.Channel(regain, &handler.EnqueueRequestForObject{})).
 		WatchesRawSource(ctrlsource.Channel(news, &handler.EnqueueRequestForObject{})).
 		WithOptions(controller.Options{MaxConcurrentReconciles: reconcilers}).Complete(r)

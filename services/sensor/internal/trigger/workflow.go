@@ -39,7 +39,7 @@ func (x *workflows) Fire(ctx context.Context, c Call) (Result, error) {
 	}
 	if t.Operation == "" || t.Operation == "submit" {
 		return command(c, events.SubmitSubject(namespace), events.TypeSubmitWorkflow, events.SubmitWorkflow{
-			Key: c.Key, Namespace: namespace, Workflow: manifest, Sensor: c.Sensor.Name, Trigger: c.Template.Name, ServiceAccount: Account(c.Sensor),
+			Key: c.Key, Namespace: namespace, Workflow: manifest, Sensor: c.Sensor.Name, Trigger: c.Template.Name, ServiceAccount: Account(c.Sensor), AccountNamespace: c.Sensor.Namespace,
 		})
 	}
 	if !slices.Contains(operations, t.Operation) {
@@ -55,7 +55,7 @@ func (x *workflows) Fire(ctx context.Context, c Call) (Result, error) {
 	}
 	return command(c, events.CommandSubject(events.ServiceWorkflowRunner, t.Operation, namespace), events.TypeOperateWorkflow, events.OperateWorkflow{
 		Key: c.Key, Operation: t.Operation, Namespace: namespace, Kind: kind, Name: name, Object: manifest, Args: t.Args,
-		Sensor: c.Sensor.Name, Trigger: c.Template.Name, ServiceAccount: Account(c.Sensor),
+		Sensor: c.Sensor.Name, Trigger: c.Template.Name, ServiceAccount: Account(c.Sensor), AccountNamespace: c.Sensor.Namespace,
 	})
 }
 

@@ -4,9 +4,7 @@ import (
 	"context"
 	"strings"
 
-	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/libs/core/fault"
-	"github.com/argosy-mesh/argosy/schemas/events"
 )
 
 // orderPrefix begins the annotations that hold orders to a run; the rest is the order's key. Whoever owns the run
@@ -58,7 +56,7 @@ func pairs(into map[string]string) func(string) {
 }
 
 // resume lets a suspended workflow go on, and the suspended nodes that its flags select.
-func (o *operator) resume(ctx context.Context, c events.OperateWorkflow, _ bus.Event) error {
+func (o *operator) resume(ctx context.Context, c asked) error {
 	ask := order{Operation: "resume", Outputs: map[string]string{}, By: c.Sensor}
 	output := pairs(ask.Outputs)
 	err := flags{"--node-field-selector": func(v string) { ask.Selector = v }, "--output-parameter": output, "-p": output}.read(c.Args)
@@ -69,7 +67,7 @@ func (o *operator) resume(ctx context.Context, c events.OperateWorkflow, _ bus.E
 }
 
 // set gives suspended nodes outputs, a message or an end.
-func (o *operator) set(ctx context.Context, c events.OperateWorkflow, _ bus.Event) error {
+func (o *operator) set(ctx context.Context, c asked) error {
 	ask := order{Operation: "set", Outputs: map[string]string{}, By: c.Sensor}
 	output := pairs(ask.Outputs)
 	err := flags{
@@ -84,7 +82,7 @@ func (o *operator) set(ctx context.Context, c events.OperateWorkflow, _ bus.Even
 
 // retry does a run that ended again from what failed. Source: Argo Workflows, which takes back the orders to stop and to
 // wait as well.
-func (o *operator) retry(ctx context.Context, c events.OperateWorkflow, _ bus.Event) error {
+func (o *operator) retry(ctx context.Context, c asked) error {
 	ask := order{Operation: "retry", Parameters: map[string]string{}, By: c.Sensor}
 	parameter := pairs(ask.Parameters)
 	err := flags{
@@ -98,7 +96,7 @@ func (o *operator) retry(ctx context.Context, c events.OperateWorkflow, _ bus.Ev
 }
 
 // ask puts an order on a workflow.
-func (o *operator) ask(ctx context.Context, c events.OperateWorkflow, ask order, labels, spec map[string]any) error {
+func (o *operator) ask(ctx context.Context, c asked, ask order, labels, spec map[string]any) error {
 	meta := map[string]any{"annotations": map[string]any{orderPrefix + c.Key: string(mustJSON(ask))}}
 	if labels != nil {
 		meta["labels"] = labels
@@ -107,5 +105,5 @@ func (o *operator) ask(ctx context.Context, c events.OperateWorkflow, ask order,
 	if spec != nil {
 		change["spec"] = spec
 	}
-	return o.patch(ctx, c, change)
+	return c.by.patch(ctx, c.Namespace, c.Name, change)
 }

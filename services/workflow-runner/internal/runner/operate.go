@@ -9,36 +9,41 @@ import (
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/libs/core/fault"
 	"github.com/argosy-mesh/argosy/libs/core/lineage"
-	"github.com/argosy-mesh/argosy/libs/kube"
+	"github.com/argosy-mesh/argosy/libs/kube/actas"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/schemas/events"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
 // operator does what commands ask of workflows that exist, or of templates.
 type operator struct {
-	client  client.Client
-	reader  client.Reader
-	archive *archivist
-	metrics *metrics
+	accounts *actas.Accounts
+	archive  *archivist
+	metrics  *metrics
+}
+
+// asked is a command with the rights of who asked.
+type asked struct {
+	events.OperateWorkflow
+
+	by    commander
+	cause bus.Event
 }
 
 // verbs are the operations by name.
-func (o *operator) verbs() map[string]func(context.Context, events.OperateWorkflow, bus.Event) error {
-	return map[string]func(context.Context, events.OperateWorkflow, bus.Event) error{
+func (o *operator) verbs() map[string]func(context.Context, asked) error {
+	return map[string]func(context.Context, asked) error{
 		"submit-from": o.submitFrom,
 		"resubmit":    o.resubmit,
-		"stop": func(ctx context.Context, c events.OperateWorkflow, _ bus.Event) error {
+		"stop": func(ctx context.Context, c asked) error {
 			return o.setSpec(ctx, c, "shutdown", v1alpha1.ShutdownStop)
 		},
-		"terminate": func(ctx context.Context, c events.OperateWorkflow, _ bus.Event) error {
+		"terminate": func(ctx context.Context, c asked) error {
 			return o.setSpec(ctx, c, "shutdown", v1alpha1.ShutdownTerminate)
 		},
-		"suspend": func(ctx context.Context, c events.OperateWorkflow, _ bus.Event) error {
+		"suspend": func(ctx context.Context, c asked) error {
 			return o.setSpec(ctx, c, "suspend", true)
 		},
 		"resume": o.resume,
@@ -69,34 +74,35 @@ func (o *operator) handle(ctx context.Context, d bus.Delivery) ([]bus.Outgoing, 
 	if !ok {
 		return nil, fault.Poisonf("operate command %s: operation %q is not known", d.ID(), command.Operation)
 	}
-	if err := verb(ctx, command, d.Event); err != nil {
-		err = fmt.Errorf("%s %s/%s, key %s: %w", command.Operation, command.Namespace, command.Name, command.Key, err)
-		if apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) || apierrors.IsNotFound(err) {
-			return nil, fault.AsPoison(err)
-		}
-		return nil, err
+	by, err := commanderFor(o.accounts, d, requester{verb: command.Operation, namespace: command.Namespace, sensor: command.Sensor,
+		accountOf: command.AccountNamespace, account: command.ServiceAccount})
+	if err == nil {
+		err = verb(ctx, asked{command, by, d.Event})
+	}
+	if err != nil {
+		return nil, refusedCommand(fmt.Errorf("%s %s/%s, key %s: %w", command.Operation, command.Namespace, command.Name, command.Key, err))
 	}
 	return nil, nil
 }
 
 // submitFrom starts a workflow of a template or of a CronWorkflow.
-func (o *operator) submitFrom(ctx context.Context, c events.OperateWorkflow, cause bus.Event) error {
+func (o *operator) submitFrom(ctx context.Context, c asked) error {
 	spec := map[string]any{"workflowTemplateRef": map[string]any{"name": c.Name, "clusterScope": c.Kind == "ClusterWorkflowTemplate"}}
 	if c.Kind == "CronWorkflow" {
-		cron := &unstructured.Unstructured{}
-		cron.SetGroupVersionKind(v1alpha1.Kind("CronWorkflow"))
-		if err := o.reader.Get(ctx, types.NamespacedName{Namespace: c.Namespace, Name: c.Name}, cron); err != nil {
+		cron, err := c.by.get(ctx, "cronworkflows", c.Namespace, c.Name)
+		if err != nil {
 			return err
 		}
 		spec, _, _ = unstructured.NestedMap(cron.Object, "spec", "workflowSpec")
 	}
-	return o.create(ctx, c, spec, cause)
+	return o.create(ctx, c, spec)
 }
 
 // resubmit starts a workflow anew from the spec of another, which may be archived.
-func (o *operator) resubmit(ctx context.Context, c events.OperateWorkflow, cause bus.Event) error {
-	old, err := o.read(ctx, c)
+func (o *operator) resubmit(ctx context.Context, c asked) error {
+	old, err := c.by.get(ctx, "workflows", c.Namespace, c.Name)
 	if apierrors.IsNotFound(err) {
+		old = &unstructured.Unstructured{}
 		old.Object, err = o.archived(ctx, c)
 	}
 	if err != nil {
@@ -105,11 +111,11 @@ func (o *operator) resubmit(ctx context.Context, c events.OperateWorkflow, cause
 	spec, _, _ := unstructured.NestedMap(old.Object, "spec")
 	delete(spec, "shutdown")
 	delete(spec, "suspend")
-	return o.create(ctx, c, spec, cause)
+	return o.create(ctx, c, spec)
 }
 
 // archived is a workflow of the archive.
-func (o *operator) archived(ctx context.Context, c events.OperateWorkflow) (map[string]any, error) {
+func (o *operator) archived(ctx context.Context, c asked) (map[string]any, error) {
 	wf, err := o.archive.find(ctx, c.Namespace, c.Name)
 	if err != nil {
 		return nil, err
@@ -118,7 +124,7 @@ func (o *operator) archived(ctx context.Context, c events.OperateWorkflow) (map[
 }
 
 // create makes the workflow of a command once: its name ends in the command's key.
-func (o *operator) create(ctx context.Context, c events.OperateWorkflow, spec map[string]any, cause bus.Event) error {
+func (o *operator) create(ctx context.Context, c asked, spec map[string]any) error {
 	wf := &unstructured.Unstructured{Object: map[string]any{}}
 	if len(c.Object) > 0 {
 		if err := json.Unmarshal(c.Object, &wf.Object); err != nil {
@@ -133,26 +139,13 @@ func (o *operator) create(ctx context.Context, c events.OperateWorkflow, spec ma
 	made.SetGroupVersionKind(v1alpha1.Kind("Workflow"))
 	made.SetNamespace(c.Namespace)
 	made.SetLabels(wf.GetLabels())
-	made.SetName(c.Name + "-" + c.Key[:min(len(c.Key), 10)])
-	annotations := bus.After(cause).Annotate(map[string]string{})
+	made.SetName(c.Name + "-" + keyInName(c.Key))
+	annotations := bus.After(c.cause).Annotate(map[string]string{})
 	annotations[lineage.KeyAnnotation] = c.Key
 	made.SetAnnotations(annotations)
-	_, err := kube.CreateOnce(ctx, o.client, made)
-	return err
+	return c.by.create(ctx, made)
 }
 
-func (o *operator) read(ctx context.Context, c events.OperateWorkflow) (*unstructured.Unstructured, error) {
-	wf := workflow()
-	return wf, o.reader.Get(ctx, types.NamespacedName{Namespace: c.Namespace, Name: c.Name}, wf)
-}
-
-func (o *operator) setSpec(ctx context.Context, c events.OperateWorkflow, field string, value any) error {
-	return o.patch(ctx, c, map[string]any{"spec": map[string]any{field: value}})
-}
-
-func (o *operator) patch(ctx context.Context, c events.OperateWorkflow, change map[string]any) error {
-	wf := workflow()
-	wf.SetNamespace(c.Namespace)
-	wf.SetName(c.Name)
-	return o.client.Patch(ctx, wf, client.RawPatch(types.MergePatchType, mustJSON(change)))
+func (o *operator) setSpec(ctx context.Context, c asked, field string, value any) error {
+	return c.by.patch(ctx, c.Namespace, c.Name, map[string]any{"spec": map[string]any{field: value}})
 }

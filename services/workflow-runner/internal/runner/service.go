@@ -94,9 +94,9 @@ func assemble(ctx context.Context, cfg Config, base *service.Base) ([]life.Part,
 	if err := errors.Join(control(mgr, base.Members, runner, regain[0]), clock.control(mgr, base.Members, regain[1]), bind.control(mgr, regain[2])); err != nil {
 		return nil, err
 	}
-	submit := &submitter{client: mgr.GetClient(), metrics: m}
+	submit := &submitter{accounts: runner.accounts.Accounts, metrics: m}
 	keep := &archivist{bus: base.Bus, limits: cfg.Archive, owns: base.Members.Owns, log: base.Log, every: thinEvery}
-	operate := &operator{client: mgr.GetClient(), reader: mgr.GetAPIReader(), archive: keep, metrics: m}
+	operate := &operator{accounts: runner.accounts.Accounts, archive: keep, metrics: m}
 	parts := []life.Part{life.Of("kubernetes", mgr.Start)}
 	var changed []chan struct{}
 	for i, list := range []client.ObjectList{workflowList(), cronWorkflowList(), bindingList()} {

@@ -9,18 +9,16 @@ import (
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/libs/core/fault"
 	"github.com/argosy-mesh/argosy/libs/core/lineage"
-	"github.com/argosy-mesh/argosy/libs/kube"
+	"github.com/argosy-mesh/argosy/libs/kube/actas"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/schemas/events"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
 // submitter turns commands into Workflow objects.
 type submitter struct {
-	client  client.Client
-	metrics *metrics
+	accounts *actas.Accounts
+	metrics  *metrics
 }
 
 // consumer describes where the commands come from.
@@ -44,11 +42,13 @@ func (s *submitter) handle(ctx context.Context, d bus.Delivery) ([]bus.Outgoing,
 	if err != nil {
 		return nil, fault.Poisonf("submit command %s: %w", d.ID(), err)
 	}
-	if _, err := kube.CreateOnce(ctx, s.client, wf); err != nil {
-		if apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) || apierrors.IsNotFound(err) {
-			return nil, fault.AsPoison(err)
-		}
-		return nil, err
+	by, err := commanderFor(s.accounts, d, requester{verb: "submit", namespace: command.Namespace, sensor: command.Sensor,
+		accountOf: command.AccountNamespace, account: command.ServiceAccount})
+	if err == nil {
+		err = by.create(ctx, wf)
+	}
+	if err != nil {
+		return nil, refusedCommand(fmt.Errorf("submit workflow %s/%s of sensor %s, key %s: %w", wf.GetNamespace(), wf.GetName(), command.Sensor, command.Key, err))
 	}
 	return nil, nil
 }
@@ -65,8 +65,12 @@ func workflowOf(command events.SubmitWorkflow, cause bus.Event) (*unstructured.U
 		return nil, fmt.Errorf("key: is empty")
 	}
 	wf.SetGroupVersionKind(v1alpha1.Kind("Workflow"))
-	if wf.GetNamespace() == "" {
+	switch wf.GetNamespace() {
+	case command.Namespace:
+	case "":
 		wf.SetNamespace(command.Namespace)
+	default:
+		return nil, fmt.Errorf("workflow.metadata.namespace: is %q, and the command is of %q", wf.GetNamespace(), command.Namespace)
 	}
 	prefix := wf.GetGenerateName()
 	if prefix == "" {
@@ -76,7 +80,7 @@ func workflowOf(command events.SubmitWorkflow, cause bus.Event) (*unstructured.U
 		prefix += "-"
 	}
 	if wf.GetName() == "" || wf.GetGenerateName() != "" {
-		wf.SetName(prefix + command.Key[:min(len(command.Key), 10)])
+		wf.SetName(prefix + keyInName(command.Key))
 	}
 	wf.SetGenerateName("")
 	wf.SetAnnotations(bus.After(cause).Annotate(wf.GetAnnotations()))

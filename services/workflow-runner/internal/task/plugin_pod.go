@@ -210,7 +210,7 @@ func Confined(pod *corev1.PodSecurityContext, container *corev1.SecurityContext)
 
 // SweepPlugins removes the pods of the plugins of a workflow.
 func (a *Accounts) SweepPlugins(ctx context.Context, namespace, uid string) error {
-	pods := a.own.CoreV1().Pods(namespace)
+	pods := a.Own().CoreV1().Pods(namespace)
 	list, err := pods.List(ctx, metav1.ListOptions{LabelSelector: PluginsOf + "=" + uid})
 	if err != nil {
 		return fmt.Errorf("list the pods of plugins: %w", err)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/argosy-mesh/argosy/libs/flow"
+	"github.com/argosy-mesh/argosy/libs/kube/actas"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -31,7 +32,7 @@ func (c *clerk) do(ctx context.Context, j Job) flow.Task {
 	if err := o.conditions(); err != nil {
 		return failed("resource: %v", err)
 	}
-	where, err := c.place(j, o)
+	where, err := c.place(ctx, j, o)
 	if err != nil {
 		return refusal(o, err)
 	}
@@ -56,7 +57,7 @@ func (c *clerk) do(ctx context.Context, j Job) flow.Task {
 // refusal fails a node whose object could not be dealt with. An account that there is not is an Error. Source: Argo
 // Workflows, whose pod of kubectl fails, and which can make no pod for such an account.
 func refusal(o *order, err error) flow.Task {
-	if _, is := errors.AsType[*accountError](err); is {
+	if _, is := errors.AsType[*actas.UnknownAccountError](err); is {
 		return broken("%s %s: %v", o.action, o.title(), err)
 	}
 	return failed("%s %s: %v", o.action, o.title(), err)
@@ -111,32 +112,36 @@ func (c *clerk) manifest(ctx context.Context, namespace string, a v1alpha1.Artif
 }
 
 // place finds where the object of an order lives, for the account of the job.
-func (c *clerk) place(j Job, o *order) (dynamic.ResourceInterface, error) {
+func (c *clerk) place(ctx context.Context, j Job, o *order) (dynamic.ResourceInterface, error) {
 	mapping, err := o.mapping(c.accounts.mapper)
 	if err != nil {
 		return nil, err
 	}
-	who, err := c.accounts.as(j.Namespace, j.Account)
+	var who *actas.Client
+	err = persist(ctx, func() error {
+		who, err = c.accounts.as(ctx, j.Namespace, j.Account)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
 	if mapping.Scope.Name() != namespaceScope {
 		o.namespace = ""
 		o.object.SetNamespace("")
-		return who.objects.Resource(mapping.Resource), nil
+		return who.Objects.Resource(mapping.Resource), nil
 	}
 	if o.namespace == "" {
 		o.namespace = j.Namespace
 	}
 	o.object.SetNamespace(o.namespace)
-	return who.objects.Resource(mapping.Resource).Namespace(o.namespace), nil
+	return who.Objects.Resource(mapping.Resource).Namespace(o.namespace), nil
 }
 
 // transient reports whether the same request may succeed later.
 func transient(err error) bool {
 	var status apierrors.APIStatus
 	if !errors.As(err, &status) {
-		var account *accountError
+		var account *actas.UnknownAccountError
 		return !errors.As(err, &account) && !errors.Is(err, context.Canceled) && !errors.Is(err, errOrder)
 	}
 	return apierrors.IsServerTimeout(err) || apierrors.IsTimeout(err) || apierrors.IsTooManyRequests(err) || apierrors.IsInternalError(err) ||

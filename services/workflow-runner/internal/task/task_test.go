@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/argosy-mesh/argosy/libs/flow"
+	"github.com/argosy-mesh/argosy/libs/kube/actas"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -305,7 +306,7 @@ func TestResourcesThatCannotBeDealtWithFail(t *testing.T) {
 	for cause, want := range map[error]v1alpha1.NodePhase{
 		errors.New("connection refused"):                    v1alpha1.NodeFailed,
 		apierrors.NewServiceUnavailable("away"):             v1alpha1.NodeFailed,
-		&accountError{errors.New("no such account")}:        v1alpha1.NodeError,
+		&actas.UnknownAccountError{Err: errors.New("no such account")}:        v1alpha1.NodeError,
 		apierrors.NewNotFound(schema.GroupResource{}, "x"):  v1alpha1.NodeFailed,
 		fmt.Errorf("%w: %w", errOrder, errors.New("other")): v1alpha1.NodeFailed,
 	} {
