@@ -1,30 +1,36 @@
 package render
 
 import (
-	"container/list"
 	"context"
 	"errors"
 	"sync"
 	"time"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+	"golang.org/x/sync/singleflight"
 )
 
 // failureMemory is how long a failure is remembered: a broken commit is not
 // rendered again by each of its applications, yet a hiccup heals soon.
 const failureMemory = 10 * time.Second
 
-// cache remembers results by content, the least recently used goes first.
+// knownTrees bounds the trees of which it is known whether they reach above their folder.
+const knownTrees = 100_000
+
+// cache remembers results by content, up to a budget of bytes; the least recently used goes first.
 type cache struct {
-	mu     sync.Mutex
+	now    func() time.Time
 	budget int
-	used   int
-	order  *list.List // of *slot, most recently used first
-	slots  map[string]*list.Element
-	reach  map[string]bool // tree -> its kustomizations refer above it
+	flight singleflight.Group
+
+	mu    sync.Mutex
+	used  int
+	slots *simplelru.LRU[string, slot]
+	reach *simplelru.LRU[string, bool] // tree with its parameters -> it refers above its folder
 }
 
+// slot is a result that is remembered.
 type slot struct {
-	key    string
-	ready  chan struct{}
 	result Manifests
 	size   int
 	err    error
@@ -32,89 +38,68 @@ type slot struct {
 }
 
 func newCache(budget int) *cache {
-	return &cache{budget: budget, order: list.New(), slots: map[string]*list.Element{}, reach: map[string]bool{}}
+	c := &cache{now: time.Now, budget: budget}
+	// Of positive sizes neither fails.
+	c.slots, _ = simplelru.NewLRU(1<<20, func(_ string, s slot) { c.used -= s.size })
+	c.reach, _ = simplelru.NewLRU[string, bool](knownTrees, nil)
+	return c
 }
 
 func (c *cache) wide(tree string) (wide, known bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	wide, known = c.reach[tree]
-	return wide, known
+	return c.reach.Get(tree)
 }
 
 func (c *cache) setWide(tree string, wide bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.reach) > 100_000 {
-		clear(c.reach) // it is a hint and comes back
-	}
-	c.reach[tree] = wide
+	c.reach.Add(tree, wide)
 }
 
-// once returns what is remembered under key or makes it; callers that come
-// meanwhile wait for the one that works.
-func (c *cache) once(ctx context.Context, key string, work func() (Manifests, int, error)) (Manifests, error) {
-	s, mine := c.claim(key)
-	if mine {
-		s.result, s.size, s.err = work()
-		s.at = time.Now()
-		c.settle(s)
-		close(s.ready)
+// once returns what is remembered under key or makes it; callers that come meanwhile share the work. It goes on while
+// anybody may still want it: one who gives up does not take it from the others. The work says under which key its result is
+// remembered.
+func (c *cache) once(ctx context.Context, key string, work func(context.Context) (string, slot)) (Manifests, error) {
+	if s, ok := c.get(key); ok {
 		return s.result, s.err
 	}
-	select {
-	case <-s.ready:
-		if errors.Is(s.err, context.Canceled) && ctx.Err() == nil {
-			r, _, err := work() // the other caller gave up
-			return r, err
-		}
+	made := c.flight.DoChan(key, func() (any, error) {
+		under, s := work(context.WithoutCancel(ctx))
+		c.put(under, s)
 		return s.result, s.err
+	})
+	select {
+	case r := <-made:
+		result, _ := r.Val.(Manifests)
+		return result, r.Err
 	case <-ctx.Done():
 		return Manifests{}, ctx.Err()
 	}
 }
 
-func (c *cache) claim(key string) (*slot, bool) {
+func (c *cache) get(key string) (slot, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if e := c.slots[key]; e != nil {
-		s := e.Value.(*slot)
-		if s.at.IsZero() || s.err == nil || time.Since(s.at) < failureMemory {
-			c.order.MoveToFront(e)
-			return s, false
-		}
-		c.order.Remove(e)
+	s, ok := c.slots.Get(key)
+	if ok && s.err != nil && c.now().Sub(s.at) >= failureMemory {
+		c.slots.Remove(key)
+		return slot{}, false
 	}
-	s := &slot{key: key, ready: make(chan struct{})}
-	c.slots[key] = c.order.PushFront(s)
-	return s, true
+	return s, ok
 }
 
-func (c *cache) settle(done *slot) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.used += done.size
-	if done.err != nil && !errors.Is(done.err, ErrSource) {
-		// Not about the content: nothing to remember.
-		c.drop(c.slots[done.key])
-	}
-	for c.used > c.budget && c.order.Len() > 1 {
-		last := c.order.Back()
-		if last.Value.(*slot).at.IsZero() {
-			break
-		}
-		c.drop(last)
-	}
-}
-
-func (c *cache) drop(e *list.Element) {
-	if e == nil {
+// put remembers a result. A failure that is not about the content is not.
+func (c *cache) put(key string, s slot) {
+	if s.err != nil && !errors.Is(s.err, ErrSource) {
 		return
 	}
-	s := e.Value.(*slot)
-	c.order.Remove(e)
-	if c.slots[s.key] == e {
-		delete(c.slots, s.key)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s.at = c.now()
+	c.slots.Remove(key) // or its size would stay
+	c.slots.Add(key, s)
+	for c.used += s.size; c.used > c.budget && c.slots.Len() > 1; {
+		c.slots.RemoveOldest()
 	}
-	c.used -= s.size
 }

@@ -60,11 +60,24 @@ func (r *Renderer) Render(ctx context.Context, tree Tree, in Input) (Manifests, 
 	if err != nil {
 		return Manifests{}, fmt.Errorf("%w: parameters: %w", ErrSource, err)
 	}
-	key := bus.Key(in.Dir, string(params))
-	if wide, known := r.cache.wide(in.Dir); known && wide {
-		key = bus.Key(in.Dir, in.Root, in.Source.Path, string(params))
+	// Until it is known that the tree stays in its folder, the whole repository counts: two of the same tree in different
+	// repositories may mean different things.
+	narrow, all := bus.Key(in.Dir, string(params)), bus.Key(in.Dir, in.Root, in.Source.Path, string(params))
+	key := all
+	if wide, known := r.cache.wide(narrow); known && !wide {
+		key = narrow
 	}
-	return r.cache.once(ctx, key, func() (Manifests, int, error) { return r.make(ctx, tree, in) })
+	return r.cache.once(ctx, key, func(ctx context.Context) (string, slot) {
+		m, size, wide, err := r.make(ctx, tree, in)
+		under := all
+		if !wide {
+			under = narrow
+		}
+		if err == nil || errors.Is(err, ErrSource) {
+			r.cache.setWide(narrow, wide)
+		}
+		return under, slot{result: m, size: size, err: err}
+	})
 }
 
 func supported(s v1alpha1.ApplicationSource) error {
@@ -79,33 +92,31 @@ func supported(s v1alpha1.ApplicationSource) error {
 	return nil
 }
 
-func (r *Renderer) make(ctx context.Context, tree Tree, in Input) (Manifests, int, error) {
+// make renders. It also returns about how many bytes that takes, and whether it depended on what is above the folder.
+func (r *Renderer) make(ctx context.Context, tree Tree, in Input) (m Manifests, size int, wide bool, err error) {
 	files, err := tree.Files(ctx, in.Dir, func(string) bool { return true })
 	if err != nil {
-		return Manifests{}, 0, err
+		return Manifests{}, 0, true, err
 	}
-	size := 0
 	for _, text := range files {
 		size += len(text)
 	}
-	dir, wide := "/", false
+	dir := "/"
 	if in.Source.Directory == nil && (in.Source.Kustomize != nil || kustomization(files) != "") {
 		if wide = reachesOut(files, in.Source.Kustomize); wide && in.Dir != in.Root {
 			if files, err = tree.Files(ctx, in.Root, func(string) bool { return true }); err != nil {
-				return Manifests{}, 0, err
+				return Manifests{}, 0, true, err
 			}
 			dir = path.Clean("/" + in.Source.Path)
 		}
-		r.cache.setWide(in.Dir, wide)
 		objects, err := build(files, dir, in.Source.Kustomize)
-		return Manifests{Type: Kustomize, Objects: objects}, size + len(objects)*4096, err
+		return Manifests{Type: Kustomize, Objects: objects}, size + len(objects)*4096, wide, err
 	}
-	r.cache.setWide(in.Dir, false)
 	if chart := files["Chart.yaml"]; chart != nil && in.Source.Directory == nil {
-		return Manifests{}, 0, fmt.Errorf("%w: Helm sources are not supported by this version", ErrSource)
+		return Manifests{}, 0, false, fmt.Errorf("%w: Helm sources are not supported by this version", ErrSource)
 	}
 	objects, err := plain(files, in.Source.Directory)
-	return Manifests{Type: Directory, Objects: objects}, size, err
+	return Manifests{Type: Directory, Objects: objects}, size, false, err
 }
 
 var kustomizationNames = []string{"kustomization.yaml", "kustomization.yml", "Kustomization"}

@@ -3,8 +3,11 @@ package render
 import (
 	"context"
 	"errors"
+	"io"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/google/go-cmp/cmp"
@@ -129,7 +132,7 @@ func TestCacheForgetsTheOldest(t *testing.T) {
 	c := newCache(10)
 	made := 0
 	get := func(key string) {
-		if _, err := c.once(t.Context(), key, func() (Manifests, int, error) { made++; return Manifests{}, 6, nil }); err != nil {
+		if _, err := c.once(t.Context(), key, func(context.Context) (string, slot) { made++; return key, slot{size: 6} }); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -137,7 +140,124 @@ func TestCacheForgetsTheOldest(t *testing.T) {
 	get("a")
 	get("b")
 	get("a")
-	if made != 3 || c.order.Len() != 1 || c.used != 6 {
-		t.Errorf("made %d, kept %d of %d bytes", made, c.order.Len(), c.used)
+	if made != 3 || c.slots.Len() != 1 || c.used != 6 {
+		t.Errorf("made %d, kept %d of %d bytes", made, c.slots.Len(), c.used)
+	}
+}
+
+func TestFailuresAreForgottenAndCostNothing(t *testing.T) {
+	c := newCache(10)
+	now := time.Now()
+	c.now = func() time.Time { return now }
+	made := 0
+	get := func(err error) error {
+		_, got := c.once(t.Context(), "k", func(context.Context) (string, slot) { made++; return "k", slot{size: 4, err: err} })
+		return got
+	}
+	for range 3 {
+		if err := get(ErrSource); !errors.Is(err, ErrSource) {
+			t.Fatal(err)
+		}
+	}
+	if made != 1 {
+		t.Errorf("a broken tree was made %d times", made)
+	}
+	for range 5 {
+		now = now.Add(failureMemory)
+		_ = get(ErrSource)
+	}
+	if made != 6 || c.used != 4 {
+		t.Errorf("made %d times, %d bytes are used", made, c.used)
+	}
+	now = now.Add(failureMemory)
+	if err := get(io.ErrUnexpectedEOF); err == nil || c.used != 0 || c.slots.Len() != 0 {
+		t.Errorf("%v: a hiccup is remembered, %d bytes", err, c.used)
+	}
+	if err := get(nil); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestOneWhoGivesUpTakesNothingFromOthers(t *testing.T) {
+	c := newCache(10)
+	begun, end := make(chan struct{}), make(chan struct{})
+	work := func(ctx context.Context) (string, slot) {
+		close(begun)
+		<-end
+		return "k", slot{result: Manifests{Type: "made"}, err: ctx.Err()}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	first, second := make(chan error, 1), make(chan Manifests, 1)
+	go func() { _, err := c.once(ctx, "k", work); first <- err }()
+	<-begun
+	go func() { m, _ := c.once(t.Context(), "k", work); second <- m }()
+	cancel()
+	if err := <-first; !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+	close(end)
+	if m := <-second; m.Type != "made" {
+		t.Errorf("%+v", m)
+	}
+}
+
+// The same overlay in two repositories reads what is above it: what one renders to is not what the other does.
+func TestATreeThatReachesOutIsOfItsRepository(t *testing.T) {
+	overlay := "resources: [../base]\n"
+	one := &memory{files: map[string]string{"tree/kustomization.yaml": overlay, "root1/app/kustomization.yaml": overlay, "root1/base/kustomization.yaml": "resources: [a.yaml]\n", "root1/base/a.yaml": cm("one")}}
+	two := &memory{files: map[string]string{"tree/kustomization.yaml": overlay, "root2/app/kustomization.yaml": overlay, "root2/base/kustomization.yaml": "resources: [a.yaml]\n", "root2/base/a.yaml": cm("two")}}
+	r := New(1 << 20)
+	source := v1alpha1.ApplicationSource{Path: "app"}
+	// At the same time, when nobody knows yet what the tree is like.
+	names := make(chan string, 2)
+	for root, tree := range map[string]*memory{"root1/": one, "root2/": two} {
+		go func() {
+			m, err := r.Render(t.Context(), tree, Input{Source: source, Dir: "tree/", Root: root})
+			if err != nil || len(m.Objects) != 1 {
+				t.Errorf("%s: %v", root, err)
+				names <- ""
+				return
+			}
+			names <- root + m.Objects[0].GetName()
+		}()
+	}
+	got := []string{<-names, <-names}
+	slices.Sort(got)
+	if strings.Join(got, " ") != "root1/one root2/two" {
+		t.Errorf("%v", got)
+	}
+}
+
+func TestATreeThatStaysInItsFolderIsRenderedOnce(t *testing.T) {
+	tree := &memory{files: map[string]string{"tree/a.yaml": cm("a")}}
+	r := New(1 << 20)
+	for _, root := range []string{"root1/", "root2/", "root3/"} {
+		if _, err := r.Render(t.Context(), tree, Input{Dir: "tree/", Root: root}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if tree.reads != 1 {
+		t.Errorf("read %d times", tree.reads)
+	}
+}
+
+// What the parameters add may reach out where the tree does not.
+func TestComponentsAboveTheFolderAreOfTheRepository(t *testing.T) {
+	r := New(1 << 20)
+	for _, root := range []string{"root1/", "root2/"} {
+		files := map[string]string{"tree/kustomization.yaml": "resources: [a.yaml]\n", "tree/a.yaml": cm("a")}
+		for name, text := range map[string]string{"app/kustomization.yaml": "resources: [a.yaml]\n", "app/a.yaml": cm("a"),
+			"extra/kustomization.yaml": "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\nnamePrefix: " + root[:5] + "-\n"} {
+			files[root+name] = text
+		}
+		tree := &memory{files: files}
+		if _, err := r.Render(t.Context(), tree, Input{Source: v1alpha1.ApplicationSource{Path: "app"}, Dir: "tree/", Root: root}); err != nil {
+			t.Fatal(err)
+		}
+		source := v1alpha1.ApplicationSource{Path: "app", Kustomize: &v1alpha1.ApplicationSourceKustomize{Components: []string{"../extra"}}}
+		m, err := r.Render(t.Context(), tree, Input{Source: source, Dir: "tree/", Root: root})
+		if err != nil || len(m.Objects) != 1 || m.Objects[0].GetName() != root[:5]+"-a" {
+			t.Errorf("%s: %+v, %v", root, m.Objects, err)
+		}
 	}
 }

@@ -304,11 +304,11 @@ func TestResourcesThatCannotBeDealtWithFail(t *testing.T) {
 		}
 	}
 	for cause, want := range map[error]v1alpha1.NodePhase{
-		errors.New("connection refused"):                    v1alpha1.NodeFailed,
-		apierrors.NewServiceUnavailable("away"):             v1alpha1.NodeFailed,
-		&actas.UnknownAccountError{Err: errors.New("no such account")}:        v1alpha1.NodeError,
-		apierrors.NewNotFound(schema.GroupResource{}, "x"):  v1alpha1.NodeFailed,
-		fmt.Errorf("%w: %w", errOrder, errors.New("other")): v1alpha1.NodeFailed,
+		errors.New("connection refused"):                               v1alpha1.NodeFailed,
+		apierrors.NewServiceUnavailable("away"):                        v1alpha1.NodeFailed,
+		&actas.UnknownAccountError{Err: errors.New("no such account")}: v1alpha1.NodeError,
+		apierrors.NewNotFound(schema.GroupResource{}, "x"):             v1alpha1.NodeFailed,
+		fmt.Errorf("%w: %w", errOrder, errors.New("other")):            v1alpha1.NodeFailed,
 	} {
 		if end := refusal(&order{action: "get", object: &unstructured.Unstructured{Object: map[string]any{}}}, cause); end.Phase != want {
 			t.Errorf("%v: %s", cause, end.Phase)
