@@ -34,7 +34,7 @@ type live struct {
 	stopped chan struct{} // closed when nobody listens to out any more
 
 	mu      sync.Mutex
-	watched map[schema.GroupVersionKind]bool
+	watched map[schema.GroupVersionKind]*kindWatch
 	owned   map[string]map[core.Key]*core.Object // by instance, as the watches saw them
 	// ahead holds what we wrote until the watch has caught up: reading our own
 	// writes must not look like drift. Nil stands for a deletion.
@@ -50,7 +50,7 @@ type written struct {
 func newLive(c cache.Cache, mapper meta.RESTMapper, control string) *live {
 	return &live{
 		cache: c, mapper: mapper, control: control, out: make(chan event.GenericEvent, 1024), stopped: make(chan struct{}),
-		watched: map[schema.GroupVersionKind]bool{}, owned: map[string]map[core.Key]*core.Object{}, ahead: map[core.Key]written{},
+		watched: map[schema.GroupVersionKind]*kindWatch{}, owned: map[string]map[core.Key]*core.Object{}, ahead: map[core.Key]written{},
 	}
 }
 
@@ -72,35 +72,53 @@ func lean(o any) (any, error) {
 	return &unstructured.Unstructured{Object: kept}, nil
 }
 
-// watch makes sure that a kind is watched; known is false when the cluster does
+// kindWatch is the watch of one kind.
+type kindWatch struct {
+	mu           sync.Mutex // held while it is set up
+	registration toolscache.ResourceEventHandlerRegistration
+}
+
+// watch makes sure that a kind is watched, and returns when all that there is of it has been seen: whoever asks while the
+// watch begins waits too, and one that did not come up in time is waited for again. known is false when the cluster does
 // not have the kind.
 func (l *live) watch(ctx context.Context, gvk schema.GroupVersionKind) (known bool, err error) {
 	l.mu.Lock()
-	done := l.watched[gvk]
+	w := l.watched[gvk]
+	if w == nil {
+		w = &kindWatch{}
+		l.watched[gvk] = w
+	}
 	l.mu.Unlock()
-	if done {
-		return true, nil
+	ctx, cancel := context.WithTimeout(ctx, watchPatience)
+	defer cancel()
+	registration, known, err := l.register(ctx, w, gvk)
+	if err != nil || !known {
+		return false, err
+	}
+	if !registration.HasSynced() && !toolscache.WaitForCacheSync(ctx.Done(), registration.HasSynced) {
+		return false, fmt.Errorf("watch %s: it has not listed what there is: %w", gvk, ctx.Err())
+	}
+	return true, nil
+}
+
+// register begins the watch of a kind that is not watched yet.
+func (l *live) register(ctx context.Context, w *kindWatch, gvk schema.GroupVersionKind) (r toolscache.ResourceEventHandlerRegistration, known bool, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.registration != nil {
+		return w.registration, true, nil
 	}
 	if _, err := l.mapper.RESTMapping(gvk.GroupKind(), gvk.Version); err != nil {
 		if meta.IsNoMatchError(err) || isDiscovery(err) {
-			return false, nil
+			return nil, false, nil
 		}
-		return false, fmt.Errorf("look up kind %s: %w", gvk, err)
+		return nil, false, fmt.Errorf("look up kind %s: %w", gvk, err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, watchPatience)
-	defer cancel()
 	u := &unstructured.Unstructured{}
 	u.SetGroupVersionKind(gvk)
 	informer, err := l.cache.GetInformer(ctx, u)
 	if err != nil {
-		return false, fmt.Errorf("watch %s: %w", gvk, err)
-	}
-	l.mu.Lock()
-	mine := !l.watched[gvk]
-	l.watched[gvk] = true
-	l.mu.Unlock()
-	if !mine {
-		return true, nil
+		return nil, false, fmt.Errorf("watch %s: %w", gvk, err)
 	}
 	registration, err := informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
 		AddFunc:    func(o any) { l.see(nil, o) },
@@ -108,12 +126,10 @@ func (l *live) watch(ctx context.Context, gvk schema.GroupVersionKind) (known bo
 		DeleteFunc: func(o any) { l.lose(o) },
 	})
 	if err != nil {
-		return false, fmt.Errorf("watch %s: %w", gvk, err)
+		return nil, false, fmt.Errorf("watch %s: %w", gvk, err)
 	}
-	if !toolscache.WaitForCacheSync(ctx.Done(), registration.HasSynced) {
-		return false, fmt.Errorf("watch %s: %w", gvk, ctx.Err())
-	}
-	return true, nil
+	w.registration = registration
+	return registration, true, nil
 }
 
 func isDiscovery(err error) bool {

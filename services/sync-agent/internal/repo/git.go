@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -41,6 +42,8 @@ func (g git) run(ctx context.Context, input io.Reader, extra []string, args ...s
 	cmd.Dir = g.dir
 	cmd.Env = append(g.environment(), extra...)
 	cmd.Stdin = input
+	// Git takes its locks away when it is asked to end, and leaves them when it is killed.
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 2 * time.Second
 	var out, problem bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &limited{Buffer: &problem, left: 4 << 10}

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -55,9 +56,10 @@ func (s *Store) Mirror(ctx context.Context, location string, creds Credentials) 
 // Mirror is the local copy of one repository.
 type Mirror struct {
 	git
-	now  func() time.Time
-	made sync.Once
-	bad  error
+	now func() time.Time
+
+	making sync.Mutex // held while the copy is set up
+	made   bool
 
 	mu   sync.Mutex
 	refs map[string]*tracked // by full ref
@@ -73,15 +75,41 @@ type tracked struct {
 }
 
 func (m *Mirror) init(ctx context.Context) error {
-	m.made.Do(func() {
-		if _, err := os.Stat(filepath.Join(m.dir, "HEAD")); err == nil {
-			return
+	m.making.Lock()
+	defer m.making.Unlock()
+	if m.made {
+		return nil
+	}
+	if err := os.MkdirAll(m.dir, 0o700); err != nil {
+		return fmt.Errorf("make the mirror of %s: %w", redact(m.url), err)
+	}
+	if err := m.unlock(); err != nil {
+		return fmt.Errorf("make the mirror of %s: %w", redact(m.url), err)
+	}
+	// What an interrupted one left is completed: git init may be repeated.
+	if _, err := m.run(ctx, nil, nil, "init", "--bare", "--quiet"); err != nil {
+		return fmt.Errorf("make the mirror of %s: %w", redact(m.url), err)
+	}
+	m.made = true
+	return nil
+}
+
+// unlock takes away the locks that a git of an earlier process left when it was killed: with one of them every later fetch
+// would fail. Nobody else works in the mirror yet.
+func (m *Mirror) unlock() error {
+	return filepath.WalkDir(m.dir, func(name string, d fs.DirEntry, err error) error {
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil
+		case err != nil:
+			return err
+		case d.IsDir() && d.Name() == "objects":
+			return filepath.SkipDir // git's own upkeep takes what is left there
+		case !d.IsDir() && strings.HasSuffix(d.Name(), ".lock"):
+			return os.Remove(name)
 		}
-		if m.bad = os.MkdirAll(m.dir, 0o700); m.bad == nil {
-			_, m.bad = m.run(context.WithoutCancel(ctx), nil, nil, "init", "--bare", "--quiet")
-		}
+		return nil
 	})
-	return m.bad
 }
 
 // Want says how fresh an answer must be.
