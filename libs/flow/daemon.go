@@ -15,7 +15,7 @@ func fulfilled(n v1alpha1.NodeStatus) bool { return n.Phase.Fulfilled() || daemo
 
 // endDaemons stops the servers that a template started: nobody within it needs them any more. Source: Argo Workflows,
 // a stopped daemon has succeeded.
-func (k *walk) endDaemons(boundary string) {
+func (k *engine) endDaemons(boundary string) {
 	for _, id := range slices.Sorted(maps.Keys(k.daemons)) {
 		n := k.nodes[id]
 		if !daemoned(n) || n.Phase.Fulfilled() || boundary != "" && n.BoundaryID != boundary {
@@ -30,7 +30,7 @@ func (k *walk) endDaemons(boundary string) {
 }
 
 // follow lets a Retry node be as far as the attempt that is at work.
-func (k *walk) follow(n, attempt v1alpha1.NodeStatus) v1alpha1.NodeStatus {
+func (k *engine) follow(n, attempt v1alpha1.NodeStatus) v1alpha1.NodeStatus {
 	if daemoned(n) == daemoned(attempt) && n.PodIP == attempt.PodIP {
 		return n
 	}

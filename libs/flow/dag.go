@@ -12,7 +12,7 @@ import (
 
 // graph is one dag node at work.
 type graph struct {
-	*walk
+	*engine
 	node     v1alpha1.NodeStatus
 	tasks    map[string]v1alpha1.DAGTask
 	waits    map[string][]string // the ancestors of each task
@@ -30,7 +30,7 @@ type graph struct {
 }
 
 // dag makes or advances a node whose tasks start when what they depend on is so.
-func (k *walk) dag(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus {
+func (k *engine) dag(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus {
 	n := k.begin(c, v1alpha1.NodeTypeDAG, v1alpha1.NodeRunning)
 	g, err := k.graphOf(n, c.library, t, sc)
 	if err != nil {
@@ -48,11 +48,11 @@ func (k *walk) dag(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus {
 }
 
 // graphOf is how far a dag node is.
-func (k *walk) graphOf(n v1alpha1.NodeStatus, lib library, t v1alpha1.Template, sc scope) (*graph, error) {
+func (k *engine) graphOf(n v1alpha1.NodeStatus, lib library, t v1alpha1.Template, sc scope) (*graph, error) {
 	if known := k.memory.graphs[n.ID]; known != nil {
 		return known, nil
 	}
-	g := &graph{walk: k, node: n, tasks: map[string]v1alpha1.DAGTask{}, waits: map[string][]string{}, targets: map[string]bool{}, outcomes: map[string]outcome{},
+	g := &graph{engine: k, node: n, tasks: map[string]v1alpha1.DAGTask{}, waits: map[string][]string{}, targets: map[string]bool{}, outcomes: map[string]outcome{},
 		over: map[string]bool{}, hung: map[string]bool{}, phases: map[string]v1alpha1.NodePhase{}, broken: -1, scope: sc.with(nil), template: t, library: lib}
 	for _, task := range t.DAG.Tasks {
 		order := struct {
@@ -188,7 +188,7 @@ func (g *graph) findTargets(d v1alpha1.DAGTemplate) ([]string, error) {
 
 // visit advances one task if what it waits for is finished.
 func (g *graph) visit(task v1alpha1.DAGTask, halted bool) {
-	existing, started := g.walk.node(g.node.Name + "." + task.Name)
+	existing, started := g.engine.node(g.node.Name + "." + task.Name)
 	if !started && (halted || g.closed() || !g.decided(task.Name)) || started && g.asBefore(task.Name, existing) {
 		return
 	}

@@ -16,8 +16,8 @@ import (
 // maxCallDepth.
 const maxDepth = 100
 
-// walk goes over the tree of calls, and keeps what it found out for the next time.
-type walk struct {
+// engine goes over the tree of calls, and keeps what it found out for the next time.
+type engine struct {
 	w         World
 	index     // of nodes
 	globals   scope
@@ -36,7 +36,7 @@ type walk struct {
 	links     map[string][]string           // new children of nodes
 	actions   []Action
 	metrics   []Metric
-	needs     []Need
+	needs     []Lookup
 	depth     int
 	begun     int // nodes that were made
 	moves     int // changes of nodes
@@ -46,7 +46,7 @@ type walk struct {
 	exits     int    // exit hooks and handlers that the walk is in
 }
 
-func (k *walk) decideRun(change *RunChange) {
+func (k *engine) decideRun(change *RunChange) {
 	var err error
 	k.globals, err = k.globalScope()
 	switch {
@@ -86,10 +86,10 @@ func (k *walk) decideRun(change *RunChange) {
 }
 
 // goOn takes the run as far as it goes. What ended may have left room for what was refused earlier in the same walk.
-func (k *walk) goOn(change *RunChange) {
+func (k *engine) goOn(change *RunChange) {
 	for {
 		moves := k.moves
-		delete(k.memory.hungry, "")
+		delete(k.memory.waitingForCapacity, "")
 		root, _ := k.node(k.w.Name)
 		if !root.Phase.Fulfilled() && !k.lockedOut(workflowHolder(k.w.Name), k.w.Spec.Synchronization, k.globals) {
 			root = k.execute(call{name: k.w.Name, display: k.w.Name, template: k.w.Spec.Entrypoint, args: k.arguments()})
@@ -108,16 +108,16 @@ func (k *walk) goOn(change *RunChange) {
 }
 
 // roomLeft reports whether something that was refused may start now, and touches it. Where nothing moved, nothing will.
-func (k *walk) roomLeft(moved bool) bool {
+func (k *engine) roomLeft(moved bool) bool {
 	m := k.memory
 	refused := maps.Clone(m.refused)
-	m.calm()
-	starves := m.starves()
+	m.clearDirty()
+	starves := m.waits()
 	if k.spent() && (starves || len(refused) > 0) {
 		k.wakeAt(k.w.Now)
 		return false
 	}
-	again := starves && !k.crowded()
+	again := starves && !k.atCapacity()
 	for boundary, limit := range refused {
 		if k.working[boundary] < limit && m.touch(boundary) {
 			again = true
@@ -127,7 +127,7 @@ func (k *walk) roomLeft(moved bool) bool {
 }
 
 // arguments are those of the workflow, as everybody sees them.
-func (k *walk) arguments() v1alpha1.Arguments {
+func (k *engine) arguments() v1alpha1.Arguments {
 	if k.w.Spec.Arguments == nil {
 		return v1alpha1.Arguments{}
 	}
@@ -147,7 +147,7 @@ func (k *walk) arguments() v1alpha1.Arguments {
 }
 
 // conclusion runs hooks beside the root node and the exit handler after it, and ends the run after both.
-func (k *walk) conclusion(change *RunChange, root v1alpha1.NodeStatus) {
+func (k *engine) conclusion(change *RunChange, root v1alpha1.NodeStatus) {
 	hooked := k.workflowHooks(root)
 	if !root.Phase.Fulfilled() {
 		return
@@ -182,12 +182,12 @@ func workflowPhase(p v1alpha1.NodePhase) v1alpha1.WorkflowPhase {
 }
 
 // end ends the run. No pod outlives it.
-func (k *walk) end(change *RunChange, phase v1alpha1.WorkflowPhase, message string) {
+func (k *engine) end(change *RunChange, phase v1alpha1.WorkflowPhase, message string) {
 	k.stopNodes(orDefault(message, "the workflow has ended"), func(v1alpha1.NodeStatus) bool { return true })
 	change.Phase, change.Message, change.FinishedAt = phase, message, &k.w.Now
 }
 
-func (k *walk) podName(n v1alpha1.NodeStatus) string {
+func (k *engine) podName(n v1alpha1.NodeStatus) string {
 	if n.TemplateRef != nil {
 		return k.podOf(n.Name, n.TemplateRef.Template)
 	}
@@ -195,11 +195,11 @@ func (k *walk) podName(n v1alpha1.NodeStatus) string {
 }
 
 // podOf is the name of the pod of a node. Where ids would clash pods would too.
-func (k *walk) podOf(node, template string) string {
+func (k *engine) podOf(node, template string) string {
 	return PodName(k.w.Name, node, template) + strings.TrimPrefix(k.id(node), NodeID(k.w.Name, node))
 }
 
-func (k *walk) decision(change *RunChange) Decision {
+func (k *engine) decision(change *RunChange) Decision {
 	d := Decision{Actions: k.actions, Metrics: k.metrics, Needs: k.needs, Before: k.changed}
 	if _, at, set := k.memory.wakes.next(); set && change.FinishedAt == nil {
 		d.Wake = at
@@ -217,14 +217,14 @@ func (k *walk) decision(change *RunChange) Decision {
 }
 
 // put records a changed node.
-func (k *walk) put(n v1alpha1.NodeStatus) v1alpha1.NodeStatus {
+func (k *engine) put(n v1alpha1.NodeStatus) v1alpha1.NodeStatus {
 	k.bodies[n.ID] = true
 	k.keep(n)
 	k.publishGlobal(n)
 	return n
 }
 
-func (k *walk) keep(n v1alpha1.NodeStatus) {
+func (k *engine) keep(n v1alpha1.NodeStatus) {
 	before := k.nodes[n.ID]
 	k.replace(before, n)
 	k.nodes[n.ID] = n
@@ -242,13 +242,13 @@ func (k *walk) keep(n v1alpha1.NodeStatus) {
 }
 
 // node returns the node of that name, if it was made.
-func (k *walk) node(name string) (v1alpha1.NodeStatus, bool) {
+func (k *engine) node(name string) (v1alpha1.NodeStatus, bool) {
 	n, ok := k.nodes[k.id(name)]
 	return n, ok
 }
 
 // begin makes a node that has none yet.
-func (k *walk) begin(c call, kind v1alpha1.NodeType, phase v1alpha1.NodePhase) v1alpha1.NodeStatus {
+func (k *engine) begin(c call, kind v1alpha1.NodeType, phase v1alpha1.NodePhase) v1alpha1.NodeStatus {
 	id := k.id(c.name)
 	if n, ok := k.nodes[id]; ok {
 		return n
@@ -276,7 +276,7 @@ func (k *walk) begin(c call, kind v1alpha1.NodeType, phase v1alpha1.NodePhase) v
 	return k.put(n)
 }
 
-func (k *walk) finish(n v1alpha1.NodeStatus, phase v1alpha1.NodePhase, message string) v1alpha1.NodeStatus {
+func (k *engine) finish(n v1alpha1.NodeStatus, phase v1alpha1.NodePhase, message string) v1alpha1.NodeStatus {
 	if k.closed() && holds(n) {
 		return n // it ends with the reason, once the exit hooks below it are done
 	}
@@ -286,12 +286,12 @@ func (k *walk) finish(n v1alpha1.NodeStatus, phase v1alpha1.NodePhase, message s
 }
 
 // fail makes or ends a node that cannot be worked on.
-func (k *walk) fail(c call, kind v1alpha1.NodeType, err error) v1alpha1.NodeStatus {
+func (k *engine) fail(c call, kind v1alpha1.NodeType, err error) v1alpha1.NodeStatus {
 	return k.finish(k.begin(c, kind, v1alpha1.NodePending), v1alpha1.NodeError, err.Error())
 }
 
 // link adds an edge of the graph that clients draw.
-func (k *walk) link(parentID, childID string) {
+func (k *engine) link(parentID, childID string) {
 	p, ok := k.nodes[parentID]
 	if !ok {
 		return
@@ -320,7 +320,7 @@ func (k *walk) link(parentID, childID string) {
 // fewChildren are so few that they are looked through without a set.
 const fewChildren = 16
 
-func (k *walk) join(p v1alpha1.NodeStatus, childID string) {
+func (k *engine) join(p v1alpha1.NodeStatus, childID string) {
 	if k.lent {
 		p.Children = slices.Clip(p.Children)
 	}
@@ -330,4 +330,4 @@ func (k *walk) join(p v1alpha1.NodeStatus, childID string) {
 }
 
 // wakeAt asks for another look at the place that is visited.
-func (k *walk) wakeAt(t time.Time) { k.memory.wakes.set(k.memory.top(), t) }
+func (k *engine) wakeAt(t time.Time) { k.memory.wakes.set(k.memory.top(), t) }

@@ -28,7 +28,7 @@ type call struct {
 
 // execute makes or advances the node of a call. A node without id is one that may
 // not start yet.
-func (k *walk) execute(c call) v1alpha1.NodeStatus {
+func (k *engine) execute(c call) v1alpha1.NodeStatus {
 	id := k.id(c.name)
 	before, existed := k.nodes[id]
 	if existed && (before.Phase.Fulfilled() || k.clean(id)) {
@@ -47,20 +47,20 @@ func (k *walk) execute(c call) v1alpha1.NodeStatus {
 }
 
 // clean reports whether nothing has changed at a place since it was visited, so that another visit would change nothing.
-func (k *walk) clean(place string) bool {
+func (k *engine) clean(place string) bool {
 	m := k.memory
 	at, known := m.holder[place]
 	if !known || m.touched[place] {
 		return false
 	}
-	if !m.starving[at][place] {
+	if !m.waitingBelow[at][place] {
 		return true
 	}
-	return k.crowded()
+	return k.atCapacity()
 }
 
 // forget drops what was kept for a node that has ended.
-func (k *walk) forget(id string) {
+func (k *engine) forget(id string) {
 	k.memory.drop(id)
 	delete(k.children, id)
 	delete(k.w.Pods, id)
@@ -68,7 +68,7 @@ func (k *walk) forget(id string) {
 }
 
 // work makes or advances the node of a call that is not at its end.
-func (k *walk) work(c call, existed bool) v1alpha1.NodeStatus {
+func (k *engine) work(c call, existed bool) v1alpha1.NodeStatus {
 	k.depth++
 	defer func() { k.depth-- }()
 	if k.depth > maxDepth {
@@ -120,7 +120,7 @@ func displayName(t v1alpha1.Template, sc scope) string {
 }
 
 // failOrWait ends a node with an error, unless the error only says that something must be found out first.
-func (k *walk) failOrWait(c call, kind v1alpha1.NodeType, err error) v1alpha1.NodeStatus {
+func (k *engine) failOrWait(c call, kind v1alpha1.NodeType, err error) v1alpha1.NodeStatus {
 	if errors.Is(err, errPending) {
 		n, _ := k.node(c.name)
 		return n
@@ -129,7 +129,7 @@ func (k *walk) failOrWait(c call, kind v1alpha1.NodeType, err error) v1alpha1.No
 }
 
 // guarded lets a template do its work once its locks are held, unless a cache has its outputs.
-func (k *walk) guarded(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus {
+func (k *engine) guarded(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus {
 	id := k.id(c.name)
 	if k.lockedOut(id, t.Synchronization, sc) {
 		n := k.begin(c, typeOf(t), v1alpha1.NodePending)
@@ -149,7 +149,7 @@ func (k *walk) guarded(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatu
 	return n
 }
 
-func (k *walk) dispatch(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus {
+func (k *engine) dispatch(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus {
 	switch {
 	case t.Suspend != nil:
 		return k.suspend(c, t, sc)
@@ -183,7 +183,7 @@ func typeOf(t v1alpha1.Template) v1alpha1.NodeType {
 	}
 }
 
-func (k *walk) retryStrategy(t v1alpha1.Template) *v1alpha1.RetryStrategy {
+func (k *engine) retryStrategy(t v1alpha1.Template) *v1alpha1.RetryStrategy {
 	if t.RetryStrategy != nil {
 		return t.RetryStrategy
 	}
@@ -192,7 +192,7 @@ func (k *walk) retryStrategy(t v1alpha1.Template) *v1alpha1.RetryStrategy {
 
 // resolveStrategy resolves the tags of how a template is tried again. Those about the last attempt stay: their values come
 // with each attempt.
-func (k *walk) resolveStrategy(c call, t v1alpha1.Template, s v1alpha1.RetryStrategy) (v1alpha1.RetryStrategy, error) {
+func (k *engine) resolveStrategy(c call, t v1alpha1.Template, s v1alpha1.RetryStrategy) (v1alpha1.RetryStrategy, error) {
 	if !strings.Contains(jsonText(s), "{{") {
 		return s, nil
 	}

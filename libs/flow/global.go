@@ -9,7 +9,7 @@ import (
 )
 
 // publishGlobals makes the outputs that nodes have published for the whole workflow known again.
-func (k *walk) publishGlobals() {
+func (k *engine) publishGlobals() {
 	ids := slices.Collect(maps.Keys(k.writers))
 	slices.SortFunc(ids, func(a, b string) int {
 		// The last writer wins; the name decides between equals.
@@ -25,7 +25,7 @@ func (k *walk) publishGlobals() {
 }
 
 // publishGlobal makes the outputs of a node with a globalName known everywhere.
-func (k *walk) publishGlobal(n v1alpha1.NodeStatus) {
+func (k *engine) publishGlobal(n v1alpha1.NodeStatus) {
 	if n.Outputs == nil || !n.Phase.Fulfilled() || k.globals.values == nil {
 		return
 	}
@@ -56,7 +56,7 @@ func replaceNamed[T any](list []T, x T, name func(T) string) []T {
 }
 
 // globalOutputs are the outputs of the run.
-func (k *walk) globalOutputs() *v1alpha1.Outputs {
+func (k *engine) globalOutputs() *v1alpha1.Outputs {
 	if k.published.Parameters == nil && k.published.Artifacts == nil {
 		return nil
 	}
@@ -64,7 +64,7 @@ func (k *walk) globalOutputs() *v1alpha1.Outputs {
 }
 
 // outputDefaults are the outputs of a node that does not run: those that have a default.
-func (k *walk) outputDefaults(c call) *v1alpha1.Outputs {
+func (k *engine) outputDefaults(c call) *v1alpha1.Outputs {
 	t, _, err := k.load(c)
 	if err != nil || t.Outputs == nil {
 		return nil

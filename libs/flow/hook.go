@@ -19,7 +19,7 @@ const exitHook = "exit"
 const exitSuffix = ".onExit"
 
 // afterRun reports whether a node belongs to the exit handler or a hook of the whole run.
-func (k *walk) afterRun(name string) bool {
+func (k *engine) afterRun(name string) bool {
 	return strings.HasPrefix(name, k.w.Name+exitSuffix) || strings.HasPrefix(name, k.w.Name+".hooks.")
 }
 
@@ -32,7 +32,7 @@ func hookCall(name, display string, h v1alpha1.LifecycleHook, args v1alpha1.Argu
 }
 
 // exitHandler runs the exit handler of the workflow, if it has one, and says whether it is done.
-func (k *walk) exitHandler(phase v1alpha1.WorkflowPhase) (v1alpha1.NodeStatus, bool) {
+func (k *engine) exitHandler(phase v1alpha1.WorkflowPhase) (v1alpha1.NodeStatus, bool) {
 	h, has := k.w.Spec.Hooks[exitHook]
 	if !has {
 		h = v1alpha1.LifecycleHook{Template: k.w.Spec.OnExit}
@@ -54,14 +54,14 @@ func (k *walk) exitHandler(phase v1alpha1.WorkflowPhase) (v1alpha1.NodeStatus, b
 }
 
 // executeExit makes or advances the node of an exit hook or handler: what it holds goes on when the run is stopped.
-func (k *walk) executeExit(c call) v1alpha1.NodeStatus {
+func (k *engine) executeExit(c call) v1alpha1.NodeStatus {
 	k.exits++
 	defer func() { k.exits-- }()
 	return k.execute(c)
 }
 
 // prepare resolves the tags of a hook: those of its arguments, and of what it calls.
-func (k *walk) prepare(c *call, sc scope) (err error) {
+func (k *engine) prepare(c *call, sc scope) (err error) {
 	c.caller = &sc
 	if c.args, c.missing, err = substituteArguments(c.args, sc); err != nil {
 		return err
@@ -76,7 +76,7 @@ func (k *walk) prepare(c *call, sc scope) (err error) {
 }
 
 // failures lists the nodes that failed, for the exit handler. Source: Argo Workflows, workflow.failures.
-func (k *walk) failures() string {
+func (k *engine) failures() string {
 	if k.blamed != "" {
 		return k.blamed
 	}
@@ -109,7 +109,7 @@ func (k *walk) failures() string {
 }
 
 // workflowHooks runs the named hooks of the workflow whose time has come, and says whether none is at work.
-func (k *walk) workflowHooks(root v1alpha1.NodeStatus) bool {
+func (k *engine) workflowHooks(root v1alpha1.NodeStatus) bool {
 	if root.Phase.Fulfilled() {
 		k.globals.values["workflow.status"] = string(workflowPhase(root.Phase))
 	}
@@ -125,7 +125,7 @@ type hookPlace struct {
 }
 
 // namedHooks starts hooks whose expression is true, once each, and says whether none is at work.
-func (k *walk) namedHooks(node, display string, hooks map[string]v1alpha1.LifecycleHook, at hookPlace) bool {
+func (k *engine) namedHooks(node, display string, hooks map[string]v1alpha1.LifecycleHook, at hookPlace) bool {
 	done := true
 	for _, name := range slices.Sorted(maps.Keys(hooks)) {
 		h := hooks[name]
@@ -161,7 +161,7 @@ func (k *walk) namedHooks(node, display string, hooks map[string]v1alpha1.Lifecy
 }
 
 // unitHooks runs the hooks of one step, task or item, and says whether the unit is done with them.
-func (k *walk) unitHooks(u unit, n v1alpha1.NodeStatus, display string, sc scope) bool {
+func (k *engine) unitHooks(u unit, n v1alpha1.NodeStatus, display string, sc scope) bool {
 	hooks := u.step.Hooks
 	exit, has := hooks[exitHook]
 	if !has && u.step.OnExit != "" {
@@ -205,7 +205,7 @@ func outputsArtifacts(n v1alpha1.NodeStatus) []v1alpha1.Artifact {
 }
 
 // exitOf runs the exit hook of a node that has ended.
-func (k *walk) exitOf(n v1alpha1.NodeStatus, display string, h v1alpha1.LifecycleHook, at hookPlace) bool {
+func (k *engine) exitOf(n v1alpha1.NodeStatus, display string, h v1alpha1.LifecycleHook, at hookPlace) bool {
 	c := hookCall(n.Name+exitSuffix, display+exitSuffix, h, v1alpha1.Arguments{})
 	c.boundary, c.library = at.boundary, at.library
 	if existing, ok := k.node(c.name); ok && existing.Phase.Fulfilled() {

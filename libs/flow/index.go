@@ -85,7 +85,7 @@ func publishes(o *v1alpha1.Outputs) bool {
 // id is the id of the node of that name: upstream's, with a number behind it when a
 // node of another name was first to have it. Its hash has 32 bits: of 100,000 nodes
 // two have the same in two of three workflows.
-func (k *walk) id(name string) string {
+func (k *engine) id(name string) string {
 	base := NodeID(k.w.Name, name)
 	first, taken := k.nodes[base]
 	if taken && first.Name == name || !taken && !k.clashes[base] {

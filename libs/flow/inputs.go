@@ -11,7 +11,7 @@ import (
 
 // inputs resolves what a template gets: the argument's value wins over the
 // input's own, which wins over its default.
-func (k *walk) inputs(c call, t v1alpha1.Template) (scope, *v1alpha1.Inputs, error) {
+func (k *engine) inputs(c call, t v1alpha1.Template) (scope, *v1alpha1.Inputs, error) {
 	sc := k.globals.inner(c.extra)
 	sc.caller = c.caller
 	sc.values["node.name"] = c.name
@@ -30,7 +30,7 @@ func (k *walk) inputs(c call, t v1alpha1.Template) (scope, *v1alpha1.Inputs, err
 }
 
 // inputParameters resolves the input parameters of a template into the scope, each after those that it mentions.
-func (k *walk) inputParameters(c call, t v1alpha1.Template, sc scope) ([]v1alpha1.Parameter, error) {
+func (k *engine) inputParameters(c call, t v1alpha1.Template, sc scope) ([]v1alpha1.Parameter, error) {
 	var open []openParameter
 	for _, p := range t.Inputs.Parameters {
 		text, given, ok, err := k.argument(c.args, p, sc)
@@ -106,7 +106,7 @@ func mentionedParameters(text string) []string {
 }
 
 // argument is the value of an input by what the caller gave, or else by its own: then its tags are not resolved.
-func (k *walk) argument(args v1alpha1.Arguments, p v1alpha1.Parameter, sc scope) (value string, given, ok bool, err error) {
+func (k *engine) argument(args v1alpha1.Arguments, p v1alpha1.Parameter, sc scope) (value string, given, ok bool, err error) {
 	for _, a := range args.Parameters {
 		if a.Name != p.Name {
 			continue
@@ -130,7 +130,7 @@ func (k *walk) argument(args v1alpha1.Arguments, p v1alpha1.Parameter, sc scope)
 
 // inputArtifacts resolves the input artifacts of a template into the scope. Those that are optional and not there are
 // left out.
-func (k *walk) inputArtifacts(c call, t v1alpha1.Template, sc scope) ([]v1alpha1.Artifact, error) {
+func (k *engine) inputArtifacts(c call, t v1alpha1.Template, sc scope) ([]v1alpha1.Artifact, error) {
 	declared := t.Inputs.DeepCopy().Artifacts
 	if err := substituteArtifacts(declared, sc); err != nil {
 		return nil, fmt.Errorf("template %q: input artifacts: %w", c.template, err)
@@ -199,7 +199,7 @@ func located(a v1alpha1.Artifact) bool {
 	return KeyOf(a.ArtifactLocation) != "" || a.Raw != nil || a.HTTP != nil || a.Git != nil || a.Artifactory != nil
 }
 
-func (k *walk) addArguments(s scope, args *v1alpha1.Arguments) error {
+func (k *engine) addArguments(s scope, args *v1alpha1.Arguments) error {
 	if args == nil {
 		args = &v1alpha1.Arguments{}
 	}

@@ -8,8 +8,8 @@ import (
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
 
-// laps is how far a loop is.
-type laps struct {
+// loopState is how far a loop is.
+type loopState struct {
 	key   string // its place
 	items []v1alpha1.Item
 	nodes []string       // ids of the items' nodes; empty: not begun
@@ -23,8 +23,8 @@ type laps struct {
 	final []string       // ids of all nodes in order, once the loop is done
 }
 
-// many makes or advances the nodes of a loop.
-func (k *walk) many(u unit, l loop, sc scope) outcome {
+// fanOut makes or advances the nodes of a loop.
+func (k *engine) fanOut(u unit, l loop, sc scope) outcome {
 	c := call{name: u.node, display: u.display, boundary: u.boundary}
 	at := k.memory.loops[u.boundary][u.node]
 	if _, begun := k.node(u.node); !begun && k.closed() && u.group {
@@ -36,7 +36,7 @@ func (k *walk) many(u unit, l loop, sc scope) outcome {
 		case err != nil && skip:
 			items = nil // what is not to run needs no items either
 		case err != nil:
-			return k.noLaps(u, k.fail(c, v1alpha1.NodeTypeSkipped, fmt.Errorf("%s: %w", u.name, err)))
+			return k.emptyLoop(u, k.fail(c, v1alpha1.NodeTypeSkipped, fmt.Errorf("%s: %w", u.name, err)))
 		}
 		if _, begun := k.node(u.node); len(items) == 0 && !begun && k.closed() {
 			return outcome{}
@@ -44,9 +44,9 @@ func (k *walk) many(u unit, l loop, sc scope) outcome {
 		if len(items) == 0 {
 			n := k.begin(c, v1alpha1.NodeTypeSkipped, v1alpha1.NodeSkipped)
 			n.Message = "Skipped, empty params"
-			return k.noLaps(u, k.put(n))
+			return k.emptyLoop(u, k.put(n))
 		}
-		at = k.newLaps(u, items)
+		at = k.newLoopState(u, items)
 	}
 	parent := u.parent
 	if u.group {
@@ -64,14 +64,14 @@ func (k *walk) many(u unit, l loop, sc scope) outcome {
 	return k.closeGroup(u, out)
 }
 
-// noLaps is a loop that has ended without an item.
-func (k *walk) noLaps(u unit, n v1alpha1.NodeStatus) outcome {
+// emptyLoop is a loop that has ended without an item.
+func (k *engine) emptyLoop(u unit, n v1alpha1.NodeStatus) outcome {
 	k.link(u.parent, n.ID)
 	return outcome{done: true, node: n}
 }
 
 // expand lists the items of a loop whose tags are not resolved.
-func (k *walk) expand(l loop, sc scope) ([]v1alpha1.Item, error) {
+func (k *engine) expand(l loop, sc scope) ([]v1alpha1.Item, error) {
 	var err error
 	switch {
 	case l.param != "":
@@ -90,7 +90,7 @@ func (k *walk) expand(l loop, sc scope) ([]v1alpha1.Item, error) {
 }
 
 // skipped reports whether a loop is not to run whatever its items are: its condition is false and mentions none of them.
-func (k *walk) skipped(u unit, sc scope) bool {
+func (k *engine) skipped(u unit, sc scope) bool {
 	condition, err := sc.text(u.step.When)
 	if err != nil || strings.Contains(condition, "{{") {
 		return false
@@ -99,11 +99,11 @@ func (k *walk) skipped(u unit, sc scope) bool {
 	return err == nil && !run
 }
 
-// newLaps finds out how far a loop is that no walk has come by yet.
-func (k *walk) newLaps(u unit, items []v1alpha1.Item) *laps {
-	at := &laps{key: loopKey(u.node), items: items, nodes: make([]string, len(items)), done: make([]bool, len(items)), at: map[string]int{}, worst: -1, first: true}
+// newLoopState finds out how far a loop is that no walk has come by yet.
+func (k *engine) newLoopState(u unit, items []v1alpha1.Item) *loopState {
+	at := &loopState{key: loopKey(u.node), items: items, nodes: make([]string, len(items)), done: make([]bool, len(items)), at: map[string]int{}, worst: -1, first: true}
 	if k.memory.loops[u.boundary] == nil {
-		k.memory.loops[u.boundary] = map[string]*laps{}
+		k.memory.loops[u.boundary] = map[string]*loopState{}
 	}
 	k.memory.loops[u.boundary][u.node] = at
 	if before, changed := k.changed[u.boundary]; changed && before == "" {
@@ -128,15 +128,15 @@ func (k *walk) newLaps(u unit, items []v1alpha1.Item) *laps {
 }
 
 // each makes or advances the nodes of a loop's items: those that something has happened to, and the next ones.
-func (k *walk) each(u unit, at *laps, parent string, sc scope) {
-	in := hangar{parent, sc}
+func (k *engine) each(u unit, at *loopState, parent string, sc scope) {
+	in := loopContext{parent, sc}
 	if k.eachDue(u, at, in) {
 		k.eachNew(u, at, in)
 	}
 }
 
 // eachDue looks at the items that were tried before. False means that no other may begin.
-func (k *walk) eachDue(u unit, at *laps, in hangar) bool {
+func (k *engine) eachDue(u unit, at *loopState, in loopContext) bool {
 	due := k.due(u, at)
 	at.gaps = nil
 	waiting := false // what keeps one item from starting keeps the others too
@@ -145,34 +145,34 @@ func (k *walk) eachDue(u unit, at *laps, in hangar) bool {
 		if begun && !u.hooked() && k.clean(at.nodes[i]) {
 			continue
 		}
-		if !begun && !waiting && k.crowded() {
-			k.starve()
+		if !begun && !waiting && k.atCapacity() {
+			k.waitForCapacity()
 			waiting = true
 		}
 		if !begun && (waiting || at.halted(u, i)) {
 			at.gaps = append(at.gaps, i)
 			continue
 		}
-		if !k.lap(u, at, i, in) {
+		if !k.advanceItem(u, at, i, in) {
 			at.gaps = append(at.gaps, i)
-			waiting = k.full(u) || k.crowded()
+			waiting = k.full(u) || k.atCapacity()
 		}
 	}
 	return !waiting
 }
 
 // eachNew begins items in their order until there is no room.
-func (k *walk) eachNew(u unit, at *laps, in hangar) {
+func (k *engine) eachNew(u unit, at *loopState, in loopContext) {
 	for at.next < len(at.items) && !at.halted(u, at.next) {
-		if k.crowded() {
-			k.starve()
+		if k.atCapacity() {
+			k.waitForCapacity()
 			return
 		}
 		i := at.next
 		at.next++
-		if !k.lap(u, at, i, in) {
+		if !k.advanceItem(u, at, i, in) {
 			at.gaps = append(at.gaps, i)
-			if k.full(u) || k.crowded() {
+			if k.full(u) || k.atCapacity() {
 				return
 			}
 		}
@@ -180,7 +180,7 @@ func (k *walk) eachNew(u unit, at *laps, in hangar) {
 }
 
 // due are the items to look at among those that were tried, in order.
-func (k *walk) due(u unit, at *laps) []int {
+func (k *engine) due(u unit, at *loopState) []int {
 	m := k.memory
 	list := slices.Clone(at.gaps)
 	if at.first || u.hooked() {
@@ -197,7 +197,7 @@ func (k *walk) due(u unit, at *laps) []int {
 		}
 	}
 	delete(m.news, at.key)
-	for key := range m.starving[at.key] { // those before them may make room for them
+	for key := range m.waitingBelow[at.key] { // those before them may make room for them
 		if i, open := at.at[key]; open {
 			list = append(list, i)
 		}
@@ -206,14 +206,14 @@ func (k *walk) due(u unit, at *laps) []int {
 	return slices.Compact(list)
 }
 
-// hangar is where the nodes of a loop hang, and what they see.
-type hangar struct {
+// loopContext is where the nodes of a loop hang, and what they see.
+type loopContext struct {
 	parent string
 	scope  scope
 }
 
-// lap makes or advances the node of one item. False means that it may not begin yet.
-func (k *walk) lap(u unit, at *laps, i int, in hangar) bool {
+// advanceItem makes or advances the node of one item. False means that it may not begin yet.
+func (k *engine) advanceItem(u unit, at *loopState, i int, in loopContext) bool {
 	values, suffix := itemValues(at.items[i])
 	node, display := childName(u.node, i, suffix), childName(u.display, i, suffix)
 	n, _ := k.node(node)
@@ -234,7 +234,7 @@ func (k *walk) lap(u unit, at *laps, i int, in hangar) bool {
 }
 
 // see takes how far an item is.
-func (l *laps) see(i int, n v1alpha1.NodeStatus, done bool) {
+func (l *loopState) see(i int, n v1alpha1.NodeStatus, done bool) {
 	if l.nodes[i] == "" {
 		l.nodes[i] = n.ID
 		l.open++
@@ -251,16 +251,16 @@ func (l *laps) see(i int, n v1alpha1.NodeStatus, done bool) {
 }
 
 // halted reports whether an item does not begin any more, since one before it failed.
-func (l *laps) halted(u unit, i int) bool { return u.failFast && l.worst >= 0 && l.worst < i }
+func (l *loopState) halted(u unit, i int) bool { return u.failFast && l.worst >= 0 && l.worst < i }
 
 // more reports whether items are left to begin.
-func (l *laps) more(u unit) bool {
+func (l *loopState) more(u unit) bool {
 	waits := func(i int) bool { return !l.halted(u, i) }
 	return l.next < len(l.items) && waits(l.next) || slices.ContainsFunc(l.gaps, waits)
 }
 
 // outcome is how far the whole loop is.
-func (l *laps) outcome(u unit) outcome {
+func (l *loopState) outcome(u unit) outcome {
 	if l.open > 0 || l.more(u) {
 		return outcome{}
 	}

@@ -14,7 +14,7 @@ import (
 )
 
 // leaf makes or advances the node of one pod.
-func (k *walk) leaf(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus {
+func (k *engine) leaf(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus {
 	if _, exists := k.node(c.name); !exists && !k.mayStart(v1alpha1.NodeTypePod) {
 		return v1alpha1.NodeStatus{}
 	}
@@ -39,7 +39,7 @@ func (k *walk) leaf(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus {
 
 // create asks for the pod, again and again until it is seen: its name makes the
 // repetition harmless, and a crash after recording the node loses nothing.
-func (k *walk) create(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus {
+func (k *engine) create(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus {
 	pod := k.podOf(c.name, orDefault(refTemplate(c.ref), c.template))
 	sc = podScope(sc, t, pod)
 	if err := sc.fillTemplate(&t); err != nil {
@@ -62,7 +62,7 @@ func (k *walk) create(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus
 }
 
 // resolveEnd resolves what of a template counts once its pod is there: its time limits, and what it leaves behind.
-func (k *walk) resolveEnd(c call, t *v1alpha1.Template, sc scope) error {
+func (k *engine) resolveEnd(c call, t *v1alpha1.Template, sc scope) error {
 	part := struct {
 		Timeout, PendingTimeout string
 		Outputs                 *v1alpha1.Outputs
@@ -129,7 +129,7 @@ func podScope(sc scope, t v1alpha1.Template, pod string) scope {
 }
 
 // locateAll gives the artifacts of a template their places, and returns those of its logs.
-func (k *walk) locateAll(t *v1alpha1.Template, sc scope) (logs []v1alpha1.Artifact, err error) {
+func (k *engine) locateAll(t *v1alpha1.Template, sc scope) (logs []v1alpha1.Artifact, err error) {
 	artifacts, logs, err := k.placed(*t, sc)
 	if err != nil {
 		return nil, err
@@ -157,7 +157,7 @@ func (k *walk) locateAll(t *v1alpha1.Template, sc scope) (logs []v1alpha1.Artifa
 
 // podSettings is the spec of the workflow with the tags resolved that stand where every pod gets them. Volumes see what the
 // callers of the template see, too. A volume that the template has itself is left out. Source: Argo Workflows.
-func (k *walk) podSettings(t v1alpha1.Template, sc scope) (*v1alpha1.WorkflowSpec, error) {
+func (k *engine) podSettings(t v1alpha1.Template, sc scope) (*v1alpha1.WorkflowSpec, error) {
 	spec := k.w.Spec
 	part := struct {
 		PodMetadata *v1alpha1.Metadata
@@ -180,7 +180,7 @@ func (k *walk) podSettings(t v1alpha1.Template, sc scope) (*v1alpha1.WorkflowSpe
 
 // enforceTimeout ends a node that took longer than template.timeout, counted from
 // its start, waiting included; or that waited longer than template.pendingTimeout.
-func (k *walk) enforceTimeout(n v1alpha1.NodeStatus, t v1alpha1.Template) v1alpha1.NodeStatus {
+func (k *engine) enforceTimeout(n v1alpha1.NodeStatus, t v1alpha1.Template) v1alpha1.NodeStatus {
 	n = k.limit(n, "timeout", t.Timeout, "Step exceeded its deadline")
 	if n.Phase == v1alpha1.NodePending {
 		n = k.limit(n, "pendingTimeout", t.PendingTimeout, "Step was pending longer than its pendingTimeout")
@@ -189,7 +189,7 @@ func (k *walk) enforceTimeout(n v1alpha1.NodeStatus, t v1alpha1.Template) v1alph
 }
 
 // limit ends a node whose time is up.
-func (k *walk) limit(n v1alpha1.NodeStatus, field, text, message string) v1alpha1.NodeStatus {
+func (k *engine) limit(n v1alpha1.NodeStatus, field, text, message string) v1alpha1.NodeStatus {
 	if text == "" {
 		return n
 	}
@@ -210,7 +210,7 @@ func (k *walk) limit(n v1alpha1.NodeStatus, field, text, message string) v1alpha
 func parseDuration(s string) (time.Duration, error) { return span.Parse(s) }
 
 // observe takes what was seen of a pod into its node.
-func (k *walk) observe(n v1alpha1.NodeStatus, t v1alpha1.Template, pod Pod, sc scope) v1alpha1.NodeStatus {
+func (k *engine) observe(n v1alpha1.NodeStatus, t v1alpha1.Template, pod Pod, sc scope) v1alpha1.NodeStatus {
 	before := n
 	n.HostNodeName, n.PodIP = orDefault(pod.Host, n.HostNodeName), orDefault(pod.IP, n.PodIP)
 	switch pod.Phase {
@@ -252,7 +252,7 @@ func same(a, b v1alpha1.NodeStatus) bool {
 
 // collect ends a node whose program succeeded: with what it left behind, or as an
 // Error when something that was promised is missing.
-func (k *walk) collect(n v1alpha1.NodeStatus, t v1alpha1.Template, pod Pod, sc scope) v1alpha1.NodeStatus {
+func (k *engine) collect(n v1alpha1.NodeStatus, t v1alpha1.Template, pod Pod, sc scope) v1alpha1.NodeStatus {
 	n.Phase, n.Message = v1alpha1.NodeSucceeded, ""
 	n.Outputs = k.outputsOf(n, t, pod, sc)
 	if pod.Report != nil && pod.Report.Error != "" {
@@ -273,7 +273,7 @@ func (k *walk) collect(n v1alpha1.NodeStatus, t v1alpha1.Template, pod Pod, sc s
 	return n
 }
 
-func (k *walk) outputsOf(n v1alpha1.NodeStatus, t v1alpha1.Template, pod Pod, sc scope) *v1alpha1.Outputs {
+func (k *engine) outputsOf(n v1alpha1.NodeStatus, t v1alpha1.Template, pod Pod, sc scope) *v1alpha1.Outputs {
 	out := &v1alpha1.Outputs{}
 	if pod.ExitCode != nil {
 		code := strconv.Itoa(int(*pod.ExitCode))
@@ -304,7 +304,7 @@ func (k *walk) outputsOf(n v1alpha1.NodeStatus, t v1alpha1.Template, pod Pod, sc
 }
 
 // stored are the artifacts of a pod that its executor has stored, with their places.
-func (k *walk) stored(t v1alpha1.Template, names []string, sc scope) []v1alpha1.Artifact {
+func (k *engine) stored(t v1alpha1.Template, names []string, sc scope) []v1alpha1.Artifact {
 	if len(names) == 0 {
 		return nil
 	}

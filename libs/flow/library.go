@@ -39,7 +39,7 @@ func libraryOf(scope string) library {
 }
 
 // load finds the template of a call and the library that its own calls are looked up in.
-func (k *walk) load(c call) (v1alpha1.Template, library, error) {
+func (k *engine) load(c call) (v1alpha1.Template, library, error) {
 	if c.inline != nil {
 		return k.withDefaults(*c.inline), c.library, nil
 	}
@@ -62,7 +62,7 @@ func (k *walk) load(c call) (v1alpha1.Template, library, error) {
 	return v1alpha1.Template{}, from, fmt.Errorf("%s has no template %q", from.scopeText(""), name)
 }
 
-func (k *walk) templates(l library) ([]v1alpha1.Template, error) {
+func (k *engine) templates(l library) ([]v1alpha1.Template, error) {
 	if l.name == "" {
 		return k.w.Spec.Templates, nil
 	}
@@ -73,7 +73,7 @@ func (k *walk) templates(l library) ([]v1alpha1.Template, error) {
 	if l.cluster {
 		kind = NeedClusterTemplate
 	}
-	raw, err := k.find(Need{Kind: kind, Name: l.name})
+	raw, err := k.find(Lookup{Kind: kind, Name: l.name})
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +87,7 @@ func (k *walk) templates(l library) ([]v1alpha1.Template, error) {
 
 // withDefaults puts spec.templateDefaults under a template. Source: Argo Workflows merges them under every template,
 // but for the kinds of work that the template does not do.
-func (k *walk) withDefaults(t v1alpha1.Template) v1alpha1.Template {
+func (k *engine) withDefaults(t v1alpha1.Template) v1alpha1.Template {
 	d := k.w.Spec.TemplateDefaults
 	if d == nil {
 		return t

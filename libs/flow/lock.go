@@ -19,7 +19,7 @@ type Lock struct {
 func workflowHolder(workflow string) string { return workflow + "/workflow" }
 
 // lockedOut asks for the locks of a template or workflow and reports whether it must wait.
-func (k *walk) lockedOut(holder string, s *v1alpha1.Synchronization, sc scope) bool {
+func (k *engine) lockedOut(holder string, s *v1alpha1.Synchronization, sc scope) bool {
 	if s == nil || k.w.Held[holder] {
 		return false
 	}
@@ -41,7 +41,7 @@ func (k *walk) lockedOut(holder string, s *v1alpha1.Synchronization, sc scope) b
 }
 
 // locks lists what a synchronization names. Source: Argo Workflows merges the singular forms of version 3 with the lists.
-func (k *walk) locks(s *v1alpha1.Synchronization, sc scope) ([]Lock, error) {
+func (k *engine) locks(s *v1alpha1.Synchronization, sc scope) ([]Lock, error) {
 	s = s.DeepCopy()
 	if err := substitute(s, sc); err != nil {
 		return nil, err
@@ -76,12 +76,12 @@ func semaphores(s *v1alpha1.Synchronization) []v1alpha1.SemaphoreRef {
 	return append(out, s.Semaphores...)
 }
 
-func (k *walk) lockName(namespace, kind, name string) string {
+func (k *engine) lockName(namespace, kind, name string) string {
 	return orDefault(namespace, k.w.Namespace) + "/" + kind + "/" + name
 }
 
 // semaphore finds the size of a semaphore: a key of a ConfigMap, read anew for each who asks.
-func (k *walk) semaphore(ref v1alpha1.SemaphoreRef) (Lock, error) {
+func (k *engine) semaphore(ref v1alpha1.SemaphoreRef) (Lock, error) {
 	kind := "ConfigMap"
 	var name, key string
 	switch {
@@ -109,7 +109,7 @@ func (k *walk) semaphore(ref v1alpha1.SemaphoreRef) (Lock, error) {
 const semaphoreLimits = "argosy-semaphores"
 
 // waiting shows on a node what it waits for.
-func (k *walk) waiting(n v1alpha1.NodeStatus, s *v1alpha1.Synchronization) v1alpha1.NodeStatus {
+func (k *engine) waiting(n v1alpha1.NodeStatus, s *v1alpha1.Synchronization) v1alpha1.NodeStatus {
 	var names []string
 	for _, m := range mutexes(s) {
 		names = append(names, k.lockName(m.Namespace, "Mutex", m.Name))

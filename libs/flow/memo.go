@@ -19,7 +19,7 @@ type MemoEntry struct {
 
 // remembered looks for the outputs of a template in its cache. With done the node is decided without work, or waits
 // for the answer.
-func (k *walk) remembered(c call, t v1alpha1.Template, sc scope) (n v1alpha1.NodeStatus, done bool) {
+func (k *engine) remembered(c call, t v1alpha1.Template, sc scope) (n v1alpha1.NodeStatus, done bool) {
 	if t.Memoize == nil {
 		return n, false
 	}
@@ -31,7 +31,7 @@ func (k *walk) remembered(c call, t v1alpha1.Template, sc scope) (n v1alpha1.Nod
 	if started {
 		return k.memorize(existing, m, func() v1alpha1.NodeStatus { return k.dispatch(c, t, sc) }), true
 	}
-	raw, err := k.find(Need{Kind: NeedMemo, Name: m.Cache.ConfigMap.Name, Key: m.Key, Node: k.id(c.name)})
+	raw, err := k.find(Lookup{Kind: NeedMemo, Name: m.Cache.ConfigMap.Name, Key: m.Key, Node: k.id(c.name)})
 	if errors.Is(err, errPending) {
 		return n, true
 	}
@@ -49,7 +49,7 @@ func (k *walk) remembered(c call, t v1alpha1.Template, sc scope) (n v1alpha1.Nod
 }
 
 // memorize goes on with a node that the cache did not have, and asks to remember it when it succeeds.
-func (k *walk) memorize(before v1alpha1.NodeStatus, m v1alpha1.Memoize, work func() v1alpha1.NodeStatus) v1alpha1.NodeStatus {
+func (k *engine) memorize(before v1alpha1.NodeStatus, m v1alpha1.Memoize, work func() v1alpha1.NodeStatus) v1alpha1.NodeStatus {
 	after := work()
 	if !before.Phase.Fulfilled() && after.Phase == v1alpha1.NodeSucceeded {
 		k.actions = append(k.actions, SaveMemo{ConfigMap: m.Cache.ConfigMap.Name, Key: m.Key, NodeID: after.ID, Outputs: after.Outputs})

@@ -11,8 +11,8 @@ type memory struct {
 	holder   map[string]string          // the place that each place hangs in; "" is the run
 	touched  map[string]bool            // to be visited, with all that hold them
 	news     map[string][]string        // by holder: its touched places
-	starving map[string]map[string]bool // by holder: places where something waits for room
-	hungry   map[string]bool            // places that wait for room themselves
+	waitingBelow map[string]map[string]bool // by holder: places where something waits for room
+	waitingForCapacity   map[string]bool            // places that wait for room themselves
 	pending  map[string]bool            // places that wait for an answer or a lock
 	refused  map[string]int64           // by boundary: the limit of children at work that kept one from starting
 	wakes    alarms
@@ -20,14 +20,14 @@ type memory struct {
 
 	sequences map[string]*groupwise       // by the id of a steps node
 	graphs    map[string]*graph           // by the id of a dag node
-	loops     map[string]map[string]*laps // by the id of what encloses it, and the name of its unit
+	loops     map[string]map[string]*loopState // by the id of what encloses it, and the name of its unit
 }
 
 func newMemory() *memory {
 	return &memory{
-		holder: map[string]string{}, touched: map[string]bool{}, news: map[string][]string{}, starving: map[string]map[string]bool{},
-		hungry: map[string]bool{}, pending: map[string]bool{}, refused: map[string]int64{}, wakes: alarms{at: map[string]time.Time{}},
-		sequences: map[string]*groupwise{}, graphs: map[string]*graph{}, loops: map[string]map[string]*laps{},
+		holder: map[string]string{}, touched: map[string]bool{}, news: map[string][]string{}, waitingBelow: map[string]map[string]bool{},
+		waitingForCapacity: map[string]bool{}, pending: map[string]bool{}, refused: map[string]int64{}, wakes: alarms{at: map[string]time.Time{}},
+		sequences: map[string]*groupwise{}, graphs: map[string]*graph{}, loops: map[string]map[string]*loopState{},
 	}
 }
 
@@ -46,8 +46,8 @@ func (m *memory) top() string {
 func (m *memory) enter(key string) {
 	at := m.top()
 	m.holder[key] = at
-	delete(m.starving[at], key)
-	delete(m.hungry, key)
+	delete(m.waitingBelow[at], key)
+	delete(m.waitingForCapacity, key)
 	delete(m.pending, key)
 	delete(m.wakes.at, key)
 	m.path = append(m.path, key)
@@ -58,22 +58,22 @@ func (m *memory) enter(key string) {
 func (m *memory) leave(begun bool) {
 	key := m.top()
 	m.path = m.path[:len(m.path)-1]
-	at, starves := m.top(), m.hungry[key] || len(m.starving[key]) > 0
+	at, starves := m.top(), m.waitingForCapacity[key] || len(m.waitingBelow[key]) > 0
 	switch {
 	case !begun:
-		m.hungry[at] = m.hungry[at] || starves
+		m.waitingForCapacity[at] = m.waitingForCapacity[at] || starves
 		m.pending[at] = m.pending[at] || m.pending[key]
 		m.drop(key)
 	case starves:
-		if m.starving[at] == nil {
-			m.starving[at] = map[string]bool{}
+		if m.waitingBelow[at] == nil {
+			m.waitingBelow[at] = map[string]bool{}
 		}
-		m.starving[at][key] = true
+		m.waitingBelow[at][key] = true
 	}
 }
 
-// starves reports whether anything waits for room.
-func (m *memory) starves() bool { return m.hungry[""] || len(m.starving[""]) > 0 }
+// waits reports whether anything waits for room.
+func (m *memory) waits() bool { return m.waitingForCapacity[""] || len(m.waitingBelow[""]) > 0 }
 
 // touch marks a place and all that hold it. False means that no walk has come by it yet.
 func (m *memory) touch(key string) bool {
@@ -89,15 +89,15 @@ func (m *memory) touch(key string) bool {
 	return true
 }
 
-// calm forgets what was touched.
-func (m *memory) calm() {
+// clearDirty forgets what was touched.
+func (m *memory) clearDirty() {
 	clear(m.touched)
 	clear(m.news)
 	clear(m.refused)
 }
 
-// rouse touches what waits for an answer, a lock, or a time that has come.
-func (m *memory) rouse(now time.Time) {
+// wakeDue touches what waits for an answer, a lock, or a time that has come.
+func (m *memory) wakeDue(now time.Time) {
 	for key, is := range m.pending {
 		if is {
 			m.touch(key)
@@ -117,11 +117,11 @@ func (m *memory) rouse(now time.Time) {
 func (m *memory) drop(key string) {
 	for _, l := range m.loops[key] {
 		delete(m.holder, l.key)
-		delete(m.starving, l.key)
+		delete(m.waitingBelow, l.key)
 	}
-	delete(m.starving[m.holder[key]], key)
-	delete(m.starving, key)
-	delete(m.hungry, key)
+	delete(m.waitingBelow[m.holder[key]], key)
+	delete(m.waitingBelow, key)
+	delete(m.waitingForCapacity, key)
 	delete(m.pending, key)
 	delete(m.wakes.at, key)
 	delete(m.holder, key)

@@ -37,7 +37,7 @@ func joined(under, over map[string]string) map[string]string {
 
 // describe works out spec.workflowMetadata once, at the start of a run. Source: Argo Workflows; a label whose value
 // cannot be one ends the run.
-func (k *walk) describe(change *RunChange) error {
+func (k *engine) describe(change *RunChange) error {
 	m := k.w.Spec.WorkflowMetadata
 	if m == nil || k.w.Run.Metadata != nil {
 		return nil

@@ -53,7 +53,7 @@ type subject struct {
 }
 
 // measureNode reports the metrics of a template for its node: those in real time when it begins, all when it has ended.
-func (k *walk) measureNode(t v1alpha1.Template, sc scope, n v1alpha1.NodeStatus, begins bool) {
+func (k *engine) measureNode(t v1alpha1.Template, sc scope, n v1alpha1.NodeStatus, begins bool) {
 	if t.Metrics == nil || n.ID == "" || n.StartedAt == nil || !begins && !n.Phase.Fulfilled() {
 		return
 	}
@@ -88,7 +88,7 @@ func (k *walk) measureNode(t v1alpha1.Template, sc scope, n v1alpha1.NodeStatus,
 
 // measureRetry reports the metrics of a template for the node that holds its attempts. Source: Argo Workflows reports
 // them for each attempt, and for all of them.
-func (k *walk) measureRetry(c call, t v1alpha1.Template, n v1alpha1.NodeStatus) {
+func (k *engine) measureRetry(c call, t v1alpha1.Template, n v1alpha1.NodeStatus) {
 	if t.Metrics == nil || !n.Phase.Fulfilled() {
 		return
 	}
@@ -98,7 +98,7 @@ func (k *walk) measureRetry(c call, t v1alpha1.Template, n v1alpha1.NodeStatus) 
 }
 
 // measureRun reports the metrics of the workflow: those in real time when it begins, all when it has ended.
-func (k *walk) measureRun(change *RunChange) {
+func (k *engine) measureRun(change *RunChange) {
 	if k.w.Spec.Metrics == nil || k.globals.values == nil || change.StartedAt == nil && change.FinishedAt == nil {
 		return
 	}
@@ -115,7 +115,7 @@ func (k *walk) measureRun(change *RunChange) {
 
 func seconds(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 'f', -1, 64) }
 
-func (k *walk) measure(list []v1alpha1.Prometheus, sc scope, about subject) {
+func (k *engine) measure(list []v1alpha1.Prometheus, sc scope, about subject) {
 	for i := range list {
 		if about.end.IsZero() && !realtime(list[i]) {
 			continue

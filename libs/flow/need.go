@@ -20,9 +20,9 @@ const (
 	NeedMemo            NeedKind = "Memo"                    // the entry of a cache
 )
 
-// Need is a question to the shell. Its answer is recorded with the run, so that what is edited or removed meanwhile
+// Lookup is a question to the shell. Its answer is recorded with the run, so that what is edited or removed meanwhile
 // changes nothing for a run at work.
-type Need struct {
+type Lookup struct {
 	Kind NeedKind `json:"kind"`
 	Name string   `json:"name"`
 	Key  string   `json:"key,omitempty"`
@@ -39,8 +39,8 @@ type Answer struct {
 var errPending = errors.New("waiting for an answer")
 
 // find returns the answer to a question, or errPending after asking it.
-func (k *walk) find(n Need) (json.RawMessage, error) {
-	answer, ok := k.w.Found[n]
+func (k *engine) find(n Lookup) (json.RawMessage, error) {
+	answer, ok := k.w.Answers[n]
 	if !ok {
 		if !slices.Contains(k.needs, n) {
 			k.needs = append(k.needs, n)
@@ -55,8 +55,8 @@ func (k *walk) find(n Need) (json.RawMessage, error) {
 }
 
 // configValue reads one key of a ConfigMap.
-func (k *walk) configValue(name, key string) (string, error) {
-	raw, err := k.find(Need{Kind: NeedConfigMap, Name: name, Key: key})
+func (k *engine) configValue(name, key string) (string, error) {
+	raw, err := k.find(Lookup{Kind: NeedConfigMap, Name: name, Key: key})
 	if err != nil {
 		return "", err
 	}
@@ -68,7 +68,7 @@ func (k *walk) configValue(name, key string) (string, error) {
 }
 
 // parameter returns the value that a parameter has by itself: its value, its default, or what a ConfigMap says.
-func (k *walk) parameter(p v1alpha1.Parameter) (value string, ok bool, err error) {
+func (k *engine) parameter(p v1alpha1.Parameter) (value string, ok bool, err error) {
 	if p.Value == nil && p.ValueFrom != nil && p.ValueFrom.ConfigMapKeyRef != nil {
 		ref := p.ValueFrom.ConfigMapKeyRef
 		value, err = k.configValue(ref.Name, ref.Key)

@@ -12,7 +12,7 @@ import (
 )
 
 // publish makes what a unit left behind known to its successors.
-func (k *walk) publish(s scope, prefix string, o outcome) {
+func (k *engine) publish(s scope, prefix string, o outcome) {
 	if o.items == nil {
 		s.publishNode(prefix, o.node)
 		return
@@ -50,7 +50,7 @@ func (k *walk) publish(s scope, prefix string, o outcome) {
 }
 
 // outputNames are the output parameters that the template of a call promises; none when it is only known by its item.
-func (k *walk) outputNames(c call) []string {
+func (k *engine) outputNames(c call) []string {
 	t, _, err := k.load(c)
 	if err != nil || t.Outputs == nil {
 		return nil

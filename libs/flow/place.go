@@ -14,20 +14,20 @@ const keyFormat = "{{workflow.name}}/{{pod.name}}"
 // LogsSuffix follows the name of a container in the name of the artifact with its logs. Source: Argo Workflows.
 const LogsSuffix = "-logs"
 
-// home is where the artifacts of a pod are kept.
-type home struct {
+// repositoryPath is where the artifacts of a pod are kept.
+type repositoryPath struct {
 	store  v1alpha1.ArtifactLocation
 	folder string // what their keys begin with
 }
 
 // at is the place of one artifact.
-func (h home) at(file string) v1alpha1.ArtifactLocation {
+func (h repositoryPath) at(file string) v1alpha1.ArtifactLocation {
 	return under(h.store, path.Join(h.folder, file))
 }
 
-// home is where the artifacts of a pod are kept that name no place themselves: in the template's archiveLocation, else in
+// repositoryPath is where the artifacts of a pod are kept that name no place themselves: in the template's archiveLocation, else in
 // the run's repository. Source: Argo Workflows.
-func (k *walk) home(t v1alpha1.Template, sc scope) (h home, err error) {
+func (k *engine) repositoryPath(t v1alpha1.Template, sc scope) (h repositoryPath, err error) {
 	base, format := repository(k.w.Repository)
 	if own := t.ArchiveLocation; own != nil {
 		switch {
@@ -41,12 +41,12 @@ func (k *walk) home(t v1alpha1.Template, sc scope) (h home, err error) {
 		}
 	}
 	folder, err := sc.text(format)
-	return home{store: base, folder: folder}, err
+	return repositoryPath{store: base, folder: folder}, err
 }
 
 // placed are the output artifacts of a pod and those of its logs, with the places where they are kept. The scope knows
 // the pod's name.
-func (k *walk) placed(t v1alpha1.Template, sc scope) (artifacts, logs []v1alpha1.Artifact, err error) {
+func (k *engine) placed(t v1alpha1.Template, sc scope) (artifacts, logs []v1alpha1.Artifact, err error) {
 	if t.Outputs != nil {
 		artifacts = t.Outputs.DeepCopy().Artifacts
 	}
@@ -54,7 +54,7 @@ func (k *walk) placed(t v1alpha1.Template, sc scope) (artifacts, logs []v1alpha1
 	if !logged && len(artifacts) == 0 {
 		return nil, nil, nil
 	}
-	home, err := k.home(t, sc)
+	home, err := k.repositoryPath(t, sc)
 	if err == nil {
 		err = substitute(&artifacts, sc)
 	}
@@ -76,7 +76,7 @@ func (k *walk) placed(t v1alpha1.Template, sc scope) (artifacts, logs []v1alpha1
 }
 
 // placeIn is where an artifact is kept that may say something about it itself.
-func placeIn(h home, own v1alpha1.ArtifactLocation, file string) v1alpha1.ArtifactLocation {
+func placeIn(h repositoryPath, own v1alpha1.ArtifactLocation, file string) v1alpha1.ArtifactLocation {
 	own = configured(h.store, own)
 	key := KeyOf(own)
 	switch {
@@ -113,7 +113,7 @@ func fileName(all []v1alpha1.Artifact, at int) string {
 
 // archivesLogs reports whether the logs of a template are kept. Source: Argo Workflows, a repository that wants them
 // cannot be overruled, and a template overrules its workflow.
-func (k *walk) archivesLogs(t v1alpha1.Template) bool {
+func (k *engine) archivesLogs(t v1alpha1.Template) bool {
 	if k.w.Repository != nil && k.w.Repository.ArchiveLogs {
 		return true
 	}
@@ -123,7 +123,7 @@ func (k *walk) archivesLogs(t v1alpha1.Template) bool {
 	return k.w.Spec.ArchiveLogs != nil && *k.w.Spec.ArchiveLogs
 }
 
-func logsOf(t v1alpha1.Template, h home) []v1alpha1.Artifact {
+func logsOf(t v1alpha1.Template, h repositoryPath) []v1alpha1.Artifact {
 	names := []string{"main"}
 	if t.ContainerSet != nil {
 		names = nil
@@ -151,7 +151,7 @@ func relocate(r *v1alpha1.ArtifactRepository, l v1alpha1.ArtifactLocation) v1alp
 }
 
 // noted is a place as a node shows it: what lies in the run's repository by its key. Source: Argo Workflows.
-func (k *walk) noted(l v1alpha1.ArtifactLocation) v1alpha1.ArtifactLocation {
+func (k *engine) noted(l v1alpha1.ArtifactLocation) v1alpha1.ArtifactLocation {
 	if base, _ := repository(k.w.Repository); !sameStore(base, l) {
 		return l
 	}

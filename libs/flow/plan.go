@@ -15,7 +15,7 @@ const startsAtOnce = 250
 // locks, answers or time. Where there are hooks each decision visits everything, since their conditions may look at
 // anything. It decides as [Decide] does; only actions of nodes that nothing has happened to are not asked for again.
 type Plan struct {
-	walk  walk
+	walk  engine
 	run   Run
 	pods  map[string]Pod
 	tasks map[string]Task
@@ -84,7 +84,7 @@ func (p *Plan) Again(nodes ...string) {
 func (p *Plan) take(w World) {
 	k := &p.walk
 	if !p.ready {
-		*k = walk{nodes: p.run.Nodes, libraries: map[library][]v1alpha1.Template{}, children: map[string]map[string]bool{},
+		*k = engine{nodes: p.run.Nodes, libraries: map[library][]v1alpha1.Template{}, children: map[string]map[string]bool{},
 			index: newIndex(w.Name, p.run.Nodes), memory: newMemory(), globals: newScope(), lent: p.lent}
 		p.ready = true
 	} else if k.hooked || ordered(k.w.Spec, w.Spec) {
@@ -101,7 +101,7 @@ func (p *Plan) take(w World) {
 		p.tasks[id] = task
 		p.touch(id)
 	}
-	k.memory.rouse(w.Now)
+	k.memory.wakeDue(w.Now)
 }
 
 // touch lets the next decision look at a node. What no walk has come by yet is found by looking everywhere.
@@ -130,7 +130,7 @@ func equalPtr[T comparable](a, b *T) bool {
 }
 
 // turn forgets what belongs to the decision before.
-func (k *walk) turn(w World) {
+func (k *engine) turn(w World) {
 	k.w = w
 	k.dirty, k.actions, k.metrics, k.needs = nil, nil, nil, nil
 	k.changed, k.bodies, k.links = map[string]v1alpha1.NodePhase{}, map[string]bool{}, map[string][]string{}

@@ -61,7 +61,7 @@ const resourcesVariable = "resourcesDuration."
 
 // resourceValues are the variables of metrics about a node that used resources. They are looked up only for metrics that
 // mention them: a node may hold many.
-func (k *walk) resourceValues(m v1alpha1.Metrics, id string) map[string]string {
+func (k *engine) resourceValues(m v1alpha1.Metrics, id string) map[string]string {
 	text, err := json.Marshal(m)
 	if err != nil || !strings.Contains(string(text), resourcesVariable) {
 		return nil

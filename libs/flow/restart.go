@@ -28,7 +28,7 @@ func Retry(w World, successful bool, pick func(v1alpha1.NodeStatus) bool) (Resta
 	}
 	r := &restarting{
 		workflow: w.Name, nodes: run.Nodes, drop: map[string]bool{}, open: map[string]bool{},
-		templates: &walk{w: w, libraries: map[library][]v1alpha1.Template{}, memory: newMemory()},
+		templates: &engine{w: w, libraries: map[library][]v1alpha1.Template{}, memory: newMemory()},
 	}
 	for id, n := range run.Nodes {
 		if r.failed(n) && !r.tolerated(id) {
@@ -50,7 +50,7 @@ type restarting struct {
 	workflow   string
 	nodes      map[string]v1alpha1.NodeStatus
 	drop, open map[string]bool // by id
-	templates  *walk           // to look templates up
+	templates  *engine           // to look templates up
 }
 
 // holds reports whether nodes of a type only hold others.

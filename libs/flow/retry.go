@@ -12,7 +12,7 @@ import (
 )
 
 // retry wraps a call in a Retry node with one child per attempt.
-func (k *walk) retry(c call, strategy v1alpha1.RetryStrategy) v1alpha1.NodeStatus {
+func (k *engine) retry(c call, strategy v1alpha1.RetryStrategy) v1alpha1.NodeStatus {
 	n := k.begin(c, v1alpha1.NodeTypeRetry, v1alpha1.NodeRunning)
 	for i := 0; ; i++ {
 		attempt := c
@@ -50,7 +50,7 @@ func (k *walk) retry(c call, strategy v1alpha1.RetryStrategy) v1alpha1.NodeStatu
 	}
 }
 
-func (k *walk) endRetry(n, child v1alpha1.NodeStatus, verdict string) v1alpha1.NodeStatus {
+func (k *engine) endRetry(n, child v1alpha1.NodeStatus, verdict string) v1alpha1.NodeStatus {
 	n.Outputs = child.Outputs
 	message := child.Message
 	if child.Phase == v1alpha1.NodeFailed || child.Phase == v1alpha1.NodeError {
@@ -64,7 +64,7 @@ func (k *walk) endRetry(n, child v1alpha1.NodeStatus, verdict string) v1alpha1.N
 
 // again decides about one more attempt: a verdict says why there is none, a time
 // says how long to wait.
-func (k *walk) again(n, child v1alpha1.NodeStatus, attempt int, s v1alpha1.RetryStrategy) (verdict string, wait time.Time) {
+func (k *engine) again(n, child v1alpha1.NodeStatus, attempt int, s v1alpha1.RetryStrategy) (verdict string, wait time.Time) {
 	if child.Phase == v1alpha1.NodeSucceeded || child.Phase == v1alpha1.NodeSkipped {
 		return "done", time.Time{}
 	}
@@ -111,7 +111,7 @@ func policyAllows(s v1alpha1.RetryStrategy, phase v1alpha1.NodePhase) bool {
 	return false
 }
 
-func (k *walk) backoff(n, child v1alpha1.NodeStatus, attempt int, b *v1alpha1.Backoff) (string, time.Time) {
+func (k *engine) backoff(n, child v1alpha1.NodeStatus, attempt int, b *v1alpha1.Backoff) (string, time.Time) {
 	if b == nil || b.Duration == "" {
 		return "", time.Time{}
 	}
@@ -163,7 +163,7 @@ func exitCode(n v1alpha1.NodeStatus) string {
 	return "-1"
 }
 
-func (k *walk) retryExpression(source string, last v1alpha1.NodeStatus) (bool, error) {
+func (k *engine) retryExpression(source string, last v1alpha1.NodeStatus) (bool, error) {
 	s := k.globals.inner(nil)
 	addLastRetry(s.values, last)
 	return s.hookCondition(source)

@@ -84,7 +84,7 @@ func (s scope) skipped(name string) bool {
 }
 
 // globals are the variables of a workflow that are known everywhere.
-func (k *walk) globalScope() (scope, error) {
+func (k *engine) globalScope() (scope, error) {
 	w, s := k.w, newScope()
 	v := s.values
 	v["workflow.name"], v["workflow.namespace"], v["workflow.uid"] = w.Name, w.Namespace, w.UID

@@ -32,7 +32,7 @@ type outcome struct {
 }
 
 // nodesOf are the nodes that count for what comes after a unit.
-func (k *walk) nodesOf(o outcome) iter.Seq[v1alpha1.NodeStatus] {
+func (k *engine) nodesOf(o outcome) iter.Seq[v1alpha1.NodeStatus] {
 	return func(yield func(v1alpha1.NodeStatus) bool) {
 		if o.items == nil {
 			yield(o.node)
@@ -47,7 +47,7 @@ func (k *walk) nodesOf(o outcome) iter.Seq[v1alpha1.NodeStatus] {
 }
 
 // failed returns the first child that counts as failed.
-func (k *walk) failed(o outcome, tolerates func(v1alpha1.NodePhase) bool) (v1alpha1.NodeStatus, bool) {
+func (k *engine) failed(o outcome, tolerates func(v1alpha1.NodePhase) bool) (v1alpha1.NodeStatus, bool) {
 	for n := range k.nodesOf(o) {
 		if bad(n.Phase) && !tolerates(n.Phase) {
 			return n, true
@@ -60,7 +60,7 @@ func (k *walk) failed(o outcome, tolerates func(v1alpha1.NodePhase) bool) (v1alp
 func bad(p v1alpha1.NodePhase) bool { return p == v1alpha1.NodeFailed || p == v1alpha1.NodeError }
 
 // advance makes or advances the node or nodes of a unit.
-func (k *walk) advance(u unit, sc scope) outcome {
+func (k *engine) advance(u unit, sc scope) outcome {
 	if n, ok := k.node(u.node); ok && n.Phase.Fulfilled() && n.Type != v1alpha1.NodeTypeTaskGroup {
 		k.link(u.parent, n.ID)
 		return outcome{done: k.unitHooks(u, n, u.display, sc), node: k.nodes[n.ID]}
@@ -73,11 +73,11 @@ func (k *walk) advance(u unit, sc scope) outcome {
 		}
 		return outcome{done: k.unitHooks(u, n, u.display, sc) && fulfilled(n), node: n}
 	}
-	return k.many(u, l, sc)
+	return k.fanOut(u, l, sc)
 }
 
 // one executes a unit without loop, or one item of a loop.
-func (k *walk) one(u unit, node, display string, sc scope) v1alpha1.NodeStatus {
+func (k *engine) one(u unit, node, display string, sc scope) v1alpha1.NodeStatus {
 	existing, started := k.node(node)
 	switch {
 	case started && (existing.Phase.Fulfilled() || k.clean(existing.ID)):
@@ -117,7 +117,7 @@ func (k *walk) one(u unit, node, display string, sc scope) v1alpha1.NodeStatus {
 }
 
 // resolveCall resolves the tags of what a step or task calls, and of its arguments.
-func (k *walk) resolveCall(c *call, step v1alpha1.WorkflowStep, sc scope) (err error) {
+func (k *engine) resolveCall(c *call, step v1alpha1.WorkflowStep, sc scope) (err error) {
 	c.caller = &sc
 	if c.template, err = sc.text(step.Template); err != nil {
 		return err
@@ -157,9 +157,9 @@ func (s scope) inlined(t v1alpha1.Template) (*v1alpha1.Template, error) {
 }
 
 // full reports whether the template that encloses a unit has as many children at work as it may.
-func (k *walk) full(u unit) bool { return u.limit != 0 && k.working[u.boundary] >= u.limit }
+func (k *engine) full(u unit) bool { return u.limit != 0 && k.working[u.boundary] >= u.limit }
 
-func (k *walk) closeGroup(u unit, out outcome) outcome {
+func (k *engine) closeGroup(u unit, out outcome) outcome {
 	if !u.group {
 		return out
 	}
@@ -184,7 +184,7 @@ type groupwise struct {
 }
 
 // sequenceOf is where a steps node goes on.
-func (k *walk) sequenceOf(id string, sc scope) *groupwise {
+func (k *engine) sequenceOf(id string, sc scope) *groupwise {
 	at := k.memory.sequences[id]
 	if at == nil || at.daemons {
 		at = &groupwise{scope: sc.with(nil), parents: []string{id}}
@@ -194,7 +194,7 @@ func (k *walk) sequenceOf(id string, sc scope) *groupwise {
 }
 
 // steps makes or advances a node of groups, one after the other.
-func (k *walk) steps(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus {
+func (k *engine) steps(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus {
 	n := k.begin(c, v1alpha1.NodeTypeSteps, v1alpha1.NodeRunning)
 	at := k.sequenceOf(n.ID, sc)
 	for ; at.group < len(t.Steps); at.group++ {
@@ -218,7 +218,7 @@ func (k *walk) steps(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus 
 }
 
 // stepGroup makes or advances the group that a steps node is at.
-func (k *walk) stepGroup(c call, boundary string, t v1alpha1.Template, at *groupwise) (v1alpha1.NodeStatus, []outcome) {
+func (k *engine) stepGroup(c call, boundary string, t v1alpha1.Template, at *groupwise) (v1alpha1.NodeStatus, []outcome) {
 	group := t.Steps[at.group]
 	name := fmt.Sprintf("%s[%d]", c.name, at.group)
 	g := k.begin(call{name: name, display: fmt.Sprintf("[%d]", at.group), boundary: boundary}, v1alpha1.NodeTypeStepGroup, v1alpha1.NodeRunning)
@@ -247,7 +247,7 @@ func (k *walk) stepGroup(c call, boundary string, t v1alpha1.Template, at *group
 }
 
 // serves reports whether a unit that is done has servers that are still up.
-func (k *walk) serves(o outcome) bool {
+func (k *engine) serves(o outcome) bool {
 	for n := range k.nodesOf(o) {
 		if !n.Phase.Fulfilled() {
 			return true
@@ -280,7 +280,7 @@ func tolerance(c *v1alpha1.ContinueOn) func(v1alpha1.NodePhase) bool {
 	}
 }
 
-func (k *walk) closeStepGroup(g v1alpha1.NodeStatus, group v1alpha1.ParallelSteps, outcomes []outcome) v1alpha1.NodeStatus {
+func (k *engine) closeStepGroup(g v1alpha1.NodeStatus, group v1alpha1.ParallelSteps, outcomes []outcome) v1alpha1.NodeStatus {
 	for _, o := range outcomes {
 		if !o.done {
 			return k.nodes[g.ID]
@@ -299,7 +299,7 @@ func (k *walk) closeStepGroup(g v1alpha1.NodeStatus, group v1alpha1.ParallelStep
 }
 
 // conclude ends a steps or dag node that went well, with its outputs.
-func (k *walk) conclude(n v1alpha1.NodeStatus, t v1alpha1.Template, sc scope, outbound []string) v1alpha1.NodeStatus {
+func (k *engine) conclude(n v1alpha1.NodeStatus, t v1alpha1.Template, sc scope, outbound []string) v1alpha1.NodeStatus {
 	k.endDaemons(n.ID)
 	n = k.nodes[n.ID]
 	outputs, err := sc.outputs(t.Outputs)
@@ -311,7 +311,7 @@ func (k *walk) conclude(n v1alpha1.NodeStatus, t v1alpha1.Template, sc scope, ou
 }
 
 // outbound are the nodes that whatever comes next hangs from.
-func (k *walk) outbound(o outcome) []string {
+func (k *engine) outbound(o outcome) []string {
 	var ids []string
 	for n := range k.nodesOf(o) {
 		if current, ok := k.nodes[n.ID]; ok && len(current.OutboundNodes) > 0 {

@@ -11,7 +11,7 @@ import (
 )
 
 // cutShort says why the whole run must end now, "" when it may go on.
-func (k *walk) cutShort() string {
+func (k *engine) cutShort() string {
 	if s := k.w.Spec.Shutdown; s != "" {
 		return fmt.Sprintf("Stopped with strategy '%s'", s)
 	}
@@ -24,7 +24,7 @@ func (k *walk) cutShort() string {
 	return ""
 }
 
-func (k *walk) runDeadline() time.Time {
+func (k *engine) runDeadline() time.Time {
 	if k.w.Spec.ActiveDeadlineSeconds == nil || k.ending || k.exits > 0 {
 		return time.Time{}
 	}
@@ -33,7 +33,7 @@ func (k *walk) runDeadline() time.Time {
 }
 
 // terminate ends a run at once: no exit handler, no hook.
-func (k *walk) terminate(change *RunChange, reason string) {
+func (k *engine) terminate(change *RunChange, reason string) {
 	if k.w.Spec.Synchronization != nil {
 		k.actions = append(k.actions, Release{Holder: workflowHolder(k.w.Name)})
 	}
@@ -43,7 +43,7 @@ func (k *walk) terminate(change *RunChange, reason string) {
 
 // exiting reports whether a node is an exit hook or handler, or below one. Source: Argo Workflows, they go on when a
 // workflow is stopped.
-func (k *walk) exiting(name string) bool {
+func (k *engine) exiting(name string) bool {
 	for at := 0; ; {
 		next := strings.Index(name[at:], exitSuffix)
 		if next < 0 {
@@ -59,11 +59,11 @@ func (k *walk) exiting(name string) bool {
 
 // closed reports whether nothing new begins at the place that is visited: the workflow is told to stop, and it is not
 // below an exit hook.
-func (k *walk) closed() bool { return k.stopping != "" && k.exits == 0 }
+func (k *engine) closed() bool { return k.stopping != "" && k.exits == 0 }
 
 // exitsAtWork reports whether an exit hook is not at its end, or has yet to begin.
-func (k *walk) exitsAtWork() bool {
-	if len(k.needs) > 0 || k.memory.starves() {
+func (k *engine) exitsAtWork() bool {
+	if len(k.needs) > 0 || k.memory.waits() {
 		return true
 	}
 	for _, n := range k.nodes {
@@ -75,7 +75,7 @@ func (k *walk) exitsAtWork() bool {
 }
 
 // stopNodes fails the open nodes that are chosen, and stops the work behind them.
-func (k *walk) stopNodes(reason string, chosen func(v1alpha1.NodeStatus) bool) {
+func (k *engine) stopNodes(reason string, chosen func(v1alpha1.NodeStatus) bool) {
 	var ids []string
 	for id, n := range k.nodes {
 		if !n.Phase.Fulfilled() && chosen(n) {

@@ -10,7 +10,7 @@ import (
 )
 
 // suspend makes or advances a node that waits for a person or for time to pass.
-func (k *walk) suspend(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus {
+func (k *engine) suspend(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus {
 	if err := substitute(&t, sc.as(finalTags)); err != nil {
 		return k.fail(c, v1alpha1.NodeTypeSuspend, fmt.Errorf("template %q: %w", c.template, err))
 	}

@@ -35,7 +35,7 @@ func (Perform) action()  {}
 func (StopTask) action() {}
 
 // task makes or advances the node of work without a pod.
-func (k *walk) task(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus {
+func (k *engine) task(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus {
 	kind := typeOf(t)
 	if _, exists := k.node(c.name); !exists && !k.mayStart(kind) {
 		return v1alpha1.NodeStatus{}
@@ -62,7 +62,7 @@ func (k *walk) task(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus {
 }
 
 // settle takes the end of a task into its node.
-func (k *walk) settle(n v1alpha1.NodeStatus, t v1alpha1.Template, end Task) v1alpha1.NodeStatus {
+func (k *engine) settle(n v1alpha1.NodeStatus, t v1alpha1.Template, end Task) v1alpha1.NodeStatus {
 	at := metav1.NewTime(end.At)
 	n.Phase, n.Message, n.FinishedAt, n.Outputs = end.Phase, end.Message, &at, end.Outputs
 	if t.Outputs == nil {
@@ -94,7 +94,7 @@ func globalName(declared []v1alpha1.Parameter, name string) string {
 
 // locate puts the place of an artifact into a manifest that comes from one: its own, or that of the input of its name.
 // What data templates list is a place too.
-func (k *walk) locate(t *v1alpha1.Template, s scope) error {
+func (k *engine) locate(t *v1alpha1.Template, s scope) error {
 	if t.Data != nil && t.Data.Source.ArtifactPaths != nil {
 		data := t.Data.DeepCopy()
 		data.Source.ArtifactPaths.ArtifactLocation = relocate(k.w.Repository, data.Source.ArtifactPaths.ArtifactLocation)
@@ -120,30 +120,30 @@ func (k *walk) locate(t *v1alpha1.Template, s scope) error {
 }
 
 // mayStart reports whether a new node that does work may start now. What may not waits for room.
-func (k *walk) mayStart(kind v1alpha1.NodeType) bool {
+func (k *engine) mayStart(kind v1alpha1.NodeType) bool {
 	if k.held() || kind == v1alpha1.NodeTypePod && k.packed() {
-		k.starve()
+		k.waitForCapacity()
 		return false
 	}
 	return true
 }
 
 // held reports whether the workflow is told to start nothing.
-func (k *walk) held() bool {
+func (k *engine) held() bool {
 	return k.w.Spec.Shutdown == "" && k.w.Spec.Suspend != nil && *k.w.Spec.Suspend
 }
 
 // packed reports whether the workflow has as many pods at work as it may.
-func (k *walk) packed() bool {
+func (k *engine) packed() bool {
 	limit := k.w.Spec.Parallelism
 	return limit != nil && k.active >= *limit
 }
 
 // spent reports whether one decision has made as many nodes as it should.
-func (k *walk) spent() bool { return k.begun >= startsAtOnce }
+func (k *engine) spent() bool { return k.begun >= startsAtOnce }
 
-// crowded reports whether nothing that waits for room may start now.
-func (k *walk) crowded() bool { return k.held() || k.packed() || k.spent() }
+// atCapacity reports whether nothing that waits for room may start now.
+func (k *engine) atCapacity() bool { return k.held() || k.packed() || k.spent() }
 
-// starve marks the place that is visited: something there waits for room.
-func (k *walk) starve() { k.memory.hungry[k.memory.top()] = true }
+// waitForCapacity marks the place that is visited: something there waits for room.
+func (k *engine) waitForCapacity() { k.memory.waitingForCapacity[k.memory.top()] = true }

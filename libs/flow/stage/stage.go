@@ -21,7 +21,7 @@ import (
 // Stage is a workflow that is about to begin, and what it finds around it.
 type Stage struct {
 	World flow.World
-	Found map[flow.Need]flow.Answer
+	Answers map[flow.Lookup]flow.Answer
 
 	configs map[string]corev1.ConfigMap
 }
@@ -37,8 +37,8 @@ type Options struct {
 // it finds in its cluster. Where there is no Workflow, the last template is played as
 // `argo submit --from` would.
 func Read(manifest string, o Options) (*Stage, error) {
-	p := &Stage{Found: map[flow.Need]flow.Answer{}, configs: map[string]corev1.ConfigMap{}, World: flow.World{Namespace: "default", UID: "local", Pods: map[string]flow.Pod{}, Tasks: map[string]flow.Task{},
-		Found: map[flow.Need]flow.Answer{}, Held: map[string]bool{}, Now: o.Now, Created: o.Now}}
+	p := &Stage{Answers: map[flow.Lookup]flow.Answer{}, configs: map[string]corev1.ConfigMap{}, World: flow.World{Namespace: "default", UID: "local", Pods: map[string]flow.Pod{}, Tasks: map[string]flow.Task{},
+		Answers: map[flow.Lookup]flow.Answer{}, Held: map[string]bool{}, Now: o.Now, Created: o.Now}}
 	workflow, err := p.documents(manifest)
 	if err != nil {
 		return nil, err
@@ -140,11 +140,11 @@ func (p *Stage) begin(workflow *v1alpha1.Workflow) error {
 	if ref == nil {
 		return p.findRepository()
 	}
-	need := flow.Need{Kind: flow.NeedTemplate, Name: ref.Name}
+	need := flow.Lookup{Kind: flow.NeedTemplate, Name: ref.Name}
 	if ref.ClusterScope {
 		need.Kind = flow.NeedClusterTemplate
 	}
-	found, ok := p.Found[need]
+	found, ok := p.Answers[need]
 	if !ok {
 		return fmt.Errorf("manifest: spec.workflowTemplateRef: %s %q is not in the manifest", need.Kind, need.Name)
 	}
@@ -178,7 +178,7 @@ func (p *Stage) addTemplate(kind string, document []byte) (string, error) {
 		return "", fmt.Errorf("manifest: %s: %w", kind, err)
 	}
 	raw, err := json.Marshal(template.Spec)
-	p.Found[flow.Need{Kind: flow.NeedKind(kind), Name: template.Name}] = flow.Answer{Value: raw}
+	p.Answers[flow.Lookup{Kind: flow.NeedKind(kind), Name: template.Name}] = flow.Answer{Value: raw}
 	return template.Name, err
 }
 
@@ -193,7 +193,7 @@ func (p *Stage) addConfig(document []byte) error {
 		if err != nil {
 			return err
 		}
-		p.Found[flow.Need{Kind: flow.NeedConfigMap, Name: config.Name, Key: key}] = flow.Answer{Value: raw}
+		p.Answers[flow.Lookup{Kind: flow.NeedConfigMap, Name: config.Name, Key: key}] = flow.Answer{Value: raw}
 	}
 	return nil
 }

@@ -23,7 +23,7 @@ type play struct {
 	w      flow.World
 	script map[string]flow.Pod
 	fate   func(node string) flow.Pod // of pods that are not in the script; nil: they succeed
-	found  map[flow.Need]flow.Answer
+	found  map[flow.Lookup]flow.Answer
 	orders []string // of people, each when nothing else moves
 	locks  map[string][]string
 	log    strings.Builder
@@ -41,7 +41,7 @@ func newPlay(t Transcript) (*play, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &play{w: set.World, script: map[string]flow.Pod{}, found: set.Found, locks: map[string][]string{}, begun: map[string]bool{}, shown: map[string]bool{}}
+	p := &play{w: set.World, script: map[string]flow.Pod{}, found: set.Answers, locks: map[string][]string{}, begun: map[string]bool{}, shown: map[string]bool{}}
 	p.w.Namespace, p.w.UID = "ns", "u1"
 	for line := range strings.Lines(t.Script) {
 		if err := p.read(strings.TrimSpace(line)); err != nil {
@@ -91,7 +91,7 @@ func (p *play) readFound(what string) error {
 		return errors.New("found needs a kind and a name")
 	}
 	raw, err := yaml.YAMLToJSON([]byte(text))
-	p.found[flow.Need{Kind: flow.NeedKind(words[0]), Name: words[1], Key: words[2]}] = flow.Answer{Value: raw}
+	p.found[flow.Lookup{Kind: flow.NeedKind(words[0]), Name: words[1], Key: words[2]}] = flow.Answer{Value: raw}
 	return err
 }
 
@@ -237,15 +237,15 @@ func (p *play) answer(d flow.Decision) (bool, error) {
 				return false, err
 			}
 			fmt.Fprintf(&p.log, "remember %s %s\n", a.ConfigMap, a.Key)
-			p.found[flow.Need{Kind: flow.NeedMemo, Name: a.ConfigMap, Key: a.Key}] = flow.Answer{Value: raw}
+			p.found[flow.Lookup{Kind: flow.NeedMemo, Name: a.ConfigMap, Key: a.Key}] = flow.Answer{Value: raw}
 		}
 	}
 	for _, n := range d.Needs {
-		a, ok := p.found[flow.Need{Kind: n.Kind, Name: n.Name, Key: n.Key}]
+		a, ok := p.found[flow.Lookup{Kind: n.Kind, Name: n.Name, Key: n.Key}]
 		if !ok {
 			a = flow.Answer{Missing: "it does not exist"}
 		}
-		p.w.Found[n], news = a, true
+		p.w.Answers[n], news = a, true
 	}
 	return news, nil
 }

@@ -30,7 +30,7 @@ func (r *Runner) specOf(ctx context.Context, wf *v1alpha1.Workflow, known *run) 
 	if ref == nil {
 		return wf.Spec, nil
 	}
-	need := flow.Need{Kind: flow.NeedTemplate, Name: ref.Name}
+	need := flow.Lookup{Kind: flow.NeedTemplate, Name: ref.Name}
 	if ref.ClusterScope {
 		need.Kind = flow.NeedClusterTemplate
 	}
@@ -49,7 +49,7 @@ func (r *Runner) specOf(ctx context.Context, wf *v1alpha1.Workflow, known *run) 
 }
 
 // findOut answers the questions of the core and records the answers.
-func (r *Runner) findOut(ctx context.Context, wf *v1alpha1.Workflow, known *run, needs []flow.Need) error {
+func (r *Runner) findOut(ctx context.Context, wf *v1alpha1.Workflow, known *run, needs []flow.Lookup) error {
 	if len(needs) == 0 {
 		return nil
 	}
@@ -65,7 +65,7 @@ func (r *Runner) findOut(ctx context.Context, wf *v1alpha1.Workflow, known *run,
 }
 
 // find looks one thing up. What is not there is an answer; an error means that nobody could tell.
-func (r *Runner) find(ctx context.Context, namespace string, n flow.Need) (flow.Answer, error) {
+func (r *Runner) find(ctx context.Context, namespace string, n flow.Lookup) (flow.Answer, error) {
 	switch n.Kind {
 	case flow.NeedTemplate:
 		return r.findTemplate(ctx, types.NamespacedName{Namespace: namespace, Name: n.Name}, "WorkflowTemplate")

@@ -118,7 +118,7 @@ func (r *Runner) restart(ctx context.Context, wf *v1alpha1.Workflow, known *run,
 	if err != nil {
 		return err
 	}
-	world := flow.World{Name: wf.Name, Namespace: wf.Namespace, Spec: spec, Run: known.state, Found: known.found, Now: e.At}
+	world := flow.World{Name: wf.Name, Namespace: wf.Namespace, Spec: spec, Run: known.state, Answers: known.found, Now: e.At}
 	again, err := flow.Retry(world, ask.Successful, ask.pick)
 	if err != nil {
 		return fault.AsPoison(err)

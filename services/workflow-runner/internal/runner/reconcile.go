@@ -266,7 +266,7 @@ func (r *Runner) gather(ctx context.Context, wf *v1alpha1.Workflow, known *run) 
 	}
 	world := flow.World{
 		Name: wf.Name, Namespace: wf.Namespace, UID: string(wf.UID), Labels: wf.Labels, Annotations: wf.Annotations,
-		Created: wf.CreationTimestamp.Time, Spec: spec, Pods: map[string]flow.Pod{}, Tasks: r.endedTasks(string(wf.UID), known), Found: known.found, Held: known.held, Now: time.Now(),
+		Created: wf.CreationTimestamp.Time, Spec: spec, Pods: map[string]flow.Pod{}, Tasks: r.endedTasks(string(wf.UID), known), Answers: known.found, Held: known.held, Now: time.Now(),
 	}
 	if known.repo != nil {
 		world.Repository = known.repo.ArtifactRepository

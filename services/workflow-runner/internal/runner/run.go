@@ -44,7 +44,7 @@ type origin struct {
 
 // finding is the answer to one question of the flow.
 type finding struct {
-	Need   flow.Need   `json:"need"`
+	Need   flow.Lookup   `json:"need"`
 	Answer flow.Answer `json:"answer"`
 }
 
@@ -65,7 +65,7 @@ type run struct {
 	asked   map[string]time.Time // when the pod of a node was asked for, by node id
 	seen    map[string]bool      // nodes at work whose pod was there once
 	refused map[string]string    // why there can be no pod, by node id
-	found   map[flow.Need]flow.Answer
+	found   map[flow.Lookup]flow.Answer
 	obeyed  map[string]bool // keys of orders that were carried out
 	held    map[string]bool // holders that have their locks, as far as this replica knows
 	again   int             // how often the run was retried
@@ -126,7 +126,7 @@ func (j *journals) load(ctx context.Context, namespace, name, uid string) (*run,
 // replay reads a run from its journal.
 func replay(ctx context.Context, b *bus.Bus, namespace, name, uid string) (*run, error) {
 	r := &run{subject: events.RunSubject(namespace, uid), name: namespace + "/" + name, asked: map[string]time.Time{}, seen: map[string]bool{}, refused: map[string]string{},
-		found: map[flow.Need]flow.Answer{}, held: map[string]bool{}, obeyed: map[string]bool{}}
+		found: map[flow.Lookup]flow.Answer{}, held: map[string]bool{}, obeyed: map[string]bool{}}
 	entries, err := b.Read(ctx, bus.Runs, r.subject)
 	if err != nil {
 		return nil, fmt.Errorf("replay run %s: %w", uid, err)
@@ -186,7 +186,7 @@ func (r *run) restart(again flow.Restart) {
 		delete(r.asked, id)
 		delete(r.seen, id)
 		delete(r.refused, id)
-		maps.DeleteFunc(r.found, func(n flow.Need, _ flow.Answer) bool { return n.Node == id })
+		maps.DeleteFunc(r.found, func(n flow.Lookup, _ flow.Answer) bool { return n.Node == id })
 	}
 }
 

@@ -150,11 +150,11 @@ func (m *machine) act(ctx context.Context, d flow.Decision) bool {
 		}
 	}
 	for _, n := range d.Needs {
-		answer, ok := m.Stage.Found[flow.Need{Kind: n.Kind, Name: n.Name, Key: n.Key}]
+		answer, ok := m.Stage.Answers[flow.Lookup{Kind: n.Kind, Name: n.Name, Key: n.Key}]
 		if !ok {
 			answer = flow.Answer{Missing: "it is not in the manifest"}
 		}
-		m.world.Found[n], news = answer, true
+		m.world.Answers[n], news = answer, true
 	}
 	return news
 }
