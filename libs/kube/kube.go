@@ -76,9 +76,9 @@ func NewManager(cfg *rest.Config, scheme *runtime.Scheme, logger *slog.Logger, o
 	return mgr, nil
 }
 
-// Gate passes only owned objects on to inner. What is skipped comes back through
+// OwnedOnly passes only owned objects on to inner. What is skipped comes back through
 // Regain when ownership moves.
-func Gate(owns func(key string) bool, inner reconcile.Reconciler) reconcile.Reconciler {
+func OwnedOnly(owns func(key string) bool, inner reconcile.Reconciler) reconcile.Reconciler {
 	return reconcile.Func(func(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
 		if !owns(req.String()) {
 			return reconcile.Result{}, nil
@@ -87,10 +87,10 @@ func Gate(owns func(key string) bool, inner reconcile.Reconciler) reconcile.Reco
 	})
 }
 
-// Regain sends every object of list's kind to out each time membership changed,
+// ResyncOnMembership sends every object of list's kind to out each time membership changed,
 // until ctx ends. Feed out to a controller with source.Channel. A cache may be
 // started later.
-func Regain(ctx context.Context, changed <-chan struct{}, reader client.Reader, list client.ObjectList, out chan<- event.GenericEvent) error {
+func ResyncOnMembership(ctx context.Context, changed <-chan struct{}, reader client.Reader, list client.ObjectList, out chan<- event.GenericEvent) error {
 	for {
 		select {
 		case <-ctx.Done():

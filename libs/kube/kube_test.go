@@ -23,7 +23,7 @@ func TestOnlyOwnedObjectsPassTheGate(t *testing.T) {
 		passed = append(passed, r.Name)
 		return reconcile.Result{}, errors.New("inner")
 	})
-	gate := Gate(func(key string) bool { return key == "ns/mine" }, inner)
+	gate := OwnedOnly(func(key string) bool { return key == "ns/mine" }, inner)
 	for _, name := range []string{"mine", "other"} {
 		_, err := gate.Reconcile(t.Context(), reconcile.Request{NamespacedName: types.NamespacedName{Namespace: "ns", Name: name}})
 		if (err != nil) != (name == "mine") {
@@ -69,7 +69,7 @@ func TestOnARealAPIServer(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		changed, out := make(chan struct{}), make(chan event.GenericEvent)
 		ended := make(chan error, 1)
-		go func() { ended <- Regain(ctx, changed, labelled{c}, &corev1.ConfigMapList{}, out) }()
+		go func() { ended <- ResyncOnMembership(ctx, changed, labelled{c}, &corev1.ConfigMapList{}, out) }()
 		for range 2 {
 			changed <- struct{}{}
 			for _, want := range []string{"once", "twice"} {
@@ -95,7 +95,7 @@ func TestOnARealAPIServer(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		changed, out := make(chan struct{}), make(chan event.GenericEvent)
 		ended := make(chan error, 2)
-		go func() { ended <- Regain(ctx, changed, objects, &corev1.ConfigMapList{}, out) }()
+		go func() { ended <- ResyncOnMembership(ctx, changed, objects, &corev1.ConfigMapList{}, out) }()
 		changed <- struct{}{}
 		go func() { ended <- objects.Start(ctx) }()
 		select {
@@ -112,7 +112,7 @@ func TestOnARealAPIServer(t *testing.T) {
 		}
 		stopped := make(chan struct{}, 1)
 		stopped <- struct{}{}
-		if err := Regain(ctx, stopped, objects, &corev1.ConfigMapList{}, out); err != nil {
+		if err := ResyncOnMembership(ctx, stopped, objects, &corev1.ConfigMapList{}, out); err != nil {
 			t.Error(err)
 		}
 	})

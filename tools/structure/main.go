@@ -1,5 +1,5 @@
-// Command structure holds modules to the budgets of this repository: sizes,
-// documentation, how much core is tested, and which way imports may point.
+// Command structure holds modules to the rules of this repository: which way imports may point, purity of the cores,
+// documentation, and that no function stands twice.
 //
 //	structure MODULE-DIR...
 package main
@@ -16,16 +16,22 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout)) }
 
 func run(dirs []string, out io.Writer) int {
 	code := 0
+	var modules []measure.Module
 	for _, dir := range dirs {
 		module, err := measure.Read(dir)
 		if err != nil {
 			fmt.Fprintln(out, "structure:", err)
 			return 2
 		}
+		modules = append(modules, module)
 		for _, offence := range module.Offences() {
 			fmt.Fprintln(out, offence)
 			code = 1
 		}
+	}
+	for _, offence := range measure.Twice(modules) {
+		fmt.Fprintln(out, offence)
+		code = 1
 	}
 	return code
 }

@@ -124,12 +124,12 @@ func control(ctx context.Context, mgr manager.Manager, p parts) (*regain, error)
 	out := &regain{rollouts: make(chan event.GenericEvent), runs: make(chan event.GenericEvent)}
 	recorder := mgr.GetEventRecorderFor("rollouts-controller") //nolint:staticcheck // people read core/v1 events
 	ro := rollout.New(mgr.GetClient(), p.tell, recorder, p.base.Log, p.base.Registry)
-	if err := rollout.Watch(mgr, kube.Gate(p.base.Members.Owns, ro), out.rollouts); err != nil {
+	if err := rollout.Watch(mgr, kube.OwnedOnly(p.base.Members.Owns, ro), out.rollouts); err != nil {
 		return nil, err
 	}
 	runs := analysisrun.New(mgr.GetClient(), mgr.GetAPIReader(), provider.New(p.cfg.PrometheusAddress), p.tell, p.base.Registry)
 	runs.Events, runs.Log = recorder, p.base.Log
-	return out, analysisrun.Watch(mgr, kube.Gate(p.base.Members.Owns, runs), out.runs)
+	return out, analysisrun.Watch(mgr, kube.OwnedOnly(p.base.Members.Owns, runs), out.runs)
 }
 
 // regain brings back what others owned until now.

@@ -101,7 +101,7 @@ func assemble(ctx context.Context, base *service.Base, mgr manager.Manager, file
 		life.Of("listeners", r.listeners.drain),
 		life.Of("kubernetes", mgr.Start),
 		life.Of("regain", func(ctx context.Context) error {
-			return kube.Regain(ctx, base.Members.Changed(), mgr.GetCache(), list, regain)
+			return kube.ResyncOnMembership(ctx, base.Members.Changed(), mgr.GetCache(), list, regain)
 		}),
 	}, nil
 }

@@ -126,7 +126,7 @@ func assemble(cfg Config, base *service.Base) ([]life.Part, error) {
 			return mgr.Start(ctx)
 		}),
 		life.Of("regain", func(ctx context.Context) error {
-			return kube.Regain(ctx, base.Members.Changed(), mgr.GetCache(), applicationList(), regain)
+			return kube.ResyncOnMembership(ctx, base.Members.Changed(), mgr.GetCache(), applicationList(), regain)
 		}),
 		life.Of("events", func(ctx context.Context) error { return arrived.run(ctx, base) }),
 	}, nil
@@ -153,7 +153,7 @@ func control(mgr manager.Manager, base *service.Base, agent *Agent, regain <-cha
 		WatchesRawSource(source.Channel(agent.live.out, enqueue)).
 		// Tests run several replicas in one process, whose controllers share a name.
 		WithOptions(controller.Options{MaxConcurrentReconciles: 16, SkipNameValidation: new(true)}).
-		Complete(kube.Gate(base.Members.Owns, agent))
+		Complete(kube.OwnedOnly(base.Members.Owns, agent))
 	if err != nil {
 		return fmt.Errorf("set up the application controller: %w", err)
 	}

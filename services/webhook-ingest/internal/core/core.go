@@ -94,7 +94,9 @@ type Provider struct {
 	Needs func(Route, Request) (string, error)
 	// Verify checks who sent the request, on the raw bytes and in constant time.
 	Verify func(Route, Request) error
-	// Decode makes events of a verified request.
+	// Secrets are headers in which this kind of sender puts a secret as it is; no event tells what they hold.
+	Secrets []string
+	// Decode makes events of a verified request, whose headers hold no secret any more.
 	Decode func(Route, Request) ([]Item, error)
 	// Answer words the answer to a request whose events are durable; nil means plain text.
 	Answer func(Route, Request) Outcome
@@ -109,8 +111,8 @@ var Providers = map[string]Provider{
 	"gerrit":          {Verify: verifyBearer, Decode: decodeGerrit},
 	"gitea":           {Verify: bearerAnd(verifyGitea), Decode: decodeGitea},
 	"github":          {Verify: bearerAnd(verifyGitHub), Decode: decodeGitHub},
-	"gitlab":          {Verify: bearerAnd(verifyGitLab), Decode: decodeGitLab},
-	"registry":        {Greet: greetCloudEvents, Verify: verifyRegistry, Decode: decodeRegistry, Answer: answerRegistry},
+	"gitlab":          {Verify: bearerAnd(verifyGitLab), Secrets: []string{"X-Gitlab-Token"}, Decode: decodeGitLab},
+	"registry":        {Greet: greetCloudEvents, Verify: verifyRegistry, Secrets: []string{"X-Jfrog-Event-Auth"}, Decode: decodeRegistry, Answer: answerRegistry},
 	"slack":           {Verify: bearerAnd(verifySlack), Decode: decodeSlack, Answer: answerSlack},
 	"sns":             {Needs: needsSNS, Verify: bearerAnd(verifySNS), Decode: decodeSNS, Answer: answerSNS},
 	"storageGrid":     {Greet: greetStorageGrid, Verify: verifyBearer, Decode: decodeStorageGrid, Answer: answerStorageGrid},
@@ -215,6 +217,7 @@ func handle(route Route, req Request) ([]Item, error) {
 	if err := provider.Verify(route, req); err != nil {
 		return nil, err
 	}
+	req.Header = redacted(provider, route, req.Header)
 	return provider.Decode(route, req)
 }
 

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -71,7 +73,7 @@ func (b body) with(pairs ...pair) body {
 func view(headers string, req Request, b body, metadata map[string]string) json.RawMessage {
 	pairs := make([]pair, 0, 4)
 	if headers != "" {
-		pairs = append(pairs, pair{headers, encoded(public(req.Header))})
+		pairs = append(pairs, pair{headers, encoded(presented(req.Header))})
 	}
 	pairs = append(pairs, pair{"body", b.text})
 	if len(metadata) > 0 {
@@ -141,13 +143,49 @@ func Raw(data []byte) ([]byte, error) {
 	return v.Body, nil
 }
 
-// public are the headers that may be kept: no credentials.
-func public(h http.Header) http.Header {
+// withheld stands in the place of a secret.
+const withheld = "[redacted]"
+
+// redacted are headers without secrets: those that carry one by their name, of whatever kind the sender is, and any that holds
+// one of the route's own.
+func redacted(p Provider, route Route, h http.Header) http.Header {
+	secret := func(name string, values []string) bool {
+		name = http.CanonicalHeaderKey(name)
+		return slices.Contains(secretHeaders, name) || slices.Contains(p.Secrets, name) || slices.ContainsFunc(values, route.holdsSecret)
+	}
+	var out http.Header
+	for name, values := range h {
+		if !secret(name, values) {
+			continue
+		}
+		if out == nil {
+			out = maps.Clone(h)
+		}
+		out[name] = []string{withheld}
+	}
+	if out == nil {
+		return h
+	}
+	return out
+}
+
+// shortestSecret is what a header must hold of a secret to be one: shorter ones would be found in anything.
+const shortestSecret = 4
+
+// holdsSecret reports whether a text holds one of the secrets of a route.
+func (r Route) holdsSecret(text string) bool {
+	for _, secret := range []string{r.Secret, r.Bearer, r.Token, r.PathSecret, r.Signature.Key} {
+		if len(secret) >= shortestSecret && strings.Contains(text, secret) || secret != "" && text == secret {
+			return true
+		}
+	}
+	return false
+}
+
+// presented are headers as events show them.
+func presented(h http.Header) http.Header {
 	kept := make(http.Header, len(h))
 	for name, values := range h {
-		if secretHeaders[http.CanonicalHeaderKey(name)] {
-			values = []string{"[redacted]"}
-		}
 		kept[name] = headerText(values)
 	}
 	return kept
@@ -173,7 +211,6 @@ func headerText(values []string) []string {
 	return out
 }
 
-// secretHeaders carry what whoever reads an event must not learn.
-var secretHeaders = map[string]bool{
-	"Authorization": true, "Cookie": true, "Proxy-Authorization": true, "X-Gitlab-Token": true, "X-Jfrog-Event-Auth": true,
-}
+// secretHeaders carry what whoever reads an event must not learn, whoever sends it. Source: RFC 9110 and 6265; the others are
+// those of kinds whose events also come to plain webhooks.
+var secretHeaders = []string{"Authorization", "Cookie", "Proxy-Authorization", "X-Gitlab-Token", "X-Jfrog-Event-Auth"}

@@ -61,7 +61,7 @@ func decodeWebhook(route Route, req Request) ([]Item, error) {
 		return nil, err
 	}
 	item := Item{Type: "webhook"}
-	pairs := []pair{{"header", encoded(public(req.Header))}, {"body", b.text}}
+	pairs := []pair{{"header", encoded(presented(req.Header))}, {"body", b.text}}
 	if encoding != "" {
 		pairs = append(pairs, pair{"bodyEncoding", quote(encoding)})
 	}

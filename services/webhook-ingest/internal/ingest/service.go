@@ -128,7 +128,7 @@ func assemble(cfg Config, base *service.Base, mgr manager.Manager, local *wal.Lo
 		}),
 		life.Of("kubernetes", mgr.Start),
 		life.Of("regain", func(ctx context.Context) error {
-			return kube.Regain(ctx, base.Members.Changed(), mgr.GetCache(), list, regain)
+			return kube.ResyncOnMembership(ctx, base.Members.Changed(), mgr.GetCache(), list, regain)
 		}),
 		life.Of("seen", func(ctx context.Context) error { return in.seen.run(ctx, base.Bus, bus.DefaultLimits().SeenAge) }),
 		life.Of("forward", in.forward),

@@ -110,8 +110,8 @@ func (s *signer) read(token string, now time.Time) (g grant, err error) {
 	return g, nil
 }
 
-// gate serves the built-in artifact store to pods, and the URLs of others.
-type gate struct {
+// artifactServer serves the built-in artifact store to pods, and the URLs of others.
+type artifactServer struct {
 	bus    *bus.Bus
 	stores *store.Stores
 	signer *signer
@@ -119,17 +119,17 @@ type gate struct {
 	most   int64 // bytes of an artifact; 0 means artifactLimit
 }
 
-func (s *gate) limit() int64 {
+func (s *artifactServer) limit() int64 {
 	if s.most == 0 {
 		return artifactLimit
 	}
 	return s.most
 }
 
-func (s *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (s *artifactServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set(protocol.StoreHeader, "1")
 	if r.Method == http.MethodPost {
-		s.hand(w, r)
+		s.presign(w, r)
 		return
 	}
 	g, err := s.signer.check(strings.TrimPrefix(r.URL.Path, artifactPath), r.Method, time.Now())
@@ -143,9 +143,9 @@ func (s *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = control.SetWriteDeadline(time.Time{})
 	switch {
 	case g.Place != nil && r.Method == http.MethodPut:
-		s.take(w, r, g)
+		s.putRelayed(w, r, g)
 	case g.Place != nil:
-		s.relay(w, r, g)
+		s.getRelayed(w, r, g)
 	case r.Method == http.MethodPut:
 		s.put(w, r, g.Object)
 	default:
@@ -153,7 +153,7 @@ func (s *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (s *gate) put(w http.ResponseWriter, r *http.Request, object string) {
+func (s *artifactServer) put(w http.ResponseWriter, r *http.Request, object string) {
 	err := s.bus.Objects(bus.ArtifactsBucket).Put(r.Context(), object, http.MaxBytesReader(w, r.Body, s.limit()))
 	switch {
 	case tooLarge(w, err):
@@ -174,7 +174,7 @@ func tooLarge(w http.ResponseWriter, err error) bool {
 	return false
 }
 
-func (s *gate) get(w http.ResponseWriter, r *http.Request, object string) {
+func (s *artifactServer) get(w http.ResponseWriter, r *http.Request, object string) {
 	body, err := store.OpenObject(r.Context(), s.bus.Objects(bus.ArtifactsBucket), object)
 	switch {
 	case errors.Is(err, store.ErrAbsent):
@@ -188,8 +188,8 @@ func (s *gate) get(w http.ResponseWriter, r *http.Request, object string) {
 	s.stream(w, r, body, object)
 }
 
-// relay streams what a place holds that pods do not reach themselves.
-func (s *gate) relay(w http.ResponseWriter, r *http.Request, g grant) {
+// getRelayed streams what a place holds that pods do not reach themselves.
+func (s *artifactServer) getRelayed(w http.ResponseWriter, r *http.Request, g grant) {
 	body, err := s.stores.Open(r.Context(), g.Namespace, *g.Place)
 	if err != nil {
 		s.refuse(w, r, g.Namespace, err)
@@ -198,8 +198,8 @@ func (s *gate) relay(w http.ResponseWriter, r *http.Request, g grant) {
 	s.stream(w, r, body, "of namespace "+g.Namespace)
 }
 
-// take stores what a pod puts into a place that it does not reach itself.
-func (s *gate) take(w http.ResponseWriter, r *http.Request, g grant) {
+// putRelayed stores what a pod puts into a place that it does not reach itself.
+func (s *artifactServer) putRelayed(w http.ResponseWriter, r *http.Request, g grant) {
 	err := s.stores.Put(r.Context(), g.Namespace, *g.Place, http.MaxBytesReader(w, r.Body, s.limit()))
 	switch {
 	case tooLarge(w, err):
@@ -211,7 +211,7 @@ func (s *gate) take(w http.ResponseWriter, r *http.Request, g grant) {
 }
 
 // refuse answers a pod by the class of an error.
-func (s *gate) refuse(w http.ResponseWriter, r *http.Request, namespace string, err error) {
+func (s *artifactServer) refuse(w http.ResponseWriter, r *http.Request, namespace string, err error) {
 	switch {
 	case errors.Is(err, store.ErrAbsent):
 		http.Error(w, err.Error(), http.StatusNotFound)
@@ -224,7 +224,7 @@ func (s *gate) refuse(w http.ResponseWriter, r *http.Request, namespace string, 
 }
 
 // stream sends a body. When it breaks off so does the answer: a pod must not take a part for the whole.
-func (s *gate) stream(w http.ResponseWriter, r *http.Request, body io.ReadCloser, what string) {
+func (s *artifactServer) stream(w http.ResponseWriter, r *http.Request, body io.ReadCloser, what string) {
 	defer body.Close()
 	if _, err := io.Copy(w, body); err != nil {
 		s.log.DebugContext(r.Context(), "artifact was not read to its end", "object", what, "error", err)

@@ -102,7 +102,7 @@ func TestTheBuiltInStore(t *testing.T) {
 	server := bustest.Start(t)
 	b := server.Connect("test")
 	sign := &signer{key: []byte("k")}
-	web := httptest.NewServer(&gate{bus: b, signer: sign, log: slog.New(slog.DiscardHandler)})
+	web := httptest.NewServer(&artifactServer{bus: b, signer: sign, log: slog.New(slog.DiscardHandler)})
 	t.Cleanup(web.Close)
 	sign.base = web.URL
 	a := asker{t, sign}

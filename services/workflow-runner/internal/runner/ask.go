@@ -11,8 +11,8 @@ import (
 // carries an order out, records its key, and takes the annotation away.
 const orderPrefix = "order.argosy.dev/"
 
-// order is something that a person asks of a run.
-type order struct {
+// userOperation is something that a person asks of a run.
+type userOperation struct {
 	Operation  string            `json:"operation"`            // resume, set, or retry
 	Selector   string            `json:"selector,omitempty"`   // such as displayName=approve
 	Outputs    map[string]string `json:"outputs,omitempty"`    // values of supplied outputs
@@ -57,7 +57,7 @@ func pairs(into map[string]string) func(string) {
 
 // resume lets a suspended workflow go on, and the suspended nodes that its flags select.
 func (o *operator) resume(ctx context.Context, c asked) error {
-	ask := order{Operation: "resume", Outputs: map[string]string{}, By: c.Sensor}
+	ask := userOperation{Operation: "resume", Outputs: map[string]string{}, By: c.Sensor}
 	output := pairs(ask.Outputs)
 	err := flags{"--node-field-selector": func(v string) { ask.Selector = v }, "--output-parameter": output, "-p": output}.read(c.Args)
 	if err != nil {
@@ -68,7 +68,7 @@ func (o *operator) resume(ctx context.Context, c asked) error {
 
 // set gives suspended nodes outputs, a message or an end.
 func (o *operator) set(ctx context.Context, c asked) error {
-	ask := order{Operation: "set", Outputs: map[string]string{}, By: c.Sensor}
+	ask := userOperation{Operation: "set", Outputs: map[string]string{}, By: c.Sensor}
 	output := pairs(ask.Outputs)
 	err := flags{
 		"--node-field-selector": func(v string) { ask.Selector = v }, "--output-parameter": output, "-p": output,
@@ -83,7 +83,7 @@ func (o *operator) set(ctx context.Context, c asked) error {
 // retry does a run that ended again from what failed. Source: Argo Workflows, which takes back the orders to stop and to
 // wait as well.
 func (o *operator) retry(ctx context.Context, c asked) error {
-	ask := order{Operation: "retry", Parameters: map[string]string{}, By: c.Sensor}
+	ask := userOperation{Operation: "retry", Parameters: map[string]string{}, By: c.Sensor}
 	parameter := pairs(ask.Parameters)
 	err := flags{
 		"--node-field-selector": func(v string) { ask.Selector = v }, "--parameter": parameter, "-p": parameter,
@@ -96,7 +96,7 @@ func (o *operator) retry(ctx context.Context, c asked) error {
 }
 
 // ask puts an order on a workflow.
-func (o *operator) ask(ctx context.Context, c asked, ask order, labels, spec map[string]any) error {
+func (o *operator) ask(ctx context.Context, c asked, ask userOperation, labels, spec map[string]any) error {
 	meta := map[string]any{"annotations": map[string]any{orderPrefix + c.Key: string(mustJSON(ask))}}
 	if labels != nil {
 		meta["labels"] = labels

@@ -36,9 +36,9 @@ const bindingFinalizer = "argosy.dev/binding-consumer"
 // bindingConcurrency is how many events of one binding a replica handles at once.
 const bindingConcurrency = 8
 
-// binder submits workflows for events, as WorkflowEventBindings say. Every replica listens for all of them, and the bus
+// eventBindingReconciler submits workflows for events, as WorkflowEventBindings say. Every replica listens for all of them, and the bus
 // shares the events among them.
-type binder struct {
+type eventBindingReconciler struct {
 	client  client.Client
 	bus     *bus.Bus
 	owns    func(key string) bool
@@ -70,7 +70,7 @@ func bindingList() *unstructured.UnstructuredList {
 	return l
 }
 
-func (b *binder) control(mgr manager.Manager, regain <-chan event.GenericEvent) error {
+func (b *eventBindingReconciler) control(mgr manager.Manager, regain <-chan event.GenericEvent) error {
 	err := builder.ControllerManagedBy(mgr).Named("workfloweventbinding").For(binding()).
 		WatchesRawSource(source.Channel(regain, &handler.EnqueueRequestForObject{})).Complete(b)
 	if err != nil {
@@ -80,7 +80,7 @@ func (b *binder) control(mgr manager.Manager, regain <-chan event.GenericEvent) 
 }
 
 // Reconcile brings what listens for one binding up to date.
-func (b *binder) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
+func (b *eventBindingReconciler) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
 	raw := binding()
 	if err := b.client.Get(ctx, req.NamespacedName, raw); err != nil {
 		if apierrors.IsNotFound(err) {
@@ -116,7 +116,7 @@ func (b *binder) Reconcile(ctx context.Context, req reconcile.Request) (reconcil
 	return reconcile.Result{}, nil
 }
 
-func (b *binder) patch(ctx context.Context, old, fresh *unstructured.Unstructured) error {
+func (b *eventBindingReconciler) patch(ctx context.Context, old, fresh *unstructured.Unstructured) error {
 	err := b.client.Patch(ctx, fresh, client.MergeFromWithOptions(old, client.MergeFromWithOptimisticLock{}))
 	return client.IgnoreNotFound(err)
 }
@@ -124,7 +124,7 @@ func (b *binder) patch(ctx context.Context, old, fresh *unstructured.Unstructure
 func bindingConsumer(u client.Object) string { return "workflow-binding-" + string(u.GetUID()) }
 
 // listen starts what listens for a binding, anew when its spec has changed: its place in the stream stays.
-func (b *binder) listen(key string, one *v1alpha1.WorkflowEventBinding) {
+func (b *eventBindingReconciler) listen(key string, one *v1alpha1.WorkflowEventBinding) {
 	version := fmt.Sprint(one.UID, one.Generation)
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -157,7 +157,7 @@ const haltAgain = 200 * time.Millisecond
 
 // halt stops what listens for a binding, and says whether it has. It never waits for what is in hand: the bindings of all
 // share who calls it.
-func (b *binder) halt(key string) bool {
+func (b *eventBindingReconciler) halt(key string) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	current := b.running[key]
@@ -176,7 +176,7 @@ func (b *binder) halt(key string) bool {
 }
 
 // drain ends all of them with ctx, and waits for what they have in hand.
-func (b *binder) drain(ctx context.Context) error {
+func (b *eventBindingReconciler) drain(ctx context.Context) error {
 	<-ctx.Done()
 	b.mu.Lock()
 	b.closed = true
@@ -192,7 +192,7 @@ func (b *binder) drain(ctx context.Context) error {
 }
 
 // consumer describes the binding's place in the stream: it sees what came since it was made.
-func (b *binder) consumer(one *v1alpha1.WorkflowEventBinding) bus.Consumer {
+func (b *eventBindingReconciler) consumer(one *v1alpha1.WorkflowEventBinding) bus.Consumer {
 	return bus.Consumer{
 		Stream: bus.Events, Name: bindingConsumer(one), Filters: []string{"events." + bus.Token(one.Namespace) + ".>"}, Since: one.CreationTimestamp.Time, Concurrency: bindingConcurrency,
 		Observe: func(class fault.Class, took time.Duration) {
@@ -202,7 +202,7 @@ func (b *binder) consumer(one *v1alpha1.WorkflowEventBinding) bus.Consumer {
 }
 
 // handle submits the workflow of one event, whose name follows from the event: what comes again finds it there.
-func (b *binder) handle(ctx context.Context, one *v1alpha1.WorkflowEventBinding, d bus.Delivery) error {
+func (b *eventBindingReconciler) handle(ctx context.Context, one *v1alpha1.WorkflowEventBinding, d bus.Delivery) error {
 	o, err := occurrence(d)
 	if err != nil {
 		return err

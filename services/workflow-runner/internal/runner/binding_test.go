@@ -95,7 +95,7 @@ func TestTheSameEventIsHandledOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &binder{client: c.kube}
+	b := &eventBindingReconciler{client: c.kube}
 	for range 3 {
 		if err := b.handle(t.Context(), one, bus.Delivery{Event: e, Subject: events.EventSubject("ci", "cal", "tick")}); err != nil {
 			t.Fatal(err)

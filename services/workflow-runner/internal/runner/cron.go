@@ -38,8 +38,8 @@ const (
 	backfillLimit      = 1000
 )
 
-// clockwork runs CronWorkflows. Every replica that owns one may fire it: the name of a run follows from its time.
-type clockwork struct {
+// cronReconciler runs CronWorkflows. Every replica that owns one may fire it: the name of a run follows from its time.
+type cronReconciler struct {
 	client client.Client
 	log    *slog.Logger
 	now    func() time.Time
@@ -49,13 +49,13 @@ type clockwork struct {
 	seen map[types.UID]time.Time // up to when times were decided about
 }
 
-func (x *clockwork) control(mgr manager.Manager, members *bus.Members, regain <-chan event.GenericEvent) error {
+func (x *cronReconciler) control(mgr manager.Manager, members *bus.Members, regain <-chan event.GenericEvent) error {
 	err := builder.ControllerManagedBy(mgr).Named("cronworkflow").
 		For(cronWorkflow()).
 		Owns(workflow()).
 		WatchesRawSource(source.Channel(regain, &handler.EnqueueRequestForObject{})).
 		WithOptions(controller.Options{MaxConcurrentReconciles: 4}).
-		Complete(kube.Gate(members.Owns, x))
+		Complete(kube.OwnedOnly(members.Owns, x))
 	if err != nil {
 		return fmt.Errorf("set up the controller of CronWorkflows: %w", err)
 	}
@@ -75,7 +75,7 @@ func cronWorkflowList() *unstructured.UnstructuredList {
 }
 
 // Reconcile makes the runs of one CronWorkflow that are due, and clears away old ones.
-func (x *clockwork) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
+func (x *cronReconciler) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
 	raw := cronWorkflow()
 	if err := x.client.Get(ctx, req.NamespacedName, raw); err != nil {
 		return reconcile.Result{}, client.IgnoreNotFound(err)
@@ -107,7 +107,7 @@ func (x *clockwork) Reconcile(ctx context.Context, req reconcile.Request) (recon
 	return reconcile.Result{RequeueAfter: max(d.Wake.Sub(x.now()), time.Millisecond)}, nil
 }
 
-func (x *clockwork) gather(ctx context.Context, c *v1alpha1.CronWorkflow) (cron.World, error) {
+func (x *cronReconciler) gather(ctx context.Context, c *v1alpha1.CronWorkflow) (cron.World, error) {
 	x.mu.Lock()
 	seen := x.seen[c.UID]
 	x.mu.Unlock()
@@ -134,7 +134,7 @@ func (x *clockwork) gather(ctx context.Context, c *v1alpha1.CronWorkflow) (cron.
 }
 
 // apply acts first and writes the status then: what a crash in between repeats is no second effect.
-func (x *clockwork) apply(ctx context.Context, raw *unstructured.Unstructured, c *v1alpha1.CronWorkflow, d cron.Decision) error {
+func (x *cronReconciler) apply(ctx context.Context, raw *unstructured.Unstructured, c *v1alpha1.CronWorkflow, d cron.Decision) error {
 	for _, name := range d.Terminate {
 		if err := x.terminate(ctx, c.Namespace, name); err != nil {
 			return err
@@ -163,7 +163,7 @@ func (x *clockwork) apply(ctx context.Context, raw *unstructured.Unstructured, c
 	return x.show(ctx, raw, c, d.Status)
 }
 
-func (x *clockwork) terminate(ctx context.Context, namespace, name string) error {
+func (x *cronReconciler) terminate(ctx context.Context, namespace, name string) error {
 	u := workflow()
 	u.SetNamespace(namespace)
 	u.SetName(name)
@@ -175,7 +175,7 @@ func (x *clockwork) terminate(ctx context.Context, namespace, name string) error
 }
 
 // submit makes the run of a time. Source: Argo Workflows, names, labels and annotations of the runs.
-func (x *clockwork) submit(ctx context.Context, raw *unstructured.Unstructured, c *v1alpha1.CronWorkflow, at time.Time) error {
+func (x *cronReconciler) submit(ctx context.Context, raw *unstructured.Unstructured, c *v1alpha1.CronWorkflow, at time.Time) error {
 	spec, _, _ := unstructured.NestedMap(raw.Object, "spec", "workflowSpec")
 	wf := &unstructured.Unstructured{Object: map[string]any{"spec": spec}}
 	wf.SetGroupVersionKind(v1alpha1.Kind("Workflow"))
@@ -202,7 +202,7 @@ func (x *clockwork) submit(ctx context.Context, raw *unstructured.Unstructured, 
 }
 
 // backfill makes the runs of a span that was asked for. Those that exist already are not made again.
-func (x *clockwork) backfill(ctx context.Context, raw *unstructured.Unstructured, c *v1alpha1.CronWorkflow) error {
+func (x *cronReconciler) backfill(ctx context.Context, raw *unstructured.Unstructured, c *v1alpha1.CronWorkflow) error {
 	text, asked := c.Annotations[annotationBackfill]
 	if !asked {
 		return nil
@@ -239,7 +239,7 @@ func backfillTimes(spec v1alpha1.CronWorkflowSpec, text string) ([]time.Time, er
 }
 
 // show writes the status if it is another.
-func (x *clockwork) show(ctx context.Context, raw *unstructured.Unstructured, c *v1alpha1.CronWorkflow, status v1alpha1.CronWorkflowStatus) error {
+func (x *cronReconciler) show(ctx context.Context, raw *unstructured.Unstructured, c *v1alpha1.CronWorkflow, status v1alpha1.CronWorkflowStatus) error {
 	if equality.Semantic.DeepEqual(c.Status, status) {
 		return nil
 	}

@@ -41,7 +41,7 @@ func TestABindingThatIsHeldHoldsNoOther(t *testing.T) {
 		made <- o.GetNamespace()
 		return nil
 	}}).Build()
-	bind := &binder{client: kube, bus: b, owns: func(string) bool { return true }, metrics: newMetrics(prometheus.NewRegistry()), log: slog.New(slog.DiscardHandler), running: map[string]*listening{}}
+	bind := &eventBindingReconciler{client: kube, bus: b, owns: func(string) bool { return true }, metrics: newMetrics(prometheus.NewRegistry()), log: slog.New(slog.DiscardHandler), running: map[string]*listening{}}
 	request := func(namespace string) reconcile.Request {
 		return reconcile.Request{NamespacedName: types.NamespacedName{Namespace: namespace, Name: "b"}}
 	}
@@ -122,7 +122,7 @@ func TestAStoreThatIsAwayHoldsNoOther(t *testing.T) {
 	at := func(host, key string) v1alpha1.ArtifactLocation {
 		return v1alpha1.ArtifactLocation{S3: &v1alpha1.S3Artifact{Endpoint: host, Bucket: "bucket", Key: key, Region: "r", Insecure: &insecure}}
 	}
-	j := &janitor{log: slog.New(slog.DiscardHandler), stores: &store.Stores{Dial: func(context.Context, string, string) (net.Conn, error) {
+	j := &artifactGC{log: slog.New(slog.DiscardHandler), stores: &store.Stores{Dial: func(context.Context, string, string) (net.Conn, error) {
 		dials.Add(1)
 		return nil, errors.New("away")
 	}}}
@@ -130,17 +130,17 @@ func TestAStoreThatIsAwayHoldsNoOther(t *testing.T) {
 	for i := range 50 {
 		waste = append(waste, flow.Waste{Name: fmt.Sprint(i), Location: at("127.0.0.1:1", fmt.Sprint("k", i))})
 	}
-	if err := j.remove(t.Context(), note{Namespace: "ns", Name: "wf"}, waste); err == nil {
+	if err := j.remove(t.Context(), artifactGCRecord{Namespace: "ns", Name: "wf"}, waste); err == nil {
 		t.Error("all is removed from a store that is away")
 	}
 	once := dials.Load()
-	if err := j.remove(t.Context(), note{Namespace: "ns", Name: "other"}, waste); err == nil || dials.Load() != once {
+	if err := j.remove(t.Context(), artifactGCRecord{Namespace: "ns", Name: "other"}, waste); err == nil || dials.Load() != once {
 		t.Errorf("it was tried %d times more: %v", dials.Load()-once, err)
 	}
-	if err := j.remove(t.Context(), note{Namespace: "ns2", Name: "wf"}, waste[:1]); err == nil || dials.Load() == once {
+	if err := j.remove(t.Context(), artifactGCRecord{Namespace: "ns2", Name: "wf"}, waste[:1]); err == nil || dials.Load() == once {
 		t.Errorf("another namespace is held: %v", err)
 	}
-	if err := j.remove(t.Context(), note{Namespace: "ns", Name: "wf"}, []flow.Waste{{Name: "x", Location: at("127.0.0.1:2", "k")}}); err == nil || dials.Load() < 2*once {
+	if err := j.remove(t.Context(), artifactGCRecord{Namespace: "ns", Name: "wf"}, []flow.Waste{{Name: "x", Location: at("127.0.0.1:2", "k")}}); err == nil || dials.Load() < 2*once {
 		t.Errorf("another store is held: %v", err)
 	}
 	if a := (&awayStores{}); a.has("x", time.Now()) {

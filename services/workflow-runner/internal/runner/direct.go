@@ -46,8 +46,8 @@ func (r *Runner) transfer(method, namespace string, a v1alpha1.Artifact, expires
 	return t
 }
 
-// hand answers a pod that asks for the URLs of a place.
-func (s *gate) hand(w http.ResponseWriter, r *http.Request) {
+// presign answers a pod that asks for the URLs of a place.
+func (s *artifactServer) presign(w http.ResponseWriter, r *http.Request) {
 	g, err := s.signer.read(strings.TrimPrefix(r.URL.Path, artifactPath), time.Now())
 	if err == nil && g.Place == nil {
 		err = errGrant
@@ -73,7 +73,7 @@ func (s *gate) hand(w http.ResponseWriter, r *http.Request) {
 }
 
 // sign makes the URLs that a grant allows.
-func (s *gate) sign(ctx context.Context, g grant, ask protocol.Ask) (protocol.Signed, error) {
+func (s *artifactServer) sign(ctx context.Context, g grant, ask protocol.Ask) (protocol.Signed, error) {
 	at, err := s.stores.At(ctx, g.Namespace, *g.Place)
 	if err != nil {
 		return protocol.Signed{}, err

@@ -41,7 +41,7 @@ func newDepot(t *testing.T, more ...client.Object) *depot {
 		t.Fatal(err)
 	}
 	stores := &store.Stores{Secrets: fake.NewClientBuilder().WithObjects(append(more, secret)...).Build(), Git: git}
-	web := httptest.NewServer(&gate{stores: stores, signer: d.runner.signer, log: slog.New(slog.DiscardHandler)})
+	web := httptest.NewServer(&artifactServer{stores: stores, signer: d.runner.signer, log: slog.New(slog.DiscardHandler)})
 	t.Cleanup(web.Close)
 	d.runner.signer.base = web.URL
 	return d

@@ -36,7 +36,9 @@ func (c *cluster) playDrivers(d *drivertest.Driver) (names func() []string) {
 	staging := t.TempDir()
 	var mu sync.Mutex
 	var seen []string
+	tick := time.NewTicker(20 * time.Millisecond)
 	go func() {
+		defer tick.Stop()
 		for t.Context().Err() == nil {
 			var pods corev1.PodList
 			_ = c.kube.List(t.Context(), &pods, client.InNamespace("ci"), client.HasLabels{driver.Label})
@@ -64,7 +66,10 @@ func (c *cluster) playDrivers(d *drivertest.Driver) (names func() []string) {
 				seen = append(seen, p.Name)
 				mu.Unlock()
 			}
-			time.Sleep(20 * time.Millisecond)
+			select {
+			case <-tick.C:
+			case <-t.Context().Done():
+			}
 		}
 	}()
 	return func() []string {

@@ -138,7 +138,7 @@ func edited(state flow.Run, is, shown v1alpha1.NodeStatus, now time.Time) ([]v1a
 		if phase == v1alpha1.NodeRunning {
 			phase = ""
 		}
-		return set(&run{state: state}, pick, order{Phase: string(phase), Message: message, Outputs: newValues(is, shown)}, now)
+		return set(&run{state: state}, pick, userOperation{Phase: string(phase), Message: message, Outputs: newValues(is, shown)}, now)
 	}
 	// An end by this way needs all that an order to resume needs.
 	out, err := flow.Resume(state, pick, newValues(is, shown), now)
@@ -172,7 +172,7 @@ func (r *Runner) takeBack(ctx context.Context, wf *v1alpha1.Workflow, known *run
 		return !kept && n.Phase == v1alpha1.NodeSucceeded && flow.Works(n) && !strings.Contains(n.Name, ".onExit") && !strings.Contains(n.Name, ".hooks.")
 	}
 	some := slices.ContainsFunc(slices.Collect(maps.Values(known.state.Nodes)), again)
-	if err := r.restart(ctx, wf, known, retry{order{Operation: "retry", Successful: some, Parameters: changedArguments(wf.Spec, known.spec)}, again}, &e); err != nil {
+	if err := r.restart(ctx, wf, known, retry{userOperation{Operation: "retry", Successful: some, Parameters: changedArguments(wf.Spec, known.spec)}, again}, &e); err != nil {
 		return err
 	}
 	r.log.InfoContext(ctx, "a run is done again, as its status says", "workflow", wf.Namespace+"/"+wf.Name)

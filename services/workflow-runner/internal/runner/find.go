@@ -48,8 +48,8 @@ func (r *Runner) specOf(ctx context.Context, wf *v1alpha1.Workflow, known *run) 
 	return flow.MergeTemplateSpec(wf.Spec, template)
 }
 
-// findOut answers the questions of the core and records the answers.
-func (r *Runner) findOut(ctx context.Context, wf *v1alpha1.Workflow, known *run, needs []flow.Lookup) error {
+// resolve answers the questions of the core and records the answers.
+func (r *Runner) resolve(ctx context.Context, wf *v1alpha1.Workflow, known *run, needs []flow.Lookup) error {
 	if len(needs) == 0 {
 		return nil
 	}

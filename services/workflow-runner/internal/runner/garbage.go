@@ -39,8 +39,8 @@ const (
 	tidyAtOnce = 8
 )
 
-// note is what outlives a workflow: which of its artifacts are to be taken away.
-type note struct {
+// artifactGCRecord is what outlives a workflow: which of its artifacts are to be taken away.
+type artifactGCRecord struct {
 	Namespace  string       `json:"namespace"`
 	Name       string       `json:"name"`
 	UID        string       `json:"uid"`
@@ -49,12 +49,12 @@ type note struct {
 	Deletion   []flow.Waste `json:"deletion,omitempty"`   // once it is gone
 }
 
-func (n note) workflow() string { return n.Namespace + "/" + n.Name }
+func (n artifactGCRecord) workflow() string { return n.Namespace + "/" + n.Name }
 
 func noteKey(workflow, uid string) string { return notePrefix + bus.Key(workflow) + "." + uid }
 
-// janitor takes artifacts away. Every replica may do it at once: what is gone is gone.
-type janitor struct {
+// artifactGC takes artifacts away. Every replica may do it at once: what is gone is gone.
+type artifactGC struct {
 	kv       bus.KV
 	cached   client.Client
 	synced   func(context.Context) bool // waits until cached knows something
@@ -70,7 +70,7 @@ type janitor struct {
 	known, before map[string]bool
 }
 
-func (j *janitor) learn(workflow string) {
+func (j *artifactGC) learn(workflow string) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.known == nil {
@@ -80,7 +80,7 @@ func (j *janitor) learn(workflow string) {
 }
 
 // age forgets workflows that two looks at all notes in a row did not find.
-func (j *janitor) age() {
+func (j *artifactGC) age() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.before, j.known = j.known, nil
@@ -88,7 +88,7 @@ func (j *janitor) age() {
 
 // look asks for a look at a workflow that may have something to be taken away. When too many are asked for the next round
 // finds it.
-func (j *janitor) look(workflow string) {
+func (j *artifactGC) look(workflow string) {
 	j.mu.Lock()
 	known := j.known[workflow] || j.before[workflow]
 	j.mu.Unlock()
@@ -103,11 +103,11 @@ func (j *janitor) look(workflow string) {
 
 // remember notes a run before the first artifact is recorded that is to be taken away one day: from then on its workflow
 // may vanish at any moment.
-func (j *janitor) remember(ctx context.Context, wf *v1alpha1.Workflow, known *run, nodes []v1alpha1.NodeStatus) error {
+func (j *artifactGC) remember(ctx context.Context, wf *v1alpha1.Workflow, known *run, nodes []v1alpha1.NodeStatus) error {
 	if known.noted || len(wasteOf(known, nodes, flow.GCOnCompletion))+len(wasteOf(known, nodes, flow.GCOnDeletion)) == 0 {
 		return nil
 	}
-	n := note{Namespace: wf.Namespace, Name: wf.Name, UID: string(wf.UID)}
+	n := artifactGCRecord{Namespace: wf.Namespace, Name: wf.Name, UID: string(wf.UID)}
 	if _, err := j.kv.Swap(ctx, noteKey(n.workflow(), n.UID), mustJSON(n), 0); err != nil && fault.Of(err) != fault.Stale {
 		return fmt.Errorf("note the artifacts of workflow %s: %w", n.workflow(), err)
 	}
@@ -128,12 +128,12 @@ func wasteOf(known *run, nodes []v1alpha1.NodeStatus, strategy string) []flow.Wa
 }
 
 // settle completes the note of a run that has ended. The journal may be too old one day; the note stays.
-func (j *janitor) settle(ctx context.Context, wf *v1alpha1.Workflow, known *run) error {
+func (j *artifactGC) settle(ctx context.Context, wf *v1alpha1.Workflow, known *run) error {
 	if known.settled || !known.state.Phase.Completed() {
 		return nil
 	}
 	nodes := slices.SortedFunc(maps.Values(known.state.Nodes), func(a, b v1alpha1.NodeStatus) int { return strings.Compare(a.ID, b.ID) })
-	n := note{Namespace: wf.Namespace, Name: wf.Name, UID: string(wf.UID), Ended: true,
+	n := artifactGCRecord{Namespace: wf.Namespace, Name: wf.Name, UID: string(wf.UID), Ended: true,
 		Completion: wasteOf(known, nodes, flow.GCOnCompletion), Deletion: wasteOf(known, nodes, flow.GCOnDeletion)}
 	if len(n.Completion)+len(n.Deletion) > 0 {
 		if err := j.kv.Put(ctx, noteKey(n.workflow(), n.UID), mustJSON(n)); err != nil {
@@ -146,7 +146,7 @@ func (j *janitor) settle(ctx context.Context, wf *v1alpha1.Workflow, known *run)
 }
 
 // run looks at what it is told of, and from time to time at everything.
-func (j *janitor) run(ctx context.Context) error {
+func (j *artifactGC) run(ctx context.Context) error {
 	if !j.synced(ctx) {
 		return nil
 	}
@@ -169,7 +169,7 @@ func (j *janitor) run(ctx context.Context) error {
 }
 
 // sweep looks at all notes whose keys begin so.
-func (j *janitor) sweep(ctx context.Context, prefix string) error {
+func (j *artifactGC) sweep(ctx context.Context, prefix string) error {
 	if prefix == notePrefix {
 		j.age()
 	}
@@ -182,7 +182,7 @@ func (j *janitor) sweep(ctx context.Context, prefix string) error {
 		if errors.Is(err, bus.ErrNotFound) {
 			return nil
 		}
-		var n note
+		var n artifactGCRecord
 		if err == nil {
 			err = json.Unmarshal(raw, &n)
 		}
@@ -223,7 +223,7 @@ func placeOf(namespace string, l v1alpha1.ArtifactLocation) string {
 }
 
 // tidy takes away what is due of one run, and the note when nothing is left.
-func (j *janitor) tidy(ctx context.Context, key string, n note, revision uint64) error {
+func (j *artifactGC) tidy(ctx context.Context, key string, n artifactGCRecord, revision uint64) error {
 	wf, err := j.find(ctx, n)
 	if err != nil {
 		return err
@@ -260,7 +260,7 @@ func (j *janitor) tidy(ctx context.Context, key string, n note, revision uint64)
 }
 
 // find returns the workflow of a note, nil when it is gone. That it is gone is only believed to the API server itself.
-func (j *janitor) find(ctx context.Context, n note) (*unstructured.Unstructured, error) {
+func (j *artifactGC) find(ctx context.Context, n artifactGCRecord) (*unstructured.Unstructured, error) {
 	for _, reader := range []client.Reader{j.cached, j.reader} {
 		wf := workflow()
 		err := reader.Get(ctx, types.NamespacedName{Namespace: n.Namespace, Name: n.Name}, wf)
@@ -275,7 +275,7 @@ func (j *janitor) find(ctx context.Context, n note) (*unstructured.Unstructured,
 }
 
 // recorded lists what a run left behind whose workflow was removed before its end.
-func (j *janitor) recorded(ctx context.Context, n note) ([]flow.Waste, error) {
+func (j *artifactGC) recorded(ctx context.Context, n artifactGCRecord) ([]flow.Waste, error) {
 	known, err := j.journals.load(ctx, n.Namespace, n.Name, n.UID)
 	if err != nil {
 		return nil, err
@@ -286,7 +286,7 @@ func (j *janitor) recorded(ctx context.Context, n note) ([]flow.Waste, error) {
 }
 
 // remove takes artifacts away. What a store refuses for good is given up: nothing may wait for it for ever.
-func (j *janitor) remove(ctx context.Context, n note, waste []flow.Waste) error {
+func (j *artifactGC) remove(ctx context.Context, n artifactGCRecord, waste []flow.Waste) error {
 	var errs []error
 	for _, w := range waste {
 		place := placeOf(n.Namespace, w.Location)
@@ -311,7 +311,7 @@ func (j *janitor) remove(ctx context.Context, n note, waste []flow.Waste) error 
 }
 
 // mark shows on a workflow that artifacts are gone. Source: Argo Workflows, deleted and artifactGCStatus.
-func (j *janitor) mark(ctx context.Context, raw *unstructured.Unstructured, gone []flow.Waste) error {
+func (j *artifactGC) mark(ctx context.Context, raw *unstructured.Unstructured, gone []flow.Waste) error {
 	whole := workflow() // the cache keeps no nodes
 	if err := j.reader.Get(ctx, client.ObjectKeyFromObject(raw), whole); err != nil {
 		return client.IgnoreNotFound(err)

@@ -117,7 +117,7 @@ func TestWhatHDFSRefusesEndsTheTransfer(t *testing.T) {
 func TestAnUploadToHDFSThatBreaksOffLeavesNothing(t *testing.T) {
 	h := hdfstest.Start(t)
 	r := &Runner{signer: &signer{key: []byte("k")}}
-	web := httptest.NewServer(&gate{stores: &store.Stores{}, signer: r.signer, log: slog.New(slog.DiscardHandler), most: 400_000})
+	web := httptest.NewServer(&artifactServer{stores: &store.Stores{}, signer: r.signer, log: slog.New(slog.DiscardHandler), most: 400_000})
 	defer web.Close()
 	r.signer.base = web.URL
 	a := inHDFS(t, h, "/run/a", "path: /x, archive: {none: {}}", "")

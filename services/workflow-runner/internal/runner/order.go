@@ -22,9 +22,9 @@ import (
 // refusedAnnotation says on a workflow which orders were not carried out, and why.
 const refusedAnnotation = "argosy.dev/refused-orders"
 
-// obey carries out the orders that stand on a workflow, each once: its key is recorded with what it changed. What
+// applyUserOperations carries out the orders that stand on a workflow, each once: its key is recorded with what it changed. What
 // cannot be done is said on the object, and the order is taken away.
-func (r *Runner) obey(ctx context.Context, wf *v1alpha1.Workflow, known *run) error {
+func (r *Runner) applyUserOperations(ctx context.Context, wf *v1alpha1.Workflow, known *run) error {
 	var refused []string
 	gone := map[string]any{}
 	for _, name := range slices.Sorted(maps.Keys(wf.Annotations)) {
@@ -36,7 +36,7 @@ func (r *Runner) obey(ctx context.Context, wf *v1alpha1.Workflow, known *run) er
 		if known.obeyed[key] {
 			continue
 		}
-		var ask order
+		var ask userOperation
 		err := fault.AsPoison(json.Unmarshal([]byte(wf.Annotations[name]), &ask))
 		if err == nil {
 			err = r.carryOut(ctx, wf, known, key, ask)
@@ -62,7 +62,7 @@ func (r *Runner) obey(ctx context.Context, wf *v1alpha1.Workflow, known *run) er
 	return client.IgnoreNotFound(r.client.Patch(ctx, target, client.RawPatch(types.MergePatchType, body)))
 }
 
-func (r *Runner) carryOut(ctx context.Context, wf *v1alpha1.Workflow, known *run, key string, ask order) error {
+func (r *Runner) carryOut(ctx context.Context, wf *v1alpha1.Workflow, known *run, key string, ask userOperation) error {
 	pick, err := selector(ask.Selector)
 	if err != nil {
 		return fault.AsPoison(err)
@@ -89,7 +89,7 @@ func (r *Runner) carryOut(ctx context.Context, wf *v1alpha1.Workflow, known *run
 // setPhases are the ends that a person may give a node.
 var setPhases = []v1alpha1.NodePhase{"", v1alpha1.NodeSucceeded, v1alpha1.NodeFailed, v1alpha1.NodeError}
 
-func set(known *run, pick func(v1alpha1.NodeStatus) bool, ask order, now time.Time) ([]v1alpha1.NodeStatus, error) {
+func set(known *run, pick func(v1alpha1.NodeStatus) bool, ask userOperation, now time.Time) ([]v1alpha1.NodeStatus, error) {
 	phase := v1alpha1.NodePhase(ask.Phase)
 	if !slices.Contains(setPhases, phase) {
 		return nil, fmt.Errorf("phase %q is none of Succeeded, Failed, Error", ask.Phase)
@@ -106,7 +106,7 @@ func set(known *run, pick func(v1alpha1.NodeStatus) bool, ask order, now time.Ti
 
 // retry is an order to do an ended run again.
 type retry struct {
-	order
+	userOperation
 
 	pick func(v1alpha1.NodeStatus) bool // nodes that are done again although they succeeded, where it says so
 }

@@ -50,15 +50,15 @@ type Runner struct {
 	locks     *locks
 	images    *images
 	repos     *repositories
-	desk      *task.Desk
+	desk      *task.Executor
 	accounts  *task.Accounts
 	signer    *signer
-	janitor   *janitor
+	janitor   *artifactGC
 	meters    *meters
-	sightings *sightings
+	sightings *podEvents
 	image     string // of the executor
 	metrics   *metrics
-	shows     *shows
+	shows     *statusWriter
 	nudge     func(ctx context.Context, namespace, name string) // asks for another look at a workflow
 }
 
@@ -163,7 +163,7 @@ func (r *Runner) advance(ctx context.Context, raw *unstructured.Unstructured) (t
 
 // takeOrders carries out what people ask of a run: by annotations, and in its status.
 func (r *Runner) takeOrders(ctx context.Context, raw *unstructured.Unstructured, wf *v1alpha1.Workflow, known *run) error {
-	if err := r.obey(ctx, wf, known); err != nil {
+	if err := r.applyUserOperations(ctx, wf, known); err != nil {
 		return err
 	}
 	return r.heed(ctx, raw, wf, known)
@@ -194,7 +194,7 @@ func (r *Runner) decide(ctx context.Context, wf *v1alpha1.Workflow, known *run) 
 		if len(decision.Needs) == 0 && !granted {
 			return r.beforeRetry(wake, decision.Actions), nil
 		}
-		if err := r.findOut(ctx, wf, known, decision.Needs); err != nil {
+		if err := r.resolve(ctx, wf, known, decision.Needs); err != nil {
 			return wake, err
 		}
 	}

@@ -89,8 +89,8 @@ func assemble(ctx context.Context, cfg Config, base *service.Base) ([]life.Part,
 		return nil, err
 	}
 	runner.metrics, runner.meters = m, meters
-	clock := &clockwork{client: mgr.GetClient(), meters: meters, log: base.Log, now: time.Now, seen: map[types.UID]time.Time{}}
-	bind := &binder{client: mgr.GetClient(), bus: base.Bus, owns: base.Members.Owns, metrics: m, meters: meters, log: base.Log, running: map[string]*listening{}}
+	clock := &cronReconciler{client: mgr.GetClient(), meters: meters, log: base.Log, now: time.Now, seen: map[types.UID]time.Time{}}
+	bind := &eventBindingReconciler{client: mgr.GetClient(), bus: base.Bus, owns: base.Members.Owns, metrics: m, meters: meters, log: base.Log, running: map[string]*listening{}}
 	if err := errors.Join(control(mgr, base.Members, runner, regain[0]), clock.control(mgr, base.Members, regain[1]), bind.control(mgr, regain[2])); err != nil {
 		return nil, err
 	}
@@ -102,7 +102,7 @@ func assemble(ctx context.Context, cfg Config, base *service.Base) ([]life.Part,
 	for i, list := range []client.ObjectList{workflowList(), cronWorkflowList(), bindingList()} {
 		changes := make(chan struct{}, 1)
 		changed = append(changed, changes)
-		parts = append(parts, life.Of(fmt.Sprintf("regain-%d", i), func(ctx context.Context) error { return kube.Regain(ctx, changes, mgr.GetCache(), list, regain[i]) }))
+		parts = append(parts, life.Of(fmt.Sprintf("regain-%d", i), func(ctx context.Context) error { return kube.ResyncOnMembership(ctx, changes, mgr.GetCache(), list, regain[i]) }))
 	}
 	if cfg.Archive.Count > 0 {
 		parts = append(parts, life.Of("archive", func(ctx context.Context) error { return base.Bus.Consume(ctx, keep.consumer(), keep.handle) }), life.Of("archive-limits", keep.run))
@@ -142,14 +142,14 @@ func newRunner(ctx context.Context, cfg Config, base *service.Base, mgr manager.
 	}
 	drivers := &driver.Pods{Core: accounts.Own(), Reader: mgr.GetAPIReader(), Namespace: cfg.Repositories, Image: cfg.BridgeImage, Dial: task.Dialer(anywhere), Log: base.Log}
 	stores := &store.Stores{Drivers: drivers, Bus: base.Bus, Secrets: mgr.GetAPIReader(), Dial: task.Dialer(anywhere), GCS: cfg.GCS, Git: newFetcher(ctx, cfg, base.Log)}
-	base.Probes.Handle(artifactPath, &gate{bus: base.Bus, stores: stores, signer: sign, log: base.Log})
+	base.Probes.Handle(artifactPath, &artifactServer{bus: base.Bus, stores: stores, signer: sign, log: base.Log})
 	r := &Runner{client: mgr.GetClient(), reader: mgr.GetAPIReader(), bus: base.Bus, journals: newJournals(base.Bus), sightings: newSightings(), shows: newShows(), log: base.Log, signer: sign, image: cfg.ExecutorImage,
 		images: programs, locks: &locks{kv: base.Bus.KV(bus.LocksBucket), reader: mgr.GetAPIReader(), now: time.Now},
 		repos: &repositories{reader: mgr.GetAPIReader(), namespace: cfg.Repositories, now: time.Now},
 		nudge: func(ctx context.Context, namespace, name string) { nudge(ctx, again, namespace, name) }}
-	r.janitor = &janitor{kv: base.Bus.KV(bus.LocksBucket), cached: mgr.GetClient(), synced: mgr.GetCache().WaitForCacheSync, reader: mgr.GetAPIReader(), stores: stores, journals: r.journals, log: base.Log, wake: make(chan string, 1024)}
+	r.janitor = &artifactGC{kv: base.Bus.KV(bus.LocksBucket), cached: mgr.GetClient(), synced: mgr.GetCache().WaitForCacheSync, reader: mgr.GetAPIReader(), stores: stores, journals: r.journals, log: base.Log, wake: make(chan string, 1024)}
 	r.accounts = accounts
-	r.desk = task.NewDesk(task.Tools{Accounts: accounts, Store: stores, Local: anywhere, Plugins: task.Plugins{Namespace: cfg.Repositories, Announce: r.announcePlugins}},
+	r.desk = task.NewExecutor(task.Tools{Accounts: accounts, Store: stores, Local: anywhere, Plugins: task.Plugins{Namespace: cfg.Repositories, Announce: r.announcePlugins}},
 		r.nudge)
 	return r, nil
 }

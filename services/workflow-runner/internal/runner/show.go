@@ -32,29 +32,29 @@ func (r *run) every() time.Duration {
 // showPatience bounds the writing of one status.
 const showPatience = 30 * time.Second
 
-// shows are the statuses that are being written, by uid. They outlive what is known of a run: two of one object at once
+// statusWriter are the statuses that are being written, by uid. They outlive what is known of a run: two of one object at once
 // could come in either order.
-type shows struct {
+type statusWriter struct {
 	mu    sync.Mutex
 	under map[string]chan error
 }
 
-func newShows() *shows { return &shows{under: map[string]chan error{}} }
+func newShows() *statusWriter { return &statusWriter{under: map[string]chan error{}} }
 
-func (s *shows) busy(uid string) bool {
+func (s *statusWriter) busy(uid string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.under[uid] != nil
 }
 
-func (s *shows) drop(uid string) {
+func (s *statusWriter) drop(uid string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.under, uid)
 }
 
 // begin lets a status be written beside. There must be none of the object under way.
-func (s *shows) begin(ctx context.Context, uid string, write func(context.Context) error, failed func()) {
+func (s *statusWriter) begin(ctx context.Context, uid string, write func(context.Context) error, failed func()) {
 	done := make(chan error, 1)
 	s.mu.Lock()
 	s.under[uid] = done
@@ -74,7 +74,7 @@ func (s *shows) begin(ctx context.Context, uid string, write func(context.Contex
 }
 
 // end says what became of the status under way, if there is one and it is through; wait waits for that.
-func (s *shows) end(ctx context.Context, uid string, wait bool) error {
+func (s *statusWriter) end(ctx context.Context, uid string, wait bool) error {
 	s.mu.Lock()
 	done := s.under[uid]
 	s.mu.Unlock()

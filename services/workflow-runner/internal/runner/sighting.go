@@ -16,24 +16,24 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
 
-// sightings collects which pods something happened to since the last look at their workflow, so that a look at one of
+// podEvents collects which pods something happened to since the last look at their workflow, so that a look at one of
 // many thousand pods need not look at the others.
-type sightings struct {
+type podEvents struct {
 	mu   sync.Mutex
 	pods map[string]map[string]string // by namespace/name of a workflow that is followed: ids of nodes by the names of their pods
 }
 
-func newSightings() *sightings { return &sightings{pods: map[string]map[string]string{}} }
+func newSightings() *podEvents { return &podEvents{pods: map[string]map[string]string{}} }
 
 // follow begins to collect for a workflow. What happened before must be found by looking at all of its pods afterwards.
-func (s *sightings) follow(workflow string) {
+func (s *podEvents) follow(workflow string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.pods[workflow] = map[string]string{}
 }
 
 // drop ends it, and says whether it was followed.
-func (s *sightings) drop(workflow string) bool {
+func (s *podEvents) drop(workflow string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	_, followed := s.pods[workflow]
@@ -41,7 +41,7 @@ func (s *sightings) drop(workflow string) bool {
 	return followed
 }
 
-func (s *sightings) add(workflow string, pod client.Object) {
+func (s *podEvents) add(workflow string, pod client.Object) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if followed, is := s.pods[workflow]; is {
@@ -50,7 +50,7 @@ func (s *sightings) add(workflow string, pod client.Object) {
 }
 
 // take returns what was collected, and begins anew.
-func (s *sightings) take(workflow string) map[string]string {
+func (s *podEvents) take(workflow string) map[string]string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	followed := s.pods[workflow]
@@ -60,7 +60,7 @@ func (s *sightings) take(workflow string) map[string]string {
 }
 
 // handler asks for a look at the workflow of a pod that something happened to.
-func (s *sightings) handler() handler.EventHandler {
+func (s *podEvents) handler() handler.EventHandler {
 	see := func(o client.Object, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
 		owner := metav1.GetControllerOf(o)
 		if owner == nil || owner.Kind != "Workflow" || !strings.HasPrefix(owner.APIVersion, v1alpha1.GroupVersion.Group+"/") {

@@ -15,14 +15,14 @@ import (
 )
 
 // action does one thing to an object and returns how it is then; nil without error when it is gone.
-type action func(ctx context.Context, where dynamic.ResourceInterface, o *order) (*unstructured.Unstructured, error)
+type action func(ctx context.Context, where dynamic.ResourceInterface, o *resourceRequest) (*unstructured.Unstructured, error)
 
 // actions are the actions of resource templates by name.
 func actions() map[string]action {
 	return map[string]action{"get": get, "create": create, "apply": apply, "patch": patch, "replace": replace, "delete": remove}
 }
 
-func get(ctx context.Context, where dynamic.ResourceInterface, o *order) (*unstructured.Unstructured, error) {
+func get(ctx context.Context, where dynamic.ResourceInterface, o *resourceRequest) (*unstructured.Unstructured, error) {
 	if o.object.GetName() == "" {
 		return nil, fmt.Errorf("the manifest has no metadata.name: %w", errOrder)
 	}
@@ -30,7 +30,7 @@ func get(ctx context.Context, where dynamic.ResourceInterface, o *order) (*unstr
 }
 
 // create makes an object once: what is there already and carries the key was made by this very job, before a crash.
-func create(ctx context.Context, where dynamic.ResourceInterface, o *order) (*unstructured.Unstructured, error) {
+func create(ctx context.Context, where dynamic.ResourceInterface, o *resourceRequest) (*unstructured.Unstructured, error) {
 	made, err := where.Create(ctx, o.object, createOptions())
 	if !apierrors.IsAlreadyExists(err) {
 		return made, err
@@ -42,14 +42,14 @@ func create(ctx context.Context, where dynamic.ResourceInterface, o *order) (*un
 	return nil, err
 }
 
-func apply(ctx context.Context, where dynamic.ResourceInterface, o *order) (*unstructured.Unstructured, error) {
+func apply(ctx context.Context, where dynamic.ResourceInterface, o *resourceRequest) (*unstructured.Unstructured, error) {
 	if o.object.GetName() == "" {
 		return nil, fmt.Errorf("the manifest has no metadata.name: %w", errOrder)
 	}
 	return where.Apply(ctx, o.object.GetName(), o.object, metav1.ApplyOptions{FieldManager: manager, Force: true})
 }
 
-func patch(ctx context.Context, where dynamic.ResourceInterface, o *order) (*unstructured.Unstructured, error) {
+func patch(ctx context.Context, where dynamic.ResourceInterface, o *resourceRequest) (*unstructured.Unstructured, error) {
 	if o.object.GetName() == "" || o.patch == nil {
 		return nil, fmt.Errorf("a patch needs a manifest and the name of an object: %w", errOrder)
 	}
@@ -57,7 +57,7 @@ func patch(ctx context.Context, where dynamic.ResourceInterface, o *order) (*uns
 }
 
 // replace writes the whole object over the one that is there.
-func replace(ctx context.Context, where dynamic.ResourceInterface, o *order) (*unstructured.Unstructured, error) {
+func replace(ctx context.Context, where dynamic.ResourceInterface, o *resourceRequest) (*unstructured.Unstructured, error) {
 	next := o.object.DeepCopy()
 	if next.GetResourceVersion() == "" {
 		there, err := get(ctx, where, o)
@@ -74,7 +74,7 @@ const goneCheck = 500 * time.Millisecond
 
 // remove deletes an object and waits until it is gone; one that is not there is no error. Source: Argo Workflows, and
 // kubectl, which it runs.
-func remove(ctx context.Context, where dynamic.ResourceInterface, o *order) (*unstructured.Unstructured, error) {
+func remove(ctx context.Context, where dynamic.ResourceInterface, o *resourceRequest) (*unstructured.Unstructured, error) {
 	there, err := get(ctx, where, o)
 	if apierrors.IsNotFound(err) {
 		return nil, nil //nolint:nilnil // gone is what was asked for

@@ -23,7 +23,7 @@ import (
 
 // conditions reads the conditions of an order. They have the grammar of label selectors, over paths into the object.
 // Source: Argo Workflows.
-func (o *order) conditions() error {
+func (o *resourceRequest) conditions() error {
 	for i, into := range []*labels.Requirements{&o.success, &o.failure} {
 		selector, err := labels.Parse(o.texts[i])
 		if err != nil {
@@ -50,7 +50,7 @@ func (p paths) Lookup(path string) (string, bool) { return p.Get(path), p.Has(pa
 
 // met says how an object stands: decided with its verdict, or not yet. Any failing term fails; all terms of success
 // are needed.
-func (o *order) met(object *unstructured.Unstructured) (end flow.Task, decided bool) {
+func (o *resourceRequest) met(object *unstructured.Unstructured) (end flow.Task, decided bool) {
 	if len(o.success) == 0 && len(o.failure) == 0 {
 		return done(nil), true
 	}
@@ -80,7 +80,7 @@ const (
 )
 
 // await waits until the conditions decide, then reads the outputs.
-func (c *clerk) await(ctx context.Context, where dynamic.ResourceInterface, o *order, object *unstructured.Unstructured) flow.Task {
+func (c *resourceRunner) await(ctx context.Context, where dynamic.ResourceInterface, o *resourceRequest, object *unstructured.Unstructured) flow.Task {
 	for {
 		if end, decided := o.met(object); decided {
 			end.Outputs = nil
@@ -139,7 +139,7 @@ func changed(ctx context.Context, where dynamic.ResourceInterface, object *unstr
 }
 
 // collect reads the outputs of a template from its object.
-func (o *order) collect(object *unstructured.Unstructured) flow.Task {
+func (o *resourceRequest) collect(object *unstructured.Unstructured) flow.Task {
 	declared := o.outputs.Template.Outputs
 	if declared == nil {
 		return done(nil)

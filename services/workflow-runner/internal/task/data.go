@@ -11,10 +11,10 @@ import (
 // namesLimit bounds the keys that a data template may list.
 const namesLimit = 10_000
 
-// lister does data templates.
-type lister struct{ store Store }
+// dataRunner does data templates.
+type dataRunner struct{ store Store }
 
-func (l *lister) do(ctx context.Context, j Job) flow.Task {
+func (l *dataRunner) do(ctx context.Context, j Job) flow.Task {
 	source := j.Template.Data.Source.ArtifactPaths
 	if source == nil || flow.KeyOf(source.ArtifactLocation) == "" && source.S3 == nil {
 		return failed("data: source.artifactPaths names no place; give s3.key, or the key of another store")

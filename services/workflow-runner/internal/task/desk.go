@@ -34,8 +34,8 @@ type worker interface {
 	do(ctx context.Context, j Job) flow.Task
 }
 
-// Desk takes jobs and keeps how they ended until that was recorded.
-type Desk struct {
+// Executor takes jobs and keeps how they ended until that was recorded.
+type Executor struct {
 	workers map[string]worker
 	queue   chan *job
 	ended   func(ctx context.Context, namespace, workflow string) // told when a job ended
@@ -52,13 +52,13 @@ type job struct {
 	end    *flow.Task
 }
 
-// NewDesk makes a desk; ended is told whenever a job has ended.
-func NewDesk(tools Tools, ended func(ctx context.Context, namespace, workflow string)) *Desk {
-	return &Desk{workers: workers(tools), queue: make(chan *job), ended: ended, jobs: map[string]map[string]*job{}}
+// NewExecutor makes a desk; ended is told whenever a job has ended.
+func NewExecutor(tools Tools, ended func(ctx context.Context, namespace, workflow string)) *Executor {
+	return &Executor{workers: workers(tools), queue: make(chan *job), ended: ended, jobs: map[string]map[string]*job{}}
 }
 
 // Run does the jobs until ctx ends; then it gives up what is under way.
-func (d *Desk) Run(ctx context.Context) error {
+func (d *Executor) Run(ctx context.Context) error {
 	var working sync.WaitGroup
 	defer working.Wait()
 	for {
@@ -72,7 +72,7 @@ func (d *Desk) Run(ctx context.Context) error {
 }
 
 // Begin takes a job, unless the desk has it already.
-func (d *Desk) Begin(ctx context.Context, j Job) error {
+func (d *Executor) Begin(ctx context.Context, j Job) error {
 	d.mu.Lock()
 	if d.jobs[j.Run] == nil {
 		d.jobs[j.Run] = map[string]*job{}
@@ -94,7 +94,7 @@ func (d *Desk) Begin(ctx context.Context, j Job) error {
 }
 
 // Ended are the jobs of a run that have ended, by node.
-func (d *Desk) Ended(run string) map[string]flow.Task {
+func (d *Executor) Ended(run string) map[string]flow.Task {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	out := map[string]flow.Task{}
@@ -107,7 +107,7 @@ func (d *Desk) Ended(run string) map[string]flow.Task {
 }
 
 // Drop forgets a job, and gives it up if it is under way.
-func (d *Desk) Drop(run, node string) {
+func (d *Executor) Drop(run, node string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if j := d.jobs[run][node]; j != nil {
@@ -120,7 +120,7 @@ func (d *Desk) Drop(run, node string) {
 }
 
 // DropRun forgets the jobs of a run.
-func (d *Desk) DropRun(run string) {
+func (d *Executor) DropRun(run string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, j := range d.jobs[run] {
@@ -136,7 +136,7 @@ func (j *job) drop() {
 	}
 }
 
-func (d *Desk) work(life context.Context, j *job) {
+func (d *Executor) work(life context.Context, j *job) {
 	ctx, cancel := context.WithCancel(life)
 	defer cancel()
 	if limit, ok := j.limit(); ok {

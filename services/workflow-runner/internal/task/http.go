@@ -29,8 +29,8 @@ const (
 // keyHeader lets a server know a request that a crash made us repeat.
 const keyHeader = "Idempotency-Key"
 
-// requester does http templates.
-type requester struct {
+// httpRunner does http templates.
+type httpRunner struct {
 	accounts *Accounts
 	dial     func(ctx context.Context, network, address string) (net.Conn, error)
 	slots    chan struct{}
@@ -58,7 +58,7 @@ func Dialer(local bool) func(context.Context, string, string) (net.Conn, error) 
 	return d.DialContext
 }
 
-func (q *requester) do(ctx context.Context, j Job) flow.Task {
+func (q *httpRunner) do(ctx context.Context, j Job) flow.Task {
 	select {
 	case q.slots <- struct{}{}:
 		defer func() { <-q.slots }()
@@ -98,7 +98,7 @@ func orCause(ctx context.Context, err error) error {
 	return err
 }
 
-func (q *requester) request(ctx context.Context, j Job) (*http.Request, []byte, error) {
+func (q *httpRunner) request(ctx context.Context, j Job) (*http.Request, []byte, error) {
 	t := j.Template.HTTP
 	method, body := t.Method, []byte(t.Body)
 	if method == "" {
@@ -133,7 +133,7 @@ func (q *requester) request(ctx context.Context, j Job) (*http.Request, []byte, 
 }
 
 // client makes a client of its own per request: requests share neither cookies nor connections.
-func (q *requester) client(j Job) *http.Client {
+func (q *httpRunner) client(j Job) *http.Client {
 	return &http.Client{Transport: &http.Transport{
 		DialContext: reach.Within(j.Namespace, q.dial), DisableKeepAlives: true, TLSHandshakeTimeout: 30 * time.Second, MaxResponseHeaderBytes: 64 << 10,
 		Proxy:           http.ProxyFromEnvironment,

@@ -22,8 +22,8 @@ const namespaceScope = meta.RESTScopeNameNamespace
 // errOrder marks an order that cannot be carried out whatever the cluster says.
 var errOrder = errors.New("not possible")
 
-// order is what a resource template asks of the API server.
-type order struct {
+// resourceRequest is what a resource template asks of the API server.
+type resourceRequest struct {
 	action    string
 	key       string                     // of the effect
 	object    *unstructured.Unstructured // of the manifest; for a patch only what names the object
@@ -38,9 +38,9 @@ type order struct {
 }
 
 // readOrder reads a template and its manifest.
-func readOrder(j Job, manifest string) (*order, error) {
+func readOrder(j Job, manifest string) (*resourceRequest, error) {
 	t := j.Template.Resource
-	o := &order{action: t.Action, key: j.key(), object: &unstructured.Unstructured{Object: map[string]any{}}, texts: [2]string{t.SuccessCondition, t.FailureCondition}, outputs: j}
+	o := &resourceRequest{action: t.Action, key: j.key(), object: &unstructured.Unstructured{Object: map[string]any{}}, texts: [2]string{t.SuccessCondition, t.FailureCondition}, outputs: j}
 	if err := o.readFlags(t.Flags); err != nil {
 		return nil, err
 	}
@@ -60,7 +60,7 @@ func readOrder(j Job, manifest string) (*order, error) {
 }
 
 // mark puts the causes on what is made, and its owner if the template asks for it.
-func (o *order) mark(j Job, owned bool) {
+func (o *resourceRequest) mark(j Job, owned bool) {
 	annotations := o.object.GetAnnotations()
 	if annotations == nil {
 		annotations = map[string]string{}
@@ -78,7 +78,7 @@ func (o *order) mark(j Job, owned bool) {
 	}
 }
 
-func (o *order) title() string {
+func (o *resourceRequest) title() string {
 	kind := o.object.GetKind()
 	if kind == "" {
 		kind = o.resource
@@ -91,7 +91,7 @@ func mergeStrategies() map[string]types.PatchType {
 	return map[string]types.PatchType{"": types.StrategicMergePatchType, "strategic": types.StrategicMergePatchType, "merge": types.MergePatchType, "json": types.JSONPatchType}
 }
 
-func (o *order) readManifest(text, strategy string) error {
+func (o *resourceRequest) readManifest(text, strategy string) error {
 	if strings.TrimSpace(text) == "" {
 		return nil
 	}
@@ -139,7 +139,7 @@ func documents(text string) int {
 
 // readFlags takes what templates pass to kubectl: what names the object. Others would change what is done without our
 // knowing, so that they are refused.
-func (o *order) readFlags(flags []string) error {
+func (o *resourceRequest) readFlags(flags []string) error {
 	var words []string
 	for _, f := range flags {
 		words = append(words, strings.Fields(f)...)
@@ -167,7 +167,7 @@ func (o *order) readFlags(flags []string) error {
 	return o.readNames(names)
 }
 
-func (o *order) readNames(names []string) error {
+func (o *resourceRequest) readNames(names []string) error {
 	if len(names) == 1 && strings.Contains(names[0], "/") {
 		kind, name, _ := strings.Cut(names[0], "/")
 		names = []string{kind, name}
@@ -184,7 +184,7 @@ func (o *order) readNames(names []string) error {
 }
 
 // mapping finds the resource of the object.
-func (o *order) mapping(mapper meta.RESTMapper) (*meta.RESTMapping, error) {
+func (o *resourceRequest) mapping(mapper meta.RESTMapper) (*meta.RESTMapping, error) {
 	if o.resource == "" {
 		kind := o.object.GroupVersionKind()
 		return mapper.RESTMapping(kind.GroupKind(), kind.Version)

@@ -28,9 +28,9 @@ const (
 	pluginStartup = 5 * time.Minute // until it answers for the first time
 )
 
-// driver does plugin templates: it asks the plugins of the workflow, each in a pod of its own, until one says how the
+// pluginRunner does plugin templates: it asks the plugins of the workflow, each in a pod of its own, until one says how the
 // work ended.
-type driver struct {
+type pluginRunner struct {
 	pods *pluginPods
 	dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
@@ -71,7 +71,7 @@ type reply struct {
 	Requeue *metav1.Duration `json:"requeue"`
 }
 
-func (d *driver) do(ctx context.Context, j Job) flow.Task {
+func (d *pluginRunner) do(ctx context.Context, j Job) flow.Task {
 	name, err := pluginNamed(j.Template.Plugin)
 	if err != nil {
 		return failed("plugin: %v", err)
@@ -119,7 +119,7 @@ func pluginNamed(raw json.RawMessage) (string, error) {
 }
 
 // work asks one plugin until it says how the work ended.
-func (d *driver) work(ctx context.Context, j Job, p plugin) (flow.Task, error) {
+func (d *pluginRunner) work(ctx context.Context, j Job, p plugin) (flow.Task, error) {
 	body, err := json.Marshal(question{Workflow: questionWorkflow{Metadata: questionMetadata{Name: j.Workflow, Namespace: j.Namespace, UID: j.Run}}, Template: j.Template})
 	if err != nil {
 		return flow.Task{}, err
@@ -144,7 +144,7 @@ func (d *driver) work(ctx context.Context, j Job, p plugin) (flow.Task, error) {
 }
 
 // reach gets one answer, however often the plugin must be asked for that: it may be about to start, or to start again.
-func (d *driver) reach(ctx context.Context, j Job, p plugin, body []byte) (reply, error) {
+func (d *pluginRunner) reach(ctx context.Context, j Job, p plugin, body []byte) (reply, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, pluginStartup, fmt.Errorf("it did not answer within %s", pluginStartup))
 	defer cancel()
 	for {
@@ -168,7 +168,7 @@ func (d *driver) reach(ctx context.Context, j Job, p plugin, body []byte) (reply
 }
 
 // ask sends one request; again means that the next may have more luck.
-func (d *driver) ask(ctx context.Context, at pluginAt, key string, body []byte) (r reply, again bool, err error) {
+func (d *pluginRunner) ask(ctx context.Context, at pluginAt, key string, body []byte) (r reply, again bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, pluginTime)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+at.address+pluginPath, bytes.NewReader(body))

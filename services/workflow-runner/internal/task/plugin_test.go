@@ -19,12 +19,12 @@ import (
 )
 
 // installedAt is a cluster with one plugin, whose pod is there already and listens at the address of a server.
-func installedAt(t *testing.T, server *httptest.Server, j Job) *driver {
+func installedAt(t *testing.T, server *httptest.Server, j Job) *pluginRunner {
 	t.Helper()
 	one := plugin{name: "hello", sidecar: v1alpha1.ExecutorPluginSidecar{Container: corev1.Container{Ports: []corev1.ContainerPort{{ContainerPort: portOf(t, server)}}}}}
 	pod := pluginPod(j, one, pluginPodName(j, one))
 	pod.Status = corev1.PodStatus{Phase: corev1.PodRunning, PodIP: "127.0.0.1"}
-	return &driver{dial: Dialer(true), pods: &pluginPods{core: fake.NewClientset(pod), announce: func(context.Context, string, string, string) error { return nil }}}
+	return &pluginRunner{dial: Dialer(true), pods: &pluginPods{core: fake.NewClientset(pod), announce: func(context.Context, string, string, string) error { return nil }}}
 }
 
 func portOf(t *testing.T, server *httptest.Server) int32 {
@@ -97,7 +97,7 @@ func TestPluginsThatCannotBeAsked(t *testing.T) {
 		"two keys":       {"ns", "", `{"x": {}, "y": {}}`, "it has 2 keys", v1alpha1.NodeFailed},
 		"a list":         {"ns", "", `[]`, "cannot unmarshal", v1alpha1.NodeFailed},
 	} {
-		d := &driver{dial: Dialer(true), pods: &pluginPods{core: fake.NewClientset(broken, portless), namespace: c.everywhere}}
+		d := &pluginRunner{dial: Dialer(true), pods: &pluginPods{core: fake.NewClientset(broken, portless), namespace: c.everywhere}}
 		end := d.do(t.Context(), Job{Namespace: c.namespace, Workflow: "wf", Template: v1alpha1.Template{Plugin: json.RawMessage(c.plugin)}})
 		if end.Phase != c.phase || !strings.Contains(end.Message, c.says) {
 			t.Errorf("%s: %s %s", name, end.Phase, end.Message)

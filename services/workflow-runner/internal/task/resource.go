@@ -18,13 +18,13 @@ import (
 // manifestLimit bounds a manifest that comes from an artifact.
 const manifestLimit = 1 << 20
 
-// clerk does resource templates.
-type clerk struct {
+// resourceRunner does resource templates.
+type resourceRunner struct {
 	accounts *Accounts
 	store    Store
 }
 
-func (c *clerk) do(ctx context.Context, j Job) flow.Task {
+func (c *resourceRunner) do(ctx context.Context, j Job) flow.Task {
 	o, err := c.order(ctx, j)
 	if err != nil {
 		return readFailure(err)
@@ -56,7 +56,7 @@ func (c *clerk) do(ctx context.Context, j Job) flow.Task {
 
 // refusal fails a node whose object could not be dealt with. An account that there is not is an Error. Source: Argo
 // Workflows, whose pod of kubectl fails, and which can make no pod for such an account.
-func refusal(o *order, err error) flow.Task {
+func refusal(o *resourceRequest, err error) flow.Task {
 	if _, is := errors.AsType[*actas.UnknownAccountError](err); is {
 		return broken("%s %s: %v", o.action, o.title(), err)
 	}
@@ -79,7 +79,7 @@ func readFailure(err error) flow.Task {
 }
 
 // order reads what a template asks for.
-func (c *clerk) order(ctx context.Context, j Job) (*order, error) {
+func (c *resourceRunner) order(ctx context.Context, j Job) (*resourceRequest, error) {
 	t := j.Template.Resource
 	text := t.Manifest
 	if t.ManifestFrom != nil {
@@ -92,7 +92,7 @@ func (c *clerk) order(ctx context.Context, j Job) (*order, error) {
 }
 
 // manifest loads a manifest from the artifact store, packed or plain.
-func (c *clerk) manifest(ctx context.Context, namespace string, a v1alpha1.Artifact) (string, error) {
+func (c *resourceRunner) manifest(ctx context.Context, namespace string, a v1alpha1.Artifact) (string, error) {
 	if a.Raw != nil {
 		return a.Raw.Data, nil
 	}
@@ -112,7 +112,7 @@ func (c *clerk) manifest(ctx context.Context, namespace string, a v1alpha1.Artif
 }
 
 // place finds where the object of an order lives, for the account of the job.
-func (c *clerk) place(ctx context.Context, j Job, o *order) (dynamic.ResourceInterface, error) {
+func (c *resourceRunner) place(ctx context.Context, j Job, o *resourceRequest) (dynamic.ResourceInterface, error) {
 	mapping, err := o.mapping(c.accounts.mapper)
 	if err != nil {
 		return nil, err

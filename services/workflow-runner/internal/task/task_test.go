@@ -102,7 +102,7 @@ func TestDataIsTransformed(t *testing.T) {
 	}
 }
 
-func read(t v1alpha1.ResourceTemplate) (*order, error) {
+func read(t v1alpha1.ResourceTemplate) (*resourceRequest, error) {
 	return readOrder(Job{Run: "u", Node: "n", Template: v1alpha1.Template{Resource: &t}}, t.Manifest)
 }
 
@@ -216,7 +216,7 @@ func (s gate) do(ctx context.Context, _ Job) flow.Task {
 
 func TestTheDeskDoesAJobOnce(t *testing.T) {
 	told := make(chan string, 10)
-	d := NewDesk(Tools{}, func(_ context.Context, _, workflow string) { told <- workflow })
+	d := NewExecutor(Tools{}, func(_ context.Context, _, workflow string) { told <- workflow })
 	s := gate{make(chan struct{}), make(chan struct{})}
 	d.workers["http"] = s
 	ctx, cancel := context.WithCancel(t.Context())
@@ -287,7 +287,7 @@ func TestFiltersGiveWhatJQDoesInRawMode(t *testing.T) {
 }
 
 func TestResourcesThatCannotBeDealtWithFail(t *testing.T) {
-	c := &clerk{accounts: &Accounts{mapper: meta.NewDefaultRESTMapper(nil)}, store: nothing{}}
+	c := &resourceRunner{accounts: &Accounts{mapper: meta.NewDefaultRESTMapper(nil)}, store: nothing{}}
 	for name, r := range map[string]struct {
 		resource v1alpha1.ResourceTemplate
 		phase    v1alpha1.NodePhase
@@ -310,7 +310,7 @@ func TestResourcesThatCannotBeDealtWithFail(t *testing.T) {
 		apierrors.NewNotFound(schema.GroupResource{}, "x"):             v1alpha1.NodeFailed,
 		fmt.Errorf("%w: %w", errOrder, errors.New("other")):            v1alpha1.NodeFailed,
 	} {
-		if end := refusal(&order{action: "get", object: &unstructured.Unstructured{Object: map[string]any{}}}, cause); end.Phase != want {
+		if end := refusal(&resourceRequest{action: "get", object: &unstructured.Unstructured{Object: map[string]any{}}}, cause); end.Phase != want {
 			t.Errorf("%v: %s", cause, end.Phase)
 		}
 	}
@@ -328,7 +328,7 @@ func (nothing) Names(context.Context, string, v1alpha1.ArtifactLocation, int) ([
 }
 
 func TestDataThatCannotBeListedFails(t *testing.T) {
-	l := &lister{store: nothing{}}
+	l := &dataRunner{store: nothing{}}
 	for name, data := range map[string]v1alpha1.DataTemplate{
 		"a store that is away": {Source: v1alpha1.DataSource{ArtifactPaths: &v1alpha1.ArtifactPaths{Artifact: v1alpha1.Artifact{ArtifactLocation: v1alpha1.ArtifactLocation{S3: &v1alpha1.S3Artifact{Key: "k"}}}}}},
 		"no place":             {},

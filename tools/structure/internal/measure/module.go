@@ -1,5 +1,5 @@
 // Package measure reads the sources of a module and compares them with the
-// budgets. It looks at syntax only, so that it needs no build and no network.
+// rules of the repository. It looks at syntax only, so that it needs no build and no network.
 package measure
 
 import (
@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -22,7 +23,6 @@ type Module struct {
 	Dir   string
 	Path  string // below Prefix, such as services/sensor
 	Files []File
-	Extra int // lines of transcripts under testdata of core packages
 }
 
 // File is one source file.
@@ -30,20 +30,21 @@ type File struct {
 	Name      string // from where the tool was started
 	Package   string // import path below Prefix
 	Test      bool
-	Lines     int
 	Imports   []string
 	Functions []Function
 	Documents bool     // it holds the comment of its package
 	Bare      []string // exported names without a comment, with their lines
 	Sleeps    []int    // lines that call time.Sleep
+	Clocks    []int    // lines that ask what time it is, or wait
+	HTTP      []string // uses of net/http other than its words, with their lines
 }
 
 // Function is one declared function or method.
 type Function struct {
-	Name       string
-	At         int // line
-	Lines      int
-	Parameters int
+	Name  string
+	At    int // line
+	Lines int
+	Body  string // what it does, whatever its parameters and variables are called
 }
 
 // Read measures the module at dir.
@@ -78,11 +79,7 @@ func (m *Module) visit(path string, d fs.DirEntry) error {
 	slashed := "/" + filepath.ToSlash(below)
 	switch {
 	case strings.Contains(slashed, "/testdata/"):
-		if inCore(pkgOfTestdata(m.Path+slashed)) && strings.HasSuffix(path, ".txt") {
-			text, err := os.ReadFile(path)
-			m.Extra += strings.Count(string(text), "\n")
-			return err
-		}
+		return nil
 	case strings.HasSuffix(path, ".go") && !strings.HasPrefix(filepath.Base(path), "zz_generated"):
 		f, err := parse(path)
 		f.Package = strings.TrimSuffix(m.Path+"/"+filepath.ToSlash(filepath.Dir(below)), "/.")
@@ -92,19 +89,12 @@ func (m *Module) visit(path string, d fs.DirEntry) error {
 	return nil
 }
 
-// pkgOfTestdata is the package whose transcript a file is.
-func pkgOfTestdata(path string) string {
-	pkg, _, _ := strings.Cut(path, "/testdata/")
-	return pkg
-}
-
 func parse(path string) (File, error) {
 	f := File{Name: path, Test: strings.HasSuffix(path, "_test.go")}
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return f, err
 	}
-	f.Lines = strings.Count(string(text), "\n")
 	set := token.NewFileSet()
 	tree, err := parser.ParseFile(set, path, text, parser.ParseComments|parser.SkipObjectResolution)
 	if err != nil {
@@ -123,31 +113,52 @@ func parse(path string) (File, error) {
 		f.declaration(d, line, func(n ast.Node) int { return set.Position(n.End()).Line })
 	}
 	ast.Inspect(tree, func(n ast.Node) bool {
-		if call, ok := n.(*ast.CallExpr); ok && sleeps(call) {
-			f.Sleeps = append(f.Sleeps, line(call))
+		if s, ok := n.(*ast.SelectorExpr); ok && isHTTP(s) {
+			f.HTTP = append(f.HTTP, fmt.Sprintf("%d: http.%s", line(s), s.Sel.Name))
+		}
+		call, ok := n.(*ast.CallExpr)
+		switch of := ofTime(call, ok); {
+		case of == "Sleep":
+			f.Sleeps, f.Clocks = append(f.Sleeps, line(call)), append(f.Clocks, line(call))
+		case slices.Contains(clocks, of):
+			f.Clocks = append(f.Clocks, line(call))
 		}
 		return true
 	})
 	return f, nil
 }
 
-func sleeps(call *ast.CallExpr) bool {
+// isHTTP reports whether net/http is used for more than its words: headers, methods, and what codes mean.
+func isHTTP(s *ast.SelectorExpr) bool {
+	x, ok := s.X.(*ast.Ident)
+	name := s.Sel.Name
+	return ok && x.Name == "http" && name != "Header" && name != "CanonicalHeaderKey" && !strings.HasPrefix(name, "Status") && !strings.HasPrefix(name, "Method")
+}
+
+// clocks are the functions of package time that depend on when they are called.
+var clocks = []string{"Now", "Since", "Until", "After", "AfterFunc", "NewTimer", "NewTicker", "Tick"}
+
+// ofTime names the function of package time that is called.
+func ofTime(call *ast.CallExpr, ok bool) string {
+	if !ok {
+		return ""
+	}
 	s, ok := call.Fun.(*ast.SelectorExpr)
 	if !ok {
-		return false
+		return ""
 	}
-	x, ok := s.X.(*ast.Ident)
-	return ok && x.Name == "time" && s.Sel.Name == "Sleep"
+	if x, ok := s.X.(*ast.Ident); !ok || x.Name != "time" {
+		return ""
+	}
+	return s.Sel.Name
 }
 
 func (f *File) declaration(d ast.Decl, line, end func(ast.Node) int) {
 	switch d := d.(type) {
 	case *ast.FuncDecl:
-		count := 0
-		for _, p := range d.Type.Params.List {
-			count += max(len(p.Names), 1)
+		if d.Body != nil {
+			f.Functions = append(f.Functions, Function{Name: d.Name.Name, At: line(d), Lines: end(d) - line(d) + 1, Body: shape(d)})
 		}
-		f.Functions = append(f.Functions, Function{Name: d.Name.Name, At: line(d), Lines: end(d) - line(d) + 1, Parameters: count})
 		if d.Name.IsExported() && d.Doc == nil && exportedReceiver(d.Recv) {
 			f.bare(d.Name, line(d))
 		}
