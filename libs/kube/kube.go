@@ -13,9 +13,11 @@ import (
 	"log/slog"
 	"sync"
 
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/go-logr/logr"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -49,9 +51,17 @@ func Config(path string) (*rest.Config, error) {
 var quiet sync.Once
 
 // NewManager makes the process's manager: caches and work queues, nothing else.
-// Health and metrics belong to libs/obs. Objects that are not in the cache's
+// Health and metrics belong to libs/obs. It knows the kinds of Kubernetes and ours. Objects that are not in the cache's
 // configuration are cached on first use.
-func NewManager(cfg *rest.Config, scheme *runtime.Scheme, logger *slog.Logger, objects cache.Options) (manager.Manager, error) {
+func NewManager(kubeconfig string, logger *slog.Logger, objects cache.Options) (manager.Manager, error) {
+	cfg, err := Config(kubeconfig)
+	if err != nil {
+		return nil, err
+	}
+	scheme := runtime.NewScheme()
+	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
+		return nil, fmt.Errorf("register kinds: %w", err)
+	}
 	sink := logr.FromSlogHandler(logger.Handler())
 	quiet.Do(func() { log.SetLogger(sink) })
 	// Managed fields are the bulk of a cached object and nobody here reads them.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/libs/core/life"
@@ -17,9 +16,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/selection"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
@@ -42,7 +39,7 @@ func Run(ctx context.Context, args []string, getenv func(string) string, out io.
 	if err != nil {
 		return err
 	}
-	mgr, err := newManager(cfg, base.Log)
+	mgr, err := kube.NewManager(cfg.Kubeconfig, base.Log, cacheOptions())
 	if err != nil {
 		return err
 	}
@@ -86,18 +83,6 @@ func synced(ctx context.Context, mgr manager.Manager) func() error {
 			return errors.New("caches are not full yet")
 		}
 	}
-}
-
-func newManager(cfg Config, log *slog.Logger) (manager.Manager, error) {
-	rest, err := kube.Config(cfg.Kubeconfig)
-	if err != nil {
-		return nil, err
-	}
-	scheme := runtime.NewScheme()
-	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
-		return nil, fmt.Errorf("register kinds: %w", err)
-	}
-	return kube.NewManager(rest, scheme, log, cacheOptions())
 }
 
 // cacheOptions keeps only the ReplicaSets that rollouts made.

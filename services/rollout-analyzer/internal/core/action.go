@@ -31,8 +31,8 @@ type UpdateReplicaSet struct {
 // DeleteReplicaSet removes an old revision, if it still is the version that was looked at.
 type DeleteReplicaSet struct{ Name, Version string }
 
-// PointService makes a service select the pods of one template. An empty hash removes the pin.
-type PointService struct{ Service, Hash string }
+// SwitchService makes a service select the pods of one template. An empty hash removes the pin.
+type SwitchService struct{ Service, Hash string }
 
 // SetWeight splits the traffic of one HTTPRoute between the canary and the stable service.
 type SetWeight struct {
@@ -47,16 +47,16 @@ type CreateAnalysisRun struct{ Object *v1alpha1.AnalysisRun }
 // RetireAnalysisRun ends an analysis, if it still runs, and marks its verdict as spent.
 type RetireAnalysisRun struct {
 	Name string
-	// Spent says that the verdict must not be used again.
-	Spent bool
+	// Superseded says that the verdict must not be used again.
+	Superseded bool
 }
 
 // DeleteAnalysisRun removes an old analysis.
 type DeleteAnalysisRun struct{ Name string }
 
-// AmendRollout writes the revision to the Rollout, and its size when the manifest is silent about it: a scaler can only
+// PatchRollout writes the revision to the Rollout, and its size when the manifest is silent about it: a scaler can only
 // work on a size that is there.
-type AmendRollout struct {
+type PatchRollout struct {
 	Revision string
 	Replicas *int32
 }
@@ -92,7 +92,7 @@ func (a UpdateReplicaSet) Key() string { return "update-replicaset/" + a.Name + 
 func (a DeleteReplicaSet) Key() string { return "delete-replicaset/" + a.Name + "@" + a.Version }
 
 // Key is the wanted state.
-func (a PointService) Key() string { return "point-service/" + a.Service + "=" + a.Hash }
+func (a SwitchService) Key() string { return "point-service/" + a.Service + "=" + a.Hash }
 
 // Key is the wanted state.
 func (a SetWeight) Key() string {
@@ -109,7 +109,7 @@ func (a RetireAnalysisRun) Key() string { return "retire-analysisrun/" + a.Name 
 func (a DeleteAnalysisRun) Key() string { return "delete-analysisrun/" + a.Name }
 
 // Key is the wanted state.
-func (a AmendRollout) Key() string { return "amend-rollout/" + a.Revision }
+func (a PatchRollout) Key() string { return "amend-rollout/" + a.Revision }
 
 // Key is the id of the fact.
 func (a PublishFact) Key() string { return "publish/" + a.ID }
@@ -126,12 +126,12 @@ func (a WakeAt) Key() string { return "wake/" + a.At.UTC().Format(time.RFC3339Na
 func (CreateReplicaSet) action()  {}
 func (UpdateReplicaSet) action()  {}
 func (DeleteReplicaSet) action()  {}
-func (PointService) action()      {}
+func (SwitchService) action()      {}
 func (SetWeight) action()         {}
 func (CreateAnalysisRun) action() {}
 func (RetireAnalysisRun) action() {}
 func (DeleteAnalysisRun) action() {}
-func (AmendRollout) action()      {}
+func (PatchRollout) action()      {}
 func (PublishFact) action()       {}
 func (PatchStatus) action()       {}
 func (RecordEvent) action()       {}

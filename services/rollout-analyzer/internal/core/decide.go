@@ -29,9 +29,9 @@ func Decide(w World) []Action {
 		p.summarise()
 		return p.finish()
 	}
-	p.revise()
-	p.obey()
-	p.heed()
+	p.assignRevision()
+	p.applyUserActions()
+	p.evaluateAnalyses()
 	p.route()
 	p.startRuns()
 	p.scale()

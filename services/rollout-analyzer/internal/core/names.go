@@ -19,7 +19,7 @@ const (
 	LabelRunType   = "rollout-type"
 	LabelStepIndex = "step-index"
 	RunTypeStep    = "Step"
-	RunTypeBeside  = "Background"
+	RunTypeBackground  = "Background"
 )
 
 // LabelInProgress is on an HTTPRoute while a canary receives traffic from it.

@@ -88,7 +88,7 @@ func (s *sim) answerable(what string) {
 		if weight == 0 || hash == "" {
 			continue
 		}
-		if rs := findByHash(s.w.ReplicaSets, hash); rs == nil || steady(rs) == 0 {
+		if rs := findByHash(s.w.ReplicaSets, hash); rs == nil || availableReplicas(rs) == 0 {
 			s.t.Fatalf("after %s: %s gets %d %% and has no pod\n%s", what, service, weight, s.show())
 		}
 	}

@@ -117,12 +117,12 @@ func basic(n int32, want counts, l limits, s sides) counts {
 	}
 	floor := n - l.unavailable
 	if want.canary >= size(canary) {
-		spare := steady(canary) + size(stable) - floor
+		spare := availableReplicas(canary) + size(stable) - floor
 		got.stable = shrink(got.stable, size(stable), want.stable, spare)
 		got.stable = withinLimit(got.stable, got.canary, n+l.surge, max(want.stable, floor-got.canary))
 		return got
 	}
-	spare := size(canary) + steady(stable) - floor
+	spare := size(canary) + availableReplicas(stable) - floor
 	got.canary = shrink(got.canary, size(canary), want.canary, spare)
 	got.canary = withinLimit(got.canary, got.stable, n+l.surge, max(want.canary, floor-got.stable))
 	return got
@@ -149,7 +149,7 @@ func withinLimit(count, other, limit, least int32) int32 {
 func drain(n int32, l limits, all, older []*appsv1.ReplicaSet) map[string]int32 {
 	var available int32
 	for _, rs := range all {
-		available += steady(rs)
+		available += availableReplicas(rs)
 	}
 	spare := available - (n - l.unavailable)
 	out := map[string]int32{}
@@ -158,9 +158,9 @@ func drain(n int32, l limits, all, older []*appsv1.ReplicaSet) map[string]int32 
 		if now == 0 {
 			continue
 		}
-		cut := min(max(spare, 0), steady(rs))
+		cut := min(max(spare, 0), availableReplicas(rs))
 		spare -= cut
-		out[rs.Name] = steady(rs) - cut
+		out[rs.Name] = availableReplicas(rs) - cut
 	}
 	return out
 }
@@ -181,8 +181,8 @@ func size(rs *appsv1.ReplicaSet) int32 {
 	return *rs.Spec.Replicas
 }
 
-// steady is how many available pods will stay: never more than the wanted size.
-func steady(rs *appsv1.ReplicaSet) int32 {
+// availableReplicas is how many available pods will stay: never more than the wanted size.
+func availableReplicas(rs *appsv1.ReplicaSet) int32 {
 	if rs == nil {
 		return 0
 	}

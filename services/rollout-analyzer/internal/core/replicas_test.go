@@ -100,7 +100,7 @@ func TestBasicArrives(t *testing.T) {
 					if got.canary+got.stable > n+l.surge {
 						t.Fatalf("n=%d weight=%d %+v: %+v exceeds the surge", n, weight, l, got)
 					}
-					if steady(canary)+steady(stable) < n-l.unavailable {
+					if availableReplicas(canary)+availableReplicas(stable) < n-l.unavailable {
 						t.Fatalf("n=%d weight=%d %+v: too few available", n, weight, l)
 					}
 					canary, stable = set("c", got.canary, got.canary), set("s", got.stable, got.stable)

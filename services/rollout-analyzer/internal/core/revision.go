@@ -171,8 +171,8 @@ func (p *pass) lastRevision() (last int64) {
 	return last
 }
 
-// revise numbers the wanted template as the latest one and carries what changed beside the template.
-func (p *pass) revise() {
+// assignRevision numbers the wanted template as the latest one and carries what changed beside the template.
+func (p *pass) assignRevision() {
 	number := revisionOf(p.newRS)
 	if last := p.lastRevision(); number <= last {
 		if number > 0 {
@@ -183,7 +183,7 @@ func (p *pass) revise() {
 	}
 	p.revision = itoa(number)
 	if p.ro.Annotations[AnnotationRevision] != p.revision || p.ro.Spec.Replicas == nil {
-		a := AmendRollout{Revision: p.revision}
+		a := PatchRollout{Revision: p.revision}
 		if p.ro.Spec.Replicas == nil {
 			a.Replicas = new(p.n)
 		}

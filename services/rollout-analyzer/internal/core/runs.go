@@ -12,9 +12,9 @@ import (
 	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/core/analysis"
 )
 
-// heed reads the verdicts of the analyses before anything else is decided, so that a bad one moves the traffic back in
+// evaluateAnalyses reads the verdicts of the analyses before anything else is decided, so that a bad one moves the traffic back in
 // the same pass.
-func (p *pass) heed() {
+func (p *pass) evaluateAnalyses() {
 	if p.promoted() || p.aborted() || p.st.PromoteFull {
 		p.st.Canary.CurrentStepAnalysisRunStatus, p.st.Canary.CurrentBackgroundAnalysisRunStatus = nil, nil
 		return
@@ -23,7 +23,7 @@ func (p *pass) heed() {
 	if s := p.step(); s != nil && s.Analysis != nil {
 		step = p.find(RunTypeStep)
 	}
-	beside := p.find(RunTypeBeside)
+	beside := p.find(RunTypeBackground)
 	p.st.Canary.CurrentStepAnalysisRunStatus = mirror(step)
 	p.st.Canary.CurrentBackgroundAnalysisRunStatus = mirror(beside)
 	for _, run := range []*v1alpha1.AnalysisRun{step, beside} {
@@ -36,7 +36,7 @@ func (p *pass) heed() {
 // judge draws the conclusion from one analysis.
 func (p *pass) judge(run *v1alpha1.AnalysisRun) {
 	kind := "Step-based"
-	if run.Labels[LabelRunType] == RunTypeBeside {
+	if run.Labels[LabelRunType] == RunTypeBackground {
 		kind = "Background"
 	}
 	switch run.Status.Phase {
@@ -45,7 +45,7 @@ func (p *pass) judge(run *v1alpha1.AnalysisRun) {
 	case v1alpha1.AnalysisInconclusive:
 		if p.known(run) && !p.pausedFor(v1alpha1.PauseReasonInconclusiveAnalysis) {
 			// A person wants to go on: measure once more.
-			p.do(RetireAnalysisRun{Name: run.Name, Spent: true})
+			p.do(RetireAnalysisRun{Name: run.Name, Superseded: true})
 			p.resume()
 			return
 		}
@@ -101,10 +101,10 @@ func (p *pass) startRuns() {
 		p.st.Canary.CurrentStepAnalysisRunStatus = p.startRun(RunTypeStep, *step)
 	}
 	beside := p.canary.Analysis
-	if beside == nil || p.index() < int(deref(beside.StartingStep)) || p.find(RunTypeBeside) != nil {
+	if beside == nil || p.index() < int(deref(beside.StartingStep)) || p.find(RunTypeBackground) != nil {
 		return
 	}
-	p.st.Canary.CurrentBackgroundAnalysisRunStatus = p.startRun(RunTypeBeside, besideAnalysis(*beside))
+	p.st.Canary.CurrentBackgroundAnalysisRunStatus = p.startRun(RunTypeBackground, besideAnalysis(*beside))
 }
 
 func besideAnalysis(b v1alpha1.RolloutAnalysisBackground) v1alpha1.RolloutAnalysis {
@@ -184,7 +184,7 @@ func (p *pass) retireRuns(spent bool) {
 		}
 		done := run.Status.Phase.Completed() || run.Spec.Terminate
 		if !done || spent {
-			p.do(RetireAnalysisRun{Name: run.Name, Spent: spent})
+			p.do(RetireAnalysisRun{Name: run.Name, Superseded: spent})
 		}
 	}
 }

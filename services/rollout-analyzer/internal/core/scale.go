@@ -170,7 +170,7 @@ func (p *pass) unserved(rs *appsv1.ReplicaSet) bool {
 func (p *pass) reached() bool {
 	if p.routes() {
 		to := p.canaryTarget()
-		return size(p.newRS) == to && enough(steady(p.newRS), to, p.canary.ReplicaProgressThreshold) && p.settled && (p.n == 0 || p.observedWeight() == p.weightAt(p.index()))
+		return size(p.newRS) == to && enough(availableReplicas(p.newRS), to, p.canary.ReplicaProgressThreshold) && p.settled && (p.n == 0 || p.observedWeight() == p.weightAt(p.index()))
 	}
 	for _, rs := range p.older {
 		if rs.Status.AvailableReplicas > 0 {
@@ -179,7 +179,7 @@ func (p *pass) reached() bool {
 	}
 	want := p.want()
 	return size(p.newRS) == want.canary && size(p.stableRS) == want.stable && p.newRS.Status.Replicas >= want.canary &&
-		enough(steady(p.newRS), want.canary, p.canary.ReplicaProgressThreshold)
+		enough(availableReplicas(p.newRS), want.canary, p.canary.ReplicaProgressThreshold)
 }
 
 // enough reports whether available pods complete a step that asks for want.

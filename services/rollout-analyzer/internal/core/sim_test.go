@@ -199,7 +199,7 @@ func (s *sim) perform(a Action) {
 	case DeleteReplicaSet:
 		s.say("delete %s", s.shortName(a.Name))
 		s.w.ReplicaSets = slices.DeleteFunc(s.w.ReplicaSets, func(rs *appsv1.ReplicaSet) bool { return rs.Name == a.Name })
-	case PointService:
+	case SwitchService:
 		s.w.Services[a.Service].Spec.Selector = with(s.w.Services[a.Service].Spec.Selector, HashLabel, a.Hash)
 		s.say("point %s at %s", a.Service, s.short(a.Hash))
 	case SetWeight:
@@ -214,7 +214,7 @@ func (s *sim) perform(a Action) {
 		s.w.Rollout = s.w.Rollout.DeepCopy()
 		a.Status.DeepCopyInto(&s.w.Rollout.Status)
 		s.bump(&s.w.Rollout.ObjectMeta)
-	case AmendRollout:
+	case PatchRollout:
 		s.w.Rollout = s.w.Rollout.DeepCopy()
 		if a.Replicas != nil {
 			s.w.Rollout.Spec.Replicas = a.Replicas
@@ -272,7 +272,7 @@ func (s *sim) performRun(a Action) {
 				run := old.DeepCopy()
 				s.w.Runs[i] = run
 				run.Spec.Terminate = run.Spec.Terminate || !run.Status.Phase.Completed()
-				if a.Spent {
+				if a.Superseded {
 					run.Annotations[AnnotationSpent] = "true"
 				}
 				s.say("retire %s", s.runName(a.Name))

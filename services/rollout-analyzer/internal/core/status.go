@@ -136,7 +136,7 @@ func (p *pass) phase() (v1alpha1.RolloutPhase, string) {
 		return v1alpha1.RolloutPaused, string(st.PauseConditions[0].Reason)
 	case p.newRS == nil || st.UpdatedReplicas < p.n:
 		return v1alpha1.RolloutProgressing, "more replicas need to be updated"
-	case steady(p.newRS) < p.n:
+	case availableReplicas(p.newRS) < p.n:
 		return v1alpha1.RolloutProgressing, "updated replicas are still becoming available"
 	case !p.routes() && st.Replicas > st.UpdatedReplicas:
 		return v1alpha1.RolloutProgressing, "old replicas are pending termination"

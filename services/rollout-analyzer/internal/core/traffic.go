@@ -20,7 +20,7 @@ func (p *pass) route() {
 		return
 	}
 	want := p.weight()
-	if moved || !p.bearable(want) {
+	if moved || !p.stableCanServe(want) {
 		want = p.observedWeight()
 	}
 	if want > 0 {
@@ -45,12 +45,12 @@ func (p *pass) pointStable() bool {
 	if p.promoted() || rs == nil || !p.routes() && p.drained() {
 		rs = p.newRS
 	}
-	return p.point(name, rs, steady(rs) >= p.n)
+	return p.point(name, rs, availableReplicas(rs) >= p.n)
 }
 
 // drained reports whether, without a router, the stable pods are about to be gone.
 func (p *pass) drained() bool {
-	return p.index() == len(p.steps) && !p.aborted() && steady(p.newRS) > 0
+	return p.index() == len(p.steps) && !p.aborted() && availableReplicas(p.newRS) > 0
 }
 
 // pointCanary makes the canary service select the new pods once there is one, and the stable pods after an abort.
@@ -62,8 +62,8 @@ func (p *pass) pointCanary() {
 	if p.aborted() && p.stableRS != nil {
 		rs = p.stableRS
 	}
-	if steady(rs) > 0 {
-		p.point(name, rs, steady(rs) >= size(rs))
+	if availableReplicas(rs) > 0 {
+		p.point(name, rs, availableReplicas(rs) >= size(rs))
 	}
 }
 
@@ -75,31 +75,31 @@ func (p *pass) point(name string, rs *appsv1.ReplicaSet, full bool) bool {
 	if now == hash || !pinned && !full {
 		return false
 	}
-	p.do(PointService{Service: name, Hash: hash})
+	p.do(SwitchService{Service: name, Hash: hash})
 	p.note(false, ReasonSwitchService, "Switched selector for service '"+name+"' from '"+now+"' to '"+hash+"'")
 	return true
 }
 
 // weight is the share of the traffic that the new pods should get, given how many are available.
 func (p *pass) weight() int32 {
-	if p.aborted() || p.promoted() || steady(p.newRS) == 0 {
+	if p.aborted() || p.promoted() || availableReplicas(p.newRS) == 0 {
 		return 0
 	}
 	i := p.index()
 	if i == len(p.steps) {
-		if steady(p.newRS) >= p.n {
+		if availableReplicas(p.newRS) >= p.n {
 			return maxWeight
 		}
-		return p.rising(p.weightAt(i - 1))
+		return p.holdWeight(p.weightAt(i - 1))
 	}
-	if enough(steady(p.newRS), p.canaryTarget(), p.canary.ReplicaProgressThreshold) {
+	if enough(availableReplicas(p.newRS), p.canaryTarget(), p.canary.ReplicaProgressThreshold) {
 		return p.weightAt(i)
 	}
-	return p.rising(p.weightAt(i - 1))
+	return p.holdWeight(p.weightAt(i - 1))
 }
 
-// rising keeps what was set when that is less than what is wanted and pods are missing.
-func (p *pass) rising(want int32) int32 { return min(want, p.observedWeight()) }
+// holdWeight keeps what was set when that is less than what is wanted and pods are missing.
+func (p *pass) holdWeight(want int32) int32 { return min(want, p.observedWeight()) }
 
 // weightAt is the nearest setWeight at or before step i.
 func (p *pass) weightAt(i int) int32 {
@@ -111,17 +111,17 @@ func (p *pass) weightAt(i int) int32 {
 	return 0
 }
 
-// bearable reports whether the stable pods can take what a weight leaves to them. An abort only asks for one pod: what
+// stableCanServe reports whether the stable pods can take what a weight leaves to them. An abort only asks for one pod: what
 // it flees from is worse than being short of pods.
-func (p *pass) bearable(weight int32) bool {
+func (p *pass) stableCanServe(weight int32) bool {
 	stable := p.stableRS
 	if p.promoted() || stable == nil {
 		stable = p.newRS
 	}
 	if p.aborted() {
-		return steady(stable) > 0 || p.n == 0
+		return availableReplicas(stable) > 0 || p.n == 0
 	}
-	return steady(stable) >= (maxWeight-weight)*p.n/maxWeight
+	return availableReplicas(stable) >= (maxWeight-weight)*p.n/maxWeight
 }
 
 // observedWeight is what the routes say now; the highest when they differ.

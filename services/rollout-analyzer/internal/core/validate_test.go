@@ -209,10 +209,10 @@ func TestKeysTellActionsApart(t *testing.T) {
 	for _, a := range []Action{
 		CreateReplicaSet{Object: set("a", 1, 1)}, CreateReplicaSet{Object: set("b", 1, 1)},
 		UpdateReplicaSet{Name: "a", Version: "1"}, UpdateReplicaSet{Name: "a", Version: "2"}, DeleteReplicaSet{Name: "a", Version: "1"},
-		PointService{Service: "s", Hash: "x"}, PointService{Service: "s", Hash: "y"},
+		SwitchService{Service: "s", Hash: "x"}, SwitchService{Service: "s", Hash: "y"},
 		SetWeight{Namespace: "n", Route: "r", CanaryWeight: 1}, SetWeight{Namespace: "n", Route: "r", CanaryWeight: 2},
 		CreateAnalysisRun{Object: &v1alpha1.AnalysisRun{ObjectMeta: metav1.ObjectMeta{Name: "r"}}}, RetireAnalysisRun{Name: "r"}, DeleteAnalysisRun{Name: "r"},
-		AmendRollout{Revision: "1"}, PublishFact{ID: "f"}, PatchStatus{}, RecordEvent{Reason: "a"}, WakeAt{At: start},
+		PatchRollout{Revision: "1"}, PublishFact{ID: "f"}, PatchStatus{}, RecordEvent{Reason: "a"}, WakeAt{At: start},
 	} {
 		if twin, is := seen[a.Key()]; is {
 			t.Errorf("%+v and %+v have the key %s", a, twin, a.Key())

@@ -60,8 +60,8 @@ func (p *pass) nextRevision() int64 {
 	return p.lastRevision() + 1
 }
 
-// obey carries out what a person wrote to the status: abort, retry, promote in full.
-func (p *pass) obey() {
+// applyUserActions carries out what a person wrote to the status: abort, retry, promote in full.
+func (p *pass) applyUserActions() {
 	switch {
 	case p.promoted():
 		return
@@ -116,7 +116,7 @@ func (p *pass) promote() {
 	if p.promoted() || p.aborted() || p.ro.Spec.Paused || p.index() < len(p.steps) || len(p.st.PauseConditions) > 0 {
 		return
 	}
-	if steady(p.newRS) < p.n || p.routes() && (!p.settled || p.weight() != maxWeight && p.n > 0) {
+	if availableReplicas(p.newRS) < p.n || p.routes() && (!p.settled || p.weight() != maxWeight && p.n > 0) {
 		return
 	}
 	how := completedPromoted

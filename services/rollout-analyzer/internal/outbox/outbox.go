@@ -15,6 +15,7 @@ import (
 
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/libs/core/lineage"
+	"github.com/argosy-mesh/argosy/libs/core/wait"
 	"github.com/argosy-mesh/argosy/schemas/events"
 )
 
@@ -111,7 +112,7 @@ func (o *Outbox) Run(ctx context.Context) error {
 			return nil
 		case <-o.wake:
 		}
-		for !o.drain(ctx) && pause(ctx) {
+		for !o.drain(ctx) && wait.For(ctx, retry) == nil {
 		}
 	}
 }
@@ -136,15 +137,4 @@ func (o *Outbox) drain(ctx context.Context) bool {
 		o.mu.Unlock()
 	}
 	return false
-}
-
-func pause(ctx context.Context) bool {
-	t := time.NewTimer(retry)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

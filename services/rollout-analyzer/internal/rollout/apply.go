@@ -60,7 +60,7 @@ func (e *effort) perform(ctx context.Context, a core.Action) error {
 	case core.DeleteReplicaSet:
 		rs := &appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{Namespace: e.object.GetNamespace(), Name: a.Name}}
 		return client.IgnoreNotFound(e.Client.Delete(ctx, rs, client.Preconditions{ResourceVersion: &a.Version}, client.PropagationPolicy(metav1.DeletePropagationBackground)))
-	case core.PointService:
+	case core.SwitchService:
 		return e.pointService(ctx, a)
 	case core.SetWeight:
 		return e.setWeight(ctx, a)
@@ -73,7 +73,7 @@ func (e *effort) perform(ctx context.Context, a core.Action) error {
 		run.SetNamespace(e.object.GetNamespace())
 		run.SetName(a.Name)
 		return client.IgnoreNotFound(e.Client.Delete(ctx, run))
-	case core.AmendRollout:
+	case core.PatchRollout:
 		return e.amend(ctx, a)
 	case core.PublishFact:
 		return e.publish(ctx, a)
@@ -113,7 +113,7 @@ func (e *effort) updateReplicaSet(ctx context.Context, a core.UpdateReplicaSet) 
 	return fmt.Errorf("replica set %s: %w", a.Name, errGone)
 }
 
-func (e *effort) pointService(ctx context.Context, a core.PointService) error {
+func (e *effort) pointService(ctx context.Context, a core.SwitchService) error {
 	svc, ok := e.world.Services[a.Service]
 	if !ok {
 		return fmt.Errorf("service %s: %w", a.Service, errGone)
@@ -155,13 +155,13 @@ func (e *effort) retireRun(ctx context.Context, a core.RetireAnalysisRun) error 
 			return fmt.Errorf("edit: %w", err)
 		}
 	}
-	if a.Spent {
+	if a.Superseded {
 		next.SetAnnotations(with(next.GetAnnotations(), core.AnnotationSpent, "true"))
 	}
 	return e.Client.Patch(ctx, next, client.MergeFrom(run))
 }
 
-func (e *effort) amend(ctx context.Context, a core.AmendRollout) error {
+func (e *effort) amend(ctx context.Context, a core.PatchRollout) error {
 	next := e.object.DeepCopy()
 	if a.Replicas != nil {
 		if err := unstructured.SetNestedField(next.Object, int64(*a.Replicas), "spec", "replicas"); err != nil {

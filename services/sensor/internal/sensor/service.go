@@ -2,7 +2,6 @@ package sensor
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -18,8 +17,6 @@ import (
 	"github.com/argosy-mesh/argosy/services/sensor/internal/trigger"
 	"github.com/argosy-mesh/argosy/services/sensor/internal/value"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
@@ -46,7 +43,7 @@ func Run(ctx context.Context, args []string, getenv func(string) string, out io.
 	if err := base.AwaitBus(ctx); err != nil {
 		return err
 	}
-	mgr, err := newManager(cfg.Kubeconfig, base)
+	mgr, err := kube.NewManager(cfg.Kubeconfig, base.Log, cache.Options{})
 	if err != nil {
 		return err
 	}
@@ -55,18 +52,6 @@ func Run(ctx context.Context, args []string, getenv func(string) string, out io.
 		return err
 	}
 	return base.Run(ctx, parts...)
-}
-
-func newManager(kubeconfig string, base *service.Base) (manager.Manager, error) {
-	scheme := runtime.NewScheme()
-	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
-		return nil, err
-	}
-	rest, err := kube.Config(kubeconfig)
-	if err != nil {
-		return nil, err
-	}
-	return kube.NewManager(rest, scheme, base.Log, cache.Options{})
 }
 
 // reconcilers is how many Sensors are looked at side by side: each may have to wait for the API server or the bus.

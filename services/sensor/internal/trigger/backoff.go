@@ -9,6 +9,7 @@ import (
 
 	"github.com/argosy-mesh/argosy/libs/core/fault"
 	"github.com/argosy-mesh/argosy/libs/core/span"
+	"github.com/argosy-mesh/argosy/libs/core/wait"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
 
@@ -66,26 +67,15 @@ func durationOf(v v1alpha1.Int64OrString) time.Duration {
 // Try calls f until it succeeds, the steps are used up, ctx ends, or the error can
 // never get better. It returns the last error.
 func (r Retry) Try(ctx context.Context, f func(context.Context) error) error {
-	wait := r.Duration
+	next := r.Duration
 	for step := 1; ; step++ {
 		err := f(ctx)
 		if err == nil || fault.Of(err) == fault.Poison || step >= r.Steps {
 			return err
 		}
-		if !pause(ctx, span.Times(min(wait, longestWait), 1+r.Jitter*rand.Float64())) {
-			return errors.Join(err, context.Cause(ctx))
+		if cut := wait.For(ctx, span.Times(min(next, longestWait), 1+r.Jitter*rand.Float64())); cut != nil {
+			return errors.Join(err, cut)
 		}
-		wait = min(span.Times(wait, r.Factor), longestWait)
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
+		next = min(span.Times(next, r.Factor), longestWait)
 	}
 }

@@ -13,12 +13,12 @@ import (
 )
 
 // gather builds the world of an application: what it should be and what it is.
-func (p *pass) gather(ctx context.Context, found *checkout) (core.World, error) {
+func (p *pass) gather(ctx context.Context, found *renderedSource) (core.World, error) {
 	w := core.World{
 		Instance:    core.Instance(p.app.Namespace, p.app.Name, p.control),
 		Destination: p.app.Spec.Destination.Namespace,
 		Source:      p.source, Ignore: p.app.Spec.IgnoreDifferences, Revision: found.revision,
-		Live: map[core.Key]*core.Object{}, Settled: p.known.settled,
+		Live: map[core.Key]*core.Object{}, NormalizedDiffs: p.known.settled,
 		Request: p.app.Operation, State: p.app.Status.OperationState, Now: time.Now(),
 	}
 	if p.app.Spec.SyncPolicy != nil {
@@ -38,10 +38,10 @@ func (p *pass) gather(ctx context.Context, found *checkout) (core.World, error) 
 
 // desired fills in namespaces. The rendered objects are shared, so each is copied
 // as far as it is changed.
-func (p *pass) desired(w *core.World, found *checkout) (repeated []core.Key) {
-	scopes := definedScopes(found.made.Objects)
+func (p *pass) desired(w *core.World, found *renderedSource) (repeated []core.Key) {
+	scopes := definedScopes(found.manifests.Objects)
 	at := map[core.Key]int{}
-	for _, shared := range found.made.Objects {
+	for _, shared := range found.manifests.Objects {
 		if shared.GetAnnotations()[core.HookAnnotation] != "" {
 			p.report.hooks++
 			continue

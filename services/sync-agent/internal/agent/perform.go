@@ -33,7 +33,7 @@ type outcome struct {
 type performer struct {
 	client  client.Client
 	reader  client.Reader // not cached
-	live    *live
+	live    *clusterCache
 	world   *core.World
 	lineage lineage.Lineage
 }
@@ -85,7 +85,7 @@ func (p performer) apply(ctx context.Context, i core.Item) (*core.Object, error)
 	o.SetManagedFields(nil)
 	o.SetUID("")
 	delete(o.Object, "status")
-	core.KeepForeign(o, i.Live)
+	core.PreserveRolloutFields(o, i.Live)
 	annotations := p.lineage.Annotate(o.GetAnnotations())
 	if !i.Untracked {
 		annotations[core.AppliedAnnotation] = i.Fingerprint
@@ -152,7 +152,7 @@ func settle(w *core.World, outcomes []outcome) (failed error) {
 		}
 		w.Live[o.item.Key] = o.live
 		if o.item.Desired != nil {
-			w.Settled[o.item.Key] = core.Settle(*w, o.item, o.live)
+			w.NormalizedDiffs[o.item.Key] = core.Settle(*w, o.item, o.live)
 		}
 	}
 	return errors.Join(errs...)

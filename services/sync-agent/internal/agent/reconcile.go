@@ -34,7 +34,7 @@ type Agent struct {
 	client  client.Client
 	reader  client.Reader // not cached
 	bus     *bus.Bus
-	live    *live
+	live    *clusterCache
 	sources *sources
 	log     *slog.Logger
 	metrics *metrics
@@ -98,7 +98,7 @@ func (a *Agent) remember(uid string) *known {
 	defer a.mu.Unlock()
 	k := a.known[uid]
 	if k == nil {
-		k = &known{since: time.Now(), settled: map[core.Key]core.Settled{}}
+		k = &known{since: time.Now(), settled: map[core.Key]core.NormalizedDiff{}}
 		a.known[uid] = k
 	}
 	return k
@@ -121,7 +121,7 @@ func (p *pass) run(ctx context.Context, decodeErr error) (time.Time, error) {
 	}
 	p.source = source
 	began := time.Now()
-	found, err := p.checkout(ctx)
+	found, err := p.renderSource(ctx)
 	p.metrics.checkouts.WithLabelValues(outcomeOf(err)).Observe(time.Since(began).Seconds())
 	if err != nil {
 		return p.lost(ctx, err), nil
@@ -136,7 +136,7 @@ func (p *pass) run(ctx context.Context, decodeErr error) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, err
 	}
-	p.report.compared(world, plan, found.made.Type)
+	p.report.compared(world, plan, found.manifests.Type)
 	if plan.Problem != "" {
 		p.report.condition("SyncError", plan.Problem)
 	}
@@ -154,8 +154,8 @@ func (p *pass) lost(ctx context.Context, err error) time.Time {
 	return time.Now().Add(wait)
 }
 
-// checkout renders the source at the revision that is wanted now.
-func (p *pass) checkout(ctx context.Context) (*checkout, error) {
+// renderSource renders the source at the revision that is wanted now.
+func (p *pass) renderSource(ctx context.Context) (*renderedSource, error) {
 	source := p.source
 	if s := p.app.Status.OperationState; s != nil && s.Phase == v1alpha1.OperationRunning && !s.Operation.InitiatedBy.Automated && s.SyncResult != nil && s.SyncResult.Revision != "" {
 		source.TargetRevision = s.SyncResult.Revision
@@ -196,7 +196,7 @@ func destination(d v1alpha1.ApplicationDestination) error {
 
 // lineage is what facts of this checkout carry: the chain of the commit, caused by
 // the push that told about it.
-func (p *pass) lineage(found *checkout) lineage.Lineage {
+func (p *pass) lineage(found *renderedSource) lineage.Lineage {
 	l := found.lineage
 	a := p.app.Annotations
 	if a[annotationRefresh] == "" || (a[annotationRevision] != "" && a[annotationRevision] != found.revision) {
@@ -211,7 +211,7 @@ func (p *pass) lineage(found *checkout) lineage.Lineage {
 
 // advance plans and performs until nothing is left or something has to be waited
 // for.
-func (p *pass) advance(ctx context.Context, w *core.World, found *checkout) (core.Plan, error) {
+func (p *pass) advance(ctx context.Context, w *core.World, found *renderedSource) (core.Plan, error) {
 	chain := p.lineage(found)
 	// What is applied is caused by the sync, whose fact has this id.
 	objects := chain

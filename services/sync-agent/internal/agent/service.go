@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -21,9 +20,7 @@ import (
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/render"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/repo"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -104,7 +101,7 @@ func assemble(cfg Config, base *service.Base) ([]life.Part, error) {
 		return nil, err
 	}
 	m := newMetrics(base.Registry)
-	src := &sources{mirrors: mirrors, renderer: render.New(renderBudget), vault: &vault{reader: mgr.GetAPIReader(), namespace: cfg.Control}}
+	src := &sources{mirrors: mirrors, renderer: render.New(renderBudget), vault: &repoCredentials{reader: mgr.GetAPIReader(), namespace: cfg.Control}}
 	agent := &Agent{
 		client: mgr.GetClient(), reader: mgr.GetAPIReader(), bus: base.Bus, live: newLive(mgr.GetCache(), mgr.GetRESTMapper(), cfg.Control),
 		sources: src, log: base.Log, metrics: m, refresh: cfg.Refresh, control: cfg.Control, known: map[string]*known{},
@@ -113,12 +110,12 @@ func assemble(cfg Config, base *service.Base) ([]life.Part, error) {
 	if err := control(mgr, base, agent, regain); err != nil {
 		return nil, err
 	}
-	push := &pushes{client: mgr.GetClient(), log: base.Log, metrics: m, sources: map[types.UID]knownSources{}}
+	push := &gitEvents{client: mgr.GetClient(), log: base.Log, metrics: m, sources: map[types.UID]knownSources{}}
 	image := &images{
 		client: mgr.GetClient(), bus: base.Bus, sources: src, registry: registry.New(cfg.Insecure), author: cfg.Author, log: base.Log, metrics: m,
 		newest: map[string]uint64{},
 	}
-	arrived := &arrivals{pushes: push, images: image, metrics: m}
+	arrived := &eventHandler{pushes: push, images: image, metrics: m}
 	return []life.Part{
 		life.Of("kubernetes", func(ctx context.Context) error {
 			// Watches must not wait for a controller that has stopped.
@@ -133,16 +130,8 @@ func assemble(cfg Config, base *service.Base) ([]life.Part, error) {
 }
 
 func newManager(kubeconfig string, base *service.Base) (manager.Manager, error) {
-	scheme := runtime.NewScheme()
-	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
-		return nil, err
-	}
-	rest, err := kube.Config(kubeconfig)
-	if err != nil {
-		return nil, err
-	}
 	whole := cache.ByObject{Transform: cache.TransformStripManagedFields()}
-	return kube.NewManager(rest, scheme, base.Log, cache.Options{DefaultTransform: lean, ByObject: map[client.Object]cache.ByObject{application(): whole}})
+	return kube.NewManager(kubeconfig, base.Log, cache.Options{DefaultTransform: lean, ByObject: map[client.Object]cache.ByObject{application(): whole}})
 }
 
 func control(mgr manager.Manager, base *service.Base, agent *Agent, regain <-chan event.GenericEvent) error {

@@ -24,8 +24,8 @@ const secretLabel = "argocd.argoproj.io/secret-type"
 // secretMemory is how long credentials are remembered: rotation needs no restart.
 const secretMemory = 15 * time.Second
 
-// vault finds the credentials of repositories.
-type vault struct {
+// repoCredentials finds the credentials of repositories.
+type repoCredentials struct {
 	reader    client.Reader // not cached
 	namespace string
 	mu        sync.Mutex
@@ -35,7 +35,7 @@ type vault struct {
 
 // credentials of the secret for exactly this repository, or of the longest
 // matching prefix among the credential templates.
-func (v *vault) credentials(ctx context.Context, location string) (repo.Credentials, error) {
+func (v *repoCredentials) credentials(ctx context.Context, location string) (repo.Credentials, error) {
 	secrets, err := v.list(ctx)
 	if err != nil {
 		return repo.Credentials{}, err
@@ -56,7 +56,7 @@ func (v *vault) credentials(ctx context.Context, location string) (repo.Credenti
 	return found, nil
 }
 
-func (v *vault) list(ctx context.Context) ([]corev1.Secret, error) {
+func (v *repoCredentials) list(ctx context.Context) ([]corev1.Secret, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if time.Since(v.at) < secretMemory {
@@ -74,15 +74,15 @@ func (v *vault) list(ctx context.Context) ([]corev1.Secret, error) {
 type sources struct {
 	mirrors  *repo.Store
 	renderer *render.Renderer
-	vault    *vault
+	vault    *repoCredentials
 }
 
-// checkout is what a source is at one commit.
-type checkout struct {
+// renderedSource is what a source is at one commit.
+type renderedSource struct {
 	revision string
 	commit   repo.Commit
 	lineage  lineage.Lineage // of the commit's message
-	made     render.Manifests
+	manifests     render.Manifests
 }
 
 func (s *sources) mirror(ctx context.Context, location string) (*repo.Mirror, error) {
@@ -95,7 +95,7 @@ func (s *sources) mirror(ctx context.Context, location string) (*repo.Mirror, er
 
 // at renders a source as it is now. known is the last answer; when the commit and
 // the source are the same, it still holds.
-func (s *sources) at(ctx context.Context, source v1alpha1.ApplicationSource, want repo.Want, known *known) (*checkout, error) {
+func (s *sources) at(ctx context.Context, source v1alpha1.ApplicationSource, want repo.Want, known *known) (*renderedSource, error) {
 	spec, err := json.Marshal(source)
 	if err != nil {
 		return nil, fmt.Errorf("encode source: %w", err)
@@ -120,7 +120,7 @@ func (s *sources) at(ctx context.Context, source v1alpha1.ApplicationSource, wan
 	if err != nil {
 		return nil, err
 	}
-	c := &checkout{revision: sha, commit: commit, lineage: lineage.FromMessage(commit.Message), made: made}
+	c := &renderedSource{revision: sha, commit: commit, lineage: lineage.FromMessage(commit.Message), manifests: made}
 	known.checkout, known.source = c, string(spec)
 	return c, nil
 }
@@ -128,11 +128,11 @@ func (s *sources) at(ctx context.Context, source v1alpha1.ApplicationSource, wan
 // known is the last answer about one application.
 type known struct {
 	since    time.Time // when this process met it
-	checkout *checkout
+	checkout *renderedSource
 	source   string // that checkout is of
 	refresh  string // id of the refresh that was done last
 	failures int    // of reading the source, in a row
-	settled  map[core.Key]core.Settled
+	settled  map[core.Key]core.NormalizedDiff
 }
 
 // notBefore is how old an answer of Git may be: pushes that nobody followed yet told

@@ -46,7 +46,7 @@ func auto(prune, heal bool) v1alpha1.SyncPolicy {
 }
 
 func world(policy v1alpha1.SyncPolicy, desired ...*Object) World {
-	return World{Instance: "app", Destination: "ns", Policy: policy, Revision: "r1", Desired: desired, Live: map[Key]*Object{}, Settled: map[Key]Settled{}, Now: noon}
+	return World{Instance: "app", Destination: "ns", Policy: policy, Revision: "r1", Desired: desired, Live: map[Key]*Object{}, NormalizedDiffs: map[Key]NormalizedDiff{}, Now: noon}
 }
 
 // perform does to the world what the shell would.
@@ -224,7 +224,7 @@ func TestWhatTheServerMadeOfItIsNoDrift(t *testing.T) {
 	if Decide(w).Synced {
 		t.Fatal("drift was not seen")
 	}
-	w.Settled[key] = Settle(w, Item{Key: key, Desired: w.Desired[0], Fingerprint: Fingerprint(w.Desired[0])}, w.Live[key])
+	w.NormalizedDiffs[key] = Settle(w, Item{Key: key, Desired: w.Desired[0], Fingerprint: Fingerprint(w.Desired[0])}, w.Live[key])
 	if p := Decide(w); !p.Synced {
 		t.Errorf("%+v", p.Items)
 	}

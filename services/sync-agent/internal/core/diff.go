@@ -323,6 +323,6 @@ func adopt(o, live *Object, pointer string) {
 }
 
 // Settle records how an object came out of an apply.
-func Settle(w World, i Item, live *Object) Settled {
-	return Settled{Fingerprint: i.Fingerprint, Differences: Compare(w.without(i.Desired), live)}
+func Settle(w World, i Item, live *Object) NormalizedDiff {
+	return NormalizedDiff{Fingerprint: i.Fingerprint, Differences: Compare(w.without(i.Desired), live)}
 }

@@ -10,11 +10,11 @@ const (
 	templateHash      = "rollouts-pod-template-hash"
 )
 
-// KeepForeign copies into desired what a rollout owns inside fields that server-side
+// PreserveRolloutFields copies into desired what a rollout owns inside fields that server-side
 // apply replaces as a whole: the hash in a Service's selector, and the weights of an
 // HTTPRoute's backends where Git gives none. Without it, a new label on a Service
 // would send users of the stable version to the canary for a moment.
-func KeepForeign(desired, live *Object) {
+func PreserveRolloutFields(desired, live *Object) {
 	if live == nil {
 		return
 	}

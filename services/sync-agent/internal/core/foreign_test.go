@@ -26,10 +26,10 @@ func TestWhatARolloutWroteIsKept(t *testing.T) {
 	}
 	for _, c := range cases {
 		desired, live, want := object(t, c.desired), object(t, c.live), object(t, c.want)
-		KeepForeign(desired, live)
+		PreserveRolloutFields(desired, live)
 		if diff := cmp.Diff(want.Object, desired.Object); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", c.name, diff)
 		}
 	}
-	KeepForeign(object(t, `{kind: Service}`), nil) // a new object has nothing to keep
+	PreserveRolloutFields(object(t, `{kind: Service}`), nil) // a new object has nothing to keep
 }

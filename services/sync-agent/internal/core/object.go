@@ -164,9 +164,9 @@ func compareSteps(a, b Item) int {
 	)
 }
 
-// bubble brings namespaces and definitions into the earliest wave that needs
+// hoistPrerequisites brings namespaces and definitions into the earliest wave that needs
 // them, so that nothing is created before its home or its kind exists.
-func bubble(items []Item) {
+func hoistPrerequisites(items []Item) {
 	for i := range items {
 		needs := provides(items[i].Desired)
 		if needs == nil {

@@ -41,7 +41,7 @@ func survey(w World) []Item {
 	if home, needed := w.home(seen); needed {
 		items = append(items, home)
 	}
-	bubble(items)
+	hoistPrerequisites(items)
 	slices.SortFunc(items, compareSteps)
 	return items
 }
@@ -82,7 +82,7 @@ func (w World) content(i Item, judged *Object) (Action, string) {
 	if print != "" && print != i.Fingerprint {
 		return Update, "the manifest changed"
 	}
-	settled := w.Settled[i.Key]
+	settled := w.NormalizedDiffs[i.Key]
 	for _, d := range Compare(judged, i.Live) {
 		if settled.Fingerprint == i.Fingerprint && slices.Contains(settled.Differences, d) {
 			continue

@@ -17,7 +17,7 @@ type World struct {
 	Revision string    // the commit that Desired was rendered from
 	Desired  []*Object // with namespaces filled in, each key once
 	Live     map[Key]*Object
-	Settled  map[Key]Settled
+	NormalizedDiffs  map[Key]NormalizedDiff
 	Others   map[string]bool // instances of the other applications that exist
 
 	Request *v1alpha1.Operation      // what someone asked for and nobody began
@@ -25,9 +25,9 @@ type World struct {
 	Now     time.Time
 }
 
-// Settled is what the API server made of a manifest when it was applied: the
+// NormalizedDiff is what the API server made of a manifest when it was applied: the
 // differences that remain are its normalisation, not drift.
-type Settled struct {
+type NormalizedDiff struct {
 	Fingerprint string
 	Differences []Difference
 }

@@ -18,8 +18,6 @@ import (
 	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/secret"
 	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/wal"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/event"
@@ -69,7 +67,7 @@ func Run(ctx context.Context, args []string, getenv func(string) string, out io.
 	if err != nil {
 		return err
 	}
-	mgr, err := newManager(cfg.Kubeconfig, base)
+	mgr, err := kube.NewManager(cfg.Kubeconfig, base.Log, cache.Options{})
 	if err != nil {
 		return errors.Join(err, local.Close())
 	}
@@ -78,18 +76,6 @@ func Run(ctx context.Context, args []string, getenv func(string) string, out io.
 		return errors.Join(err, local.Close())
 	}
 	return errors.Join(base.Run(ctx, parts...), local.Close())
-}
-
-func newManager(kubeconfig string, base *service.Base) (manager.Manager, error) {
-	scheme := runtime.NewScheme()
-	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
-		return nil, err
-	}
-	rest, err := kube.Config(kubeconfig)
-	if err != nil {
-		return nil, err
-	}
-	return kube.NewManager(rest, scheme, base.Log, cache.Options{})
 }
 
 func assemble(cfg Config, base *service.Base, mgr manager.Manager, local *wal.Log) ([]life.Part, error) {

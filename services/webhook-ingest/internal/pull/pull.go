@@ -17,6 +17,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/core/wait"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/secret"
 	"k8s.io/client-go/rest"
@@ -166,16 +167,7 @@ func Key(parts ...any) string {
 type Metadata map[string]string
 
 // pause waits; false means that ctx ended first.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
+func pause(ctx context.Context, d time.Duration) bool { return wait.For(ctx, d) == nil }
 
 // over reports that nobody wants more of a source. What fails then is no failure.
 func over(ctx context.Context) bool { return ctx.Err() != nil }

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/core/wait"
 	"github.com/argosy-mesh/argosy/libs/flow/protocol"
 )
 
@@ -193,10 +194,10 @@ func verdict(res *http.Response) error {
 	return err
 }
 
-// patiently repeats try with growing pauses. wait replaces the clock in tests.
-func patiently(ctx context.Context, try func() error, wait func(context.Context, time.Duration) error) error {
-	if wait == nil {
-		wait = sleep
+// patiently repeats try with growing pauses. sleep replaces the clock in tests.
+func patiently(ctx context.Context, try func() error, sleep func(context.Context, time.Duration) error) error {
+	if sleep == nil {
+		sleep = wait.For
 	}
 	ctx, cancel := context.WithTimeout(ctx, transferPatience)
 	defer cancel()
@@ -205,20 +206,9 @@ func patiently(ctx context.Context, try func() error, wait func(context.Context,
 		if err == nil || errors.Is(err, errGone) {
 			return err
 		}
-		if wait(ctx, pause) != nil {
+		if sleep(ctx, pause) != nil {
 			return err
 		}
-	}
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }
 

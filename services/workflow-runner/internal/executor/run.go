@@ -19,6 +19,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/core/wait"
 	"github.com/argosy-mesh/argosy/libs/flow/protocol"
 )
 
@@ -159,7 +160,7 @@ func (m member) stopWith(ctx context.Context, p *os.Process) func() string {
 			told <- ""
 			return
 		}
-		if sleep(ctx, stopGrace) == nil {
+		if wait.For(ctx, stopGrace) == nil {
 			_ = p.Kill()
 		}
 	}()

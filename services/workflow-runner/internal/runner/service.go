@@ -26,9 +26,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -102,7 +100,9 @@ func assemble(ctx context.Context, cfg Config, base *service.Base) ([]life.Part,
 	for i, list := range []client.ObjectList{workflowList(), cronWorkflowList(), bindingList()} {
 		changes := make(chan struct{}, 1)
 		changed = append(changed, changes)
-		parts = append(parts, life.Of(fmt.Sprintf("regain-%d", i), func(ctx context.Context) error { return kube.ResyncOnMembership(ctx, changes, mgr.GetCache(), list, regain[i]) }))
+		parts = append(parts, life.Of(fmt.Sprintf("regain-%d", i), func(ctx context.Context) error {
+			return kube.ResyncOnMembership(ctx, changes, mgr.GetCache(), list, regain[i])
+		}))
 	}
 	if cfg.Archive.Count > 0 {
 		parts = append(parts, life.Of("archive", func(ctx context.Context) error { return base.Bus.Consume(ctx, keep.consumer(), keep.handle) }), life.Of("archive-limits", keep.run))
@@ -200,19 +200,11 @@ func spread(ctx context.Context, from <-chan struct{}, to []chan struct{}) error
 }
 
 func newManager(kubeconfig string, log *slog.Logger) (manager.Manager, error) {
-	scheme := runtime.NewScheme()
-	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
-		return nil, err
-	}
-	rest, err := kube.Config(kubeconfig)
-	if err != nil {
-		return nil, err
-	}
 	ours, err := labels.Parse(labelWorkflow)
 	if err != nil {
 		return nil, err
 	}
-	return kube.NewManager(rest, scheme, log, cache.Options{ByObject: map[client.Object]cache.ByObject{
+	return kube.NewManager(kubeconfig, log, cache.Options{ByObject: map[client.Object]cache.ByObject{
 		&corev1.Pod{}: {Label: ours, Transform: slim},
 		workflow():    {Transform: slim},
 	}})

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/core/wait"
 	"github.com/argosy-mesh/argosy/libs/flow"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -137,7 +138,7 @@ func (d *pluginRunner) work(ctx context.Context, j Job, p plugin) (flow.Task, er
 		case r.Requeue == nil:
 			return flow.Task{}, fmt.Errorf("it answered phase %q without requeue; one of Succeeded, Failed, Error, or requeue, says how to go on", r.Node.Phase)
 		}
-		if err := wait(ctx, max(r.Requeue.Duration, requeueLeast)); err != nil {
+		if err := wait.For(ctx, max(r.Requeue.Duration, requeueLeast)); err != nil {
 			return flow.Task{}, err
 		}
 	}
@@ -158,7 +159,7 @@ func (d *pluginRunner) reach(ctx context.Context, j Job, p plugin, body []byte) 
 				return r, err
 			}
 		}
-		if err := wait(ctx, pluginAgain); err != nil {
+		if err := wait.For(ctx, pluginAgain); err != nil {
 			if at.why != "" {
 				err = fmt.Errorf("%w: %s", err, at.why)
 			}
@@ -201,17 +202,6 @@ func (d *pluginRunner) ask(ctx context.Context, at pluginAt, key string, body []
 		return r, false, fmt.Errorf("its answer: %w", err)
 	}
 	return r, false, nil
-}
-
-func wait(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }
 
 // address joins where a plugin listens.

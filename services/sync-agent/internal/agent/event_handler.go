@@ -9,9 +9,9 @@ import (
 	"github.com/argosy-mesh/argosy/schemas/events"
 )
 
-// arrivals reads all events once: only their types, which no subject holds, say which concern us.
-type arrivals struct {
-	pushes  *pushes
+// eventHandler reads all events once: only their types, which no subject holds, say which concern us.
+type eventHandler struct {
+	pushes  *gitEvents
 	images  *images
 	metrics *metrics
 }
@@ -23,11 +23,11 @@ const olderConsumer = "sync-agent-push"
 // take as much of the machine as their intake. A push after a rest comes at once.
 const gathering = 10 * time.Millisecond
 
-func (a *arrivals) consumer() bus.Consumer {
+func (a *eventHandler) consumer() bus.Consumer {
 	return bus.Consumer{Stream: bus.Events, Name: "sync-agent-images", Types: []string{pushType, events.TypeImagePushed}, Concurrency: 8, Linger: gathering, Observe: a.metrics.observe("events")}
 }
 
-func (a *arrivals) handle(ctx context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
+func (a *eventHandler) handle(ctx context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
 	switch d.Type() {
 	case pushType:
 		return a.pushes.handle(ctx, d)
@@ -37,7 +37,7 @@ func (a *arrivals) handle(ctx context.Context, d bus.Delivery) ([]bus.Outgoing, 
 	return nil, nil
 }
 
-func (a *arrivals) run(ctx context.Context, base *service.Base) error {
+func (a *eventHandler) run(ctx context.Context, base *service.Base) error {
 	if err := base.Bus.Forget(ctx, bus.Events, olderConsumer); err != nil {
 		base.Log.WarnContext(ctx, "a consumer of an older version stays", "consumer", olderConsumer, "error", err)
 	}

@@ -22,9 +22,9 @@ import (
 // pushType is the event type of what comes from GitHub.
 const pushType = "github"
 
-// pushes tells the owners of applications that Git changed: an annotation reaches
+// gitEvents tells the owners of applications that Git changed: an annotation reaches
 // them wherever they are, and survives them.
-type pushes struct {
+type gitEvents struct {
 	client  client.Client // reads are cached
 	log     *slog.Logger
 	metrics *metrics
@@ -39,7 +39,7 @@ type knownSources struct {
 	sources    []v1alpha1.ApplicationSource
 }
 
-func (h *pushes) handle(ctx context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
+func (h *gitEvents) handle(ctx context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
 	push := core.ReadPush(d.Data())
 	if push.Ref == "" {
 		return nil, nil
@@ -83,12 +83,12 @@ func marks(d bus.Delivery, push core.Push) ([]byte, error) {
 }
 
 // follows reports whether a push concerns an application.
-func (h *pushes) follows(raw *unstructured.Unstructured, push core.Push) bool {
+func (h *gitEvents) follows(raw *unstructured.Unstructured, push core.Push) bool {
 	return slices.ContainsFunc(h.sourcesOf(raw), push.Concerns)
 }
 
 // sourcesOf decodes the sources of an application once per generation: every push looks at all applications.
-func (h *pushes) sourcesOf(raw *unstructured.Unstructured) []v1alpha1.ApplicationSource {
+func (h *gitEvents) sourcesOf(raw *unstructured.Unstructured) []v1alpha1.ApplicationSource {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	known, is := h.sources[raw.GetUID()]
@@ -101,7 +101,7 @@ func (h *pushes) sourcesOf(raw *unstructured.Unstructured) []v1alpha1.Applicatio
 }
 
 // forget drops the sources of applications that are gone.
-func (h *pushes) forget(list []unstructured.Unstructured) {
+func (h *gitEvents) forget(list []unstructured.Unstructured) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if len(h.sources) <= len(list) {

@@ -23,10 +23,10 @@ import (
 // watchPatience bounds the wait for the first list of a kind.
 const watchPatience = 20 * time.Second
 
-// live knows the objects of the cluster through one watch per kind that some
+// clusterCache knows the objects of the cluster through one watch per kind that some
 // application uses, and tells applications when theirs change. Safe for
 // concurrent use.
-type live struct {
+type clusterCache struct {
 	cache   cache.Cache
 	mapper  meta.RESTMapper
 	control string // namespace whose applications mark objects with their bare name
@@ -36,9 +36,9 @@ type live struct {
 	mu      sync.Mutex
 	watched map[schema.GroupVersionKind]*kindWatch
 	owned   map[string]map[core.Key]*core.Object // by instance, as the watches saw them
-	// ahead holds what we wrote until the watch has caught up: reading our own
+	// localWrites holds what we wrote until the watch has caught up: reading our own
 	// writes must not look like drift. Nil stands for a deletion.
-	ahead map[core.Key]written
+	localWrites map[core.Key]written
 }
 
 type written struct {
@@ -47,10 +47,10 @@ type written struct {
 	version uint64
 }
 
-func newLive(c cache.Cache, mapper meta.RESTMapper, control string) *live {
-	return &live{
+func newLive(c cache.Cache, mapper meta.RESTMapper, control string) *clusterCache {
+	return &clusterCache{
 		cache: c, mapper: mapper, control: control, out: make(chan event.GenericEvent, 1024), stopped: make(chan struct{}),
-		watched: map[schema.GroupVersionKind]*kindWatch{}, owned: map[string]map[core.Key]*core.Object{}, ahead: map[core.Key]written{},
+		watched: map[schema.GroupVersionKind]*kindWatch{}, owned: map[string]map[core.Key]*core.Object{}, localWrites: map[core.Key]written{},
 	}
 }
 
@@ -81,7 +81,7 @@ type kindWatch struct {
 // watch makes sure that a kind is watched, and returns when all that there is of it has been seen: whoever asks while the
 // watch begins waits too, and one that did not come up in time is waited for again. known is false when the cluster does
 // not have the kind.
-func (l *live) watch(ctx context.Context, gvk schema.GroupVersionKind) (known bool, err error) {
+func (l *clusterCache) watch(ctx context.Context, gvk schema.GroupVersionKind) (known bool, err error) {
 	l.mu.Lock()
 	w := l.watched[gvk]
 	if w == nil {
@@ -102,7 +102,7 @@ func (l *live) watch(ctx context.Context, gvk schema.GroupVersionKind) (known bo
 }
 
 // register begins the watch of a kind that is not watched yet.
-func (l *live) register(ctx context.Context, w *kindWatch, gvk schema.GroupVersionKind) (r toolscache.ResourceEventHandlerRegistration, known bool, err error) {
+func (l *clusterCache) register(ctx context.Context, w *kindWatch, gvk schema.GroupVersionKind) (r toolscache.ResourceEventHandlerRegistration, known bool, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.registration != nil {
@@ -137,7 +137,7 @@ func isDiscovery(err error) bool {
 	return errors.As(err, &s) && apierrors.IsNotFound(err)
 }
 
-func (l *live) see(before, o any) {
+func (l *clusterCache) see(before, o any) {
 	u, ok := o.(*unstructured.Unstructured)
 	if !ok {
 		return
@@ -166,7 +166,7 @@ func (l *live) see(before, o any) {
 	}
 }
 
-func (l *live) lose(o any) {
+func (l *clusterCache) lose(o any) {
 	if tombstone, ok := o.(toolscache.DeletedFinalStateUnknown); ok {
 		o = tombstone.Obj
 	}
@@ -177,21 +177,21 @@ func (l *live) lose(o any) {
 	key, instance := core.KeyOf(u), core.TrackedBy(u)
 	l.mu.Lock()
 	delete(l.owned[instance], key)
-	if w, ok := l.ahead[key]; ok && (w.uid == u.GetUID() || version(u) >= w.version) {
-		delete(l.ahead, key)
+	if w, ok := l.localWrites[key]; ok && (w.uid == u.GetUID() || version(u) >= w.version) {
+		delete(l.localWrites, key)
 	}
 	l.mu.Unlock()
 	l.tell(instance)
 }
 
 // catchUp forgets what the watch has seen itself. The caller holds mu.
-func (l *live) catchUp(key core.Key, seen uint64) {
-	if w, ok := l.ahead[key]; ok && w.object != nil && seen >= w.version {
-		delete(l.ahead, key)
+func (l *clusterCache) catchUp(key core.Key, seen uint64) {
+	if w, ok := l.localWrites[key]; ok && w.object != nil && seen >= w.version {
+		delete(l.localWrites, key)
 	}
 }
 
-func (l *live) tell(instance string) {
+func (l *clusterCache) tell(instance string) {
 	if instance == "" {
 		return
 	}
@@ -206,7 +206,7 @@ func (l *live) tell(instance string) {
 }
 
 // get returns an object as last seen or written; nil when there is none.
-func (l *live) get(ctx context.Context, gvk schema.GroupVersionKind, key core.Key) (*core.Object, error) {
+func (l *clusterCache) get(ctx context.Context, gvk schema.GroupVersionKind, key core.Key) (*core.Object, error) {
 	u := &unstructured.Unstructured{}
 	u.SetGroupVersionKind(gvk)
 	err := l.cache.Get(ctx, client.ObjectKey{Namespace: key.Namespace, Name: key.Name}, u)
@@ -219,10 +219,10 @@ func (l *live) get(ctx context.Context, gvk schema.GroupVersionKind, key core.Ke
 	return l.newer(key, u), nil
 }
 
-func (l *live) newer(key core.Key, u *core.Object) *core.Object {
+func (l *clusterCache) newer(key core.Key, u *core.Object) *core.Object {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	w, ok := l.ahead[key]
+	w, ok := l.localWrites[key]
 	switch {
 	case !ok:
 		return u
@@ -238,7 +238,7 @@ func (l *live) newer(key core.Key, u *core.Object) *core.Object {
 }
 
 // extras returns the objects of an instance.
-func (l *live) extras(instance string) map[core.Key]*core.Object {
+func (l *clusterCache) extras(instance string) map[core.Key]*core.Object {
 	l.mu.Lock()
 	out := make(map[core.Key]*core.Object, len(l.owned[instance]))
 	for key, o := range l.owned[instance] {
@@ -256,21 +256,21 @@ func (l *live) extras(instance string) map[core.Key]*core.Object {
 }
 
 // wrote remembers what an apply returned.
-func (l *live) wrote(o *core.Object) {
+func (l *clusterCache) wrote(o *core.Object) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	key := core.KeyOf(o)
 	if instance := core.TrackedBy(o); instance != "" && l.owned[instance][key] != nil && version(l.owned[instance][key]) >= version(o) {
 		return // the watch was faster
 	}
-	l.ahead[key] = written{object: o, uid: o.GetUID(), version: version(o)}
+	l.localWrites[key] = written{object: o, uid: o.GetUID(), version: version(o)}
 }
 
 // removed remembers a deletion.
-func (l *live) removed(key core.Key, uid types.UID) {
+func (l *clusterCache) removed(key core.Key, uid types.UID) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.ahead[key] = written{uid: uid}
+	l.localWrites[key] = written{uid: uid}
 }
 
 func version(o *core.Object) uint64 {
