@@ -8,18 +8,18 @@ import (
 // memory is what a plan knows of its earlier walks. Its keys are the ids of nodes, and those of [loopKey]: the places of
 // calls. A fresh memory makes a walk visit everything.
 type memory struct {
-	holder   map[string]string          // the place that each place hangs in; "" is the run
-	touched  map[string]bool            // to be visited, with all that hold them
-	news     map[string][]string        // by holder: its touched places
-	waitingBelow map[string]map[string]bool // by holder: places where something waits for room
-	waitingForCapacity   map[string]bool            // places that wait for room themselves
-	pending  map[string]bool            // places that wait for an answer or a lock
-	refused  map[string]int64           // by boundary: the limit of children at work that kept one from starting
-	wakes    alarms
-	path     []string // from the run to the place that is visited
+	holder             map[string]string          // the place that each place hangs in; "" is the run
+	touched            map[string]bool            // to be visited, with all that hold them
+	news               map[string][]string        // by holder: its touched places
+	waitingBelow       map[string]map[string]bool // by holder: places where something waits for room
+	waitingForCapacity map[string]bool            // places that wait for room themselves
+	pending            map[string]bool            // places that wait for an answer or a lock
+	refused            map[string]int64           // by boundary: the limit of children at work that kept one from starting
+	wakes              alarms
+	path               []string // from the run to the place that is visited
 
-	sequences map[string]*groupwise       // by the id of a steps node
-	graphs    map[string]*graph           // by the id of a dag node
+	sequences map[string]*groupwise            // by the id of a steps node
+	graphs    map[string]*graph                // by the id of a dag node
 	loops     map[string]map[string]*loopState // by the id of what encloses it, and the name of its unit
 }
 

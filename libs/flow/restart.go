@@ -50,7 +50,7 @@ type restarting struct {
 	workflow   string
 	nodes      map[string]v1alpha1.NodeStatus
 	drop, open map[string]bool // by id
-	templates  *engine           // to look templates up
+	templates  *engine         // to look templates up
 }
 
 // holds reports whether nodes of a type only hold others.

@@ -18,7 +18,7 @@ type World struct {
 	Run                  Run
 	Pods                 map[string]Pod  // by node id, as far as they were seen
 	Tasks                map[string]Task // by node id: how work without a pod ended
-	Answers                map[Lookup]Answer
+	Answers              map[Lookup]Answer
 	Held                 map[string]bool // holders that have the locks they asked for
 	Now                  time.Time
 }
@@ -76,7 +76,7 @@ type Decision struct {
 	Run     *RunChange                    // set when the run itself changed
 	Actions []Action
 	Metrics []Metric  // what to report, once the rest is recorded
-	Needs   []Lookup    // what must be found out before more can be decided
+	Needs   []Lookup  // what must be found out before more can be decided
 	Wake    time.Time // when to look again although nothing happened; zero: never
 }
 

@@ -20,7 +20,7 @@ import (
 
 // Stage is a workflow that is about to begin, and what it finds around it.
 type Stage struct {
-	World flow.World
+	World   flow.World
 	Answers map[flow.Lookup]flow.Answer
 
 	configs map[string]corev1.ConfigMap

@@ -126,7 +126,7 @@ func (a WakeAt) Key() string { return "wake/" + a.At.UTC().Format(time.RFC3339Na
 func (CreateReplicaSet) action()  {}
 func (UpdateReplicaSet) action()  {}
 func (DeleteReplicaSet) action()  {}
-func (SwitchService) action()      {}
+func (SwitchService) action()     {}
 func (SetWeight) action()         {}
 func (CreateAnalysisRun) action() {}
 func (RetireAnalysisRun) action() {}

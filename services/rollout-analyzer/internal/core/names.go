@@ -16,10 +16,10 @@ const (
 
 // Labels of analysis runs.
 const (
-	LabelRunType   = "rollout-type"
-	LabelStepIndex = "step-index"
-	RunTypeStep    = "Step"
-	RunTypeBackground  = "Background"
+	LabelRunType      = "rollout-type"
+	LabelStepIndex    = "step-index"
+	RunTypeStep       = "Step"
+	RunTypeBackground = "Background"
 )
 
 // LabelInProgress is on an HTTPRoute while a canary receives traffic from it.

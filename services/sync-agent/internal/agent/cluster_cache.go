@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 	"sync"
 	"time"
@@ -241,9 +242,7 @@ func (l *clusterCache) newer(key core.Key, u *core.Object) *core.Object {
 func (l *clusterCache) extras(instance string) map[core.Key]*core.Object {
 	l.mu.Lock()
 	out := make(map[core.Key]*core.Object, len(l.owned[instance]))
-	for key, o := range l.owned[instance] {
-		out[key] = o
-	}
+	maps.Copy(out, l.owned[instance])
 	l.mu.Unlock()
 	for key, o := range out {
 		if fresh := l.newer(key, o); fresh == nil {

@@ -71,15 +71,15 @@ func (r *report) did(outcomes []outcome) {
 	for _, o := range outcomes {
 		r.changed = true
 		fresh := result(o)
-		list := r.operation.SyncResult.Resources
-		i := slices.IndexFunc(list, func(x v1alpha1.ResourceResult) bool {
+		list := &r.operation.SyncResult.Resources
+		i := slices.IndexFunc(*list, func(x v1alpha1.ResourceResult) bool {
 			return x.Group == fresh.Group && x.Kind == fresh.Kind && x.Namespace == fresh.Namespace && x.Name == fresh.Name
 		})
 		if i < 0 {
-			r.operation.SyncResult.Resources = append(list, fresh)
+			*list = append(*list, fresh)
 			continue
 		}
-		list[i] = fresh
+		(*list)[i] = fresh
 	}
 }
 

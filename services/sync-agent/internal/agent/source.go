@@ -19,7 +19,7 @@ import (
 )
 
 // secretLabel marks the Secrets that describe repositories.
-const secretLabel = "argocd.argoproj.io/secret-type"
+const secretLabel = "argocd.argoproj.io/secret-type" //nolint:gosec // the name of a label
 
 // secretMemory is how long credentials are remembered: rotation needs no restart.
 const secretMemory = 15 * time.Second
@@ -79,10 +79,10 @@ type sources struct {
 
 // renderedSource is what a source is at one commit.
 type renderedSource struct {
-	revision string
-	commit   repo.Commit
-	lineage  lineage.Lineage // of the commit's message
-	manifests     render.Manifests
+	revision  string
+	commit    repo.Commit
+	lineage   lineage.Lineage // of the commit's message
+	manifests render.Manifests
 }
 
 func (s *sources) mirror(ctx context.Context, location string) (*repo.Mirror, error) {

@@ -98,12 +98,12 @@ func setInEntry(lines []string, entry *yaml.Node, v ImageValue) ([]byte, bool) {
 	}
 	name := keyOf(entry, "name")
 	indent := strings.Repeat(" ", name.Column-1)
-	add := ""
+	var add strings.Builder
 	for _, f := range v.fields() {
 		value := child(entry, f[0])
 		switch {
 		case value == nil && f[1] != "":
-			add += indent + f[0] + ": " + scalar(f[1]) + "\n"
+			add.WriteString(indent + f[0] + ": " + scalar(f[1]) + "\n")
 		case value != nil && f[1] == "":
 			if key := keyOf(entry, f[0]); key.Line == entry.Line || value.Line != key.Line {
 				return nil, false // stands beside the dash
@@ -120,7 +120,7 @@ func setInEntry(lines []string, entry *yaml.Node, v ImageValue) ([]byte, bool) {
 	if !strings.HasSuffix(lines[at-1], "\n") {
 		lines[at-1] += "\n"
 	}
-	lines[at-1] += add
+	lines[at-1] += add.String()
 	return join(lines), true
 }
 
@@ -145,13 +145,14 @@ func scalar(s string) string {
 }
 
 func block(indent string, v ImageValue) string {
-	out := indent + "- name: " + scalar(v.Entry) + "\n"
+	var out strings.Builder
+	out.WriteString(indent + "- name: " + scalar(v.Entry) + "\n")
 	for _, f := range v.fields() {
 		if f[1] != "" {
-			out += indent + "  " + f[0] + ": " + scalar(f[1]) + "\n"
+			out.WriteString(indent + "  " + f[0] + ": " + scalar(f[1]) + "\n")
 		}
 	}
-	return out
+	return out.String()
 }
 
 func join(lines []string) []byte { return []byte(strings.Join(lines, "")) }

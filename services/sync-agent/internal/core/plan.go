@@ -78,8 +78,8 @@ func (w World) judge(i Item, judged *Object) (Action, string) {
 }
 
 func (w World) content(i Item, judged *Object) (Action, string) {
-	print := i.Live.GetAnnotations()[AppliedAnnotation]
-	if print != "" && print != i.Fingerprint {
+	applied := i.Live.GetAnnotations()[AppliedAnnotation]
+	if applied != "" && applied != i.Fingerprint {
 		return Update, "the manifest changed"
 	}
 	settled := w.NormalizedDiffs[i.Key]

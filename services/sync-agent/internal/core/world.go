@@ -14,11 +14,11 @@ type World struct {
 	Source      v1alpha1.ApplicationSource
 	Ignore      []v1alpha1.ResourceIgnoreDifferences
 
-	Revision string    // the commit that Desired was rendered from
-	Desired  []*Object // with namespaces filled in, each key once
-	Live     map[Key]*Object
-	NormalizedDiffs  map[Key]NormalizedDiff
-	Others   map[string]bool // instances of the other applications that exist
+	Revision        string    // the commit that Desired was rendered from
+	Desired         []*Object // with namespaces filled in, each key once
+	Live            map[Key]*Object
+	NormalizedDiffs map[Key]NormalizedDiff
+	Others          map[string]bool // instances of the other applications that exist
 
 	Request *v1alpha1.Operation      // what someone asked for and nobody began
 	State   *v1alpha1.OperationState // the operation at work, or the last one

@@ -97,7 +97,12 @@ func (m *Mirror) init(ctx context.Context) error {
 // unlock takes away the locks that a git of an earlier process left when it was killed: with one of them every later fetch
 // would fail. Nobody else works in the mirror yet.
 func (m *Mirror) unlock() error {
-	return filepath.WalkDir(m.dir, func(name string, d fs.DirEntry, err error) error {
+	root, err := os.OpenRoot(m.dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	return fs.WalkDir(root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			return nil
@@ -106,7 +111,7 @@ func (m *Mirror) unlock() error {
 		case d.IsDir() && d.Name() == "objects":
 			return filepath.SkipDir // git's own upkeep takes what is left there
 		case !d.IsDir() && strings.HasSuffix(d.Name(), ".lock"):
-			return os.Remove(name)
+			return root.Remove(name)
 		}
 		return nil
 	})

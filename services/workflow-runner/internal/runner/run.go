@@ -44,7 +44,7 @@ type origin struct {
 
 // finding is the answer to one question of the flow.
 type finding struct {
-	Need   flow.Lookup   `json:"need"`
+	Need   flow.Lookup `json:"need"`
 	Answer flow.Answer `json:"answer"`
 }
 
