@@ -125,6 +125,8 @@ type RunChange struct {
 func (d Decision) Empty() bool { return len(d.Nodes) == 0 && d.Run == nil }
 
 // Action is something to do in the world. Each is safe to repeat.
+//
+//sumtype:decl
 type Action interface{ action() }
 
 // CreatePod asks for the pod of a node. Its name is the key: a pod of that name

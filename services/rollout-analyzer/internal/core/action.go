@@ -8,6 +8,8 @@ import (
 )
 
 // Action is one effect to perform. The set is sealed; adapters switch over all of it.
+//
+//sumtype:decl
 type Action interface {
 	// Key makes the effect happen once: performing the same key twice is a no-op.
 	Key() string

@@ -4,6 +4,7 @@ package local
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -140,6 +141,12 @@ func (m *machine) act(ctx context.Context, d flow.Decision) bool {
 			if stop := m.stop[a.NodeID]; stop != nil {
 				stop()
 			}
+		case flow.Perform:
+			m.world.Tasks[a.NodeID] = flow.Task{Phase: v1alpha1.NodeError, Message: "work without a container needs a cluster", At: time.Now()}
+			news = true
+		case flow.StopTask: // none is at work
+		case flow.SaveMemo:
+			news = m.remember(a) || news
 		case flow.Acquire:
 			news = m.acquire(a) || news
 		case flow.Release:
@@ -157,6 +164,17 @@ func (m *machine) act(ctx context.Context, d flow.Decision) bool {
 		m.world.Answers[n], news = answer, true
 	}
 	return news
+}
+
+// remember keeps what a step came to for the others of its run.
+func (m *machine) remember(a flow.SaveMemo) bool {
+	raw, err := json.Marshal(flow.MemoEntry{NodeID: a.NodeID, Outputs: a.Outputs, CreationTimestamp: time.Now()})
+	if err != nil {
+		m.Log("remember %s: %v", a.Key, err)
+		return false
+	}
+	m.Stage.Answers[flow.Lookup{Kind: flow.NeedMemo, Name: a.ConfigMap, Key: a.Key}] = flow.Answer{Value: raw}
+	return true
 }
 
 func (m *machine) acquire(a flow.Acquire) bool {

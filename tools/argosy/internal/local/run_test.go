@@ -95,6 +95,9 @@ func TestWhatCannotRunOnThisMachine(t *testing.T) {
 		"no command":                  {step("container: {image: i}"), true, "there is no entrypoint"},
 		"no such program":             {step("container: {image: i, command: [/no/such/program]}"), true, "no such file"},
 		"a script without command":    {step("script: {image: i, source: x}"), false, "script.command is missing"},
+		"a request":                   {step("http: {url: 'http://127.0.0.1:1/'}"), false, "work without a container needs a cluster"},
+		"an object":                   {step("resource: {action: get, manifest: '{apiVersion: v1, kind: ConfigMap, metadata: {name: x}}'}"), false, "work without a container needs a cluster"},
+		"data":                        {step("data: {source: {artifactPaths: {name: x, s3: {key: k}}}, transformation: [{expression: data}]}"), false, "work without a container needs a cluster"},
 		"a set":                       {step("containerSet: {containers: [{name: main, image: i, command: [x]}]}"), true, "only container and script"},
 		"a secret":                    {step("script: {image: i, command: [sh], source: x, env: [{name: A, valueFrom: {secretKeyRef: {name: s, key: k}}}]}"), false, "valueFrom needs a cluster"},
 		"a folder of the machine":     {step("inputs: {artifacts: [{name: x, path: $DIR, raw: {data: x}}]}, script: {image: i, command: [sh], source: x}"), false, "is a folder of this machine"},
@@ -109,6 +112,22 @@ func TestWhatCannotRunOnThisMachine(t *testing.T) {
 	}
 	if _, _, err := play(t, step("suspend: {}"), false); err == nil || !strings.Contains(err.Error(), "nothing is at work") {
 		t.Errorf("a run that waits for a person: %v", err)
+	}
+}
+
+func TestWhatARunRemembersItsStepsFind(t *testing.T) {
+	run, out, err := play(t, `
+metadata: {name: wf}
+spec:
+  entrypoint: main
+  templates:
+  - {name: main, steps: [[{name: one, template: once}], [{name: two, template: once}]]}
+  - name: once
+    memoize: {key: k, cache: {configMap: {name: c}}}
+    script: {image: i, command: [sh], source: "echo ran"}
+`, false)
+	if err != nil || run.Phase != v1alpha1.WorkflowSucceeded || strings.Count(out, "ran\n") != 1 {
+		t.Errorf("%s %s, %v\n%s", run.Phase, run.Message, err, out)
 	}
 }
 
