@@ -315,7 +315,7 @@ func (s *sources) tell(route core.Route, r *reading, up bool, failure string) {
 func (s *sources) env(route core.Route, r *reading) pull.Env {
 	return pull.Env{
 		Namespace: route.Namespace, EventSource: route.EventSource, Event: route.Event, Secrets: s.secrets, Kube: s.kube,
-		Positions: positions{s.sink.intake.bus.KV(bus.PositionsBucket)}, Log: s.sink.tel.Log, Up: func() { s.tell(route, r, true, "") },
+		Positions: positions{s.sink.intake.bus.KV(bus.PositionsBucket), route.Provider}, Log: s.sink.tel.Log, Up: func() { s.tell(route, r, true, "") },
 		Note: func(text string) {
 			r.remark(time.Now().UTC().Format(time.RFC3339) + ": " + text)
 			s.changed(route.Namespace + "/" + route.EventSource)
@@ -399,21 +399,4 @@ func (s *sources) emit(ctx context.Context, route core.Route, id string, data an
 			return ctx.Err()
 		}
 	}
-}
-
-// positions keeps how far sources were read, on the bus.
-type positions struct{ kv bus.KV }
-
-// Load returns nil for a source that was never read.
-func (p positions) Load(ctx context.Context, name string) ([]byte, error) {
-	value, _, err := p.kv.Get(ctx, bus.Key(name))
-	if errors.Is(err, bus.ErrNotFound) {
-		return nil, nil
-	}
-	return value, err
-}
-
-// Save replaces what was saved.
-func (p positions) Save(ctx context.Context, name string, position []byte) error {
-	return p.kv.Put(ctx, bus.Key(name), position)
 }
