@@ -120,12 +120,15 @@ func TestOtherTypesArePassedOver(t *testing.T) {
 		publish(t, b, "events.ns.s.e", of("1", "unwanted"))
 		publish(t, b, "events.ns.s.e", of("2", "a kind"))
 		publish(t, b, "events.ns.s.e", of("3", "other"))
+		marked := of("6", "unwanted")
+		marked.SetExtension("mark", "x y")
+		publish(t, b, "events.ns.s.e", marked)
 		seen := make(chan string, 10)
-		consume(t, b, bus.Consumer{Stream: bus.Events, Name: "c", Linger: linger, Types: []string{"a kind", "other"}}, func(_ context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
+		consume(t, b, bus.Consumer{Stream: bus.Events, Name: "c", Linger: linger, Types: []string{"a kind", "other"}, Having: []string{"mark"}}, func(_ context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
 			seen <- d.ID()
 			return nil, nil
 		})
-		for _, want := range []string{"2", "3"} {
+		for _, want := range []string{"2", "3", "6"} {
 			if got := receive(t, seen, "event"); got != want {
 				t.Errorf("handled %s, want %s", got, want)
 			}

@@ -40,6 +40,7 @@ type Consumer struct {
 	Since       time.Time                                   // where a new consumer starts; zero means the oldest event
 	Filters     []string                                    // subjects; none means all
 	Types       []string                                    // event types that are handled; others are acknowledged unread; none means all
+	Having      []string                                    // extensions any of which makes an event handled whatever its type
 	Concurrency int                                         // handlers at once; 0 means 1, which keeps the order
 	Ordered     bool                                        // one event at a time over all replicas, in the order of the stream
 	Attempts    int                                         // deliveries before the dead letters; 0 means 10
@@ -204,6 +205,11 @@ func (w *worker) next(src source) (jetstream.Msg, error) {
 func (w *worker) unwanted(m jetstream.Msg) bool {
 	if len(w.consumer.Types) == 0 || structured(m.Headers()) {
 		return false
+	}
+	for _, name := range w.consumer.Having {
+		if first(m.Headers(), headerPrefix+name) != "" {
+			return false
+		}
 	}
 	kind := first(m.Headers(), headerPrefix+"type")
 	return kind != "" && !slices.Contains(w.consumer.Types, percentDecode(kind))

@@ -13,6 +13,7 @@ import (
 
 var contracts = map[string]any{
 	"image-pushed":     &ImagePushed{},
+	"git-pushed":       &GitPushed{},
 	"submit-workflow":  &SubmitWorkflow{},
 	"fact":             &Fact{},
 	"operate-workflow": &OperateWorkflow{},

@@ -48,7 +48,9 @@ const (
 
 // Types of events and commands.
 const (
-	TypeImagePushed    = "dev.argosy.image.pushed.v1"
+	TypeImagePushed = "dev.argosy.image.pushed.v1"
+	// TypeGitPushed names the contract [GitPushed].
+	TypeGitPushed      = "dev.argosy.git.pushed.v1"
 	TypeSubmitWorkflow = "dev.argosy.workflow.submit.v1"
 	// TypeOperateWorkflow is the type of [OperateWorkflow].
 	TypeOperateWorkflow = "dev.argosy.workflow.operate.v1"

@@ -9,7 +9,7 @@ import (
 	"github.com/argosy-mesh/argosy/schemas/events"
 )
 
-// eventHandler reads all events once: only their types, which no subject holds, say which concern us.
+// eventHandler reads all events once: only their types and attributes, which no subject holds, say which concern us.
 type eventHandler struct {
 	pushes  *gitEvents
 	images  *images
@@ -19,22 +19,22 @@ type eventHandler struct {
 // olderConsumer is what version 0.1 read pushes with, beside another that read images.
 const olderConsumer = "sync-agent-push"
 
+// olderPushes is the type of the pushes that versions before this one knew, which have no attributes of their own.
+const olderPushes = "github"
+
 // gathering is how long events gather while they come: most concern no application here, and a stream of them must not
 // take as much of the machine as their intake. A push after a rest comes at once.
 const gathering = 10 * time.Millisecond
 
 func (a *eventHandler) consumer() bus.Consumer {
-	return bus.Consumer{Stream: bus.Events, Name: "sync-agent-images", Types: []string{pushType, events.TypeImagePushed}, Concurrency: 8, Linger: gathering, Observe: a.metrics.observe("events")}
+	return bus.Consumer{Stream: bus.Events, Name: "sync-agent-images", Types: []string{olderPushes, events.TypeImagePushed}, Having: []string{events.ExtGitRef}, Concurrency: 8, Linger: gathering, Observe: a.metrics.observe("events")}
 }
 
 func (a *eventHandler) handle(ctx context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
-	switch d.Type() {
-	case pushType:
-		return a.pushes.handle(ctx, d)
-	case events.TypeImagePushed:
+	if d.Type() == events.TypeImagePushed {
 		return a.images.handle(ctx, d)
 	}
-	return nil, nil
+	return a.pushes.handle(ctx, d)
 }
 
 func (a *eventHandler) run(ctx context.Context, base *service.Base) error {

@@ -7,20 +7,17 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"slices"
 	"sync"
 
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/libs/core/fault"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/argosy-mesh/argosy/schemas/events"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
-
-// pushType is the event type of what comes from GitHub.
-const pushType = "github"
 
 // gitEvents tells the owners of applications that Git changed: an annotation reaches
 // them wherever they are, and survives them.
@@ -40,10 +37,11 @@ type knownSources struct {
 }
 
 func (h *gitEvents) handle(ctx context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
-	push := core.ReadPush(d.Data())
-	if push.Ref == "" {
+	told, is := pushOf(d)
+	if !is {
 		return nil, nil
 	}
+	push := core.PushOf(told)
 	list := applicationList()
 	// Every push looks at all applications: they are not copied for that.
 	if err := h.client.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
@@ -53,11 +51,12 @@ func (h *gitEvents) handle(ctx context.Context, d bus.Delivery) ([]bus.Outgoing,
 	var errs []error
 	for i := range list.Items {
 		raw := &list.Items[i]
-		if !h.follows(raw, push) || raw.GetAnnotations()[annotationRefresh] == d.ID() {
+		commit, follows := h.follows(raw, push)
+		if !follows || raw.GetAnnotations()[annotationRefresh] == d.ID() {
 			continue
 		}
-		h.log.InfoContext(ctx, "push concerns application", "application", raw.GetNamespace()+"/"+raw.GetName(), "event_id", d.ID(), "commit", push.After)
-		body, err := marks(d, push)
+		h.log.InfoContext(ctx, "push concerns application", "application", raw.GetNamespace()+"/"+raw.GetName(), "event_id", d.ID(), "commit", commit)
+		body, err := marks(d, commit)
 		if err != nil {
 			return nil, fault.AsPoison(err)
 		}
@@ -69,7 +68,7 @@ func (h *gitEvents) handle(ctx context.Context, d bus.Delivery) ([]bus.Outgoing,
 }
 
 // marks are the annotations that a push leaves on an application.
-func marks(d bus.Delivery, push core.Push) ([]byte, error) {
+func marks(d bus.Delivery, commit string) ([]byte, error) {
 	l := bus.After(d.Event)
 	value := func(s string) any {
 		if s == "" {
@@ -78,13 +77,30 @@ func marks(d bus.Delivery, push core.Push) ([]byte, error) {
 		return s
 	}
 	return json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]any{
-		annotationRefresh: d.ID(), annotationRevision: value(push.After), annotationCorrelation: value(l.Correlation), annotationTrace: value(l.Trace),
+		annotationRefresh: d.ID(), annotationRevision: value(commit), annotationCorrelation: value(l.Correlation), annotationTrace: value(l.Trace),
 	}}})
 }
 
-// follows reports whether a push concerns an application.
-func (h *gitEvents) follows(raw *unstructured.Unstructured, push core.Push) bool {
-	return slices.ContainsFunc(h.sourcesOf(raw), push.Concerns)
+// pushOf reads what a push did. Events that an older webhook-ingest stored say it in their bodies alone: those of GitHub are read so.
+func pushOf(d bus.Delivery) (events.GitPushed, bool) {
+	told, is := events.ReadGitPushed(func(name string) string {
+		text, _ := d.Extensions()[name].(string)
+		return text
+	})
+	if is || d.Type() != olderPushes {
+		return told, is
+	}
+	return core.ReadOlderPush(d.Data())
+}
+
+// follows reports whether a push concerns an application, and which commit it brings.
+func (h *gitEvents) follows(raw *unstructured.Unstructured, push core.Push) (commit string, ok bool) {
+	for _, s := range h.sourcesOf(raw) {
+		if commit, ok := push.Concerns(s); ok {
+			return commit, true
+		}
+	}
+	return "", false
 }
 
 // sourcesOf decodes the sources of an application once per generation: every push looks at all applications.

@@ -183,12 +183,28 @@ func (m *mesh) configMap(name string) *corev1.ConfigMap {
 	return &c
 }
 
+// push tells of a commit as any forge does: by the attributes of its event.
 func (m *mesh) push(id, commit string) {
 	m.Helper()
+	told := events.GitPushed{Repositories: []string{"file://" + m.bare}, DefaultBranch: "main", Changes: []events.GitChange{{Ref: "refs/heads/main", Commit: commit}}}
+	m.tell(id, "a forge", map[string]any{"body": "is not looked at"}, told.Attributes())
+}
+
+// pushOlder tells of a commit as a webhook-ingest before this version stored it.
+func (m *mesh) pushOlder(id, commit string) {
+	m.Helper()
 	body := map[string]any{"body": map[string]any{"ref": "refs/heads/main", "after": commit, "repository": map[string]any{"clone_url": "file://" + m.bare, "default_branch": "main"}}}
-	e, err := bus.NewEvent(id, "test", pushType, body)
+	m.tell(id, olderPushes, body, nil)
+}
+
+func (m *mesh) tell(id, kind string, body any, attributes map[string]string) {
+	m.Helper()
+	e, err := bus.NewEvent(id, "test", kind, body)
 	if err != nil {
 		m.Fatal(err)
+	}
+	for name, value := range attributes {
+		e.SetExtension(name, value)
 	}
 	if err := m.bus.Publish(m.Context(), events.EventSubject("argocd", "git", "push"), e); err != nil {
 		m.Fatal(err)
@@ -276,6 +292,10 @@ func TestFromPushToClusterAndBack(t *testing.T) {
 	if got := bus.LineageOf(m.facts("application.synced")[1].Event); got.Correlation != "c1" {
 		t.Errorf("lineage of the fact: %+v", got)
 	}
+
+	third := m.commit("third", map[string]string{"app/a.yaml": settings("a", "k", "3")})
+	m.pushOlder("push-3", third)
+	m.await("a push of an older version is applied", func() bool { return m.configMap("a").Data["k"] == "3" })
 }
 
 func TestManualSyncAndConditions(t *testing.T) {

@@ -1,15 +1,12 @@
 package core
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
 	"time"
-	"unicode/utf8"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/schemas/events"
@@ -286,42 +283,52 @@ func TestAppliedIsSynced(t *testing.T) {
 }
 
 func TestPushConcerns(t *testing.T) {
-	push := ReadPush([]byte(`{"body":{"ref":"refs/heads/main","after":"abc","repository":{"clone_url":"https://Git.Example.org/a/b.git","ssh_url":"git@git.example.org:a/b.git","default_branch":"main"}}}`))
-	for name, c := range map[string]struct {
-		url, revision string
-		want          bool
-	}{
-		"same": {"https://git.example.org/a/b", "main", true}, "http": {"http://git.example.org/a/b.git/", "HEAD", true}, "scp": {"git@git.example.org:a/b", "", true},
-		"full ref": {"https://git.example.org/a/b", "refs/heads/main", true}, "other branch": {"https://git.example.org/a/b", "dev", false},
-		"other repository": {"https://git.example.org/a/c", "main", false}, "other case of path": {"https://git.example.org/A/b", "main", false},
+	push := PushOf(events.GitPushed{Repositories: []string{"https://Git.Example.org/a/b.git", "git@git.example.org:a/b.git", "https://git.example.org/a/b"}, DefaultBranch: "main",
+		Changes: []events.GitChange{{Ref: "refs/heads/main", Commit: "abc"}, {Ref: "refs/heads/dev", Commit: "def"}, {Ref: "refs/tags/v1.2", Commit: "ace"}}})
+	if len(push.URLs) != 1 {
+		t.Errorf("%q", push.URLs)
+	}
+	for name, c := range map[string]struct{ url, revision, want string }{
+		"same": {"https://git.example.org/a/b", "main", "abc"}, "http": {"http://git.example.org/a/b.git/", "HEAD", "abc"}, "scp": {"git@git.example.org:a/b", "", "abc"},
+		"full ref": {"https://git.example.org/a/b", "refs/heads/main", "abc"}, "another that was pushed with it": {"https://git.example.org/a/b", "dev", "def"},
+		"a tag": {"https://git.example.org/a/b", "v1.2", "ace"}, "a range of tags": {"https://git.example.org/a/b", "v1.*", "ace"},
+		"a commit": {"https://git.example.org/a/b", strings.Repeat("a", 40), ""}, "other repository": {"https://git.example.org/a/c", "main", ""},
+		"other case of path": {"https://git.example.org/A/b", "main", ""},
 	} {
-		if got := push.Concerns(v1alpha1.ApplicationSource{RepoURL: c.url, TargetRevision: c.revision}); got != c.want {
-			t.Errorf("%s: %v", name, got)
+		if got, ok := push.Concerns(v1alpha1.ApplicationSource{RepoURL: c.url, TargetRevision: c.revision}); got != c.want || ok != (c.want != "") {
+			t.Errorf("%s: %q", name, got)
 		}
 	}
+	unknown := PushOf(events.GitPushed{Repositories: []string{"https://h/a"}, Changes: []events.GitChange{{Ref: "refs/heads/x", Commit: "1"}}})
+	if _, ok := unknown.Concerns(v1alpha1.ApplicationSource{RepoURL: "https://h/a"}); !ok {
+		t.Error("of a repository whose default branch is not known every branch counts")
+	}
+}
+
+func TestOlderPushes(t *testing.T) {
+	got, ok := ReadOlderPush([]byte(`{"body":{"ref":"refs/heads/main","after":"abc","repository":{"clone_url":"https://h/a/b.git","ssh_url":"git@h:a/b.git","default_branch":"main"}}}`))
+	want := events.GitPushed{Repositories: []string{"https://h/a/b.git", "git@h:a/b.git"}, Changes: []events.GitChange{{Ref: "refs/heads/main", Commit: "abc"}}, DefaultBranch: "main"}
+	if diff := cmp.Diff(want, got); !ok || diff != "" {
+		t.Error(diff)
+	}
 	for name, none := range map[string]string{
-		"a ping": `{"body":{"zen":"x"}}`, "a branch that is gone": `{"body":{"ref":"refs/heads/main","deleted":true}}`, "text": `{"body":"text"}`, "no body": `{}`, "nothing": ``, "no JSON": `{"body":{"ref`,
+		"a ping": `{"body":{"zen":"x"}}`, "a branch that is gone": `{"body":{"ref":"refs/heads/main","deleted":true,"repository":{"url":"https://h/a"}}}`, "text": `{"body":"text"}`, "no body": `{}`, "nothing": ``, "no JSON": `{"body":{"ref`,
 	} {
-		if ReadPush([]byte(none)).Concerns(v1alpha1.ApplicationSource{}) {
+		if _, ok := ReadOlderPush([]byte(none)); ok {
 			t.Errorf("%s is no push", name)
 		}
 	}
 }
 
-// What is picked out is what the whole, decoded, has there.
-func FuzzReadPush(f *testing.F) {
+func FuzzOlderPush(f *testing.F) {
 	f.Add([]byte(`{"header":{"a":["b"]},"body":{"commits":[{"ref":"x"}],"ref":"refs/heads/main","after":"abc","repository":{"owner":{"url":"x"},"url":"https://h/a"}}}`))
 	f.Add([]byte(`{"body":[{"ref":1}]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		push := ReadPush(data)
-		var whole map[string]any
-		if json.Unmarshal(data, &whole) != nil || bytes.Contains(data, []byte(`\`)) || bytes.Count(data, []byte("body")) != 1 || bytes.Count(data, []byte(`"ref"`)) != 1 {
-			return // escapes and repeated keys may be read otherwise
+		p, ok := ReadOlderPush(data)
+		if ok != (len(p.Repositories) > 0 && len(p.Changes) == 1) {
+			t.Errorf("%+v", p)
 		}
-		body, _ := whole["body"].(map[string]any)
-		if ref, _ := body["ref"].(string); push.Ref != "" && ref != "" && utf8.Valid(data) && push.Ref != ref {
-			t.Errorf("ref %q, want %q", push.Ref, ref)
-		}
+		PushOf(p).Concerns(v1alpha1.ApplicationSource{RepoURL: "https://h/a"})
 	})
 }
 

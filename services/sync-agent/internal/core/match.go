@@ -1,6 +1,7 @@
 package core
 
 import (
+	"maps"
 	"net/url"
 	"path"
 	"regexp"
@@ -8,73 +9,50 @@ import (
 	"strings"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
-	"github.com/tidwall/gjson"
+	"github.com/argosy-mesh/argosy/schemas/events"
 )
 
-// Push is a change of a ref that someone told us about.
+// Push is what someone told us of a push to a repository.
 type Push struct {
-	URLs   []string // of the repository, each once, normal
-	Ref    string   // refs/heads/main
-	After  string   // the commit it points to now
-	Branch string   // default branch of the repository, "" when unknown
+	URLs   []string          // of the repository, each once, normal
+	Branch string            // default branch of the repository, "" when unknown
+	Refs   map[string]string // what was moved, to the commit that it names now
 }
 
-// ReadPush reads the compatible view of a push event. What is not a push has no
-// ref and matches nothing. Most pushes concern no application here and may be large:
-// what is of use is picked out, and the rest is passed over.
-func ReadPush(data []byte) Push {
-	var p Push
-	deleted := false
-	gjson.GetBytes(data, "body").ForEach(func(key, value gjson.Result) bool {
-		switch key.Str {
-		case "ref":
-			p.Ref = value.String()
-		case "after":
-			p.After = value.String()
-		case "deleted":
-			deleted = value.Bool()
-		case "repository":
-			p.Branch, p.URLs = repositoryOf(value)
+// PushOf makes the URLs of a push comparable. A push without refs matches nothing.
+func PushOf(told events.GitPushed) Push {
+	p := Push{Branch: told.DefaultBranch, Refs: map[string]string{}}
+	for _, raw := range told.Repositories {
+		if u := NormalURL(raw); !slices.Contains(p.URLs, u) {
+			p.URLs = append(p.URLs, u)
 		}
-		return true
-	})
-	if deleted {
-		return Push{}
+	}
+	for _, c := range told.Changes {
+		p.Refs[c.Ref] = c.Commit
 	}
 	return p
 }
 
-func repositoryOf(view gjson.Result) (branch string, urls []string) {
-	view.ForEach(func(key, value gjson.Result) bool {
-		switch key.Str {
-		case "default_branch":
-			branch = value.String()
-		case "clone_url", "html_url", "url", "git_url", "ssh_url":
-			if u := NormalURL(value.String()); value.String() != "" && !slices.Contains(urls, u) {
-				urls = append(urls, u)
-			}
+// Concerns returns what the ref names now that a source follows among those that were pushed. An empty default branch makes
+// every branch count for HEAD: refreshing too often does no harm.
+func (p Push) Concerns(s v1alpha1.ApplicationSource) (commit string, ok bool) {
+	if !slices.Contains(p.URLs, NormalURL(s.RepoURL)) {
+		return "", false
+	}
+	for _, ref := range slices.Sorted(maps.Keys(p.Refs)) {
+		if p.follows(s.TargetRevision, ref) {
+			return p.Refs[ref], true
 		}
-		return true
-	})
-	return branch, urls
+	}
+	return "", false
 }
 
-// Concerns reports whether a source follows what was pushed. An empty default
-// branch makes every branch count for HEAD: refreshing too often does no harm.
-func (p Push) Concerns(s v1alpha1.ApplicationSource) bool {
-	if p.Ref == "" {
-		return false
+func (p Push) follows(target, ref string) bool {
+	name := strings.TrimPrefix(strings.TrimPrefix(ref, "refs/heads/"), "refs/tags/")
+	if target == "" || target == "HEAD" {
+		return strings.HasPrefix(ref, "refs/heads/") && (p.Branch == "" || p.Branch == name)
 	}
-	if !slices.Contains(p.URLs, NormalURL(s.RepoURL)) {
-		return false
-	}
-	name := strings.TrimPrefix(strings.TrimPrefix(p.Ref, "refs/heads/"), "refs/tags/")
-	switch target := s.TargetRevision; target {
-	case "", "HEAD":
-		return strings.HasPrefix(p.Ref, "refs/heads/") && (p.Branch == "" || p.Branch == name)
-	default:
-		return target == p.Ref || target == name || (strings.HasPrefix(p.Ref, "refs/tags/") && !IsSHA(target))
-	}
+	return target == ref || target == name || (strings.HasPrefix(ref, "refs/tags/") && !IsSHA(target))
 }
 
 var (

@@ -3,6 +3,8 @@ package core
 import (
 	"encoding/json"
 	"net/http"
+
+	"github.com/tidwall/gjson"
 )
 
 // verifyBitbucket checks X-Hub-Signature, which Bitbucket fills with HMAC-SHA256.
@@ -40,7 +42,11 @@ func decodeBitbucket(route Route, req Request) ([]Item, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []Item{{ID: bitbucketID(req), Type: "bitbucket", Data: view("headers", req, b, route.Metadata)}}, nil
+	item := Item{ID: bitbucketID(req), Type: "bitbucket", Data: view("headers", req, b, route.Metadata)}
+	if req.Header.Get("X-Event-Key") == "repo:push" {
+		item.Pushed, item.Message = pushedBitbucket(b.text), gjson.GetBytes(b.text, "push.changes.0.new.target.message").String()
+	}
+	return []Item{item}, nil
 }
 
 // decodeBitbucketServer can make an event of each change of a push. Source: Argo
@@ -64,7 +70,7 @@ func decodeBitbucketServer(route Route, req Request) ([]Item, error) {
 	delivery := bitbucketID(req)
 	for i, b := range bodies {
 		id := numbered(delivery, i)
-		items = append(items, Item{ID: id, Type: "bitbucketserver", Data: view("headers", req, b, route.Metadata)})
+		items = append(items, Item{ID: id, Type: "bitbucketserver", Data: view("headers", req, b, route.Metadata), Pushed: pushedBitbucketServer(b.text)})
 	}
 	return items, nil
 }

@@ -69,6 +69,7 @@ type Item struct {
 	ID      string              // from the sender where it has one
 	Type    string              // of the event
 	Data    json.RawMessage     // unless Image is set
+	Pushed  *events.GitPushed   // of forges: what a push did; nil when it is none
 	Image   *events.ImagePushed // of registries: the registry may still be asked about it
 	Message string              // commit message whose trailers continue a chain, may be empty
 	Trace   string              // traceparent that the sender gave inside the event, may be empty

@@ -47,7 +47,7 @@ func decodeGitea(route Route, req Request) ([]Item, error) {
 	}
 	item := Item{ID: delivery, Type: "gitea", Data: view("headers", req, b, route.Metadata)}
 	if kind == "push" {
-		item.Message = gjson.GetBytes(payload, "head_commit.message").String()
+		item.Message, item.Pushed = gjson.GetBytes(payload, "head_commit.message").String(), pushedGitHub(payload)
 	}
 	return []Item{item}, nil
 }

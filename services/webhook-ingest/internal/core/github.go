@@ -41,7 +41,7 @@ func decodeGitHub(route Route, req Request) ([]Item, error) {
 	}
 	item := Item{ID: delivery, Type: "github", Data: view("headers", req, b.with(injected(kind, delivery)...), route.Metadata)}
 	if kind == "push" {
-		item.Message = gjson.GetBytes(payload, "head_commit.message").String()
+		item.Message, item.Pushed = gjson.GetBytes(payload, "head_commit.message").String(), pushedGitHub(payload)
 	}
 	return []Item{item}, nil
 }

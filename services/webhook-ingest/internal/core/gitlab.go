@@ -4,6 +4,9 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
+
+	"github.com/tidwall/gjson"
 )
 
 // verifyGitLab compares X-Gitlab-Token: GitLab sends its secret as it is.
@@ -46,7 +49,14 @@ func decodeGitLab(route Route, req Request) ([]Item, error) {
 			id = digest(uuid, string(req.Body))
 		}
 	}
-	return []Item{{ID: id, Type: "gitlab", Data: view("headers", req, b, route.Metadata)}}, nil
+	item := Item{ID: id, Type: "gitlab", Data: view("headers", req, b, route.Metadata)}
+	if kind := req.Header.Get("X-Gitlab-Event"); strings.Contains(kind, "Push") || kind == "System Hook" {
+		item.Pushed = pushedGitLab(b.text)
+		if item.Pushed != nil {
+			item.Message = gjson.GetBytes(b.text, `commits.#(id=="`+item.Pushed.Changes[0].Commit+`").message`).String()
+		}
+	}
+	return []Item{item}, nil
 }
 
 // unwantedHook is about kinds that are known and were not asked for; of a kind

@@ -125,5 +125,10 @@ func envelope(route core.Route, item core.Item, data []byte) bus.Event {
 	e.SetTime(time.Now())
 	e.SetDataContentType("application/json")
 	e.DataEncoded = data
+	if item.Pushed != nil {
+		for name, value := range item.Pushed.Attributes() {
+			e.SetExtension(name, value)
+		}
+	}
 	return e
 }
