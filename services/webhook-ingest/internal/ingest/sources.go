@@ -44,6 +44,7 @@ type sources struct {
 	mu   sync.Mutex
 	ctx  context.Context //nolint:containedctx // it lives as long as the process; readers are started by reconciles, which end
 	byES map[string]map[string]*reading
+	last map[string]*reading // by EventSource and event, the newest one until it has ended: the next waits for it
 	busy sync.WaitGroup
 }
 
@@ -94,7 +95,7 @@ const (
 func newSources(out *sink, secrets secret.Reader, kube *rest.Config, owns func(string) bool) *sources {
 	s := &sources{
 		kinds: pull.Kinds, topic: aboutEvents,
-		sink: out, secrets: secrets, kube: kube, owns: owns, changed: func(string) {}, byES: map[string]map[string]*reading{}, ctx: context.Background(),
+		sink: out, secrets: secrets, kube: kube, owns: owns, changed: func(string) {}, byES: map[string]map[string]*reading{}, last: map[string]*reading{}, ctx: context.Background(),
 		running: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "argo_events_event_service_running_total", Help: "Events of an EventSource that are read by this replica."}, []string{"namespace", "eventsource_name"}),
 	}
 	out.tel.Registry.MustRegister(s.running)
@@ -105,7 +106,7 @@ func newSources(out *sink, secrets secret.Reader, kube *rest.Config, owns func(s
 func newUpkeep(out *sink, secrets secret.Reader, owns func(string) bool) *sources {
 	s := &sources{
 		kinds: remote.Kinds, topic: aboutHooks,
-		sink: out, secrets: secrets, owns: owns, changed: func(string) {}, byES: map[string]map[string]*reading{}, ctx: context.Background(),
+		sink: out, secrets: secrets, owns: owns, changed: func(string) {}, byES: map[string]map[string]*reading{}, last: map[string]*reading{}, ctx: context.Background(),
 		running: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "argosy_ingest_hooks_kept", Help: "Events of an EventSource whose hooks this replica keeps at their sender."}, []string{"namespace", "eventsource_name"}),
 	}
 	out.tel.Registry.MustRegister(s.running)
@@ -127,7 +128,7 @@ func (s *sources) run(ctx context.Context) error {
 }
 
 // set starts and stops readers until they are those that an EventSource declares,
-// and returns how they are.
+// and returns how they are. It waits for none of them: a slow broker holds nobody else.
 func (s *sources) set(_ context.Context, es *v1alpha1.EventSource) []state {
 	key := es.Namespace + "/" + es.Name
 	wanted, kinds := map[string]pull.Reader{}, map[string]string{}
@@ -148,7 +149,7 @@ func (s *sources) set(_ context.Context, es *v1alpha1.EventSource) []state {
 	for event, r := range readings {
 		elsewhere := !owner && !wanted[event].Everywhere
 		if declared[event] != r.declared || elsewhere != r.elsewhere {
-			r.stop()
+			r.cancel()
 			delete(readings, event)
 		}
 		if _, still := wanted[event]; !still && owner {
@@ -211,7 +212,7 @@ func (s *sources) halt(key string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, r := range s.byES[key] {
-		r.stop()
+		r.cancel()
 	}
 	delete(s.byES, key)
 }
@@ -238,6 +239,10 @@ func (s *sources) finish(r *reading) {
 	s.busy.Go(func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), finishTime)
 		defer cancel()
+		select {
+		case <-r.done:
+		case <-ctx.Done():
+		}
 		r.finish(ctx)
 	})
 }
@@ -254,6 +259,8 @@ func part(es *v1alpha1.EventSource, kind, event string) string {
 	return kind + string(kinds[event]) + string(spec["rateLimit"])
 }
 
+// start begins a reader once the one before it of the same event has ended: two of one source must not read side by side. The
+// caller holds mu.
 func (s *sources) start(route core.Route, reader pull.Reader, declared string, elsewhere bool) *reading {
 	ctx, cancel := context.WithCancel(s.ctx)
 	r := &reading{declared: declared, elsewhere: elsewhere, cancel: cancel, done: make(chan struct{}), state: state{topic: s.topic, event: route.Event, elsewhere: elsewhere}}
@@ -268,18 +275,29 @@ func (s *sources) start(route core.Route, reader pull.Reader, declared string, e
 			}
 		}
 	}
+	key := route.Namespace + "/" + route.EventSource + "/" + route.Event
+	before := s.last[key]
+	s.last[key] = r
 	s.busy.Go(func() {
-		defer close(r.done)
-		s.keep(ctx, route, reader, r)
+		defer s.ended(key, r)
+		if before != nil {
+			<-before.done // also when this one is not wanted any more: the next relies on it
+		}
+		if ctx.Err() == nil {
+			s.keep(ctx, route, reader, r)
+		}
 	})
 	return r
 }
 
-// stop ends a reader and waits for it: another one of the same source must not
-// begin before.
-func (r *reading) stop() {
-	r.cancel()
-	<-r.done
+// ended lets the next reader begin.
+func (s *sources) ended(key string, r *reading) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.last[key] == r {
+		delete(s.last, key)
+	}
+	close(r.done)
 }
 
 func (r *reading) look() state {

@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/pull"
 	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/secret"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -131,5 +133,73 @@ func TestHooksAreKeptByTheOwnerAndGoWithTheirEvent(t *testing.T) {
 	s.busy.Wait()
 	if got := strings.Join(calls, " "); !strings.HasSuffix(got, "DELETE") {
 		t.Errorf("%s: the hook goes with its event", got)
+	}
+}
+
+// A broker that does not let go of its reader holds neither other EventSources nor the reconciler; the next reader of the same
+// event begins when the one before it has ended, and only the newest does.
+func TestASlowReaderHoldsNobody(t *testing.T) {
+	d := start(t)
+	s := newSources(d.sink, secret.Reader{}, nil, func(string) bool { return true })
+	begun, release := make(chan string, 10), make(chan struct{})
+	var at sync.Mutex
+	reading := 0
+	s.kinds = map[string]func(*v1alpha1.EventSourceSpec) map[string]pull.Reader{"calendar": func(spec *v1alpha1.EventSourceSpec) map[string]pull.Reader {
+		out := map[string]pull.Reader{}
+		for name, c := range spec.Calendar {
+			out[name] = pull.Reader{Run: func(ctx context.Context, _ pull.Env, _ pull.Emit) error {
+				if at.Lock(); name == "slow" {
+					if reading++; reading > 1 {
+						t.Error("two read side by side")
+					}
+				}
+				at.Unlock()
+				begun <- name + c.Interval
+				<-ctx.Done()
+				if name == "slow" {
+					<-release
+				}
+				if at.Lock(); name == "slow" {
+					reading--
+				}
+				at.Unlock()
+				return nil
+			}}
+		}
+		return out
+	}}
+	es := func(name, event, interval string) *v1alpha1.EventSource {
+		return &v1alpha1.EventSource{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: name}, Spec: v1alpha1.EventSourceSpec{Calendar: map[string]v1alpha1.CalendarEventSource{event: {Interval: interval}}}}
+	}
+	expect := func(want string) {
+		t.Helper()
+		select {
+		case got := <-begun:
+			if got != want {
+				t.Fatalf("%s began, want %s", got, want)
+			}
+		case <-time.After(time.Minute):
+			t.Fatalf("%s does not begin", want)
+		}
+	}
+	s.set(t.Context(), es("a", "slow", "1h"))
+	expect("slow1h")
+	for _, interval := range []string{"2h", "3h", "4h"} {
+		s.set(t.Context(), es("a", "slow", interval)) // each would wait for ever
+	}
+	s.halt("ns/a")
+	s.set(t.Context(), es("a", "slow", "5h"))
+	s.set(t.Context(), es("b", "fast", "1h"))
+	expect("fast1h")
+	s.remove("ns/b")
+	if len(begun) > 0 {
+		t.Fatalf("%s began beside the slow one", <-begun)
+	}
+	close(release)
+	expect("slow5h")
+	s.remove("ns/a")
+	s.busy.Wait()
+	if len(s.last) > 0 || len(begun) > 0 {
+		t.Errorf("%d readers are remembered, %d more began", len(s.last), len(begun))
 	}
 }
