@@ -37,6 +37,7 @@ type Route struct {
 	Provider                      string    // key of Providers
 	Secret                        string    // for signatures; see Unsigned
 	Unsigned                      bool      // the manifest asks for no signature check
+	Account                       string    // service account that a source of the kind resource reads as
 	Bearer                        string    // token of authSecret; empty means none is asked for
 	Token                         string    // of Slack: the older check, a word in the body
 	PathSecret                    string    // last element of the path; empty means none is asked for

@@ -11,6 +11,7 @@ import (
 	"github.com/argosy-mesh/argosy/libs/core/config"
 	"github.com/argosy-mesh/argosy/libs/core/life"
 	"github.com/argosy-mesh/argosy/libs/kube"
+	"github.com/argosy-mesh/argosy/libs/kube/actas"
 	"github.com/argosy-mesh/argosy/libs/obs"
 	"github.com/argosy-mesh/argosy/libs/service"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
@@ -85,7 +86,11 @@ func assemble(cfg Config, base *service.Base, mgr manager.Manager, local *wal.Lo
 	front := newServer(table, out, base.Telemetry)
 	regain := make(chan event.GenericEvent)
 	secrets := secret.Reader{Client: mgr.GetAPIReader()}
-	readers := newSources(out, secrets, mgr.GetConfig(), base.Members.Owns)
+	accounts, err := actas.New(mgr.GetConfig())
+	if err != nil {
+		return nil, err
+	}
+	readers := newSources(out, secrets, accounts, base.Members.Owns)
 	news := make(chan event.GenericEvent, 256)
 	readers.changed = func(key string) { announce(news, key) }
 	upkeep := newUpkeep(out, secrets, base.Members.Owns)
@@ -94,7 +99,7 @@ func assemble(cfg Config, base *service.Base, mgr manager.Manager, local *wal.Lo
 	r := &resolver{client: mgr.GetClient(), secrets: secrets, routes: table, sources: readers, upkeep: upkeep, refused: front.refused, aside: in.set.about, owns: base.Members.Owns, log: base.Log, tell: mgr.GetEventRecorder("argosy-webhook-ingest")}
 	watched := &unstructured.Unstructured{}
 	watched.SetGroupVersionKind(v1alpha1.Kind("EventSource"))
-	err := builder.ControllerManagedBy(mgr).Named("eventsource").For(watched).
+	err = builder.ControllerManagedBy(mgr).Named("eventsource").For(watched).
 		WatchesRawSource(source.Channel(regain, &handler.EnqueueRequestForObject{})).
 		WatchesRawSource(source.Channel(news, &handler.EnqueueRequestForObject{})).Complete(r)
 	if err != nil {

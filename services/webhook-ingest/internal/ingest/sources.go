@@ -12,13 +12,13 @@ import (
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/libs/core/lineage"
 	"github.com/argosy-mesh/argosy/libs/eventsource"
+	"github.com/argosy-mesh/argosy/libs/kube/actas"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/core"
 	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/pull"
 	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/remote"
 	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/secret"
 	"github.com/prometheus/client_golang/prometheus"
-	"k8s.io/client-go/rest"
 )
 
 // The rest between attempts to read a source that broke.
@@ -32,14 +32,14 @@ const (
 // sources runs the readers of all EventSources, or the keepers of their hooks. It
 // owns their goroutines.
 type sources struct {
-	kinds   map[string]func(*v1alpha1.EventSourceSpec) map[string]pull.Reader
-	topic   string // of the conditions: "Event" or "Hook"
-	sink    *sink
-	secrets secret.Reader
-	kube    *rest.Config
-	owns    func(key string) bool
-	changed func(key string) // an EventSource whose status may say something new
-	running *prometheus.GaugeVec
+	kinds    map[string]func(*v1alpha1.EventSourceSpec) map[string]pull.Reader
+	topic    string // of the conditions: "Event" or "Hook"
+	sink     *sink
+	secrets  secret.Reader
+	accounts *actas.Accounts
+	owns     func(key string) bool
+	changed  func(key string) // an EventSource whose status may say something new
+	running  *prometheus.GaugeVec
 
 	mu   sync.Mutex
 	ctx  context.Context //nolint:containedctx // it lives as long as the process; readers are started by reconciles, which end
@@ -92,10 +92,10 @@ const (
 )
 
 // newSources runs what is read.
-func newSources(out *sink, secrets secret.Reader, kube *rest.Config, owns func(string) bool) *sources {
+func newSources(out *sink, secrets secret.Reader, accounts *actas.Accounts, owns func(string) bool) *sources {
 	s := &sources{
 		kinds: pull.Kinds, topic: aboutEvents,
-		sink: out, secrets: secrets, kube: kube, owns: owns, changed: func(string) {}, byES: map[string]map[string]*reading{}, last: map[string]*reading{}, ctx: context.Background(),
+		sink: out, secrets: secrets, accounts: accounts, owns: owns, changed: func(string) {}, byES: map[string]map[string]*reading{}, last: map[string]*reading{}, ctx: context.Background(),
 		running: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "argo_events_event_service_running_total", Help: "Events of an EventSource that are read by this replica."}, []string{"namespace", "eventsource_name"}),
 	}
 	out.tel.Registry.MustRegister(s.running)
@@ -159,7 +159,7 @@ func (s *sources) set(_ context.Context, es *v1alpha1.EventSource) []state {
 	var states []state
 	for _, event := range slices.Sorted(maps.Keys(wanted)) {
 		if readings[event] == nil {
-			route := core.Route{Namespace: es.Namespace, EventSource: es.Name, Event: event, Provider: kinds[event]}
+			route := core.Route{Namespace: es.Namespace, EventSource: es.Name, Event: event, Provider: kinds[event], Account: accountOf(es)}
 			perSecond, burst := rateOf(es.Spec.RateLimit)
 			route.Rate, route.Burst = slower(perSecond, burst, wanted[event].Limit)
 			reader := wanted[event]
@@ -256,7 +256,15 @@ func part(es *v1alpha1.EventSource, kind, event string) string {
 	if err != nil || json.Unmarshal(text, &spec) != nil || json.Unmarshal(spec[kind], &kinds) != nil {
 		return kind
 	}
-	return kind + string(kinds[event]) + string(spec["rateLimit"])
+	return kind + string(kinds[event]) + string(spec["rateLimit"]) + accountOf(es)
+}
+
+// accountOf is the service account of an EventSource, "" for the default one of its namespace. Source: Argo Events, whose pods run as it.
+func accountOf(es *v1alpha1.EventSource) string {
+	if es.Spec.Template == nil {
+		return ""
+	}
+	return es.Spec.Template.ServiceAccountName
 }
 
 // start begins a reader once the one before it of the same event has ended: two of one source must not read side by side. The
@@ -332,7 +340,7 @@ func (s *sources) tell(route core.Route, r *reading, up bool, failure string) {
 // env is what the reader of a route works with.
 func (s *sources) env(route core.Route, r *reading) pull.Env {
 	return pull.Env{
-		Namespace: route.Namespace, EventSource: route.EventSource, Event: route.Event, Secrets: s.secrets, Kube: s.kube,
+		Namespace: route.Namespace, EventSource: route.EventSource, Event: route.Event, Secrets: s.secrets, Accounts: s.accounts, Account: route.Account,
 		Positions: positions{s.sink.intake.bus.KV(bus.PositionsBucket), route.Provider}, Log: s.sink.tel.Log, Up: func() { s.tell(route, r, true, "") },
 		Note: func(text string) {
 			r.remark(time.Now().UTC().Format(time.RFC3339) + ": " + text)

@@ -18,9 +18,9 @@ import (
 	"time"
 
 	"github.com/argosy-mesh/argosy/libs/core/wait"
+	"github.com/argosy-mesh/argosy/libs/kube/actas"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/secret"
-	"k8s.io/client-go/rest"
 )
 
 // settleTime bounds the telling what became of a message.
@@ -83,8 +83,9 @@ type Env struct {
 	Secrets secret.Reader
 	// Positions remembers how far the source was read.
 	Positions Positions
-	// Kube reaches the API server.
-	Kube *rest.Config
+	// Accounts reaches the API server as the service account of an EventSource, which is Account of Namespace.
+	Accounts *actas.Accounts
+	Account  string
 	// Log is for what is neither an event nor an error.
 	Log *slog.Logger
 	// Up is called when the source is being read.

@@ -17,14 +17,14 @@ import (
 	"k8s.io/client-go/dynamic"
 )
 
-// resource watches objects of the cluster. The version of an object names the event,
+// resource watches objects of the cluster with the rights of the EventSource's service account, as upstream does. The version of an object names the event,
 // so every replica watches and one event results. After a restart it goes on where
 // it stopped: what is there already is not told again as new.
 func resource(c v1alpha1.ResourceEventSource) Reader {
 	return Reader{Everywhere: true, Run: func(ctx context.Context, env Env, emit Emit) error {
-		client, err := dynamic.NewForConfig(env.Kube)
+		who, err := env.Accounts.As(env.Namespace, env.Account)
 		if err != nil {
-			return fmt.Errorf("set up the client: %w", err)
+			return err
 		}
 		w := watcher{config: c, emit: emit, env: env, known: map[string]*unstructured.Unstructured{}}
 		if w.filter, err = eventsource.NewObjects(c.Filter); err != nil {
@@ -33,9 +33,9 @@ func resource(c v1alpha1.ResourceEventSource) Reader {
 		// What labels say the API server judges; of fields it knows a few only, so that they are judged here.
 		w.options.LabelSelector = w.filter.Labels.String()
 		kind := schema.GroupVersionResource{Group: c.Group, Version: c.Version, Resource: c.Resource}
-		w.objects = client.Resource(kind)
+		w.objects = who.Objects.Resource(kind)
 		if c.Namespace != "" {
-			w.objects = client.Resource(kind).Namespace(c.Namespace)
+			w.objects = who.Objects.Resource(kind).Namespace(c.Namespace)
 		}
 		return w.run(ctx)
 	}}

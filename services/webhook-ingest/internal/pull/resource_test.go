@@ -1,17 +1,65 @@
 package pull
 
 import (
+	"strings"
 	"testing"
 
+	"github.com/argosy-mesh/argosy/libs/kube/actas"
 	"github.com/argosy-mesh/argosy/libs/kube/kubetest"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 )
+
+// reading lets the default account of the rig's namespace read ConfigMaps of namespace default.
+func reading(t *testing.T, cfg *rest.Config) *actas.Accounts {
+	t.Helper()
+	accounts, err := actas.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	api := accounts.Own().RbacV1()
+	role := &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Name: "reading"}, Rules: []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"configmaps"}, Verbs: []string{"get", "list", "watch"}}}}
+	if _, err := api.Roles("default").Create(t.Context(), role, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	binding := &rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Name: "reading"}, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "reading"},
+		Subjects: []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: "ns", Name: actas.Default}}}
+	if _, err := api.RoleBindings("default").Create(t.Context(), binding, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	return accounts
+}
+
+// Whoever writes an EventSource sees what the account of the EventSource may see.
+func TestResourcesThatTheAccountMayNotSeeAreNotTold(t *testing.T) {
+	cfg := kubetest.Start(t)
+	accounts := reading(t, cfg)
+	for name, c := range map[string]v1alpha1.ResourceEventSource{
+		"another kind":      {Namespace: "default", Version: "v1", Resource: "secrets"},
+		"another namespace": {Namespace: "kube-system", Version: "v1", Resource: "configmaps"},
+		"all namespaces":    {Version: "v1", Resource: "configmaps"},
+	} {
+		r := newRig(t)
+		r.env.Accounts = accounts
+		if err := resource(c).Run(t.Context(), r.env, r.emit); err == nil || !strings.Contains(err.Error(), "system:serviceaccount:ns:default") {
+			t.Errorf("%s: %v", name, err)
+		}
+		r.quiet()
+	}
+	r := newRig(t)
+	r.env.Accounts, r.env.Account = accounts, "other"
+	if err := resource(v1alpha1.ResourceEventSource{Namespace: "default", Version: "v1", Resource: "configmaps"}).Run(t.Context(), r.env, r.emit); err == nil || !strings.Contains(err.Error(), "system:serviceaccount:ns:other") {
+		t.Errorf("another account: %v", err)
+	}
+}
 
 func TestResourcesAreToldOnce(t *testing.T) {
 	cfg := kubetest.Start(t)
+	accounts := reading(t, cfg)
 	client, err := kubernetes.NewForConfig(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -28,7 +76,7 @@ func TestResourcesAreToldOnce(t *testing.T) {
 	}
 	create("app-before")
 	r := newRig(t)
-	r.env.Kube = cfg
+	r.env.Accounts = accounts
 	c := v1alpha1.ResourceEventSource{
 		Namespace: "default", Version: "v1", Resource: "configmaps", EventTypes: []string{"ADD", "UPDATE", "DELETE"},
 		Filter: &v1alpha1.ResourceFilter{Prefix: "app-", Labels: []v1alpha1.EventSelector{{Key: "team", Operation: "in", Value: "a,b"}}}, Metadata: map[string]string{"k": "v"},
@@ -63,7 +111,7 @@ func TestResourcesAreToldOnce(t *testing.T) {
 	r.quiet()
 
 	other := newRig(t) // another replica, without what the first remembers
-	other.env.Kube = cfg
+	other.env.Accounts = accounts
 	c.Filter.AfterStart = true
 	other.start(resource(c))
 	create("app-last")
@@ -80,6 +128,7 @@ func TestResourcesAreToldOnce(t *testing.T) {
 // Cases 10 and 11.
 func TestFieldsAndLabelsOfResources(t *testing.T) {
 	cfg := kubetest.Start(t)
+	accounts := reading(t, cfg)
 	client, err := kubernetes.NewForConfig(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -105,7 +154,7 @@ func TestFieldsAndLabelsOfResources(t *testing.T) {
 		"does not exist": {&v1alpha1.ResourceFilter{Prefix: "shop-", Labels: []v1alpha1.EventSelector{{Key: "team", Operation: "!"}}}, "shop-euro"},
 	} {
 		r := newRig(t)
-		r.env.Kube = cfg
+		r.env.Accounts = accounts
 		stop := r.start(resource(v1alpha1.ResourceEventSource{Namespace: "default", Version: "v1", Resource: "configmaps", EventTypes: []string{"ADD"}, Filter: c.filter}))
 		if e := r.next(); e.get("body.metadata.name") != c.want {
 			t.Errorf("%s: %+v", name, e)
