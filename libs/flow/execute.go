@@ -150,37 +150,16 @@ func (k *engine) guarded(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeSta
 }
 
 func (k *engine) dispatch(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus {
-	switch {
-	case t.Suspend != nil:
-		return k.suspend(c, t, sc)
-	case t.Steps != nil:
-		return k.steps(c, t, sc)
-	case t.DAG != nil:
-		return k.dag(c, t, sc)
-	case t.Container != nil, t.Script != nil, t.ContainerSet != nil:
-		return k.leaf(c, t, sc)
-	case t.HTTP != nil, t.Resource != nil, t.Data != nil, t.Plugin != nil:
-		return k.task(c, t, sc)
-	default:
-		return k.fail(c, typeOf(t), fmt.Errorf("template %q: it names no work; one of container, script, containerSet, steps, dag, suspend, http, resource, data and plugin is needed", c.template))
+	kind, ok := kindOf(&t)
+	if !ok {
+		return k.fail(c, kind.node, fmt.Errorf("template %q: it names no work; one of %s is needed", c.template, KindNames()))
 	}
+	return kind.do(k, c, t, sc)
 }
 
 func typeOf(t v1alpha1.Template) v1alpha1.NodeType {
-	switch {
-	case t.Steps != nil:
-		return v1alpha1.NodeTypeSteps
-	case t.DAG != nil:
-		return v1alpha1.NodeTypeDAG
-	case t.Suspend != nil:
-		return v1alpha1.NodeTypeSuspend
-	case t.HTTP != nil:
-		return v1alpha1.NodeTypeHTTP
-	case t.Plugin != nil:
-		return v1alpha1.NodeTypePlugin
-	default:
-		return v1alpha1.NodeTypePod
-	}
+	kind, _ := kindOf(&t)
+	return kind.node
 }
 
 func (k *engine) retryStrategy(t v1alpha1.Template) *v1alpha1.RetryStrategy {

@@ -14,8 +14,8 @@ type index struct {
 	daemons map[string]bool  // ids of servers that are up
 	writers map[string]bool  // ids of nodes that published outputs for the whole workflow
 	clashes map[string]bool  // ids that more than one node wants
-	done    int              // nodes that did work themselves and ended
-	all     int              // nodes that do work themselves
+	done    int              // nodes of the progress that are complete
+	all     int              // nodes of the progress
 }
 
 func newIndex(workflow string, nodes map[string]v1alpha1.NodeStatus) index {
@@ -43,15 +43,35 @@ func (x *index) replace(before, after v1alpha1.NodeStatus) {
 	if after.Phase.Fulfilled() && publishes(after.Outputs) {
 		x.writers[after.ID] = true
 	}
-	if !Works(after) {
-		return
+	doneBefore, allBefore := progressOf(before)
+	doneAfter, allAfter := progressOf(after)
+	x.done, x.all = x.done+doneAfter-doneBefore, x.all+allAfter-allBefore
+}
+
+// progressOf is what a node adds to the progress of its run. Source: Argo Workflows, UpdateProgress: what failed stays
+// incomplete, and containers of a set and suspended steps count as their pods do.
+func progressOf(n v1alpha1.NodeStatus) (done, all int) {
+	switch n.Type {
+	case v1alpha1.NodeTypePod, v1alpha1.NodeTypeHTTP, v1alpha1.NodeTypePlugin, v1alpha1.NodeTypeContainer, v1alpha1.NodeTypeSuspend:
+	default:
+		return 0, 0
 	}
-	if before.ID == "" {
-		x.all++
+	if n.ID == "" {
+		return 0, 0
 	}
-	if after.Phase.Fulfilled() && !before.Phase.Fulfilled() {
-		x.done++
+	if n.Phase == v1alpha1.NodeSucceeded || n.Phase == v1alpha1.NodeSkipped || n.Phase == v1alpha1.NodeOmitted {
+		return 1, 1
 	}
+	return 0, 1
+}
+
+// Progress counts the nodes of a run that are complete, and all that count.
+func Progress(nodes map[string]v1alpha1.NodeStatus) (done, all int) {
+	for _, n := range nodes {
+		d, a := progressOf(n)
+		done, all = done+d, all+a
+	}
+	return done, all
 }
 
 // pods is 1 for a node whose pod is not finished.
@@ -73,7 +93,7 @@ func atWork(n v1alpha1.NodeStatus) int64 {
 
 // Works reports whether a node does work itself, rather than hold others.
 func Works(n v1alpha1.NodeStatus) bool {
-	return n.Type == v1alpha1.NodeTypePod || n.Type == v1alpha1.NodeTypeHTTP
+	return n.Type == v1alpha1.NodeTypePod || n.Type == v1alpha1.NodeTypeHTTP || n.Type == v1alpha1.NodeTypePlugin
 }
 
 // publishes reports whether outputs are for the whole workflow too.

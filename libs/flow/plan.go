@@ -15,12 +15,12 @@ const startsAtOnce = 250
 // locks, answers or time. Where there are hooks each decision visits everything, since their conditions may look at
 // anything. It decides as [Decide] does; only actions of nodes that nothing has happened to are not asked for again.
 type Plan struct {
-	walk  engine
-	run   Run
-	pods  map[string]Pod
-	tasks map[string]Task
-	ready bool // whether a first world was seen
-	lent  bool // whether lists within the nodes belong to somebody else
+	engine engine
+	run    Run
+	pods   map[string]Pod
+	tasks  map[string]Task
+	ready  bool // whether a first world was seen
+	lent   bool // whether lists within the nodes belong to somebody else
 }
 
 // NewPlan begins with the state of a run, whose nodes belong to the plan from then on.
@@ -47,7 +47,7 @@ func (p *Plan) Decide(w World) Decision {
 		return Decision{}
 	}
 	p.take(w)
-	k := &p.walk
+	k := &p.engine
 	change := &RunChange{Phase: v1alpha1.WorkflowRunning}
 	if p.run.Phase == "" {
 		change.StartedAt = &k.w.Now
@@ -61,13 +61,13 @@ func (p *Plan) Decide(w World) Decision {
 }
 
 // Spec is that of the run with the tags resolved that stand outside of templates, as the last decision saw it.
-func (p *Plan) Spec() v1alpha1.WorkflowSpec { return p.walk.w.Spec }
+func (p *Plan) Spec() v1alpha1.WorkflowSpec { return p.engine.w.Spec }
 
 // Run is the state of the run with all that was decided.
 func (p *Plan) Run() Run { return p.run }
 
-// Progress counts the nodes that do work themselves: those that ended, and all.
-func (p *Plan) Progress() (done, all int) { return p.walk.done, p.walk.all }
+// Progress counts the nodes of the run that are complete, and all that count; see [Progress].
+func (p *Plan) Progress() (done, all int) { return p.engine.done, p.engine.all }
 
 // Again lets the next decision look at nodes although nothing is known to have happened to them. Their actions are asked
 // for again.
@@ -82,7 +82,7 @@ func (p *Plan) Again(nodes ...string) {
 
 // take makes the world of the next decision.
 func (p *Plan) take(w World) {
-	k := &p.walk
+	k := &p.engine
 	if !p.ready {
 		*k = engine{nodes: p.run.Nodes, libraries: map[library][]v1alpha1.Template{}, children: map[string]map[string]bool{},
 			index: newIndex(w.Name, p.run.Nodes), memory: newMemory(), globals: newScope(), lent: p.lent}
@@ -106,7 +106,7 @@ func (p *Plan) take(w World) {
 
 // touch lets the next decision look at a node. What no walk has come by yet is found by looking everywhere.
 func (p *Plan) touch(id string) {
-	k := &p.walk
+	k := &p.engine
 	n, there := k.nodes[id]
 	if there && n.Phase.Fulfilled() {
 		delete(p.pods, id)

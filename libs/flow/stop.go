@@ -88,7 +88,7 @@ func (k *engine) stopNodes(reason string, chosen func(v1alpha1.NodeStatus) bool)
 		if n.Type == v1alpha1.NodeTypePod {
 			k.actions = append(k.actions, StopPod{NodeID: n.ID, PodName: k.podName(n)})
 		}
-		if n.Type == v1alpha1.NodeTypePod || n.Type == v1alpha1.NodeTypeHTTP || n.Type == v1alpha1.NodeTypePlugin {
+		if Works(n) {
 			k.actions = append(k.actions, StopTask{NodeID: n.ID})
 		}
 		if k.w.Held[id] || n.SynchronizationStatus != nil {

@@ -6,23 +6,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/argosy-mesh/argosy/libs/flow"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
-
-// work returns the names of the kinds of work that a template does.
-func work(t *v1alpha1.Template) []string {
-	var kinds []string
-	for name, set := range map[string]bool{
-		"container": t.Container != nil, "containerSet": t.ContainerSet != nil, "script": t.Script != nil, "steps": t.Steps != nil, "dag": t.DAG != nil,
-		"suspend": t.Suspend != nil, "resource": t.Resource != nil, "http": t.HTTP != nil, "data": t.Data != nil, "plugin": t.Plugin != nil,
-	} {
-		if set {
-			kinds = append(kinds, name)
-		}
-	}
-	slices.Sort(kinds)
-	return kinds
-}
 
 func (k *linter) template(path string, t *v1alpha1.Template) {
 	k.shape(path, t)
@@ -31,8 +17,8 @@ func (k *linter) template(path string, t *v1alpha1.Template) {
 
 // shape looks at all of a template but its tags.
 func (k *linter) shape(path string, t *v1alpha1.Template) {
-	if kinds := work(t); len(kinds) != 1 {
-		k.errorf(path, "%q does %v; it must do exactly one of container, containerSet, script, steps, dag, suspend, resource, http, data, plugin", t.Name, kinds)
+	if kinds := flow.KindsOf(t); len(kinds) != 1 {
+		k.errorf(path, "%q does %v; it must do exactly one of %s", t.Name, kinds, flow.KindNames())
 	}
 	if t.RetryStrategy != nil {
 		k.retry(path+".retryStrategy", t.RetryStrategy)

@@ -37,10 +37,13 @@ func (t *twin) follow(w flow.World, d flow.Decision) error {
 		same("nodes", byID(got.Nodes), byID(d.Nodes)), same("run", got.Run, d.Run), same("wake", got.Wake, d.Wake), same("before", got.Before, d.Before),
 		same("needs", texts(got.Needs), texts(d.Needs)), same("metrics", texts(got.Metrics), texts(d.Metrics)), t.actions(got.Actions, d.Actions),
 		same("state", t.plan.Run().Nodes, all.Run.Apply(d.Nodes, d.Run).Nodes),
+		same("progress", progress(t.plan.Progress()), progress(flow.Progress(all.Run.Apply(d.Nodes, d.Run).Nodes))),
 		same("fold of links", folded(all.Run, got), all.Run.Apply(d.Nodes, nil).Nodes),
 	}
 	return errors.Join(errs...)
 }
+
+func progress(done, all int) string { return fmt.Sprintf("%d/%d", done, all) }
 
 // folded is the state after a decision that was recorded without the children that nodes had before.
 func folded(before flow.Run, d flow.Decision) map[string]v1alpha1.NodeStatus {

@@ -70,21 +70,13 @@ func summed(nodes map[string]v1alpha1.NodeStatus) map[string]v1alpha1.NodeStatus
 	return out
 }
 
-// progress counts finished pods of all, as upstream prints it.
+// progress is how far the run is, as upstream prints it.
 func (r *run) progress() string {
 	done, all := 0, 0
 	if r.plan != nil {
 		done, all = r.plan.Progress()
-		return fmt.Sprintf("%d/%d", done, all)
-	}
-	for _, n := range r.state.Nodes {
-		if !flow.Works(n) {
-			continue
-		}
-		all++
-		if n.Phase.Fulfilled() {
-			done++
-		}
+	} else {
+		done, all = flow.Progress(r.state.Nodes)
 	}
 	return fmt.Sprintf("%d/%d", done, all)
 }

@@ -151,7 +151,7 @@ func (d *Executor) work(life context.Context, j *job) {
 	}
 	j.cancel = cancel
 	d.mu.Unlock()
-	end := d.workers[kind(j.Template)].do(ctx, j.Job)
+	end := d.workers[flow.KindOf(&j.Template)].do(ctx, j.Job)
 	if errors.Is(context.Cause(ctx), errDeadline) {
 		end = failed("Step exceeded its deadline")
 	}

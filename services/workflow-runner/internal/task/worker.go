@@ -43,18 +43,6 @@ func workers(t Tools) map[string]worker {
 	}
 }
 
-func kind(t v1alpha1.Template) string {
-	switch {
-	case t.HTTP != nil:
-		return "http"
-	case t.Resource != nil:
-		return "resource"
-	case t.Plugin != nil:
-		return "plugin"
-	}
-	return "data"
-}
-
 // errDeadline is the cause of a context whose job ran out of time.
 var errDeadline = errors.New("the job ran out of time")
 

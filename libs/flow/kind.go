@@ -1,0 +1,76 @@
+package flow
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+)
+
+// kind is a kind of work that a template may do: all that the rest of the engine needs to know of it.
+type kind struct {
+	name string                        // the field of the template that asks for it
+	set  func(*v1alpha1.Template) bool // whether a template asks for it
+	node v1alpha1.NodeType             // of the nodes that do it
+	do   func(*engine, call, v1alpha1.Template, scope) v1alpha1.NodeStatus
+}
+
+// kinds are all of them. A new one is a field of [v1alpha1.Template], its file, and an entry here; one that works without a pod is a worker
+// of workflow-runner too.
+func kinds() []kind {
+	return []kind{
+		{"container", func(t *v1alpha1.Template) bool { return t.Container != nil }, v1alpha1.NodeTypePod, (*engine).leaf},
+		{"containerSet", func(t *v1alpha1.Template) bool { return t.ContainerSet != nil }, v1alpha1.NodeTypePod, (*engine).leaf},
+		{"script", func(t *v1alpha1.Template) bool { return t.Script != nil }, v1alpha1.NodeTypePod, (*engine).leaf},
+		{"steps", func(t *v1alpha1.Template) bool { return t.Steps != nil }, v1alpha1.NodeTypeSteps, (*engine).steps},
+		{"dag", func(t *v1alpha1.Template) bool { return t.DAG != nil }, v1alpha1.NodeTypeDAG, (*engine).dag},
+		{"suspend", func(t *v1alpha1.Template) bool { return t.Suspend != nil }, v1alpha1.NodeTypeSuspend, (*engine).suspend},
+		{"resource", func(t *v1alpha1.Template) bool { return t.Resource != nil }, v1alpha1.NodeTypePod, (*engine).task},
+		{"http", func(t *v1alpha1.Template) bool { return t.HTTP != nil }, v1alpha1.NodeTypeHTTP, (*engine).task},
+		{"data", func(t *v1alpha1.Template) bool { return t.Data != nil }, v1alpha1.NodeTypePod, (*engine).task},
+		{"plugin", func(t *v1alpha1.Template) bool { return t.Plugin != nil }, v1alpha1.NodeTypePlugin, (*engine).task},
+	}
+}
+
+// kindOf is the kind of work of a template; a template of several does the first that composes others, then the first of the rest.
+func kindOf(t *v1alpha1.Template) (kind, bool) {
+	all := kinds()
+	for _, first := range []string{"suspend", "steps", "dag"} {
+		if i := slices.IndexFunc(all, func(k kind) bool { return k.name == first }); all[i].set(t) {
+			return all[i], true
+		}
+	}
+	for _, k := range all {
+		if k.set(t) {
+			return k, true
+		}
+	}
+	return kind{node: v1alpha1.NodeTypePod}, false
+}
+
+// KindOf names the kind of work that is done of a template, "" when it asks for none.
+func KindOf(t *v1alpha1.Template) string {
+	k, _ := kindOf(t)
+	return k.name
+}
+
+// KindsOf names the kinds of work that a template asks for, by their fields.
+func KindsOf(t *v1alpha1.Template) []string {
+	var out []string
+	for _, k := range kinds() {
+		if k.set(t) {
+			out = append(out, k.name)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// KindNames lists all kinds, for messages.
+func KindNames() string {
+	var names []string
+	for _, k := range kinds() {
+		names = append(names, k.name)
+	}
+	return strings.Join(names, ", ")
+}
