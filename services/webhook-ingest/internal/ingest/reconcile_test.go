@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"fmt"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -39,6 +40,10 @@ func TestEveryHookKindHasItsProvider(t *testing.T) {
 
 func TestEveryKindIsServed(t *testing.T) {
 	noKinds := map[string]bool{"eventBusName": true, "replicas": true, "service": true, "template": true, "rateLimit": true}
+	docs, err := os.ReadFile("../../../../docs/eventsource.md")
+	if err != nil {
+		t.Fatal(err)
+	}
 	seen := 0
 	for _, f := range reflect.VisibleFields(reflect.TypeFor[v1alpha1.EventSourceSpec]()) {
 		kind, _, _ := strings.Cut(f.Tag.Get("json"), ",")
@@ -48,6 +53,12 @@ func TestEveryKindIsServed(t *testing.T) {
 		seen++
 		if hookKinds[kind] == nil && pull.Kinds[kind] == nil {
 			t.Errorf("the manifest has %s, and nobody serves it", kind)
+		}
+		if !slices.ContainsFunc(strings.Split(string(docs), "\n"), func(line string) bool {
+			first, _, _ := strings.Cut(strings.TrimPrefix(line, "| "), " |")
+			return strings.HasPrefix(line, "| ") && slices.Contains(strings.Split(first, ", "), kind)
+		}) {
+			t.Errorf("docs/eventsource.md has no row for %s", kind)
 		}
 	}
 	if seen < len(hookKinds)+len(pull.Kinds) {
