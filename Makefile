@@ -23,7 +23,7 @@ LONERS  := tools/localcluster tools/images
 SERVICES := webhook-ingest sensor workflow-runner sync-agent rollout-analyzer
 THIRD    := nats-server registry traefik
 # Images of one program of ours each, beside the services.
-BESIDE   := executor artifact-bridge web load
+PARTNERS := executor artifact-bridge web load
 BUILD    = go build -ldflags "-s -w"
 
 ifeq ($(CLUSTER),existing)
@@ -70,7 +70,7 @@ third-party: ## build what others wrote: nats-server, registry, traefik (minutes
 images: programs ## make the container images of everything that runs in the cluster
 	@mkdir -p $(IMAGES)
 	@$(BIN)/images build --out $(IMAGES) \
-	  $(foreach b,$(filter-out sync-agent,$(SERVICES)) $(BESIDE) $(THIRD),--binary $(b)=$(BIN)/$(b)) >/dev/null
+	  $(foreach b,$(filter-out sync-agent,$(SERVICES)) $(PARTNERS) $(THIRD),--binary $(b)=$(BIN)/$(b)) >/dev/null
 	@$(BIN)/images build --out $(IMAGES) -f deploy/demo/images.yaml >/dev/null
 	@ls $(IMAGES)/*.tar | wc -l | xargs -I{} echo "{} images in $(IMAGES)"
 
@@ -80,10 +80,10 @@ images: programs ## make the container images of everything that runs in the clu
 up: deps images ## bring up the cluster and everything in it (CLUSTER=existing uses $KUBECONFIG)
 ifneq ($(CLUSTER),existing)
 	@$(BIN)/localcluster up --dir $(DIR)
-	@$(BIN)/localcluster load --dir $(DIR) $(addprefix $(IMAGES)/,$(addsuffix .tar,$(SERVICES) $(BESIDE) $(THIRD) ci git prometheus))
+	@$(BIN)/localcluster load --dir $(DIR) $(addprefix $(IMAGES)/,$(addsuffix .tar,$(SERVICES) $(PARTNERS) $(THIRD) ci git prometheus))
 else
 	@test -n "$(REGISTRY)" || { echo "CLUSTER=existing needs REGISTRY=host/prefix, from which the cluster can pull"; exit 2; }
-	@for i in $(SERVICES) $(BESIDE) $(THIRD) ci git prometheus; do $(BIN)/images push $(IMAGES)/$$i.tar $(REGISTRY)/$$i:dev || exit 1; done
+	@for i in $(SERVICES) $(PARTNERS) $(THIRD) ci git prometheus; do $(BIN)/images push $(IMAGES)/$$i.tar $(REGISTRY)/$$i:dev || exit 1; done
 endif
 	@$(BIN)/demo up --kubeconfig $(KUBECONFIG_FILE) --node $(NODE) --registry "$(REGISTRY)" --gateway-crds $$($(MAKE) -s -C tools/thirdparty gateway-api-crds)
 
