@@ -17,6 +17,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/identity"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/secret"
 	"k8s.io/client-go/rest"
@@ -80,6 +81,8 @@ type Env struct {
 	Namespace, EventSource, Event string
 	// Secrets reads what the manifest refers to.
 	Secrets secret.Reader
+	// Own says which namespaces may use the identity of this process.
+	Own identity.Own
 	// Positions remembers how far the source was read.
 	Positions Positions
 	// Kube reaches the API server.

@@ -201,7 +201,8 @@ func (s *gate) relay(w http.ResponseWriter, r *http.Request, g grant) {
 
 // take stores what a pod puts into a place that it does not reach itself.
 func (s *gate) take(w http.ResponseWriter, r *http.Request, g grant) {
-	err := s.stores.Put(r.Context(), g.Namespace, *g.Place, http.MaxBytesReader(w, r.Body, s.limit()))
+	body := store.Sized{Reader: http.MaxBytesReader(w, r.Body, s.limit()), Size: r.ContentLength}
+	err := s.stores.Put(r.Context(), g.Namespace, *g.Place, body)
 	switch {
 	case tooLarge(w, err):
 	case err != nil:

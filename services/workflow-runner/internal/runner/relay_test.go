@@ -61,7 +61,7 @@ func TestPodsAreRelayedWhereNothingIsSigned(t *testing.T) {
 	}
 	tenant := v1alpha1.Artifact{Name: "a", Path: filepath.Join(t.TempDir(), "x"), ArtifactLocation: place}
 	in, _ := d.runner.input("tenant", tenant, time.Now().Add(time.Hour))
-	if code, said, _ := d.execute(protocol.Task{Inputs: []protocol.Transfer{in}}, t.TempDir(), "load"); code == 0 || !strings.Contains(said, "AccessDenied") {
+	if code, said, _ := d.execute(protocol.Task{Inputs: []protocol.Transfer{in}}, t.TempDir(), "load"); code == 0 || !strings.Contains(said, "403 Forbidden") {
 		t.Errorf("a tenant reads it by the identity of the service: %d %s", code, said)
 	}
 	if _, err := os.Stat(tenant.Path); err == nil {

@@ -52,6 +52,11 @@ func (r rest) exchange(ctx context.Context, method, to, action, key string, cont
 	if err != nil {
 		return nil, fault.Poisonf("%s: its address cannot be read", what)
 	}
+	if body, is := content.(Sized); is {
+		if req.ContentLength = body.Size; body.Size == 0 {
+			req.Body = http.NoBody
+		}
+	}
 	if r.authorize != nil {
 		if err := r.authorize(req); err != nil {
 			return nil, fmt.Errorf("%s: %w", what, err)

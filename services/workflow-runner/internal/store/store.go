@@ -61,6 +61,13 @@ type Keeper interface {
 	Put(ctx context.Context, key string, body io.Reader) error
 }
 
+// Sized is a body whose size is known, or -1: some stores want to know it first.
+type Sized struct {
+	io.Reader
+
+	Size int64
+}
+
 // Stores opens stores.
 type Stores struct {
 	Bus     *bus.Bus
