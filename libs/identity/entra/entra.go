@@ -37,6 +37,9 @@ var domains = []string{
 // server may see one.
 func Azures(host string) bool {
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	if strings.ContainsFunc(host, func(r rune) bool { return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyz0123456789-.", r) }) {
+		return false // such as another server with this name in its path
+	}
 	for _, domain := range domains {
 		if strings.HasSuffix(host, domain) && len(host) > len(domain) {
 			return true

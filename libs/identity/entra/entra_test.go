@@ -35,6 +35,7 @@ func TestTokensGoToAzureAlone(t *testing.T) {
 	for host, want := range map[string]bool{
 		"acme.blob.core.windows.net": true, "ACME.queue.core.windows.net.": true, "acme.servicebus.windows.net": true, "acme.privatelink.blob.core.windows.net": true, "acme.z1.blob.storage.azure.net": true,
 		"core.windows.net": false, ".core.windows.net": false, "acme.blob.core.windows.net.example.com": false, "evilcore.windows.net": false, "127.0.0.1": false, "vm.cloudapp.chinacloudapi.cn": false, "": false,
+		"example.com/.core.windows.net": false, "user@acme.core.windows.net": false, "acme.core.windows.net:443": false, "example.com#.core.windows.net": false,
 	} {
 		if got := entra.Azures(host); got != want {
 			t.Errorf("%q: %v", host, got)

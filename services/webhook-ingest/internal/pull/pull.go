@@ -90,7 +90,8 @@ type Env struct {
 	// Log is for what is neither an event nor an error.
 	Log *slog.Logger
 	// Up is called when the source is being read.
-	Up func()
+	Up    func()
+	azure azureRig // a test's
 	// Note is called with what the status should say beside that, such as a place that had to be made anew.
 	Note func(text string)
 }
