@@ -41,9 +41,6 @@ var refusals = map[string]map[string]string{
 	"hdfs": {
 		"krbKeytabSecret": "is not supported by this version: name nodes that want Kerberos cannot be read", "krbCCacheSecret": "is not supported by this version: name nodes that want Kerberos cannot be read",
 	},
-	"pulsar": {
-		"authAthenzParams": "is not supported by this version; authTokenSecret and tls are", "authAthenzSecret": "is not supported by this version; authTokenSecret and tls are",
-	},
 }
 
 // ownPauses is why connectionBackoff changes nothing.

@@ -2,6 +2,7 @@ package eventsource
 
 import (
 	"fmt"
+	"maps"
 	"net/url"
 	"path"
 	"regexp"
@@ -250,10 +251,22 @@ func checkMNS(c *check, event string, _ map[string]any) {
 	}
 }
 
+// AthenzFields may be given in authAthenzParams of Pulsar: the others of its client name files, and those would be files of
+// the service that reads.
+var AthenzFields = []string{"providerDomain", "tenantDomain", "tenantService", "keyId", "principalHeader", "roleHeader", "ztsUrl"}
+
 func checkPulsar(c *check, event string, _ map[string]any) {
 	p := c.es.Spec.Pulsar[event]
 	if p.Type != "" && !strings.EqualFold(p.Type, "shared") && !strings.EqualFold(p.Type, "exclusive") {
 		c.refuse("type", "%q is not supported; use exclusive or shared", p.Type)
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.AuthAthenzParams)) {
+		if !slices.Contains(AthenzFields, name) {
+			c.refuse("authAthenzParams."+name, "is none of %s", strings.Join(AthenzFields, ", "))
+		}
+	}
+	if (len(p.AuthAthenzParams) > 0) != (p.AuthAthenzSecret != nil) {
+		c.refuse("authAthenzSecret", "authAthenzParams and authAthenzSecret come together")
 	}
 	if u, err := url.Parse(p.URL); p.URL != "" && err == nil && u.Scheme != "pulsar" && u.Scheme != "pulsar+ssl" {
 		c.refuse("url", "%q begins neither with pulsar:// nor with pulsar+ssl://", p.URL)
