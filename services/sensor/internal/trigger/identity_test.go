@@ -111,3 +111,23 @@ func TestAzureTakesTheIdentityOfTheService(t *testing.T) {
 		})
 	}
 }
+
+func TestAthenzReadsNoFilesOfTheService(t *testing.T) {
+	x := newPulsar(world(t)).(*topics)
+	for name, c := range map[string]struct{ params, key string }{
+		"a file":    {"privateKey: 'file:///etc/passwd', providerDomain: p, tenantDomain: t, tenantService: s, ztsUrl: u", "token"},
+		"a chain":   {"x509CertChain: 'file:///x', providerDomain: p, tenantDomain: t, tenantService: s, ztsUrl: u", "token"},
+		"no domain": {"tenantDomain: t, tenantService: s, ztsUrl: u", "token"},
+		"":          {"providerDomain: p, tenantDomain: t, tenantService: s, ztsUrl: u", "token"},
+	} {
+		call := callOf(t, "template: {name: t, pulsar: {url: 'pulsar://h', topic: t, payload: [], authAthenzParams: {"+c.params+"}, authAthenzSecret: {name: s, key: "+c.key+"}}}")
+		got, err := x.athenz(t.Context(), call, call.Template.Pulsar)
+		if name == "" {
+			if err != nil || got["privateKey"] != "data:application/x-pem-file;base64,dDBrZW4=" || got["providerDomain"] != "p" {
+				t.Errorf("%v, %v", got, err)
+			}
+		} else if fault.Of(err) != fault.Poison {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
