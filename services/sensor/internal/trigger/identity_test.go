@@ -131,3 +131,12 @@ func TestAthenzReadsNoFilesOfTheService(t *testing.T) {
 		}
 	}
 }
+
+func TestRequestsDoNotReachWhereIdentitiesAreGivenOut(t *testing.T) {
+	for _, address := range []string{"169.254.169.254", "[fd00:ec2::254]", "100.100.100.200"} {
+		_, err := fire(t, world(t), `template: {name: t, http: {url: "http://`+address+`/latest/meta-data", method: GET, payload: []}}`)
+		if fault.Of(err) != fault.Poison || !strings.Contains(err.Error(), "identities") {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+}

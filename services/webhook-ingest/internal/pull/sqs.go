@@ -73,8 +73,8 @@ func sqsClient(ctx context.Context, env Env, c v1alpha1.SQSEventSource) (*sqs.Cl
 		return nil, fmt.Errorf("set up sqs: %w", err)
 	}
 	return sqs.NewFromConfig(cfg, func(o *sqs.Options) {
-		if c.Endpoint != "" {
-			o.BaseEndpoint = &c.Endpoint
+		if c.Endpoint != "" { // token services are asked by a client of their own
+			o.BaseEndpoint, o.HTTPClient = &c.Endpoint, restClient()
 		}
 	}), nil
 }
