@@ -260,7 +260,7 @@ func TestPulsarTopicsInParts(t *testing.T) {
 		}
 		ids[e.id] = true
 	}
-	// The ids are those of versions before 0.4, which read Pulsar by code of their own.
+	// The ids are those of the versions that read Pulsar by code of their own.
 	for _, part := range []string{"0", "1"} {
 		for batch := range 2 {
 			id := Key("pulsar", p.address, "persistent://public/default/t-partition-"+part, 7, 0, batch, time.UnixMilli(1700000000000).UnixNano())
