@@ -16,7 +16,7 @@ import (
 )
 
 // Token is what opens doors.
-const Token = "token-of-entra"
+const Token = "token-of-entra" //nolint:gosec // it opens the tests' stand-ins
 
 const (
 	tenant = "tenant-of-pod"

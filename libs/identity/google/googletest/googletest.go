@@ -58,7 +58,7 @@ func Start(t *testing.T) *Services {
 // account, and as itself else.
 func (s *Services) Federated(borrows bool) {
 	dir := s.t.TempDir()
-	file := map[string]any{
+	file := map[string]any{ //nolint:gosec // a form, not a secret
 		"type": "external_account", "audience": "//iam.googleapis.com/pool", "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
 		"token_url": s.URL + "/sts", "credential_source": map[string]string{"file": filepath.Join(dir, "token")},
 	}

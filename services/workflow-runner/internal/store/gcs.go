@@ -142,10 +142,10 @@ func (g *gcs) url(method, key string, more url.Values, lifetime time.Duration) (
 	if g.robot == nil {
 		return g.plain(key) + suffix(queryOf(more)), nil
 	}
-	return g.signed(method, key, more, lifetime, g.robot.email, func(text string) ([]byte, error) {
+	return g.signed(signatory{g.robot.email, func(text string) ([]byte, error) {
 		sum := sha256.Sum256([]byte(text))
 		return rsa.SignPKCS1v15(rand.Reader, g.robot.key, crypto.SHA256, sum[:])
-	})
+	}}, method, key, more, lifetime)
 }
 
 func (g *gcs) plain(key string) string { return strings.TrimSuffix(g.base.String(), "/") + g.path(key) }
@@ -158,18 +158,24 @@ func (g *gcs) path(key string) string {
 	return path
 }
 
+// signatory is a service account that signs.
+type signatory struct {
+	email string
+	sign  func(text string) ([]byte, error)
+}
+
 // signed is a URL for one method. Source: Google Cloud Storage, V4 signing process with a service account.
-func (g *gcs) signed(method, key string, more url.Values, lifetime time.Duration, email string, sign func(text string) ([]byte, error)) (string, error) {
+func (g *gcs) signed(by signatory, method, key string, more url.Values, lifetime time.Duration) (string, error) {
 	signed := url.Values{}
 	maps.Copy(signed, more)
 	at, scope := stamps(g.now())
 	signed.Set("X-Goog-Algorithm", "GOOG4-RSA-SHA256")
-	signed.Set("X-Goog-Credential", email+"/"+scope)
+	signed.Set("X-Goog-Credential", by.email+"/"+scope)
 	signed.Set("X-Goog-Date", at)
 	signed.Set("X-Goog-Expires", strconv.Itoa(int(lifetime.Seconds())))
 	signed.Set("X-Goog-SignedHeaders", "host")
 	query := queryOf(signed)
-	signature, err := sign(toSign(at, scope, canonicalGCS(method, g.base.Host, g.path(key), query)))
+	signature, err := by.sign(toSign(at, scope, canonicalGCS(method, g.base.Host, g.path(key), query)))
 	if err != nil {
 		return "", fmt.Errorf("gcs: sign a URL: %w", err)
 	}
@@ -283,7 +289,7 @@ func (g *gcs) Sign(ctx context.Context, method, key string, lifetime time.Durati
 	}
 	email, err := g.own.Email(ctx)
 	if err == nil {
-		to, err = g.signed(method, key, nil, lifetime, email, func(text string) ([]byte, error) { return g.own.Sign(ctx, []byte(text)) })
+		to, err = g.signed(signatory{email, func(text string) ([]byte, error) { return g.own.Sign(ctx, []byte(text)) }}, method, key, nil, lifetime)
 	}
 	if errors.Is(err, google.ErrNoSigner) {
 		err = ErrRelay

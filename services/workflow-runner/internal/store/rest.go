@@ -34,25 +34,31 @@ func (s *Stores) rest(store, namespace string) rest {
 
 // call makes a request; the caller closes the body.
 func (r rest) call(ctx context.Context, method, to, action, key string) (io.ReadCloser, error) {
-	return r.exchange(ctx, method, to, action, key, http.NoBody)
+	return r.exchange(ctx, action, key, wish{method, to, http.NoBody})
 }
 
 // send puts a body whose size nobody knows.
 func (r rest) send(ctx context.Context, to, key string, body io.Reader) error {
-	answer, err := r.exchange(ctx, http.MethodPut, to, "store", key, body)
+	answer, err := r.exchange(ctx, "store", key, wish{http.MethodPut, to, body})
 	if err != nil {
 		return err
 	}
 	return answer.Close()
 }
 
-func (r rest) exchange(ctx context.Context, method, to, action, key string, content io.Reader) (io.ReadCloser, error) {
+// wish is a request to be made.
+type wish struct {
+	method, to string
+	body       io.Reader
+}
+
+func (r rest) exchange(ctx context.Context, action, key string, w wish) (io.ReadCloser, error) {
 	what := strings.TrimSpace(fmt.Sprintf("%s %s", action, key)) + " in " + r.store
-	req, err := http.NewRequestWithContext(ctx, method, to, content)
+	req, err := http.NewRequestWithContext(ctx, w.method, w.to, w.body)
 	if err != nil {
 		return nil, fault.Poisonf("%s: its address cannot be read", what)
 	}
-	if body, is := content.(Sized); is {
+	if body, is := w.body.(Sized); is {
 		if req.ContentLength = body.Size; body.Size == 0 {
 			req.Body = http.NoBody
 		}
