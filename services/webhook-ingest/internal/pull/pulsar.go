@@ -50,30 +50,32 @@ func pulsarTopics(c v1alpha1.PulsarEventSource) Reader {
 		defer client.Close()
 		known := string(before) == pulsarRead
 		consumer, err := client.Subscribe(pulsarSubscription(env.Event, topics, shared, known))
-		if err != nil {
-			if over(ctx) {
-				return nil
+		if err == nil {
+			defer consumer.Close() // what is not acknowledged goes to others
+			if !known {
+				_ = env.Positions.Save(ctx, env.Name(), []byte(pulsarRead)) // else it is saved with the next start
 			}
-			return fmt.Errorf("subscribe to %s: %w", strings.Join(topics, ", "), err)
+			env.Up()
+			err = pulsarFollow(ctx, c, consumer, emit)
 		}
-		defer consumer.Close() // what is not acknowledged goes to others
-		if !known {
-			_ = env.Positions.Save(ctx, env.Name(), []byte(pulsarRead)) // else it is saved with the next start
+		if over(ctx) {
+			return nil
 		}
-		env.Up()
-		for {
-			m, err := consumer.Receive(ctx)
-			if err == nil {
-				err = pulsarTake(ctx, c, consumer, m, emit)
-			}
-			if err != nil && over(ctx) {
-				return nil
-			}
-			if err != nil {
-				return fmt.Errorf("read %s: %w", strings.Join(topics, ", "), err)
-			}
-		}
+		return fmt.Errorf("read %s: %w", strings.Join(topics, ", "), err)
 	}}
+}
+
+// pulsarFollow takes message after message.
+func pulsarFollow(ctx context.Context, c v1alpha1.PulsarEventSource, consumer pulsar.Consumer, emit Emit) error {
+	for {
+		m, err := consumer.Receive(ctx)
+		if err == nil {
+			err = pulsarTake(ctx, c, consumer, m, emit)
+		}
+		if err != nil {
+			return err
+		}
+	}
 }
 
 // pulsarRead is remembered of an event whose topics were subscribed to.

@@ -159,9 +159,7 @@ func TestStorageThatCannotBeRead(t *testing.T) {
 	s, place := newStoraged(t)
 	secretData["storage"] = "AccountName=account;AccountKey=a2V5;QueueEndpoint=" + place
 	secretData["other key"] = "AccountName=account;AccountKey=b3RoZXI=;QueueEndpoint=" + place
-	for name, text := range map[string]string{"no account key": "AccountName=account", "bad key": "AccountName=a;AccountKey=!", "nowhere": "AccountKey=a2V5", "no pairs": "words", "hidden": "QueueEndpoint=http://127.0.0.1:1;SharedAccessSignature=sv=1&sig=a2V5"} {
-		secretData[name] = text
-	}
+	maps.Copy(secretData, map[string]string{"no account key": "AccountName=account", "bad key": "AccountName=a;AccountKey=!", "nowhere": "AccountKey=a2V5", "no pairs": "words", "hidden": "QueueEndpoint=http://127.0.0.1:1;SharedAccessSignature=sv=1&sig=a2V5"})
 	r := newRig(t)
 	read := func(c v1alpha1.AzureQueueStorageEventSource) error {
 		if c.QueueName == "" {
@@ -228,7 +226,7 @@ func TestAStorageQueueIsReadByTheIdentityOfTheService(t *testing.T) {
 			r := newRig(t)
 			r.env.Own = identity.For("ns")
 			r.env.azure.entra = func() (azcore.TokenCredential, error) { return entra.Credential(services.Client()) }
-			r.env.azure.client = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: true}, //nolint:gosec // the test's own server, under another name
+			r.env.azure.client = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: true},
 				DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 					if address != "acme.queue.core.windows.net:443" {
 						t.Errorf("reached %s", address)
