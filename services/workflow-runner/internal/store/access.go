@@ -103,7 +103,7 @@ type clients struct {
 	known map[[sha256.Size]byte]*minio.Client
 }
 
-func (c *clients) of(a access, namespace string, dial func(context.Context, string, string) (net.Conn, error)) (*minio.Client, error) {
+func (c *clients) of(ctx context.Context, a access, namespace string, dial func(context.Context, string, string) (net.Conn, error)) (*minio.Client, error) {
 	if reach.Short(a.endpoint) {
 		dial = reach.Within(namespace, dial) // and no other namespace may have its connections
 	} else {
@@ -115,7 +115,7 @@ func (c *clients) of(a access, namespace string, dial func(context.Context, stri
 	if known, ok := c.known[key]; ok {
 		return known, nil
 	}
-	made, err := connect(a, dial)
+	made, err := connect(ctx, a, dial)
 	if err != nil {
 		return nil, err
 	}
@@ -129,7 +129,7 @@ func (c *clients) of(a access, namespace string, dial func(context.Context, stri
 // tries is how often a request is made before whoever asked must ask again.
 const tries = 3
 
-func connect(a access, dial func(context.Context, string, string) (net.Conn, error)) (*minio.Client, error) {
+func connect(ctx context.Context, a access, dial func(context.Context, string, string) (net.Conn, error)) (*minio.Client, error) {
 	transport, err := minio.DefaultTransport(a.secure)
 	if err != nil {
 		return nil, fmt.Errorf("s3: set up the client: %w", err)
@@ -145,7 +145,7 @@ func connect(a access, dial func(context.Context, string, string) (net.Conn, err
 		}
 		transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool}
 	}
-	keys, err := a.keys()
+	keys, err := a.keys(ctx)
 	if err != nil {
 		return nil, err
 	}

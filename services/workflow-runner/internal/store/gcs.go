@@ -62,7 +62,7 @@ func (s *Stores) gcs(ctx context.Context, namespace string, l v1alpha1.ArtifactL
 	g := &gcs{rest: s.rest("bucket "+l.GCS.Bucket, namespace), base: at, bucket: l.GCS.Bucket, now: time.Now}
 	if l.GCS.ServiceAccountKeySecret == nil {
 		if s.Own.May(namespace) {
-			return g, g.identify(ctx, s)
+			g.identify(ctx, s)
 		}
 		return g, nil
 	}
@@ -75,16 +75,17 @@ func (s *Stores) gcs(ctx context.Context, namespace string, l v1alpha1.ArtifactL
 
 // identify has the identity of this process ask; where there is none the bucket must be open to all. An identity by the
 // key file of a service account signs as one of a manifest does.
-func (g *gcs) identify(ctx context.Context, s *Stores) (err error) {
+func (g *gcs) identify(ctx context.Context, s *Stores) {
 	account := s.ownGoogle(ctx)
 	if account == nil {
-		return nil
+		return
 	}
-	if g.robot, err = robotOf(string(account.JSON)); err == nil {
-		return nil
+	if robot, err := robotOf(string(account.JSON)); err == nil {
+		g.robot = robot
+		return
 	}
 	g.own = account
-	g.rest.authorize = func(r *http.Request) error {
+	g.authorize = func(r *http.Request) error {
 		token, err := account.TokenSource.Token()
 		if err != nil {
 			return fmt.Errorf("ask for a token: %w", err)
@@ -92,7 +93,6 @@ func (g *gcs) identify(ctx context.Context, s *Stores) (err error) {
 		token.SetAuthHeader(r)
 		return nil
 	}
-	return nil
 }
 
 // ownGoogle is the identity of this process, nil when Google gave it none. What was found is kept.

@@ -15,7 +15,7 @@ const keysTime = 20 * time.Second
 
 // keys are what requests are signed with. Those of a role or of this process are fetched when they are needed, and kept
 // until they end.
-func (a access) keys() (*credentials.Credentials, error) {
+func (a access) keys(ctx context.Context) (*credentials.Credentials, error) {
 	switch {
 	case a.anonymous():
 		return credentials.NewStatic("", "", "", credentials.SignatureAnonymous), nil
@@ -28,7 +28,7 @@ func (a access) keys() (*credentials.Credentials, error) {
 	case a.own == "" && a.role == "":
 		return credentials.NewStaticV4(a.id, a.secret, a.token), nil
 	}
-	cfg, err := amazon.Config(context.Background(), amazon.Access{Region: a.region, ID: a.id, Secret: a.secret, Token: a.token, RoleARN: a.role})
+	cfg, err := amazon.Config(context.WithoutCancel(ctx), amazon.Access{Region: a.region, ID: a.id, Secret: a.secret, Token: a.token, RoleARN: a.role})
 	if err != nil {
 		return nil, fmt.Errorf("s3: %w", err)
 	}

@@ -40,7 +40,7 @@ func (s *Stores) oss(ctx context.Context, namespace string, l v1alpha1.ArtifactL
 		}
 		a.own = "alibaba"
 	}
-	client, err := s.clients.of(a, namespace, s.Dial)
+	client, err := s.clients.of(ctx, a, namespace, s.Dial)
 	if err != nil {
 		return nil, err
 	}

@@ -54,19 +54,9 @@ type wish struct {
 
 func (r rest) exchange(ctx context.Context, action, key string, w wish) (io.ReadCloser, error) {
 	what := strings.TrimSpace(fmt.Sprintf("%s %s", action, key)) + " in " + r.store
-	req, err := http.NewRequestWithContext(ctx, w.method, w.to, w.body)
+	req, err := r.request(ctx, what, w)
 	if err != nil {
-		return nil, fault.Poisonf("%s: its address cannot be read", what)
-	}
-	if body, is := w.body.(Sized); is {
-		if req.ContentLength = body.Size; body.Size == 0 {
-			req.Body = http.NoBody
-		}
-	}
-	if r.authorize != nil {
-		if err := r.authorize(req); err != nil {
-			return nil, fmt.Errorf("%s: %w", what, err)
-		}
+		return nil, err
 	}
 	res, err := r.client.Do(req)
 	if of, is := errors.AsType[*url.Error](err); is {
@@ -95,6 +85,25 @@ func (r rest) exchange(ctx context.Context, action, key string, w wish) (io.Read
 		return nil, fault.Poisonf("%s: %s", what, said)
 	}
 	return nil, fmt.Errorf("%s: %s", what, said)
+}
+
+// request makes a request, with what proves who asks.
+func (r rest) request(ctx context.Context, what string, w wish) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, w.method, w.to, w.body)
+	if err != nil {
+		return nil, fault.Poisonf("%s: its address cannot be read", what)
+	}
+	if body, is := w.body.(Sized); is {
+		if req.ContentLength = body.Size; body.Size == 0 {
+			req.Body = http.NoBody
+		}
+	}
+	if r.authorize != nil {
+		if err := r.authorize(req); err != nil {
+			return nil, fmt.Errorf("%s: %w", what, err)
+		}
+	}
+	return req, nil
 }
 
 // do makes a request whose answer is only whether it was done.

@@ -39,7 +39,7 @@ func (s *Stores) bucket(ctx context.Context, namespace string, l v1alpha1.Artifa
 	if err != nil {
 		return nil, err
 	}
-	client, err := s.clients.of(access, namespace, s.Dial)
+	client, err := s.clients.of(ctx, access, namespace, s.Dial)
 	if err != nil {
 		return nil, err
 	}

@@ -20,7 +20,7 @@ func TestWorkflowsDoNotReachWhatIsThisProcessesAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
+	defer func() { _ = l.Close() }()
 	conn, err := Dialer(true)(t.Context(), "tcp", l.Addr().String())
 	if err != nil {
 		t.Fatal(err)
