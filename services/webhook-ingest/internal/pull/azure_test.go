@@ -293,3 +293,14 @@ func TestAMessageThatTheSDKCannotReadEndsItsReaderOnly(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+func FuzzAzureAddress(f *testing.F) {
+	f.Add("Endpoint=sb://h:1/;SharedAccessKeyName=n;SharedAccessKey=k=;UseDevelopmentEmulator=true")
+	f.Add("endpoint = sb://h;=;;Endpoint")
+	f.Fuzz(func(t *testing.T, text string) {
+		at, err := azureAddress(text)
+		if host := strings.TrimPrefix(strings.TrimPrefix(at, "amqps://"), "amqp://"); (err == nil) != (host != "") {
+			t.Errorf("%q, %v", at, err)
+		}
+	})
+}
