@@ -46,6 +46,9 @@ var refusals = map[string]map[string]string{
 // ownPauses is why connectionBackoff changes nothing.
 const ownPauses = "a source that breaks is read again after one second, and after longer pauses up to a minute"
 
+// unsubscribed is why the credentials of sns change nothing.
+const unsubscribed = "topics are subscribed to by whoever owns them; the subscription is confirmed here"
+
 // ignored are the fields that are taken and change nothing, by kind; "" means all kinds.
 //
 //nolint:gosec // names of fields, not secrets
@@ -60,8 +63,11 @@ var ignored = map[string]map[string]string{
 	"calendar":          {"persistence.configMap": "what is caught up is kept on the bus"},
 	"pulsar":            {"tlsValidateHostname": "the name of the host is always checked"},
 	"registry":          {"registryAuth": "a registry is asked without credentials", "insecure": "the scheme of registryURL says it"},
-	"redis":             {"namespace": "secrets are those of the object's own namespace"},
-	"sqs":               {"dlq": "no message is deleted unless its event is stored"},
+	"sns": {
+		"accessKey": unsubscribed, "secretKey": unsubscribed, "roleARN": unsubscribed, "endpoint": unsubscribed,
+	},
+	"redis": {"namespace": "secrets are those of the object's own namespace"},
+	"sqs":   {"dlq": "no message is deleted unless its event is stored"},
 }
 
 // fields are those of a value by their names in manifests.

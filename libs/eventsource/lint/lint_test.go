@@ -64,6 +64,7 @@ func TestFindingsOfEventSources(t *testing.T) {
 		"no way into Azure":     {"azureQueueStorage:\n    a: {queueName: q}\n", "3: error: spec.azureQueueStorage.a: connectionString or storageAccountName is missing"},
 		"half a rule of a hub":  {"azureEventsHub:\n    a: {fqdn: f, hubName: h, sharedAccessKey: {name: s, key: k}}\n", "3: error: spec.azureEventsHub.a.sharedAccessKey: sharedAccessKeyName and sharedAccessKey come together"},
 		"two ways into Kafka":   {"kafka:\n    a: {url: u, topic: t, partition: '0', awsMskIamAuth: {region: r}, sasl: {mechanism: PLAIN}}\n", "3: error: spec.kafka.a.awsMskIamAuth: of awsMskIamAuth and sasl one is given"},
+		"keys of sns":           {"sns:\n    a: {topicArn: t, region: r, webhook: {endpoint: /x}, accessKey: {name: s, key: k}}\n", "3: warning: spec.sns.a.accessKey: has no effect"},
 		"no region of MSK":      {"kafka:\n    a: {url: u, topic: t, partition: '0', awsMskIamAuth: {region: ''}}\n", "3: error: spec.kafka.a.awsMskIamAuth.region: is missing"},
 		"a provider":            {"registry:\n    a: {provider: what, pathSecret: {name: s, key: k}}\n", "3: error: spec.registry.a.provider: provider what is unknown; it is none of acr"},
 		"repositories":          {"registry:\n    a: {repositories: ['team/[a'], pathSecret: {name: s, key: k}}\n", "3: error: spec.registry.a.repositories[0]"},
