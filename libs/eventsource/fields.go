@@ -9,9 +9,9 @@ import (
 // between them stand for each other.
 var needs = map[string][]string{
 	"amqp":              {"url|urlSecret"},
-	"azureEventsHub":    {"fqdn", "hubName", "sharedAccessKeyName", "sharedAccessKey"},
-	"azureQueueStorage": {"queueName", "connectionString"},
-	"azureServiceBus":   {"queueName|topicName", "connectionString"},
+	"azureEventsHub":    {"fqdn", "hubName"},
+	"azureQueueStorage": {"queueName", "connectionString|storageAccountName"},
+	"azureServiceBus":   {"queueName|topicName", "connectionString|fullyQualifiedNamespace"},
 	"emitter":           {"broker", "channelName", "channelKey"},
 	"file":              {"watchPathConfig.directory", "watchPathConfig.path|watchPathConfig.pathRegexp"},
 	"generic":           {"url"},
@@ -19,7 +19,7 @@ var needs = map[string][]string{
 	"jetstream":         {"url", "stream"},
 	"kafka":             {"url", "topic", "partition|consumerGroup"},
 	"minio":             {"endpoint", "bucket.name", "accessKey.name", "secretKey.name"},
-	"mns":               {"endpoint", "queue", "accessKey", "secretKey"},
+	"mns":               {"endpoint", "queue"},
 	"mqtt":              {"url", "topic", "clientId"},
 	"nats":              {"url", "subject"},
 	"nsq":               {"hostAddress", "topic", "channel"},
@@ -36,18 +36,18 @@ var needs = map[string][]string{
 // event would mean something else.
 var refusals = map[string]map[string]string{
 	"kafka": {
-		"schemaRegistry": "is not supported by this version", "awsMskIamAuth": "is not supported by this version; sasl and tls are", "config": "is not supported by this version",
+		"schemaRegistry": "is not supported by this version: messages in Avro are base64 without jsonBody", "config": "is not supported by this version",
 	},
 	"hdfs": {
 		"krbKeytabSecret": "is not supported by this version: name nodes that want Kerberos cannot be read", "krbCCacheSecret": "is not supported by this version: name nodes that want Kerberos cannot be read",
-	},
-	"pulsar": {
-		"authAthenzParams": "is not supported by this version; authTokenSecret and tls are", "authAthenzSecret": "is not supported by this version; authTokenSecret and tls are",
 	},
 }
 
 // ownPauses is why connectionBackoff changes nothing.
 const ownPauses = "a source that breaks is read again after one second, and after longer pauses up to a minute"
+
+// unsubscribed is why the credentials of sns change nothing.
+const unsubscribed = "topics are subscribed to by whoever owns them; the subscription is confirmed here"
 
 // ignored are the fields that are taken and change nothing, by kind; "" means all kinds.
 //
@@ -58,14 +58,16 @@ var ignored = map[string]map[string]string{
 		"serverCertSecret":  "TLS ends before the service", "serverKeySecret": "TLS ends before the service",
 		"webhook.serverCertSecret": "TLS ends before the service", "webhook.serverKeySecret": "TLS ends before the service",
 	},
-	"azureQueueStorage": {"dlq": "what is no base64 is taken as it is, and no message is deleted unless its event is stored", "storageAccountName": "connectionString says it"},
-	"azureServiceBus":   {"fullyQualifiedNamespace": "connectionString says it"},
+	"azureQueueStorage": {"dlq": "what is no base64 is taken as it is, and no message is deleted unless its event is stored"},
 	"bitbucketserver":   {"skipBranchRefsChangedOnOpenPR": "all changes of branches are told"},
 	"calendar":          {"persistence.configMap": "what is caught up is kept on the bus"},
 	"pulsar":            {"tlsValidateHostname": "the name of the host is always checked"},
 	"registry":          {"registryAuth": "a registry is asked without credentials", "insecure": "the scheme of registryURL says it"},
-	"redis":             {"namespace": "secrets are those of the object's own namespace"},
-	"sqs":               {"dlq": "no message is deleted unless its event is stored"},
+	"sns": {
+		"accessKey": unsubscribed, "secretKey": unsubscribed, "roleARN": unsubscribed, "endpoint": unsubscribed,
+	},
+	"redis": {"namespace": "secrets are those of the object's own namespace"},
+	"sqs":   {"dlq": "no message is deleted unless its event is stored"},
 }
 
 // fields are those of a value by their names in manifests.

@@ -2,6 +2,7 @@ package eventsource
 
 import (
 	"fmt"
+	"maps"
 	"net/url"
 	"path"
 	"regexp"
@@ -46,10 +47,12 @@ var rules = map[string]func(c *check, event string, config map[string]any){
 		h := c.es.Spec.HDFS[e]
 		c.watch("", v1alpha1.WatchPathConfig{Directory: h.Directory, Path: h.Path, PathRegexp: h.PathRegexp}, "type", h.Type)
 	}),
-	"kafka":    checkKafka,
-	"pulsar":   checkPulsar,
-	"registry": and(hooked(func(s *v1alpha1.EventSourceSpec, e string) *v1alpha1.WebhookContext { return s.Registry[e].Webhook }), checkRegistry),
-	"resource": checkResource,
+	"azureEventsHub": checkEventsHub,
+	"kafka":          checkKafka,
+	"mns":            checkMNS,
+	"pulsar":         checkPulsar,
+	"registry":       and(hooked(func(s *v1alpha1.EventSourceSpec, e string) *v1alpha1.WebhookContext { return s.Registry[e].Webhook }), checkRegistry),
+	"resource":       checkResource,
 	"sftp": and(duration("pollIntervalDuration"), func(c *check, e string, _ map[string]any) {
 		s := c.es.Spec.SFTP[e]
 		c.watch("watchPathConfig", s.WatchPathConfig, "eventType", s.EventType)
@@ -221,15 +224,49 @@ func checkKafka(c *check, event string, _ map[string]any) {
 	if k.ConsumerGroup != nil && k.ConsumerGroup.GroupName == "" {
 		c.refuse("consumerGroup.groupName", "is missing")
 	}
+	if iam := k.AWSMSKIAMAuth; iam != nil {
+		if k.SASL != nil {
+			c.refuse("awsMskIamAuth", "of awsMskIamAuth and sasl one is given")
+		}
+		if iam.Region == "" {
+			c.refuse("awsMskIamAuth.region", "is missing")
+		}
+	}
 	if s := k.SASL; s != nil && !slices.Contains([]string{"", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"}, strings.ToUpper(s.Mechanism)) {
 		c.refuse("sasl.mechanism", "%q is not supported; use PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512", s.Mechanism)
 	}
 }
 
+func checkEventsHub(c *check, event string, _ map[string]any) {
+	h := c.es.Spec.AzureEventsHub[event]
+	if (h.SharedAccessKey == nil) != (h.SharedAccessKeyName == nil) {
+		c.refuse("sharedAccessKey", "sharedAccessKeyName and sharedAccessKey come together")
+	}
+}
+
+func checkMNS(c *check, event string, _ map[string]any) {
+	q := c.es.Spec.MNS[event]
+	if (q.AccessKey == nil) != (q.SecretKey == nil) {
+		c.refuse("accessKey", "accessKey and secretKey come together")
+	}
+}
+
+// AthenzFields may be given in authAthenzParams of Pulsar: the others of its client name files, and those would be files of
+// the service that reads.
+var AthenzFields = []string{"providerDomain", "tenantDomain", "tenantService", "keyId", "principalHeader", "roleHeader", "ztsUrl"}
+
 func checkPulsar(c *check, event string, _ map[string]any) {
 	p := c.es.Spec.Pulsar[event]
 	if p.Type != "" && !strings.EqualFold(p.Type, "shared") && !strings.EqualFold(p.Type, "exclusive") {
 		c.refuse("type", "%q is not supported; use exclusive or shared", p.Type)
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.AuthAthenzParams)) {
+		if !slices.Contains(AthenzFields, name) {
+			c.refuse("authAthenzParams."+name, "is none of %s", strings.Join(AthenzFields, ", "))
+		}
+	}
+	if (len(p.AuthAthenzParams) > 0) != (p.AuthAthenzSecret != nil) {
+		c.refuse("authAthenzSecret", "authAthenzParams and authAthenzSecret come together")
 	}
 	if u, err := url.Parse(p.URL); p.URL != "" && err == nil && u.Scheme != "pulsar" && u.Scheme != "pulsar+ssl" {
 		c.refuse("url", "%q begins neither with pulsar:// nor with pulsar+ssl://", p.URL)

@@ -64,6 +64,9 @@ func (l *look) kind(at, kind string, t *v1alpha1.TriggerTemplate) {
 			l.wrongf(at, "%s is missing", strings.ReplaceAll(need, "|", " or "))
 		}
 	}
+	if kind == "kafka" && present(text, "schemaRegistry") {
+		l.wrongf(at+".schemaRegistry", "payloads are sent as JSON: encoding them by a schema is not supported by this version")
+	}
 	l.operation(at, kind, c, touched(own, kind+".operation"))
 	if c.Source != nil && !touched(l.given, kind+".source") {
 		l.manifest(at, kind, c)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/argosy-mesh/argosy/libs/core/config"
 	"github.com/argosy-mesh/argosy/libs/core/life"
+	"github.com/argosy-mesh/argosy/libs/identity"
 	"github.com/argosy-mesh/argosy/libs/kube"
 	"github.com/argosy-mesh/argosy/libs/kube/actas"
 	"github.com/argosy-mesh/argosy/libs/service"
@@ -30,9 +31,11 @@ import (
 func Run(ctx context.Context, args []string, getenv func(string) string, out io.Writer) error {
 	var cfg config.Common
 	var files string
+	var own identity.Own
 	f := config.New(events.ServiceSensor, getenv, out)
 	f.Common(&cfg)
 	f.Text(&files, "files", "", "folder below which sources of kind file are read; empty means nowhere")
+	identity.Declare(f, &own)
 	if err := f.Parse(args); err != nil {
 		return fmt.Errorf("%w: %w", service.ErrUsage, err)
 	}
@@ -47,7 +50,7 @@ func Run(ctx context.Context, args []string, getenv func(string) string, out io.
 	if err != nil {
 		return err
 	}
-	parts, err := assemble(ctx, base, mgr, files)
+	parts, err := assemble(ctx, base, mgr, files, own)
 	if err != nil {
 		return err
 	}
@@ -57,7 +60,7 @@ func Run(ctx context.Context, args []string, getenv func(string) string, out io.
 // reconcilers is how many Sensors are looked at side by side: each may have to wait for the API server or the bus.
 const reconcilers = 8
 
-func assemble(ctx context.Context, base *service.Base, mgr manager.Manager, files string) ([]life.Part, error) {
+func assemble(ctx context.Context, base *service.Base, mgr manager.Manager, files string, own identity.Own) ([]life.Part, error) {
 	m := newMetrics(base.Registry)
 	// Secrets are read one by one; a cache would watch those of the whole cluster.
 	values := value.NewReader(mgr.GetAPIReader(), time.Now)
@@ -65,7 +68,7 @@ func assemble(ctx context.Context, base *service.Base, mgr manager.Manager, file
 	if err != nil {
 		return nil, err
 	}
-	world := trigger.World{Values: values, Sources: source.NewFetcher(values, files), Objects: &trigger.Objects{Accounts: accounts, Mapper: mgr.GetRESTMapper()}, Log: base.Log, Now: time.Now}
+	world := trigger.World{Values: values, Sources: source.NewFetcher(values, files), Objects: &trigger.Objects{Accounts: accounts, Mapper: mgr.GetRESTMapper()}, Own: own, Log: base.Log, Now: time.Now}
 	r := &reconciler{client: mgr.GetClient(), bus: base.Bus, owns: base.Members.Owns, performer: &performer{bus: base.Bus, log: base.Log, metrics: m},
 		world: world, live: func() int { return len(base.Members.Live()) }, metrics: m, log: base.Log, tell: mgr.GetEventRecorder("argosy-sensor")}
 	regain, news := make(chan event.GenericEvent), make(chan event.GenericEvent)

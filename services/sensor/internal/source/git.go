@@ -94,6 +94,9 @@ func (f *Fetcher) gitAuth(ctx context.Context, namespace string, g *v1alpha1.Eve
 	if g.SshKeySecret != nil {
 		return f.sshAuth(ctx, namespace, g)
 	}
+	if g.GithubApp != nil {
+		return f.appAuth(ctx, namespace, g)
+	}
 	if g.Creds == nil {
 		return nil, nil
 	}

@@ -32,6 +32,7 @@ type Fetcher struct {
 	files  string // folder below which the kind "file" may read; empty means nowhere
 	plain  *http.Client
 	loose  *http.Client // does not verify certificates; url.verifyCert false asks for it
+	github string       // a test's, in place of GitHub's API
 }
 
 // NewFetcher reads secrets through values, and files below the folder files.

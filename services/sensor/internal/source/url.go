@@ -7,12 +7,14 @@ import (
 	"net/http"
 
 	"github.com/argosy-mesh/argosy/libs/core/fault"
+	"github.com/argosy-mesh/argosy/libs/identity"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
 
 // client keeps to the certificates of the system, or to none.
 func client(loose bool) *http.Client {
 	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.DialContext = identity.Dial
 	t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: loose} //nolint:gosec // verifyCert false asks for it
 	return &http.Client{Transport: t}
 }

@@ -12,9 +12,13 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/argosy-mesh/argosy/libs/core/fault"
+	"github.com/argosy-mesh/argosy/libs/identity/entra"
 	"github.com/argosy-mesh/argosy/libs/sensing/param"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
@@ -23,10 +27,16 @@ import (
 const tokenLife = 5 * time.Minute
 
 // azure speaks the REST interface of Event Hubs and Service Bus: one request per
-// message, answered when it is stored, with the same keys as AMQP. ADR-0018.
+// message, answered when it is stored, with the same keys as AMQP, or with a token of
+// the identity of this process. ADR-0018, ADR-0060.
 type azure struct {
 	world   World
 	clients *pool[*http.Client]
+	field   string // that names a key
+	scope   string // of tokens
+
+	mu  sync.Mutex
+	own azcore.TokenCredential // the identity of this process, once it was asked for
 }
 
 // Close closes the connections.
@@ -54,7 +64,11 @@ func (x *azure) send(ctx context.Context, c Call, d delivery) (Result, error) {
 		return Result{}, fault.AsPoison(err)
 	}
 	r.Header.Set("Content-Type", "application/json")
-	r.Header.Set("Authorization", signature(target, d.keyName, d.key, x.world.Now().Add(tokenLife)))
+	proof, err := x.proof(ctx, c, d, target)
+	if err != nil {
+		return Result{}, err
+	}
+	r.Header.Set("Authorization", proof)
 	r.Header.Set(idHeader, c.Key)
 	if len(d.brokerSettled) > 0 {
 		properties, err := json.Marshal(d.brokerSettled)
@@ -76,6 +90,45 @@ func (x *azure) send(ctx context.Context, c Call, d delivery) (Result, error) {
 	return exchange(client, r, nil)
 }
 
+// proof lets a message in: a signature by the key of the manifest, or a token of the identity of this process where the
+// manifest names no key and its namespace may use it. A token is sent to Azure alone.
+func (x *azure) proof(ctx context.Context, c Call, d delivery, target string) (string, error) {
+	if d.key != "" {
+		return signature(target, d.keyName, d.key, x.world.Now().Add(tokenLife)), nil
+	}
+	if err := x.world.Own.Allow(c.Sensor.Namespace, x.field+" without a key", x.field); err != nil {
+		return "", err
+	}
+	to, err := url.Parse(target)
+	if err != nil || to.Scheme != "https" || !entra.Azures(to.Hostname()) {
+		return "", fault.Poisonf("%s: without a key %s is reached as a server of Azure such as name.servicebus.windows.net, which it is not", x.field, target)
+	}
+	own, err := x.identity()
+	if err != nil {
+		return "", err
+	}
+	token, err := own.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{x.scope}})
+	if err != nil {
+		return "", fmt.Errorf("ask Microsoft Entra for a token: %w", err)
+	}
+	return "Bearer " + token.Token, nil
+}
+
+func (x *azure) identity() (azcore.TokenCredential, error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.own != nil {
+		return x.own, nil
+	}
+	find := x.world.Entra
+	if find == nil {
+		find = func() (azcore.TokenCredential, error) { return entra.Credential(nil) }
+	}
+	var err error
+	x.own, err = find()
+	return x.own, err
+}
+
 // signature is a shared access signature. Source: Azure, "Shared Access Signature":
 // an HMAC-SHA256 over the escaped resource and the time when it ends.
 func signature(resource, keyName, key string, ends time.Time) string {
@@ -90,7 +143,9 @@ func signature(resource, keyName, key string, ends time.Time) string {
 // hubs is the azureEventHubs trigger.
 type hubs struct{ azure }
 
-func newEventHubs(w World) Adapter { return &hubs{azure{world: w, clients: newClients()}} }
+func newEventHubs(w World) Adapter {
+	return &hubs{azure{world: w, clients: newClients(), field: "azureEventHubs.sharedAccessKey", scope: "https://eventhubs.azure.net/.default"}}
+}
 
 // Fire sends the payload to the hub.
 func (x *hubs) Fire(ctx context.Context, c Call) (Result, error) {
@@ -101,6 +156,9 @@ func (x *hubs) Fire(ctx context.Context, c Call) (Result, error) {
 	d := delivery{host: t.FQDN, entity: t.HubName}
 	if d.body, err = c.Fill.Payload(t.Payload); err != nil {
 		return Result{}, fault.Poisonf("azureEventHubs.%w", err)
+	}
+	if t.SharedAccessKey == nil {
+		return x.send(ctx, c, d)
 	}
 	if d.keyName, err = x.world.Values.Secret(ctx, c.Sensor.Namespace, &t.SharedAccessKeyName); err != nil {
 		return Result{}, err
@@ -114,7 +172,9 @@ func (x *hubs) Fire(ctx context.Context, c Call) (Result, error) {
 // queues is the azureServiceBus trigger.
 type queues struct{ azure }
 
-func newServiceBus(w World) Adapter { return &queues{azure{world: w, clients: newClients()}} }
+func newServiceBus(w World) Adapter {
+	return &queues{azure{world: w, clients: newClients(), field: "azureServiceBus.connectionString with SharedAccessKey", scope: "https://servicebus.azure.net/.default"}}
+}
 
 // Fire sends the payload to the queue or topic. The key is the MessageId, by which a
 // queue with duplicate detection drops the second of two.
@@ -146,7 +206,7 @@ func (x *queues) Fire(ctx context.Context, c Call) (Result, error) {
 	return x.send(ctx, c, d)
 }
 
-// connection reads Endpoint=sb://host/;SharedAccessKeyName=n;SharedAccessKey=k. The
+// connection reads Endpoint=sb://host/;SharedAccessKeyName=n;SharedAccessKey=k, or the endpoint alone. The
 // text is a secret, and stands in no error.
 func connection(text string) (delivery, error) {
 	var d delivery
@@ -166,7 +226,7 @@ func connection(text string) (delivery, error) {
 			d.entity = v
 		}
 	}
-	if d.host == "" || d.keyName == "" || d.key == "" {
+	if d.host == "" || (d.keyName == "") != (d.key == "") {
 		return d, fault.AsPoison(fmt.Errorf("azureServiceBus.connectionString: one of Endpoint, SharedAccessKeyName, SharedAccessKey is missing"))
 	}
 	return d, nil

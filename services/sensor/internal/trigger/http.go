@@ -13,6 +13,7 @@ import (
 
 	"github.com/argosy-mesh/argosy/libs/core/fault"
 	"github.com/argosy-mesh/argosy/libs/core/span"
+	"github.com/argosy-mesh/argosy/libs/identity"
 	"github.com/argosy-mesh/argosy/libs/sensing/param"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
@@ -40,6 +41,7 @@ func newClients() *pool[*http.Client] {
 // firing.
 func newClient(cfg *tls.Config) *http.Client {
 	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.DialContext = identity.Dial
 	t.TLSClientConfig, t.MaxIdleConns, t.MaxIdleConnsPerHost, t.ForceAttemptHTTP2 = cfg, 2*idlePerHost, idlePerHost, true
 	return &http.Client{Transport: t}
 }

@@ -8,15 +8,12 @@ import (
 	"slices"
 
 	"github.com/argosy-mesh/argosy/libs/core/fault"
+	"github.com/argosy-mesh/argosy/libs/identity/amazon"
 	"github.com/argosy-mesh/argosy/libs/sensing/param"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/config"
-	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
-	"github.com/aws/aws-sdk-go-v2/service/sts"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
@@ -93,21 +90,21 @@ func (x *functions) client(ctx context.Context, c Call, t *v1alpha1.AWSLambdaTri
 	if err != nil {
 		return nil, err
 	}
-	return x.clients.get([]any{t.Region, access, secret, t.RoleARN}, func() (*lambda.Client, error) {
-		options := []func(*config.LoadOptions) error{config.WithRegion(t.Region), config.WithRetryMaxAttempts(1)}
-		if access != "" {
-			options = append(options, config.WithCredentialsProvider(credentials.NewStaticCredentialsProvider(access, secret, "")))
+	if access == "" {
+		if err := x.world.Own.Allow(c.Sensor.Namespace, "awsLambda without accessKey", "accessKey and secretKey"); err != nil {
+			return nil, err
 		}
-		cfg, err := config.LoadDefaultConfig(ctx, options...)
+	}
+	return x.clients.get([]any{t.Region, access, secret, t.RoleARN}, func() (*lambda.Client, error) {
+		cfg, err := amazon.Config(context.WithoutCancel(ctx), amazon.Access{Region: t.Region, ID: access, Secret: secret, RoleARN: t.RoleARN})
 		if err != nil {
 			return nil, fmt.Errorf("awsLambda: %w", err)
 		}
-		if x.endpoint != "" {
-			cfg.BaseEndpoint = aws.String(x.endpoint)
-		}
-		if t.RoleARN != "" {
-			cfg.Credentials = aws.NewCredentialsCache(stscreds.NewAssumeRoleProvider(sts.NewFromConfig(cfg), t.RoleARN))
-		}
-		return lambda.NewFromConfig(cfg), nil
+		return lambda.NewFromConfig(cfg, func(o *lambda.Options) {
+			o.RetryMaxAttempts = 1
+			if x.endpoint != "" {
+				o.BaseEndpoint = aws.String(x.endpoint)
+			}
+		}), nil
 	})
 }

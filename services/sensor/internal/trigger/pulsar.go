@@ -2,7 +2,10 @@ package trigger
 
 import (
 	"context"
+	"encoding/base64"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 
 	"github.com/apache/pulsar-client-go/pulsar"
@@ -105,10 +108,14 @@ func (x *topics) client(ctx context.Context, c Call, t *v1alpha1.PulsarTrigger) 
 		}
 	}
 	options.TLSConfig = secure
-	if t.AuthAthenzSecret != nil {
-		return nil, fault.Poisonf("pulsar.authAthenzSecret: Athenz is not offered; authTokenSecret and tls are")
+	athenz, err := x.athenz(ctx, c, t)
+	if err != nil {
+		return nil, err
 	}
-	settings := []any{t.URL, token, t.TLS, trusted, t.TLSAllowInsecureConnection, t.TLSValidateHostname}
+	if athenz != nil && token == "" {
+		options.Authentication = pulsar.NewAuthenticationAthenz(athenz)
+	}
+	settings := []any{t.URL, token, athenz, t.TLS, trusted, t.TLSAllowInsecureConnection, t.TLSValidateHostname}
 	return x.clients.get(settings, func() (*producers, error) {
 		client, err := pulsar.NewClient(options)
 		if err != nil {
@@ -116,4 +123,33 @@ func (x *topics) client(ctx context.Context, c Call, t *v1alpha1.PulsarTrigger) 
 		}
 		return &producers{client: client, open: map[string]pulsar.Producer{}}, nil
 	})
+}
+
+// athenzFields may be given in authAthenzParams: the others of the client name files, and those would be files of this
+// service.
+var athenzFields = []string{"providerDomain", "tenantDomain", "tenantService", "keyId", "principalHeader", "roleHeader", "ztsUrl"}
+
+// athenz are the settings of Athenz with the private key of the trigger's Secret, nil when it does not ask for that.
+func (x *topics) athenz(ctx context.Context, c Call, t *v1alpha1.PulsarTrigger) (map[string]string, error) {
+	if t.AuthAthenzSecret == nil && len(t.AuthAthenzParams) == 0 {
+		return nil, nil
+	}
+	out := map[string]string{}
+	for name, value := range t.AuthAthenzParams {
+		if !slices.Contains(athenzFields, name) {
+			return nil, fault.Poisonf("pulsar.authAthenzParams.%s is none of %s", name, strings.Join(athenzFields, ", "))
+		}
+		out[name] = value
+	}
+	key, err := x.world.Values.Secret(ctx, c.Sensor.Namespace, t.AuthAthenzSecret)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range []string{"providerDomain", "tenantDomain", "tenantService", "ztsUrl"} {
+		if out[name] == "" || key == "" {
+			return nil, fault.Poisonf("pulsar: authAthenzParams needs providerDomain, tenantDomain, tenantService and ztsUrl, and authAthenzSecret the private key")
+		}
+	}
+	out["privateKey"] = "data:application/x-pem-file;base64," + base64.StdEncoding.EncodeToString([]byte(key))
+	return out, nil
 }

@@ -16,8 +16,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/libs/core/lineage"
+	"github.com/argosy-mesh/argosy/libs/identity"
 	"github.com/argosy-mesh/argosy/libs/sensing"
 	"github.com/argosy-mesh/argosy/libs/sensing/param"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
@@ -56,6 +58,8 @@ type World struct {
 	Values  *value.Reader
 	Sources *source.Fetcher
 	Objects *Objects
+	Own     identity.Own                           // the namespaces that may use the identity of this process
+	Entra   func() (azcore.TokenCredential, error) // nil: what Microsoft Entra gives to this process
 	Log     *slog.Logger
 	Now     func() time.Time
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/libs/core/config"
 	"github.com/argosy-mesh/argosy/libs/core/life"
+	"github.com/argosy-mesh/argosy/libs/identity"
 	"github.com/argosy-mesh/argosy/libs/kube"
 	"github.com/argosy-mesh/argosy/libs/kube/actas"
 	"github.com/argosy-mesh/argosy/libs/obs"
@@ -33,6 +34,7 @@ type Config struct {
 	Listen    string // address of the hooks
 	LogDir    string // where events are kept while the bus is away
 	LogBudget int    // bytes on disk for that
+	Own       identity.Own
 }
 
 func parse(args []string, getenv func(string) string, out io.Writer) (Config, error) {
@@ -42,6 +44,7 @@ func parse(args []string, getenv func(string) string, out io.Writer) (Config, er
 	f.Text(&c.Listen, "listen", ":12000", "address where hooks arrive")
 	f.Text(&c.LogDir, "local-log", "/var/lib/argosy/ingest", "folder of the local log, used while the bus is away")
 	f.IntVar(&c.LogBudget, "local-log-bytes", 1<<30, "disk budget of the local log; over it hooks are answered 503")
+	identity.Declare(f, &c.Own)
 	f.Check(func() error {
 		if c.LogBudget < 1<<20 {
 			return fmt.Errorf("--local-log-bytes: %d is under 1 MiB", c.LogBudget)
@@ -91,6 +94,7 @@ func assemble(cfg Config, base *service.Base, mgr manager.Manager, local *wal.Lo
 		return nil, err
 	}
 	readers := newSources(out, secrets, accounts, base.Members.Owns)
+	readers.own = cfg.Own
 	news := make(chan event.GenericEvent, 256)
 	readers.changed = func(key string) { announce(news, key) }
 	upkeep := newUpkeep(out, secrets, base.Members.Owns)

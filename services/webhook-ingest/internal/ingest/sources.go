@@ -12,6 +12,7 @@ import (
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/libs/core/lineage"
 	"github.com/argosy-mesh/argosy/libs/eventsource"
+	"github.com/argosy-mesh/argosy/libs/identity"
 	"github.com/argosy-mesh/argosy/libs/kube/actas"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/core"
@@ -36,6 +37,7 @@ type sources struct {
 	topic    string // of the conditions: "Event" or "Hook"
 	sink     *sink
 	secrets  secret.Reader
+	own      identity.Own
 	accounts *actas.Accounts
 	owns     func(key string) bool
 	changed  func(key string) // an EventSource whose status may say something new
@@ -340,7 +342,7 @@ func (s *sources) tell(route core.Route, r *reading, up bool, failure string) {
 // env is what the reader of a route works with.
 func (s *sources) env(route core.Route, r *reading) pull.Env {
 	return pull.Env{
-		Namespace: route.Namespace, EventSource: route.EventSource, Event: route.Event, Secrets: s.secrets, Accounts: s.accounts, Account: route.Account,
+		Namespace: route.Namespace, EventSource: route.EventSource, Event: route.Event, Secrets: s.secrets, Own: s.own, Accounts: s.accounts, Account: route.Account,
 		Positions: positions{s.sink.intake.bus.KV(bus.PositionsBucket), route.Provider}, Log: s.sink.tel.Log, Up: func() { s.tell(route, r, true, "") },
 		Note: func(text string) {
 			r.remark(time.Now().UTC().Format(time.RFC3339) + ": " + text)

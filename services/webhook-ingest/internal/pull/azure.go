@@ -1,99 +1,103 @@
 package pull
 
 import (
-	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"math"
+	"net/http"
 	"net/url"
 	"strings"
 	"time"
 
-	amqp1 "github.com/Azure/go-amqp"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/argosy-mesh/argosy/libs/core/fault"
+	"github.com/argosy-mesh/argosy/libs/identity/entra"
 )
 
-// Service Bus and Event Hubs are read by AMQP 1.0 with the name of an access rule as
-// user and its key as password. Source: "AMQP 1.0 in Azure Service Bus and Event Hubs
-// protocol guide", SASL PLAIN. Identities of Microsoft Entra need a library that is
-// larger than all readers together. ADR-0037.
-
-// azurePatience bounds connecting.
+// azurePatience bounds connecting, and each question.
 const azurePatience = 10 * time.Second
 
-// namespace is where queues, topics and hubs live.
-type namespace struct {
-	address   string // amqps://host, or amqp:// of an emulator
-	rule, key string
+// azureRig is how tests reach Azure: its identities, and one server in the place of all. The zero value reaches Azure.
+type azureRig struct {
+	entra    func() (azcore.TokenCredential, error)
+	endpoint string       // host:port in place of the namespace's
+	secure   *tls.Config  // of it
+	client   *http.Client // reaches storage
 }
 
-// pairs reads a connection string of Azure, with its names in lower case. The text is
-// a secret, and stands in no error.
-func pairs(text string) (map[string]string, error) {
-	out := map[string]string{}
+// azureIdentity is the identity of this process, where the namespace of the manifest may use it. Its token opens all that it
+// may use, and is sent to Azure alone.
+func (e Env) azureIdentity(field, instead, host string) (azcore.TokenCredential, error) {
+	if err := e.Own.Allow(e.Namespace, field, instead); err != nil {
+		return nil, err
+	}
+	if !entra.Azures(host) {
+		return nil, fault.Poisonf("%s: %q is no server of Azure; name %s", field, host, instead)
+	}
+	if e.azure.entra != nil {
+		return e.azure.entra()
+	}
+	return entra.Credential(nil)
+}
+
+// azureSecure is the TLS of a connection to a namespace.
+func (e Env) azureSecure(given *tls.Config) *tls.Config {
+	switch {
+	case given != nil:
+		return given
+	case e.azure.secure != nil:
+		return e.azure.secure
+	default:
+		return &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+}
+
+// azureAddress is the address that a connection string names: amqps://host, or amqp://host of an emulator. The text is a
+// secret, and stands in no error.
+func azureAddress(text string) (string, error) {
+	scheme, host := "amqps://", ""
 	for part := range strings.SplitSeq(text, ";") {
-		if strings.TrimSpace(part) == "" {
-			continue
+		name, value, _ := strings.Cut(part, "=")
+		switch strings.ToLower(strings.TrimSpace(name)) {
+		case "endpoint":
+			if u, err := url.Parse(strings.TrimSpace(value)); err == nil {
+				host = u.Host
+			}
+		case "usedevelopmentemulator":
+			if strings.EqualFold(strings.TrimSpace(value), "true") {
+				scheme = "amqp://"
+			}
 		}
-		name, value, ok := strings.Cut(part, "=")
-		if !ok {
-			return nil, errors.New("the connection string is not of the form Name=value;Name=value")
-		}
-		out[strings.ToLower(strings.TrimSpace(name))] = strings.TrimSpace(value)
 	}
-	return out, nil
+	if host == "" {
+		return "", errors.New("the connection string has no Endpoint=sb://host/")
+	}
+	return scheme + host, nil
 }
 
-// namespaceOf reads Endpoint=sb://host/;SharedAccessKeyName=n;SharedAccessKey=k. With
-// UseDevelopmentEmulator=true the host is reached without TLS, as Azure's own clients do.
-func namespaceOf(text string) (namespace, error) {
-	given, err := pairs(text)
-	if err != nil {
-		return namespace{}, err
-	}
-	u, err := url.Parse(given["endpoint"])
-	if err != nil || u.Host == "" {
-		return namespace{}, errors.New("the connection string has no Endpoint=sb://host/")
-	}
-	out := namespace{address: "amqps://" + u.Host, rule: given["sharedaccesskeyname"], key: given["sharedaccesskey"]}
-	if strings.EqualFold(given["usedevelopmentemulator"], "true") {
-		out.address = "amqp://" + u.Host
-	}
-	if out.rule == "" || out.key == "" {
-		return namespace{}, errors.New("the connection string needs SharedAccessKeyName and SharedAccessKey; signatures are not supported by this version")
-	}
-	return out, nil
-}
-
-// dial returns a session; its connection is the caller's to close.
-func (n namespace) dial(ctx context.Context, secure *tls.Config) (*amqp1.Conn, *amqp1.Session, error) {
-	ctx, cancel := context.WithTimeout(ctx, azurePatience)
-	defer cancel()
-	if secure == nil {
-		secure = &tls.Config{MinVersion: tls.VersionTLS12}
-	}
-	conn, err := amqp1.Dial(ctx, n.address, &amqp1.ConnOptions{SASLType: amqp1.SASLTypePlain(n.rule, n.key), TLSConfig: secure})
-	if err != nil {
-		return nil, nil, fmt.Errorf("connect to %s: %w", n.address, err)
-	}
-	session, err := conn.NewSession(ctx, nil)
-	if err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("open a session at %s: %w", n.address, err), conn.Close())
-	}
-	return conn, session, nil
+// guarded makes an error of a panic: the SDKs take some properties of messages for what they need not be, and a message
+// must not end the process.
+func guarded[T any](do func() (T, error)) (out T, err error) {
+	defer func() {
+		if broken := recover(); broken != nil {
+			err = fmt.Errorf("the SDK cannot read a message: %v", broken)
+		}
+	}()
+	return do()
 }
 
 // amqpBytes is the body of a message: its data, or the text or bytes that are its
 // value.
-func amqpBytes(m *amqp1.Message) []byte {
-	if len(m.Data) == 1 {
-		return m.Data[0]
+func amqpBytes(data [][]byte, value any) []byte {
+	if len(data) == 1 {
+		return data[0]
 	}
 	var out []byte
-	for _, part := range m.Data {
+	for _, part := range data {
 		out = append(out, part...)
 	}
-	switch v := m.Value.(type) {
+	switch v := value.(type) {
 	case string:
 		return []byte(v)
 	case []byte:

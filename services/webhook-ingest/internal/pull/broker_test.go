@@ -3,7 +3,6 @@ package pull
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -161,58 +160,6 @@ func TestAMQPKeepsWhatIsNotDurable(t *testing.T) {
 		t.Errorf("%+v", e)
 	}
 	r.quiet()
-}
-
-// TestServiceBusReadsFromABroker is against RabbitMQ, which speaks AMQP 1.0 too.
-func TestServiceBusReadsFromABroker(t *testing.T) {
-	url := rabbit(t, "rabbitmq_amqp1_0")
-	secretData["broker"] = "Endpoint=sb://" + strings.TrimPrefix(strings.TrimSuffix(url, "/"), "amqp://guest:guest@") + "/;SharedAccessKeyName=guest;SharedAccessKey=guest;UseDevelopmentEmulator=true"
-	conn, err := amqp.Dial(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = conn.Close() }()
-	channel, err := conn.Channel()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := channel.QueueDeclare("orders", true, false, false, false, nil); err != nil {
-		t.Fatal(err)
-	}
-	for _, id := range []string{"1", "2"} {
-		if err := channel.PublishWithContext(t.Context(), "", "orders", true, false, amqp.Publishing{MessageId: id, ContentType: "application/json", Body: []byte(`{"id":` + id + `}`)}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	left := func(want int) {
-		t.Helper()
-		eventually(t, "count what is left", func() error {
-			q, err := channel.QueueDeclarePassive("orders", true, false, false, false, nil)
-			if err == nil && q.Messages != want {
-				err = fmt.Errorf("%d messages are left, not %d", q.Messages, want)
-			}
-			return err
-		})
-	}
-	r := newRig(t)
-	c := v1alpha1.AzureServiceBusEventSource{QueueName: "/amq/queue/orders", ConnectionString: ref("broker"), JSONBody: true}
-	var seen told
-	r.refuse = func(e told) bool { seen = e; return true }
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	if err := serviceBus(c).Run(ctx, r.env, r.emit); !errors.Is(err, context.Canceled) {
-		t.Errorf("an event that is not durable: %v", err)
-	}
-	left(2)
-	r.refuse = nil
-	r.start(serviceBus(c))
-	if e := r.next(); e.get("messageID") != "1" || e.get("body.id") != "1" || e.get("contentType") != "application/json" || e.id != seen.id {
-		t.Errorf("%+v, before %+v", e, seen)
-	}
-	if e := r.next(); e.get("messageID") != "2" {
-		t.Errorf("%+v", e)
-	}
-	left(0)
 }
 
 func mqttBroker(t *testing.T) string {

@@ -2,21 +2,16 @@ package pull
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
-	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
 
-	amqp1 "github.com/Azure/go-amqp"
+	"github.com/Azure/azure-sdk-for-go/sdk/messaging/azeventhubs/v2"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"golang.org/x/sync/errgroup"
 )
@@ -25,8 +20,8 @@ import (
 // pause in between: a crash repeats as many, under the same ids.
 const hubSave = 100
 
-// hubToken is how long the signature of a question counts.
-const hubToken = 5 * time.Minute
+// hubPause is how long nothing comes for the position to be saved.
+const hubPause = 200 * time.Millisecond
 
 // eventsHub reads all partitions of a hub as its default consumer group. The owner
 // reads from where it stopped; the first time it begins with what comes next, as
@@ -34,17 +29,16 @@ const hubToken = 5 * time.Minute
 func eventsHub(c v1alpha1.AzureEventsHubEventSource) Reader {
 	return Reader{Filter: c.Filter, Run: func(ctx context.Context, env Env, emit Emit) error {
 		h := &hub{config: c, env: env, emit: emit}
-		home, err := h.home(ctx)
-		if err != nil {
+		var err error
+		if h.client, err = h.home(ctx); err != nil {
 			return err
 		}
-		conn, session, err := home.dial(ctx, nil)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = conn.Close() }()
-		h.session = session
-		if err := h.begin(ctx, home); err != nil {
+		defer func() {
+			ending, cancel := settling(ctx)
+			defer cancel()
+			_ = h.client.Close(ending)
+		}()
+		if err := h.begin(ctx); err != nil {
 			if over(ctx) {
 				return nil
 			}
@@ -61,10 +55,10 @@ func eventsHub(c v1alpha1.AzureEventsHubEventSource) Reader {
 
 // hub is one while it is read.
 type hub struct {
-	config  v1alpha1.AzureEventsHubEventSource
-	env     Env
-	emit    Emit
-	session *amqp1.Session
+	config v1alpha1.AzureEventsHubEventSource
+	env    Env
+	emit   Emit
+	client *azeventhubs.ConsumerClient
 
 	mu   sync.Mutex
 	made string            // when the hub was made
@@ -97,60 +91,71 @@ func (h *hub) known(saved []byte) map[string]string {
 	return before
 }
 
-// home is the namespace of the hub; fqdn may begin with amqp://, for an emulator.
-func (h *hub) home(ctx context.Context) (namespace, error) {
-	out := namespace{address: h.config.FQDN}
-	if !strings.Contains(out.address, "://") {
-		out.address = "amqps://" + out.address
+// home is the namespace of the hub; fqdn may begin with amqp://, for an emulator. Without keys the identity of this process
+// counts, where the namespace may use it.
+func (h *hub) home(ctx context.Context) (*azeventhubs.ConsumerClient, error) {
+	// What fails is tried again by whoever runs readers.
+	options := &azeventhubs.ConsumerClientOptions{TLSConfig: h.env.azureSecure(nil), CustomEndpoint: h.env.azure.endpoint, RetryOptions: azeventhubs.RetryOptions{MaxRetries: -1}}
+	host, emulated := strings.CutPrefix(h.config.FQDN, "amqp://")
+	host = strings.TrimSuffix(strings.TrimPrefix(host, "amqps://"), "/")
+	if h.config.SharedAccessKeyName == nil && h.config.SharedAccessKey == nil {
+		own, err := h.env.azureIdentity("azureEventsHub without sharedAccessKey", "sharedAccessKeyName and sharedAccessKey", host)
+		if err != nil {
+			return nil, err
+		}
+		return azeventhubs.NewConsumerClient(host, h.config.HubName, azeventhubs.DefaultConsumerGroup, own, options)
 	}
-	var err error
-	if out.rule, err = h.env.secretOf(ctx, h.config.SharedAccessKeyName); err != nil {
-		return out, err
+	rule, err := h.env.secretOf(ctx, h.config.SharedAccessKeyName)
+	if err != nil {
+		return nil, err
 	}
-	if out.key, err = h.env.secretOf(ctx, h.config.SharedAccessKey); err != nil {
-		return out, err
+	key, err := h.env.secretOf(ctx, h.config.SharedAccessKey)
+	if err != nil {
+		return nil, err
 	}
-	if out.rule == "" || out.key == "" {
-		return out, errors.New("sharedAccessKeyName and sharedAccessKey are needed")
+	if rule == "" || key == "" || strings.ContainsAny(host+rule+key, ";") {
+		return nil, errors.New("sharedAccessKeyName and sharedAccessKey are needed, without semicolons")
 	}
-	return out, nil
+	text := "Endpoint=sb://" + host + "/;SharedAccessKeyName=" + rule + ";SharedAccessKey=" + key
+	if emulated {
+		text += ";UseDevelopmentEmulator=true"
+	}
+	client, err := azeventhubs.NewConsumerClientFromConnectionString(text, h.config.HubName, azeventhubs.DefaultConsumerGroup, options)
+	if err != nil {
+		return nil, errors.New("fqdn, sharedAccessKeyName and sharedAccessKey make no connection string") // the error may quote it
+	}
+	return client, nil
 }
 
 // begin finds the partitions and where to go on. The end of a partition that was
 // never read is remembered at once, so that a restart before its first event loses
 // none.
-func (h *hub) begin(ctx context.Context, home namespace) error {
+func (h *hub) begin(ctx context.Context) error {
 	saved, err := h.env.Positions.Load(ctx, h.env.Name())
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, azurePatience)
 	defer cancel()
-	desk, err := openDesk(ctx, h.session, hubSignature(home, h.config.HubName, time.Now().Add(hubToken)))
+	about, err := h.client.GetEventHubProperties(ctx, nil)
 	if err != nil {
-		return err
+		return fmt.Errorf("ask about hub %s: %w", h.config.HubName, err)
 	}
-	defer desk.close(ctx)
-	about, err := desk.ask(ctx, map[string]any{"type": "com.microsoft:eventhub", "name": h.config.HubName})
-	if err != nil {
-		return err
-	}
-	ids, _ := about["partition_ids"].([]string)
-	if len(ids) == 0 {
+	if len(about.PartitionIDs) == 0 {
 		return fmt.Errorf("hub %s names no partitions", h.config.HubName)
 	}
-	h.made = amqpWord(about["created_at"])
+	h.made = fmt.Sprint(about.CreatedOn)
 	known := h.known(saved)
 	h.at = map[string]string{}
-	for _, id := range ids {
+	for _, id := range about.PartitionIDs {
 		if h.at[id] = known[id]; known[id] != "" {
 			continue
 		}
-		about, err := desk.ask(ctx, map[string]any{"type": "com.microsoft:partition", "name": h.config.HubName, "partition": id})
+		about, err := h.client.GetPartitionProperties(ctx, id, nil)
 		if err != nil {
-			return err
+			return fmt.Errorf("ask about partition %s of hub %s: %w", id, h.config.HubName, err)
 		}
-		if h.at[id] = amqpWord(about["last_enqueued_offset"]); h.at[id] == "" {
+		if h.at[id] = about.LastEnqueuedOffset; h.at[id] == "" {
 			h.at[id] = "-1" // before the first
 		}
 	}
@@ -172,22 +177,24 @@ func (h *hub) read(ctx context.Context, id string) error {
 	h.mu.Lock()
 	after := strings.ReplaceAll(h.at[id], "'", "")
 	h.mu.Unlock()
-	receiver, err := h.session.NewReceiver(ctx, h.config.HubName+"/ConsumerGroups/$Default/Partitions/"+id, &amqp1.ReceiverOptions{
-		Credit: prefetch, Filters: []amqp1.LinkFilter{amqp1.NewSelectorFilter("amqp.annotation.x-opt-offset > '" + after + "'")},
-	})
-	for unsaved := 0; err == nil; unsaved++ {
-		m := receiver.Prefetched()
-		if unsaved > 0 && (m == nil || unsaved >= hubSave) {
-			if err = h.save(ctx); err != nil {
-				break
-			}
+	partition, err := h.client.NewPartitionClient(id, &azeventhubs.PartitionClientOptions{StartPosition: azeventhubs.StartPosition{Offset: &after}, Prefetch: prefetch})
+	if err != nil {
+		return fmt.Errorf("read partition %s of hub %s: %w", id, h.config.HubName, err)
+	}
+	defer func() {
+		ending, cancel := settling(ctx)
+		defer cancel()
+		_ = partition.Close(ending)
+	}()
+	for unsaved := 0; err == nil; {
+		var e *azeventhubs.ReceivedEventData
+		if e, err = h.next(ctx, partition, unsaved > 0); err == nil && e != nil {
+			err = h.take(ctx, id, e)
+			unsaved++
+		}
+		if err == nil && unsaved > 0 && (e == nil || unsaved >= hubSave) {
+			err = h.save(ctx)
 			unsaved = 0
-		}
-		if m == nil {
-			m, err = receiver.Receive(ctx, nil)
-		}
-		if err == nil {
-			err = h.take(ctx, id, receiver, m)
 		}
 	}
 	if over(ctx) {
@@ -196,21 +203,40 @@ func (h *hub) read(ctx context.Context, id string) error {
 	return fmt.Errorf("read partition %s of hub %s: %w", id, h.config.HubName, err)
 }
 
-func (h *hub) take(ctx context.Context, id string, receiver *amqp1.Receiver, m *amqp1.Message) error {
-	data := hubData{PartitionKey: amqpWord(m.Annotations["x-opt-partition-key"]), Body: amqpBytes(m), Metadata: h.config.Metadata}
-	if m.Properties != nil {
-		data.ID = amqpWord(m.Properties.MessageID)
+// next waits for one event; with impatient it returns none in a pause.
+func (h *hub) next(ctx context.Context, partition *azeventhubs.PartitionClient, impatient bool) (*azeventhubs.ReceivedEventData, error) {
+	waiting := ctx
+	if impatient {
+		var cancel context.CancelFunc
+		waiting, cancel = context.WithTimeout(ctx, hubPause)
+		defer cancel()
 	}
-	position := Key("azureEventsHub", h.config.FQDN, h.config.HubName, id, amqpWord(m.Annotations["x-opt-sequence-number"]), amqpWord(m.Annotations["x-opt-enqueued-time"]))
+	events, err := guarded(func() ([]*azeventhubs.ReceivedEventData, error) { return partition.ReceiveEvents(waiting, 1, nil) })
+	if err != nil && waiting.Err() != nil && ctx.Err() == nil {
+		return nil, nil
+	}
+	if err != nil || len(events) == 0 {
+		return nil, err
+	}
+	return events[0], nil
+}
+
+func (h *hub) take(ctx context.Context, id string, e *azeventhubs.ReceivedEventData) error {
+	raw := e.RawAMQPMessage
+	data := hubData{PartitionKey: amqpWord(raw.MessageAnnotations["x-opt-partition-key"]), Body: amqpBytes(raw.Body.Data, raw.Body.Value), Metadata: h.config.Metadata}
+	if raw.Properties != nil {
+		data.ID = amqpWord(raw.Properties.MessageID)
+	}
+	position := Key("azureEventsHub", h.config.FQDN, h.config.HubName, id, amqpWord(raw.MessageAnnotations["x-opt-sequence-number"]), amqpWord(raw.MessageAnnotations["x-opt-enqueued-time"]))
 	if err := h.emit(ctx, position, data); err != nil {
 		return err
 	}
-	if offset := amqpWord(m.Annotations["x-opt-offset"]); offset != "" {
+	if e.Offset != "" {
 		h.mu.Lock()
-		h.at[id] = offset
+		h.at[id] = e.Offset
 		h.mu.Unlock()
 	}
-	return receiver.AcceptMessage(ctx, m) // only returns the credit: a hub keeps its events
+	return nil
 }
 
 // hubData is the view. Source: Argo Events, AzureEventsHubEventData. There a message
@@ -220,68 +246,4 @@ type hubData struct {
 	PartitionKey string   `json:"partitionKey"`
 	Body         []byte   `json:"body"`
 	Metadata     Metadata `json:"metadata,omitempty"`
-}
-
-// desk asks a namespace about its hubs. Source: the management node of Event Hubs,
-// whose requests and answers go over a pair of links.
-type desk struct {
-	sender   *amqp1.Sender
-	receiver *amqp1.Receiver
-	reply    string
-	token    string
-	asked    int
-}
-
-func openDesk(ctx context.Context, session *amqp1.Session, token string) (*desk, error) {
-	const node = "$management"
-	d := &desk{reply: "argosy-" + Key(time.Now()), token: token}
-	var err error
-	if d.sender, err = session.NewSender(ctx, node, nil); err == nil {
-		d.receiver, err = session.NewReceiver(ctx, node, &amqp1.ReceiverOptions{TargetAddress: d.reply})
-	}
-	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", node, err)
-	}
-	return d, nil
-}
-
-func (d *desk) close(ctx context.Context) {
-	ctx, cancel := settling(ctx)
-	defer cancel()
-	_ = errors.Join(d.sender.Close(ctx), d.receiver.Close(ctx)) // they end with the connection at the latest
-}
-
-func (d *desk) ask(ctx context.Context, about map[string]any) (map[string]any, error) {
-	d.asked++
-	about["operation"], about["security_token"] = "READ", d.token
-	question := &amqp1.Message{Properties: &amqp1.MessageProperties{MessageID: strconv.Itoa(d.asked), ReplyTo: &d.reply}, ApplicationProperties: about}
-	if err := d.sender.Send(ctx, question, nil); err != nil {
-		return nil, fmt.Errorf("ask about %v: %w", about["name"], err)
-	}
-	m, err := d.receiver.Receive(ctx, nil)
-	if err != nil {
-		return nil, fmt.Errorf("ask about %v: %w", about["name"], err)
-	}
-	if err := d.receiver.AcceptMessage(ctx, m); err != nil {
-		return nil, fmt.Errorf("ask about %v: %w", about["name"], err)
-	}
-	if code := amqpWord(m.ApplicationProperties["status-code"]); code != "200" {
-		return nil, fmt.Errorf("ask about %v: %s %v", about["name"], code, m.ApplicationProperties["status-description"])
-	}
-	answer, ok := m.Value.(map[string]any)
-	if !ok {
-		return nil, fmt.Errorf("ask about %v: the answer is no map", about["name"])
-	}
-	return answer, nil
-}
-
-// hubSignature is a shared access signature of a hub. Source: Azure, "Shared Access
-// Signature": an HMAC-SHA256 over the escaped resource and the time when it ends.
-func hubSignature(home namespace, name string, ends time.Time) string {
-	resource := strings.ToLower(url.QueryEscape(home.address + "/" + name))
-	expiry := strconv.FormatInt(ends.Unix(), 10)
-	mac := hmac.New(sha256.New, []byte(home.key))
-	mac.Write([]byte(resource + "\n" + expiry))
-	sum := url.QueryEscape(base64.StdEncoding.EncodeToString(mac.Sum(nil)))
-	return "SharedAccessSignature sr=" + resource + "&sig=" + sum + "&se=" + expiry + "&skn=" + url.QueryEscape(home.rule)
 }

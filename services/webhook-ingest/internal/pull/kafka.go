@@ -2,15 +2,19 @@ package pull
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/identity/amazon"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/aws/aws-msk-iam-sasl-signer-go/signer"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/sasl"
+	"github.com/twmb/franz-go/pkg/sasl/oauth"
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
 )
@@ -67,10 +71,22 @@ func kafkaServer(ctx context.Context, env Env, c v1alpha1.KafkaEventSource) ([]k
 	if err != nil {
 		return nil, err
 	}
+	if secure == nil && c.AWSMSKIAMAuth != nil {
+		secure = &tls.Config{MinVersion: tls.VersionTLS12} // brokers of MSK take such tokens over TLS alone
+	}
 	if secure != nil {
 		options = append(options, kgo.DialTLSConfig(secure))
 	}
-	if c.SASL != nil {
+	switch {
+	case c.AWSMSKIAMAuth != nil && c.SASL != nil:
+		return nil, errors.New("of awsMskIamAuth and sasl one is given")
+	case c.AWSMSKIAMAuth != nil:
+		mechanism, err := kafkaIAM(ctx, env, c.AWSMSKIAMAuth.Region)
+		if err != nil {
+			return nil, err
+		}
+		options = append(options, kgo.SASL(mechanism))
+	case c.SASL != nil:
 		mechanism, err := kafkaSASL(ctx, env, c.SASL)
 		if err != nil {
 			return nil, err
@@ -136,6 +152,28 @@ func kafkaSASL(ctx context.Context, env Env, c *v1alpha1.SASLConfig) (sasl.Mecha
 	default:
 		return nil, fmt.Errorf("sasl.mechanism %q is not supported; use PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512", c.Mechanism)
 	}
+}
+
+// kafkaIAM lets in by the identity of this process, where the namespace may use it: each connection gets a token that is a
+// signed request of AWS.
+func kafkaIAM(ctx context.Context, env Env, region string) (sasl.Mechanism, error) {
+	if err := env.Own.Allow(env.Namespace, "kafka.awsMskIamAuth", "sasl"); err != nil {
+		return nil, err
+	}
+	if region == "" {
+		return nil, errors.New("awsMskIamAuth.region is empty")
+	}
+	cfg, err := amazon.Config(context.WithoutCancel(ctx), amazon.Access{Region: region})
+	if err != nil {
+		return nil, err
+	}
+	return oauth.Oauth(func(ctx context.Context) (oauth.Auth, error) {
+		token, _, err := signer.GenerateAuthTokenFromCredentialsProvider(ctx, region, cfg.Credentials)
+		if err != nil {
+			return oauth.Auth{}, fmt.Errorf("sign a token for MSK: %w", err)
+		}
+		return oauth.Auth{Token: token}, nil
+	}), nil
 }
 
 // kafkaReader is a topic while it is read.

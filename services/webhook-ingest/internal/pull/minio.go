@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 
+	"github.com/argosy-mesh/argosy/libs/identity"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
@@ -79,6 +80,7 @@ func dialBucket(ctx context.Context, env Env, c v1alpha1.EventS3Artifact) (*mini
 	if err != nil {
 		return nil, fmt.Errorf("set up the client: %w", err)
 	}
+	transport.DialContext = identity.Dial
 	if c.CaCertificate != nil {
 		ca, err := env.Secrets.Bytes(ctx, env.Namespace, c.CaCertificate)
 		if err != nil {

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/identity/alibaba"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
 
@@ -41,8 +42,14 @@ func mnsQueue(c v1alpha1.MNSEventSource) Reader {
 		if r.secret, err = env.secretOf(ctx, c.SecretKey); err != nil {
 			return err
 		}
-		if r.access == "" || r.secret == "" {
-			return errors.New("accessKey and secretKey are needed")
+		switch {
+		case (r.access == "") != (r.secret == ""):
+			return errors.New("accessKey and secretKey come together")
+		case r.access == "":
+			if err := env.Own.Allow(env.Namespace, "mns without accessKey", "accessKey and secretKey"); err != nil {
+				return err
+			}
+			r.own = alibaba.Default()
 		}
 		for wait := 0; ; wait = mnsWait { // the first answer tells that the queue is there
 			err := r.batch(ctx, wait)
@@ -61,6 +68,7 @@ func mnsQueue(c v1alpha1.MNSEventSource) Reader {
 type mnsReader struct {
 	config         v1alpha1.MNSEventSource
 	access, secret string
+	own            *alibaba.Chain // the identity of this process; nil where keys are given
 	client         *http.Client
 	emit           Emit
 }
@@ -122,7 +130,14 @@ func (r mnsReader) call(ctx context.Context, method, query string) ([]byte, erro
 	}
 	request.Header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
 	request.Header.Set("x-mns-version", mnsVersion)
-	request.Header.Set("Authorization", "MNS "+r.access+":"+mnsSignature(r.secret, request))
+	keys := alibaba.Keys{ID: r.access, Secret: r.secret}
+	if r.own != nil {
+		if keys, err = r.own.Keys(); err != nil {
+			return nil, err
+		}
+		request.Header.Set("Security-Token", keys.Token)
+	}
+	request.Header.Set("Authorization", "MNS "+keys.ID+":"+mnsSignature(keys.Secret, request))
 	code, body, err := exchange(r.client, request)
 	if err != nil || code/100 == 2 {
 		return body, err

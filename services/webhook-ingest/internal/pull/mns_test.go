@@ -20,6 +20,7 @@ type mnsd struct {
 	mu      sync.Mutex
 	hidden  bool
 	broken  bool
+	token   string // that requests must bring
 	deleted []string
 }
 
@@ -29,7 +30,7 @@ func (m *mnsd) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	mac := hmac.New(sha1.New, []byte("guest"))
 	mac.Write([]byte(r.Method + "\n\n\n" + r.Header.Get("Date") + "\nx-mns-version:2015-06-06\n" + r.RequestURI))
 	switch {
-	case r.Header.Get("Authorization") != "MNS guest:"+base64.StdEncoding.EncodeToString(mac.Sum(nil)):
+	case r.Header.Get("Authorization") != "MNS guest:"+base64.StdEncoding.EncodeToString(mac.Sum(nil)) || r.Header.Get("Security-Token") != m.token:
 		w.WriteHeader(http.StatusForbidden)
 		fmt.Fprint(w, `<Error xmlns="http://mns.aliyuncs.com/doc/v1"><Code>AccessDenied</Code></Error>`)
 	case r.URL.Path != "/queues/orders/messages":
@@ -106,13 +107,14 @@ func TestMNSThatCannotBeRead(t *testing.T) {
 		change func(*v1alpha1.MNSEventSource)
 		says   string
 	}{
-		"no endpoint": {func(c *v1alpha1.MNSEventSource) { c.Endpoint = "cn-hangzhou" }, "no URL"},
-		"no keys":     {func(c *v1alpha1.MNSEventSource) { c.AccessKey = nil }, "are needed"},
-		"no secret":   {func(c *v1alpha1.MNSEventSource) { c.SecretKey = ref("empty") }, "no key"},
-		"no access":   {func(c *v1alpha1.MNSEventSource) { c.AccessKey = ref("empty") }, "no key"},
-		"other key":   {func(c *v1alpha1.MNSEventSource) { c.SecretKey = ref("other") }, "403 AccessDenied"},
-		"no queue":    {func(c *v1alpha1.MNSEventSource) { c.Queue = "none" }, "404 QueueNotExist"},
-		"nobody":      {func(c *v1alpha1.MNSEventSource) { c.Endpoint = "http://127.0.0.1:1" }, "reach 127.0.0.1:1"},
+		"no endpoint":   {func(c *v1alpha1.MNSEventSource) { c.Endpoint = "cn-hangzhou" }, "no URL"},
+		"half the keys": {func(c *v1alpha1.MNSEventSource) { c.AccessKey = nil }, "come together"},
+		"no keys":       {func(c *v1alpha1.MNSEventSource) { c.AccessKey, c.SecretKey = nil, nil }, "--identity-namespaces"},
+		"no secret":     {func(c *v1alpha1.MNSEventSource) { c.SecretKey = ref("empty") }, "no key"},
+		"no access":     {func(c *v1alpha1.MNSEventSource) { c.AccessKey = ref("empty") }, "no key"},
+		"other key":     {func(c *v1alpha1.MNSEventSource) { c.SecretKey = ref("other") }, "403 AccessDenied"},
+		"no queue":      {func(c *v1alpha1.MNSEventSource) { c.Queue = "none" }, "404 QueueNotExist"},
+		"nobody":        {func(c *v1alpha1.MNSEventSource) { c.Endpoint = "http://127.0.0.1:1" }, "reach 127.0.0.1:1"},
 	} {
 		config := good
 		c.change(&config)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
+	own "github.com/argosy-mesh/argosy/libs/identity/google"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"golang.org/x/oauth2/google"
 	"google.golang.org/grpc"
@@ -122,13 +123,17 @@ func dialPubSub(ctx context.Context, env Env, c v1alpha1.PubSubEventSource) (*su
 	return s, nil
 }
 
+// googleAccount is the service account of the manifest, or the identity of this process where the namespace may use it.
 func googleAccount(ctx context.Context, env Env, c v1alpha1.PubSubEventSource) (*google.Credentials, error) {
 	if c.CredentialSecret == nil {
-		account, err := google.FindDefaultCredentials(ctx, pubSubScope)
-		if err != nil {
-			return nil, fmt.Errorf("credentialSecret is not given, and: %w", err)
+		if err := env.Own.Allow(env.Namespace, "pubSub without credentialSecret", "credentialSecret"); err != nil {
+			return nil, err
 		}
-		return account, nil
+		account, err := own.Default(ctx, pubSubScope)
+		if err != nil {
+			return nil, fmt.Errorf("credentialSecret is not given: %w", err)
+		}
+		return account.Credentials, nil
 	}
 	key, err := env.Secrets.Bytes(ctx, env.Namespace, c.CredentialSecret)
 	if err != nil {

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/argosy-mesh/argosy/libs/core/wait"
+	"github.com/argosy-mesh/argosy/libs/identity"
 	"github.com/argosy-mesh/argosy/libs/kube/actas"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/secret"
@@ -81,6 +82,8 @@ type Env struct {
 	Namespace, EventSource, Event string
 	// Secrets reads what the manifest refers to.
 	Secrets secret.Reader
+	// Own says which namespaces may use the identity of this process.
+	Own identity.Own
 	// Positions remembers how far the source was read.
 	Positions Positions
 	// Accounts reaches the API server as the service account of an EventSource, which is Account of Namespace.
@@ -89,7 +92,8 @@ type Env struct {
 	// Log is for what is neither an event nor an error.
 	Log *slog.Logger
 	// Up is called when the source is being read.
-	Up func()
+	Up    func()
+	azure azureRig // a test's
 	// Note is called with what the status should say beside that, such as a place that had to be made anew.
 	Note func(text string)
 }

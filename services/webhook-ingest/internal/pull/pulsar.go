@@ -4,17 +4,22 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/base64"
 	"errors"
 	"fmt"
+	"net"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/apache/pulsar-client-go/pulsar"
+	"github.com/apache/pulsar-client-go/pulsar/log"
+	"github.com/argosy-mesh/argosy/libs/eventsource"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
-	"golang.org/x/sync/errgroup"
 )
 
-// pulsarPause is the rest before a topic that moved is looked up again.
-const pulsarPause = time.Second
+// pulsarPatience bounds connecting, and each question.
+const pulsarPatience = 10 * time.Second
 
 // pulsarTopics reads topics with a subscription named after the event, as upstream,
 // so that a manifest that moves here goes on where it stopped. A shared subscription
@@ -26,59 +31,141 @@ func pulsarTopics(c v1alpha1.PulsarEventSource) Reader {
 		if c.Type != "" && !shared && !strings.EqualFold(c.Type, "exclusive") {
 			return fmt.Errorf("type %q is not supported; use exclusive or shared", c.Type)
 		}
-		server, err := pulsarCluster(ctx, env, c)
+		options, err := pulsarCluster(ctx, env, c)
 		if err != nil {
 			return err
 		}
-		r := pulsarReader{server: server, config: c, subscription: env.Event, shared: shared, emit: emit}
+		topics, err := fullTopics(c.Topics)
+		if err != nil {
+			return err
+		}
 		before, err := env.Positions.Load(ctx, env.Name())
 		if err != nil {
 			return err
 		}
-		// A subscription that was there before and is gone begins with what the topic still has, not with what comes next.
-		r.known = string(before) == pulsarRead
-		err = r.run(ctx, func() {
-			if !r.known {
+		client, err := pulsar.NewClient(options)
+		if err != nil {
+			return fmt.Errorf("connect to %s: %w", c.URL, err)
+		}
+		defer client.Close()
+		known := string(before) == pulsarRead
+		consumer, err := client.Subscribe(pulsarSubscription(env.Event, topics, shared, known))
+		if err == nil {
+			defer consumer.Close() // what is not acknowledged goes to others
+			if !known {
 				_ = env.Positions.Save(ctx, env.Name(), []byte(pulsarRead)) // else it is saved with the next start
 			}
 			env.Up()
-		})
+			err = pulsarFollow(ctx, c, consumer, emit)
+		}
 		if over(ctx) {
 			return nil
 		}
-		return err
+		return fmt.Errorf("read %s: %w", strings.Join(topics, ", "), err)
 	}}
 }
 
-// pulsarCluster is how the manifest wants to be let in: by a token, or by the
-// certificate of TLS.
-func pulsarCluster(ctx context.Context, env Env, c v1alpha1.PulsarEventSource) (pulsarServer, error) {
-	out := pulsarServer{method: "none"}
-	if c.AuthAthenzSecret != nil || len(c.AuthAthenzParams) > 0 {
-		return out, errors.New("authAthenzParams and authAthenzSecret are not supported by this version; authTokenSecret and tls are")
+// pulsarFollow takes message after message.
+func pulsarFollow(ctx context.Context, c v1alpha1.PulsarEventSource, consumer pulsar.Consumer, emit Emit) error {
+	for {
+		m, err := consumer.Receive(ctx)
+		if err == nil {
+			err = pulsarTake(ctx, c, consumer, m, emit)
+		}
+		if err != nil {
+			return err
+		}
 	}
+}
+
+// pulsarRead is remembered of an event whose topics were subscribed to.
+const pulsarRead = "subscribed"
+
+// pulsarSubscription says how topics are read. One that was subscribed to before and whose subscription is gone begins with
+// what the topic still has, not with what comes next.
+func pulsarSubscription(name string, topics []string, shared, known bool) pulsar.ConsumerOptions {
+	out := pulsar.ConsumerOptions{
+		SubscriptionName: name, Type: pulsar.Exclusive, SubscriptionInitialPosition: pulsar.SubscriptionPositionLatest,
+		ReceiverQueueSize: prefetch, AckGroupingOptions: &pulsar.AckGroupingOptions{MaxSize: 1}, // each is written at once
+	}
+	if shared {
+		out.Type = pulsar.Shared
+	}
+	if known {
+		out.SubscriptionInitialPosition = pulsar.SubscriptionPositionEarliest
+	}
+	if len(topics) == 1 {
+		out.Topic = topics[0]
+	} else {
+		out.Topics = topics
+	}
+	return out
+}
+
+// pulsarTake tells of a message, then acknowledges it.
+func pulsarTake(ctx context.Context, c v1alpha1.PulsarEventSource, consumer pulsar.Consumer, m pulsar.Message, emit Emit) error {
+	at, published := m.ID(), m.PublishTime().UTC()
+	data := pulsarData{Key: m.Key(), PublishTime: published.String(), Content: content(c.JSONBody, m.Payload()), Metadata: c.Metadata}
+	// The numbers as they are on the wire, where they have no sign.
+	id := Key("pulsar", c.URL, m.Topic(), uint64(at.LedgerID()), uint64(at.EntryID()), at.BatchIdx(), published.UnixNano())
+	if err := emit(ctx, id, data); err != nil {
+		return err
+	}
+	return consumer.Ack(m)
+}
+
+// pulsarCluster is how the manifest wants to be let in: by a token, by Athenz, or by the
+// certificate of TLS.
+func pulsarCluster(ctx context.Context, env Env, c v1alpha1.PulsarEventSource) (pulsar.ClientOptions, error) {
+	out := pulsar.ClientOptions{OperationTimeout: pulsarPatience, ConnectionTimeout: pulsarPatience, Logger: log.DefaultNopLogger()}
 	hosts, ssl, err := pulsarHosts(c.URL)
 	if err != nil {
 		return out, err
 	}
-	out.hosts = hosts
-	secure, err := pulsarTLS(ctx, env, c)
+	scheme := "pulsar://"
+	if ssl {
+		scheme = "pulsar+ssl://"
+	}
+	out.URL = scheme + strings.Join(hosts, ",")
+	if out.TLSConfig, err = pulsarTLS(ctx, env, c); err != nil {
+		return out, err
+	}
+	token, err := env.secretOf(ctx, c.AuthTokenSecret)
 	if err != nil {
 		return out, err
 	}
-	if ssl {
-		out.secure = secure
-	}
-	if out.token, err = env.secretOf(ctx, c.AuthTokenSecret); err != nil {
-		return out, err
-	}
 	switch {
-	case out.token != "":
-		out.method = "token"
-	case ssl && len(secure.Certificates) > 0:
-		out.method = "tls"
+	case token != "":
+		out.Authentication = pulsar.NewAuthenticationToken(token)
+	case c.AuthAthenzSecret != nil || len(c.AuthAthenzParams) > 0:
+		out.Authentication, err = pulsarAthenz(ctx, env, c)
+	case ssl && len(out.TLSConfig.Certificates) > 0:
+		own := out.TLSConfig.Certificates[0]
+		out.Authentication = pulsar.NewAuthenticationFromTLSCertSupplier(func() (*tls.Certificate, error) { return &own, nil })
 	}
-	return out, nil
+	return out, err
+}
+
+// pulsarAthenz is Athenz with the private key of the manifest's Secret.
+func pulsarAthenz(ctx context.Context, env Env, c v1alpha1.PulsarEventSource) (pulsar.Authentication, error) {
+	params := map[string]string{}
+	for name, value := range c.AuthAthenzParams {
+		if !slices.Contains(eventsource.AthenzFields, name) {
+			return nil, fmt.Errorf("authAthenzParams.%s is none of %s", name, strings.Join(eventsource.AthenzFields, ", "))
+		}
+		params[name] = value
+	}
+	key, err := env.secretOf(ctx, c.AuthAthenzSecret)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range []string{"providerDomain", "tenantDomain", "tenantService", "ztsUrl"} {
+		if params[name] == "" || key == "" {
+			return nil, errors.New("authAthenzParams needs providerDomain, tenantDomain, tenantService and ztsUrl, and authAthenzSecret the private key")
+		}
+	}
+	params["privateKey"] = "data:application/x-pem-file;base64," + base64.StdEncoding.EncodeToString([]byte(key))
+	return pulsar.NewAuthenticationAthenz(params), nil
 }
 
 // pulsarTLS counts where the URL begins with pulsar+ssl. The name of the host is
@@ -105,26 +192,6 @@ func pulsarTLS(ctx context.Context, env Env, c v1alpha1.PulsarEventSource) (*tls
 	return out, nil
 }
 
-// The place where a subscription begins that is not there yet. Source: Pulsar,
-// CommandSubscribe; the default is the latest.
-const (
-	pulsarInitialPosition = 13
-	pulsarEarliest        = 1
-)
-
-// pulsarReader reads the topics of an event.
-type pulsarReader struct {
-	server       pulsarServer
-	config       v1alpha1.PulsarEventSource
-	subscription string
-	shared       bool
-	known        bool // the topics were subscribed to before
-	emit         Emit
-}
-
-// pulsarRead is remembered of an event whose topics were subscribed to.
-const pulsarRead = "subscribed"
-
 // fullTopic spells a topic out. Source: Pulsar, the names of topics.
 func fullTopic(name string) (string, error) {
 	switch parts := strings.Split(name, "/"); {
@@ -138,57 +205,15 @@ func fullTopic(name string) (string, error) {
 	return "", fmt.Errorf("topic %q is neither a name nor tenant/namespace/name", name)
 }
 
-// run reads all partitions of all topics, each over a connection to its broker. One
-// that fails ends the others; up is called when all are subscribed to.
-func (r pulsarReader) run(ctx context.Context, up func()) error {
-	topics, err := r.partitions(ctx)
-	if err != nil {
-		return err
-	}
-	all, ctx := errgroup.WithContext(ctx)
-	var ready errgroup.Group
-	for _, topic := range topics {
-		subscribed := make(chan struct{})
-		all.Go(func() error {
-			c, err := r.open(ctx, topic)
-			if err != nil {
-				return fmt.Errorf("subscribe to %s: %w", topic, err)
-			}
-			close(subscribed)
-			return r.follow(ctx, topic, c)
-		})
-		ready.Go(func() error {
-			select {
-			case <-subscribed:
-				return nil
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		})
-	}
-	if ready.Wait() == nil {
-		up()
-	}
-	return all.Wait()
-}
-
-func (r pulsarReader) partitions(ctx context.Context) ([]string, error) {
-	c, err := r.server.any(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = c.close() }()
+// fullTopics spells topics out.
+func fullTopics(names []string) ([]string, error) {
 	var out []string
-	for _, name := range r.config.Topics {
+	for _, name := range names {
 		topic, err := fullTopic(name)
 		if err != nil {
 			return nil, err
 		}
-		parts, err := c.partitions(topic)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, parts...)
+		out = append(out, topic)
 	}
 	if len(out) == 0 {
 		return nil, errors.New("topics is empty")
@@ -196,94 +221,27 @@ func (r pulsarReader) partitions(ctx context.Context) ([]string, error) {
 	return out, nil
 }
 
-// open subscribes to one partition.
-func (r pulsarReader) open(ctx context.Context, topic string) (*pulsarConn, error) {
-	c, err := r.server.owner(ctx, topic)
-	if err != nil {
-		return nil, err
+// pulsarHosts reads the URL of a cluster; ssl reports whether it wants TLS.
+func pulsarHosts(text string) (hosts []string, ssl bool, err error) {
+	scheme, rest, _ := strings.Cut(text, "://")
+	port := "6650"
+	switch scheme {
+	case "pulsar":
+	case "pulsar+ssl":
+		ssl, port = true, "6651"
+	default:
+		return nil, false, fmt.Errorf("url %q begins neither with pulsar:// nor with pulsar+ssl://", text)
 	}
-	kind := uint64(0) // exclusive
-	if r.shared {
-		kind = 1
-	}
-	question := putNum(putBytes(putBytes(nil, 1, topic), 2, r.subscription), 3, kind)
-	question = putNum(question, 4, pulsarConsumer)
-	if r.known {
-		question = putNum(question, pulsarInitialPosition, pulsarEarliest)
-	}
-	if _, err := c.ask(cmdSubscribe, cmdSuccess, 5, question); err != nil {
-		return nil, errors.Join(err, c.close())
-	}
-	if err := c.permit(prefetch); err != nil {
-		return nil, errors.Join(err, c.close())
-	}
-	return c, nil
-}
-
-// follow reads a partition, also when it moves from broker to broker.
-func (r pulsarReader) follow(ctx context.Context, topic string, c *pulsarConn) error {
-	for {
-		err := r.consume(ctx, topic, c)
-		_ = c.close() // what is not acknowledged goes to others
-		if errors.Is(err, errMoved) && pause(ctx, pulsarPause) {
-			c, err = r.open(ctx, topic)
+	for host := range strings.SplitSeq(strings.TrimSuffix(rest, "/"), ",") {
+		if host == "" {
+			return nil, false, fmt.Errorf("url %q names no host", text)
 		}
-		if over(ctx) {
-			return ctx.Err()
+		if _, _, err := net.SplitHostPort(host); err != nil {
+			host = net.JoinHostPort(strings.Trim(host, "[]"), port)
 		}
-		if err != nil {
-			return fmt.Errorf("read %s: %w", topic, err)
-		}
+		hosts = append(hosts, host)
 	}
-}
-
-// consume reads one connection to its end.
-func (r pulsarReader) consume(ctx context.Context, topic string, c *pulsarConn) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	in, ended := make(chan pulsarDelivery, prefetch), make(chan error, 1)
-	go func() { ended <- c.deliveries(ctx, in) }()
-	chunks, seen := pulsarChunks{}, 0
-	for d := range in {
-		n, err := r.take(ctx, topic, c, chunks, d)
-		if err != nil {
-			return err
-		}
-		if seen += n; seen >= prefetch/2 {
-			if err := c.permit(seen); err != nil {
-				return err
-			}
-			seen = 0
-		}
-	}
-	return <-ended
-}
-
-// take tells of the messages of one entry, then acknowledges it. It returns how many
-// messages that was to the broker.
-func (r pulsarReader) take(ctx context.Context, topic string, c *pulsarConn, chunks pulsarChunks, d pulsarDelivery) (int, error) {
-	entry, err := parseEntry(d.data)
-	if err != nil {
-		return 0, fmt.Errorf("entry %v: %w", d.at, err)
-	}
-	count, parts := entry.count(), []pulsarPlace{d.at}
-	if entry.meta.num(27) > 1 {
-		var done bool
-		if entry, parts, done = chunks.add(d.at, entry); !done {
-			return count, nil
-		}
-	}
-	messages, err := entry.messages(d.wanted)
-	if err != nil {
-		return 0, fmt.Errorf("entry %v: %w", d.at, err)
-	}
-	for _, m := range messages {
-		data := pulsarData{Key: m.key, PublishTime: entry.published().String(), Content: content(r.config.JSONBody, m.body), Metadata: r.config.Metadata}
-		if err := r.emit(ctx, Key("pulsar", r.config.URL, topic, d.at.ledger, d.at.entry, m.batch, entry.published().UnixNano()), data); err != nil {
-			return 0, err
-		}
-	}
-	return count, c.acknowledge(parts...)
+	return hosts, ssl, nil
 }
 
 // pulsarData is the view. Source: Argo Events, PulsarEventData.

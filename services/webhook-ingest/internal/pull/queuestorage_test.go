@@ -1,16 +1,26 @@
 package pull
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/base64"
 	"fmt"
+	"maps"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azqueue"
+	"github.com/argosy-mesh/argosy/libs/identity"
+	"github.com/argosy-mesh/argosy/libs/identity/entra"
+	"github.com/argosy-mesh/argosy/libs/identity/entra/entratest"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
 
@@ -22,25 +32,39 @@ type storaged struct {
 	hidden   bool
 	deleted  []string
 	asked    string
-	refuse   int // the status of an answer that is none
+	token    string // opens the queue too; "" for none
+	refuse   int    // the status of an answer that is none
+}
+
+// sharedKeyText is what is signed of a request. Source: Azure, "Authorize with Shared Key".
+func sharedKeyText(r *http.Request) string {
+	lines := []string{r.Method}
+	for _, name := range []string{"Content-Encoding", "Content-Language", "Content-Length", "Content-MD5", "Content-Type", "Date", "If-Modified-Since", "If-Match", "If-None-Match", "If-Unmodified-Since", "Range"} {
+		lines = append(lines, r.Header.Get(name))
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.Header)) {
+		if lower := strings.ToLower(name); strings.HasPrefix(lower, "x-ms-") {
+			lines = append(lines, lower+":"+r.Header.Get(name))
+		}
+	}
+	lines = append(lines, "/account"+r.URL.EscapedPath())
+	query := r.URL.Query()
+	for _, name := range slices.Sorted(maps.Keys(query)) {
+		lines = append(lines, name+":"+strings.Join(query[name], ","))
+	}
+	return strings.Join(lines, "\n")
 }
 
 const storageList = "\ufeff" + `<?xml version="1.0" encoding="utf-8"?><QueueMessagesList>` +
 	`<QueueMessage><MessageId>m1</MessageId><InsertionTime>Tue, 14 Nov 2023 22:13:20 GMT</InsertionTime><PopReceipt>r/1=</PopReceipt><MessageText>eyJuIjoxfQ==</MessageText></QueueMessage>` +
-	`<QueueMessage><MessageId>m2</MessageId><InsertionTime>?</InsertionTime><PopReceipt>r2</PopReceipt><MessageText>no base64 &amp; no JSON</MessageText></QueueMessage></QueueMessagesList>`
+	`<QueueMessage><MessageId>m2</MessageId><InsertionTime>Tue, 14 Nov 2023 22:13:21 GMT</InsertionTime><PopReceipt>r2</PopReceipt><MessageText>no base64 &amp; no JSON</MessageText></QueueMessage></QueueMessagesList>`
 
 func (s *storaged) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	text := r.Method + strings.Repeat("\n", 12) + "x-ms-date:" + r.Header.Get("x-ms-date") + "\nx-ms-version:" + r.Header.Get("x-ms-version") + "\n/account" + r.URL.EscapedPath()
-	if r.Method == http.MethodGet {
-		text += "\nnumofmessages:10\nvisibilitytimeout:120"
-	} else {
-		text += "\npopreceipt:" + r.URL.Query().Get("popreceipt")
-	}
 	mac := hmac.New(sha256.New, []byte("key"))
-	mac.Write([]byte(text))
-	signed := r.Header.Get("Authorization") == "SharedKey account:"+base64.StdEncoding.EncodeToString(mac.Sum(nil)) || r.URL.Query().Get("sig") == "token"
+	mac.Write([]byte(sharedKeyText(r)))
+	signed := r.Header.Get("Authorization") == "SharedKey account:"+base64.StdEncoding.EncodeToString(mac.Sum(nil)) || r.URL.Query().Get("sig") == "token" || s.token != "" && r.Header.Get("Authorization") == "Bearer "+s.token
 	switch {
 	case !signed:
 		w.WriteHeader(http.StatusForbidden)
@@ -135,21 +159,25 @@ func TestStorageThatCannotBeRead(t *testing.T) {
 	s, place := newStoraged(t)
 	secretData["storage"] = "AccountName=account;AccountKey=a2V5;QueueEndpoint=" + place
 	secretData["other key"] = "AccountName=account;AccountKey=b3RoZXI=;QueueEndpoint=" + place
-	for name, text := range map[string]string{"no key": "AccountName=account", "bad key": "AccountName=a;AccountKey=!", "nowhere": "AccountKey=a2V5", "no pairs": "words"} {
-		secretData[name] = text
-		if a, err := parseStorage(text); err == nil || strings.Contains(err.Error(), "a2V5") {
-			t.Errorf("%s: %+v, %v", name, a, err)
-		}
-	}
+	maps.Copy(secretData, map[string]string{"no account key": "AccountName=account", "bad key": "AccountName=a;AccountKey=!", "nowhere": "AccountKey=a2V5", "no pairs": "words", "hidden": "QueueEndpoint=http://127.0.0.1:1;SharedAccessSignature=sv=1&sig=a2V5"})
 	r := newRig(t)
 	read := func(c v1alpha1.AzureQueueStorageEventSource) error {
+		if c.QueueName == "" {
+			c.QueueName = "orders"
+		}
 		return storageQueue(c).Run(t.Context(), r.env, r.emit)
+	}
+	for _, name := range []string{"no account key", "bad key", "nowhere", "no pairs", "hidden"} {
+		if err := read(v1alpha1.AzureQueueStorageEventSource{ConnectionString: ref(name)}); err == nil || strings.Contains(err.Error(), "a2V5") || strings.Contains(err.Error(), "words") {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 	for name, c := range map[string]struct {
 		config v1alpha1.AzureQueueStorageEventSource
 		says   string
 	}{
-		"identity":  {v1alpha1.AzureQueueStorageEventSource{StorageAccountName: "account"}, "connectionString is needed"},
+		"identity":  {v1alpha1.AzureQueueStorageEventSource{StorageAccountName: "account"}, "--identity-namespaces"},
+		"no name":   {v1alpha1.AzureQueueStorageEventSource{ConnectionString: ref("storage"), QueueName: "a/b"}, "no name of a queue"},
 		"no secret": {v1alpha1.AzureQueueStorageEventSource{ConnectionString: ref("empty")}, "no key"},
 		"other key": {v1alpha1.AzureQueueStorageEventSource{ConnectionString: ref("other key")}, "403 AuthenticationFailed"},
 		"no queue":  {v1alpha1.AzureQueueStorageEventSource{ConnectionString: ref("storage"), QueueName: "none"}, "404 QueueNotFound"},
@@ -172,10 +200,44 @@ func TestWhereStorageIs(t *testing.T) {
 	for text, want := range map[string]string{
 		"AccountName=a;AccountKey=a2V5": "https://a.queue.core.windows.net",
 		"DefaultEndpointsProtocol=http;AccountName=a;AccountKey=a2V5;EndpointSuffix=core.chinacloudapi.cn": "http://a.queue.core.chinacloudapi.cn",
+		"QueueEndpoint=http://h:1/a/;AccountName=a;AccountKey=a2V5":                                        "http://h:1/a",
+		"QueueEndpoint=https://h;SharedAccessSignature=sv=1&sig=x":                                         "https://h",
 	} {
-		if got, err := parseStorage(text); err != nil || got.place != want || string(got.key) != "key" {
-			t.Errorf("%s: %+v, %v", text, got, err)
+		client, err := azqueue.NewQueueClientFromConnectionString(text, "orders", nil)
+		if err != nil {
+			t.Fatal(text, err)
 		}
+		if got := storagePlace(client.URL(), "orders"); got != want { // ids of events hold it
+			t.Errorf("%s: %s, want %s", text, got, want)
+		}
+	}
+}
+
+func TestAStorageQueueIsReadByTheIdentityOfTheService(t *testing.T) {
+	for want, environment := range map[string]func(*entratest.Services){
+		"web identity for https://storage.azure.com/.default": (*entratest.Services).WebIdentity, "machine for https://storage.azure.com": func(*entratest.Services) {},
+	} {
+		t.Run(want, func(t *testing.T) {
+			services := entratest.Start(t)
+			environment(services)
+			s := &storaged{messages: storageList, token: entratest.Token}
+			server := httptest.NewTLSServer(s)
+			t.Cleanup(server.Close)
+			r := newRig(t)
+			r.env.Own = identity.For("ns")
+			r.env.azure.entra = func() (azcore.TokenCredential, error) { return entra.Credential(services.Client()) }
+			r.env.azure.client = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: true},
+				DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+					if address != "acme.queue.core.windows.net:443" {
+						t.Errorf("reached %s", address)
+					}
+					return (&net.Dialer{}).DialContext(ctx, network, server.Listener.Addr().String())
+				}}}
+			r.start(storageQueue(v1alpha1.AzureQueueStorageEventSource{QueueName: "orders", StorageAccountName: "acme"}))
+			if e := r.next(); e.get("messageID") != "m1" || services.Asked() != want {
+				t.Errorf("%+v; asked %q", e, services.Asked())
+			}
+		})
 	}
 }
 

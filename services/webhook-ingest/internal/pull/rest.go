@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"github.com/argosy-mesh/argosy/libs/identity"
 )
 
 // restPatience bounds one exchange; it is longer than any service is asked to wait.
@@ -15,9 +17,11 @@ const restPatience = 40 * time.Second
 // restMost bounds an answer. The largest is a batch of messages of 64 KiB in base64.
 const restMost = 8 << 20
 
-// restClient follows no redirects: a signature is made for one place.
+// restClient follows no redirects: a signature is made for one place. It does not reach where clouds give out identities.
 func restClient() *http.Client {
-	return &http.Client{Timeout: restPatience, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.DialContext = identity.Dial
+	return &http.Client{Transport: transport, Timeout: restPatience, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
 // exchange sends a request and reads the answer. Its error does not name the URL,

@@ -4,9 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
-	amqp1 "github.com/Azure/go-amqp"
+	"github.com/Azure/azure-sdk-for-go/sdk/messaging/azservicebus"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
 
@@ -14,10 +15,6 @@ import (
 // that waits for those before it may run out (30 s by default), and the service
 // counts that as a failed delivery.
 const serviceBusCredit = 16
-
-// serviceBusMost is the largest message taken; a larger one ends up in the service's
-// own dead-letter queue.
-const serviceBusMost = 25 << 20
 
 // serviceBus reads a queue, or the subscription of a topic; replicas share it. A
 // message is completed after its event is durable, also where the manifest leaves
@@ -29,32 +26,33 @@ func serviceBus(c v1alpha1.AzureServiceBusEventSource) Reader {
 		if err != nil {
 			return err
 		}
-		home, err := serviceBusHome(ctx, env, c)
+		client, address, err := serviceBusClient(ctx, env, c)
 		if err != nil {
 			return err
 		}
-		secure, err := env.TLS(ctx, c.TLS)
-		if err != nil {
-			return err
-		}
-		conn, session, err := home.dial(ctx, secure)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = conn.Close() }()
-		// Credit is given by hand: only then can it be taken back at the end.
-		receiver, err := session.NewReceiver(ctx, entity, &amqp1.ReceiverOptions{Credit: -1, MaxMessageSize: serviceBusMost})
+		defer func() {
+			ending, cancel := settling(ctx)
+			defer cancel()
+			_ = client.Close(ending) // what is not settled goes to others
+		}()
+		receiver, err := serviceBusReceiver(client, c)
 		if err != nil {
 			return fmt.Errorf("read %s: %w", entity, err)
 		}
-		r := &serviceBusReader{config: c, home: home, entity: entity, receiver: receiver, emit: emit}
-		if err := receiver.IssueCredit(serviceBusCredit); err != nil {
-			return fmt.Errorf("read %s: %w", entity, err)
+		// The first question shows that the entity is there and may be read: receiving says so only when a message comes.
+		asking, cancel := context.WithTimeout(ctx, azurePatience)
+		_, err = guarded(func() ([]*azservicebus.ReceivedMessage, error) { return receiver.PeekMessages(asking, 1, nil) })
+		cancel()
+		if err != nil {
+			if over(ctx) {
+				return nil
+			}
+			return fmt.Errorf("look into %s: %w", entity, err)
 		}
 		env.Up()
-		defer r.giveBack(ctx)
+		r := serviceBusReader{config: c, address: address, entity: entity, receiver: receiver, emit: emit}
 		for !over(ctx) {
-			if err := r.next(ctx); err != nil && !over(ctx) {
+			if err := r.batch(ctx); err != nil && !over(ctx) {
 				return err
 			}
 		}
@@ -73,77 +71,94 @@ func serviceBusEntity(c v1alpha1.AzureServiceBusEventSource) (string, error) {
 	}
 }
 
-func serviceBusHome(ctx context.Context, env Env, c v1alpha1.AzureServiceBusEventSource) (namespace, error) {
+func serviceBusReceiver(client *azservicebus.Client, c v1alpha1.AzureServiceBusEventSource) (*azservicebus.Receiver, error) {
+	if c.QueueName != "" {
+		return client.NewReceiverForQueue(c.QueueName, nil)
+	}
+	return client.NewReceiverForSubscription(c.TopicName, c.SubscriptionName, nil)
+}
+
+// serviceBusClient has the connection string of the manifest, or the identity of this process where the namespace may use
+// it. The address is part of the ids of events.
+func serviceBusClient(ctx context.Context, env Env, c v1alpha1.AzureServiceBusEventSource) (client *azservicebus.Client, address string, err error) {
+	given, err := env.TLS(ctx, c.TLS)
+	if err != nil {
+		return nil, "", err
+	}
+	// What fails is tried again by whoever runs readers.
+	options := &azservicebus.ClientOptions{TLSConfig: env.azureSecure(given), CustomEndpoint: env.azure.endpoint, RetryOptions: azservicebus.RetryOptions{MaxRetries: -1}}
 	if c.ConnectionString == nil {
-		return namespace{}, errors.New("connectionString is needed: Azure identities, which fullyQualifiedNamespace asks for, are not supported by this version")
+		own, err := env.azureIdentity("azureServiceBus.fullyQualifiedNamespace", "connectionString", c.FullyQualifiedNamespace)
+		if err != nil {
+			return nil, "", err
+		}
+		client, err = azservicebus.NewClient(c.FullyQualifiedNamespace, own, options)
+		return client, "amqps://" + c.FullyQualifiedNamespace, err
 	}
 	text, err := env.secretOf(ctx, c.ConnectionString)
-	if err != nil {
-		return namespace{}, err
+	if err == nil {
+		address, err = azureAddress(text)
 	}
-	return namespaceOf(text)
+	if err != nil {
+		return nil, "", err
+	}
+	if client, err = azservicebus.NewClientFromConnectionString(text, options); err != nil {
+		err = errors.New("the connection string needs SharedAccessKeyName and SharedAccessKey, or SharedAccessSignature") // the error may quote it
+	}
+	return client, address, err
 }
 
 // serviceBusReader is a queue or subscription while it is read.
 type serviceBusReader struct {
 	config   v1alpha1.AzureServiceBusEventSource
-	home     namespace
+	address  string
 	entity   string
-	receiver *amqp1.Receiver
+	receiver *azservicebus.Receiver
 	emit     Emit
-	used     uint32 // credit of messages that are done with, not given anew
 }
 
-func (r *serviceBusReader) next(ctx context.Context) error {
-	m, err := r.receiver.Receive(ctx, nil)
+// batch takes what is there.
+func (r serviceBusReader) batch(ctx context.Context) error {
+	messages, err := guarded(func() ([]*azservicebus.ReceivedMessage, error) {
+		return r.receiver.ReceiveMessages(ctx, serviceBusCredit, nil)
+	})
 	if err != nil {
 		return fmt.Errorf("read %s: %w", r.entity, err)
 	}
+	for i, m := range messages {
+		if err := r.take(ctx, m); err != nil {
+			r.giveBack(ctx, messages[i:])
+			return err
+		}
+	}
+	return nil
+}
+
+func (r serviceBusReader) take(ctx context.Context, m *azservicebus.ReceivedMessage) error {
 	data := serviceBusView(r.config, m)
-	position := amqpWord(m.Annotations["x-opt-sequence-number"])
+	position := amqpWord(m.RawAMQPMessage.MessageAnnotations["x-opt-sequence-number"])
 	if position == "" {
-		position = "id " + Key(data.MessageID, m.GetData())
+		position = "id " + Key(data.MessageID, slices.Concat(m.RawAMQPMessage.Body.Data...))
 	}
 	// Sequence numbers begin anew with an entity that is made again; the time tells them apart.
-	if err := r.emit(ctx, Key("azureServiceBus", r.home.address, r.entity, position, data.EnqueuedTime), data); err != nil {
-		r.release(ctx, m)
+	if err := r.emit(ctx, Key("azureServiceBus", r.address, r.entity, position, data.EnqueuedTime), data); err != nil {
 		return err
 	}
 	ctx, cancel := settling(ctx)
 	defer cancel()
-	if err := r.receiver.AcceptMessage(ctx, m); err != nil {
+	if err := r.receiver.CompleteMessage(ctx, m, nil); err != nil {
 		return fmt.Errorf("complete message %s of %s: %w", position, r.entity, err)
 	}
-	return r.refill()
-}
-
-// refill gives new credit once half of it is used: one flow for each message would
-// double what goes over the wire.
-func (r *serviceBusReader) refill() error {
-	if r.used++; r.used < serviceBusCredit/2 {
-		return nil
-	}
-	if err := r.receiver.IssueCredit(r.used); err != nil {
-		return fmt.Errorf("read %s: %w", r.entity, err)
-	}
-	r.used = 0
 	return nil
 }
 
-// giveBack unlocks what was sent ahead, also what is on its way, for the other replicas.
-func (r *serviceBusReader) giveBack(ctx context.Context) {
-	limited, cancel := settling(ctx)
-	defer cancel()
-	_ = r.receiver.DrainCredit(limited, nil) // else the locks of what arrives later run out
-	for m := r.receiver.Prefetched(); m != nil; m = r.receiver.Prefetched() {
-		r.release(ctx, m)
-	}
-}
-
-func (r *serviceBusReader) release(ctx context.Context, m *amqp1.Message) {
+// giveBack unlocks messages for the other replicas.
+func (r serviceBusReader) giveBack(ctx context.Context, messages []*azservicebus.ReceivedMessage) {
 	ctx, cancel := settling(ctx)
 	defer cancel()
-	_ = r.receiver.ReleaseMessage(ctx, m) // else its lock runs out
+	for _, m := range messages {
+		_ = r.receiver.AbandonMessage(ctx, m, nil) // else its lock runs out
+	}
 }
 
 // serviceBusData is the view. Source: Argo Events, AzureServiceBusEventData.
@@ -160,21 +175,19 @@ type serviceBusData struct {
 	Metadata       Metadata   `json:"metadata,omitempty"`
 }
 
-func serviceBusView(c v1alpha1.AzureServiceBusEventSource, m *amqp1.Message) serviceBusData {
-	data := serviceBusData{Properties: plainProperties(m.ApplicationProperties), Content: content(c.JSONBody, amqpBytes(m)), Metadata: c.Metadata}
-	if p := m.Properties; p != nil {
+func serviceBusView(c v1alpha1.AzureServiceBusEventSource, m *azservicebus.ReceivedMessage) serviceBusData {
+	raw := m.RawAMQPMessage
+	data := serviceBusData{
+		Properties: plainProperties(raw.ApplicationProperties), Content: content(c.JSONBody, amqpBytes(raw.Body.Data, raw.Body.Value)), Metadata: c.Metadata,
+		EnqueuedTime: m.EnqueuedTime, SequenceNumber: m.SequenceNumber,
+	}
+	if p := raw.Properties; p != nil {
 		data.ContentType, data.ReplyTo, data.Subject = p.ContentType, p.ReplyTo, p.Subject
 		data.MessageID = amqpWord(p.MessageID)
 		if p.CorrelationID != nil {
 			word := amqpWord(p.CorrelationID)
 			data.CorrelationID = &word
 		}
-	}
-	if at, ok := m.Annotations["x-opt-enqueued-time"].(time.Time); ok {
-		data.EnqueuedTime = &at
-	}
-	if n, ok := m.Annotations["x-opt-sequence-number"].(int64); ok {
-		data.SequenceNumber = &n
 	}
 	return data
 }

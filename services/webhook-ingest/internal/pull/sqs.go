@@ -5,14 +5,11 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/identity/amazon"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/config"
-	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
-	"github.com/aws/aws-sdk-go-v2/service/sts"
 )
 
 // What is asked of a queue. Sources: Argo Events hides messages for 120 s and waits
@@ -51,8 +48,8 @@ func sqsQueue(c v1alpha1.SQSEventSource) Reader {
 	}}
 }
 
-// sqsClient has the keys of the manifest, or those of the process; a role is assumed
-// with them.
+// sqsClient has the keys of the manifest, or the identity of the process where the namespace may use it; a role is
+// assumed with them.
 func sqsClient(ctx context.Context, env Env, c v1alpha1.SQSEventSource) (*sqs.Client, error) {
 	access, err := env.secretOf(ctx, c.AccessKey)
 	if err != nil {
@@ -66,20 +63,18 @@ func sqsClient(ctx context.Context, env Env, c v1alpha1.SQSEventSource) (*sqs.Cl
 	if err != nil {
 		return nil, err
 	}
-	options := []func(*config.LoadOptions) error{config.WithRegion(c.Region)}
-	if access != "" {
-		options = append(options, config.WithCredentialsProvider(credentials.NewStaticCredentialsProvider(access, secret, session)))
+	if access == "" {
+		if err := env.Own.Allow(env.Namespace, "sqs without accessKey", "accessKey and secretKey"); err != nil {
+			return nil, err
+		}
 	}
-	cfg, err := config.LoadDefaultConfig(ctx, options...)
+	cfg, err := amazon.Config(ctx, amazon.Access{Region: c.Region, ID: access, Secret: secret, Token: session, RoleARN: c.RoleARN})
 	if err != nil {
 		return nil, fmt.Errorf("set up sqs: %w", err)
 	}
-	if c.RoleARN != "" {
-		cfg.Credentials = aws.NewCredentialsCache(stscreds.NewAssumeRoleProvider(sts.NewFromConfig(cfg), c.RoleARN))
-	}
 	return sqs.NewFromConfig(cfg, func(o *sqs.Options) {
-		if c.Endpoint != "" {
-			o.BaseEndpoint = &c.Endpoint
+		if c.Endpoint != "" { // token services are asked by a client of their own
+			o.BaseEndpoint, o.HTTPClient = &c.Endpoint, restClient()
 		}
 	}), nil
 }

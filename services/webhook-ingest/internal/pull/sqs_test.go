@@ -20,6 +20,7 @@ type queue struct {
 	hidden   bool
 	deleted  []string
 	asked    map[string]any
+	session  string // token of the last request
 }
 
 func (q *queue) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -30,6 +31,7 @@ func (q *queue) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, `{"__type":"com.amazonaws.sqs#InvalidSecurity","message":"no"}`)
 		return
 	}
+	q.session = r.Header.Get("X-Amz-Security-Token")
 	in := map[string]any{}
 	_ = json.NewDecoder(r.Body).Decode(&in)
 	w.Header().Set("Content-Type", "application/x-amz-json-1.0")

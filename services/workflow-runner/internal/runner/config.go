@@ -11,6 +11,7 @@ import (
 
 	"github.com/argosy-mesh/argosy/libs/core/config"
 	"github.com/argosy-mesh/argosy/libs/flow/archive"
+	"github.com/argosy-mesh/argosy/libs/identity"
 	"github.com/argosy-mesh/argosy/libs/service"
 	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/store"
 )
@@ -28,6 +29,7 @@ type Config struct {
 	Scratch       string // folder for Git repositories that are fetched for pods
 	KnownHosts    string // file with the host keys of Git servers
 	GCS           string // where Google Cloud Storage is
+	Own           identity.Own
 	Archive       archive.Limits
 	Admission     admissionConfig
 }
@@ -75,6 +77,7 @@ func parse(args []string, getenv func(string) string, out io.Writer) (Config, er
 	f.Text(&c.GCS, "gcs-endpoint", store.GCS, "where Google Cloud Storage is")
 	f.Number(&c.Archive.Count, "archive-count", 10_000, "workflows that ended and are kept in the archive; 0 keeps none")
 	f.Span(&c.Archive.Age, "archive-age", 30*24*time.Hour, "how long workflows that ended are kept in the archive; 0 keeps them for good")
+	identity.Declare(f, &c.Own)
 	c.Admission.flags(f)
 	f.Check(func() error {
 		if c.HTTPReach != "public" && c.HTTPReach != "any" {

@@ -3,6 +3,7 @@ package runner
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"path"
 	"path/filepath"
@@ -98,6 +99,10 @@ func (s *artifactServer) sign(ctx context.Context, g grant, ask protocol.Ask) (p
 			key = path.Join(key, name)
 		}
 		to, headers, err := direct.Sign(ctx, g.Method, key, signedLifetime)
+		if errors.Is(err, store.ErrRelay) {
+			place := store.Under(*g.Place, key)
+			to, err = s.signer.grant(grant{Method: g.Method, Namespace: g.Namespace, Place: &place, Relay: true, Expires: time.Now().Add(signedLifetime).Unix()}), nil
+		}
 		if err != nil {
 			return signed, err
 		}

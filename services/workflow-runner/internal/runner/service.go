@@ -141,7 +141,7 @@ func newRunner(ctx context.Context, cfg Config, base *service.Base, mgr manager.
 		return nil, err
 	}
 	drivers := &driver.Pods{Core: accounts.Own(), Reader: mgr.GetAPIReader(), Namespace: cfg.Repositories, Image: cfg.BridgeImage, Dial: task.Dialer(anywhere), Log: base.Log}
-	stores := &store.Stores{Drivers: drivers, Bus: base.Bus, Secrets: mgr.GetAPIReader(), Dial: task.Dialer(anywhere), GCS: cfg.GCS, Git: newFetcher(ctx, cfg, base.Log)}
+	stores := &store.Stores{Drivers: drivers, Bus: base.Bus, Secrets: mgr.GetAPIReader(), Dial: task.Dialer(anywhere), GCS: cfg.GCS, Own: cfg.Own, Git: newFetcher(ctx, cfg, base.Log)}
 	base.Probes.Handle(artifactPath, &artifactServer{bus: base.Bus, stores: stores, signer: sign, log: base.Log})
 	r := &Runner{client: mgr.GetClient(), reader: mgr.GetAPIReader(), bus: base.Bus, journals: newJournals(base.Bus), sightings: newSightings(), shows: newShows(), log: base.Log, signer: sign, image: cfg.ExecutorImage,
 		images: programs, locks: &locks{kv: base.Bus.KV(bus.LocksBucket), reader: mgr.GetAPIReader(), now: time.Now},

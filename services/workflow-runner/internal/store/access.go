@@ -14,7 +14,6 @@ import (
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/reach"
 	"github.com/minio/minio-go/v7"
-	"github.com/minio/minio-go/v7/pkg/credentials"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
@@ -28,7 +27,12 @@ type access struct {
 	style             minio.BucketLookupType
 	id, secret, token string
 	authority         string // PEM
+	role              string // is assumed with the keys, or with the identity of this process
+	own               string // "aws" or "alibaba": the identity of this process that counts where there are no keys
 }
+
+// anonymous reports whether nobody vouches for requests.
+func (a access) anonymous() bool { return a.id == "" && a.own == "" }
 
 // styles are how buckets are addressed. Source: Argo Workflows.
 var styles = map[string]minio.BucketLookupType{"": minio.BucketLookupAuto, "auto-detect": minio.BucketLookupAuto, "path": minio.BucketLookupPath, "virtual-hosted": minio.BucketLookupDNS}
@@ -41,13 +45,19 @@ func (s *Stores) access(ctx context.Context, namespace string, l v1alpha1.S3Arti
 	if a.style = style; !ok {
 		return a, fault.Poisonf("s3: addressingStyle %q is none of path, virtual-hosted, auto-detect", l.AddressingStyle)
 	}
-	switch {
-	case l.UseSDKCreds, l.RoleARN != "":
-		return a, fault.Poisonf("s3: useSDKCreds and roleARN are not supported; accessKeySecret and secretKeySecret are")
-	case l.EncryptionOptions != nil && l.EncryptionOptions.EnableEncryption:
-		return a, fault.Poisonf("s3: encryptionOptions are not supported; let the bucket encrypt by default")
-	case (l.AccessKeySecret == nil) != (l.SecretKeySecret == nil):
+	if (l.AccessKeySecret == nil) != (l.SecretKeySecret == nil) {
 		return a, fault.Poisonf("s3: accessKeySecret and secretKeySecret come together")
+	}
+	a.role = l.RoleARN
+	if l.AccessKeySecret == nil && (l.UseSDKCreds || l.RoleARN != "") {
+		field := "s3.useSDKCreds"
+		if !l.UseSDKCreds {
+			field = "s3.roleARN without keys"
+		}
+		if err := s.Own.Allow(namespace, field, "accessKeySecret and secretKeySecret"); err != nil {
+			return a, err
+		}
+		a.own = "aws"
 	}
 	if u, err := url.Parse(l.Endpoint); err == nil && u.Host != "" {
 		a.endpoint = u.Host
@@ -93,19 +103,19 @@ type clients struct {
 	known map[[sha256.Size]byte]*minio.Client
 }
 
-func (c *clients) of(a access, namespace string, dial func(context.Context, string, string) (net.Conn, error)) (*minio.Client, error) {
+func (c *clients) of(ctx context.Context, a access, namespace string, dial func(context.Context, string, string) (net.Conn, error)) (*minio.Client, error) {
 	if reach.Short(a.endpoint) {
 		dial = reach.Within(namespace, dial) // and no other namespace may have its connections
 	} else {
 		namespace = ""
 	}
-	key := sha256.Sum256(fmt.Appendf(nil, "%q", []any{a.endpoint, a.secure, a.region, a.style, a.id, a.secret, a.token, a.authority, namespace}))
+	key := sha256.Sum256(fmt.Appendf(nil, "%q", []any{a.endpoint, a.secure, a.region, a.style, a.id, a.secret, a.token, a.authority, a.role, a.own, namespace}))
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if known, ok := c.known[key]; ok {
 		return known, nil
 	}
-	made, err := connect(a, dial)
+	made, err := connect(ctx, a, dial)
 	if err != nil {
 		return nil, err
 	}
@@ -119,7 +129,7 @@ func (c *clients) of(a access, namespace string, dial func(context.Context, stri
 // tries is how often a request is made before whoever asked must ask again.
 const tries = 3
 
-func connect(a access, dial func(context.Context, string, string) (net.Conn, error)) (*minio.Client, error) {
+func connect(ctx context.Context, a access, dial func(context.Context, string, string) (net.Conn, error)) (*minio.Client, error) {
 	transport, err := minio.DefaultTransport(a.secure)
 	if err != nil {
 		return nil, fmt.Errorf("s3: set up the client: %w", err)
@@ -135,9 +145,9 @@ func connect(a access, dial func(context.Context, string, string) (net.Conn, err
 		}
 		transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool}
 	}
-	keys := credentials.NewStaticV4(a.id, a.secret, a.token)
-	if a.id == "" {
-		keys = credentials.NewStatic("", "", "", credentials.SignatureAnonymous)
+	keys, err := a.keys(ctx)
+	if err != nil {
+		return nil, err
 	}
 	client, err := minio.New(a.endpoint, &minio.Options{Creds: keys, Secure: a.secure, Region: a.region, BucketLookup: a.style, Transport: transport, MaxRetries: tries})
 	if err != nil {

@@ -2,10 +2,8 @@ package store
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/base64"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"net"
@@ -14,22 +12,25 @@ import (
 	"strings"
 	"time"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/sas"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/service"
 	"github.com/argosy-mesh/argosy/libs/core/fault"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
 
-// azureVersion is the version of the service that requests are of: with it the text that is signed changed last.
+// azureVersion is the version of the service that requests with the key of an account are of: older emulators know it.
 const azureVersion = "2021-12-02"
 
 // azure is a container of Azure Blob Storage. Every request, of the runner as of pods, is a URL with a shared access
-// signature for what it does. See docs/adr/0018-speak-rest-to-azure.md.
+// signature for what it does. See docs/adr/0060-identities-of-clouds.md.
 type azure struct {
 	rest
 
 	endpoint  *url.URL
 	account   string
 	container string
-	key       []byte // of the account; nil: the container is open to all
+	key       *service.SharedKeyCredential // of the account
+	own       *delegations                 // of the identity of this process; without both the container is open to all
 	now       func() time.Time
 }
 
@@ -40,18 +41,16 @@ func (s *Stores) azure(ctx context.Context, namespace string, l v1alpha1.Artifac
 		return nil, fault.Poisonf("azure: endpoint %q is no URL such as https://account.blob.core.windows.net", l.Azure.Endpoint)
 	case l.Azure.Container == "":
 		return nil, fault.Poisonf("azure: the container is not named")
-	case l.Azure.UseSDKCreds:
-		return nil, fault.Poisonf("azure: useSDKCreds is not supported; accountKeySecret is")
 	}
-	a := &azure{rest: newRest("container "+l.Azure.Container, s.dial(namespace)), endpoint: at, account: accountOf(at), container: l.Azure.Container, now: time.Now}
+	a := &azure{rest: s.rest("container "+l.Azure.Container, namespace), endpoint: at, account: accountOf(at), container: l.Azure.Container, now: time.Now}
 	if l.Azure.AccountKeySecret == nil {
-		return a, nil
+		return a, s.asOwn(a, namespace, l.Azure.UseSDKCreds)
 	}
 	text, err := s.secret(ctx, namespace, *l.Azure.AccountKeySecret)
 	if err != nil {
 		return nil, err
 	}
-	if a.key, err = base64.StdEncoding.DecodeString(strings.TrimSpace(text)); err != nil {
+	if a.key, err = service.NewSharedKeyCredential(a.account, strings.TrimSpace(text)); err != nil {
 		return nil, fault.Poisonf("azure: accountKeySecret holds no key of an account in base64")
 	}
 	return a, nil
@@ -67,43 +66,54 @@ func accountOf(endpoint *url.URL) string {
 	return first
 }
 
-// signature is the query that allows some permissions on a blob, or with blob "" on the container. Source: Azure Storage,
-// "Create a service SAS", version 2020-12-06 and later.
-func (a *azure) signature(permissions, blob string, lifetime time.Duration) url.Values {
-	kind, resource := "c", "/blob/"+a.account+"/"+a.container
-	if blob != "" {
-		kind, resource = "b", resource+"/"+blob
-	}
-	until := a.now().UTC().Add(lifetime).Format(time.RFC3339)
-	protocol := "https"
+// signature is the query that allows some permissions on a blob, or with blob "" on the container.
+func (a *azure) signature(ctx context.Context, permissions, blob string, lifetime time.Duration) (url.Values, error) {
+	values := sas.BlobSignatureValues{Protocol: sas.ProtocolHTTPS, ExpiryTime: a.now().UTC().Add(lifetime), Permissions: permissions, ContainerName: a.container, BlobName: blob}
 	if a.endpoint.Scheme == "http" {
-		protocol = "https,http"
+		values.Protocol = sas.ProtocolHTTPSandHTTP
 	}
-	// In order: permissions, start, end, resource, identifier, addresses, protocol, version, kind, snapshot, encryption
-	// scope, and five headers of answers.
-	text := strings.Join([]string{permissions, "", until, resource, "", "", protocol, azureVersion, kind, "", "", "", "", "", "", ""}, "\n")
-	mac := hmac.New(sha256.New, a.key)
-	mac.Write([]byte(text))
-	return url.Values{"sp": {permissions}, "se": {until}, "spr": {protocol}, "sv": {azureVersion}, "sr": {kind}, "sig": {base64.StdEncoding.EncodeToString(mac.Sum(nil))}}
+	var signed sas.QueryParameters
+	var err error
+	if a.own != nil {
+		var key *service.UserDelegationCredential
+		if key, err = a.own.key(ctx, a); err != nil {
+			return nil, err
+		}
+		signed, err = values.SignWithUserDelegation(key)
+	} else {
+		values.Version = azureVersion
+		signed, err = values.SignWithSharedKey(a.key)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("azure: sign a URL: %w", err)
+	}
+	return url.ParseQuery(signed.Encode())
 }
 
 // url is the address of a blob, or of the container, with what allows to use it.
-func (a *azure) url(permissions, blob string, more url.Values, lifetime time.Duration) string {
+func (a *azure) url(ctx context.Context, permissions, blob string, more url.Values, lifetime time.Duration) (string, error) {
 	query := url.Values{}
-	if a.key != nil {
-		query = a.signature(permissions, blob, lifetime)
+	if a.key != nil || a.own != nil {
+		var err error
+		if query, err = a.signature(ctx, permissions, blob, lifetime); err != nil {
+			return "", err
+		}
 	}
 	maps.Copy(query, more)
 	path := "/" + escaped(a.container)
 	if blob != "" {
 		path += "/" + escaped(blob)
 	}
-	return a.endpoint.String() + path + suffix(queryOf(query))
+	return a.endpoint.String() + path + suffix(queryOf(query)), nil
 }
 
 // Open streams a blob.
 func (a *azure) Open(ctx context.Context, key string) (io.ReadCloser, error) {
-	return a.call(ctx, http.MethodGet, a.url("r", key, nil, ownTime), "read", key)
+	to, err := a.url(ctx, "r", key, nil, ownTime)
+	if err != nil {
+		return nil, err
+	}
+	return a.call(ctx, http.MethodGet, to, "read", key)
 }
 
 // Has reports whether there is a blob of this name.
@@ -111,7 +121,10 @@ func (a *azure) Has(ctx context.Context, key string) (bool, error) {
 	if key == "" || strings.HasSuffix(key, "/") {
 		return false, nil
 	}
-	err := a.do(ctx, http.MethodHead, a.url("r", key, nil, ownTime), "look for", key)
+	to, err := a.url(ctx, "r", key, nil, ownTime)
+	if err == nil {
+		err = a.do(ctx, http.MethodHead, to, "look for", key)
+	}
 	if errors.Is(err, ErrAbsent) {
 		return false, nil
 	}
@@ -129,7 +142,10 @@ func (a *azure) Names(ctx context.Context, prefix string, limit int) ([]string, 
 			Then  string   `xml:"NextMarker"`
 			Names []string `xml:"Blobs>Blob>Name"`
 		}
-		err := a.page(ctx, a.url("l", "", query, ownTime), prefix, &page)
+		to, err := a.url(ctx, "l", "", query, ownTime)
+		if err == nil {
+			err = a.page(ctx, to, prefix, &page)
+		}
 		return page.Names, page.Then, err
 	})
 }
@@ -137,17 +153,23 @@ func (a *azure) Names(ctx context.Context, prefix string, limit int) ([]string, 
 // Remove takes away a blob and those below it.
 func (a *azure) Remove(ctx context.Context, key string) error {
 	return removeAll(ctx, a, key, func(ctx context.Context, key string) error {
-		return a.do(ctx, http.MethodDelete, a.url("d", key, nil, ownTime), "remove", key)
+		to, err := a.url(ctx, "d", key, nil, ownTime)
+		if err != nil {
+			return err
+		}
+		return a.do(ctx, http.MethodDelete, to, "remove", key)
 	})
 }
 
 // Sign makes a URL. Of a container without key it is the plain address of the blob.
-func (a *azure) Sign(_ context.Context, method, key string, lifetime time.Duration) (to string, headers map[string]string, err error) {
+func (a *azure) Sign(ctx context.Context, method, key string, lifetime time.Duration) (to string, headers map[string]string, err error) {
 	if method == http.MethodPut {
 		// Create and write: a blob that is there is replaced, as in other stores.
-		return a.url("cw", key, nil, lifetime), map[string]string{"x-ms-blob-type": "BlockBlob"}, nil
+		to, err = a.url(ctx, "cw", key, nil, lifetime)
+		return to, map[string]string{"x-ms-blob-type": "BlockBlob"}, err
 	}
-	return a.url("r", key, nil, lifetime), nil, nil
+	to, err = a.url(ctx, "r", key, nil, lifetime)
+	return to, nil, err
 }
 
 // Ready is for whoever made the container.

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/argosy-mesh/argosy/libs/core/fault"
+	"github.com/argosy-mesh/argosy/libs/identity/google"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
 
@@ -35,7 +36,8 @@ type gcs struct {
 
 	base   *url.URL
 	bucket string
-	robot  *robot // nil: the bucket is open to all
+	robot  *robot          // nil: the bucket is open to all, or own says who asks
+	own    *google.Account // the identity of this process; nil where it is not used
 	now    func() time.Time
 }
 
@@ -57,8 +59,11 @@ func (s *Stores) gcs(ctx context.Context, namespace string, l v1alpha1.ArtifactL
 	if l.GCS.Bucket == "" {
 		return nil, fault.Poisonf("gcs: the bucket is not named")
 	}
-	g := &gcs{rest: newRest("bucket "+l.GCS.Bucket, s.dial(namespace)), base: at, bucket: l.GCS.Bucket, now: time.Now}
+	g := &gcs{rest: s.rest("bucket "+l.GCS.Bucket, namespace), base: at, bucket: l.GCS.Bucket, now: time.Now}
 	if l.GCS.ServiceAccountKeySecret == nil {
+		if s.Own.May(namespace) {
+			g.identify(ctx, s)
+		}
 		return g, nil
 	}
 	text, err := s.secret(ctx, namespace, *l.GCS.ServiceAccountKeySecret)
@@ -66,6 +71,45 @@ func (s *Stores) gcs(ctx context.Context, namespace string, l v1alpha1.ArtifactL
 		g.robot, err = robotOf(text)
 	}
 	return g, err
+}
+
+// identify has the identity of this process ask; where there is none the bucket must be open to all. An identity by the
+// key file of a service account signs as one of a manifest does.
+func (g *gcs) identify(ctx context.Context, s *Stores) {
+	account := s.ownGoogle(ctx)
+	if account == nil {
+		return
+	}
+	if robot, err := robotOf(string(account.JSON)); err == nil {
+		g.robot = robot
+		return
+	}
+	g.own = account
+	g.authorize = func(r *http.Request) error {
+		token, err := account.TokenSource.Token()
+		if err != nil {
+			return fmt.Errorf("ask for a token: %w", err)
+		}
+		token.SetAuthHeader(r)
+		return nil
+	}
+}
+
+// ownGoogle is the identity of this process, nil when Google gave it none. What was found is kept.
+func (s *Stores) ownGoogle(ctx context.Context) *google.Account {
+	s.googleMu.Lock()
+	defer s.googleMu.Unlock()
+	if s.google == nil {
+		found, err := google.Default(ctx, google.Platform)
+		if err != nil {
+			return nil // no file and no machine of Google
+		}
+		if s.IAM != "" {
+			found.IAM = s.IAM
+		}
+		s.google = found
+	}
+	return s.google
 }
 
 // robotOf reads the key file of a service account. What is wrong with it is not quoted.
@@ -92,31 +136,50 @@ func robotOf(text string) (*robot, error) {
 	return &robot{email: file.Email, key: key}, nil
 }
 
-// url is the address of an object, or of the bucket, signed for one method. Source: Google Cloud Storage, V4 signing process
-// with a service account.
+// url is the address of an object, or of the bucket: signed for one method where a key of an account is there, and the
+// plain one else.
 func (g *gcs) url(method, key string, more url.Values, lifetime time.Duration) (string, error) {
+	if g.robot == nil {
+		return g.plain(key) + suffix(queryOf(more)), nil
+	}
+	return g.signed(signatory{g.robot.email, func(text string) ([]byte, error) {
+		sum := sha256.Sum256([]byte(text))
+		return rsa.SignPKCS1v15(rand.Reader, g.robot.key, crypto.SHA256, sum[:])
+	}}, method, key, more, lifetime)
+}
+
+func (g *gcs) plain(key string) string { return strings.TrimSuffix(g.base.String(), "/") + g.path(key) }
+
+func (g *gcs) path(key string) string {
 	path := "/" + escaped(g.bucket)
 	if key != "" {
 		path += "/" + escaped(key)
 	}
-	if g.robot == nil {
-		return strings.TrimSuffix(g.base.String(), "/") + path + suffix(queryOf(more)), nil
-	}
+	return path
+}
+
+// signatory is a service account that signs.
+type signatory struct {
+	email string
+	sign  func(text string) ([]byte, error)
+}
+
+// signed is a URL for one method. Source: Google Cloud Storage, V4 signing process with a service account.
+func (g *gcs) signed(by signatory, method, key string, more url.Values, lifetime time.Duration) (string, error) {
 	signed := url.Values{}
 	maps.Copy(signed, more)
 	at, scope := stamps(g.now())
 	signed.Set("X-Goog-Algorithm", "GOOG4-RSA-SHA256")
-	signed.Set("X-Goog-Credential", g.robot.email+"/"+scope)
+	signed.Set("X-Goog-Credential", by.email+"/"+scope)
 	signed.Set("X-Goog-Date", at)
 	signed.Set("X-Goog-Expires", strconv.Itoa(int(lifetime.Seconds())))
 	signed.Set("X-Goog-SignedHeaders", "host")
 	query := queryOf(signed)
-	sum := sha256.Sum256([]byte(toSign(at, scope, canonicalGCS(method, g.base.Host, path, query))))
-	signature, err := rsa.SignPKCS1v15(rand.Reader, g.robot.key, crypto.SHA256, sum[:])
+	signature, err := by.sign(toSign(at, scope, canonicalGCS(method, g.base.Host, g.path(key), query)))
 	if err != nil {
 		return "", fmt.Errorf("gcs: sign a URL: %w", err)
 	}
-	return strings.TrimSuffix(g.base.String(), "/") + path + "?" + query + "&X-Goog-Signature=" + hex.EncodeToString(signature), nil
+	return g.plain(key) + "?" + query + "&X-Goog-Signature=" + hex.EncodeToString(signature), nil
 }
 
 // stamps are a time as signatures have it, and the scope of keys on its day.
@@ -217,10 +280,30 @@ func (g *gcs) Remove(ctx context.Context, key string) error {
 	})
 }
 
-// Sign makes a URL. Of a bucket without key of an account it is the plain address of the object.
-func (g *gcs) Sign(_ context.Context, method, key string, lifetime time.Duration) (to string, headers map[string]string, err error) {
-	to, err = g.url(method, key, nil, lifetime)
+// Sign makes a URL. Of a bucket without key of an account it is the plain address of the object. As the identity of this
+// process it is signed by Google; an identity that may not is [ErrRelay].
+func (g *gcs) Sign(ctx context.Context, method, key string, lifetime time.Duration) (to string, headers map[string]string, err error) {
+	if g.own == nil {
+		to, err = g.url(method, key, nil, lifetime)
+		return to, nil, err
+	}
+	email, err := g.own.Email(ctx)
+	if err == nil {
+		to, err = g.signed(signatory{email, func(text string) ([]byte, error) { return g.own.Sign(ctx, []byte(text)) }}, method, key, nil, lifetime)
+	}
+	if errors.Is(err, google.ErrNoSigner) {
+		err = ErrRelay
+	}
 	return to, nil, err
+}
+
+// Put keeps what a body holds.
+func (g *gcs) Put(ctx context.Context, key string, body io.Reader) error {
+	to, err := g.url(http.MethodPut, key, nil, ownTime)
+	if err != nil {
+		return err
+	}
+	return g.send(ctx, to, key, body)
 }
 
 // Ready is for whoever made the bucket.

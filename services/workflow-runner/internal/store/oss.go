@@ -16,10 +16,8 @@ func (s *Stores) oss(ctx context.Context, namespace string, l v1alpha1.ArtifactL
 		return nil, fault.Poisonf("oss: the bucket is not named")
 	case o.Endpoint == "":
 		return nil, fault.Poisonf("oss: the endpoint is not named")
-	case o.UseSDKCreds:
-		return nil, fault.Poisonf("oss: useSDKCreds is not supported; accessKeySecret and secretKeySecret are")
 	case o.LifecycleRule != nil:
-		return nil, fault.Poisonf("oss: lifecycleRule is not supported; set it on the bucket")
+		return nil, fault.Poisonf("oss: lifecycleRule would replace all rules of the bucket: set it on the bucket")
 	case (o.AccessKeySecret == nil) != (o.SecretKeySecret == nil):
 		return nil, fault.Poisonf("oss: accessKeySecret and secretKeySecret come together")
 	}
@@ -36,11 +34,17 @@ func (s *Stores) oss(ctx context.Context, namespace string, l v1alpha1.ArtifactL
 			return nil, err
 		}
 	}
-	client, err := s.clients.of(a, namespace, s.Dial)
+	if o.UseSDKCreds && o.AccessKeySecret == nil {
+		if err := s.Own.Allow(namespace, "oss.useSDKCreds", "accessKeySecret and secretKeySecret"); err != nil {
+			return nil, err
+		}
+		a.own = "alibaba"
+	}
+	client, err := s.clients.of(ctx, a, namespace, s.Dial)
 	if err != nil {
 		return nil, err
 	}
-	b := &bucket{client: client, name: o.Bucket, anonymous: a.id == ""}
+	b := &bucket{client: client, name: o.Bucket, anonymous: a.anonymous()}
 	if o.CreateBucketIfNotPresent {
 		b.create = &v1alpha1.CreateS3BucketOptions{}
 	}

@@ -2,11 +2,11 @@ package store
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/xml"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -20,21 +20,43 @@ const listLimit = 16 << 20
 
 // rest speaks to a store by signed URLs, as pods do. Its errors hold no URL.
 type rest struct {
-	client *http.Client
-	store  string // for messages, such as bucket b
+	client    *http.Client
+	store     string                    // for messages, such as bucket b
+	authorize func(*http.Request) error // proves who asks, where URLs do not; may be nil
 }
 
-func newRest(store string, dial func(context.Context, string, string) (net.Conn, error)) rest {
+// rest speaks to a store as pods of a namespace reach it.
+func (s *Stores) rest(store, namespace string) rest {
+	secure := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: s.roots}
 	// Manifests say where it goes: a proxy would hide that from the check of the address.
-	return rest{store: store, client: &http.Client{Transport: &http.Transport{DialContext: dial, TLSHandshakeTimeout: 10 * time.Second, MaxResponseHeaderBytes: 64 << 10, DisableKeepAlives: true}}}
+	return rest{store: store, client: &http.Client{Transport: &http.Transport{DialContext: s.dial(namespace), TLSClientConfig: secure, TLSHandshakeTimeout: 10 * time.Second, MaxResponseHeaderBytes: 64 << 10, DisableKeepAlives: true}}}
 }
 
 // call makes a request; the caller closes the body.
 func (r rest) call(ctx context.Context, method, to, action, key string) (io.ReadCloser, error) {
-	what := strings.TrimSpace(fmt.Sprintf("%s %s", action, key)) + " in " + r.store
-	req, err := http.NewRequestWithContext(ctx, method, to, http.NoBody)
+	return r.exchange(ctx, action, key, wish{method, to, http.NoBody})
+}
+
+// send puts a body whose size nobody knows.
+func (r rest) send(ctx context.Context, to, key string, body io.Reader) error {
+	answer, err := r.exchange(ctx, "store", key, wish{http.MethodPut, to, body})
 	if err != nil {
-		return nil, fault.Poisonf("%s: its address cannot be read", what)
+		return err
+	}
+	return answer.Close()
+}
+
+// wish is a request to be made.
+type wish struct {
+	method, to string
+	body       io.Reader
+}
+
+func (r rest) exchange(ctx context.Context, action, key string, w wish) (io.ReadCloser, error) {
+	what := strings.TrimSpace(fmt.Sprintf("%s %s", action, key)) + " in " + r.store
+	req, err := r.request(ctx, what, w)
+	if err != nil {
+		return nil, err
 	}
 	res, err := r.client.Do(req)
 	if of, is := errors.AsType[*url.Error](err); is {
@@ -63,6 +85,25 @@ func (r rest) call(ctx context.Context, method, to, action, key string) (io.Read
 		return nil, fault.Poisonf("%s: %s", what, said)
 	}
 	return nil, fmt.Errorf("%s: %s", what, said)
+}
+
+// request makes a request, with what proves who asks.
+func (r rest) request(ctx context.Context, what string, w wish) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, w.method, w.to, w.body)
+	if err != nil {
+		return nil, fault.Poisonf("%s: its address cannot be read", what)
+	}
+	if body, is := w.body.(Sized); is {
+		if req.ContentLength = body.Size; body.Size == 0 {
+			req.Body = http.NoBody
+		}
+	}
+	if r.authorize != nil {
+		if err := r.authorize(req); err != nil {
+			return nil, fmt.Errorf("%s: %w", what, err)
+		}
+	}
+	return req, nil
 }
 
 // do makes a request whose answer is only whether it was done.

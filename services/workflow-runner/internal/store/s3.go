@@ -24,6 +24,7 @@ type bucket struct {
 	anonymous bool
 	create    *v1alpha1.CreateS3BucketOptions
 	region    string
+	encryption
 }
 
 func (s *Stores) bucket(ctx context.Context, namespace string, l v1alpha1.ArtifactLocation) (Store, error) {
@@ -34,19 +35,24 @@ func (s *Stores) bucket(ctx context.Context, namespace string, l v1alpha1.Artifa
 	if err != nil {
 		return nil, err
 	}
-	client, err := s.clients.of(access, namespace, s.Dial)
+	hidden, err := s.encryption(ctx, namespace, l.S3.EncryptionOptions)
 	if err != nil {
 		return nil, err
 	}
-	return &bucket{client: client, name: l.S3.Bucket, authority: access.authority, anonymous: access.id == "", create: l.S3.CreateBucketIfNotPresent, region: l.S3.Region}, nil
+	client, err := s.clients.of(ctx, access, namespace, s.Dial)
+	if err != nil {
+		return nil, err
+	}
+	return &bucket{client: client, name: l.S3.Bucket, authority: access.authority, anonymous: access.anonymous(), create: l.S3.CreateBucketIfNotPresent, region: l.S3.Region, encryption: hidden}, nil
 }
 
 // Open streams an object.
 func (b *bucket) Open(ctx context.Context, key string) (io.ReadCloser, error) {
-	if _, err := b.client.StatObject(ctx, b.name, key, minio.StatObjectOptions{}); err != nil {
+	how := minio.GetObjectOptions{ServerSideEncryption: b.of(b.name, key)}
+	if _, err := b.client.StatObject(ctx, b.name, key, how); err != nil {
 		return nil, b.fail("look for", key, err)
 	}
-	object, err := b.client.GetObject(ctx, b.name, key, minio.GetObjectOptions{})
+	object, err := b.client.GetObject(ctx, b.name, key, how)
 	if err != nil {
 		return nil, b.fail("read", key, err)
 	}
@@ -58,7 +64,7 @@ func (b *bucket) Has(ctx context.Context, key string) (bool, error) {
 	if key == "" || strings.HasSuffix(key, "/") {
 		return false, nil
 	}
-	_, err := b.client.StatObject(ctx, b.name, key, minio.StatObjectOptions{})
+	_, err := b.client.StatObject(ctx, b.name, key, minio.StatObjectOptions{ServerSideEncryption: b.of(b.name, key)})
 	if err = b.fail("look for", key, err); errors.Is(err, ErrAbsent) {
 		return false, nil
 	}
@@ -108,18 +114,26 @@ func (b *bucket) Remove(ctx context.Context, key string) error {
 	return nil
 }
 
-// Sign makes a URL. Of a bucket without keys it is the plain address of the object.
+// Sign makes a URL. Of a bucket without keys it is the plain address of the object. What is said of encryption is signed
+// too, in headers that are sent along.
 func (b *bucket) Sign(ctx context.Context, method, key string, lifetime time.Duration) (to string, headers map[string]string, err error) {
+	said := b.headers(method, b.name, key)
+	for name := range said {
+		if headers == nil {
+			headers = map[string]string{}
+		}
+		headers[name] = said.Get(name)
+	}
 	if b.anonymous {
 		u := *b.client.EndpointURL()
 		u.Path = path.Join("/", b.name, key)
-		return u.String(), nil, nil
+		return u.String(), headers, nil
 	}
-	u, err := b.client.Presign(ctx, method, b.name, key, lifetime, url.Values{})
+	u, err := b.client.PresignHeader(ctx, method, b.name, key, lifetime, url.Values{}, said)
 	if err != nil {
 		return "", nil, b.fail("sign a URL for", key, err)
 	}
-	return u.String(), nil, nil
+	return u.String(), headers, nil
 }
 
 // Ready makes the bucket where the manifest asks for that.

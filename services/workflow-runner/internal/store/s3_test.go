@@ -86,8 +86,8 @@ func TestWhatCannotBeReachedIsSaid(t *testing.T) {
 		"no keys":           {"art", "region: us-east-1", "AccessDenied"},
 		"no such bucket":    {"none", keys, "NoSuchBucket"},
 		"SDK credentials":   {"art", "useSDKCreds: true", "useSDKCreds"},
-		"a role":            {"art", "roleARN: arn, " + keys, "roleARN"},
-		"encryption":        {"art", "encryptionOptions: {enableEncryption: true}, " + keys, "encryptionOptions"},
+		"a role":            {"art", "roleARN: arn", "roleARN"},
+		"encryption":        {"art", "encryptionOptions: {enableEncryption: true, kmsKeyId: k, kmsEncryptionContext: x}, " + keys, "encryptionOptions"},
 		"addressing":        {"art", "addressingStyle: odd, " + keys, `"odd"`},
 		"an authority":      {"art", "caSecret: {name: keys, key: junk}, " + keys, "certificate"},
 	} {

@@ -4,15 +4,19 @@ package store
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"sync"
 	"time"
 
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/libs/core/fault"
 	"github.com/argosy-mesh/argosy/libs/flow"
+	"github.com/argosy-mesh/argosy/libs/identity"
+	"github.com/argosy-mesh/argosy/libs/identity/google"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/checkout"
 	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/driver"
@@ -22,6 +26,9 @@ import (
 
 // ErrAbsent says that nothing is kept under a key.
 var ErrAbsent = errors.New("there is no such artifact")
+
+// ErrRelay says that no URL of an object can be signed: pods reach it through this service.
+var ErrRelay = errors.New("no URL of the store can be signed")
 
 // Store keeps artifacts under keys.
 type Store interface {
@@ -36,7 +43,8 @@ type Store interface {
 // Direct is a store that pods reach themselves.
 type Direct interface {
 	Store
-	// Sign returns a URL that allows one method on one object for some time, and the headers to send with it.
+	// Sign returns a URL that allows one method on one object for some time, and the headers to send with it; or
+	// [ErrRelay], when it is a [Keeper].
 	Sign(ctx context.Context, method, key string, lifetime time.Duration) (to string, headers map[string]string, err error)
 	// Has reports whether something is kept under exactly this key.
 	Has(ctx context.Context, key string) (bool, error)
@@ -53,16 +61,30 @@ type Keeper interface {
 	Put(ctx context.Context, key string, body io.Reader) error
 }
 
+// Sized is a body whose size is known, or -1: some stores want to know it first.
+type Sized struct {
+	io.Reader
+
+	Size int64
+}
+
 // Stores opens stores.
 type Stores struct {
 	Bus     *bus.Bus
 	Secrets client.Reader // of any namespace: reads only what manifests of that namespace name
 	Dial    func(ctx context.Context, network, address string) (net.Conn, error)
 	GCS     string            // where Google Cloud Storage is; "" is [GCS]
+	Own     identity.Own      // the namespaces that may use the identity of this process
 	Git     *checkout.Fetcher // nil: repositories are not fetched
 	Drivers *driver.Pods      // nil: artifact drivers are not run
 
-	clients clients
+	IAM string // where Google signs as its service accounts; "" is [google.IAM]
+
+	clients     clients
+	delegations delegations
+	googleMu    sync.Mutex
+	google      *google.Account // the identity of this process, once it was found
+	roots       *x509.CertPool  // who vouches for the clouds; nil for the usual ones
 }
 
 // dial connects as pods of a namespace do: endpoints may be names of its services.
@@ -110,6 +132,15 @@ func Relayed(l v1alpha1.ArtifactLocation) bool {
 
 // Key is the key of a place in its store.
 func Key(l v1alpha1.ArtifactLocation) string { return flow.KeyOf(l) }
+
+// Under is a place with another key in the same store.
+func Under(l v1alpha1.ArtifactLocation, key string) v1alpha1.ArtifactLocation {
+	out := *l.DeepCopy()
+	if out.GCS != nil { // no other store relays what it would have others reach
+		out.GCS.Key = key
+	}
+	return out
+}
 
 // At opens the store of a place that a manifest of a namespace names. A place that cannot be is an error of class poison.
 func (s *Stores) At(ctx context.Context, namespace string, l v1alpha1.ArtifactLocation) (Store, error) {

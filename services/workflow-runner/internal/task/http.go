@@ -15,6 +15,7 @@ import (
 
 	"github.com/argosy-mesh/argosy/libs/core/span"
 	"github.com/argosy-mesh/argosy/libs/flow"
+	clouds "github.com/argosy-mesh/argosy/libs/identity"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/reach"
 )
@@ -37,7 +38,7 @@ type httpRunner struct {
 }
 
 // errAddress refuses what only this process can reach.
-var errAddress = errors.New("loopback and link-local addresses are not reached from workflows; --http-reach=any allows it")
+var errAddress = errors.New("loopback and link-local addresses, and those of clouds' metadata, are not reached from workflows; --http-reach=any allows it")
 
 // Dialer connects, unless the address is one that belongs to this machine and not to the workflow; with local, to any.
 func Dialer(local bool) func(context.Context, string, string) (net.Conn, error) {
@@ -49,7 +50,7 @@ func Dialer(local bool) func(context.Context, string, string) (net.Conn, error) 
 			if err != nil {
 				return err
 			}
-			if ip := at.Addr().Unmap(); ip.IsLoopback() || ip.IsLinkLocalUnicast() || ip.IsUnspecified() {
+			if ip := at.Addr().Unmap(); ip.IsLoopback() || ip.IsUnspecified() || clouds.Metadata(ip) {
 				return errAddress
 			}
 			return nil

@@ -19,13 +19,18 @@ const pageSize = 2
 // Cloud is a store of another kind, with one bucket named art. Every request must be signed as that kind wants it.
 type Cloud struct {
 	URL    string
-	Secret string // what the Secret of the manifest holds
+	Secret string                   // what the Secret of the manifest holds
+	Token  string                   // opens the store beside what is signed; "" for none
+	Sign   func(text []byte) []byte // signs as the account of the Secret, where accounts sign
+
+	Asked int // how often a key was asked for
 
 	path     string // before the bucket
 	verify   func(r *http.Request, key string) string
 	required http.Header // of a PUT
 	page     func(keys []string, then string) any
-	from     string // parameter that a page begins after
+	from     string                                            // parameter that a page begins after
+	extra    func(w http.ResponseWriter, r *http.Request) bool // answers what is not about objects; may be nil
 
 	mu      sync.Mutex
 	objects map[string][]byte
@@ -77,7 +82,10 @@ func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	bucket, key, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(r.URL.Path, c.path), "/"), "/")
-	if code := c.verify(r, key); code != "" {
+	if c.extra != nil && c.extra(w, r) {
+		return
+	}
+	if code := c.verify(r, key); code != "" && (c.Token == "" || r.Header.Get("Authorization") != "Bearer "+c.Token) {
 		refuse(w, http.StatusForbidden, code)
 		return
 	}

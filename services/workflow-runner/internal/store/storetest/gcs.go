@@ -50,6 +50,14 @@ func StartGCS(t *testing.T) *Cloud {
 			}
 			return out
 		}}
+	c.Sign = func(text []byte) []byte {
+		sum := sha256.Sum256(text)
+		signature, err := rsa.SignPKCS1v15(rand.Reader, key, crypto.SHA256, sum[:])
+		if err != nil {
+			t.Error(err)
+		}
+		return signature
+	}
 	return c.start(t)
 }
 

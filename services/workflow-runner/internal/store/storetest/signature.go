@@ -24,8 +24,11 @@ type proof struct {
 }
 
 // signed returns the code of the error when a request is not signed as S3 wants it. Source: AWS, Signature Version 4.
-func signed(r *http.Request, now time.Time) string {
+func signed(r *http.Request, session string, now time.Time) string {
 	p, ok := proofOf(r)
+	if token := r.URL.Query().Get("X-Amz-Security-Token") + r.Header.Get("X-Amz-Security-Token"); token != session {
+		return "InvalidToken"
+	}
 	if !ok {
 		return "AccessDenied"
 	}

@@ -26,16 +26,18 @@ const (
 // Server is a server with buckets.
 type Server struct {
 	Endpoint string // host and port, over plain HTTP
+	Token    string // of a session, which the signature must hold; "" wants none
 
 	mu      sync.Mutex
 	buckets map[string]map[string][]byte
-	broken  int // requests that still get a 503
+	hidden  map[string]string // how objects are encrypted, by bucket and key
+	broken  int               // requests that still get a 503
 }
 
 // Start serves the named buckets until the test ends.
 func Start(t *testing.T, buckets ...string) *Server {
 	t.Helper()
-	s := &Server{buckets: map[string]map[string][]byte{}}
+	s := &Server{buckets: map[string]map[string][]byte{}, hidden: map[string]string{}}
 	for _, b := range buckets {
 		s.buckets[b] = map[string][]byte{}
 	}
@@ -80,7 +82,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusServiceUnavailable, "SlowDown")
 		return
 	}
-	if code := signed(r, time.Now()); code != "" {
+	if code := signed(r, s.Token, time.Now()); code != "" {
 		refuse(w, http.StatusForbidden, code)
 		return
 	}
@@ -100,8 +102,45 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case key == "":
 		w.WriteHeader(http.StatusOK)
 	default:
+		if code := s.encrypted(r, name+"/"+key); code != "" {
+			refuse(w, http.StatusBadRequest, code)
+			return
+		}
 		object(w, r, bucket, key, body)
 	}
+}
+
+// Encrypted is how an object is encrypted: what the request that stored it said, by the names of headers.
+func (s *Server) Encrypted(bucket, key string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.hidden[bucket+"/"+key]
+}
+
+// encrypted heeds what a request says of encryption, and returns the code of the error when it must not say so. Source:
+// S3, "Protecting data with server-side encryption".
+func (s *Server) encrypted(r *http.Request, at string) string {
+	const prefix = "X-Amz-Server-Side-Encryption"
+	var said []string
+	for _, name := range slices.Sorted(maps.Keys(r.Header)) {
+		if strings.HasPrefix(name, prefix) {
+			if p, _ := proofOf(r); !slices.Contains(strings.Split(p.headers, ";"), strings.ToLower(name)) {
+				return "AccessDenied" // it is not signed
+			}
+			said = append(said, strings.TrimPrefix(name, prefix)+"="+r.Header.Get(name))
+		}
+	}
+	text := strings.Join(said, " ")
+	byCustomer := strings.Contains(text, "Customer")
+	switch {
+	case r.Method == http.MethodPut:
+		s.hidden[at] = text
+	case text != "" && !byCustomer, r.Method == http.MethodDelete && text != "":
+		return "InvalidArgument"
+	case r.Method != http.MethodDelete && (byCustomer || strings.Contains(s.hidden[at], "Customer")) && s.hidden[at] != text:
+		return "InvalidRequest"
+	}
+	return ""
 }
 
 func object(w http.ResponseWriter, r *http.Request, bucket map[string][]byte, key string, body []byte) {
