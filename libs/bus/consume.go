@@ -151,9 +151,6 @@ type worker struct {
 	progress func(sequence, pending uint64)
 }
 
-// errEnded ends a pull that was told that it is enough.
-var errEnded = errors.New("enough was pulled")
-
 // pull reads until the iterator breaks, which it does when the consumer is gone
 // or the connection was away for long.
 func (w *worker) pull(ctx context.Context) error {

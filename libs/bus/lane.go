@@ -230,6 +230,9 @@ func (s *Shared) unjoin(l *lane) {
 			delete(s.wanted, f)
 		}
 	}
+	if len(l.joined) > 0 && len(s.wanted) == 0 {
+		s.reread() // that is, not at all
+	}
 	l.joined = nil
 }
 
@@ -649,18 +652,7 @@ func (s *Shared) onItsOwn(ctx context.Context, l *lane, h *hold, sub *Subscripti
 		defer sub.busy.Done()
 		defer close(ended)
 		defer w.end(reading)()
-		for reading.Err() == nil {
-			err := w.pull(reading)
-			select {
-			case <-enough:
-				return
-			default:
-			}
-			if err != nil && reading.Err() == nil {
-				s.log.WarnContext(reading, "consumer interrupted", "consumer", sub.spec.Name, "error", err)
-				pause(reading, reconnectWait)
-			}
-		}
+		w.pullAll(reading)
 	})
 	if !s.mayJoin(reading, l.name, near, until) {
 		return false
@@ -952,6 +944,7 @@ func (s *Shared) adopt(ctx context.Context, taken []*hold, records map[string]su
 		if _, err := w.declare(ctx); err != nil {
 			return err
 		}
+		there[r.Name] = true // should it be subscribed right now
 	}
 	return nil
 }

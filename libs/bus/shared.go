@@ -274,6 +274,7 @@ func (s *Shared) release(ctx context.Context, h *hold) {
 	h.frozen = h.handed(s.read)
 	h.releasing = true
 	s.mu.Unlock()
+	cut := time.AfterFunc(sharedGrace, func() { h.cut(ErrStopped) })
 	// What waits is begun for a while yet. What was taken up before its subscriber had a consumer is acknowledged through
 	// that: it would be done again.
 	for ends := time.Now().Add(leavePatience); s.unfinished(h) && time.Now().Before(ends) && pause(ctx, leavePatience/200); {
@@ -282,7 +283,6 @@ func (s *Shared) release(ctx context.Context, h *hold) {
 	h.closing = true
 	s.mu.Unlock()
 	h.end()
-	cut := time.AfterFunc(sharedGrace, func() { h.cut(ErrStopped) })
 	h.busy.Wait()
 	cut.Stop()
 	h.cut(nil)

@@ -561,16 +561,6 @@ func TestConsumersOfAnOlderVersionAreReadToTheirEnd(t *testing.T) {
 		done.Wait()
 		c.send(b, w.subjects[0], ids("unread", 0, 3)...)
 	}
-	within(t, "consumers that are at rest", func() error {
-		js := management(t, c.server)
-		for _, w := range all {
-			cons, err := js.Consumer(t.Context(), bus.Events, "own-"+w.name)
-			if err != nil || cons.CachedInfo().NumAckPending > 0 {
-				return fmt.Errorf("%s: %+v, %w", w.name, cons, err)
-			}
-		}
-		return nil
-	})
 	c.says("a")
 	c.alone.Store(false) // one of the older version is there still
 	r := c.replicaWith("a", func(r *replica) {

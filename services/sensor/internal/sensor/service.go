@@ -49,7 +49,7 @@ func Run(ctx context.Context, args []string, getenv func(string) string, out io.
 	if err != nil {
 		return err
 	}
-	parts, err := assemble(ctx, base, mgr, files)
+	parts, err := assemble(ctx, base, mgr, cfg.Instance, files)
 	if err != nil {
 		return err
 	}
@@ -71,13 +71,16 @@ func newManager(kubeconfig string, base *service.Base) (manager.Manager, error) 
 // reconcilers is how many Sensors are looked at side by side: each may have to wait for the API server or the bus.
 const reconcilers = 8
 
-func assemble(ctx context.Context, base *service.Base, mgr manager.Manager, files string) ([]life.Part, error) {
+func assemble(ctx context.Context, base *service.Base, mgr manager.Manager, instance, files string) ([]life.Part, error) {
 	m := newMetrics(base.Registry)
 	// Secrets are read one by one; a cache would watch those of the whole cluster.
 	values := value.NewReader(mgr.GetAPIReader(), time.Now)
 	world := trigger.World{Values: values, Sources: source.NewFetcher(values, files), Objects: trigger.NewObjects(mgr.GetConfig(), mgr.GetRESTMapper()), Log: base.Log, Now: time.Now}
-	r := &reconciler{client: mgr.GetClient(), bus: base.Bus, owns: base.Members.Owns, performer: &performer{bus: base.Bus, log: base.Log, metrics: m},
-		world: world, live: func() int { return len(base.Members.Live()) }, metrics: m, log: base.Log, tell: mgr.GetEventRecorder("argosy-sensor")}
+	g := &group{bus: base.Bus, all: base.Members, members: base.Bus.Members(groupName, instance), reader: mgr.GetAPIReader(), log: base.Log, gained: make(chan struct{}, 1)}
+	readers := g.share(instance)
+	base.Registry.MustRegister(apart(readers))
+	r := &reconciler{client: mgr.GetClient(), bus: base.Bus, readers: readers, owns: readers.Holds, performer: &performer{bus: base.Bus, log: base.Log, metrics: m},
+		world: world, live: g.firing, metrics: m, log: base.Log, tell: mgr.GetEventRecorder("argosy-sensor")}
 	regain, news := make(chan event.GenericEvent), make(chan event.GenericEvent)
 	r.news = news
 	r.listeners = &listeners{serving: context.WithoutCancel(ctx), log: base.Log, now: time.Now, news: r.heard, running: map[string]*listening{}}
@@ -93,10 +96,20 @@ func assemble(ctx context.Context, base *service.Base, mgr manager.Manager, file
 	list := &unstructured.UnstructuredList{}
 	list.SetGroupVersionKind(v1alpha1.Kind("SensorList"))
 	return []life.Part{
+		// The listeners stop after the readers: a Sensor that nobody listens for gets a consumer, and all would.
 		life.Of("listeners", r.listeners.drain),
-		life.Of("kubernetes", mgr.Start),
-		life.Of("regain", func(ctx context.Context) error {
-			return kube.Regain(ctx, base.Members.Changed(), mgr.GetCache(), list, regain)
+		life.Of("group", g.members.Run),
+		life.Of("readers", func(ctx context.Context) error {
+			if !mgr.GetCache().WaitForCacheSync(ctx) {
+				return nil
+			}
+			if err := r.listenToAll(ctx); err != nil {
+				return err
+			}
+			return readers.Run(ctx)
 		}),
+		life.Of("firings", func(ctx context.Context) error { return g.firings(ctx, r.listeners, readers.Holds) }),
+		life.Of("kubernetes", mgr.Start),
+		life.Of("regain", func(ctx context.Context) error { return kube.Regain(ctx, g.gained, mgr.GetCache(), list, regain) }),
 	}, nil
 }
