@@ -61,7 +61,7 @@ func BenchmarkPublishBeside(b *testing.B) {
 				var done sync.WaitGroup
 				defer done.Wait()
 				defer cancel()
-				ready := make(chan error, 2*many)
+				ready := make(chan error, 100*many)
 				nothing := func(context.Context, bus.Delivery) ([]bus.Outgoing, error) { return nil, nil }
 				group := on.Share(bus.SharedConfig{Stream: bus.Events, Name: "bench", Subject: "events.>", Self: "a", Live: func() []string { return []string{"a"} }})
 				began := time.Now()
@@ -78,8 +78,7 @@ func BenchmarkPublishBeside(b *testing.B) {
 					done.Go(func() { _ = group.Run(ctx) })
 				}
 				for range many {
-					if err := <-ready; err != nil {
-						b.Fatal(err)
+					for <-ready != nil { // the server takes only so many at once
 					}
 				}
 				made := time.Since(began)

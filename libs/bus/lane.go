@@ -267,6 +267,10 @@ func (s *Shared) append(l *lane, it *item) {
 	it.open.items = append(it.open.items, it)
 	it.open.left++
 	l.waiting = append(l.waiting, it)
+	if it.open.seq <= it.open.hold.careful && l.state == laneShares {
+		s.part(l) // the server counts how often it is tried
+		return
+	}
 	s.take(l)
 	if len(l.waiting) > laneMost || len(l.order) > orderMost {
 		s.part(l)

@@ -22,6 +22,7 @@ const (
 	shardCount    = 16                    // in which replicas share the subscribers; never changes, positions are kept by it
 	laneMost      = 256                   // events that wait for one subscriber before it reads on its own
 	orderMost     = 1024                  // events that one subscriber has begun behind one that is not done
+	deathsMost    = 3                     // of holders, before deliveries are counted by the server
 	windowMost    = 8192                  // events that are not done, of all subscribers
 	windowBytes   = 64 << 20              // their bodies
 	exactMost     = 64                    // subjects up to which the server is told exactly what is wanted
@@ -114,6 +115,8 @@ type hold struct {
 	busy     sync.WaitGroup
 
 	began     uint64     // how far it was done when it was taken
+	deaths    int        // that its holders died there
+	careful   uint64     // up to here, subscribers read on their own at once
 	skip      uint64     // how far it had been handed out when the reader went back
 	open      list.List  // of *open, in the order of the stream
 	done      bool       // something since the last save
@@ -142,6 +145,7 @@ type holderRecord struct {
 	Holder string    `json:"holder,omitempty"` // empty when it was given away
 	Floor  uint64    `json:"floor"`            // every subscriber that shares has done what is up to here
 	Stream time.Time `json:"stream"`           // when the stream was made: another one begins anew
+	Deaths int       `json:"deaths,omitempty"` // how often in a row its holder died at this floor
 }
 
 // Share makes a group. Subscribers may come before Run and at any time after.
@@ -203,7 +207,7 @@ func (s *Shared) Run(ctx context.Context) error {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	for ctx.Err() == nil {
-		if err := s.share(ctx); err != nil && func() bool { fmt.Println("SHARE", err); return true }() && ctx.Err() == nil {
+		if err := s.share(ctx); err != nil && ctx.Err() == nil {
 			s.log.DebugContext(ctx, "shards cannot be shared out", "group", s.cfg.Name, "error", err)
 		}
 		select {
@@ -371,7 +375,11 @@ func (s *Shared) save(ctx context.Context, h *hold, holder string) error {
 	floor, created := h.floor(s.read), s.created
 	h.done = false
 	s.mu.Unlock()
-	raw, err := json.Marshal(holderRecord{Holder: holder, Floor: floor, Stream: created})
+	r := holderRecord{Holder: holder, Floor: floor, Stream: created}
+	if floor == h.began {
+		r.Deaths = h.deaths
+	}
+	raw, err := json.Marshal(r)
 	if err != nil {
 		return fmt.Errorf("encode position: %w", err)
 	}
@@ -506,8 +514,11 @@ func (s *Shared) claim(ctx context.Context, n int, live []string, created time.T
 	if r.Holder != "" && r.Holder != s.cfg.Self && slices.Contains(live, r.Holder) {
 		return nil, nil
 	}
-	if !r.Stream.Equal(created) { // nobody shares it yet
-		r.Floor = last
+	switch {
+	case !r.Stream.Equal(created): // nobody shares it yet
+		r.Floor, r.Deaths = last, 0
+	case r.Holder != "":
+		r.Deaths++
 	}
 	r.Holder, r.Stream = s.cfg.Self, created
 	if raw, err = json.Marshal(r); err != nil {
@@ -516,7 +527,11 @@ func (s *Shared) claim(ctx context.Context, n int, live []string, created time.T
 	if revision, err = kv.Swap(ctx, s.key(n), raw, revision); err != nil {
 		return nil, err
 	}
-	h := &hold{shard: s.shards[n], began: r.Floor, skip: r.Floor, revision: revision, saved: r.Floor, savedAt: time.Now()}
+	h := &hold{shard: s.shards[n], deaths: r.Deaths, began: r.Floor, skip: r.Floor, revision: revision, saved: r.Floor, savedAt: time.Now()}
+	if r.Deaths >= deathsMost {
+		h.careful = last
+		s.log.WarnContext(ctx, "an event may kill who handles it: what comes next is counted for each subscriber", "group", s.cfg.Name, "shard", n, "deaths", r.Deaths, "from", r.Floor)
+	}
 	h.life, h.end = context.WithCancel(context.WithoutCancel(ctx))
 	h.handling, h.cut = context.WithCancelCause(context.WithoutCancel(ctx))
 	return h, nil

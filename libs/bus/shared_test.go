@@ -665,3 +665,55 @@ func TestASharedReaderThatIsRefusedSaysSo(t *testing.T) {
 	c.send(b, "events.ns.s.e", "e0")
 	w.saw(t, "e0")
 }
+
+// An event that kills whoever handles it does not do so for ever.
+func TestADeadlyEventIsBuried(t *testing.T) {
+	c := newCrew(t)
+	c.says("a")
+	sender := c.server.Connect("sender")
+	w := newWitness("w", "events.ns.s.e")
+	w.since, w.ordered = time.Now(), true
+	sent := false
+	deaths := 0
+	for {
+		died := make(chan struct{}, 1)
+		var r *replica
+		ready := make(chan struct{})
+		w.does(func(_ context.Context, d bus.Delivery) error {
+			if d.ID() != "deadly" {
+				return nil
+			}
+			<-ready
+			r.bus.Close() // nothing is heard of this replica any more
+			died <- struct{}{}
+			return errors.New("dead")
+		})
+		r = c.replicaWith("a", func(r *replica) { r.Subscribe(w.subscriber()) })
+		close(ready)
+		if !sent {
+			w.ready(t)
+			c.send(sender, "events.ns.s.e", "deadly", "after")
+			sent = true
+		}
+		within(t, "a death, or the event behind", func() error {
+			if len(w.seen()) == 0 && len(died) == 0 {
+				return errors.New("neither")
+			}
+			return nil
+		})
+		if len(w.seen()) > 0 {
+			break
+		}
+		if deaths++; deaths > 12 {
+			t.Fatalf("%d deaths", deaths)
+		}
+	}
+	w.saw(t, "after")
+	dead, err := sender.DeadLetters(t.Context(), bus.Events, ">", 0)
+	if err != nil || len(dead) != 1 || dead[0].Event.ID() != "deadly" {
+		t.Errorf("%+v, %v", dead, err)
+	}
+	if deaths < 5 {
+		t.Errorf("%d deaths", deaths)
+	}
+}
