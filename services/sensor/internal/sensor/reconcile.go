@@ -156,9 +156,14 @@ func (r *reconciler) leave(ctx context.Context, raw *unstructured.Unstructured) 
 	return r.patchFinalizers(ctx, raw, fresh)
 }
 
-// forget removes the Sensor's places in the streams and what is queued for it.
+// forget removes the Sensor's places in the streams, what is queued for it and what it remembers.
 func (r *reconciler) forget(ctx context.Context, namespace, uid string) error {
-	return errors.Join(r.readers.Forget(ctx, uid, consumerName(uid)), r.bus.Forget(ctx, bus.Commands, queueName(uid)),
+	windows := r.bus.KV(bus.WindowsBucket)
+	keys, err := windows.Keys(ctx, uid+".")
+	for _, key := range keys {
+		err = errors.Join(err, windows.Purge(ctx, key))
+	}
+	return errors.Join(err, r.readers.Forget(ctx, uid, consumerName(uid)), r.bus.Forget(ctx, bus.Commands, queueName(uid)),
 		r.bus.Purge(ctx, bus.Commands, meshevents.FireSubject(namespace, uid)))
 }
 

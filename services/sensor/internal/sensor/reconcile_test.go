@@ -269,3 +269,44 @@ func TestReadyIsWhatTheServerConfirmed(t *testing.T) {
 	o.apply("two", calling("any", url, ""), 1)
 	o.awaitReady("two", "True", "Listening")
 }
+
+// A Sensor that is deleted leaves nothing on the bus: no place, no window, no firing.
+func TestADeletedSensorLeavesNothing(t *testing.T) {
+	o := newOffice(t)
+	url, _ := target(t, func(http.ResponseWriter, *http.Request) {})
+	o.apply("pair", fmt.Sprintf(pairToSink, url), 1)
+	o.awaitReady("pair", "True", "Listening")
+	o.publish("a", "a1", map[string]any{})
+	entries := func(bucket, prefix string) int {
+		keys, err := o.bus.KV(bucket).Keys(t.Context(), prefix)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(keys)
+	}
+	o.eventually("its window", func() error {
+		if entries(bus.WindowsBucket, "uid-pair.") == 0 {
+			return errors.New("there is none")
+		}
+		return nil
+	})
+	if entries(bus.ReadersBucket, groupName+".sub.") != 1 {
+		t.Error("it has no place")
+	}
+	u := &unstructured.Unstructured{}
+	u.SetGroupVersionKind(v1alpha1.Kind("Sensor"))
+	u.SetNamespace("ns")
+	u.SetName("pair")
+	if err := o.client.Delete(t.Context(), u); err != nil {
+		t.Fatal(err)
+	}
+	o.look("pair")
+	o.eventually("nothing to be left", func() error {
+		windows, places := entries(bus.WindowsBucket, "uid-pair."), entries(bus.ReadersBucket, groupName+".sub.")
+		consumers := append(o.server.Consumers(bus.Events), o.server.Consumers(bus.Commands)...)
+		if windows+places+len(consumers) > 0 {
+			return fmt.Errorf("%d windows, %d places, %v", windows, places, consumers)
+		}
+		return nil
+	})
+}
