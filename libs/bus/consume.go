@@ -207,8 +207,7 @@ func (w *worker) pull(ctx context.Context) error {
 func (w *worker) declare(ctx context.Context) (jetstream.Consumer, error) {
 	cfg := w.config()
 	cons, err := w.bus.js.CreateOrUpdateConsumer(ctx, w.consumer.Stream, cfg)
-	var api *jetstream.APIError
-	if errors.As(err, &api) {
+	if _, answered := errors.AsType[*jetstream.APIError](err); answered {
 		if there, look := w.bus.js.Consumer(ctx, w.consumer.Stream, w.consumer.Name); look == nil {
 			began := there.CachedInfo().Config
 			cfg.DeliverPolicy, cfg.OptStartSeq, cfg.OptStartTime = began.DeliverPolicy, began.OptStartSeq, began.OptStartTime

@@ -24,19 +24,19 @@ func matches(filter, subject string) bool {
 
 func TestInterestFindsWhatTheRuleSays(t *testing.T) {
 	token := func(wild bool) string {
-		if n := rand.N(5); wild && n == 0 {
+		n := rand.N(5)
+		if wild && n == 0 {
 			return "*"
-		} else {
-			return string(rune('a' + n))
 		}
+		return string(rune('a' + n))
 	}
 	for range 200 {
 		var x interest[string]
 		wants := map[string]string{}
 		for v := range 30 {
-			parts := make([]string, 1+rand.N(4))
-			for i := range parts {
-				parts[i] = token(true)
+			var parts []string
+			for range 1 + rand.N(4) {
+				parts = append(parts, token(true))
 			}
 			if rand.N(4) == 0 {
 				parts = append(parts, ">")

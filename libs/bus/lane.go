@@ -29,11 +29,11 @@ const (
 type lane struct {
 	id, key, name string // name of the consumer of its own
 	shard         *shard
-	now           *Subscription // nil while nobody handles its events
-	filters       []string      // of the last version
-	joined        []string      // filters that are in the interest
-	changed       chan struct{} // closed when now changes
-	gone          context.Context
+	now           *Subscription   // nil while nobody handles its events
+	filters       []string        // of the last version
+	joined        []string        // filters that are in the interest
+	changed       chan struct{}   // closed when now changes
+	gone          context.Context //nolint:containedctx // ends when it is removed
 	leave         context.CancelFunc
 	tending       sync.WaitGroup
 
@@ -110,7 +110,7 @@ type Subscription struct {
 // Subscribe adds a subscriber, or changes the one with the same ID: it goes on where that was. What the older version has
 // in hand may finish within its grace; what is interrupted then is handled by the new one.
 func (s *Shared) Subscribe(spec Subscriber) *Subscription {
-	spec.Consumer = spec.Consumer.withDefaults()
+	spec.Consumer = spec.withDefaults()
 	spec.Stream = s.cfg.Stream
 	sub := &Subscription{group: s, spec: spec, done: make(chan struct{})}
 	sub.life, sub.end = context.WithCancel(context.Background())
@@ -441,7 +441,7 @@ func (s *Shared) beginShared(ctx context.Context, l *lane, h *hold) (bool, error
 		s.unreserve(l)
 		return false, err
 	}
-	return s.enter(l, h, at), nil
+	return s.enter(l, h, at), nil //nolint:contextcheck // what a lane does lives as long as its shard
 }
 
 // quiet says whether nothing is stored on subjects since a time.
@@ -551,7 +551,7 @@ func (s *Shared) makeConsumer(ctx context.Context, l *lane, h *hold) error {
 	// Only who holds the shard may make one: it would be read from there again, whenever that is.
 	if err := s.save(ctx, h, s.cfg.Self); err != nil {
 		if fault.Of(err) == fault.Stale {
-			s.lost(h)
+			s.lost(h) //nolint:contextcheck // giving away outlives this
 		}
 		return err
 	}
@@ -631,7 +631,7 @@ func (s *Shared) apart(ctx context.Context, l *lane, h *hold) {
 func (s *Shared) onItsOwn(ctx context.Context, l *lane, h *hold, sub *Subscription, until time.Time) bool {
 	reading, stop := context.WithCancel(ctx)
 	defer stop()
-	defer context.AfterFunc(sub.life, stop)()
+	defer context.AfterFunc(sub.life, stop)() //nolint:contextcheck // it ends with either
 	enough, near := make(chan struct{}), make(chan struct{}, 1)
 	w := s.bus.worker(reading, sub.spec.Consumer, s.onceMore(l, sub))
 	w.enough = enough
@@ -690,7 +690,7 @@ func (s *Shared) onItsOwn(ctx context.Context, l *lane, h *hold, sub *Subscripti
 			return true
 		}
 	}
-	return s.enter(l, h, upTo)
+	return s.enter(l, h, upTo) //nolint:contextcheck // what a lane does lives as long as its shard
 }
 
 // lookApart is how often the server is asked whether a subscriber that reads on its own has caught up, beside the word

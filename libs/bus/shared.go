@@ -15,6 +15,7 @@ import (
 
 	"github.com/argosy-mesh/argosy/libs/core/fault"
 	"github.com/argosy-mesh/argosy/libs/core/own"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // Numbers of a [Shared].
@@ -409,7 +410,7 @@ func (s *Shared) keep(ctx context.Context) {
 		}
 		for _, h := range s.holds() {
 			s.mu.Lock()
-			s.partFrom(h, time.Now().Add(-s.cfg.Hold))
+			s.partFrom(h, time.Now().Add(-s.cfg.Hold)) //nolint:contextcheck // what a lane does lives as long as its shard
 			idle := h.floor(s.read) == h.saved || !h.done && time.Since(h.savedAt) < idleSave
 			s.mu.Unlock()
 			if idle {
@@ -417,7 +418,7 @@ func (s *Shared) keep(ctx context.Context) {
 			}
 			switch err := s.save(ctx, h, s.cfg.Self); {
 			case fault.Of(err) == fault.Stale && err != nil:
-				s.lost(h)
+				s.lost(h) //nolint:contextcheck // giving away outlives this
 			case err != nil && ctx.Err() == nil:
 				s.log.DebugContext(ctx, "position was not saved", "error", err)
 			}
@@ -433,11 +434,7 @@ func (s *Shared) partFrom(h *hold, before time.Time) {
 		if o.since.After(before) {
 			return
 		}
-		for _, it := range o.items {
-			if !it.closed {
-				s.part(it.lane)
-			}
-		}
+		s.partAllOf(o)
 	}
 }
 
@@ -448,18 +445,9 @@ func (s *Shared) acquire(ctx context.Context, claim []int, live []string) error 
 		return fmt.Errorf("look at stream %s: %w", s.cfg.Stream, err)
 	}
 	info := stream.CachedInfo()
-	var taken []*hold
-	for _, n := range claim {
-		h, err := s.claim(ctx, n, live, info.Created, info.State.LastSeq)
-		if err != nil && fault.Of(err) != fault.Stale {
-			return err
-		}
-		if h != nil {
-			taken = append(taken, h)
-		}
-	}
-	if len(taken) == 0 {
-		return nil
+	taken, err := s.claimAll(ctx, claim, live, info)
+	if err != nil || len(taken) == 0 {
+		return err
 	}
 	// What follows is read after the claims: nobody else changes it any more.
 	there := map[string]bool{}
@@ -477,8 +465,28 @@ func (s *Shared) acquire(ctx context.Context, claim []int, live []string) error 
 	if err := s.adopt(ctx, taken, records, there); err != nil {
 		return err
 	}
+	s.placed(taken, info.Created, records, there) //nolint:contextcheck // what a lane does lives as long as its shard
+	s.cfg.Gained()
+	return nil
+}
+
+func (s *Shared) claimAll(ctx context.Context, claim []int, live []string, info *jetstream.StreamInfo) (taken []*hold, err error) {
+	for _, n := range claim {
+		h, err := s.claim(ctx, n, live, info.Created, info.State.LastSeq)
+		if err != nil && fault.Of(err) != fault.Stale {
+			return nil, err
+		}
+		if h != nil {
+			taken = append(taken, h)
+		}
+	}
+	return taken, nil
+}
+
+// placed places the subscribers of shards that were taken, and tells those that share already.
+func (s *Shared) placed(taken []*hold, created time.Time, records map[string]subscriberRecord, there map[string]bool) {
 	s.mu.Lock()
-	s.created = info.Created
+	s.created = created
 	s.place(taken, records, there)
 	refused := s.refused
 	var tell []func(error)
@@ -493,8 +501,6 @@ func (s *Shared) acquire(ctx context.Context, claim []int, live []string) error 
 	for _, declared := range tell {
 		declared(refused)
 	}
-	s.cfg.Gained()
-	return nil
 }
 
 // claim takes one shard; nil means that somebody alive holds it.

@@ -118,7 +118,7 @@ func (s *Shared) readOnce(ctx context.Context) error {
 	s.tellRefused(nil)
 	src := &gatherer{ctx: ctx, stop: s.interrupt, consumer: cons, linger: readLinger}
 	for expected := uint64(1); ; expected++ {
-		m, err := src.Next()
+		m, err := src.Next() //nolint:contextcheck // it has the context of this call
 		if err != nil {
 			return s.unlessTold(ctx, fmt.Errorf("read %s: %w", s.cfg.Stream, err))
 		}
@@ -139,10 +139,10 @@ func (s *Shared) readOnce(ctx context.Context) error {
 }
 
 func (s *Shared) unlessTold(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return nil
+	if ctx.Err() == nil {
+		return err
 	}
-	return err
+	return nil
 }
 
 // sameStream gives all shards up when the stream was made anew: its sequences mean something else.
@@ -155,7 +155,7 @@ func (s *Shared) sameStream(ctx context.Context, created time.Time) error {
 		return nil
 	}
 	for _, h := range s.holds() {
-		s.lost(h)
+		s.lost(h) //nolint:contextcheck // giving away outlives the reader
 	}
 	pause(ctx, reconnectWait)
 	return nil
@@ -183,53 +183,69 @@ func (s *Shared) dispatch(ctx context.Context, m jetstream.Msg, meta *jetstream.
 	if ctx.Err() != nil || s.again {
 		return false
 	}
-	seq := meta.Sequence.Stream
-	s.read = seq
-	var e *arrived
+	s.read = meta.Sequence.Stream
+	e := &arrived{msg: m, meta: meta}
 	var opened [shardCount]*open
-	s.interest.match(m.Subject(), func(l *lane) {
-		h := l.shard.held
-		if l.mark == seq || h == nil || h.releasing || seq <= h.skip || seq <= l.from || l.state != laneShares && l.state != laneJoins {
+	s.interest.match(m.Subject(), func(l *lane) { //nolint:contextcheck // what a lane does lives as long as its shard
+		if !l.takes(meta) {
 			return
-		}
-		l.mark = seq
-		if l.now != nil && meta.Timestamp.Before(l.now.spec.Since) {
-			return
-		}
-		if e == nil {
-			e = &arrived{msg: m, meta: meta}
 		}
 		o := opened[l.shard.n]
 		if o == nil {
-			o = &open{hold: h, seq: seq, size: len(m.Data()), since: time.Now()}
-			o.at = h.open.PushBack(o)
+			o = s.opened(l.shard.held, e)
 			opened[l.shard.n] = o
-			s.opens++
-			s.bytes += o.size
 		}
 		s.append(l, &item{lane: l, open: o, event: e})
 	})
-	if e == nil {
-		return true
-	}
 	for s.full() && ctx.Err() == nil && !s.again {
-		for _, sh := range s.shards {
-			if sh.held == nil {
-				continue
-			}
-			if front := sh.held.open.Front(); front != nil {
-				for _, it := range front.Value.(*open).items {
-					if !it.closed {
-						s.part(it.lane)
-					}
-				}
-			}
-		}
-		unhook := context.AfterFunc(ctx, func() { s.mu.Lock(); s.roomy.Broadcast(); s.mu.Unlock() })
-		s.roomy.Wait()
-		unhook()
+		s.makeRoom(ctx)
 	}
 	return true
+}
+
+// takes says whether an event is for a lane, and counts it as seen. The lock is held.
+func (l *lane) takes(meta *jetstream.MsgMetadata) bool {
+	seq, h := meta.Sequence.Stream, l.shard.held
+	if l.mark == seq || h == nil || h.releasing || seq <= h.skip || seq <= l.from || l.state != laneShares && l.state != laneJoins {
+		return false
+	}
+	l.mark = seq
+	return l.now == nil || !meta.Timestamp.Before(l.now.spec.Since)
+}
+
+// opened enters an event into a shard, until it is done. The lock is held.
+func (s *Shared) opened(h *hold, e *arrived) *open {
+	o := &open{hold: h, seq: e.meta.Sequence.Stream, size: len(e.msg.Data()), since: time.Now()}
+	o.at = h.open.PushBack(o)
+	s.opens++
+	s.bytes += o.size
+	return o
+}
+
+// makeRoom lets those read on their own that hold the oldest events, and waits for something to be done. The lock is held.
+func (s *Shared) makeRoom(ctx context.Context) {
+	for _, sh := range s.shards {
+		if sh.held == nil {
+			continue
+		}
+		if front := sh.held.open.Front(); front != nil {
+			s.partAllOf(front.Value.(*open)) //nolint:contextcheck // what a lane does lives as long as its shard
+		}
+	}
+	unhook := context.AfterFunc(ctx, func() { s.mu.Lock(); s.roomy.Broadcast(); s.mu.Unlock() })
+	defer unhook()
+	if s.full() {
+		s.roomy.Wait()
+	}
+}
+
+// partAllOf lets those read on their own that have not done an event. The lock is held.
+func (s *Shared) partAllOf(o *open) {
+	for _, it := range o.items {
+		if !it.closed {
+			s.part(it.lane)
+		}
+	}
 }
 
 func (s *Shared) full() bool { return s.opens > windowMost || s.bytes > windowBytes }

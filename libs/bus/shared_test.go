@@ -400,7 +400,7 @@ func TestAStoppedSubscriberKeepsItsPlace(t *testing.T) {
 		return nil
 	})
 	r.stop()
-	r = c.replicaWith("a", func(r *replica) { r.Subscribe(w.subscriber()) })
+	c.replicaWith("a", func(r *replica) { r.Subscribe(w.subscriber()) })
 	w.saw(t, ids("e", 0, 4)...)
 	c.shareAll()
 }
@@ -451,7 +451,7 @@ func TestReplicasHandSubscribersOver(t *testing.T) {
 		w := newWitness(fmt.Sprint("w", i), "events.ns.s.e")
 		w.since, w.ordered = time.Now(), true
 		if i%4 == 0 {
-			w.does(func(ctx context.Context, d bus.Delivery) error { // slow enough to be apart at times
+			w.does(func(ctx context.Context, _ bus.Delivery) error { // slow enough to be apart at times
 				select {
 				case <-time.After(10 * time.Millisecond):
 				case <-ctx.Done():
