@@ -563,9 +563,26 @@ func (s *Shared) makeConsumer(ctx context.Context, l *lane, h *hold) error {
 	l.partAt = l.undone()
 	c.Start = l.partAt
 	s.mu.Unlock()
+	// In a stream that was made anew its sequence would be in the future.
+	if err := s.isStream(ctx); err != nil {
+		return err
+	}
 	w := &worker{bus: s.bus, consumer: c.withDefaults()}
 	_, err := w.declare(ctx)
 	return err
+}
+
+func (s *Shared) isStream(ctx context.Context) error {
+	stream, err := s.bus.js.Stream(ctx, s.cfg.Stream)
+	if err != nil {
+		return fmt.Errorf("look at stream %s: %w", s.cfg.Stream, err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !stream.CachedInfo().Created.Equal(s.created) {
+		return fmt.Errorf("stream %s was made anew", s.cfg.Stream)
+	}
+	return nil
 }
 
 // unmet says whether something was taken up that the lane's own consumer has not brought yet.

@@ -123,6 +123,7 @@ type hold struct {
 	done      bool       // something since the last save
 	releasing bool       // nothing is handed out any more
 	closing   bool       // nothing is begun any more
+	lost      bool       // it is not ours any more, or its stream is another: nothing is written for it
 	frozen    uint64     // how far it was handed out when it was to be given away
 	saved     uint64     // its stored position
 	savedAt   time.Time  //
@@ -327,7 +328,7 @@ func (s *Shared) partAll(ctx context.Context, h *hold) {
 	s.mu.Unlock()
 	for _, l := range lanes {
 		s.mu.Lock()
-		behind := l.state == laneShares && (len(l.waiting) > 0 || len(l.order) > 0)
+		behind := !h.lost && l.state == laneShares && (len(l.waiting) > 0 || len(l.order) > 0)
 		if behind {
 			l.partAt = h.frozen + 1
 		}
@@ -347,7 +348,10 @@ func (s *Shared) partAll(ctx context.Context, h *hold) {
 
 // lost ends the hold of a shard that another replica has taken.
 func (s *Shared) lost(h *hold) {
-	s.log.Warn("a shard was taken by another replica", "group", s.cfg.Name, "shard", h.shard.n)
+	s.log.Warn("a shard was taken by another replica, or its stream was made anew", "group", s.cfg.Name, "shard", h.shard.n)
+	s.mu.Lock()
+	h.lost = true
+	s.mu.Unlock()
 	h.cut(ErrStopped)
 	s.leaving.Go(func() { s.release(context.Background(), h) })
 }
@@ -384,7 +388,14 @@ func (s *Shared) save(ctx context.Context, h *hold, holder string) error {
 	if err != nil {
 		return fmt.Errorf("encode position: %w", err)
 	}
-	revision, err := s.bus.KV(ReadersBucket).Swap(ctx, s.key(h.shard.n), raw, h.revision)
+	kv := s.bus.KV(ReadersBucket)
+	revision, err := kv.Swap(ctx, s.key(h.shard.n), raw, h.revision)
+	if err != nil && fault.Of(err) == fault.Stale {
+		// Perhaps the answer to the last one was lost: it is ours as long as the record says so.
+		if there, at, look := kv.Get(ctx, s.key(h.shard.n)); look == nil && heldBy(there) == s.cfg.Self {
+			revision, err = kv.Swap(ctx, s.key(h.shard.n), raw, at)
+		}
+	}
 	if err != nil {
 		s.mu.Lock()
 		h.done = true
@@ -396,6 +407,14 @@ func (s *Shared) save(ctx context.Context, h *hold, holder string) error {
 	h.saved, h.savedAt = floor, time.Now()
 	s.mu.Unlock()
 	return nil
+}
+
+func heldBy(raw []byte) string {
+	var r holderRecord
+	if json.Unmarshal(raw, &r) != nil {
+		return ""
+	}
+	return r.Holder
 }
 
 // keep saves positions, and lets those read on their own that are behind for too long.
