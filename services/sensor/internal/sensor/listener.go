@@ -67,7 +67,7 @@ func (l *listener) run(ctx context.Context, subscription *bus.Subscription) {
 			l.bus.Empty(ctx, l.queue(), queueIdle, l.fireQueued)
 		}
 	}
-	subscription.Stop()
+	subscription.Stop() //nolint:contextcheck // what keeps its place outlives the listener
 	<-subscription.Done()
 	if err := l.unit.close(); err != nil {
 		l.log.InfoContext(ctx, "a trigger did not close cleanly", "sensor", l.unit.sensor.Namespace+"/"+l.unit.sensor.Name, "error", err)
