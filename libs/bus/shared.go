@@ -34,6 +34,7 @@ const (
 	saveEvery     = 50 * time.Millisecond // what was done since is done again after a kill
 	idleSave      = 10 * time.Second      // for shards that had nothing to do
 	lookEvery     = 250 * time.Millisecond
+	readerKept    = 2 * pullExpiry // by the server, when nobody asks any more
 	readLinger    = 3 * time.Millisecond
 	sideBySide    = 64 // subscribers that begin at once
 )

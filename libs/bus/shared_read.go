@@ -100,7 +100,7 @@ func (s *Shared) readOnce(ctx context.Context) error {
 	cfg := jetstream.ConsumerConfig{
 		Name:          kvToken(s.cfg.Name) + "-shared-" + nuid.Next(), // said here, so that one is removed whose making was interrupted
 		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: after + 1, FilterSubjects: filters,
-		AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1, InactiveThreshold: time.Minute,
+		AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1, InactiveThreshold: readerKept,
 	}
 	if wide {
 		cfg.FilterSubjects = []string{s.cfg.Subject}
@@ -108,7 +108,7 @@ func (s *Shared) readOnce(ctx context.Context) error {
 	defer func() {
 		bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()
-		_ = s.bus.js.DeleteConsumer(bye, s.cfg.Stream, cfg.Name) // or the server does, a minute later
+		_ = s.bus.js.DeleteConsumer(bye, s.cfg.Stream, cfg.Name) // or the server does, when it is not asked any more
 	}()
 	cons, err := s.bus.js.CreateConsumer(ctx, s.cfg.Stream, cfg)
 	if err != nil {

@@ -685,7 +685,10 @@ func TestADeadlyEventIsBuried(t *testing.T) {
 			}
 			<-ready
 			r.bus.Close() // nothing is heard of this replica any more
-			died <- struct{}{}
+			select {
+			case died <- struct{}{}:
+			default:
+			}
 			return errors.New("dead")
 		})
 		r = c.replicaWith("a", func(r *replica) { r.Subscribe(w.subscriber()) })
@@ -704,6 +707,7 @@ func TestADeadlyEventIsBuried(t *testing.T) {
 		if len(w.seen()) > 0 {
 			break
 		}
+		r.stop() // or it would go on trying, in vain
 		if deaths++; deaths > 12 {
 			t.Fatalf("%d deaths", deaths)
 		}
