@@ -29,8 +29,8 @@ type Outgoing struct {
 
 // Handler reacts to one delivery. Its outputs are published before the delivery
 // is acknowledged. An error decides by its class: retry comes back later, poison
-// goes to the dead letters, stale is acknowledged. The context ends when the
-// process must stop for good, not when it begins to drain. Deliveries may repeat.
+// goes to the dead letters, stale is acknowledged. The context ends with the grace
+// of a consumer that was stopped, not when it begins to drain. Deliveries may repeat.
 type Handler func(ctx context.Context, d Delivery) ([]Outgoing, error)
 
 // Consumer describes a durable subscription that replicas share.
@@ -38,6 +38,7 @@ type Consumer struct {
 	Stream      string
 	Name        string                                      // durable name; replicas with the same name share the work
 	Since       time.Time                                   // where a new consumer starts; zero means the oldest event
+	Start       uint64                                      // the sequence at which a new consumer starts, instead of Since; 0 means Since
 	Filters     []string                                    // subjects; none means all
 	Types       []string                                    // event types that are handled; others are acknowledged unread; none means all
 	Having      []string                                    // extensions any of which makes an event handled whatever its type
@@ -48,13 +49,17 @@ type Consumer struct {
 	Backoff     func(attempt int) time.Duration             // wait before the next attempt; nil means DefaultBackoff
 	Observe     func(class fault.Class, took time.Duration) // called once per handled delivery; may be nil
 	// Grace is how long handlers may go on once the consumer is stopped; then their contexts end with [ErrStopped], and
-	// what they had in hand goes back to the stream. 0 means as long as they take.
+	// what they had in hand goes back to the stream. 0 means DefaultGrace.
 	Grace time.Duration
 	// Declared is told what the server said to the consumer: nil when it has it. It is told again after each interruption;
 	// an error that wraps [ErrRefused] does not get better by waiting. May be nil.
 	Declared func(error)
 	Linger   time.Duration // while events come, how long they gather before they are fetched together; 0 means each comes at once
 }
+
+// DefaultGrace is within the time that a process has to stop: what is in hand goes back to the stream before the process is
+// killed with it.
+const DefaultGrace = 15 * time.Second
 
 // ErrStopped is the cause of the end of a handler's context when its consumer was stopped and the grace is over.
 var ErrStopped = errors.New("the consumer was stopped")
@@ -80,6 +85,9 @@ func (c Consumer) withDefaults() Consumer {
 	if c.Backoff == nil {
 		c.Backoff = DefaultBackoff
 	}
+	if c.Grace == 0 {
+		c.Grace = DefaultGrace
+	}
 	if c.Observe == nil {
 		c.Observe = func(fault.Class, time.Duration) {}
 	}
@@ -92,15 +100,8 @@ func (c Consumer) withDefaults() Consumer {
 // Consume runs h over a durable consumer until ctx ends, then lets the handlers
 // at work finish. It survives the server going away for any time.
 func (b *Bus) Consume(ctx context.Context, c Consumer, h Handler) error {
-	c = c.withDefaults()
-	w := &worker{bus: b, consumer: c, handle: h, slots: make(chan struct{}, c.Concurrency)}
-	handling, end := context.WithCancelCause(context.WithoutCancel(ctx))
-	defer end(nil)
-	w.handling = handling
-	if c.Grace > 0 {
-		defer context.AfterFunc(ctx, func() { time.AfterFunc(c.Grace, func() { end(ErrStopped) }) })()
-	}
-	defer w.busy.Wait()
+	w := b.worker(ctx, c, h)
+	defer w.end(ctx)()
 	for ctx.Err() == nil {
 		if err := w.pull(ctx); err != nil && ctx.Err() == nil {
 			b.log.WarnContext(ctx, "consumer interrupted", "consumer", c.Name, "error", err)
@@ -108,6 +109,23 @@ func (b *Bus) Consume(ctx context.Context, c Consumer, h Handler) error {
 		}
 	}
 	return nil
+}
+
+func (b *Bus) worker(ctx context.Context, c Consumer, h Handler) *worker {
+	c = c.withDefaults()
+	w := &worker{bus: b, consumer: c, handle: h, slots: make(chan struct{}, c.Concurrency)}
+	w.handling, w.cut = context.WithCancelCause(context.WithoutCancel(ctx))
+	return w
+}
+
+// end returns what waits for the handlers at work, for the grace once ctx has ended.
+func (w *worker) end(ctx context.Context) func() {
+	unhook := context.AfterFunc(ctx, func() { time.AfterFunc(w.consumer.Grace, func() { w.cut(ErrStopped) }) })
+	return func() {
+		w.busy.Wait()
+		unhook()
+		w.cut(nil)
+	}
 }
 
 // Forget removes a durable consumer with its position. One that is not there is no
@@ -126,11 +144,84 @@ type worker struct {
 	slots    chan struct{}
 	busy     sync.WaitGroup
 	handling context.Context //nolint:containedctx // of the handlers, which outlives that of the consumer
+	cut      context.CancelCauseFunc
+
+	// enough, when closed, ends a pull once what has come is handled; nil never does.
+	enough <-chan struct{}
+	// progress is told of each delivery that was handled, and with what is pending at first; may be nil.
+	progress func(sequence, pending uint64)
 }
 
 // pull reads until the iterator breaks, which it does when the consumer is gone
 // or the connection was away for long.
 func (w *worker) pull(ctx context.Context) error {
+	cons, err := w.declare(ctx)
+	if ctx.Err() == nil {
+		w.consumer.Declared(err)
+	}
+	if err != nil {
+		return err
+	}
+	info := cons.CachedInfo()
+	if w.progress != nil {
+		w.progress(0, info.NumPending+uint64(info.NumAckPending))
+	}
+	src, err := w.source(ctx, cons)
+	if err != nil {
+		return fmt.Errorf("pull from %s: %w", w.consumer.Name, err)
+	}
+	in := w.receive(src, info.Config.MaxAckPending)
+	defer in.giveBack(w, src)
+	enough := w.enough
+	for {
+		select {
+		case w.slots <- struct{}{}:
+		case <-ctx.Done():
+			return nil
+		case <-enough:
+			enough = nil
+			src.Drain()
+			continue
+		}
+		select {
+		case a, ok := <-in.arrived:
+			if !ok {
+				<-w.slots
+				return in.broke
+			}
+			w.busy.Go(func() {
+				defer func() { <-w.slots }()
+				w.one(w.handling, a)
+			})
+		case <-ctx.Done():
+			<-w.slots
+			return nil
+		case <-enough:
+			enough = nil
+			<-w.slots
+			src.Drain()
+		}
+	}
+}
+
+// declare creates the consumer, or brings it up to date. Where one begins that is there already stays as it is.
+func (w *worker) declare(ctx context.Context) (jetstream.Consumer, error) {
+	cfg := w.config()
+	cons, err := w.bus.js.CreateOrUpdateConsumer(ctx, w.consumer.Stream, cfg)
+	if _, answered := errors.AsType[*jetstream.APIError](err); answered {
+		if there, look := w.bus.js.Consumer(ctx, w.consumer.Stream, w.consumer.Name); look == nil {
+			began := there.CachedInfo().Config
+			cfg.DeliverPolicy, cfg.OptStartSeq, cfg.OptStartTime = began.DeliverPolicy, began.OptStartSeq, began.OptStartTime
+			cons, err = w.bus.js.CreateOrUpdateConsumer(ctx, w.consumer.Stream, cfg)
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("declare consumer %s on %s: %w", w.consumer.Name, w.consumer.Stream, refusedBy(err))
+	}
+	return cons, nil
+}
+
+func (w *worker) config() jetstream.ConsumerConfig {
 	cfg := jetstream.ConsumerConfig{
 		Durable: w.consumer.Name, FilterSubjects: w.consumer.Filters,
 		AckPolicy: jetstream.AckExplicitPolicy, AckWait: w.consumer.Patience,
@@ -144,40 +235,55 @@ func (w *worker) pull(ctx context.Context) error {
 	if w.consumer.Ordered {
 		cfg.MaxAckPending = 1
 	}
-	if !w.consumer.Since.IsZero() {
+	switch {
+	case w.consumer.Start > 0:
+		cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, w.consumer.Start
+	case !w.consumer.Since.IsZero():
 		cfg.DeliverPolicy, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, &w.consumer.Since
 	}
-	cons, err := w.bus.js.CreateOrUpdateConsumer(ctx, w.consumer.Stream, cfg)
-	if err != nil {
-		err = fmt.Errorf("declare consumer %s on %s: %w", w.consumer.Name, w.consumer.Stream, refusedBy(err))
-	}
-	if ctx.Err() == nil {
-		w.consumer.Declared(err)
-	}
-	if err != nil {
-		return err
-	}
-	src, err := w.source(ctx, cons)
-	if err != nil {
-		return fmt.Errorf("pull from %s: %w", w.consumer.Name, err)
-	}
-	defer src.Stop()
-	for {
-		select {
-		case w.slots <- struct{}{}:
-		case <-ctx.Done():
-			return nil
+	return cfg
+}
+
+// arrival is a message that came and waits for a handler. The server is told that it is in good hands until done is called.
+type arrival struct {
+	jetstream.Msg
+	done func()
+}
+
+// inbox takes messages as they come: one that waits for a free handler is kept alive like one that is handled, or the
+// server would hand it to somebody else meanwhile.
+type inbox struct {
+	arrived chan arrival
+	broke   error // why no more come; read after arrived was closed
+}
+
+func (w *worker) receive(src source, most int) *inbox {
+	in := &inbox{arrived: make(chan arrival, most)}
+	go func() {
+		defer close(in.arrived)
+		for {
+			m, err := w.next(src)
+			if err != nil {
+				in.broke = err
+				return
+			}
+			in.arrived <- arrival{Msg: m, done: w.keepAlive(m)}
 		}
-		m, err := w.next(src)
-		if err != nil {
-			<-w.slots
-			return err
+	}()
+	return in
+}
+
+// giveBack ends the source and returns what no handler took.
+func (in *inbox) giveBack(w *worker, src source) {
+	src.Stop()
+	go func() {
+		for a := range in.arrived {
+			a.done()
+			if err := a.Nak(); err != nil {
+				w.bus.log.Debug("answer to the bus was lost", "consumer", w.consumer.Name, "error", err)
+			}
 		}
-		w.busy.Go(func() {
-			defer func() { <-w.slots }()
-			w.one(w.handling, m)
-		})
-	}
+	}()
 }
 
 // refusedBy marks what the server will refuse again, as against one that is away or busy.
@@ -216,19 +322,22 @@ func (w *worker) unwanted(m jetstream.Msg) bool {
 }
 
 // one handles a message from arrival to its acknowledgement.
-func (w *worker) one(ctx context.Context, m jetstream.Msg) {
-	began := time.Now()
+func (w *worker) one(ctx context.Context, a arrival) {
+	began, m := time.Now(), a.Msg
 	meta, err := m.Metadata()
 	if err != nil {
+		a.done()
 		w.bus.log.ErrorContext(ctx, "message without metadata", "subject", m.Subject(), "error", err)
 		return
 	}
 	d := Delivery{Subject: m.Subject(), Sequence: meta.Sequence.Stream, Attempt: int(meta.NumDelivered), Stored: meta.Timestamp}
-	done := w.keepAlive(m)
 	err = w.attempt(ctx, m, &d)
-	done()
+	a.done()
 	w.settle(ctx, m, d, err)
 	w.consumer.Observe(fault.Of(err), time.Since(began))
+	if w.progress != nil {
+		w.progress(d.Sequence, meta.NumPending)
+	}
 }
 
 func (w *worker) attempt(ctx context.Context, m jetstream.Msg, d *Delivery) error {
@@ -302,7 +411,7 @@ func (w *worker) keepAlive(m jetstream.Msg) (done func()) {
 	again = time.AfterFunc(w.consumer.Patience/3, func() {
 		mu.Lock()
 		defer mu.Unlock()
-		if !ended {
+		if !ended && w.handling.Err() == nil { // a handler that does not heed the end does not keep its event
 			_ = m.InProgress() // best effort: at worst the delivery repeats
 			again.Reset(w.consumer.Patience / 3)
 		}

@@ -167,3 +167,36 @@ func TestAConsumerSaysWhetherTheServerHasIt(t *testing.T) {
 	for receive(t, second, "better word of the second") != nil {
 	}
 }
+
+// What waits beside busy handlers is not given to somebody else meanwhile: it would be handled twice.
+func TestWhatWaitsForAHandlerComesOnce(t *testing.T) {
+	b := bustest.Start(t).Connect("test")
+	const n, patience = 40, 200 * time.Millisecond
+	for i := range n {
+		publish(t, b, "events.ns.s.e", event(t, fmt.Sprint(i), i))
+	}
+	release := make(chan struct{})
+	handled := make(chan bus.Delivery, 10*n)
+	begun := make(chan string, 10*n)
+	for range 2 { // replicas
+		consume(t, b, bus.Consumer{Stream: bus.Events, Name: "c", Concurrency: 2, Patience: patience}, func(_ context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
+			begun <- d.ID()
+			<-release
+			handled <- d
+			return nil, nil
+		})
+	}
+	for range 4 {
+		receive(t, begun, "busy handlers")
+	}
+	<-time.After(5 * patience) // nothing may come of it
+	close(release)
+	seen := map[string]bool{}
+	for range n {
+		d := receive(t, handled, "each event")
+		if d.Attempt != 1 || seen[d.ID()] {
+			t.Errorf("%s came as attempt %d", d.ID(), d.Attempt)
+		}
+		seen[d.ID()] = true
+	}
+}

@@ -18,6 +18,8 @@ const (
 type source interface {
 	Next(opts ...jetstream.NextOpt) (jetstream.Msg, error)
 	Stop()
+	// Drain ends the source once what has come was had by Next.
+	Drain()
 }
 
 // source opens the messages of a consumer until ctx ends.
@@ -58,6 +60,8 @@ type gatherer struct {
 }
 
 func (g *gatherer) Stop() { g.stop() }
+
+func (g *gatherer) Drain() { g.stop() }
 
 func (g *gatherer) Next(...jetstream.NextOpt) (jetstream.Msg, error) {
 	for {

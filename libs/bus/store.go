@@ -86,6 +86,18 @@ func (k KV) Delete(ctx context.Context, key string) error {
 	return nil
 }
 
+// Purge removes a key with what the bucket remembers of it; a key that is not there is no error.
+func (k KV) Purge(ctx context.Context, key string) error {
+	kv, err := k.open(ctx)
+	if err != nil {
+		return err
+	}
+	if err := kv.Purge(ctx, key); err != nil && !errors.Is(err, jetstream.ErrKeyNotFound) {
+		return fmt.Errorf("purge %s/%s: %w", k.bucket, key, err)
+	}
+	return nil
+}
+
 func (k KV) open(ctx context.Context) (jetstream.KeyValue, error) {
 	// Opening asks the server; the handle stays valid across reconnects.
 	if kv, ok := k.bus.buckets.Load(k.bucket); ok {

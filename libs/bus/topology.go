@@ -25,6 +25,7 @@ const (
 	LocksBucket     = "locks"     // workflow synchronization
 	MemoBucket      = "memo"      // memoized outputs
 	PositionsBucket = "positions" // how far a source was read
+	ReadersBucket   = "readers"   // how far subscribers that share a reader are
 	PayloadsBucket  = "payloads"  // objects: bodies over the inline limit
 	ArtifactsBucket = "artifacts" // objects: the default artifact repository
 	LogsBucket      = "logs"      // objects: archived logs
@@ -60,7 +61,7 @@ func (b *Bus) Declare(ctx context.Context, l Limits) error {
 		}
 	}
 	for name, ttl := range map[string]time.Duration{
-		MembersBucket: time.Minute, WindowsBucket: 0, LocksBucket: 0, MemoBucket: 0, PositionsBucket: 0, ArchiveBucket: 0,
+		MembersBucket: time.Minute, WindowsBucket: 0, LocksBucket: 0, MemoBucket: 0, PositionsBucket: 0, ReadersBucket: 0, ArchiveBucket: 0,
 	} {
 		cfg := jetstream.KeyValueConfig{Bucket: name, TTL: ttl, Replicas: l.Replicas, History: 1}
 		if _, err := b.js.CreateOrUpdateKeyValue(ctx, cfg); err != nil {

@@ -1,17 +1,26 @@
 package sensor
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/argosy-mesh/argosy/libs/bus"
+	"github.com/argosy-mesh/argosy/services/sensor/internal/source"
+	"github.com/argosy-mesh/argosy/services/sensor/internal/trigger"
+	"github.com/argosy-mesh/argosy/services/sensor/internal/value"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 )
 
 // counting is an HTTP target that only counts, and notes when each event came.
@@ -143,4 +152,55 @@ func BenchmarkLag(b *testing.B) {
 	slices.Sort(lags)
 	b.ReportMetric(float64(lags[len(lags)/2].Microseconds())/1000, "p50-ms")
 	b.ReportMetric(float64(lags[len(lags)*99/100].Microseconds())/1000, "p99-ms")
+}
+
+// BenchmarkManySensors is b.N Sensors on one replica, each with an event of its own: until all are ready, until all have
+// fired, and what the process holds then, with the bus in it.
+func BenchmarkManySensors(b *testing.B) {
+	x := newBench(b)
+	var got atomic.Int64
+	url := counting(b, &got, nil)
+	readers := x.bus.Share(bus.SharedConfig{Stream: bus.Events, Name: groupName, Subject: "events.>", Self: "one", Live: func() []string { return []string{"one"} }})
+	values := value.NewReader(fake.NewClientBuilder().Build(), time.Now)
+	w := trigger.World{Values: values, Sources: source.NewFetcher(values, ""), Log: x.tel.Log, Now: time.Now}
+	ctx, cancel := context.WithCancel(context.Background())
+	var done sync.WaitGroup
+	done.Go(func() { _ = readers.Run(ctx) })
+	defer func() { cancel(); done.Wait() }()
+	ready := make(chan struct{}, b.N)
+	ls := &listeners{serving: context.Background(), log: x.tel.Log, now: time.Now, running: map[string]*listening{}, news: func(l *listening) {
+		if listens, _ := l.state(); listens {
+			ready <- struct{}{}
+		}
+	}}
+	b.ResetTimer()
+	began := time.Now()
+	for i := range b.N {
+		s := sensorOf(b, fmt.Sprintf(strings.ReplaceAll(benchSpec, "push", fmt.Sprint("push", i)), url), nil)
+		s.Name, s.UID = fmt.Sprint("s", i), types.UID(fmt.Sprint("u", i))
+		s.CreationTimestamp = metav1.Now()
+		l := newListener(newUnit(s, w, func() int { return 1 }), &performer{bus: x.bus, log: x.tel.Log, metrics: x.metrics}, readers, func(string, error) {})
+		ls.start("ns/"+s.Name, "1", l)
+	}
+	for range b.N {
+		<-ready
+	}
+	b.ReportMetric(time.Since(began).Seconds(), "s-to-ready")
+	began = time.Now()
+	var all sync.WaitGroup
+	for sender := range 16 {
+		all.Go(func() {
+			for i := sender; i < b.N; i += 16 {
+				x.publish(fmt.Sprint("push", i), fmt.Sprint(i), map[string]any{"body": map[string]any{"ref": "main"}})
+			}
+		})
+	}
+	all.Wait()
+	reach(&got, int64(b.N))
+	b.ReportMetric(time.Since(began).Seconds(), "s-to-fire-all")
+	b.StopTimer()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	b.ReportMetric(float64(m.Sys)/(1<<20), "MiB")
+	b.ReportMetric(float64(len(x.server.Consumers(bus.Events))+len(x.server.Consumers(bus.Commands))), "consumers")
 }

@@ -41,9 +41,13 @@ func TestReplicaProcess(t *testing.T) {
 	values := value.NewReader(fake.NewClientBuilder().Build(), time.Now)
 	log := slog.New(slog.DiscardHandler)
 	u := newUnit(sensorOf(t, os.Getenv(envSpec), nil), trigger.World{Values: values, Sources: source.NewFetcher(values, ""), Log: log, Now: time.Now}, func() int { return 1 })
-	l := newListener(u, &performer{bus: b, log: log, metrics: newMetrics(prometheus.NewRegistry())}, func(string, error) {})
+	readers := b.Share(bus.SharedConfig{Stream: bus.Events, Name: groupName, Subject: "events.>", Self: "replica", Live: func() []string { return []string{"replica"} }})
+	l := newListener(u, &performer{bus: b, log: log, metrics: newMetrics(prometheus.NewRegistry())}, readers, func(string, error) {})
 	l.patience = 300 * time.Millisecond
-	l.run(context.Background())
+	subscription := l.subscribe()
+	go func() { _ = readers.Run(context.Background()) }()
+	l.firings() // of the one that was killed
+	l.run(context.Background(), subscription)
 }
 
 // killer keeps one replica running and kills it, with SIGKILL, when it is told to.

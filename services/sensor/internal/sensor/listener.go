@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/argosy-mesh/argosy/libs/bus"
@@ -23,6 +22,7 @@ const eventConcurrency = 64
 type listener struct {
 	unit      *unit
 	bus       *bus.Bus
+	readers   *bus.Shared
 	performer *performer
 	metrics   *metrics
 	log       *slog.Logger
@@ -33,6 +33,7 @@ type listener struct {
 	declared func(place string, err error)
 
 	windows windows
+	queued  chan struct{} // has something when the queue may have
 	// patience is how long the bus waits for an answer before it asks another replica:
 	// what a killed replica had in hand stands still for so long.
 	patience time.Duration
@@ -41,30 +42,48 @@ type listener struct {
 // patience of a Sensor's consumers; work that takes longer says that it goes on.
 const patience = 10 * time.Second
 
-func newListener(u *unit, p *performer, tell func(trigger string, err error)) *listener {
-	l := &listener{unit: u, bus: p.bus, performer: p, metrics: p.metrics, log: p.log, tell: tell, patience: patience}
+func newListener(u *unit, p *performer, readers *bus.Shared, tell func(trigger string, err error)) *listener {
+	l := &listener{unit: u, bus: p.bus, readers: readers, performer: p, metrics: p.metrics, log: p.log, tell: tell, patience: patience, queued: make(chan struct{}, 1)}
 	l.windows = windows{kv: p.bus.KV(bus.WindowsBucket), unit: u, known: map[int]remembered{}}
 	return l
 }
 
-// run consumes until ctx ends, and waits for what is at work.
-func (l *listener) run(ctx context.Context) {
+// subscribe has the Sensor's events come, in place of what an older version of it had.
+func (l *listener) subscribe() *bus.Subscription {
 	handle := l.handle
 	if l.unit.program.AnyWaits() {
 		handle = l.handleInOrder
 	}
-	var both sync.WaitGroup
-	// Consume only returns with its context.
-	both.Go(func() { _ = l.bus.Consume(ctx, l.consumer(), handle) })
-	both.Go(func() { _ = l.bus.Consume(ctx, l.queue(), l.fireQueued) })
-	both.Wait()
+	s := l.unit.sensor
+	return l.readers.Subscribe(bus.Subscriber{Consumer: l.consumer(), Key: s.Namespace + "/" + s.Name, ID: string(s.UID), Handle: handle})
+}
+
+// run looks after the firings on the queue until ctx ends, and waits for what is at work.
+func (l *listener) run(ctx context.Context, subscription *bus.Subscription) {
+	for ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+		case <-l.queued:
+			l.bus.Empty(ctx, l.queue(), queueIdle, l.fireQueued)
+		}
+	}
+	subscription.Stop() //nolint:contextcheck // what keeps its place outlives the listener
+	<-subscription.Done()
 	if err := l.unit.close(); err != nil {
 		l.log.InfoContext(ctx, "a trigger did not close cleanly", "sensor", l.unit.sensor.Namespace+"/"+l.unit.sensor.Name, "error", err)
 	}
 }
 
-// consumer describes the Sensor's place in the stream. The name holds the uid: an
-// edited Sensor keeps its backlog, one made anew starts with its own creation.
+// firings says that there may be firings on the queue.
+func (l *listener) firings() {
+	select {
+	case l.queued <- struct{}{}:
+	default:
+	}
+}
+
+// consumer describes what the Sensor wants of the stream, and the consumer that it has while it cannot keep up with the
+// others. The name holds the uid: an edited Sensor keeps its backlog, one made anew starts with its own creation.
 func (l *listener) consumer() bus.Consumer {
 	s := l.unit.sensor
 	var filters []string

@@ -33,13 +33,14 @@ type listeners struct {
 
 // listening is a listener at work.
 type listening struct {
-	key     string
-	version string // of everything that makes the unit
-	unit    *unit
-	since   time.Time
-	stop    context.CancelFunc
-	stopped <-chan struct{} // closed by stop
-	done    chan struct{}   // closed when nothing is in hand any more
+	key      string
+	version  string // of everything that makes the unit
+	unit     *unit
+	listener *listener
+	since    time.Time
+	stop     context.CancelFunc
+	stopped  <-chan struct{} // closed by stop
+	done     chan struct{}   // closed when nothing is in hand any more
 
 	mu   sync.Mutex
 	said map[string]error // what the bus said about each place: nil when it has it
@@ -55,13 +56,9 @@ const (
 func (l *listening) state() (listens bool, refused error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	listens = true
-	for _, place := range []string{placeEvents, placeQueue} {
-		err, known := l.said[place]
-		listens = listens && known && err == nil
-		refused = errors.Join(refused, err)
-	}
-	return listens, refused
+	err, known := l.said[placeEvents]
+	// The queue has a place only while something is on it.
+	return known && err == nil, errors.Join(err, l.said[placeQueue])
 }
 
 // hear takes what the bus says about one place, and reports whether that changes anything. A bus that is away says
@@ -90,9 +87,8 @@ func (ls *listeners) find(key, version string) *listening {
 // start replaces the listener of a Sensor. The old one may still finish what it has in hand: the bus sees to the order,
 // and the keys to effects that happen twice.
 func (ls *listeners) start(key, version string, l *listener) *listening {
-	ls.stop(key, nil)
 	ctx, cancel := context.WithCancel(ls.serving)
-	next := &listening{key: key, version: version, unit: l.unit, since: ls.now(), stop: cancel, stopped: ctx.Done(), done: make(chan struct{}), said: map[string]error{}}
+	next := &listening{key: key, version: version, unit: l.unit, listener: l, since: ls.now(), stop: cancel, stopped: ctx.Done(), done: make(chan struct{}), said: map[string]error{}}
 	l.declared = func(place string, err error) {
 		if next.hear(place, err) {
 			go ls.news(next) // whoever hears it may be busy, and the bus waits for no one
@@ -105,26 +101,45 @@ func (ls *listeners) start(key, version string, l *listener) *listening {
 		close(next.done)
 		return next
 	}
+	// It takes the place of the old one before that is stopped: a Sensor that nobody listens for gets a consumer.
+	subscription := l.subscribe()
+	if ls.running[key] != nil {
+		l.firings() // that the old one gives back
+	}
+	ls.stopLocked(key, nil)
 	ls.running[key] = next
 	go func() {
 		defer close(next.done)
-		l.run(ctx)
+		l.run(ctx, subscription)
 	}()
 	return next
+}
+
+// kick has the firings of Sensors that are ours looked after, by their uids.
+func (ls *listeners) kick(uids map[string]bool, holds func(key string) bool) {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	for _, l := range ls.running {
+		if uids[string(l.unit.sensor.UID)] && holds(l.key) {
+			l.listener.firings()
+		}
+	}
 }
 
 // stop ends the listener of a Sensor in the background, and calls then, which may be nil, once nothing of it is left.
 func (ls *listeners) stop(key string, then func()) {
 	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	ls.stopLocked(key, then)
+}
+
+func (ls *listeners) stopLocked(key string, then func()) {
 	l := ls.running[key]
 	delete(ls.running, key)
-	if l != nil {
-		ls.leaving.Add(1)
-	}
-	ls.mu.Unlock()
 	if l == nil {
 		return
 	}
+	ls.leaving.Add(1)
 	l.stop()
 	go func() {
 		defer ls.leaving.Done()

@@ -17,6 +17,7 @@ import (
 const (
 	queueConcurrency = 16
 	queueAttempts    = 10
+	queueIdle        = 2 * time.Second // after which a queue without firings has no consumer any more
 )
 
 // enqueue puts a firing on the work queue. Its message id is made of the key.
@@ -32,7 +33,11 @@ func (l *listener) enqueue(ctx context.Context, f firing) error {
 	}
 	e.SetTime(time.Now())
 	l.metrics.queued.WithLabelValues(l.unit.sensor.Namespace, l.unit.sensor.Name, f.trigger.name).Inc()
-	return l.bus.Publish(ctx, l.queueSubject(), bus.WithLineage(e, f.cause))
+	if err := l.bus.Publish(ctx, l.queueSubject(), bus.WithLineage(e, f.cause)); err != nil {
+		return err
+	}
+	l.firings()
+	return nil
 }
 
 func (l *listener) queueSubject() string {

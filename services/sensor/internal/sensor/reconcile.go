@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync"
 
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/libs/sensing"
@@ -24,19 +25,21 @@ import (
 // finalizer lets the Sensor's place in the stream be removed with it.
 const finalizer = "argosy.dev/sensor-consumer"
 
-// reconciler keeps one listener running per Sensor. Every replica listens to all
-// Sensors and the bus shares the events among them.
+// reconciler keeps one listener per Sensor. Every replica knows all Sensors; the readers give each its events in the one
+// replica that holds it.
 type reconciler struct {
 	client    client.Client
 	bus       *bus.Bus
 	owns      func(key string) bool
 	performer *performer
+	readers   *bus.Shared
 	world     trigger.World
 	live      func() int // how many replicas there are
 	metrics   *metrics
 	log       *slog.Logger
 	tell      events.EventRecorder // may be nil
 
+	listening sync.Mutex // one listener of a version is enough
 	listeners *listeners
 	news      chan<- event.GenericEvent // Sensors about which the bus said something new
 }
@@ -78,11 +81,13 @@ func (r *reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 // listen brings the listener of a Sensor up to date. An annotation counts like the
 // spec, although it does not change the generation.
 func (r *reconciler) listen(key string, s *v1alpha1.Sensor) *listening {
+	r.listening.Lock()
+	defer r.listening.Unlock()
 	version := fmt.Sprint(s.Generation, s.UID, s.Annotations[sensing.OptionsAnnotation], s.Annotations[orderedAnnotation])
 	if current := r.listeners.find(key, version); current != nil {
 		return current
 	}
-	return r.listeners.start(key, version, newListener(newUnit(s, r.world, r.live), r.performer, r.failed(s)))
+	return r.listeners.start(key, version, newListener(newUnit(s, r.world, r.live), r.performer, r.readers, r.failed(s)))
 }
 
 // end stops the listener of a Sensor that is deleted. What it was doing may put its place or a firing on the streams once
@@ -95,7 +100,9 @@ func (r *reconciler) end(key string) {
 		return
 	}
 	s := l.unit.sensor
+	wait := r.readers.Remove(string(s.UID))
 	r.listeners.stop(key, func() {
+		wait()
 		ctx, cancel := context.WithTimeout(r.listeners.serving, stopPatience)
 		defer cancel()
 		if err := r.forget(ctx, s.Namespace, string(s.UID)); err != nil {
@@ -149,9 +156,14 @@ func (r *reconciler) leave(ctx context.Context, raw *unstructured.Unstructured) 
 	return r.patchFinalizers(ctx, raw, fresh)
 }
 
-// forget removes the Sensor's places in the streams and what is queued for it.
+// forget removes the Sensor's places in the streams, what is queued for it and what it remembers.
 func (r *reconciler) forget(ctx context.Context, namespace, uid string) error {
-	return errors.Join(r.bus.Forget(ctx, bus.Events, consumerName(uid)), r.bus.Forget(ctx, bus.Commands, queueName(uid)),
+	windows := r.bus.KV(bus.WindowsBucket)
+	keys, err := windows.Keys(ctx, uid+".")
+	for _, key := range keys {
+		err = errors.Join(err, windows.Purge(ctx, key))
+	}
+	return errors.Join(err, r.readers.Forget(ctx, uid, consumerName(uid)), r.bus.Forget(ctx, bus.Commands, queueName(uid)),
 		r.bus.Purge(ctx, bus.Commands, meshevents.FireSubject(namespace, uid)))
 }
 

@@ -48,13 +48,20 @@ func newOffice(t *testing.T) *office {
 	values := value.NewReader(c, time.Now)
 	o := &office{bench: b, client: c, news: make(chan event.GenericEvent)}
 	serving, cancel := context.WithCancel(context.Background())
-	o.r = &reconciler{client: c, bus: b.bus, owns: func(string) bool { return true }, performer: &performer{bus: b.bus, log: b.tel.Log, metrics: b.metrics},
+	readers := b.bus.Share(bus.SharedConfig{Stream: bus.Events, Name: groupName, Subject: "events.>", Self: "office", Live: func() []string { return []string{"office"} }})
+	o.r = &reconciler{client: c, bus: b.bus, readers: readers, owns: func(string) bool { return true }, performer: &performer{bus: b.bus, log: b.tel.Log, metrics: b.metrics},
 		world: trigger.World{Values: values, Sources: source.NewFetcher(values, ""), Log: b.tel.Log, Now: time.Now}, live: func() int { return 1 }, log: b.tel.Log, news: o.news}
 	o.r.listeners = &listeners{serving: serving, log: b.tel.Log, now: time.Now, news: o.r.heard, running: map[string]*listening{}}
 	ctx, stop := context.WithCancel(context.Background())
-	drained := make(chan error, 1)
+	drained, read := make(chan error, 1), make(chan error, 1)
+	reading, end := context.WithCancel(context.Background())
+	go func() { read <- readers.Run(reading) }()
 	go func() { drained <- o.r.listeners.drain(ctx) }()
 	t.Cleanup(func() {
+		end()
+		if err := <-read; err != nil {
+			t.Error(err)
+		}
 		stop()
 		if err := <-drained; err != nil {
 			t.Error(err)
@@ -241,14 +248,65 @@ func TestABusySensorIsDeleted(t *testing.T) {
 // Ready is what the server says, not what was asked of it.
 func TestReadyIsWhatTheServerConfirmed(t *testing.T) {
 	o := newOffice(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	there := make(chan error, 10)
+	go func() {
+		_ = o.bus.Consume(ctx, bus.Consumer{Stream: bus.Events, Name: "other", Filters: []string{"events.other.>"}, Declared: func(err error) { there <- err }},
+			func(context.Context, bus.Delivery) ([]bus.Outgoing, error) { return nil, nil })
+	}()
+	if err := await(t, there, "another consumer"); err != nil {
+		t.Fatal(err)
+	}
 	o.server.LimitConsumers(bus.Events, 1)
 	url, _ := target(t, func(http.ResponseWriter, *http.Request) {})
-	o.apply("first", calling("any", url, ""), 1)
-	o.awaitReady("first", "True", "Listening")
-	o.apply("second", calling("any", url, ""), 1)
-	if said := o.awaitReady("second", "False", "Refused"); !strings.Contains(said, "consumer") {
+	o.apply("one", calling("any", url, ""), 1)
+	if said := o.awaitReady("one", "False", "Refused"); !strings.Contains(said, "consumer") {
 		t.Errorf("it says %s", said)
 	}
 	o.server.LimitConsumers(bus.Events, 10)
-	o.awaitReady("second", "True", "Listening")
+	o.awaitReady("one", "True", "Listening")
+	o.apply("two", calling("any", url, ""), 1)
+	o.awaitReady("two", "True", "Listening")
+}
+
+// A Sensor that is deleted leaves nothing on the bus: no place, no window, no firing.
+func TestADeletedSensorLeavesNothing(t *testing.T) {
+	o := newOffice(t)
+	url, _ := target(t, func(http.ResponseWriter, *http.Request) {})
+	o.apply("pair", fmt.Sprintf(pairToSink, url), 1)
+	o.awaitReady("pair", "True", "Listening")
+	o.publish("a", "a1", map[string]any{})
+	entries := func(bucket, prefix string) int {
+		keys, err := o.bus.KV(bucket).Keys(t.Context(), prefix)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(keys)
+	}
+	o.eventually("its window", func() error {
+		if entries(bus.WindowsBucket, "uid-pair.") == 0 {
+			return errors.New("there is none")
+		}
+		return nil
+	})
+	if entries(bus.ReadersBucket, groupName+".sub.") != 1 {
+		t.Error("it has no place")
+	}
+	u := &unstructured.Unstructured{}
+	u.SetGroupVersionKind(v1alpha1.Kind("Sensor"))
+	u.SetNamespace("ns")
+	u.SetName("pair")
+	if err := o.client.Delete(t.Context(), u); err != nil {
+		t.Fatal(err)
+	}
+	o.look("pair")
+	o.eventually("nothing to be left", func() error {
+		windows, places := entries(bus.WindowsBucket, "uid-pair."), entries(bus.ReadersBucket, groupName+".sub.")
+		consumers := append(o.server.Consumers(bus.Events), o.server.Consumers(bus.Commands)...)
+		if windows+places+len(consumers) > 0 {
+			return fmt.Errorf("%d windows, %d places, %v", windows, places, consumers)
+		}
+		return nil
+	})
 }

@@ -50,7 +50,7 @@ func Run(ctx context.Context, args []string, getenv func(string) string, out io.
 	if err != nil {
 		return err
 	}
-	parts, err := assemble(ctx, base, mgr, files, own)
+	parts, err := assemble(ctx, base, mgr, options{instance: cfg.Instance, files: files, own: own})
 	if err != nil {
 		return err
 	}
@@ -60,7 +60,14 @@ func Run(ctx context.Context, args []string, getenv func(string) string, out io.
 // reconcilers is how many Sensors are looked at side by side: each may have to wait for the API server or the bus.
 const reconcilers = 8
 
-func assemble(ctx context.Context, base *service.Base, mgr manager.Manager, files string, own identity.Own) ([]life.Part, error) {
+// options are what the service is told beside what all are.
+type options struct {
+	instance string       // of this replica
+	files    string       // folder of sources of kind file
+	own      identity.Own // who may use the identity of the service
+}
+
+func assemble(ctx context.Context, base *service.Base, mgr manager.Manager, o options) ([]life.Part, error) {
 	m := newMetrics(base.Registry)
 	// Secrets are read one by one; a cache would watch those of the whole cluster.
 	values := value.NewReader(mgr.GetAPIReader(), time.Now)
@@ -68,9 +75,12 @@ func assemble(ctx context.Context, base *service.Base, mgr manager.Manager, file
 	if err != nil {
 		return nil, err
 	}
-	world := trigger.World{Values: values, Sources: source.NewFetcher(values, files), Objects: &trigger.Objects{Accounts: accounts, Mapper: mgr.GetRESTMapper()}, Own: own, Log: base.Log, Now: time.Now}
-	r := &reconciler{client: mgr.GetClient(), bus: base.Bus, owns: base.Members.Owns, performer: &performer{bus: base.Bus, log: base.Log, metrics: m},
-		world: world, live: func() int { return len(base.Members.Live()) }, metrics: m, log: base.Log, tell: mgr.GetEventRecorder("argosy-sensor")}
+	world := trigger.World{Values: values, Sources: source.NewFetcher(values, o.files), Objects: &trigger.Objects{Accounts: accounts, Mapper: mgr.GetRESTMapper()}, Own: o.own, Log: base.Log, Now: time.Now}
+	g := &group{bus: base.Bus, all: base.Members, members: base.Bus.Members(groupName, o.instance), reader: mgr.GetAPIReader(), log: base.Log, gained: make(chan struct{}, 1)}
+	readers := g.share(o.instance)
+	base.Registry.MustRegister(apart(readers))
+	r := &reconciler{client: mgr.GetClient(), bus: base.Bus, readers: readers, owns: readers.Holds, performer: &performer{bus: base.Bus, log: base.Log, metrics: m},
+		world: world, live: g.firing, metrics: m, log: base.Log, tell: mgr.GetEventRecorder("argosy-sensor")}
 	regain, news := make(chan event.GenericEvent), make(chan event.GenericEvent)
 	r.news = news
 	r.listeners = &listeners{serving: context.WithoutCancel(ctx), log: base.Log, now: time.Now, news: r.heard, running: map[string]*listening{}}
@@ -86,10 +96,22 @@ func assemble(ctx context.Context, base *service.Base, mgr manager.Manager, file
 	list := &unstructured.UnstructuredList{}
 	list.SetGroupVersionKind(v1alpha1.Kind("SensorList"))
 	return []life.Part{
+		// The listeners stop after the readers: a Sensor that nobody listens for gets a consumer, and all would.
 		life.Of("listeners", r.listeners.drain),
+		life.Of("group", g.members.Run),
+		life.Of("readers", func(ctx context.Context) error {
+			if !mgr.GetCache().WaitForCacheSync(ctx) {
+				return nil
+			}
+			if err := r.listenToAll(ctx); err != nil {
+				return err
+			}
+			return readers.Run(ctx)
+		}),
+		life.Of("firings", func(ctx context.Context) error { return g.firings(ctx, r.listeners, readers.Holds) }),
 		life.Of("kubernetes", mgr.Start),
 		life.Of("regain", func(ctx context.Context) error {
-			return kube.ResyncOnMembership(ctx, base.Members.Changed(), mgr.GetCache(), list, regain)
+			return kube.ResyncOnMembership(ctx, g.gained, mgr.GetCache(), list, regain)
 		}),
 	}, nil
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -30,6 +31,8 @@ type bench struct {
 	bus     *bus.Bus
 	metrics *metrics
 	tel     *obs.Telemetry
+	mu      sync.Mutex
+	live    []string // replicas
 }
 
 func newBench(t testing.TB) *bench {
@@ -57,15 +60,25 @@ func (b *bench) listener(s *v1alpha1.Sensor) *listener {
 	values := value.NewReader(fake.NewClientBuilder().Build(), time.Now)
 	w := trigger.World{Values: values, Sources: source.NewFetcher(values, ""), Log: b.tel.Log, Now: time.Now}
 	u := newUnit(s, w, func() int { return 1 })
-	return newListener(u, &performer{bus: b.bus, log: b.tel.Log, metrics: b.metrics}, func(string, error) {})
+	return newListener(u, &performer{bus: b.bus, log: b.tel.Log, metrics: b.metrics}, nil, func(string, error) {})
 }
 
-// run starts a listener until the test ends or stop is called.
+func (b *bench) replicas() []string { b.mu.Lock(); defer b.mu.Unlock(); return slices.Clone(b.live) }
+
+// run starts a listener, with a replica of its own, until the test ends or stop is called.
 func (b *bench) run(l *listener) (stop func()) {
+	b.mu.Lock()
+	name := fmt.Sprint("replica-", len(b.live))
+	b.live = append(b.live, name)
+	b.mu.Unlock()
+	l.readers = b.bus.Share(bus.SharedConfig{Stream: bus.Events, Name: groupName, Subject: "events.>", Self: name, Live: b.replicas})
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() { defer close(done); l.run(ctx) }()
-	stop = sync.OnceFunc(func() { cancel(); <-done })
+	reading, end := context.WithCancel(context.Background())
+	done, read := make(chan struct{}), make(chan struct{})
+	subscription := l.subscribe()
+	go func() { defer close(done); l.run(ctx, subscription) }()
+	go func() { defer close(read); _ = l.readers.Run(reading) }()
+	stop = sync.OnceFunc(func() { end(); <-read; cancel(); <-done })
 	b.t.Cleanup(stop)
 	return stop
 }

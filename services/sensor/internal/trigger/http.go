@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/argosy-mesh/argosy/libs/core/fault"
@@ -46,6 +47,10 @@ func newClient(cfg *tls.Config) *http.Client {
 	return &http.Client{Transport: t}
 }
 
+// commonClient serves all Sensors whose triggers have no TLS settings of their own: each with connections of its own, thousands
+// of them would hold thousands open that one target knows.
+var commonClient = sync.OnceValue(func() *http.Client { return newClient(nil) })
+
 // Close closes the connections.
 func (h *requests) Close() error { return h.clients.Close() }
 
@@ -66,17 +71,24 @@ func (h *requests) Fire(ctx context.Context, c Call) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	client, err := h.clients.get(t.TLS, func() (*http.Client, error) {
+	client, err := h.client(ctx, c, t)
+	if err != nil {
+		return Result{}, err
+	}
+	return exchange(client, request, c.Policy)
+}
+
+func (h *requests) client(ctx context.Context, c Call, t *v1alpha1.HTTPTrigger) (*http.Client, error) {
+	if t.TLS == nil {
+		return commonClient(), nil
+	}
+	return h.clients.get(t.TLS, func() (*http.Client, error) {
 		cfg, err := h.world.Values.TLS(ctx, c.Sensor.Namespace, t.TLS)
 		if err != nil {
 			return nil, err
 		}
 		return newClient(cfg), nil
 	})
-	if err != nil {
-		return Result{}, err
-	}
-	return exchange(client, request, c.Policy)
 }
 
 func (h *requests) request(ctx context.Context, c Call, t *v1alpha1.HTTPTrigger) (*http.Request, error) {
