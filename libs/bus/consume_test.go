@@ -186,7 +186,7 @@ func TestWhatWaitsForAHandlerComesOnce(t *testing.T) {
 			return nil, nil
 		})
 	}
-	for range 4 {
+	for range 2 { // at least one of them is busy, and may have all the rest beside
 		receive(t, begun, "busy handlers")
 	}
 	<-time.After(5 * patience) // nothing may come of it
