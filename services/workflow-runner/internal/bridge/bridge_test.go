@@ -30,11 +30,7 @@ type pod struct {
 
 func start(t *testing.T, idle time.Duration) pod {
 	t.Helper()
-	sockets, err := os.MkdirTemp("", "driver") // paths of sockets are short
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(sockets) })
+	sockets := t.TempDir()
 	p := pod{t: t, driver: &drivertest.Driver{Folder: t.TempDir()}, staging: t.TempDir(), ended: make(chan error, 1)}
 	socket := filepath.Join(sockets, protocol.DriverSocket)
 	go func() { _ = p.driver.Serve(t.Context(), socket) }()

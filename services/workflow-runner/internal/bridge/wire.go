@@ -52,7 +52,7 @@ func (codec) Marshal(v any) ([]byte, error) {
 	plugin = appendText(plugin, pluginConfiguration, q.artifact.Configuration)
 	if q.artifact.Patience != 0 {
 		plugin = protowire.AppendTag(plugin, pluginPatience, protowire.VarintType)
-		plugin = protowire.AppendVarint(plugin, uint64(q.artifact.Patience)) //nolint:gosec // negative ones are encoded so
+		plugin = protowire.AppendVarint(plugin, uint64(q.artifact.Patience)) // negative ones are encoded so
 	}
 	plugin = appendText(plugin, pluginKey, q.artifact.Key)
 	var artifact []byte

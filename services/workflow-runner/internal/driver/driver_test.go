@@ -121,7 +121,12 @@ func TestAnswersOfOthersAreNone(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	defer server.Close()
 	client := &http.Client{Transport: &http.Transport{DialContext: (&net.Dialer{}).DialContext}}
-	if _, err := (At{Client: client, URL: server.URL}).Do(context.Background(), http.MethodGet, protocol.BridgeReady, "", nil); err == nil || !strings.Contains(err.Error(), "somebody else answered") {
+	res, err := (At{Client: client, URL: server.URL}).Do(context.Background(), http.MethodGet, protocol.BridgeReady, "", nil)
+	if err == nil {
+		_ = res.Body.Close()
+		t.Fatal("it was taken for the bridge")
+	}
+	if !strings.Contains(err.Error(), "somebody else answered") {
 		t.Error(err)
 	}
 }

@@ -72,12 +72,11 @@ func summed(nodes map[string]v1alpha1.NodeStatus) map[string]v1alpha1.NodeStatus
 
 // progress is how far the run is, as upstream prints it.
 func (r *run) progress() string {
-	done, all := 0, 0
+	count := func() (done, all int) { return flow.Progress(r.state.Nodes) }
 	if r.plan != nil {
-		done, all = r.plan.Progress()
-	} else {
-		done, all = flow.Progress(r.state.Nodes)
+		count = r.plan.Progress
 	}
+	done, all := count()
 	return fmt.Sprintf("%d/%d", done, all)
 }
 

@@ -18,7 +18,6 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protodesc"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/descriptorpb"
@@ -177,7 +176,7 @@ func copyTree(from, to string) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(to, raw, 0o644) //nolint:gosec // what others may read
+	return os.WriteFile(to, raw, 0o644)
 }
 
 // messages are those of artifact.proto that a driver must know.
@@ -188,7 +187,7 @@ func messages() protoreflect.MessageDescriptors {
 		if of == "repeated" {
 			f.Label = descriptorpb.FieldDescriptorProto_LABEL_REPEATED.Enum()
 		} else if of != "" {
-			f.Type, f.TypeName = descriptorpb.FieldDescriptorProto_TYPE_MESSAGE.Enum(), proto.String(".artifact."+of)
+			f.Type, f.TypeName = descriptorpb.FieldDescriptorProto_TYPE_MESSAGE.Enum(), new(".artifact."+of)
 		}
 		return f
 	}
@@ -198,7 +197,7 @@ func messages() protoreflect.MessageDescriptors {
 	done := func(name string) *descriptorpb.DescriptorProto {
 		return message(name, field("success", 1, flag, ""), field("error", 2, text, ""))
 	}
-	file, err := protodesc.NewFile(&descriptorpb.FileDescriptorProto{Name: proto.String("artifact.proto"), Package: proto.String("artifact"), Syntax: proto.String("proto3"),
+	file, err := protodesc.NewFile(&descriptorpb.FileDescriptorProto{Name: new("artifact.proto"), Package: new("artifact"), Syntax: new("proto3"),
 		MessageType: []*descriptorpb.DescriptorProto{
 			message("PluginArtifact", field("name", 1, text, ""), field("configuration", 2, text, ""), field("connection_timeout_seconds", 3, number, ""), field("key", 4, text, "")),
 			message("Artifact", field("name", 1, text, ""), field("path", 2, text, ""), field("mode", 3, number, ""), field("from", 4, text, ""), field("plugin", 5, text, "PluginArtifact")),
