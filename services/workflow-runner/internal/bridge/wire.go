@@ -35,7 +35,7 @@ type answer struct {
 	objects []string
 }
 
-// codec encodes questions and decodes answers, and the other way round for tests.
+// codec encodes questions and decodes answers.
 type codec struct{}
 
 // Name is that of the usual encoding: servers know no other.
