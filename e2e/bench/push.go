@@ -38,7 +38,7 @@ func (b *bench) push(ctx context.Context) ([]Figure, error) {
 	if err := git(ctx, "", "clone", "--quiet", fmt.Sprintf("http://%s:%d/bench/config.git", b.Node, gitPort), dir); err != nil {
 		return nil, err
 	}
-	seen := newSightings()
+	seen := newMapEvents()
 	if err := b.watchMaps(ctx, seen); err != nil {
 		return nil, err
 	}
@@ -76,7 +76,7 @@ func (b *bench) push(ctx context.Context) ([]Figure, error) {
 
 // pushOnce commits and pushes; with sightings it waits for the objects. It returns
 // when git push began and when it returned.
-func (b *bench) pushOnce(ctx context.Context, dir string, seen *sightings, stamp string) (began, ended time.Time, err error) {
+func (b *bench) pushOnce(ctx context.Context, dir string, seen *mapEvents, stamp string) (began, ended time.Time, err error) {
 	for n := range pushMaps {
 		text := fmt.Sprintf("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: pushed-%d\n  labels: {%s: pushed}\ndata:\n  stamp: %q\n", n, pushLabel, stamp)
 		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("map-%d.yaml", n)), []byte(text), 0o600); err != nil {
@@ -126,7 +126,7 @@ func application() *unstructured.Unstructured {
 }
 
 // applyDirectly applies the same objects, under other names, without Git.
-func (b *bench) applyDirectly(ctx context.Context, seen *sightings, stamp string) (time.Duration, error) {
+func (b *bench) applyDirectly(ctx context.Context, seen *mapEvents, stamp string) (time.Duration, error) {
 	began := time.Now()
 	for n := range pushMaps {
 		o := &unstructured.Unstructured{Object: map[string]any{"data": map[string]any{"stamp": stamp}}}
@@ -142,8 +142,8 @@ func (b *bench) applyDirectly(ctx context.Context, seen *sightings, stamp string
 	return seen.at.Sub(began), err
 }
 
-// sightings says when a set of objects was seen to carry a stamp.
-type sightings struct {
+// mapEvents says when a set of objects was seen to carry a stamp.
+type mapEvents struct {
 	updates chan sighting
 	stop    func()
 	at      time.Time // when the last wait was over
@@ -154,11 +154,11 @@ type sighting struct {
 	at               time.Time
 }
 
-func newSightings() *sightings {
-	return &sightings{updates: make(chan sighting, 1024)} // more than one run makes
+func newMapEvents() *mapEvents {
+	return &mapEvents{updates: make(chan sighting, 1024)} // more than one run makes
 }
 
-func (b *bench) watchMaps(ctx context.Context, seen *sightings) error {
+func (b *bench) watchMaps(ctx context.Context, seen *mapEvents) error {
 	w, err := b.client.Watch(ctx, &corev1.ConfigMapList{}, client.InNamespace(namespace))
 	if err != nil {
 		return fmt.Errorf("watch the objects: %w", err)
@@ -176,7 +176,7 @@ func (b *bench) watchMaps(ctx context.Context, seen *sightings) error {
 }
 
 // wait returns when all objects of a set carry the stamp.
-func (s *sightings) wait(ctx context.Context, set, stamp string) error {
+func (s *mapEvents) wait(ctx context.Context, set, stamp string) error {
 	ctx, cancel := context.WithTimeout(ctx, pushWithin)
 	defer cancel()
 	done := map[string]bool{}

@@ -170,7 +170,7 @@ func TestErrorClassesDecide(t *testing.T) {
 		b := bustest.Start(t).Connect("test")
 		seen := make(chan string, 100)
 		quick := func(int) time.Duration { return time.Millisecond }
-		consume(t, b, bus.Consumer{Stream: bus.Events, Name: "c", Linger: linger, Attempts: 3, Backoff: quick}, func(_ context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
+		consume(t, b, bus.Consumer{Stream: bus.Events, Name: "c", Linger: linger, MaxDeliver: 3, Backoff: quick}, func(_ context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
 			seen <- fmt.Sprint(d.ID(), d.Attempt)
 			switch {
 			case d.ID() == "poison":
@@ -400,7 +400,7 @@ func TestANewConsumerStartsWhereItIsTold(t *testing.T) {
 	if got := receive(t, seen, "event"); got != "new" {
 		t.Fatalf("got %s", got)
 	}
-	if err := errors.Join(b.Forget(t.Context(), bus.Events, "nobody"), b.Forget(t.Context(), bus.Events, "late")); err != nil {
+	if err := errors.Join(b.DeleteConsumer(t.Context(), bus.Events, "nobody"), b.DeleteConsumer(t.Context(), bus.Events, "late")); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -411,17 +411,17 @@ func TestKeyValueSwap(t *testing.T) {
 	if _, _, err := kv.Get(ctx, "k"); !errors.Is(err, bus.ErrNotFound) {
 		t.Fatalf("got %v", err)
 	}
-	rev, err := kv.Swap(ctx, "k", []byte("1"), 0)
+	rev, err := kv.CompareAndSwap(ctx, "k", []byte("1"), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := kv.Swap(ctx, "k", []byte("x"), 0); fault.Of(err) != fault.Stale {
+	if _, err := kv.CompareAndSwap(ctx, "k", []byte("x"), 0); fault.Of(err) != fault.Stale {
 		t.Fatalf("second create: %v", err)
 	}
-	if _, err := kv.Swap(ctx, "k", []byte("2"), rev); err != nil {
+	if _, err := kv.CompareAndSwap(ctx, "k", []byte("2"), rev); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := kv.Swap(ctx, "k", []byte("3"), rev); fault.Of(err) != fault.Stale {
+	if _, err := kv.CompareAndSwap(ctx, "k", []byte("3"), rev); fault.Of(err) != fault.Stale {
 		t.Fatalf("late update: %v", err)
 	}
 	if v, _, err := kv.Get(ctx, "k"); err != nil || string(v) != "2" {

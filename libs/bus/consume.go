@@ -43,9 +43,9 @@ type Consumer struct {
 	Types       []string                                    // event types that are handled; others are acknowledged unread; none means all
 	Having      []string                                    // extensions any of which makes an event handled whatever its type
 	Concurrency int                                         // handlers at once; 0 means 1, which keeps the order
-	Ordered     bool                                        // one event at a time over all replicas, in the order of the stream
-	Attempts    int                                         // deliveries before the dead letters; 0 means 10
-	Patience    time.Duration                               // how long one attempt may take before another replica gets it; 0 means 30 s
+	Serial      bool                                        // one event at a time over all replicas, in the order of the stream
+	MaxDeliver  int                                         // deliveries before the dead letters; 0 means 10
+	AckWait     time.Duration                               // how long one attempt may take before another replica gets it; 0 means 30 s
 	Backoff     func(attempt int) time.Duration             // wait before the next attempt; nil means DefaultBackoff
 	Observe     func(class fault.Class, took time.Duration) // called once per handled delivery; may be nil
 	// Grace is how long handlers may go on once the consumer is stopped; then their contexts end with [ErrStopped], and
@@ -73,14 +73,14 @@ func DefaultBackoff(attempt int) time.Duration {
 }
 
 func (c Consumer) withDefaults() Consumer {
-	if c.Concurrency == 0 || c.Ordered {
+	if c.Concurrency == 0 || c.Serial {
 		c.Concurrency = 1
 	}
-	if c.Attempts == 0 {
-		c.Attempts = 10
+	if c.MaxDeliver == 0 {
+		c.MaxDeliver = 10
 	}
-	if c.Patience == 0 {
-		c.Patience = 30 * time.Second
+	if c.AckWait == 0 {
+		c.AckWait = 30 * time.Second
 	}
 	if c.Backoff == nil {
 		c.Backoff = DefaultBackoff
@@ -128,9 +128,9 @@ func (w *worker) end(ctx context.Context) func() {
 	}
 }
 
-// Forget removes a durable consumer with its position. One that is not there is no
+// DeleteConsumer removes a durable consumer with its position. One that is not there is no
 // error.
-func (b *Bus) Forget(ctx context.Context, stream, consumer string) error {
+func (b *Bus) DeleteConsumer(ctx context.Context, stream, consumer string) error {
 	if err := b.js.DeleteConsumer(ctx, stream, consumer); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
 		return fmt.Errorf("forget consumer %s of %s: %w", consumer, stream, err)
 	}
@@ -224,7 +224,7 @@ func (w *worker) declare(ctx context.Context) (jetstream.Consumer, error) {
 func (w *worker) config() jetstream.ConsumerConfig {
 	cfg := jetstream.ConsumerConfig{
 		Durable: w.consumer.Name, FilterSubjects: w.consumer.Filters,
-		AckPolicy: jetstream.AckExplicitPolicy, AckWait: w.consumer.Patience,
+		AckPolicy: jetstream.AckExplicitPolicy, AckWait: w.consumer.AckWait,
 		// The limit of attempts is kept here, not by the server, because the server
 		// would drop silently what must go to the dead letters.
 		MaxDeliver: -1, MaxAckPending: max(4*w.consumer.Concurrency, 64),
@@ -232,7 +232,7 @@ func (w *worker) config() jetstream.ConsumerConfig {
 	if w.consumer.Linger > 0 {
 		cfg.MaxAckPending = max(cfg.MaxAckPending, 2*gathered)
 	}
-	if w.consumer.Ordered {
+	if w.consumer.Serial {
 		cfg.MaxAckPending = 1
 	}
 	switch {
@@ -341,7 +341,7 @@ func (w *worker) one(ctx context.Context, a arrival) {
 }
 
 func (w *worker) attempt(ctx context.Context, m jetstream.Msg, d *Delivery) error {
-	if d.Attempt > 2*w.consumer.Attempts {
+	if d.Attempt > 2*w.consumer.MaxDeliver {
 		// Reached only when handlers were stopped or their processes died: a message that kills its
 		// consumer must not do so for ever, and one that was only interrupted still has its chances.
 		return fault.Poisonf("%d deliveries ended without an answer", d.Attempt-1)
@@ -373,7 +373,7 @@ func (w *worker) settle(ctx context.Context, m jetstream.Msg, d Delivery, err er
 	}
 	log := w.bus.log.With("consumer", w.consumer.Name, "subject", d.Subject, "event_id", d.ID(), "attempt", d.Attempt)
 	class := fault.Of(err)
-	if class == fault.Retry && d.Attempt >= w.consumer.Attempts {
+	if class == fault.Retry && d.Attempt >= w.consumer.MaxDeliver {
 		class = fault.Poison
 	}
 	var answer error
@@ -393,7 +393,7 @@ func (w *worker) settle(ctx context.Context, m jetstream.Msg, d Delivery, err er
 		answer = m.Ack()
 	}
 	if answer != nil {
-		// The delivery will come again after Patience; handlers allow for that.
+		// The delivery will come again after AckWait; handlers allow for that.
 		log.WarnContext(ctx, "answer to the bus was lost", "error", answer)
 	}
 }
@@ -408,12 +408,12 @@ func (w *worker) keepAlive(m jetstream.Msg) (done func()) {
 	)
 	mu.Lock()
 	defer mu.Unlock()
-	again = time.AfterFunc(w.consumer.Patience/3, func() {
+	again = time.AfterFunc(w.consumer.AckWait/3, func() {
 		mu.Lock()
 		defer mu.Unlock()
 		if !ended && w.handling.Err() == nil { // a handler that does not heed the end does not keep its event
 			_ = m.InProgress() // best effort: at worst the delivery repeats
-			again.Reset(w.consumer.Patience / 3)
+			again.Reset(w.consumer.AckWait / 3)
 		}
 	})
 	return func() {

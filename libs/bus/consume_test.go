@@ -25,7 +25,7 @@ func TestAStoppedHandlerGivesItsEventBack(t *testing.T) {
 		begun := make(chan bus.Delivery, 1)
 		var done sync.WaitGroup
 		done.Go(func() {
-			_ = b.Consume(ctx, bus.Consumer{Stream: bus.Events, Name: "c", Attempts: 2, Grace: time.Millisecond}, func(ctx context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
+			_ = b.Consume(ctx, bus.Consumer{Stream: bus.Events, Name: "c", MaxDeliver: 2, Grace: time.Millisecond}, func(ctx context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
 				begun <- d
 				<-ctx.Done()
 				if !errors.Is(context.Cause(ctx), bus.ErrStopped) {
@@ -41,7 +41,7 @@ func TestAStoppedHandlerGivesItsEventBack(t *testing.T) {
 		done.Wait()
 	}
 	handled := make(chan string, 1)
-	consume(t, b, bus.Consumer{Stream: bus.Events, Name: "c", Attempts: 2}, func(_ context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
+	consume(t, b, bus.Consumer{Stream: bus.Events, Name: "c", MaxDeliver: 2}, func(_ context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
 		handled <- d.ID()
 		return nil, nil
 	})
@@ -179,7 +179,7 @@ func TestWhatWaitsForAHandlerComesOnce(t *testing.T) {
 	handled := make(chan bus.Delivery, 10*n)
 	begun := make(chan string, 10*n)
 	for range 2 { // replicas
-		consume(t, b, bus.Consumer{Stream: bus.Events, Name: "c", Concurrency: 2, Patience: patience}, func(_ context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
+		consume(t, b, bus.Consumer{Stream: bus.Events, Name: "c", Concurrency: 2, AckWait: patience}, func(_ context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
 			begun <- d.ID()
 			<-release
 			handled <- d

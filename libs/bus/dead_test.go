@@ -139,7 +139,7 @@ func TestOrderedConsumersTakeOneEventAtATime(t *testing.T) {
 	atWork := 0
 	for range 2 {
 		done.Go(func() {
-			_ = b.Consume(ctx, bus.Consumer{Stream: bus.Events, Name: "o", Ordered: true, Backoff: func(int) time.Duration { return 0 }}, func(_ context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
+			_ = b.Consume(ctx, bus.Consumer{Stream: bus.Events, Name: "o", Serial: true, Backoff: func(int) time.Duration { return 0 }}, func(_ context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
 				mu.Lock()
 				defer mu.Unlock()
 				if atWork++; atWork > 1 {

@@ -197,9 +197,9 @@ func (s *Shared) Remove(id string) (wait func()) {
 	return l.tending.Wait
 }
 
-// Forget removes what is stored of a subscriber: its place, and a consumer of its own by that name.
-func (s *Shared) Forget(ctx context.Context, id, name string) error {
-	return errors.Join(s.bus.Forget(ctx, s.cfg.Stream, name), s.bus.KV(ReadersBucket).Purge(ctx, s.recordKey(id)))
+// DeleteSubscriber removes what is stored of a subscriber: its place, and a consumer of its own by that name.
+func (s *Shared) DeleteSubscriber(ctx context.Context, id, name string) error {
+	return errors.Join(s.bus.DeleteConsumer(ctx, s.cfg.Stream, name), s.bus.KV(ReadersBucket).Purge(ctx, s.recordKey(id)))
 }
 
 // clear takes everything out of a lane that it has of the shared reader. The lock is held.
@@ -700,7 +700,7 @@ func (s *Shared) onItsOwn(ctx context.Context, l *lane, h *hold, sub *Subscripti
 	}
 	for {
 		// It may be gone though the answer was lost: there is no way back from here.
-		if err := s.bus.Forget(ctx, s.cfg.Stream, l.name); err == nil {
+		if err := s.bus.DeleteConsumer(ctx, s.cfg.Stream, l.name); err == nil {
 			break
 		}
 		if !pause(ctx, reconnectWait) {
@@ -953,7 +953,7 @@ func (s *Shared) adopt(ctx context.Context, taken []*hold, records map[string]su
 			return fmt.Errorf("ask for subscriber %s: %w", r.Key, err)
 		}
 		if !wanted {
-			if err := s.Forget(ctx, id, r.Name); err != nil {
+			if err := s.DeleteSubscriber(ctx, id, r.Name); err != nil {
 				return err
 			}
 			continue

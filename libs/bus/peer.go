@@ -74,8 +74,8 @@ func (p *Peer) Close() error {
 	return nil
 }
 
-// peerPatience is how long a server may take to say that it has a message.
-const peerPatience = 10 * time.Second
+// peerWait is how long a server may take to say that it has a message.
+const peerWait = 10 * time.Second
 
 // Publish sends a message without storage and returns when the server has it.
 // Nobody says who received it.
@@ -83,7 +83,7 @@ func (p *Peer) Publish(ctx context.Context, subject string, headers map[string]s
 	if err := p.nc.PublishMsg(message(subject, headers, body)); err != nil {
 		return fmt.Errorf("publish to %s: %w", subject, err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, peerPatience)
+	ctx, cancel := context.WithTimeout(ctx, peerWait)
 	defer cancel()
 	if err := p.nc.FlushWithContext(ctx); err != nil {
 		return fmt.Errorf("publish to %s: %w", subject, err)

@@ -41,7 +41,7 @@ func (b *Bus) emptied(ctx context.Context, c Consumer, idle time.Duration, h Han
 	}
 	close(enough)
 	<-ended
-	return b.atRest(ctx, c) && b.Forget(ctx, c.Stream, c.Name) == nil
+	return b.atRest(ctx, c) && b.DeleteConsumer(ctx, c.Stream, c.Name) == nil
 }
 
 // pullAll pulls until ctx ends or it is enough.

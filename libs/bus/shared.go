@@ -20,23 +20,23 @@ import (
 
 // Numbers of a [Shared].
 const (
-	shardCount    = 16                    // in which replicas share the subscribers; never changes, positions are kept by it
-	laneMost      = 256                   // events that wait for one subscriber before it reads on its own
-	orderMost     = 1024                  // events that one subscriber has begun behind one that is not done
-	deathsMost    = 3                     // of holders, before deliveries are counted by the server
-	windowMost    = 8192                  // events that are not done, of all subscribers
-	windowBytes   = 64 << 20              // their bodies
-	exactMost     = 64                    // subjects up to which the server is told exactly what is wanted
-	holdDefault   = time.Second           // how long an event may take before its subscriber reads on its own
-	settled       = time.Second           // how long one that reads on its own does so at least
-	sharedGrace   = 5 * time.Second       // of the handlers, when a shard is given away
-	leavePatience = time.Second           // of a shard that is given away, for what waits
-	saveEvery     = 50 * time.Millisecond // what was done since is done again after a kill
-	idleSave      = 10 * time.Second      // for shards that had nothing to do
-	lookEvery     = 250 * time.Millisecond
-	readerKept    = 2 * pullExpiry // by the server, when nobody asks any more
-	readLinger    = 3 * time.Millisecond
-	sideBySide    = 64 // subscribers that begin at once
+	shardCount  = 16                    // in which replicas share the subscribers; never changes, positions are kept by it
+	laneMost    = 256                   // events that wait for one subscriber before it reads on its own
+	orderMost   = 1024                  // events that one subscriber has begun behind one that is not done
+	deathsMost  = 3                     // of holders, before deliveries are counted by the server
+	windowMost  = 8192                  // events that are not done, of all subscribers
+	windowBytes = 64 << 20              // their bodies
+	exactMost   = 64                    // subjects up to which the server is told exactly what is wanted
+	holdDefault = time.Second           // how long an event may take before its subscriber reads on its own
+	settled     = time.Second           // how long one that reads on its own does so at least
+	sharedGrace = 5 * time.Second       // of the handlers, when a shard is given away
+	leaveWait   = time.Second           // of a shard that is given away, for what waits
+	saveEvery   = 50 * time.Millisecond // what was done since is done again after a kill
+	idleSave    = 10 * time.Second      // for shards that had nothing to do
+	lookEvery   = 250 * time.Millisecond
+	readerKept  = 2 * pullExpiry // by the server, when nobody asks any more
+	readLinger  = 3 * time.Millisecond
+	sideBySide  = 64 // subscribers that begin at once
 )
 
 // SharedConfig describes a [Shared].
@@ -284,7 +284,7 @@ func (s *Shared) release(ctx context.Context, h *hold) {
 	cut := time.AfterFunc(sharedGrace, func() { h.cut(ErrStopped) })
 	// What waits is begun for a while yet. What was taken up before its subscriber had a consumer is acknowledged through
 	// that: it would be done again.
-	for ends := time.Now().Add(leavePatience); s.unfinished(h) && time.Now().Before(ends) && pause(ctx, leavePatience/200); {
+	for ends := time.Now().Add(leaveWait); s.unfinished(h) && time.Now().Before(ends) && pause(ctx, leaveWait/200); {
 	}
 	s.mu.Lock()
 	h.closing = true
@@ -390,11 +390,11 @@ func (s *Shared) save(ctx context.Context, h *hold, holder string) error {
 		return fmt.Errorf("encode position: %w", err)
 	}
 	kv := s.bus.KV(ReadersBucket)
-	revision, err := kv.Swap(ctx, s.key(h.shard.n), raw, h.revision)
+	revision, err := kv.CompareAndSwap(ctx, s.key(h.shard.n), raw, h.revision)
 	if err != nil && fault.Of(err) == fault.Stale {
 		// Perhaps the answer to the last one was lost: it is ours as long as the record says so.
 		if there, at, look := kv.Get(ctx, s.key(h.shard.n)); look == nil && heldBy(there) == s.cfg.Self {
-			revision, err = kv.Swap(ctx, s.key(h.shard.n), raw, at)
+			revision, err = kv.CompareAndSwap(ctx, s.key(h.shard.n), raw, at)
 		}
 	}
 	if err != nil {
@@ -550,7 +550,7 @@ func (s *Shared) claim(ctx context.Context, n int, live []string, created time.T
 	if raw, err = json.Marshal(r); err != nil {
 		return nil, fmt.Errorf("encode position: %w", err)
 	}
-	if revision, err = kv.Swap(ctx, s.key(n), raw, revision); err != nil {
+	if revision, err = kv.CompareAndSwap(ctx, s.key(n), raw, revision); err != nil {
 		return nil, err
 	}
 	h := &hold{shard: s.shards[n], deaths: r.Deaths, began: r.Floor, skip: r.Floor, revision: revision, saved: r.Floor, savedAt: time.Now()}

@@ -92,7 +92,7 @@ func newWitness(name string, subjects ...string) *witness {
 
 func (w *witness) subscriber() bus.Subscriber {
 	return bus.Subscriber{Key: w.name, ID: "id-" + w.name, Consumer: bus.Consumer{
-		Name: "own-" + w.name, Filters: w.subjects, Since: w.since, Concurrency: 8, Ordered: w.ordered, Attempts: 3, Patience: time.Second, Grace: 50 * time.Millisecond,
+		Name: "own-" + w.name, Filters: w.subjects, Since: w.since, Concurrency: 8, Serial: w.ordered, MaxDeliver: 3, AckWait: time.Second, Grace: 50 * time.Millisecond,
 		Backoff:  func(int) time.Duration { return time.Millisecond },
 		Declared: func(err error) { w.declared <- err },
 	}, Handle: func(ctx context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
@@ -430,7 +430,7 @@ func TestARemovedSubscriberLeavesNothing(t *testing.T) {
 		wait := r.Remove("id-" + w.name)
 		receive(t, subs[i].Done(), "the end of "+w.name)
 		wait()
-		if err := r.Forget(t.Context(), "id-"+w.name, "own-"+w.name); err != nil {
+		if err := r.DeleteSubscriber(t.Context(), "id-"+w.name, "own-"+w.name); err != nil {
 			t.Fatal(err)
 		}
 	}

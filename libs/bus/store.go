@@ -52,9 +52,9 @@ func (k KV) Put(ctx context.Context, key string, value []byte) error {
 	return nil
 }
 
-// Swap writes value only if the key's revision is still the given one; zero means
+// CompareAndSwap writes value only if the key's revision is still the given one; zero means
 // the key must not exist. It returns the new revision.
-func (k KV) Swap(ctx context.Context, key string, value []byte, revision uint64) (uint64, error) {
+func (k KV) CompareAndSwap(ctx context.Context, key string, value []byte, revision uint64) (uint64, error) {
 	kv, err := k.open(ctx)
 	if err != nil {
 		return 0, err

@@ -36,7 +36,7 @@ type engine struct {
 	links     map[string][]string           // new children of nodes
 	actions   []Action
 	metrics   []Metric
-	needs     []Lookup
+	lookups   []Lookup
 	depth     int
 	begun     int // nodes that were made
 	moves     int // changes of nodes
@@ -200,7 +200,7 @@ func (k *engine) podOf(node, template string) string {
 }
 
 func (k *engine) decision(change *RunChange) Decision {
-	d := Decision{Actions: k.actions, Metrics: k.metrics, Needs: k.needs, Before: k.changed}
+	d := Decision{Actions: k.actions, Metrics: k.metrics, Lookups: k.lookups, Before: k.changed}
 	if _, at, set := k.memory.wakes.next(); set && change.FinishedAt == nil {
 		d.Wake = at
 	}

@@ -69,9 +69,9 @@ func (k *engine) templates(l library) ([]v1alpha1.Template, error) {
 	if known, ok := k.libraries[l]; ok {
 		return known, nil
 	}
-	kind := NeedTemplate
+	kind := LookupTemplate
 	if l.cluster {
-		kind = NeedClusterTemplate
+		kind = LookupClusterTemplate
 	}
 	raw, err := k.find(Lookup{Kind: kind, Name: l.name})
 	if err != nil {

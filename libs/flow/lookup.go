@@ -9,24 +9,24 @@ import (
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
 
-// NeedKind is a kind of thing outside of the run.
-type NeedKind string
+// LookupKind is a kind of thing outside of the run.
+type LookupKind string
 
 // What a decision may need to know.
 const (
-	NeedConfigMap       NeedKind = "ConfigMap"               // the value of a key
-	NeedTemplate        NeedKind = "WorkflowTemplate"        // its spec
-	NeedClusterTemplate NeedKind = "ClusterWorkflowTemplate" // its spec
-	NeedMemo            NeedKind = "Memo"                    // the entry of a cache
+	LookupConfigMap       LookupKind = "ConfigMap"               // the value of a key
+	LookupTemplate        LookupKind = "WorkflowTemplate"        // its spec
+	LookupClusterTemplate LookupKind = "ClusterWorkflowTemplate" // its spec
+	LookupMemo            LookupKind = "Memo"                    // the entry of a cache
 )
 
 // Lookup is a question to the shell. Its answer is recorded with the run, so that what is edited or removed meanwhile
 // changes nothing for a run at work.
 type Lookup struct {
-	Kind NeedKind `json:"kind"`
-	Name string   `json:"name"`
-	Key  string   `json:"key,omitempty"`
-	Node string   `json:"node,omitempty"` // of NeedMemo: who asks; each node asks anew
+	Kind LookupKind `json:"kind"`
+	Name string     `json:"name"`
+	Key  string     `json:"key,omitempty"`
+	Node string     `json:"node,omitempty"` // of NeedMemo: who asks; each node asks anew
 }
 
 // Answer is what was found.
@@ -42,8 +42,8 @@ var errPending = errors.New("waiting for an answer")
 func (k *engine) find(n Lookup) (json.RawMessage, error) {
 	answer, ok := k.w.Answers[n]
 	if !ok {
-		if !slices.Contains(k.needs, n) {
-			k.needs = append(k.needs, n)
+		if !slices.Contains(k.lookups, n) {
+			k.lookups = append(k.lookups, n)
 		}
 		k.memory.pending[k.memory.top()] = true
 		return nil, errPending
@@ -56,7 +56,7 @@ func (k *engine) find(n Lookup) (json.RawMessage, error) {
 
 // configValue reads one key of a ConfigMap.
 func (k *engine) configValue(name, key string) (string, error) {
-	raw, err := k.find(Lookup{Kind: NeedConfigMap, Name: name, Key: key})
+	raw, err := k.find(Lookup{Kind: LookupConfigMap, Name: name, Key: key})
 	if err != nil {
 		return "", err
 	}

@@ -31,7 +31,7 @@ func (k *engine) remembered(c call, t v1alpha1.Template, sc scope) (n v1alpha1.N
 	if started {
 		return k.memorize(existing, m, func() v1alpha1.NodeStatus { return k.dispatch(c, t, sc) }), true
 	}
-	raw, err := k.find(Lookup{Kind: NeedMemo, Name: m.Cache.ConfigMap.Name, Key: m.Key, Node: k.id(c.name)})
+	raw, err := k.find(Lookup{Kind: LookupMemo, Name: m.Cache.ConfigMap.Name, Key: m.Key, Node: k.id(c.name)})
 	if errors.Is(err, errPending) {
 		return n, true
 	}

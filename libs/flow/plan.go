@@ -132,7 +132,7 @@ func equalPtr[T comparable](a, b *T) bool {
 // turn forgets what belongs to the decision before.
 func (k *engine) turn(w World) {
 	k.w = w
-	k.dirty, k.actions, k.metrics, k.needs = nil, nil, nil, nil
+	k.dirty, k.actions, k.metrics, k.lookups = nil, nil, nil, nil
 	k.changed, k.bodies, k.links = map[string]v1alpha1.NodePhase{}, map[string]bool{}, map[string][]string{}
 	k.depth, k.begun, k.ending, k.stopping, k.exits = 0, 0, false, "", 0
 	k.published = v1alpha1.Outputs{}

@@ -63,7 +63,7 @@ func (k *engine) closed() bool { return k.stopping != "" && k.exits == 0 }
 
 // exitsAtWork reports whether an exit hook is not at its end, or has yet to begin.
 func (k *engine) exitsAtWork() bool {
-	if len(k.needs) > 0 || k.memory.waits() {
+	if len(k.lookups) > 0 || k.memory.waits() {
 		return true
 	}
 	for _, n := range k.nodes {

@@ -76,7 +76,7 @@ type Decision struct {
 	Run     *RunChange                    // set when the run itself changed
 	Actions []Action
 	Metrics []Metric  // what to report, once the rest is recorded
-	Needs   []Lookup  // what must be found out before more can be decided
+	Lookups []Lookup  // what must be found out before more can be decided
 	Wake    time.Time // when to look again although nothing happened; zero: never
 }
 

@@ -40,8 +40,8 @@ const (
 	pullMost      = 64
 	// placeSave is how often the place is saved while messages come.
 	placeSave = 5 * time.Second
-	// ackPatience bounds the acknowledging.
-	ackPatience = 5 * time.Second
+	// ackWait bounds the acknowledging.
+	ackWait = 5 * time.Second
 )
 
 // ownerKey is the metadata of a durable that says who made it.
@@ -214,7 +214,7 @@ func one(ctx context.Context, m jetstream.Msg, see func(Message) error) error {
 		return errors.Join(err, m.Nak())
 	}
 	// Also when ctx ended meanwhile: it was seen.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), ackPatience)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), ackWait)
 	defer cancel()
 	if err := m.DoubleAck(ctx); err != nil {
 		return fmt.Errorf("acknowledge message %d: %w", meta.Sequence.Stream, err)

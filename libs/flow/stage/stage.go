@@ -140,9 +140,9 @@ func (p *Stage) begin(workflow *v1alpha1.Workflow) error {
 	if ref == nil {
 		return p.findRepository()
 	}
-	need := flow.Lookup{Kind: flow.NeedTemplate, Name: ref.Name}
+	need := flow.Lookup{Kind: flow.LookupTemplate, Name: ref.Name}
 	if ref.ClusterScope {
-		need.Kind = flow.NeedClusterTemplate
+		need.Kind = flow.LookupClusterTemplate
 	}
 	found, ok := p.Answers[need]
 	if !ok {
@@ -178,7 +178,7 @@ func (p *Stage) addTemplate(kind string, document []byte) (string, error) {
 		return "", fmt.Errorf("manifest: %s: %w", kind, err)
 	}
 	raw, err := json.Marshal(template.Spec)
-	p.Answers[flow.Lookup{Kind: flow.NeedKind(kind), Name: template.Name}] = flow.Answer{Value: raw}
+	p.Answers[flow.Lookup{Kind: flow.LookupKind(kind), Name: template.Name}] = flow.Answer{Value: raw}
 	return template.Name, err
 }
 
@@ -193,7 +193,7 @@ func (p *Stage) addConfig(document []byte) error {
 		if err != nil {
 			return err
 		}
-		p.Answers[flow.Lookup{Kind: flow.NeedConfigMap, Name: config.Name, Key: key}] = flow.Answer{Value: raw}
+		p.Answers[flow.Lookup{Kind: flow.LookupConfigMap, Name: config.Name, Key: key}] = flow.Answer{Value: raw}
 	}
 	return nil
 }

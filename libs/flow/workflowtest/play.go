@@ -91,7 +91,7 @@ func (p *play) readFound(what string) error {
 		return errors.New("found needs a kind and a name")
 	}
 	raw, err := yaml.YAMLToJSON([]byte(text))
-	p.found[flow.Lookup{Kind: flow.NeedKind(words[0]), Name: words[1], Key: words[2]}] = flow.Answer{Value: raw}
+	p.found[flow.Lookup{Kind: flow.LookupKind(words[0]), Name: words[1], Key: words[2]}] = flow.Answer{Value: raw}
 	return err
 }
 
@@ -237,10 +237,10 @@ func (p *play) answer(d flow.Decision) (bool, error) {
 				return false, err
 			}
 			fmt.Fprintf(&p.log, "remember %s %s\n", a.ConfigMap, a.Key)
-			p.found[flow.Lookup{Kind: flow.NeedMemo, Name: a.ConfigMap, Key: a.Key}] = flow.Answer{Value: raw}
+			p.found[flow.Lookup{Kind: flow.LookupMemo, Name: a.ConfigMap, Key: a.Key}] = flow.Answer{Value: raw}
 		}
 	}
-	for _, n := range d.Needs {
+	for _, n := range d.Lookups {
 		a, ok := p.found[flow.Lookup{Kind: n.Kind, Name: n.Name, Key: n.Key}]
 		if !ok {
 			a = flow.Answer{Missing: "it does not exist"}
@@ -269,7 +269,7 @@ func (p *play) resume() {
 	words := strings.Fields(p.orders[0])
 	p.orders = p.orders[1:]
 	if order, is := strings.CutPrefix(words[0], "="); is {
-		p.obey(order)
+		p.perform(order)
 		return
 	}
 	outputs := map[string]string{}
@@ -285,8 +285,8 @@ func (p *play) resume() {
 	}
 }
 
-// obey changes what a person may change of a workflow at work.
-func (p *play) obey(order string) {
+// perform changes what a person may change of a workflow at work.
+func (p *play) perform(order string) {
 	field, value, _ := strings.Cut(order, "=")
 	fmt.Fprintf(&p.log, "order %s=%s\n", field, value)
 	if field == "shutdown" {

@@ -147,7 +147,7 @@ func (f *field) nodes() {
 				return
 			case e, open := <-w.ResultChan():
 				if rs, ok := e.Object.(*appsv1.ReplicaSet); ok {
-					f.obey(ctx, rs)
+					f.follow(ctx, rs)
 				}
 				if !open {
 					return
@@ -157,7 +157,7 @@ func (f *field) nodes() {
 	}()
 }
 
-func (f *field) obey(ctx context.Context, rs *appsv1.ReplicaSet) {
+func (f *field) follow(ctx context.Context, rs *appsv1.ReplicaSet) {
 	next := rs.DeepCopy()
 	n := *rs.Spec.Replicas
 	next.Status = appsv1.ReplicaSetStatus{Replicas: n, ReadyReplicas: n, AvailableReplicas: n, FullyLabeledReplicas: n, ObservedGeneration: rs.Generation}

@@ -179,7 +179,7 @@ func BenchmarkManySensors(b *testing.B) {
 		s := sensorOf(b, fmt.Sprintf(strings.ReplaceAll(benchSpec, "push", fmt.Sprint("push", i)), url), nil)
 		s.Name, s.UID = fmt.Sprint("s", i), types.UID(fmt.Sprint("u", i))
 		s.CreationTimestamp = metav1.Now()
-		l := newListener(newUnit(s, w, func() int { return 1 }), &performer{bus: x.bus, log: x.tel.Log, metrics: x.metrics}, readers, func(string, error) {})
+		l := newListener(compileSensor(s, w, func() int { return 1 }), &performer{bus: x.bus, log: x.tel.Log, metrics: x.metrics}, readers, func(string, error) {})
 		ls.start("ns/"+s.Name, "1", l)
 	}
 	for range b.N {

@@ -40,10 +40,10 @@ func TestReplicaProcess(t *testing.T) {
 	}
 	values := value.NewReader(fake.NewClientBuilder().Build(), time.Now)
 	log := slog.New(slog.DiscardHandler)
-	u := newUnit(sensorOf(t, os.Getenv(envSpec), nil), trigger.World{Values: values, Sources: source.NewFetcher(values, ""), Log: log, Now: time.Now}, func() int { return 1 })
+	u := compileSensor(sensorOf(t, os.Getenv(envSpec), nil), trigger.World{Values: values, Sources: source.NewFetcher(values, ""), Log: log, Now: time.Now}, func() int { return 1 })
 	readers := b.Share(bus.SharedConfig{Stream: bus.Events, Name: groupName, Subject: "events.>", Self: "replica", Live: func() []string { return []string{"replica"} }})
 	l := newListener(u, &performer{bus: b, log: log, metrics: newMetrics(prometheus.NewRegistry())}, readers, func(string, error) {})
-	l.patience = 300 * time.Millisecond
+	l.ackWait = 300 * time.Millisecond
 	subscription := l.subscribe()
 	go func() { _ = readers.Run(context.Background()) }()
 	l.firings() // of the one that was killed

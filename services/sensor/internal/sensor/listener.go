@@ -20,7 +20,7 @@ const eventConcurrency = 64
 
 // listener handles the events and the queued firings of one Sensor.
 type listener struct {
-	unit      *unit
+	compiled  *compiledSensor
 	bus       *bus.Bus
 	readers   *bus.Shared
 	performer *performer
@@ -34,27 +34,27 @@ type listener struct {
 
 	windows windows
 	queued  chan struct{} // has something when the queue may have
-	// patience is how long the bus waits for an answer before it asks another replica:
+	// ackWait is how long the bus waits for an answer before it asks another replica:
 	// what a killed replica had in hand stands still for so long.
-	patience time.Duration
+	ackWait time.Duration
 }
 
-// patience of a Sensor's consumers; work that takes longer says that it goes on.
-const patience = 10 * time.Second
+// ackWait of a Sensor's consumers; work that takes longer says that it goes on.
+const ackWait = 10 * time.Second
 
-func newListener(u *unit, p *performer, readers *bus.Shared, tell func(trigger string, err error)) *listener {
-	l := &listener{unit: u, bus: p.bus, readers: readers, performer: p, metrics: p.metrics, log: p.log, tell: tell, patience: patience, queued: make(chan struct{}, 1)}
-	l.windows = windows{kv: p.bus.KV(bus.WindowsBucket), unit: u, known: map[int]remembered{}}
+func newListener(u *compiledSensor, p *performer, readers *bus.Shared, tell func(trigger string, err error)) *listener {
+	l := &listener{compiled: u, bus: p.bus, readers: readers, performer: p, metrics: p.metrics, log: p.log, tell: tell, ackWait: ackWait, queued: make(chan struct{}, 1)}
+	l.windows = windows{kv: p.bus.KV(bus.WindowsBucket), compiled: u, known: map[int]remembered{}}
 	return l
 }
 
 // subscribe has the Sensor's events come, in place of what an older version of it had.
 func (l *listener) subscribe() *bus.Subscription {
 	handle := l.handle
-	if l.unit.program.AnyWaits() {
+	if l.compiled.program.AnyWaits() {
 		handle = l.handleInOrder
 	}
-	s := l.unit.sensor
+	s := l.compiled.sensor
 	return l.readers.Subscribe(bus.Subscriber{Consumer: l.consumer(), Key: s.Namespace + "/" + s.Name, ID: string(s.UID), Handle: handle})
 }
 
@@ -69,8 +69,8 @@ func (l *listener) run(ctx context.Context, subscription *bus.Subscription) {
 	}
 	subscription.Stop() //nolint:contextcheck // what keeps its place outlives the listener
 	<-subscription.Done()
-	if err := l.unit.close(); err != nil {
-		l.log.InfoContext(ctx, "a trigger did not close cleanly", "sensor", l.unit.sensor.Namespace+"/"+l.unit.sensor.Name, "error", err)
+	if err := l.compiled.close(); err != nil {
+		l.log.InfoContext(ctx, "a trigger did not close cleanly", "sensor", l.compiled.sensor.Namespace+"/"+l.compiled.sensor.Name, "error", err)
 	}
 }
 
@@ -85,7 +85,7 @@ func (l *listener) firings() {
 // consumer describes what the Sensor wants of the stream, and the consumer that it has while it cannot keep up with the
 // others. The name holds the uid: an edited Sensor keeps its backlog, one made anew starts with its own creation.
 func (l *listener) consumer() bus.Consumer {
-	s := l.unit.sensor
+	s := l.compiled.sensor
 	var filters []string
 	seen := map[string]bool{}
 	for i := range s.Spec.Dependencies {
@@ -98,7 +98,7 @@ func (l *listener) consumer() bus.Consumer {
 	}
 	return bus.Consumer{
 		Stream: bus.Events, Name: consumerName(string(s.UID)), Filters: withoutOverlap(filters), Since: s.CreationTimestamp.Time,
-		Concurrency: eventConcurrency, Ordered: l.unit.ordered(), Patience: l.patience, Grace: stopGrace, Declared: l.hear(placeEvents),
+		Concurrency: eventConcurrency, Serial: l.compiled.ordered(), AckWait: l.ackWait, Grace: stopGrace, Declared: l.hear(placeEvents),
 		Observe: func(class fault.Class, took time.Duration) {
 			l.metrics.events.WithLabelValues(s.Namespace, s.Name, string(class)).Observe(took.Seconds())
 		},
@@ -174,13 +174,13 @@ func (l *listener) handle(ctx context.Context, d bus.Delivery) ([]bus.Outgoing, 
 // bringAbout performs a firing, or leaves it to the queue: when it fails, or must
 // wait for its rate.
 func (l *listener) bringAbout(ctx context.Context, f firing) error {
-	if l.unit.inline() {
-		return l.performer.thoroughly(ctx, f)
+	if l.compiled.inline() {
+		return l.performer.withRetries(ctx, f)
 	}
 	if f.trigger.limit != nil {
 		return l.enqueue(ctx, f)
 	}
-	err := l.performer.once(ctx, f)
+	err := l.performer.attempt(ctx, f)
 	if err == nil {
 		return nil
 	}
@@ -190,17 +190,17 @@ func (l *listener) bringAbout(ctx context.Context, f firing) error {
 
 // firing completes what the core decided; false means that its trigger cannot work.
 func (l *listener) firing(f sensing.Firing, d bus.Delivery) (firing, bool) {
-	a := l.unit.triggers[f.Trigger]
+	a := l.compiled.triggers[f.Trigger]
 	if a == nil {
 		return firing{}, false
 	}
-	return firing{unit: l.unit, trigger: a, events: f, key: keyOf(l.unit.sensor, a.name, f), cause: bus.After(d.Event)}, true
+	return firing{compiled: l.compiled, trigger: a, events: f, key: keyOf(l.compiled.sensor, a.name, f), cause: bus.After(d.Event)}, true
 }
 
 func (l *listener) evaluate(ctx context.Context, w sensing.World) sensing.Verdict {
-	v := l.unit.program.Evaluate(w)
+	v := l.compiled.program.Evaluate(w)
 	for _, r := range v.Rejected {
-		l.metrics.rejected.WithLabelValues(l.unit.sensor.Namespace, l.unit.sensor.Name, r.Filter).Inc()
+		l.metrics.rejected.WithLabelValues(l.compiled.sensor.Namespace, l.compiled.sensor.Name, r.Filter).Inc()
 		l.log.DebugContext(ctx, "event rejected", "event_id", w.Event.ID, "dependency", r.Dependency, "filter", r.Filter, "reason", r.Reason)
 	}
 	return v

@@ -14,8 +14,8 @@ const (
 	// stopGrace is how long a stopped listener may finish what it has in hand. A trigger that waits for its rate or for its
 	// next try may have hours to go: the firing goes back to the queue then.
 	stopGrace = 5 * time.Second
-	// stopPatience is after how long a listener that still has not ended is told of.
-	stopPatience = stopGrace + 30*time.Second
+	// stopWait is after how long a listener that still has not ended is told of.
+	stopWait = stopGrace + 30*time.Second
 )
 
 // listeners runs one listener per Sensor. No call waits for what a listener does: one Sensor never holds another's work.
@@ -34,8 +34,8 @@ type listeners struct {
 // listening is a listener at work.
 type listening struct {
 	key      string
-	version  string // of everything that makes the unit
-	unit     *unit
+	version  string // of everything that makes the compiled Sensor
+	compiled *compiledSensor
 	listener *listener
 	since    time.Time
 	stop     context.CancelFunc
@@ -88,7 +88,7 @@ func (ls *listeners) find(key, version string) *listening {
 // and the keys to effects that happen twice.
 func (ls *listeners) start(key, version string, l *listener) *listening {
 	ctx, cancel := context.WithCancel(ls.serving)
-	next := &listening{key: key, version: version, unit: l.unit, listener: l, since: ls.now(), stop: cancel, stopped: ctx.Done(), done: make(chan struct{}), said: map[string]error{}}
+	next := &listening{key: key, version: version, compiled: l.compiled, listener: l, since: ls.now(), stop: cancel, stopped: ctx.Done(), done: make(chan struct{}), said: map[string]error{}}
 	l.declared = func(place string, err error) {
 		if next.hear(place, err) {
 			go ls.news(next) // whoever hears it may be busy, and the bus waits for no one
@@ -120,7 +120,7 @@ func (ls *listeners) kick(uids map[string]bool, holds func(key string) bool) {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
 	for _, l := range ls.running {
-		if uids[string(l.unit.sensor.UID)] && holds(l.key) {
+		if uids[string(l.compiled.sensor.UID)] && holds(l.key) {
 			l.listener.firings()
 		}
 	}
@@ -143,7 +143,7 @@ func (ls *listeners) stopLocked(key string, then func()) {
 	l.stop()
 	go func() {
 		defer ls.leaving.Done()
-		late := time.AfterFunc(stopPatience, func() {
+		late := time.AfterFunc(stopWait, func() {
 			ls.log.Warn("a stopped sensor still has something in hand: one of its triggers does not heed the end of its context", "sensor", key)
 		})
 		defer late.Stop()

@@ -17,12 +17,12 @@ import (
 	"github.com/argosy-mesh/argosy/services/sensor/internal/trigger"
 )
 
-// scriptPatience is how long the scripts of one event may take, beside their steps.
-const scriptPatience = 2 * time.Second
+// scriptTime is how long the scripts of one event may take, beside their steps.
+const scriptTime = 2 * time.Second
 
 // alarm ends scripts of an event that take too long.
 func alarm() func() bool {
-	ends := time.Now().Add(scriptPatience)
+	ends := time.Now().Add(scriptTime)
 	return func() bool { return time.Now().After(ends) }
 }
 
@@ -35,11 +35,11 @@ type performer struct {
 
 // firing is a trigger of a Sensor that fires.
 type firing struct {
-	unit    *unit
-	trigger *armed
-	events  sensing.Firing
-	key     string
-	cause   lineage.Lineage
+	compiled *compiledSensor
+	trigger  *compiledTrigger
+	events   sensing.Firing
+	key      string
+	cause    lineage.Lineage
 }
 
 // keyOf is the identity of a firing's effect.
@@ -47,39 +47,39 @@ func keyOf(s *v1alpha1.Sensor, trigger string, f sensing.Firing) string {
 	return bus.Key(append([]string{string(s.UID), trigger}, f.Causes()...)...)
 }
 
-// once performs a firing without retries.
-func (p *performer) once(ctx context.Context, f firing) error {
-	return p.attempt(ctx, f, f.trigger, f.key)
+// attempt performs a firing without retries.
+func (p *performer) attempt(ctx context.Context, f firing) error {
+	return p.attemptOf(ctx, f, f.trigger, f.key)
 }
 
-// thoroughly performs a firing with the retries of its manifest and, when they have
+// withRetries performs a firing with the retries of its manifest and, when they have
 // failed, its dlqTrigger. Nil means that one of the two succeeded.
-func (p *performer) thoroughly(ctx context.Context, f firing) error {
-	err := p.retried(ctx, f, f.trigger, f.key)
+func (p *performer) withRetries(ctx context.Context, f firing) error {
+	err := p.retry(ctx, f, f.trigger, f.key)
 	if err == nil || ctx.Err() != nil { // one that was interrupted is not given up
 		return err
 	}
-	s := f.unit.sensor
+	s := f.compiled.sensor
 	p.metrics.gaveUp.WithLabelValues(s.Namespace, s.Name, f.trigger.name).Inc()
 	dead := f.trigger.dead
 	if dead == nil {
 		return err
 	}
-	if again := p.retried(ctx, f, dead, bus.Key(f.key, "dlq")); again != nil {
+	if again := p.retry(ctx, f, dead, bus.Key(f.key, "dlq")); again != nil {
 		return worst([]error{err, fmt.Errorf("dlqTrigger: %w", again)})
 	}
 	p.log.WarnContext(ctx, "dlqTrigger fired instead", "sensor", s.Namespace+"/"+s.Name, "trigger", f.trigger.name, "key", f.key, "error", err)
 	return nil
 }
 
-func (p *performer) retried(ctx context.Context, f firing, a *armed, key string) error {
-	return trigger.Backoff(a.spec.RetryStrategy).Try(ctx, func(ctx context.Context) error { return p.attempt(ctx, f, a, key) })
+func (p *performer) retry(ctx context.Context, f firing, a *compiledTrigger, key string) error {
+	return trigger.Backoff(a.spec.RetryStrategy).Try(ctx, func(ctx context.Context) error { return p.attemptOf(ctx, f, a, key) })
 }
 
-// attempt performs the effect, then says so. The commands and the fact have ids made
+// attemptOf performs the effect, then says so. The commands and the fact have ids made
 // of the key: publishing them again after a crash changes nothing.
-func (p *performer) attempt(ctx context.Context, f firing, a *armed, key string) error {
-	s := f.unit.sensor
+func (p *performer) attemptOf(ctx context.Context, f firing, a *compiledTrigger, key string) error {
+	s := f.compiled.sensor
 	if a.limit != nil {
 		a.limit.adjust()
 		if err := a.limit.Wait(ctx); err != nil {
@@ -98,17 +98,17 @@ func (p *performer) attempt(ctx context.Context, f firing, a *armed, key string)
 	return nil
 }
 
-func fire(ctx context.Context, f firing, a *armed, key string) (trigger.Result, error) {
+func fire(ctx context.Context, f firing, a *compiledTrigger, key string) (trigger.Result, error) {
 	fill := param.Filler{Events: f.events.Events, Cache: a.cache, Alarm: alarm()}
 	template, err := fill.Template(a.spec.Template, a.spec.Parameters)
 	if err != nil {
 		return trigger.Result{}, fault.AsPoison(err)
 	}
-	return a.adapter.Fire(ctx, trigger.Call{Sensor: f.unit.sensor, Template: template, Policy: a.spec.Policy, Firing: f.events, Fill: fill, Key: key, Lineage: f.cause})
+	return a.adapter.Fire(ctx, trigger.Call{Sensor: f.compiled.sensor, Template: template, Policy: a.spec.Policy, Firing: f.events, Fill: fill, Key: key, Lineage: f.cause})
 }
 
 func (p *performer) publish(ctx context.Context, f firing, name, key string, result trigger.Result) error {
-	fact, err := fired(f.unit.sensor, name, key, result.Said)
+	fact, err := fired(f.compiled.sensor, name, key, result.Summary)
 	if err != nil {
 		return err
 	}

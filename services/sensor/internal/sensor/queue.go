@@ -22,7 +22,7 @@ const (
 
 // enqueue puts a firing on the work queue. Its message id is made of the key.
 func (l *listener) enqueue(ctx context.Context, f firing) error {
-	command := events.FireTrigger{Key: f.key, Namespace: l.unit.sensor.Namespace, Sensor: l.unit.sensor.Name, Trigger: f.trigger.name}
+	command := events.FireTrigger{Key: f.key, Namespace: l.compiled.sensor.Namespace, Sensor: l.compiled.sensor.Name, Trigger: f.trigger.name}
 	for _, name := range f.events.Events.Names() {
 		e := f.events.Events[name]
 		command.Events = append(command.Events, events.FiringEvent{Dependency: name, ID: e.ID, Sequence: e.Sequence})
@@ -32,7 +32,7 @@ func (l *listener) enqueue(ctx context.Context, f firing) error {
 		return fault.AsPoison(err)
 	}
 	e.SetTime(time.Now())
-	l.metrics.queued.WithLabelValues(l.unit.sensor.Namespace, l.unit.sensor.Name, f.trigger.name).Inc()
+	l.metrics.queued.WithLabelValues(l.compiled.sensor.Namespace, l.compiled.sensor.Name, f.trigger.name).Inc()
 	if err := l.bus.Publish(ctx, l.queueSubject(), bus.WithLineage(e, f.cause)); err != nil {
 		return err
 	}
@@ -41,15 +41,15 @@ func (l *listener) enqueue(ctx context.Context, f firing) error {
 }
 
 func (l *listener) queueSubject() string {
-	return events.FireSubject(l.unit.sensor.Namespace, string(l.unit.sensor.UID))
+	return events.FireSubject(l.compiled.sensor.Namespace, string(l.compiled.sensor.UID))
 }
 
 func queueName(uid string) string { return "sensor-fire-" + uid }
 
 // queue describes the Sensor's own firings on the work queue.
 func (l *listener) queue() bus.Consumer {
-	return bus.Consumer{Stream: bus.Commands, Name: queueName(string(l.unit.sensor.UID)), Filters: []string{l.queueSubject()},
-		Concurrency: queueConcurrency, Attempts: queueAttempts, Ordered: l.unit.inline(), Patience: l.patience,
+	return bus.Consumer{Stream: bus.Commands, Name: queueName(string(l.compiled.sensor.UID)), Filters: []string{l.queueSubject()},
+		Concurrency: queueConcurrency, MaxDeliver: queueAttempts, Serial: l.compiled.inline(), AckWait: l.ackWait,
 		Grace: stopGrace, Declared: l.hear(placeQueue)}
 }
 
@@ -59,7 +59,7 @@ func (l *listener) fireQueued(ctx context.Context, d bus.Delivery) ([]bus.Outgoi
 	if err := d.DataAs(&command); err != nil {
 		return nil, fault.Poisonf("fire command %s: %w", d.ID(), err)
 	}
-	a := l.unit.find(command.Trigger)
+	a := l.compiled.find(command.Trigger)
 	if a == nil {
 		return nil, fault.Poisonf("sensor %s/%s has no trigger %q that works", command.Namespace, command.Sensor, command.Trigger)
 	}
@@ -71,7 +71,7 @@ func (l *listener) fireQueued(ctx context.Context, d bus.Delivery) ([]bus.Outgoi
 	if from.Empty() {
 		from = cause
 	}
-	err = l.performer.thoroughly(ctx, firing{unit: l.unit, trigger: a, events: sensing.Firing{Events: window}, key: command.Key, cause: from})
+	err = l.performer.withRetries(ctx, firing{compiled: l.compiled, trigger: a, events: sensing.Firing{Events: window}, key: command.Key, cause: from})
 	if err != nil && ctx.Err() == nil && (fault.Of(err) == fault.Poison || d.Attempt >= queueAttempts) {
 		l.tell(a.name, err)
 	}
@@ -94,7 +94,7 @@ func (l *listener) contributors(ctx context.Context, command events.FireTrigger)
 		if d.ID() != ref.ID {
 			return nil, lineage.Lineage{}, fault.Poisonf("event %s of dependency %s is not at %d", ref.ID, ref.Dependency, ref.Sequence)
 		}
-		e, err := l.unit.program.Transformed(ref.Dependency, view(d), alarm())
+		e, err := l.compiled.program.Transformed(ref.Dependency, view(d), alarm())
 		if err != nil {
 			return nil, lineage.Lineage{}, fault.AsPoison(err)
 		}

@@ -73,9 +73,9 @@ func (r *reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	l := r.listen(req.String(), s) //nolint:contextcheck // a listener outlives the call that starts it
 	ready, known := readiness(l, r.world.Now())
 	if !known {
-		return reconcile.Result{RequeueAfter: confirmPatience}, nil
+		return reconcile.Result{RequeueAfter: confirmWait}, nil
 	}
-	return reconcile.Result{}, r.report(ctx, raw, conditions(l.unit, ready, warnings))
+	return reconcile.Result{}, r.report(ctx, raw, conditions(l.compiled, ready, warnings))
 }
 
 // listen brings the listener of a Sensor up to date. An annotation counts like the
@@ -87,7 +87,7 @@ func (r *reconciler) listen(key string, s *v1alpha1.Sensor) *listening {
 	if current := r.listeners.find(key, version); current != nil {
 		return current
 	}
-	return r.listeners.start(key, version, newListener(newUnit(s, r.world, r.live), r.performer, r.readers, r.failed(s)))
+	return r.listeners.start(key, version, newListener(compileSensor(s, r.world, r.live), r.performer, r.readers, r.failed(s)))
 }
 
 // end stops the listener of a Sensor that is deleted. What it was doing may put its place or a firing on the streams once
@@ -99,11 +99,11 @@ func (r *reconciler) end(key string) {
 	if l == nil {
 		return
 	}
-	s := l.unit.sensor
+	s := l.compiled.sensor
 	wait := r.readers.Remove(string(s.UID))
 	r.listeners.stop(key, func() {
 		wait()
-		ctx, cancel := context.WithTimeout(r.listeners.serving, stopPatience)
+		ctx, cancel := context.WithTimeout(r.listeners.serving, stopWait)
 		defer cancel()
 		if err := r.forget(ctx, s.Namespace, string(s.UID)); err != nil {
 			r.log.WarnContext(ctx, "the places of a deleted sensor may be left on the streams", "sensor", key, "uid", s.UID, "error", err)
@@ -115,8 +115,8 @@ func (r *reconciler) end(key string) {
 func (r *reconciler) heard(l *listening) {
 	about := &unstructured.Unstructured{}
 	about.SetGroupVersionKind(v1alpha1.Kind("Sensor"))
-	about.SetNamespace(l.unit.sensor.Namespace)
-	about.SetName(l.unit.sensor.Name)
+	about.SetNamespace(l.compiled.sensor.Namespace)
+	about.SetName(l.compiled.sensor.Name)
 	select {
 	case r.news <- event.GenericEvent{Object: about}:
 	case <-l.stopped:
@@ -163,7 +163,7 @@ func (r *reconciler) forget(ctx context.Context, namespace, uid string) error {
 	for _, key := range keys {
 		err = errors.Join(err, windows.Purge(ctx, key))
 	}
-	return errors.Join(err, r.readers.Forget(ctx, uid, consumerName(uid)), r.bus.Forget(ctx, bus.Commands, queueName(uid)),
+	return errors.Join(err, r.readers.DeleteSubscriber(ctx, uid, consumerName(uid)), r.bus.DeleteConsumer(ctx, bus.Commands, queueName(uid)),
 		r.bus.Purge(ctx, bus.Commands, meshevents.FireSubject(namespace, uid)))
 }
 

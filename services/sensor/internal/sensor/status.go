@@ -32,25 +32,25 @@ func malformed(err error, warnings []v1alpha1.FieldWarning) []v1alpha1.EventCond
 	return withWarnings([]v1alpha1.EventCondition{condition(conditionReady, "False", "Malformed", err.Error())}, warnings)
 }
 
-// confirmPatience is how long the bus may take to confirm a Sensor's place before the status says that it has not:
+// confirmWait is how long the bus may take to confirm a Sensor's place before the status says that it has not:
 // a status that is written twice within a blink tells nobody more.
-const confirmPatience = 2 * time.Second
+const confirmWait = 2 * time.Second
 
 // readiness is the condition Ready of a Sensor; not known means that the bus may answer at any moment.
 func readiness(l *listening, now time.Time) (ready v1alpha1.EventCondition, known bool) {
 	listens, refused := l.state()
-	spec := &l.unit.sensor.Spec
+	spec := &l.compiled.sensor.Spec
 	switch {
 	case refused != nil:
 		return condition(conditionReady, "False", "Refused", refused.Error()), true
 	case listens:
 		return condition(conditionReady, "True", "Listening", fmt.Sprintf("%d trigger(s) wait for %d dependencies", len(spec.Triggers), len(spec.Dependencies))), true
 	}
-	return condition(conditionReady, "False", "Connecting", "the bus has not confirmed the place in the stream yet"), now.Sub(l.since) >= confirmPatience
+	return condition(conditionReady, "False", "Connecting", "the bus has not confirmed the place in the stream yet"), now.Sub(l.since) >= confirmWait
 }
 
 // conditions is the status of a Sensor that can be read: with what of it cannot work.
-func conditions(u *unit, ready v1alpha1.EventCondition, warnings []v1alpha1.FieldWarning) []v1alpha1.EventCondition {
+func conditions(u *compiledSensor, ready v1alpha1.EventCondition, warnings []v1alpha1.FieldWarning) []v1alpha1.EventCondition {
 	var dependencies, triggers []string
 	for _, p := range u.problems {
 		if p.Trigger < 0 {

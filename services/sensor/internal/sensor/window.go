@@ -65,13 +65,13 @@ type remembered struct {
 // windows keeps the records of one Sensor. One event is handled at a time, so that
 // nothing here is locked; another replica's writes are noticed when a swap fails.
 type windows struct {
-	kv    bus.KV
-	unit  *unit
-	known map[int]remembered
+	kv       bus.KV
+	compiled *compiledSensor
+	known    map[int]remembered
 }
 
 func (w *windows) key(trigger int) string {
-	return string(w.unit.sensor.UID) + "." + bus.Key(w.unit.triggers[trigger].name)
+	return string(w.compiled.sensor.UID) + "." + bus.Key(w.compiled.triggers[trigger].name)
 }
 
 // load returns the record of a trigger.
@@ -87,7 +87,7 @@ func (w *windows) load(ctx context.Context, trigger int) (remembered, error) {
 		return r, fmt.Errorf("load window: %w", err)
 	default:
 		if err := json.Unmarshal(raw, &r.record); err != nil {
-			return r, fault.Poisonf("window of trigger %s: %w", w.unit.triggers[trigger].name, err)
+			return r, fault.Poisonf("window of trigger %s: %w", w.compiled.triggers[trigger].name, err)
 		}
 		r.revision = revision
 	}
@@ -102,7 +102,7 @@ func (w *windows) save(ctx context.Context, trigger int, r record) error {
 	if err != nil {
 		return fmt.Errorf("save window: %w", err)
 	}
-	revision, err := w.kv.Swap(ctx, w.key(trigger), raw, w.known[trigger].revision)
+	revision, err := w.kv.CompareAndSwap(ctx, w.key(trigger), raw, w.known[trigger].revision)
 	if err != nil {
 		delete(w.known, trigger)
 		return fmt.Errorf("save window: %w", err)
@@ -128,7 +128,7 @@ func (l *listener) handleInOrder(ctx context.Context, d bus.Delivery) ([]bus.Out
 			return nil, err
 		}
 	}
-	return nil, fmt.Errorf("windows of sensor %s/%s changed %d times while event %s was handled", l.unit.sensor.Namespace, l.unit.sensor.Name, raceAttempts, d.ID())
+	return nil, fmt.Errorf("windows of sensor %s/%s changed %d times while event %s was handled", l.compiled.sensor.Namespace, l.compiled.sensor.Name, raceAttempts, d.ID())
 }
 
 func (l *listener) step(ctx context.Context, d bus.Delivery, w sensing.World) error {
@@ -145,7 +145,7 @@ func (l *listener) step(ctx context.Context, d bus.Delivery, w sensing.World) er
 	for _, f := range verdict.Firings {
 		fires[f.Trigger] = f
 	}
-	for i := range l.unit.triggers {
+	for i := range l.compiled.triggers {
 		f, fired := fires[i]
 		if r, waits := records[i]; waits {
 			next, changed := verdict.Windows[i]
@@ -182,8 +182,8 @@ func (l *listener) wait(ctx context.Context, i int, r remembered, t turn, d bus.
 // records loads those of all triggers that wait and work.
 func (l *listener) records(ctx context.Context) (map[int]remembered, error) {
 	out := map[int]remembered{}
-	for i, a := range l.unit.triggers {
-		if a == nil || !l.unit.program.Waits(i) {
+	for i, a := range l.compiled.triggers {
+		if a == nil || !l.compiled.program.Waits(i) {
 			continue
 		}
 		r, err := l.windows.load(ctx, i)

@@ -82,7 +82,7 @@ func (x *services) Fire(ctx context.Context, c Call) (Result, error) {
 	if !judged.success {
 		return Result{}, fmt.Errorf("custom: the policy of %s failed: %s", t.ServerURL, brief(string(judged.two)))
 	}
-	return Result{Said: brief(string(judged.two))}, nil
+	return Result{Summary: brief(string(judged.two))}, nil
 }
 
 func (x *services) dial(ctx context.Context, c Call, t *v1alpha1.CustomTrigger) (*grpc.ClientConn, error) {

@@ -67,7 +67,7 @@ func (x *letters) Fire(ctx context.Context, c Call) (Result, error) {
 	if err != nil {
 		return Result{}, fault.AsPoison(err)
 	}
-	return Result{Said: "the mail server has it"}, transmit(s, from, to, text)
+	return Result{Summary: "the mail server has it"}, transmit(s, from, to, text)
 }
 
 func addresses(t *v1alpha1.EmailTrigger) (*mail.Address, []*mail.Address, error) {

@@ -165,7 +165,7 @@ func exchange(client *http.Client, r *http.Request, policy *v1alpha1.TriggerPoli
 	}
 	// What is left is read too, or the connection could not be used again.
 	_, _ = io.Copy(io.Discard, io.LimitReader(answer.Body, 16*maxAnswer))
-	said := Result{Said: answer.Status}
+	said := Result{Summary: answer.Status}
 	if accepted(answer.StatusCode, policy) {
 		return said, nil
 	}

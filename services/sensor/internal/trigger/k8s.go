@@ -65,7 +65,7 @@ func (x *objects) Fire(ctx context.Context, c Call) (Result, error) {
 	if err := operate(x, ctx, change{call: c, object: o, at: at}); err != nil {
 		return Result{}, fmt.Errorf("%s %s %s/%s: %w", word(t.Operation), o.GetKind(), o.GetNamespace(), o.GetName(), refused(err))
 	}
-	said := Result{Said: fmt.Sprintf("%s %s/%s", o.GetKind(), o.GetNamespace(), o.GetName())}
+	said := Result{Summary: fmt.Sprintf("%s %s/%s", o.GetKind(), o.GetNamespace(), o.GetName())}
 	if c.Policy == nil || c.Policy.K8s == nil {
 		return said, nil
 	}

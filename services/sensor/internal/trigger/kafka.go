@@ -52,7 +52,7 @@ func (x *records) Fire(ctx context.Context, c Call) (Result, error) {
 		}
 		return Result{}, fmt.Errorf("produce to %s: %w", t.Topic, err)
 	}
-	return Result{Said: fmt.Sprintf("%s/%d at %d", done.Topic, done.Partition, done.Offset)}, nil
+	return Result{Summary: fmt.Sprintf("%s/%d at %d", done.Topic, done.Partition, done.Offset)}, nil
 }
 
 func (x *records) record(ctx context.Context, c Call, t *v1alpha1.KafkaTrigger) (*kgo.Record, error) {

@@ -64,7 +64,7 @@ func (x *functions) Fire(ctx context.Context, c Call) (Result, error) {
 	if !allowed(out.StatusCode, c.Policy) {
 		return Result{}, fmt.Errorf("invoke %s: status %d is not in policy.status.allow", t.FunctionName, out.StatusCode)
 	}
-	return Result{Said: fmt.Sprintf("status %d", out.StatusCode)}, nil
+	return Result{Summary: fmt.Sprintf("status %d", out.StatusCode)}, nil
 }
 
 func allowed(status int32, policy *v1alpha1.TriggerPolicy) bool {

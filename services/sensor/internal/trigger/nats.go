@@ -71,7 +71,7 @@ func (x *core) Fire(ctx context.Context, c Call) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	return Result{Said: "the server has it"}, peer.Publish(ctx, t.Subject, map[string]string{idHeader: c.Key}, body)
+	return Result{Summary: "the server has it"}, peer.Publish(ctx, t.Subject, map[string]string{idHeader: c.Key}, body)
 }
 
 // stored is the jetstream trigger: a message that a stream holds, once per key.
@@ -95,5 +95,5 @@ func (x *stored) Fire(ctx context.Context, c Call) (Result, error) {
 	}
 	headers := map[string]string{idHeader: c.Key}
 	maps.Copy(headers, t.Headers)
-	return Result{Said: "the stream has it"}, peer.Store(ctx, t.Subject, headers, body, c.Key)
+	return Result{Summary: "the stream has it"}, peer.Store(ctx, t.Subject, headers, body, c.Key)
 }

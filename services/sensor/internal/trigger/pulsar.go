@@ -81,7 +81,7 @@ func (x *topics) Fire(ctx context.Context, c Call) (Result, error) {
 	if err != nil {
 		return Result{}, fmt.Errorf("send to %s: %w", t.Topic, err)
 	}
-	return Result{Said: id.String()}, nil
+	return Result{Summary: id.String()}, nil
 }
 
 func (x *topics) client(ctx context.Context, c Call, t *v1alpha1.PulsarTrigger) (*producers, error) {

@@ -75,7 +75,7 @@ func (m *messages) Fire(ctx context.Context, c Call) (Result, error) {
 		return Result{}, err
 	}
 	m.remember(t, stamp)
-	return Result{Said: "posted at " + stamp}, nil
+	return Result{Summary: "posted at " + stamp}, nil
 }
 
 func (m *messages) post(t *v1alpha1.SlackTrigger) (post, error) {

@@ -268,7 +268,7 @@ func customServer(t *testing.T) (address string, got chan wire) {
 func TestCustom(t *testing.T) {
 	address, got := customServer(t)
 	said, err := fire(t, world(t), `template: {name: t, custom: {serverURL: "`+address+`", spec: {a: b}, payload: [{src: {dependencyName: d, dataKey: body}, dest: p}], parameters: [{src: {dependencyName: d, dataKey: body}, dest: spec.c}]}}`)
-	if err != nil || said.Said != "judged" {
+	if err != nil || said.Summary != "judged" {
 		t.Fatal(said, err)
 	}
 	fetch, execute, judge := <-got, <-got, <-got
@@ -322,7 +322,7 @@ func TestLogKeepsToItsInterval(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		quiet = append(quiet, said.Said != "")
+		quiet = append(quiet, said.Summary != "")
 	}
 	if fmt.Sprint(quiet) != "[false true false true false]" {
 		t.Error(quiet)

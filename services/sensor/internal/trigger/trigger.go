@@ -42,8 +42,8 @@ type Call struct {
 type Result struct {
 	// Commands are published before the firing counts as done.
 	Commands []bus.Outgoing
-	// Said is what the target answered, in short, for people.
-	Said string
+	// Summary is what the target answered, in short, for people.
+	Summary string
 }
 
 // Adapter performs the firings of one trigger. Fire is called by several goroutines

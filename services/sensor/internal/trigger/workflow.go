@@ -64,7 +64,7 @@ func command(c Call, subject, kind string, data any) (Result, error) {
 	if err != nil {
 		return Result{}, fault.AsPoison(err)
 	}
-	return Result{Commands: []bus.Outgoing{{Subject: subject, Event: e}}, Said: "told workflow-runner"}, nil
+	return Result{Commands: []bus.Outgoing{{Subject: subject, Event: e}}, Summary: "told workflow-runner"}, nil
 }
 
 // Account is the service account that a Sensor acts as.

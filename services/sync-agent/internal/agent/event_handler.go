@@ -38,7 +38,7 @@ func (a *eventHandler) handle(ctx context.Context, d bus.Delivery) ([]bus.Outgoi
 }
 
 func (a *eventHandler) run(ctx context.Context, base *service.Base) error {
-	if err := base.Bus.Forget(ctx, bus.Events, olderConsumer); err != nil {
+	if err := base.Bus.DeleteConsumer(ctx, bus.Events, olderConsumer); err != nil {
 		base.Log.WarnContext(ctx, "a consumer of an older version stays", "consumer", olderConsumer, "error", err)
 	}
 	return base.Bus.Consume(ctx, a.consumer(), a.handle)

@@ -101,7 +101,7 @@ func assemble(cfg Config, base *service.Base) ([]life.Part, error) {
 		return nil, err
 	}
 	m := newMetrics(base.Registry)
-	src := &sources{mirrors: mirrors, renderer: render.New(renderBudget), vault: &repoCredentials{reader: mgr.GetAPIReader(), namespace: cfg.Control}}
+	src := &sources{mirrors: mirrors, renderer: render.New(renderBudget), repoCredentials: &repoCredentials{reader: mgr.GetAPIReader(), namespace: cfg.Control}}
 	agent := &Agent{
 		client: mgr.GetClient(), reader: mgr.GetAPIReader(), bus: base.Bus, live: newLive(mgr.GetCache(), mgr.GetRESTMapper(), cfg.Control),
 		sources: src, log: base.Log, metrics: m, refresh: cfg.Refresh, control: cfg.Control, known: map[string]*known{},

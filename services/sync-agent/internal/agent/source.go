@@ -72,9 +72,9 @@ func (v *repoCredentials) list(ctx context.Context) ([]corev1.Secret, error) {
 
 // sources resolves and renders.
 type sources struct {
-	mirrors  *repo.Store
-	renderer *render.Renderer
-	vault    *repoCredentials
+	mirrors         *repo.Store
+	renderer        *render.Renderer
+	repoCredentials *repoCredentials
 }
 
 // renderedSource is what a source is at one commit.
@@ -86,7 +86,7 @@ type renderedSource struct {
 }
 
 func (s *sources) mirror(ctx context.Context, location string) (*repo.Mirror, error) {
-	creds, err := s.vault.credentials(ctx, location)
+	creds, err := s.repoCredentials.credentials(ctx, location)
 	if err != nil {
 		return nil, err
 	}

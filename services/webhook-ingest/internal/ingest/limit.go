@@ -17,21 +17,21 @@ const bodyBudget = 4 * core.MaxBody
 // smallBody is what a body without a length is taken for.
 const smallBody = core.MaxBody
 
-// crowd bounds what is worked on at once, and how fast each route may go.
-type crowd struct {
+// limiter bounds what is worked on at once, and how fast each route may go.
+type limiter struct {
 	bytes *semaphore.Weighted
 
 	mu     sync.Mutex
 	limits map[string]*rate.Limiter // by own path of the route
 }
 
-func newCrowd() *crowd {
-	return &crowd{bytes: semaphore.NewWeighted(bodyBudget), limits: map[string]*rate.Limiter{}}
+func newLimiter() *limiter {
+	return &limiter{bytes: semaphore.NewWeighted(bodyBudget), limits: map[string]*rate.Limiter{}}
 }
 
 // enter asks for room for a body of a length, -1 when it is not known. The caller
 // leaves when it is done; false means that there is no room now.
-func (c *crowd) enter(length int64) (leave func(), ok bool) {
+func (c *limiter) enter(length int64) (leave func(), ok bool) {
 	if length < 0 || length > core.MaxBody {
 		length = smallBody
 	}
@@ -44,8 +44,8 @@ func (c *crowd) enter(length int64) (leave func(), ok bool) {
 	return func() { c.bytes.Release(length) }, true
 }
 
-// limiter is the one of a route, nil when it has no limit.
-func (c *crowd) limiter(route core.Route) *rate.Limiter {
+// rate is the one of a route, nil when it has no limit.
+func (c *limiter) rate(route core.Route) *rate.Limiter {
 	if route.Rate <= 0 {
 		return nil
 	}
@@ -65,14 +65,14 @@ func (c *crowd) limiter(route core.Route) *rate.Limiter {
 }
 
 // allow asks whether a request may go on now.
-func (c *crowd) allow(route core.Route) bool {
-	l := c.limiter(route)
+func (c *limiter) allow(route core.Route) bool {
+	l := c.rate(route)
 	return l == nil || l.Allow()
 }
 
 // wait lets whoever pulls go on as soon as it may.
-func (c *crowd) wait(ctx context.Context, route core.Route) error {
-	l := c.limiter(route)
+func (c *limiter) wait(ctx context.Context, route core.Route) error {
+	l := c.rate(route)
 	if l == nil {
 		return nil
 	}

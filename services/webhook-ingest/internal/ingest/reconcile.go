@@ -33,7 +33,7 @@ type resolver struct {
 	secrets secret.Reader
 	routes  *routes
 	sources *sources
-	upkeep  *sources // of hooks at their senders
+	hooks   *sources // of hooks at their senders
 	refused *refusals
 	aside   func(key string) string // what of an EventSource could not be stored
 	owns    func(key string) bool
@@ -57,7 +57,7 @@ func (r *resolver) Reconcile(ctx context.Context, req reconcile.Request) (reconc
 		// What cannot be read must not go on under an old secret or endpoint.
 		r.routes.remove(req.String())
 		r.sources.halt(req.String())
-		r.upkeep.halt(req.String())
+		r.hooks.halt(req.String())
 		return reconcile.Result{}, r.report(ctx, raw, []v1alpha1.EventCondition{condition("Malformed", err.Error())}, warnings)
 	}
 	endpoints, err := r.endpoints(ctx, es)
@@ -66,11 +66,11 @@ func (r *resolver) Reconcile(ctx context.Context, req reconcile.Request) (reconc
 	}
 	conflicts := r.routes.set(req.String(), declared{created: es.CreationTimestamp.UTC().Format(time.RFC3339), routes: endpoints})
 	states := r.sources.set(ctx, es)
-	kept := r.upkeep.set(ctx, es)
+	kept := r.hooks.set(ctx, es)
 	conditions := append(verdict(endpoints, conflicts, states), rejections(r.refused.take(req.String()))...)
 	conditions = append(conditions, setAside(r.aside(req.String()))...)
 	for _, k := range kept {
-		// A hook that is there goes on delivering: its upkeep says nothing about readiness.
+		// A hook that is there goes on delivering: keeping it says nothing about readiness.
 		conditions = append(conditions, k.condition())
 	}
 	return reconcile.Result{RequeueAfter: secretRefresh}, r.report(ctx, raw, conditions, append(warnings, withoutEffect(es)...))
@@ -90,7 +90,7 @@ func withoutEffect(es *v1alpha1.EventSource) []v1alpha1.FieldWarning {
 func (r *resolver) forget(key string) {
 	r.routes.remove(key)
 	r.sources.remove(key)
-	r.upkeep.remove(key)
+	r.hooks.remove(key)
 }
 
 // verdict is one condition for the whole, and one for each event that does not

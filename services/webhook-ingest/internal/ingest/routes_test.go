@@ -91,7 +91,7 @@ func TestALimitLetsAllOfAUnitComeAtOnce(t *testing.T) {
 		if route.Rate != c.perSecond {
 			t.Errorf("%+v: %g a second", c.limit, route.Rate)
 		}
-		limits := newCrowd()
+		limits := newLimiter()
 		synctest.Test(t, func(t *testing.T) {
 			for i := range c.atOnce {
 				if i%2 == 0 && !limits.allow(route) || i%2 == 1 && limits.wait(t.Context(), route) != nil {

@@ -30,14 +30,14 @@ type server struct {
 	tel     *obs.Telemetry
 	client  *http.Client // for registries
 	fetch   *fetcher
-	crowd   *crowd
+	limiter *limiter
 	answers *prometheus.HistogramVec
 	refused *refusals
 }
 
 func newServer(r *routes, out *sink, tel *obs.Telemetry) *server {
 	s := &server{
-		routes: r, sink: out, tel: tel, client: &http.Client{}, fetch: newFetcher(), crowd: out.crowd, refused: newRefusals(),
+		routes: r, sink: out, tel: tel, client: &http.Client{}, fetch: newFetcher(), limiter: out.limiter, refused: newRefusals(),
 		answers: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "argosy_ingest_request_seconds", Help: "Time to answer a hook, by provider and what became of it.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10},
@@ -82,14 +82,14 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *server) handle(w http.ResponseWriter, r *http.Request, route core.Route, tail string) core.Outcome {
-	if !s.crowd.allow(route) {
+	if !s.limiter.allow(route) {
 		return core.Outcome{Status: http.StatusTooManyRequests, Class: "rate_limited", Text: "too fast; send it again later"}
 	}
 	length := r.ContentLength
 	if r.Header.Get("Content-Encoding") != "" {
 		length = -1
 	}
-	leave, ok := s.crowd.enter(length)
+	leave, ok := s.limiter.enter(length)
 	if !ok {
 		return core.Outcome{Status: http.StatusServiceUnavailable, Class: "busy", Text: "busy; send it again later"}
 	}

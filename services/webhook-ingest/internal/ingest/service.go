@@ -97,10 +97,10 @@ func assemble(cfg Config, base *service.Base, mgr manager.Manager, local *wal.Lo
 	readers.own = cfg.Own
 	news := make(chan event.GenericEvent, 256)
 	readers.changed = func(key string) { announce(news, key) }
-	upkeep := newUpkeep(out, secrets, base.Members.Owns)
-	upkeep.changed = readers.changed
+	hooks := newHooks(out, secrets, base.Members.Owns)
+	hooks.changed = readers.changed
 	in.set.changed = readers.changed
-	r := &resolver{client: mgr.GetClient(), secrets: secrets, routes: table, sources: readers, upkeep: upkeep, refused: front.refused, aside: in.set.about, owns: base.Members.Owns, log: base.Log, tell: mgr.GetEventRecorder("argosy-webhook-ingest")}
+	r := &resolver{client: mgr.GetClient(), secrets: secrets, routes: table, sources: readers, hooks: hooks, refused: front.refused, aside: in.set.about, owns: base.Members.Owns, log: base.Log, tell: mgr.GetEventRecorder("argosy-webhook-ingest")}
 	watched := &unstructured.Unstructured{}
 	watched.SetGroupVersionKind(v1alpha1.Kind("EventSource"))
 	err = builder.ControllerManagedBy(mgr).Named("eventsource").For(watched).
@@ -128,7 +128,7 @@ func assemble(cfg Config, base *service.Base, mgr manager.Manager, local *wal.Lo
 		life.Of("seen", func(ctx context.Context) error { return in.seen.run(ctx, base.Bus, bus.DefaultLimits().SeenAge) }),
 		life.Of("forward", in.forward),
 		life.Of("sources", readers.run),
-		life.Of("upkeep", upkeep.run),
+		life.Of("hooks at senders", hooks.run),
 		life.Of("hooks", func(ctx context.Context) error { return obs.Serve(ctx, cfg.Listen, front) }),
 	}, nil
 }

@@ -17,9 +17,9 @@ import (
 // sink makes an event of what came in, from a hook or from a source that is read,
 // and hands it to the intake.
 type sink struct {
-	intake *intake
-	crowd  *crowd
-	tel    *obs.Telemetry
+	intake  *intake
+	limiter *limiter
+	tel     *obs.Telemetry
 
 	// The names are those of Argo Events, for the dashboards that people have.
 	sent, sendFailed, failed *prometheus.CounterVec
@@ -33,7 +33,7 @@ func newSink(in *intake, tel *obs.Telemetry) *sink {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
 	}
 	s := &sink{
-		intake: in, crowd: newCrowd(), tel: tel,
+		intake: in, limiter: newLimiter(), tel: tel,
 		sent:       counter("argo_events_events_sent_total", "Events made durable.", labels...),
 		sendFailed: counter("argo_events_events_sent_failed_total", "Events that could not be made durable; their sender tries again.", labels...),
 		failed:     counter("argo_events_events_processing_failed_total", "Events whose filter could not be evaluated.", labels...),

@@ -26,8 +26,8 @@ import (
 const (
 	firstPause = time.Second
 	longPause  = time.Minute
-	// steady is how long a source must have run for the pause to start over.
-	steady = time.Minute
+	// stableAfter is how long a source must have run for the pause to start over.
+	stableAfter = time.Minute
 )
 
 // sources runs the readers of all EventSources, or the keepers of their hooks. It
@@ -104,8 +104,8 @@ func newSources(out *sink, secrets secret.Reader, accounts *actas.Accounts, owns
 	return s
 }
 
-// newUpkeep keeps hooks at those who send them.
-func newUpkeep(out *sink, secrets secret.Reader, owns func(string) bool) *sources {
+// newHooks keeps hooks at those who send them.
+func newHooks(out *sink, secrets secret.Reader, owns func(string) bool) *sources {
 	s := &sources{
 		kinds: remote.Kinds, topic: aboutHooks,
 		sink: out, secrets: secrets, owns: owns, changed: func(string) {}, byES: map[string]map[string]*reading{}, last: map[string]*reading{}, ctx: context.Background(),
@@ -149,7 +149,7 @@ func (s *sources) set(_ context.Context, es *v1alpha1.EventSource) []state {
 	}
 	readings, owner := s.byES[key], s.owns(key)
 	for event, r := range readings {
-		elsewhere := !owner && !wanted[event].Everywhere
+		elsewhere := !owner && !wanted[event].AllReplicas
 		if declared[event] != r.declared || elsewhere != r.elsewhere {
 			r.cancel()
 			delete(readings, event)
@@ -166,9 +166,9 @@ func (s *sources) set(_ context.Context, es *v1alpha1.EventSource) []state {
 			route.Rate, route.Burst = slower(perSecond, burst, wanted[event].Limit)
 			reader := wanted[event]
 			if why := refused[event]; why != "" && s.topic == aboutEvents {
-				reader = pull.Reader{Everywhere: reader.Everywhere, Run: never(why)}
+				reader = pull.Reader{AllReplicas: reader.AllReplicas, Run: never(why)}
 			}
-			readings[event] = s.start(route, reader, declared[event], !owner && !reader.Everywhere) //nolint:contextcheck // a reader outlives the reconcile that starts it
+			readings[event] = s.start(route, reader, declared[event], !owner && !reader.AllReplicas) //nolint:contextcheck // a reader outlives the reconcile that starts it
 		}
 		states = append(states, readings[event].look())
 	}
@@ -378,7 +378,7 @@ func (s *sources) keep(ctx context.Context, route core.Route, reader pull.Reader
 		if _, refused := errors.AsType[*refusedError](err); refused {
 			return
 		}
-		if time.Since(began) > steady {
+		if time.Since(began) > stableAfter {
 			wait = firstPause
 		}
 		log.WarnContext(ctx, "source broke, it is read again later", "error", err, "pause", wait)
@@ -409,7 +409,7 @@ func (s *sources) emit(ctx context.Context, route core.Route, id string, data an
 		s.sink.tel.Log.ErrorContext(ctx, "message cannot be an event, it is dropped", "eventsource", route.Namespace+"/"+route.EventSource, "event", route.Event, "error", err)
 		return nil
 	}
-	if err := s.sink.crowd.wait(ctx, route); err != nil {
+	if err := s.sink.limiter.wait(ctx, route); err != nil {
 		return err
 	}
 	kind := route.Provider

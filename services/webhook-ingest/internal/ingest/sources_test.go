@@ -107,7 +107,7 @@ func TestHooksAreKeptByTheOwnerAndGoWithTheirEvent(t *testing.T) {
 	}}
 	owner := false
 	news := make(chan string, 10)
-	s := newUpkeep(d.sink, secret.Reader{Client: fake.NewClientBuilder().WithObjects(stored).Build()}, func(string) bool { return owner })
+	s := newHooks(d.sink, secret.Reader{Client: fake.NewClientBuilder().WithObjects(stored).Build()}, func(string) bool { return owner })
 	s.changed = func(key string) { news <- key }
 	if got := s.set(t.Context(), es)[0].condition(); got.Type != "Hook.g" || got.Reason != "ReadElsewhere" || len(calls) != 0 {
 		t.Errorf("%+v, %v", got, calls)

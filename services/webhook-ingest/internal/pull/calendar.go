@@ -15,7 +15,7 @@ const missedMost = 24 * time.Hour
 // calendar fires at times. The id of an event is its time, so every replica fires
 // and one event results.
 func calendar(c v1alpha1.CalendarEventSource) Reader {
-	return Reader{Filter: c.Filter, Everywhere: true, Run: func(ctx context.Context, env Env, emit Emit) error {
+	return Reader{Filter: c.Filter, AllReplicas: true, Run: func(ctx context.Context, env Env, emit Emit) error {
 		s, err := newSchedule(c)
 		if err != nil {
 			return err

@@ -26,7 +26,7 @@ const kafkaLook = 5 * time.Second
 // go on where the group stopped; without one the owner reads a partition from where
 // it stopped itself. The offset in the topic, and the record's own time, name the event.
 func kafkaTopic(c v1alpha1.KafkaEventSource) Reader {
-	return Reader{Filter: c.Filter, Everywhere: c.ConsumerGroup != nil, Limit: float64(c.LimitEventsPerSecond), Run: func(ctx context.Context, env Env, emit Emit) error {
+	return Reader{Filter: c.Filter, AllReplicas: c.ConsumerGroup != nil, Limit: float64(c.LimitEventsPerSecond), Run: func(ctx context.Context, env Env, emit Emit) error {
 		base, err := kafkaServer(ctx, env, c)
 		if err != nil {
 			return err

@@ -30,7 +30,7 @@ const (
 // mnsQueue reads a queue of Alibaba Cloud's MNS; replicas share it. A message is
 // deleted after its event is durable, and has the same id when it comes again.
 func mnsQueue(c v1alpha1.MNSEventSource) Reader {
-	return Reader{Filter: c.Filter, Everywhere: true, Run: func(ctx context.Context, env Env, emit Emit) error {
+	return Reader{Filter: c.Filter, AllReplicas: true, Run: func(ctx context.Context, env Env, emit Emit) error {
 		r := mnsReader{config: c, client: restClient(), emit: emit}
 		if u, err := url.Parse(c.Endpoint); err != nil || u.Host == "" {
 			return fmt.Errorf("endpoint %q is no URL", c.Endpoint)

@@ -31,7 +31,7 @@ func natsServer(ctx context.Context, env Env, url string, auth *v1alpha1.NATSAut
 // natsSubject subscribes to a subject. Core NATS keeps nothing and gives no ids; with
 // a queue the replicas share the messages, without one the owner reads.
 func natsSubject(c v1alpha1.NATSEventsSource) Reader {
-	return Reader{Filter: c.Filter, Everywhere: c.Queue != "", Run: func(ctx context.Context, env Env, emit Emit) error {
+	return Reader{Filter: c.Filter, AllReplicas: c.Queue != "", Run: func(ctx context.Context, env Env, emit Emit) error {
 		server, err := natsServer(ctx, env, c.URL, c.Auth, c.TLS)
 		if err != nil {
 			return err
@@ -57,7 +57,7 @@ type natsData struct {
 // message's own time, name the event, so replicas share the stream and what comes again
 // is recognised; a stream that is made again under its name begins at 1 with other times.
 func jetStream(c v1alpha1.JetStreamEventSource) Reader {
-	return Reader{Filter: c.Filter, Everywhere: true, Run: func(ctx context.Context, env Env, emit Emit) error {
+	return Reader{Filter: c.Filter, AllReplicas: true, Run: func(ctx context.Context, env Env, emit Emit) error {
 		server, err := natsServer(ctx, env, c.URL, c.Auth, c.TLS)
 		if err != nil {
 			return err

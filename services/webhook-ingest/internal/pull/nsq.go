@@ -15,7 +15,7 @@ const nsqInFlight = 16
 // nsqTopic reads a channel of a topic; replicas share it. A message is finished
 // after its event is durable. Its id is the same when it comes again.
 func nsqTopic(c v1alpha1.NSQEventSource) Reader {
-	return Reader{Filter: c.Filter, Everywhere: true, Run: func(ctx context.Context, env Env, emit Emit) error {
+	return Reader{Filter: c.Filter, AllReplicas: true, Run: func(ctx context.Context, env Env, emit Emit) error {
 		secure, err := env.TLS(ctx, c.TLS)
 		if err != nil {
 			return err

@@ -36,7 +36,7 @@ const (
 // through the service's own interface: its client keeps streams and leases that one
 // pull at a time does not need. ADR-0037.
 func pubSubTopic(c v1alpha1.PubSubEventSource) Reader {
-	r := Reader{Filter: c.Filter, Everywhere: true, Run: func(ctx context.Context, env Env, emit Emit) error {
+	r := Reader{Filter: c.Filter, AllReplicas: true, Run: func(ctx context.Context, env Env, emit Emit) error {
 		s, err := dialPubSub(ctx, env, c)
 		if err != nil {
 			return err

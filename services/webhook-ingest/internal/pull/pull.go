@@ -68,8 +68,8 @@ type Reader struct {
 	Run Run
 	// Filter drops events; nil keeps all.
 	Filter *v1alpha1.EventSourceFilter
-	// Everywhere says that all replicas read: either their ids are the same, or the source shares its messages out.
-	Everywhere bool
+	// AllReplicas says that all replicas read: either their ids are the same, or the source shares its messages out.
+	AllReplicas bool
 	// Limit is how many events per second are read; 0 means no limit.
 	Limit float64
 	// Finish undoes what Run left at others, when the event is gone from its manifest; nil when there is nothing.

@@ -27,7 +27,7 @@ const pulsarPatience = 10 * time.Second
 // its topic names the event.
 func pulsarTopics(c v1alpha1.PulsarEventSource) Reader {
 	shared := strings.EqualFold(c.Type, "shared")
-	return Reader{Filter: c.Filter, Everywhere: shared, Run: func(ctx context.Context, env Env, emit Emit) error {
+	return Reader{Filter: c.Filter, AllReplicas: shared, Run: func(ctx context.Context, env Env, emit Emit) error {
 		if c.Type != "" && !shared && !strings.EqualFold(c.Type, "exclusive") {
 			return fmt.Errorf("type %q is not supported; use exclusive or shared", c.Type)
 		}

@@ -194,7 +194,7 @@ func TestAPulsarMessageIsAcknowledgedWhenItIsDurable(t *testing.T) {
 	r.env.Event = "orders"
 	c := v1alpha1.PulsarEventSource{URL: p.address, Topics: []string{"persistent://public/default/t"}, Type: "shared", AuthTokenSecret: ref("user"), JSONBody: true, Metadata: map[string]string{"k": "v"}}
 	reader := pulsarTopics(c)
-	if !reader.Everywhere || pulsarTopics(v1alpha1.PulsarEventSource{}).Everywhere {
+	if !reader.AllReplicas || pulsarTopics(v1alpha1.PulsarEventSource{}).AllReplicas {
 		t.Error("replicas share a shared subscription, and no other")
 	}
 	stop := r.start(reader)

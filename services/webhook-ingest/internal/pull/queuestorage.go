@@ -28,7 +28,7 @@ const (
 // storageQueue reads a queue of Azure's storage; replicas share it. A message is
 // deleted after its event is durable, and has the same id when it comes again.
 func storageQueue(c v1alpha1.AzureQueueStorageEventSource) Reader {
-	return Reader{Filter: c.Filter, Everywhere: true, Run: func(ctx context.Context, env Env, emit Emit) error {
+	return Reader{Filter: c.Filter, AllReplicas: true, Run: func(ctx context.Context, env Env, emit Emit) error {
 		client, err := storageClient(ctx, env, c)
 		if err != nil {
 			return err

@@ -24,7 +24,7 @@ const stuckFor = 30 * time.Second
 // redisStreams reads streams as one consumer of a group: replicas share the
 // messages. What was read and not acknowledged by one that died is taken over.
 func redisStreams(c v1alpha1.RedisStreamEventSource) Reader {
-	return Reader{Filter: c.Filter, Everywhere: true, Run: func(ctx context.Context, env Env, emit Emit) error {
+	return Reader{Filter: c.Filter, AllReplicas: true, Run: func(ctx context.Context, env Env, emit Emit) error {
 		server := redisServer{address: c.HostAddress, user: c.Username, db: c.DB, password: c.Password, tls: c.TLS}
 		client, err := server.connect(ctx, env)
 		if err != nil {

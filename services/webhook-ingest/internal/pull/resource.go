@@ -21,7 +21,7 @@ import (
 // so every replica watches and one event results. After a restart it goes on where
 // it stopped: what is there already is not told again as new.
 func resource(c v1alpha1.ResourceEventSource) Reader {
-	return Reader{Everywhere: true, Run: func(ctx context.Context, env Env, emit Emit) error {
+	return Reader{AllReplicas: true, Run: func(ctx context.Context, env Env, emit Emit) error {
 		who, err := env.Accounts.As(env.Namespace, env.Account)
 		if err != nil {
 			return err

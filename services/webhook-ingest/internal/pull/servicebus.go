@@ -21,7 +21,7 @@ const serviceBusCredit = 16
 // deferDelete off: what upstream loses with a crash is delivered again here, with the
 // same id.
 func serviceBus(c v1alpha1.AzureServiceBusEventSource) Reader {
-	return Reader{Filter: c.Filter, Everywhere: true, Run: func(ctx context.Context, env Env, emit Emit) error {
+	return Reader{Filter: c.Filter, AllReplicas: true, Run: func(ctx context.Context, env Env, emit Emit) error {
 		entity, err := serviceBusEntity(c)
 		if err != nil {
 			return err

@@ -24,7 +24,7 @@ const (
 // sqsQueue reads a queue; replicas share it. A message is deleted after its event is
 // durable, and has the same id when it comes again.
 func sqsQueue(c v1alpha1.SQSEventSource) Reader {
-	return Reader{Filter: c.Filter, Everywhere: true, Run: func(ctx context.Context, env Env, emit Emit) error {
+	return Reader{Filter: c.Filter, AllReplicas: true, Run: func(ctx context.Context, env Env, emit Emit) error {
 		client, err := sqsClient(ctx, env, c)
 		if err != nil {
 			return err

@@ -13,12 +13,12 @@ import (
 const bitbucketAPI = "https://api.bitbucket.org/2.0"
 
 // bitbucketHooks keeps the hooks of repositories of Bitbucket Cloud.
-func bitbucketHooks(base string) func(v1alpha1.BitbucketEventSource) *keeper {
-	return func(c v1alpha1.BitbucketEventSource) *keeper {
+func bitbucketHooks(base string) func(v1alpha1.BitbucketEventSource) *hookReconciler {
+	return func(c v1alpha1.BitbucketEventSource) *hookReconciler {
 		if (c.Auth.Basic == nil && c.Auth.OauthToken == nil) || address(&c.Webhook) == "" {
 			return nil
 		}
-		return newKeeper(c.DeleteHookOnFinish, func(ctx context.Context, env pull.Env) (site, error) {
+		return newHookReconciler(c.DeleteHookOnFinish, func(ctx context.Context, env pull.Env) (site, error) {
 			sign, err := bitbucketLogin(ctx, env, c.Auth)
 			if err != nil {
 				return site{}, err

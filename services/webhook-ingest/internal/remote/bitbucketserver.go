@@ -14,11 +14,11 @@ import (
 
 // bitbucketServerHooks keeps the hooks of repositories, and of all repositories of
 // projects, of Bitbucket Server and Data Center.
-func bitbucketServerHooks(c v1alpha1.BitbucketServerEventSource) *keeper {
+func bitbucketServerHooks(c v1alpha1.BitbucketServerEventSource) *hookReconciler {
 	if c.AccessToken == nil || address(c.Webhook) == "" {
 		return nil
 	}
-	k := newKeeper(c.DeleteHookOnFinish, func(ctx context.Context, env pull.Env) (site, error) {
+	k := newHookReconciler(c.DeleteHookOnFinish, func(ctx context.Context, env pull.Env) (site, error) {
 		token, secret, err := both(ctx, env, c.AccessToken, c.WebhookSecret)
 		if err != nil {
 			return site{}, err

@@ -10,11 +10,11 @@ import (
 )
 
 // giteaHooks keeps the hooks of repositories and organizations of Gitea and Forgejo.
-func giteaHooks(c v1alpha1.GiteaEventSource) *keeper {
+func giteaHooks(c v1alpha1.GiteaEventSource) *hookReconciler {
 	if c.AccessToken == nil || c.BaseURL == "" || address(c.Webhook) == "" {
 		return nil
 	}
-	return newKeeper(c.DeleteHookOnFinish, func(ctx context.Context, env pull.Env) (site, error) {
+	return newHookReconciler(c.DeleteHookOnFinish, func(ctx context.Context, env pull.Env) (site, error) {
 		token, secret, err := both(ctx, env, c.AccessToken, c.WebhookSecret)
 		if err != nil {
 			return site{}, err

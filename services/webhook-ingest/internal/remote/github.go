@@ -17,11 +17,11 @@ import (
 )
 
 // githubHooks keeps the hooks of repositories or organizations.
-func githubHooks(c v1alpha1.GithubEventSource) *keeper {
+func githubHooks(c v1alpha1.GithubEventSource) *hookReconciler {
 	if (c.ApiToken == nil && c.GithubApp == nil) || address(c.Webhook) == "" {
 		return nil
 	}
-	return newKeeper(c.DeleteHookOnFinish, func(ctx context.Context, env pull.Env) (site, error) {
+	return newHookReconciler(c.DeleteHookOnFinish, func(ctx context.Context, env pull.Env) (site, error) {
 		secret, err := env.Secrets.Read(ctx, env.Namespace, c.WebhookSecret)
 		if err != nil {
 			return site{}, err

@@ -150,7 +150,7 @@ func TestGitHubHooksAreKept(t *testing.T) {
 	k := githubHooks(githubSource(h.serve(t)))
 	env, secrets := environment(map[string]string{"token": "T", "secret": "S"})
 	for range 2 { // a second look makes no second hook
-		if err := k.look(t.Context(), env); err != nil {
+		if err := k.reconcile(t.Context(), env); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -164,7 +164,7 @@ func TestGitHubHooksAreKept(t *testing.T) {
 	}
 	made["events"] = []any{"push"}
 	h.hooks["o/r"] = append(h.hooks["o/r"], map[string]any{"id": 9, "config": map[string]any{"url": "https://hooks.example/in"}})
-	if err := k.look(t.Context(), env); err != nil {
+	if err := k.reconcile(t.Context(), env); err != nil {
 		t.Fatal(err)
 	}
 	if len(h.hooks["o/r"]) != 4 || made["edited"] != true || len(made["events"].([]any)) != 2 || h.hooks["o"][0]["edited"] != nil {
@@ -174,7 +174,7 @@ func TestGitHubHooksAreKept(t *testing.T) {
 	if err := secrets.Update(t.Context(), rotated); err != nil {
 		t.Fatal(err)
 	}
-	if err := k.look(t.Context(), env); err != nil {
+	if err := k.reconcile(t.Context(), env); err != nil {
 		t.Fatal(err)
 	}
 	if got := h.hooks["o"][0]["config"].(map[string]any)["secret"]; got != "S2" {
@@ -203,7 +203,7 @@ func TestGitHubIsAskedForDeliveriesThatNeverArrived(t *testing.T) {
 	k := githubHooks(c)
 	env, _ := environment(map[string]string{"token": "T", "secret": "S"})
 	for range 2 { // the first makes the hook, which has missed nothing yet
-		if err := k.look(t.Context(), env); err != nil {
+		if err := k.reconcile(t.Context(), env); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -222,12 +222,12 @@ func TestAGitHubAppProvesItself(t *testing.T) {
 	c.ApiToken, c.GithubApp = nil, &v1alpha1.GithubAppCreds{AppID: 5, InstallationID: 7, PrivateKey: *ref("key")}
 	pkcs1 := string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)}))
 	env, _ := environment(map[string]string{"key": pkcs1, "secret": "S"})
-	if err := githubHooks(c).look(t.Context(), env); err != nil || len(h.hooks["o"]) != 1 {
+	if err := githubHooks(c).reconcile(t.Context(), env); err != nil || len(h.hooks["o"]) != 1 {
 		t.Errorf("%v, %v", err, h.hooks)
 	}
 	for name, text := range map[string]string{"no PEM": "x", "no key": string(pem.EncodeToMemory(&pem.Block{Type: "X", Bytes: []byte("x")}))} {
 		env, _ = environment(map[string]string{"key": text, "secret": "S"})
-		if err := githubHooks(c).look(t.Context(), env); err == nil || strings.Contains(err.Error(), text) {
+		if err := githubHooks(c).reconcile(t.Context(), env); err == nil || strings.Contains(err.Error(), text) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -237,15 +237,15 @@ func TestGitHubRefusals(t *testing.T) {
 	h := &hub{token: "T", hooks: map[string][]map[string]any{}}
 	c := githubSource(h.serve(t))
 	env, _ := environment(map[string]string{"token": "guessed", "secret": "S"})
-	if err := githubHooks(c).look(t.Context(), env); err == nil || strings.Contains(err.Error(), "guessed") {
+	if err := githubHooks(c).reconcile(t.Context(), env); err == nil || strings.Contains(err.Error(), "guessed") {
 		t.Errorf("a wrong token: %v", err)
 	}
 	env, _ = environment(map[string]string{"token": "T"})
-	if err := githubHooks(c).look(t.Context(), env); err == nil || len(h.hooks["o"]) != 0 {
+	if err := githubHooks(c).reconcile(t.Context(), env); err == nil || len(h.hooks["o"]) != 0 {
 		t.Errorf("a hook without its secret: %v, %v", err, h.hooks)
 	}
 	c.GithubUploadURL = ""
-	if err := githubHooks(c).look(t.Context(), env); err == nil {
+	if err := githubHooks(c).reconcile(t.Context(), env); err == nil {
 		t.Error("half of an enterprise")
 	}
 	c.ApiToken = nil

@@ -13,11 +13,11 @@ import (
 )
 
 // gitlabHooks keeps the hooks of projects and groups.
-func gitlabHooks(c v1alpha1.GitlabEventSource) *keeper {
+func gitlabHooks(c v1alpha1.GitlabEventSource) *hookReconciler {
 	if c.AccessToken == nil || address(c.Webhook) == "" {
 		return nil
 	}
-	return newKeeper(c.DeleteHookOnFinish, func(ctx context.Context, env pull.Env) (site, error) {
+	return newHookReconciler(c.DeleteHookOnFinish, func(ctx context.Context, env pull.Env) (site, error) {
 		token, secret, err := both(ctx, env, c.AccessToken, c.SecretToken)
 		if err != nil {
 			return site{}, err

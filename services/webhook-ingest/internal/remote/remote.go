@@ -40,7 +40,7 @@ var Kinds = map[string]func(*v1alpha1.EventSourceSpec) map[string]pull.Reader{
 	},
 }
 
-func each[T any](sources map[string]T, keep func(T) *keeper) map[string]pull.Reader {
+func each[T any](sources map[string]T, keep func(T) *hookReconciler) map[string]pull.Reader {
 	out := map[string]pull.Reader{}
 	for name, c := range sources {
 		if k := keep(c); k != nil {
@@ -108,8 +108,8 @@ type site struct {
 	secrets string
 }
 
-// keeper keeps the hooks of one event. One goroutine uses it.
-type keeper struct {
+// hookReconciler keeps the hooks of one event. One goroutine uses it.
+type hookReconciler struct {
 	open   func(ctx context.Context, env pull.Env) (site, error)
 	every  time.Duration
 	finish bool // remove the hooks with the event
@@ -120,11 +120,11 @@ type keeper struct {
 	tries map[string]int       // by delivery
 }
 
-func newKeeper(finish bool, open func(ctx context.Context, env pull.Env) (site, error)) *keeper {
-	return &keeper{open: open, every: interval, finish: finish, now: time.Now, since: map[string]time.Time{}, tries: map[string]int{}}
+func newHookReconciler(finish bool, open func(ctx context.Context, env pull.Env) (site, error)) *hookReconciler {
+	return &hookReconciler{open: open, every: interval, finish: finish, now: time.Now, since: map[string]time.Time{}, tries: map[string]int{}}
 }
 
-func (k *keeper) reader() pull.Reader {
+func (k *hookReconciler) reader() pull.Reader {
 	r := pull.Reader{Run: func(ctx context.Context, env pull.Env, _ pull.Emit) error { return k.run(ctx, env) }}
 	if k.finish {
 		r.Finish = k.removeAll
@@ -132,9 +132,9 @@ func (k *keeper) reader() pull.Reader {
 	return r
 }
 
-func (k *keeper) run(ctx context.Context, env pull.Env) error {
+func (k *hookReconciler) run(ctx context.Context, env pull.Env) error {
 	for {
-		if err := k.look(ctx, env); err != nil {
+		if err := k.reconcile(ctx, env); err != nil {
 			return err
 		}
 		env.Up()
@@ -148,8 +148,8 @@ func (k *keeper) run(ctx context.Context, env pull.Env) error {
 	}
 }
 
-// look brings every place up to date; one that fails does not keep the others from it.
-func (k *keeper) look(ctx context.Context, env pull.Env) error {
+// reconcile brings every place up to date; one that fails does not keep the others from it.
+func (k *hookReconciler) reconcile(ctx context.Context, env pull.Env) error {
 	s, err := k.open(ctx, env)
 	if err != nil {
 		return err
@@ -196,7 +196,7 @@ func settle(ctx context.Context, p place, anew bool) (string, error) {
 }
 
 // ask has deliveries sent again that never arrived.
-func (k *keeper) ask(ctx context.Context, env pull.Env, name, id string, m memory) error {
+func (k *hookReconciler) ask(ctx context.Context, env pull.Env, name, id string, m memory) error {
 	began := k.now()
 	since := began.Add(-horizon)
 	if last, ok := k.since[name]; ok && last.After(since) {
@@ -247,7 +247,7 @@ func missed(attempts []attempt) []attempt {
 }
 
 // removeAll removes the hooks with their event.
-func (k *keeper) removeAll(ctx context.Context, env pull.Env) error {
+func (k *hookReconciler) removeAll(ctx context.Context, env pull.Env) error {
 	s, err := k.open(ctx, env)
 	if err != nil {
 		return err

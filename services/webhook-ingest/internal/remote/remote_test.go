@@ -70,8 +70,8 @@ func (broken) list(context.Context) ([]hook, error) { return nil, errPlace }
 func TestOnePlaceThatFailsDoesNotStopTheOthers(t *testing.T) {
 	env, _ := environment(nil)
 	good := &shelf{}
-	k := newKeeper(false, func(context.Context, pull.Env) (site, error) { return site{places: []place{broken{}, good}}, nil })
-	if err := k.look(t.Context(), env); !errors.Is(err, errPlace) || len(good.hooks) != 1 {
+	k := newHookReconciler(false, func(context.Context, pull.Env) (site, error) { return site{places: []place{broken{}, good}}, nil })
+	if err := k.reconcile(t.Context(), env); !errors.Is(err, errPlace) || len(good.hooks) != 1 {
 		t.Errorf("%v, %v", err, good.hooks)
 	}
 }
@@ -116,7 +116,7 @@ func TestALookEveryTenMinutesAndARefusedDeliveryFiveTimes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		env, _ := environment(nil)
 		s := &shelf{hooks: []hook{{id: "1", same: true}}, log: []attempt{{id: 7, delivery: "d"}}}
-		k := newKeeper(false, func(context.Context, pull.Env) (site, error) { return site{places: []place{s}, secrets: "x"}, nil })
+		k := newHookReconciler(false, func(context.Context, pull.Env) (site, error) { return site{places: []place{s}, secrets: "x"}, nil })
 		ctx, cancel := context.WithTimeout(t.Context(), 95*time.Minute)
 		defer cancel()
 		began := time.Now()
@@ -138,12 +138,12 @@ func TestALookAsksForAHundredAndTheNextGoesOn(t *testing.T) {
 	for i := range int64(150) {
 		s.log = append(s.log, attempt{id: 150 - i, delivery: string(rune('a' + i))})
 	}
-	k := newKeeper(true, func(context.Context, pull.Env) (site, error) { return site{places: []place{s}}, nil })
-	if err := k.look(t.Context(), env); err != nil || len(s.asked) != maxAgain || len(s.hooks) != 1 {
+	k := newHookReconciler(true, func(context.Context, pull.Env) (site, error) { return site{places: []place{s}}, nil })
+	if err := k.reconcile(t.Context(), env); err != nil || len(s.asked) != maxAgain || len(s.hooks) != 1 {
 		t.Fatalf("%v: asked for %d, %d hooks", err, len(s.asked), len(s.hooks))
 	}
 	s.log = s.log[:50]
-	if err := k.look(t.Context(), env); err != nil || len(s.asked) != 150 {
+	if err := k.reconcile(t.Context(), env); err != nil || len(s.asked) != 150 {
 		t.Errorf("%v: asked for %d", err, len(s.asked))
 	}
 	if time.Since(s.since[1]) < horizon {

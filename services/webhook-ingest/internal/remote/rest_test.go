@@ -171,7 +171,7 @@ const ours = "https://hooks.example/in"
 // makes are the kinds that REST is spoken to.
 var makes = map[string]struct {
 	forge  func() *forge
-	keep   func(base string) *keeper
+	keep   func(base string) *hookReconciler
 	secret func(hook map[string]any) any
 	change string // the method of an update
 	finish bool
@@ -180,7 +180,7 @@ var makes = map[string]struct {
 		forge: func() *forge {
 			return &forge{auth: bearing("PRIVATE-TOKEN", "T"), page: gitlabPage, id: "id", known: map[string]bool{"/api/v4/projects/g%2Fp/hooks": true, "/api/v4/groups/g/hooks": true}}
 		},
-		keep: func(base string) *keeper {
+		keep: func(base string) *hookReconciler {
 			return gitlabHooks(v1alpha1.GitlabEventSource{Webhook: listening(), AccessToken: ref("token"), SecretToken: ref("secret"), GitlabBaseURL: base, Events: []string{"PushEvents", "MergeRequestsEvents"}, Projects: []string{"g/p"}, Groups: []string{"g"}, DeleteHookOnFinish: true})
 		},
 		secret: func(h map[string]any) any { return h["token"] }, change: "PUT", finish: true,
@@ -189,7 +189,7 @@ var makes = map[string]struct {
 		forge: func() *forge {
 			return &forge{auth: bearing("Authorization", "token T"), page: giteaPage, id: "id", known: map[string]bool{"/api/v1/repos/o/r/hooks": true, "/api/v1/orgs/o/hooks": true}}
 		},
-		keep: func(base string) *keeper {
+		keep: func(base string) *hookReconciler {
 			return giteaHooks(v1alpha1.GiteaEventSource{Webhook: listening(), AccessToken: ref("token"), WebhookSecret: ref("secret"), BaseURL: base, Repositories: []v1alpha1.OwnedRepositories{{Owner: "o", Names: []string{"r"}}}, Organizations: []string{"o"}, DeleteHookOnFinish: true})
 		},
 		secret: func(h map[string]any) any { return h["config"].(map[string]any)["secret"] }, change: "PATCH", finish: true,
@@ -201,7 +201,7 @@ var makes = map[string]struct {
 				return ok && user == "T" && password == "S"
 			}}
 		},
-		keep: func(base string) *keeper {
+		keep: func(base string) *hookReconciler {
 			return bitbucketHooks(base)(v1alpha1.BitbucketEventSource{Webhook: *listening(), Auth: v1alpha1.BitbucketAuth{Basic: &v1alpha1.BitbucketBasicAuth{Username: *ref("token"), Password: *ref("secret")}}, WebhookSecret: ref("secret"), Events: []string{"repo:push"},
 				Repositories: []v1alpha1.BitbucketRepository{{Owner: "o", RepositorySlug: "r"}, {Owner: "o", RepositorySlug: "s"}}, DeleteHookOnFinish: true})
 		},
@@ -213,7 +213,7 @@ var makes = map[string]struct {
 				hooks: map[string][]map[string]any{"/rest/api/1.0/projects/P/repos": {{"slug": "a"}, {"slug": "b"}}},
 				known: map[string]bool{"/rest/api/1.0/projects/P/repos": true, "/rest/api/1.0/projects/P/repos/a/webhooks": true, "/rest/api/1.0/projects/P/repos/b/webhooks": true}}
 		},
-		keep: func(base string) *keeper {
+		keep: func(base string) *hookReconciler {
 			return bitbucketServerHooks(v1alpha1.BitbucketServerEventSource{Webhook: listening(), AccessToken: ref("token"), WebhookSecret: ref("secret"), BitbucketserverBaseURL: base, Events: []string{"repo:refs_changed"}, Projects: []string{"P"}, DeleteHookOnFinish: true})
 		},
 		secret: func(h map[string]any) any { return h["configuration"].(map[string]any)["secret"] }, change: "PUT", finish: true,
@@ -222,7 +222,7 @@ var makes = map[string]struct {
 		forge: func() *forge {
 			return &forge{auth: bearing("Authorization", "Bearer T"), page: stripePage, id: "id", words: true, known: map[string]bool{"/v1/webhook_endpoints": true}}
 		},
-		keep: func(base string) *keeper {
+		keep: func(base string) *hookReconciler {
 			return stripeHooks(base)(v1alpha1.StripeEventSource{Webhook: listening(), ApiKey: ref("token"), CreateWebhook: true})
 		},
 		secret: func(map[string]any) any { return "S" }, change: "POST",
@@ -249,7 +249,7 @@ func TestHooksAreMadeOnceKeptAndRemoved(t *testing.T) {
 			look := func(what string, want ...string) {
 				t.Helper()
 				f.changes = nil
-				if err := k.look(t.Context(), env); err != nil {
+				if err := k.reconcile(t.Context(), env); err != nil {
 					t.Fatalf("%s: %v", what, err)
 				}
 				if got := strings.Join(f.changes, " "); got != strings.Join(want, " ") {
@@ -283,12 +283,12 @@ func TestHooksAreMadeOnceKeptAndRemoved(t *testing.T) {
 				}
 			}
 			f.auth = func(*http.Request) bool { return false }
-			if err := k.look(t.Context(), env); err == nil || !strings.Contains(err.Error(), "401") {
+			if err := k.reconcile(t.Context(), env); err == nil || !strings.Contains(err.Error(), "401") {
 				t.Errorf("refused: %v", err)
 			}
 			clear(f.known)
 			env, _ = environment(nil)
-			if err := k.look(t.Context(), env); err == nil {
+			if err := k.reconcile(t.Context(), env); err == nil {
 				t.Error("without secrets")
 			}
 		})
@@ -305,7 +305,7 @@ func TestCredentialsStayOnTheirServer(t *testing.T) {
 	}
 	k := makes["bitbucket"].keep(f.start(t))
 	env, _ := environment(map[string]string{"token": "T", "secret": "S"})
-	if err := k.look(t.Context(), env); err == nil || asked {
+	if err := k.reconcile(t.Context(), env); err == nil || asked {
 		t.Errorf("%v, asked %v", err, asked)
 	}
 }

@@ -13,12 +13,12 @@ const stripeAPI = "https://api.stripe.com"
 
 // stripeHooks keeps the endpoint of an account. Stripe makes the signing secret
 // itself: it goes from its dashboard into signingSecret.
-func stripeHooks(base string) func(v1alpha1.StripeEventSource) *keeper {
-	return func(c v1alpha1.StripeEventSource) *keeper {
+func stripeHooks(base string) func(v1alpha1.StripeEventSource) *hookReconciler {
+	return func(c v1alpha1.StripeEventSource) *hookReconciler {
 		if !c.CreateWebhook || c.ApiKey == nil || address(c.Webhook) == "" {
 			return nil
 		}
-		return newKeeper(false, func(ctx context.Context, env pull.Env) (site, error) {
+		return newHookReconciler(false, func(ctx context.Context, env pull.Env) (site, error) {
 			key, err := env.Secrets.Read(ctx, env.Namespace, c.ApiKey)
 			if err != nil {
 				return site{}, err

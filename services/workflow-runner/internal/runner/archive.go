@@ -40,7 +40,7 @@ type archivist struct {
 }
 
 func (a *archivist) consumer() bus.Consumer {
-	return bus.Consumer{Stream: bus.Facts, Name: "workflow-runner-archive", Patience: archivePatience, Filters: []string{"facts.workflow-runner." + events.FactWorkflowFinished + ".>"}}
+	return bus.Consumer{Stream: bus.Facts, Name: "workflow-runner-archive", AckWait: archivePatience, Filters: []string{"facts.workflow-runner." + events.FactWorkflowFinished + ".>"}}
 }
 
 // archivePatience is how long a run that a killed replica had in hand waits for another.

@@ -55,7 +55,7 @@ func newSigner(ctx context.Context, b *bus.Bus, base string) (*signer, error) {
 	kv := b.KV(bus.LocksBucket)
 	fresh := make([]byte, 32)
 	_, _ = rand.Read(fresh) // never fails, by its documentation
-	if _, err := kv.Swap(ctx, name, fresh, 0); err == nil {
+	if _, err := kv.CompareAndSwap(ctx, name, fresh, 0); err == nil {
 		return &signer{base: base, key: fresh}, nil
 	} else if fault.Of(err) != fault.Stale {
 		return nil, fmt.Errorf("make the signing key: %w", err)

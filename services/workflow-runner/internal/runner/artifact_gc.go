@@ -108,7 +108,7 @@ func (j *artifactGC) remember(ctx context.Context, wf *v1alpha1.Workflow, known 
 		return nil
 	}
 	n := artifactGCRecord{Namespace: wf.Namespace, Name: wf.Name, UID: string(wf.UID)}
-	if _, err := j.kv.Swap(ctx, noteKey(n.workflow(), n.UID), mustJSON(n), 0); err != nil && fault.Of(err) != fault.Stale {
+	if _, err := j.kv.CompareAndSwap(ctx, noteKey(n.workflow(), n.UID), mustJSON(n), 0); err != nil && fault.Of(err) != fault.Stale {
 		return fmt.Errorf("note the artifacts of workflow %s: %w", n.workflow(), err)
 	}
 	known.noted = true
@@ -252,7 +252,7 @@ func (j *artifactGC) tidy(ctx context.Context, key string, n artifactGCRecord, r
 	if n.Completion = nil; len(n.Deletion) == 0 {
 		return j.kv.Delete(ctx, key)
 	}
-	_, err = j.kv.Swap(ctx, key, mustJSON(n), revision)
+	_, err = j.kv.CompareAndSwap(ctx, key, mustJSON(n), revision)
 	if fault.Of(err) == fault.Stale {
 		return nil // it was done by another, or noted anew
 	}

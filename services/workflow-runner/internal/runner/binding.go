@@ -96,7 +96,7 @@ func (b *eventBindingReconciler) Reconcile(ctx context.Context, req reconcile.Re
 		if !b.owns(req.String()) || !controllerutil.RemoveFinalizer(raw, bindingFinalizer) {
 			return reconcile.Result{}, nil
 		}
-		if err := b.bus.Forget(ctx, bus.Events, bindingConsumer(old)); err != nil {
+		if err := b.bus.DeleteConsumer(ctx, bus.Events, bindingConsumer(old)); err != nil {
 			return reconcile.Result{}, err
 		}
 		return reconcile.Result{}, b.patch(ctx, old, raw)

@@ -21,8 +21,8 @@ import (
 // commander carries out what commands ask for, with the rights of who asked.
 type commander struct{ objects dynamic.Interface }
 
-// requester is who a command is of: the account of a Sensor, or nobody, when a person published it.
-type requester struct {
+// commandAuthor is who a command is of: the account of a Sensor, or nobody, when a person published it.
+type commandAuthor struct {
 	verb, namespace string // what it asks for, and where
 	sensor          string
 	accountOf       string // the namespace of the account
@@ -31,7 +31,7 @@ type requester struct {
 
 // commanderFor finds the rights for a command. What a command says must be what its subject says: whoever may publish to one namespace
 // must not reach another.
-func commanderFor(accounts *actas.Accounts, d bus.Delivery, r requester) (commander, error) {
+func commanderFor(accounts *actas.Accounts, d bus.Delivery, r commandAuthor) (commander, error) {
 	if want := events.CommandSubject(events.ServiceWorkflowRunner, r.verb, r.namespace); d.Subject != want {
 		return commander{}, fault.Poisonf("it is of %s, and came by subject %s: namespace and operation must be those of the subject", want, d.Subject)
 	}

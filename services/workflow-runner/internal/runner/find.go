@@ -30,9 +30,9 @@ func (r *Runner) specOf(ctx context.Context, wf *v1alpha1.Workflow, known *run) 
 	if ref == nil {
 		return wf.Spec, nil
 	}
-	need := flow.Lookup{Kind: flow.NeedTemplate, Name: ref.Name}
+	need := flow.Lookup{Kind: flow.LookupTemplate, Name: ref.Name}
 	if ref.ClusterScope {
-		need.Kind = flow.NeedClusterTemplate
+		need.Kind = flow.LookupClusterTemplate
 	}
 	answer, err := r.find(ctx, wf.Namespace, need)
 	if err != nil {
@@ -67,9 +67,9 @@ func (r *Runner) resolve(ctx context.Context, wf *v1alpha1.Workflow, known *run,
 // find looks one thing up. What is not there is an answer; an error means that nobody could tell.
 func (r *Runner) find(ctx context.Context, namespace string, n flow.Lookup) (flow.Answer, error) {
 	switch n.Kind {
-	case flow.NeedTemplate:
+	case flow.LookupTemplate:
 		return r.findTemplate(ctx, types.NamespacedName{Namespace: namespace, Name: n.Name}, "WorkflowTemplate")
-	case flow.NeedClusterTemplate:
+	case flow.LookupClusterTemplate:
 		return r.findTemplate(ctx, types.NamespacedName{Name: n.Name}, "ClusterWorkflowTemplate")
 	}
 	var config corev1.ConfigMap
@@ -84,9 +84,9 @@ func (r *Runner) find(ctx context.Context, namespace string, n flow.Lookup) (flo
 	switch {
 	case !ok:
 		return flow.Answer{Missing: fmt.Sprintf("it has no key %q", n.Key)}, nil
-	case n.Kind == flow.NeedMemo && !json.Valid([]byte(value)):
+	case n.Kind == flow.LookupMemo && !json.Valid([]byte(value)):
 		return flow.Answer{Missing: fmt.Sprintf("its key %q holds no JSON", n.Key)}, nil
-	case n.Kind == flow.NeedMemo:
+	case n.Kind == flow.LookupMemo:
 		return flow.Answer{Value: json.RawMessage(value)}, nil
 	}
 	return flow.Answer{Value: mustJSON(value)}, nil

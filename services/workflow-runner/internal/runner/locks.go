@@ -177,7 +177,7 @@ func (l *locks) changeKey(ctx context.Context, key string, edit func(*queue) err
 		if string(next) == string(raw) || err != nil && string(next) == "{}" {
 			return nil
 		}
-		_, err = l.kv.Swap(ctx, key, next, revision)
+		_, err = l.kv.CompareAndSwap(ctx, key, next, revision)
 		if fault.Of(err) == fault.Stale {
 			continue
 		}

@@ -74,7 +74,7 @@ func (o *operator) handle(ctx context.Context, d bus.Delivery) ([]bus.Outgoing, 
 	if !ok {
 		return nil, fault.Poisonf("operate command %s: operation %q is not known", d.ID(), command.Operation)
 	}
-	by, err := commanderFor(o.accounts, d, requester{verb: command.Operation, namespace: command.Namespace, sensor: command.Sensor,
+	by, err := commanderFor(o.accounts, d, commandAuthor{verb: command.Operation, namespace: command.Namespace, sensor: command.Sensor,
 		accountOf: command.AccountNamespace, account: command.ServiceAccount})
 	if err == nil {
 		err = verb(ctx, asked{command, by, d.Event})

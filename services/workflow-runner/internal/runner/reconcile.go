@@ -191,10 +191,10 @@ func (r *Runner) decide(ctx context.Context, wf *v1alpha1.Workflow, known *run) 
 			return wake, err
 		}
 		wake = decision.Wake
-		if len(decision.Needs) == 0 && !granted {
+		if len(decision.Lookups) == 0 && !granted {
 			return r.beforeRetry(wake, decision.Actions), nil
 		}
-		if err := r.resolve(ctx, wf, known, decision.Needs); err != nil {
+		if err := r.resolve(ctx, wf, known, decision.Lookups); err != nil {
 			return wake, err
 		}
 	}

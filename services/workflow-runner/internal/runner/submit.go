@@ -42,7 +42,7 @@ func (s *submitter) handle(ctx context.Context, d bus.Delivery) ([]bus.Outgoing,
 	if err != nil {
 		return nil, fault.Poisonf("submit command %s: %w", d.ID(), err)
 	}
-	by, err := commanderFor(s.accounts, d, requester{verb: "submit", namespace: command.Namespace, sensor: command.Sensor,
+	by, err := commanderFor(s.accounts, d, commandAuthor{verb: "submit", namespace: command.Namespace, sensor: command.Sensor,
 		accountOf: command.AccountNamespace, account: command.ServiceAccount})
 	if err == nil {
 		err = by.create(ctx, wf)

@@ -156,7 +156,7 @@ func (m *machine) act(ctx context.Context, d flow.Decision) bool {
 			delete(m.world.Held, a.Holder)
 		}
 	}
-	for _, n := range d.Needs {
+	for _, n := range d.Lookups {
 		answer, ok := m.Stage.Answers[flow.Lookup{Kind: n.Kind, Name: n.Name, Key: n.Key}]
 		if !ok {
 			answer = flow.Answer{Missing: "it is not in the manifest"}
@@ -173,7 +173,7 @@ func (m *machine) remember(a flow.SaveMemo) bool {
 		m.Log("remember %s: %v", a.Key, err)
 		return false
 	}
-	m.Stage.Answers[flow.Lookup{Kind: flow.NeedMemo, Name: a.ConfigMap, Key: a.Key}] = flow.Answer{Value: raw}
+	m.Stage.Answers[flow.Lookup{Kind: flow.LookupMemo, Name: a.ConfigMap, Key: a.Key}] = flow.Answer{Value: raw}
 	return true
 }
 

@@ -59,7 +59,7 @@ func (b *bench) listener(s *v1alpha1.Sensor) *listener {
 	b.t.Helper()
 	values := value.NewReader(fake.NewClientBuilder().Build(), time.Now)
 	w := trigger.World{Values: values, Sources: source.NewFetcher(values, ""), Log: b.tel.Log, Now: time.Now}
-	u := newUnit(s, w, func() int { return 1 })
+	u := compileSensor(s, w, func() int { return 1 })
 	return newListener(u, &performer{bus: b.bus, log: b.tel.Log, metrics: b.metrics}, nil, func(string, error) {})
 }
 
@@ -198,8 +198,8 @@ triggers:
 - template: {name: good, http: {url: "%s"}}
 `, bad.URL, good.URL)
 	l := b.listener(sensorOf(t, spec, nil))
-	if len(l.unit.problems) != 2 {
-		t.Errorf("%v", l.unit.problems)
+	if len(l.compiled.problems) != 2 {
+		t.Errorf("%v", l.compiled.problems)
 	}
 	b.run(l)
 	b.publish("push", "1", map[string]any{})

@@ -17,31 +17,31 @@ import (
 // effects, in the order of the stream.
 const orderedAnnotation = "argosy.dev/ordered"
 
-// unit is a Sensor that is ready to listen.
-type unit struct {
+// compiledSensor is a Sensor that is ready to listen.
+type compiledSensor struct {
 	sensor   *v1alpha1.Sensor
 	program  *sensing.Program
-	triggers []*armed // by index in the spec; nil for one that cannot work
+	triggers []*compiledTrigger // by index in the spec; nil for one that cannot work
 	problems []sensing.Problem
 	warnings []sensing.Problem
 }
 
-// armed is a trigger that is ready to fire.
-type armed struct {
+// compiledTrigger is a trigger that is ready to fire.
+type compiledTrigger struct {
 	name    string
 	spec    *v1alpha1.Trigger
 	adapter trigger.Adapter
 	cache   *param.Cache
-	limit   *limit // may be nil
-	dead    *armed // dlqTrigger, may be nil
+	limit   *limit           // may be nil
+	dead    *compiledTrigger // dlqTrigger, may be nil
 }
 
-// newUnit prepares what works of a Sensor, and lists what does not.
-func newUnit(s *v1alpha1.Sensor, w trigger.World, share func() int) *unit {
+// compileSensor prepares what works of a Sensor, and lists what does not.
+func compileSensor(s *v1alpha1.Sensor, w trigger.World, share func() int) *compiledSensor {
 	found := check.Sensor(s)
-	u := &unit{sensor: s, program: found.Program, problems: found.Problems, warnings: found.Warnings}
+	u := &compiledSensor{sensor: s, program: found.Program, problems: found.Problems, warnings: found.Warnings}
 	for i := range s.Spec.Triggers {
-		a, err := arm(&s.Spec.Triggers[i], w, share)
+		a, err := compileTrigger(&s.Spec.Triggers[i], w, share)
 		if err != nil && !found.Stops(i) {
 			u.problems = append(u.problems, sensing.Problem{Path: fmt.Sprintf("spec.triggers[%d]", i), Trigger: i, Err: err})
 		}
@@ -50,7 +50,7 @@ func newUnit(s *v1alpha1.Sensor, w trigger.World, share func() int) *unit {
 	return u
 }
 
-func arm(t *v1alpha1.Trigger, w trigger.World, share func() int) (*armed, error) {
+func compileTrigger(t *v1alpha1.Trigger, w trigger.World, share func() int) (*compiledTrigger, error) {
 	if t.Template == nil {
 		return nil, errors.New("template: is missing")
 	}
@@ -58,14 +58,14 @@ func arm(t *v1alpha1.Trigger, w trigger.World, share func() int) (*armed, error)
 	if err != nil {
 		return nil, fmt.Errorf("template: %w", err)
 	}
-	a := &armed{name: t.Template.Name, spec: t, adapter: adapter, cache: &param.Cache{}}
+	a := &compiledTrigger{name: t.Template.Name, spec: t, adapter: adapter, cache: &param.Cache{}}
 	if a.limit, err = newLimit(t.RateLimit, share); err != nil {
 		return nil, fmt.Errorf("rateLimit: %w", err)
 	}
 	if t.DLQTrigger != nil {
 		inner := *t.DLQTrigger
 		inner.DLQTrigger = nil // as upstream: dead letters of dead letters are not asked for
-		if a.dead, err = arm(&inner, w, share); err != nil {
+		if a.dead, err = compileTrigger(&inner, w, share); err != nil {
 			return nil, fmt.Errorf("dlqTrigger: %w", err)
 		}
 	}
@@ -73,15 +73,15 @@ func arm(t *v1alpha1.Trigger, w trigger.World, share func() int) (*armed, error)
 }
 
 // ordered says whether events are taken one at a time.
-func (u *unit) ordered() bool {
+func (u *compiledSensor) ordered() bool {
 	return u.program.AnyWaits() || u.inline()
 }
 
 // inline says whether effects belong to the order as well.
-func (u *unit) inline() bool { return u.sensor.Annotations[orderedAnnotation] == "true" }
+func (u *compiledSensor) inline() bool { return u.sensor.Annotations[orderedAnnotation] == "true" }
 
 // find returns a trigger that works, by its name.
-func (u *unit) find(name string) *armed {
+func (u *compiledSensor) find(name string) *compiledTrigger {
 	for _, a := range u.triggers {
 		if a != nil && a.name == name {
 			return a
@@ -91,7 +91,7 @@ func (u *unit) find(name string) *armed {
 }
 
 // close ends what the adapters keep open; nothing may fire any more.
-func (u *unit) close() error {
+func (u *compiledSensor) close() error {
 	var errs []error
 	for _, a := range u.triggers {
 		for ; a != nil; a = a.dead {
