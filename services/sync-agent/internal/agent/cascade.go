@@ -8,7 +8,8 @@ import (
 	"strings"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
-	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/operation"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/track"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -36,7 +37,7 @@ func (a *Agent) cascade(ctx context.Context, raw *unstructured.Unstructured, app
 	if strings.HasSuffix(raw.GetFinalizers()[i], "/background") {
 		policy = metav1.DeletePropagationBackground
 	}
-	left, err := a.deleteHighest(ctx, a.live.extras(core.Instance(app.Namespace, app.Name, a.control)), policy)
+	left, err := a.deleteHighest(ctx, a.live.extras(track.Instance(app.Namespace, app.Name, a.control)), policy)
 	if err != nil || left > 0 {
 		return reconcile.Result{}, err // each deletion wakes us again
 	}
@@ -48,23 +49,23 @@ func (a *Agent) cascade(ctx context.Context, raw *unstructured.Unstructured, app
 
 // deleteHighest deletes the objects of the highest wave and counts all that have
 // to go.
-func (a *Agent) deleteHighest(ctx context.Context, objects map[core.Key]*core.Object, policy metav1.DeletionPropagation) (left int, err error) {
-	var going []*core.Object
+func (a *Agent) deleteHighest(ctx context.Context, objects map[track.Key]*track.Object, policy metav1.DeletionPropagation) (left int, err error) {
+	var going []*track.Object
 	for key, o := range objects {
-		if key.Kind == "CustomResourceDefinition" || core.OptionsOf(o).Has("Delete=false") {
+		if key.Kind == "CustomResourceDefinition" || operation.OptionsOf(o).Has("Delete=false") {
 			continue
 		}
 		going = append(going, o)
 	}
 	var errs []error
 	for _, o := range going {
-		if o.GetDeletionTimestamp() != nil || slices.ContainsFunc(going, func(x *core.Object) bool { return core.Wave(x) > core.Wave(o) }) {
+		if o.GetDeletionTimestamp() != nil || slices.ContainsFunc(going, func(x *track.Object) bool { return operation.Wave(x) > operation.Wave(o) }) {
 			continue
 		}
 		uid := o.GetUID()
 		err := a.client.Delete(ctx, o.DeepCopy(), client.PropagationPolicy(policy), client.Preconditions{UID: &uid})
 		if client.IgnoreNotFound(err) != nil {
-			errs = append(errs, fmt.Errorf("delete %s: %w", core.KeyOf(o), err))
+			errs = append(errs, fmt.Errorf("delete %s: %w", track.KeyOf(o), err))
 		}
 	}
 	return len(going), errors.Join(errs...)

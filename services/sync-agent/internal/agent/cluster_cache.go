@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/track"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -36,14 +36,14 @@ type clusterCache struct {
 
 	mu      sync.Mutex
 	watched map[schema.GroupVersionKind]*kindWatch
-	owned   map[string]map[core.Key]*core.Object // by instance, as the watches saw them
+	owned   map[string]map[track.Key]*track.Object // by instance, as the watches saw them
 	// localWrites holds what we wrote until the watch has caught up: reading our own
 	// writes must not look like drift. Nil stands for a deletion.
-	localWrites map[core.Key]written
+	localWrites map[track.Key]written
 }
 
 type written struct {
-	object  *core.Object
+	object  *track.Object
 	uid     types.UID
 	version uint64
 }
@@ -51,7 +51,7 @@ type written struct {
 func newLive(c cache.Cache, mapper meta.RESTMapper, control string) *clusterCache {
 	return &clusterCache{
 		cache: c, mapper: mapper, control: control, out: make(chan event.GenericEvent, 1024), stopped: make(chan struct{}),
-		watched: map[schema.GroupVersionKind]*kindWatch{}, owned: map[string]map[core.Key]*core.Object{}, localWrites: map[core.Key]written{},
+		watched: map[schema.GroupVersionKind]*kindWatch{}, owned: map[string]map[track.Key]*track.Object{}, localWrites: map[track.Key]written{},
 	}
 }
 
@@ -64,7 +64,7 @@ func lean(o any) (any, error) {
 	}
 	u.SetManagedFields(nil)
 	a := u.GetAnnotations()
-	if a[core.TrackingAnnotation] != "" || a[core.AppliedAnnotation] != "" {
+	if a[track.TrackingAnnotation] != "" || a[track.AppliedAnnotation] != "" {
 		return u, nil
 	}
 	kept := map[string]any{"apiVersion": u.GetAPIVersion(), "kind": u.GetKind(), "metadata": map[string]any{
@@ -144,18 +144,18 @@ func (l *clusterCache) see(before, o any) {
 		return
 	}
 	old, _ := before.(*unstructured.Unstructured)
-	key, instance := core.KeyOf(u), core.TrackedBy(u)
+	key, instance := track.KeyOf(u), track.TrackedBy(u)
 	l.mu.Lock()
 	former := ""
 	if old != nil {
-		former = core.TrackedBy(old)
+		former = track.TrackedBy(old)
 	}
 	if former != "" && former != instance {
 		delete(l.owned[former], key)
 	}
 	if instance != "" {
 		if l.owned[instance] == nil {
-			l.owned[instance] = map[core.Key]*core.Object{}
+			l.owned[instance] = map[track.Key]*track.Object{}
 		}
 		l.owned[instance][key] = u
 	}
@@ -175,7 +175,7 @@ func (l *clusterCache) lose(o any) {
 	if !ok {
 		return
 	}
-	key, instance := core.KeyOf(u), core.TrackedBy(u)
+	key, instance := track.KeyOf(u), track.TrackedBy(u)
 	l.mu.Lock()
 	delete(l.owned[instance], key)
 	if w, ok := l.localWrites[key]; ok && (w.uid == u.GetUID() || version(u) >= w.version) {
@@ -186,7 +186,7 @@ func (l *clusterCache) lose(o any) {
 }
 
 // catchUp forgets what the watch has seen itself. The caller holds mu.
-func (l *clusterCache) catchUp(key core.Key, seen uint64) {
+func (l *clusterCache) catchUp(key track.Key, seen uint64) {
 	if w, ok := l.localWrites[key]; ok && w.object != nil && seen >= w.version {
 		delete(l.localWrites, key)
 	}
@@ -196,7 +196,7 @@ func (l *clusterCache) tell(instance string) {
 	if instance == "" {
 		return
 	}
-	namespace, name := core.InstanceName(instance, l.control)
+	namespace, name := track.InstanceName(instance, l.control)
 	o := application()
 	o.SetNamespace(namespace)
 	o.SetName(name)
@@ -207,7 +207,7 @@ func (l *clusterCache) tell(instance string) {
 }
 
 // get returns an object as last seen or written; nil when there is none.
-func (l *clusterCache) get(ctx context.Context, gvk schema.GroupVersionKind, key core.Key) (*core.Object, error) {
+func (l *clusterCache) get(ctx context.Context, gvk schema.GroupVersionKind, key track.Key) (*track.Object, error) {
 	u := &unstructured.Unstructured{}
 	u.SetGroupVersionKind(gvk)
 	err := l.cache.Get(ctx, client.ObjectKey{Namespace: key.Namespace, Name: key.Name}, u)
@@ -220,7 +220,7 @@ func (l *clusterCache) get(ctx context.Context, gvk schema.GroupVersionKind, key
 	return l.newer(key, u), nil
 }
 
-func (l *clusterCache) newer(key core.Key, u *core.Object) *core.Object {
+func (l *clusterCache) newer(key track.Key, u *track.Object) *track.Object {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	w, ok := l.localWrites[key]
@@ -239,9 +239,9 @@ func (l *clusterCache) newer(key core.Key, u *core.Object) *core.Object {
 }
 
 // extras returns the objects of an instance.
-func (l *clusterCache) extras(instance string) map[core.Key]*core.Object {
+func (l *clusterCache) extras(instance string) map[track.Key]*track.Object {
 	l.mu.Lock()
-	out := make(map[core.Key]*core.Object, len(l.owned[instance]))
+	out := make(map[track.Key]*track.Object, len(l.owned[instance]))
 	maps.Copy(out, l.owned[instance])
 	l.mu.Unlock()
 	for key, o := range out {
@@ -255,24 +255,24 @@ func (l *clusterCache) extras(instance string) map[core.Key]*core.Object {
 }
 
 // wrote remembers what an apply returned.
-func (l *clusterCache) wrote(o *core.Object) {
+func (l *clusterCache) wrote(o *track.Object) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	key := core.KeyOf(o)
-	if instance := core.TrackedBy(o); instance != "" && l.owned[instance][key] != nil && version(l.owned[instance][key]) >= version(o) {
+	key := track.KeyOf(o)
+	if instance := track.TrackedBy(o); instance != "" && l.owned[instance][key] != nil && version(l.owned[instance][key]) >= version(o) {
 		return // the watch was faster
 	}
 	l.localWrites[key] = written{object: o, uid: o.GetUID(), version: version(o)}
 }
 
 // removed remembers a deletion.
-func (l *clusterCache) removed(key core.Key, uid types.UID) {
+func (l *clusterCache) removed(key track.Key, uid types.UID) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.localWrites[key] = written{uid: uid}
 }
 
-func version(o *core.Object) uint64 {
+func version(o *track.Object) uint64 {
 	v, err := strconv.ParseUint(o.GetResourceVersion(), 10, 64)
 	if err != nil {
 		return 0 // never newer than anything

@@ -6,19 +6,20 @@ import (
 	"maps"
 	"time"
 
-	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/operation"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/track"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
 // gather builds the world of an application: what it should be and what it is.
-func (p *pass) gather(ctx context.Context, found *renderedSource) (core.World, error) {
-	w := core.World{
-		Instance:    core.Instance(p.app.Namespace, p.app.Name, p.control),
+func (p *pass) gather(ctx context.Context, found *renderedSource) (operation.World, error) {
+	w := operation.World{
+		Instance:    track.Instance(p.app.Namespace, p.app.Name, p.control),
 		Destination: p.app.Spec.Destination.Namespace,
 		Source:      p.source, Ignore: p.app.Spec.IgnoreDifferences, Revision: found.revision,
-		Live: map[core.Key]*core.Object{}, NormalizedDiffs: p.known.settled,
+		Live: map[track.Key]*track.Object{}, NormalizedDiffs: p.known.settled,
 		Request: p.app.Operation, State: p.app.Status.OperationState, Now: time.Now(),
 	}
 	if p.app.Spec.SyncPolicy != nil {
@@ -38,15 +39,15 @@ func (p *pass) gather(ctx context.Context, found *renderedSource) (core.World, e
 
 // desired fills in namespaces. The rendered objects are shared, so each is copied
 // as far as it is changed.
-func (p *pass) desired(w *core.World, found *renderedSource) (repeated []core.Key) {
+func (p *pass) desired(w *operation.World, found *renderedSource) (repeated []track.Key) {
 	scopes := definedScopes(found.manifests.Objects)
-	at := map[core.Key]int{}
+	at := map[track.Key]int{}
 	for _, shared := range found.manifests.Objects {
-		if shared.GetAnnotations()[core.HookAnnotation] != "" {
+		if shared.GetAnnotations()[operation.HookAnnotation] != "" {
 			p.report.hooks++
 			continue
 		}
-		o := &core.Object{Object: maps.Clone(shared.Object)}
+		o := &track.Object{Object: maps.Clone(shared.Object)}
 		namespaced, known := scopes[shared.GroupVersionKind().GroupKind()]
 		if mapping, err := p.live.mapper.RESTMapping(shared.GroupVersionKind().GroupKind(), shared.GroupVersionKind().Version); err == nil {
 			namespaced, known = mapping.Scope.Name() == meta.RESTScopeNameNamespace, true
@@ -60,7 +61,7 @@ func (p *pass) desired(w *core.World, found *renderedSource) (repeated []core.Ke
 		case o.GetNamespace() == "":
 			o.SetNamespace(w.Destination)
 		}
-		key := core.KeyOf(o)
+		key := track.KeyOf(o)
 		if i, taken := at[key]; taken {
 			repeated = append(repeated, key)
 			w.Desired[i] = o
@@ -73,7 +74,7 @@ func (p *pass) desired(w *core.World, found *renderedSource) (repeated []core.Ke
 }
 
 // definedScopes reads the scopes of kinds that come with this very application.
-func definedScopes(objects []*core.Object) map[schema.GroupKind]bool {
+func definedScopes(objects []*track.Object) map[schema.GroupKind]bool {
 	scopes := map[schema.GroupKind]bool{}
 	for _, o := range objects {
 		if o.GetKind() != "CustomResourceDefinition" {
@@ -89,20 +90,20 @@ func definedScopes(objects []*core.Object) map[schema.GroupKind]bool {
 
 // observe reads what is live: every desired object, and every object that is
 // marked as ours, of the kinds that are used now or were before.
-func (p *pass) observe(ctx context.Context, w *core.World) error {
+func (p *pass) observe(ctx context.Context, w *operation.World) error {
 	for _, r := range p.app.Status.Resources {
 		if _, err := p.live.watch(ctx, schema.GroupVersionKind{Group: r.Group, Version: r.Version, Kind: r.Kind}); err != nil {
 			return err
 		}
 	}
 	for _, o := range w.Desired {
-		if err := p.look(ctx, w, o.GroupVersionKind(), core.KeyOf(o)); err != nil {
+		if err := p.look(ctx, w, o.GroupVersionKind(), track.KeyOf(o)); err != nil {
 			return err
 		}
 	}
-	if w.Destination != "" && core.Options(w.Policy.SyncOptions).Has("CreateNamespace=true") {
+	if w.Destination != "" && operation.Options(w.Policy.SyncOptions).Has("CreateNamespace=true") {
 		kind := schema.GroupVersionKind{Version: "v1", Kind: "Namespace"}
-		if err := p.look(ctx, w, kind, core.Key{Kind: "Namespace", Name: w.Destination}); err != nil {
+		if err := p.look(ctx, w, kind, track.Key{Kind: "Namespace", Name: w.Destination}); err != nil {
 			return err
 		}
 	}
@@ -114,7 +115,7 @@ func (p *pass) observe(ctx context.Context, w *core.World) error {
 	return nil
 }
 
-func (p *pass) look(ctx context.Context, w *core.World, gvk schema.GroupVersionKind, key core.Key) error {
+func (p *pass) look(ctx context.Context, w *operation.World, gvk schema.GroupVersionKind, key track.Key) error {
 	known, err := p.live.watch(ctx, gvk)
 	if err != nil || !known {
 		return err
@@ -135,7 +136,7 @@ func (p *pass) others(ctx context.Context) (map[string]bool, error) {
 	}
 	out := map[string]bool{}
 	for i := range list.Items {
-		out[core.Instance(list.Items[i].GetNamespace(), list.Items[i].GetName(), p.control)] = true
+		out[track.Instance(list.Items[i].GetNamespace(), list.Items[i].GetName(), p.control)] = true
 	}
 	return out, nil
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/argosy-mesh/argosy/libs/core/fault"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/schemas/events"
-	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/push"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -41,7 +41,7 @@ func (h *gitEvents) handle(ctx context.Context, d bus.Delivery) ([]bus.Outgoing,
 	if !is {
 		return nil, nil
 	}
-	push := core.PushOf(told)
+	push := push.Of(told)
 	list := applicationList()
 	// Every push looks at all applications: they are not copied for that.
 	if err := h.client.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
@@ -90,11 +90,11 @@ func pushOf(d bus.Delivery) (events.GitPushed, bool) {
 	if is || d.Type() != olderPushes {
 		return told, is
 	}
-	return core.ReadOlderPush(d.Data())
+	return push.ReadOlder(d.Data())
 }
 
 // follows reports whether a push concerns an application, and which commit it brings.
-func (h *gitEvents) follows(raw *unstructured.Unstructured, push core.Push) (commit string, ok bool) {
+func (h *gitEvents) follows(raw *unstructured.Unstructured, push push.Push) (commit string, ok bool) {
 	for _, s := range h.sourcesOf(raw) {
 		if commit, ok := push.Concerns(s); ok {
 			return commit, true

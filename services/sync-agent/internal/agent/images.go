@@ -15,7 +15,7 @@ import (
 	"github.com/argosy-mesh/argosy/libs/core/lineage"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/schemas/events"
-	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/image"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/registry"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/repo"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -40,8 +40,8 @@ type images struct {
 // update is one image for one application.
 type update struct {
 	app     *v1alpha1.Application
-	updater core.Updater
-	rule    core.ImageRule
+	updater image.Updater
+	rule    image.Rule
 	pushed  events.ImagePushed
 	lineage lineage.Lineage
 	event   string
@@ -92,7 +92,7 @@ func (h *images) wanted(ctx context.Context, pushed events.ImagePushed) ([]updat
 	}
 	var out []update
 	for i := range list.Items {
-		updater := core.ReadUpdater(list.Items[i].GetAnnotations())
+		updater := image.ReadUpdater(list.Items[i].GetAnnotations())
 		for _, rule := range updater.Rules {
 			if !rule.Wants(pushed) {
 				continue
@@ -139,7 +139,7 @@ func (h *images) overtaken(u update, sequence uint64) bool {
 	defer h.mu.Unlock()
 	id := string(u.app.UID) + "/" + u.rule.Alias + "/" + u.rule.Name
 	if h.newest[id] > sequence {
-		return u.rule.Strategy == core.NewestBuild || u.rule.Strategy == core.Digest
+		return u.rule.Strategy == image.NewestBuild || u.rule.Strategy == image.Digest
 	}
 	h.newest[id] = sequence
 	return false
@@ -213,20 +213,20 @@ func kustomizationPath(ctx context.Context, m *repo.Mirror, branch, dir string) 
 // edit is the new content, or the old one when the image may not be replaced.
 func (h *images) edit(ctx context.Context, u update, old []byte) ([]byte, error) {
 	next := u.rule.Value(u.pushed)
-	current, err := core.ReadImage(old, next.Entry)
+	current, err := image.Read(old, next.Entry)
 	if err != nil {
 		return nil, fault.AsPoison(err)
 	}
 	if !u.rule.Advances(current, next) || h.older(ctx, u, current, next) {
 		return old, nil
 	}
-	text, err := core.SetImage(old, next)
+	text, err := image.Set(old, next)
 	return text, fault.AsPoison(err)
 }
 
 // older reports whether the registry knows the current image to be built later.
-func (h *images) older(ctx context.Context, u update, current, next core.ImageValue) bool {
-	if u.rule.Strategy != core.NewestBuild || current.NewTag == "" || current.NewTag == next.NewTag {
+func (h *images) older(ctx context.Context, u update, current, next image.Value) bool {
+	if u.rule.Strategy != image.NewestBuild || current.NewTag == "" || current.NewTag == next.NewTag {
 		return false
 	}
 	name := u.pushed.Registry + "/" + u.pushed.Repository

@@ -10,7 +10,9 @@ import (
 
 	"github.com/argosy-mesh/argosy/libs/core/lineage"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
-	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/operation"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/diff"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/track"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -24,8 +26,8 @@ const parallel = 8
 
 // outcome is what became of one item.
 type outcome struct {
-	item core.Item
-	live *core.Object // after it; nil when pruned
+	item operation.Item
+	live *track.Object // after it; nil when pruned
 	err  error
 }
 
@@ -34,12 +36,12 @@ type performer struct {
 	client  client.Client
 	reader  client.Reader // not cached
 	live    *clusterCache
-	world   *core.World
+	world   *operation.World
 	lineage lineage.Lineage
 }
 
 // step performs one step: kind after kind, objects of a kind side by side.
-func (p performer) step(ctx context.Context, items []core.Item) []outcome {
+func (p performer) step(ctx context.Context, items []operation.Item) []outcome {
 	var all []outcome
 	for kind := range slices.Values(chunks(items)) {
 		results := make([]outcome, len(kind))
@@ -59,8 +61,8 @@ func (p performer) step(ctx context.Context, items []core.Item) []outcome {
 }
 
 // chunks cuts a step where the kind changes.
-func chunks(items []core.Item) [][]core.Item {
-	var out [][]core.Item
+func chunks(items []operation.Item) [][]operation.Item {
+	var out [][]operation.Item
 	for i, item := range items {
 		if i == 0 || item.Key.Kind != items[i-1].Key.Kind {
 			out = append(out, nil)
@@ -70,8 +72,8 @@ func chunks(items []core.Item) [][]core.Item {
 	return out
 }
 
-func (p performer) one(ctx context.Context, i core.Item) outcome {
-	if i.Action == core.Prune {
+func (p performer) one(ctx context.Context, i operation.Item) outcome {
+	if i.Action == operation.Prune {
 		o, err := p.prune(ctx, i)
 		return outcome{item: i, live: o, err: err}
 	}
@@ -79,18 +81,18 @@ func (p performer) one(ctx context.Context, i core.Item) outcome {
 	return outcome{item: i, live: o, err: err}
 }
 
-func (p performer) apply(ctx context.Context, i core.Item) (*core.Object, error) {
+func (p performer) apply(ctx context.Context, i operation.Item) (*track.Object, error) {
 	o := i.Desired.DeepCopy()
 	o.SetResourceVersion("")
 	o.SetManagedFields(nil)
 	o.SetUID("")
 	delete(o.Object, "status")
-	core.PreserveRolloutFields(o, i.Live)
+	diff.PreserveRolloutFields(o, i.Live)
 	annotations := p.lineage.Annotate(o.GetAnnotations())
 	if !i.Untracked {
-		annotations[core.AppliedAnnotation] = i.Fingerprint
+		annotations[track.AppliedAnnotation] = i.Fingerprint
 		if i.Key.Kind != "CustomResourceDefinition" {
-			annotations[core.TrackingAnnotation] = core.TrackingID(p.world.Instance, i.Key, p.world.Destination)
+			annotations[track.TrackingAnnotation] = track.TrackingID(p.world.Instance, i.Key, p.world.Destination)
 		}
 	}
 	o.SetAnnotations(annotations)
@@ -104,13 +106,13 @@ func (p performer) apply(ctx context.Context, i core.Item) (*core.Object, error)
 }
 
 // prune deletes exactly the object that was looked at.
-func (p performer) prune(ctx context.Context, i core.Item) (*core.Object, error) {
+func (p performer) prune(ctx context.Context, i operation.Item) (*track.Object, error) {
 	uid, at := i.Live.GetUID(), i.Live.GetResourceVersion()
 	err := p.client.Delete(ctx, i.Live.DeepCopy(), client.PropagationPolicy(p.propagation()), client.Preconditions{UID: &uid, ResourceVersion: &at})
 	if client.IgnoreNotFound(err) != nil {
 		return i.Live, fmt.Errorf("prune %s: %w", i.Key, err)
 	}
-	left := &core.Object{}
+	left := &track.Object{}
 	left.SetGroupVersionKind(i.Live.GroupVersionKind())
 	err = p.reader.Get(ctx, client.ObjectKeyFromObject(i.Live), left)
 	switch {
@@ -139,7 +141,7 @@ func (p performer) propagation() metav1.DeletionPropagation {
 
 // settle takes outcomes into the world, so that planning goes on from what is
 // there now.
-func settle(w *core.World, outcomes []outcome) (failed error) {
+func settle(w *operation.World, outcomes []outcome) (failed error) {
 	var errs []error
 	for _, o := range outcomes {
 		if o.err != nil {
@@ -152,7 +154,7 @@ func settle(w *core.World, outcomes []outcome) (failed error) {
 		}
 		w.Live[o.item.Key] = o.live
 		if o.item.Desired != nil {
-			w.NormalizedDiffs[o.item.Key] = core.Settle(*w, o.item, o.live)
+			w.NormalizedDiffs[o.item.Key] = operation.Settle(*w, o.item, o.live)
 		}
 	}
 	return errors.Join(errs...)
@@ -174,10 +176,10 @@ func result(o outcome) v1alpha1.ResourceResult {
 	switch {
 	case o.err != nil:
 		r.Status, r.Message, r.HookPhase = "SyncFailed", o.err.Error(), "Failed"
-	case o.item.Action == core.Prune:
+	case o.item.Action == operation.Prune:
 		r.Status, r.Message = "Pruned", "pruned"
 	default:
-		verb := map[core.Action]string{core.Create: "created", core.Update: "configured"}[o.item.Action]
+		verb := map[operation.Action]string{operation.Create: "created", operation.Update: "configured"}[o.item.Action]
 		r.Status, r.Message = "Synced", strings.ToLower(k.Kind)+"/"+k.Name+" "+verb
 	}
 	return r

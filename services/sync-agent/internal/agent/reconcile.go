@@ -13,7 +13,8 @@ import (
 	"github.com/argosy-mesh/argosy/libs/core/lineage"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/schemas/events"
-	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/operation"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/track"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/repo"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -66,7 +67,7 @@ func (a *Agent) Reconcile(ctx context.Context, req reconcile.Request) (reconcile
 		a.forget(string(raw.GetUID()))
 		return a.cascade(ctx, raw, app)
 	}
-	if app.Annotations[core.SkipReconcile] == "true" {
+	if app.Annotations[operation.SkipReconcile] == "true" {
 		return reconcile.Result{}, nil
 	}
 	p := &pass{Agent: a, raw: raw, app: app, known: a.remember(string(raw.GetUID())), report: newReport(app)}
@@ -98,7 +99,7 @@ func (a *Agent) remember(uid string) *known {
 	defer a.mu.Unlock()
 	k := a.known[uid]
 	if k == nil {
-		k = &known{since: time.Now(), settled: map[core.Key]core.NormalizedDiff{}}
+		k = &known{since: time.Now(), settled: map[track.Key]operation.NormalizedDiff{}}
 		a.known[uid] = k
 	}
 	return k
@@ -164,7 +165,7 @@ func (p *pass) renderSource(ctx context.Context) (*renderedSource, error) {
 	}
 	want := repo.Want{Since: time.Now().Add(-p.refresh)}
 	id := p.app.Annotations[annotationRefresh]
-	asked := p.app.Annotations[core.RefreshAnnotation] != ""
+	asked := p.app.Annotations[operation.RefreshAnnotation] != ""
 	if (id != "" && id != p.known.refresh) || asked {
 		want = repo.Want{Since: time.Now()}
 		p.report.refreshed = true
@@ -211,14 +212,14 @@ func (p *pass) lineage(found *renderedSource) lineage.Lineage {
 
 // advance plans and performs until nothing is left or something has to be waited
 // for.
-func (p *pass) advance(ctx context.Context, w *core.World, found *renderedSource) (core.Plan, error) {
+func (p *pass) advance(ctx context.Context, w *operation.World, found *renderedSource) (operation.Plan, error) {
 	chain := p.lineage(found)
 	// What is applied is caused by the sync, whose fact has this id.
 	objects := chain
 	objects.Causation = factID(p.app, w.Revision, events.FactApplicationSynced)
 	perform := performer{client: p.client, reader: p.reader, live: p.live, world: w, lineage: objects}
 	for {
-		plan := core.Decide(*w)
+		plan := operation.Decide(*w)
 		if plan.Operation == nil {
 			return plan, nil
 		}
@@ -251,7 +252,7 @@ func (p *pass) advance(ctx context.Context, w *core.World, found *renderedSource
 // end tells how the operation ended and plans once more, for the report. Facts go
 // out before the status says that the operation is over: a crash in between
 // repeats them with the same ids.
-func (p *pass) end(ctx context.Context, w *core.World, plan core.Plan, l lineage.Lineage) (core.Plan, error) {
+func (p *pass) end(ctx context.Context, w *operation.World, plan operation.Plan, l lineage.Lineage) (operation.Plan, error) {
 	p.report.end(w, plan)
 	if err := p.tellEnd(ctx, *w, plan, l); err != nil {
 		return plan, err
@@ -259,7 +260,7 @@ func (p *pass) end(ctx context.Context, w *core.World, plan core.Plan, l lineage
 	p.metrics.syncs.WithLabelValues(string(plan.Phase)).Inc()
 	p.log.InfoContext(ctx, "sync ended", "application", p.name(), "revision", w.Revision, "phase", plan.Phase, "message", plan.Message)
 	w.State, w.Request = p.report.operation, nil
-	after := core.Decide(*w)
+	after := operation.Decide(*w)
 	if after.Begins {
 		// One operation per pass: the next one begins from what the watch brings.
 		after.Wake = w.Now

@@ -9,7 +9,8 @@ import (
 	"strings"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
-	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/operation"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/health"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
@@ -49,11 +50,11 @@ func (r *report) condition(kind, message string) {
 func (r *report) unknown() {
 	r.status.Sync.Status = "Unknown"
 	if r.status.Health.Status == "" {
-		r.status.Health.Status = core.Unknown
+		r.status.Health.Status = health.Unknown
 	}
 }
 
-func (r *report) begin(w *core.World, plan core.Plan) {
+func (r *report) begin(w *operation.World, plan operation.Plan) {
 	now := metav1.NewTime(w.Now)
 	r.taken = r.taken || plan.Requested
 	r.changed = false
@@ -83,7 +84,7 @@ func (r *report) did(outcomes []outcome) {
 	}
 }
 
-func (r *report) end(w *core.World, plan core.Plan) {
+func (r *report) end(w *operation.World, plan operation.Plan) {
 	now := metav1.Now()
 	r.operation.Phase, r.operation.Message, r.operation.FinishedAt = plan.Phase, plan.Message, &now
 	o := r.operation.Operation.Sync
@@ -103,7 +104,7 @@ func (r *report) end(w *core.World, plan core.Plan) {
 	r.status.History = r.status.History[max(0, len(r.status.History)-limit):]
 }
 
-func (r *report) compared(w core.World, plan core.Plan, kind string) {
+func (r *report) compared(w operation.World, plan operation.Plan, kind string) {
 	r.status.SourceType = kind
 	r.status.Sync = v1alpha1.SyncStatus{Status: synced(plan.Synced), Revision: w.Revision, ComparedTo: v1alpha1.ComparedTo{
 		Source: w.Source, Destination: r.app.Spec.Destination, IgnoreDifferences: r.app.Spec.IgnoreDifferences,
@@ -124,7 +125,7 @@ func (r *report) compared(w core.World, plan core.Plan, kind string) {
 		if i.Live != nil {
 			imagesOf(i.Live.Object["spec"], images)
 		}
-		if i.Action == core.Skip && i.Reason != "" {
+		if i.Action == operation.Skip && i.Reason != "" {
 			r.condition("SharedResourceWarning", i.Key.String()+" "+i.Reason)
 		}
 	}
@@ -145,10 +146,10 @@ func synced(yes bool) string {
 	return "OutOfSync"
 }
 
-func resource(i core.Item) v1alpha1.ResourceStatus {
+func resource(i operation.Item) v1alpha1.ResourceStatus {
 	s := v1alpha1.ResourceStatus{
 		Group: i.Key.Group, Version: i.Version, Kind: i.Key.Kind, Namespace: i.Key.Namespace, Name: i.Key.Name,
-		Status: synced(i.Action == core.Skip), RequiresPruning: i.Action == core.Prune, SyncWave: int64(i.Wave),
+		Status: synced(i.Action == operation.Skip), RequiresPruning: i.Action == operation.Prune, SyncWave: int64(i.Wave),
 	}
 	if i.Health.Status != "" {
 		s.Health = &v1alpha1.HealthStatus{Status: i.Health.Status, Message: i.Health.Message}
@@ -193,7 +194,7 @@ func (p *pass) patch(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	asked := p.app.Annotations[core.RefreshAnnotation] != ""
+	asked := p.app.Annotations[operation.RefreshAnnotation] != ""
 	if reflect.DeepEqual(before, after) && !asked && !r.taken {
 		return nil
 	}
@@ -206,7 +207,7 @@ func (p *pass) patch(ctx context.Context) error {
 	next.Object["status"] = after
 	if asked {
 		annotations := next.GetAnnotations()
-		delete(annotations, core.RefreshAnnotation)
+		delete(annotations, operation.RefreshAnnotation)
 		next.SetAnnotations(annotations)
 	}
 	base := client.MergeFrom(p.raw)

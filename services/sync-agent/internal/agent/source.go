@@ -11,7 +11,9 @@ import (
 
 	"github.com/argosy-mesh/argosy/libs/core/lineage"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
-	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/operation"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/push"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/track"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/render"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/repo"
 	corev1 "k8s.io/api/core/v1"
@@ -40,10 +42,10 @@ func (v *repoCredentials) credentials(ctx context.Context, location string) (rep
 	if err != nil {
 		return repo.Credentials{}, err
 	}
-	want, best, found := core.NormalURL(location), -1, repo.Credentials{}
+	want, best, found := push.NormalURL(location), -1, repo.Credentials{}
 	for i := range secrets {
 		s := &secrets[i]
-		at := core.NormalURL(string(s.Data["url"]))
+		at := push.NormalURL(string(s.Data["url"]))
 		exact := s.Labels[secretLabel] == "repository" && at == want
 		prefix := s.Labels[secretLabel] == "repo-creds" && strings.HasPrefix(want, at)
 		if length := len(at); (exact || prefix) && (exact || length > best) {
@@ -132,7 +134,7 @@ type known struct {
 	source   string // that checkout is of
 	refresh  string // id of the refresh that was done last
 	failures int    // of reading the source, in a row
-	settled  map[core.Key]core.NormalizedDiff
+	settled  map[track.Key]operation.NormalizedDiff
 }
 
 // notBefore is how old an answer of Git may be: pushes that nobody followed yet told

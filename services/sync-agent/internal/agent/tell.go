@@ -10,12 +10,13 @@ import (
 	"github.com/argosy-mesh/argosy/libs/core/lineage"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/schemas/events"
-	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/operation"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/health"
 )
 
 // tellEnd publishes how an operation ended. The id comes from application,
 // revision and verb: heals of a revision that was told before add nothing.
-func (p *pass) tellEnd(ctx context.Context, w core.World, plan core.Plan, l lineage.Lineage) error {
+func (p *pass) tellEnd(ctx context.Context, w operation.World, plan operation.Plan, l lineage.Lineage) error {
 	fact := events.FactApplicationSynced
 	if plan.Phase != v1alpha1.OperationSucceeded {
 		fact = events.FactApplicationFailed
@@ -24,17 +25,17 @@ func (p *pass) tellEnd(ctx context.Context, w core.World, plan core.Plan, l line
 }
 
 // tellHealthy publishes that a revision runs well, once it does.
-func (p *pass) tellHealthy(ctx context.Context, w core.World, plan core.Plan, l lineage.Lineage) error {
+func (p *pass) tellHealthy(ctx context.Context, w operation.World, plan operation.Plan, l lineage.Lineage) error {
 	old := p.app.Status
-	news := old.Health.Status != core.Healthy || old.Sync.Revision != w.Revision || old.Sync.Status != "Synced"
-	if !plan.Synced || plan.Health.Status != core.Healthy || !news {
+	news := old.Health.Status != health.Healthy || old.Sync.Revision != w.Revision || old.Sync.Status != "Synced"
+	if !plan.Synced || plan.Health.Status != health.Healthy || !news {
 		return nil
 	}
 	l.Causation = factID(p.app, w.Revision, events.FactApplicationSynced)
-	return p.tell(ctx, events.FactApplicationHealthy, w.Revision, l, events.Fact{Phase: core.Healthy, Attributes: p.attributes(w)})
+	return p.tell(ctx, events.FactApplicationHealthy, w.Revision, l, events.Fact{Phase: health.Healthy, Attributes: p.attributes(w)})
 }
 
-func (p *pass) attributes(w core.World) map[string]string {
+func (p *pass) attributes(w operation.World) map[string]string {
 	return map[string]string{"revision": w.Revision, "repo": p.source.RepoURL, "resources": strconv.Itoa(len(w.Desired))}
 }
 

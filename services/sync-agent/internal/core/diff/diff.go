@@ -1,4 +1,4 @@
-package core
+package diff
 
 import (
 	"crypto/sha256"
@@ -11,8 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/track"
 	"k8s.io/apimachinery/pkg/api/resource"
-	"k8s.io/apimachinery/pkg/runtime"
 )
 
 // Difference is one field that is not as desired. Got is what is there instead,
@@ -25,7 +25,7 @@ type Difference struct {
 // Compare returns every field that desired sets and live does not have as set.
 // What only live has is not ours: defaults, status and the fields of others. A
 // field that was taken out of the manifest is noticed by its Fingerprint.
-func Compare(desired, live *Object) []Difference {
+func Compare(desired, live *track.Object) []Difference {
 	var out []Difference
 	d := comparison{report: func(x Difference) { out = append(out, x) }}
 	d.object(normal(desired), live.Object)
@@ -33,7 +33,7 @@ func Compare(desired, live *Object) []Difference {
 }
 
 // Fingerprint identifies the content of a manifest.
-func Fingerprint(desired *Object) string {
+func Fingerprint(desired *track.Object) string {
 	text, err := json.Marshal(normal(desired))
 	if err != nil {
 		// Cannot happen for what came out of JSON; an empty print means "unknown".
@@ -45,7 +45,7 @@ func Fingerprint(desired *Object) string {
 
 // normal is a manifest without what is never compared: status, server-made
 // metadata and our own annotations. Secrets get their data encoded.
-func normal(o *Object) map[string]any {
+func normal(o *track.Object) map[string]any {
 	n := maps.Clone(o.Object)
 	delete(n, "status")
 	meta, _ := n["metadata"].(map[string]any)
@@ -55,7 +55,7 @@ func normal(o *Object) map[string]any {
 	}
 	if annotations, ok := meta["annotations"].(map[string]any); ok {
 		annotations = maps.Clone(annotations)
-		maps.DeleteFunc(annotations, func(k string, _ any) bool { return strings.HasPrefix(k, ourAnnotationsPrefix) })
+		maps.DeleteFunc(annotations, func(k string, _ any) bool { return strings.HasPrefix(k, track.OurPrefix) })
 		meta["annotations"] = annotations
 	}
 	n["metadata"] = meta
@@ -269,60 +269,4 @@ func number(v any) (float64, bool) {
 		return v, true
 	}
 	return 0, false
-}
-
-// remove takes the field that a JSON pointer names out of o, if it is there.
-func remove(o *Object, pointer string) {
-	removeAt(o.Object, pointerParts(pointer))
-}
-
-func pointerParts(pointer string) []string {
-	parts := strings.Split(strings.TrimPrefix(pointer, "/"), "/")
-	for i, p := range parts {
-		parts[i] = strings.ReplaceAll(strings.ReplaceAll(p, "~1", "/"), "~0", "~")
-	}
-	return parts
-}
-
-func removeAt(node any, parts []string) {
-	switch node := node.(type) {
-	case map[string]any:
-		if len(parts) == 1 {
-			delete(node, parts[0])
-			return
-		}
-		removeAt(node[parts[0]], parts[1:])
-	case []any:
-		for i, item := range node {
-			if len(parts) > 1 && parts[0] == fmt.Sprint(i) {
-				removeAt(item, parts[1:])
-			}
-		}
-	}
-}
-
-// adopt copies the field that a JSON pointer names from live to o.
-func adopt(o, live *Object, pointer string) {
-	parts := pointerParts(pointer)
-	from, to := any(live.Object), o.Object
-	for i, part := range parts {
-		m, ok := from.(map[string]any)
-		if !ok || m[part] == nil {
-			return
-		}
-		if from = m[part]; i == len(parts)-1 {
-			to[part] = runtime.DeepCopyJSONValue(from)
-			return
-		}
-		next, ok := to[part].(map[string]any)
-		if !ok {
-			return
-		}
-		to = next
-	}
-}
-
-// Settle records how an object came out of an apply.
-func Settle(w World, i Item, live *Object) NormalizedDiff {
-	return NormalizedDiff{Fingerprint: i.Fingerprint, Differences: Compare(w.without(i.Desired), live)}
 }

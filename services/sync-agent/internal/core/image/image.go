@@ -1,4 +1,4 @@
-package core
+package image
 
 import (
 	"fmt"
@@ -24,8 +24,8 @@ const (
 	Alphabetical Strategy = "alphabetical"
 )
 
-// ImageRule is one image that an application wants to follow.
-type ImageRule struct {
+// Rule is one image that an application wants to follow.
+type Rule struct {
 	Alias      string
 	Name       string // registry/repository
 	Constraint string // what stands behind the colon: a version range or a tag
@@ -37,7 +37,7 @@ type ImageRule struct {
 
 // Updater is what an application says about its images.
 type Updater struct {
-	Rules    []ImageRule
+	Rules    []Rule
 	Git      bool   // changes are written to Git
 	Branch   string // "" means the one that the application follows
 	RepoURL  string // "" means the one that the application follows
@@ -72,12 +72,12 @@ func ReadUpdater(annotations map[string]string) Updater {
 	return u
 }
 
-func readRule(entry string, get func(string) string) (ImageRule, string) {
+func readRule(entry string, get func(string) string) (Rule, string) {
 	alias, ref, found := strings.Cut(entry, "=")
 	if !found {
 		alias, ref = "", entry
 	}
-	r := ImageRule{Alias: alias}
+	r := Rule{Alias: alias}
 	r.Name, r.Constraint = ref, ""
 	if i := strings.LastIndex(ref, ":"); i > strings.LastIndex(ref, "/") {
 		r.Name, r.Constraint = ref[:i], ref[i+1:]
@@ -135,7 +135,7 @@ func canonical(name string) string {
 }
 
 // Wants reports whether a push is of this image and of a tag that counts.
-func (r ImageRule) Wants(p events.ImagePushed) bool {
+func (r Rule) Wants(p events.ImagePushed) bool {
 	if canonical(p.Registry+"/"+p.Repository) != r.Name || events.Attachment(p.Tag) {
 		return false
 	}
@@ -156,7 +156,7 @@ func (r ImageRule) Wants(p events.ImagePushed) bool {
 	return true
 }
 
-func (r ImageRule) allows(tag string) bool {
+func (r Rule) allows(tag string) bool {
 	v, err := semver.NewVersion(tag)
 	if err != nil {
 		return false
@@ -169,8 +169,8 @@ func (r ImageRule) allows(tag string) bool {
 }
 
 // Value is what a push would write for this rule.
-func (r ImageRule) Value(p events.ImagePushed) ImageValue {
-	v := ImageValue{Entry: r.Entry, NewName: p.Registry + "/" + p.Repository}
+func (r Rule) Value(p events.ImagePushed) Value {
+	v := Value{Entry: r.Entry, NewName: p.Registry + "/" + p.Repository}
 	if v.NewName == r.Entry {
 		v.NewName = ""
 	}
@@ -184,7 +184,7 @@ func (r ImageRule) Value(p events.ImagePushed) ImageValue {
 
 // Advances reports whether next may replace old by the rule's own order. Where
 // only time orders images, the caller knows better.
-func (r ImageRule) Advances(old, next ImageValue) bool {
+func (r Rule) Advances(old, next Value) bool {
 	if old.NewTag == "" {
 		return true
 	}

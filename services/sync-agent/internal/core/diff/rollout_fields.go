@@ -1,6 +1,7 @@
-package core
+package diff
 
 import (
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/track"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
@@ -14,7 +15,7 @@ const (
 // apply replaces as a whole: the hash in a Service's selector, and the weights of an
 // HTTPRoute's backends where Git gives none. Without it, a new label on a Service
 // would send users of the stable version to the canary for a moment.
-func PreserveRolloutFields(desired, live *Object) {
+func PreserveRolloutFields(desired, live *track.Object) {
 	if live == nil {
 		return
 	}
@@ -32,7 +33,7 @@ func PreserveRolloutFields(desired, live *Object) {
 	}
 }
 
-func keepWeights(desired, live *Object) {
+func keepWeights(desired, live *track.Object) {
 	rules, _, _ := unstructured.NestedSlice(desired.Object, "spec", "rules")
 	liveRules, _, _ := unstructured.NestedSlice(live.Object, "spec", "rules")
 	for i := range rules {

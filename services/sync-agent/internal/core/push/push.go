@@ -1,4 +1,4 @@
-package core
+package push
 
 import (
 	"maps"
@@ -19,8 +19,8 @@ type Push struct {
 	Refs   map[string]string // what was moved, to the commit that it names now
 }
 
-// PushOf makes the URLs of a push comparable. A push without refs matches nothing.
-func PushOf(told events.GitPushed) Push {
+// Of makes the URLs of a push comparable. A push without refs matches nothing.
+func Of(told events.GitPushed) Push {
 	p := Push{Branch: told.DefaultBranch, Refs: map[string]string{}}
 	for _, raw := range told.Repositories {
 		if u := NormalURL(raw); !slices.Contains(p.URLs, u) {
@@ -84,17 +84,4 @@ func NormalURL(raw string) string {
 		host = strings.TrimSuffix(host, ":443")
 	}
 	return host + "/" + strings.TrimSuffix(strings.Trim(path.Clean("/"+u.Path), "/"), ".git")
-}
-
-// glob matches with * and ?, which also cross slashes; "" matches only itself.
-func glob(pattern, text string) bool {
-	if pattern == "*" || pattern == text {
-		return true
-	}
-	if !strings.ContainsAny(pattern, "*?") {
-		return false
-	}
-	expr := strings.NewReplacer(`\*`, ".*", `\?`, ".").Replace(regexp.QuoteMeta(pattern))
-	ok, err := regexp.MatchString("^"+expr+"$", text)
-	return ok && err == nil
 }

@@ -1,7 +1,9 @@
-package core
+package diff
 
 import (
 	"testing"
+
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/track/tracktest"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -25,11 +27,11 @@ func TestWhatARolloutWroteIsKept(t *testing.T) {
 			`{kind: HTTPRoute, spec: {rules: [{backendRefs: [{name: a}]}]}}`},
 	}
 	for _, c := range cases {
-		desired, live, want := object(t, c.desired), object(t, c.live), object(t, c.want)
+		desired, live, want := tracktest.Object(t, c.desired), tracktest.Object(t, c.live), tracktest.Object(t, c.want)
 		PreserveRolloutFields(desired, live)
 		if diff := cmp.Diff(want.Object, desired.Object); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", c.name, diff)
 		}
 	}
-	PreserveRolloutFields(object(t, `{kind: Service}`), nil) // a new object has nothing to keep
+	PreserveRolloutFields(tracktest.Object(t, `{kind: Service}`), nil) // a new object has nothing to keep
 }

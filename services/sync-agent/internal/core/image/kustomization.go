@@ -1,4 +1,4 @@
-package core
+package image
 
 import (
 	"bytes"
@@ -10,8 +10,8 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// ImageValue is one entry below images of a kustomization.
-type ImageValue struct {
+// Value is one entry below images of a kustomization.
+type Value struct {
 	Entry   string // name
 	NewName string
 	NewTag  string
@@ -19,13 +19,13 @@ type ImageValue struct {
 }
 
 // fields in the order in which they are written.
-func (v ImageValue) fields() [][2]string {
+func (v Value) fields() [][2]string {
 	return [][2]string{{"newName", v.NewName}, {"newTag", v.NewTag}, {"digest", v.Digest}}
 }
 
-// ReadImage returns the entry of that name; its other fields are empty when there
+// Read returns the entry of that name; its other fields are empty when there
 // is none.
-func ReadImage(text []byte, entry string) (ImageValue, error) {
+func Read(text []byte, entry string) (Value, error) {
 	var k struct {
 		Images []struct {
 			Name    string `yaml:"name"`
@@ -35,20 +35,20 @@ func ReadImage(text []byte, entry string) (ImageValue, error) {
 		} `yaml:"images"`
 	}
 	if err := yaml.Unmarshal(text, &k); err != nil {
-		return ImageValue{Entry: entry}, fmt.Errorf("read kustomization: %w", err)
+		return Value{Entry: entry}, fmt.Errorf("read kustomization: %w", err)
 	}
 	for _, i := range k.Images {
 		if i.Name == entry {
-			return ImageValue{Entry: entry, NewName: i.NewName, NewTag: i.NewTag, Digest: i.Digest}, nil
+			return Value{Entry: entry, NewName: i.NewName, NewTag: i.NewTag, Digest: i.Digest}, nil
 		}
 	}
-	return ImageValue{Entry: entry}, nil
+	return Value{Entry: entry}, nil
 }
 
-// SetImage writes an entry and leaves every other byte alone where the file is
+// Set writes an entry and leaves every other byte alone where the file is
 // written in block style; otherwise the file is written anew, comments kept.
-func SetImage(text []byte, v ImageValue) ([]byte, error) {
-	old, err := ReadImage(text, v.Entry)
+func Set(text []byte, v Value) ([]byte, error) {
+	old, err := Read(text, v.Entry)
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +56,7 @@ func SetImage(text []byte, v ImageValue) ([]byte, error) {
 		return text, nil
 	}
 	if edited, ok := setInLines(text, v); ok {
-		if got, err := ReadImage(edited, v.Entry); err == nil && got == v {
+		if got, err := Read(edited, v.Entry); err == nil && got == v {
 			return edited, nil
 		}
 	}
@@ -64,7 +64,7 @@ func SetImage(text []byte, v ImageValue) ([]byte, error) {
 }
 
 // setInLines edits the text by the positions of its nodes.
-func setInLines(text []byte, v ImageValue) ([]byte, bool) {
+func setInLines(text []byte, v Value) ([]byte, bool) {
 	var doc yaml.Node
 	if yaml.Unmarshal(text, &doc) != nil || len(doc.Content) != 1 || doc.Content[0].Kind != yaml.MappingNode {
 		return nil, false
@@ -92,7 +92,7 @@ func setInLines(text []byte, v ImageValue) ([]byte, bool) {
 	return join(slices.Insert(lines, first.Line-1, block(line[:dash], v))), true
 }
 
-func setInEntry(lines []string, entry *yaml.Node, v ImageValue) ([]byte, bool) {
+func setInEntry(lines []string, entry *yaml.Node, v Value) ([]byte, bool) {
 	if entry.Style&yaml.FlowStyle != 0 {
 		return nil, false
 	}
@@ -144,7 +144,7 @@ func scalar(s string) string {
 	return strings.TrimSuffix(string(out), "\n")
 }
 
-func block(indent string, v ImageValue) string {
+func block(indent string, v Value) string {
 	var out strings.Builder
 	out.WriteString(indent + "- name: " + scalar(v.Entry) + "\n")
 	for _, f := range v.fields() {
@@ -179,7 +179,7 @@ func keyOf(m *yaml.Node, key string) *yaml.Node {
 }
 
 // setInNodes writes the document anew.
-func setInNodes(text []byte, v ImageValue) ([]byte, error) {
+func setInNodes(text []byte, v Value) ([]byte, error) {
 	var doc yaml.Node
 	if err := yaml.Unmarshal(text, &doc); err != nil {
 		return nil, fmt.Errorf("read kustomization: %w", err)

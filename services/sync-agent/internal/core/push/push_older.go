@@ -1,4 +1,4 @@
-package core
+package push
 
 import (
 	"strings"
@@ -7,9 +7,9 @@ import (
 	"github.com/tidwall/gjson"
 )
 
-// ReadOlderPush reads the view of a push of GitHub that was stored before pushes of all forges had attributes. It may go when no stream
+// ReadOlder reads the view of a push of GitHub that was stored before pushes of all forges had attributes. It may go when no stream
 // holds such events any more.
-func ReadOlderPush(data []byte) (events.GitPushed, bool) {
+func ReadOlder(data []byte) (events.GitPushed, bool) {
 	all := gjson.GetManyBytes(data, "body.ref", "body.after", "body.deleted", "body.repository")
 	p := events.GitPushed{DefaultBranch: all[3].Get("default_branch").String()}
 	for _, name := range []string{"clone_url", "html_url", "url", "git_url", "ssh_url"} {

@@ -1,4 +1,4 @@
-package core
+package operation
 
 import (
 	"cmp"
@@ -7,6 +7,9 @@ import (
 	"strings"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/diff"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/health"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/track"
 )
 
 // Decide makes the plan of one application.
@@ -28,13 +31,13 @@ func Decide(w World) Plan {
 // survey compares every object, in the order of application.
 func survey(w World) []Item {
 	var items []Item
-	seen := map[Key]bool{}
+	seen := map[track.Key]bool{}
 	for _, o := range w.Desired {
 		items = append(items, w.desired(o))
-		seen[KeyOf(o)] = true
+		seen[track.KeyOf(o)] = true
 	}
 	for key, live := range w.Live {
-		if !seen[key] && TrackedBy(live) == w.Instance {
+		if !seen[key] && track.TrackedBy(live) == w.Instance {
 			items = append(items, w.extra(key, live))
 		}
 	}
@@ -46,16 +49,16 @@ func survey(w World) []Item {
 	return items
 }
 
-func (w World) desired(o *Object) Item {
-	key := KeyOf(o)
+func (w World) desired(o *track.Object) Item {
+	key := track.KeyOf(o)
 	i := Item{Key: key, Version: o.GroupVersionKind().Version, Wave: Wave(o), Desired: o, Live: w.Live[key]}
 	judged := w.without(o)
-	i.Fingerprint = Fingerprint(judged)
+	i.Fingerprint = diff.Fingerprint(judged)
 	if i.Live == nil {
-		i.Action, i.Reason, i.Health = Create, "is missing", Health{Status: Missing}
+		i.Action, i.Reason, i.Health = Create, "is missing", health.Health{Status: health.Missing}
 		return i
 	}
-	i.Health = Assess(i.Live)
+	i.Health = health.Assess(i.Live)
 	i.Action, i.Reason = w.judge(i, judged)
 	if i.Action == Update && w.options().Has("RespectIgnoreDifferences=true") {
 		i.Desired = w.respecting(o, i.Live)
@@ -63,12 +66,12 @@ func (w World) desired(o *Object) Item {
 	return i
 }
 
-func (w World) judge(i Item, judged *Object) (Action, string) {
-	if owner := TrackedBy(i.Live); owner != w.Instance {
+func (w World) judge(i Item, judged *track.Object) (Action, string) {
+	if owner := track.TrackedBy(i.Live); owner != w.Instance {
 		if owner != "" && w.Others[owner] {
 			return Skip, "belongs to application " + owner
 		}
-		if i.Live.GetAnnotations()[TrackingAnnotation] == "" && i.Key.Kind == "CustomResourceDefinition" {
+		if i.Live.GetAnnotations()[track.TrackingAnnotation] == "" && i.Key.Kind == "CustomResourceDefinition" {
 			// Definitions carry no tracking: they are compared by content alone.
 			return w.content(i, judged)
 		}
@@ -77,13 +80,13 @@ func (w World) judge(i Item, judged *Object) (Action, string) {
 	return w.content(i, judged)
 }
 
-func (w World) content(i Item, judged *Object) (Action, string) {
-	applied := i.Live.GetAnnotations()[AppliedAnnotation]
+func (w World) content(i Item, judged *track.Object) (Action, string) {
+	applied := i.Live.GetAnnotations()[track.AppliedAnnotation]
 	if applied != "" && applied != i.Fingerprint {
 		return Update, "the manifest changed"
 	}
 	settled := w.NormalizedDiffs[i.Key]
-	for _, d := range Compare(judged, i.Live) {
+	for _, d := range diff.Compare(judged, i.Live) {
 		if settled.Fingerprint == i.Fingerprint && slices.Contains(settled.Differences, d) {
 			continue
 		}
@@ -92,8 +95,8 @@ func (w World) content(i Item, judged *Object) (Action, string) {
 	return Skip, ""
 }
 
-func (w World) extra(key Key, live *Object) Item {
-	i := Item{Key: key, Version: live.GroupVersionKind().Version, Wave: Wave(live), Live: live, Action: Prune, Reason: "is no longer in Git", Health: Assess(live)}
+func (w World) extra(key track.Key, live *track.Object) Item {
+	i := Item{Key: key, Version: live.GroupVersionKind().Version, Wave: Wave(live), Live: live, Action: Prune, Reason: "is no longer in Git", Health: health.Assess(live)}
 	options := OptionsOf(live)
 	if options.Has("Prune=false") || (w.options().Has("Prune=false") && !options.Has("Prune=true")) {
 		i.Kept, i.Reason = true, "is no longer in Git but must be kept (Prune=false)"
@@ -105,8 +108,8 @@ func (w World) extra(key Key, live *Object) Item {
 }
 
 // home is the namespace that CreateNamespace=true asks for.
-func (w World) home(seen map[Key]bool) (Item, bool) {
-	key := Key{Kind: "Namespace", Name: w.Destination}
+func (w World) home(seen map[track.Key]bool) (Item, bool) {
+	key := track.Key{Kind: "Namespace", Name: w.Destination}
 	if !w.options().Has("CreateNamespace=true") || w.Destination == "" || seen[key] || w.Live[key] != nil {
 		return Item{}, false
 	}
@@ -114,7 +117,7 @@ func (w World) home(seen map[Key]bool) (Item, bool) {
 	if m := w.Policy.ManagedNamespaceMetadata; m != nil {
 		meta["labels"], meta["annotations"] = anyMap(m.Labels), anyMap(m.Annotations)
 	}
-	o := &Object{Object: map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": meta}}
+	o := &track.Object{Object: map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": meta}}
 	return Item{Key: key, Version: "v1", Desired: o, Action: Create, Reason: "CreateNamespace=true", Untracked: true}, true
 }
 
@@ -129,21 +132,21 @@ func anyMap(m map[string]string) map[string]any {
 func (w World) options() Options { return Options(w.Policy.SyncOptions) }
 
 // without is the manifest less the fields whose differences do not count.
-func (w World) without(o *Object) *Object {
+func (w World) without(o *track.Object) *track.Object {
 	pointers := w.ignored(o)
 	if len(pointers) == 0 {
 		return o
 	}
 	o = o.DeepCopy()
 	for _, p := range pointers {
-		remove(o, p)
+		diff.Remove(o, p)
 	}
 	return o
 }
 
-func (w World) ignored(o *Object) []string {
+func (w World) ignored(o *track.Object) []string {
 	var out []string
-	key := KeyOf(o)
+	key := track.KeyOf(o)
 	for _, rule := range w.Ignore {
 		if glob(rule.Group, key.Group) && glob(rule.Kind, key.Kind) &&
 			(rule.Name == "" || rule.Name == key.Name) && (rule.Namespace == "" || rule.Namespace == key.Namespace) {
@@ -154,14 +157,14 @@ func (w World) ignored(o *Object) []string {
 }
 
 // respecting is the manifest with the live values of ignored fields.
-func (w World) respecting(o, live *Object) *Object {
+func (w World) respecting(o, live *track.Object) *track.Object {
 	pointers := w.ignored(o)
 	if len(pointers) == 0 {
 		return o
 	}
 	o = o.DeepCopy()
 	for _, p := range pointers {
-		adopt(o, live, p)
+		diff.Adopt(o, live, p)
 	}
 	return o
 }
@@ -249,10 +252,10 @@ func (p *Plan) waits(items []Item, first func(Item) bool) bool {
 			continue
 		}
 		switch i.Health.Status {
-		case Degraded:
+		case health.Degraded:
 			p.Phase, p.Message = v1alpha1.OperationFailed, fmt.Sprintf("wave %d: %s is degraded: %s", i.Wave, i.Key, i.Health.Message)
 			return true
-		case Progressing, Missing:
+		case health.Progressing, health.Missing:
 			p.Wait = fmt.Sprintf("waiting for healthy state of %s (wave %d)", i.Key, i.Wave)
 			return true
 		}

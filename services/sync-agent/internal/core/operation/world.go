@@ -1,9 +1,14 @@
-package core
+package operation
 
 import (
 	"time"
 
+	"strings"
+
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/diff"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/health"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/track"
 )
 
 // World is all that a plan may look at.
@@ -14,10 +19,10 @@ type World struct {
 	Source      v1alpha1.ApplicationSource
 	Ignore      []v1alpha1.ResourceIgnoreDifferences
 
-	Revision        string    // the commit that Desired was rendered from
-	Desired         []*Object // with namespaces filled in, each key once
-	Live            map[Key]*Object
-	NormalizedDiffs map[Key]NormalizedDiff
+	Revision        string          // the commit that Desired was rendered from
+	Desired         []*track.Object // with namespaces filled in, each key once
+	Live            map[track.Key]*track.Object
+	NormalizedDiffs map[track.Key]NormalizedDiff
 	Others          map[string]bool // instances of the other applications that exist
 
 	Request *v1alpha1.Operation      // what someone asked for and nobody began
@@ -29,7 +34,7 @@ type World struct {
 // differences that remain are its normalisation, not drift.
 type NormalizedDiff struct {
 	Fingerprint string
-	Differences []Difference
+	Differences []diff.Difference
 }
 
 // Action is what an object needs to become as desired.
@@ -45,14 +50,14 @@ const (
 
 // Item is one object of an application and what is to be done about it.
 type Item struct {
-	Key     Key
+	Key     track.Key
 	Version string
 	Wave    int
-	Desired *Object // nil when only live
-	Live    *Object // nil when missing
+	Desired *track.Object // nil when only live
+	Live    *track.Object // nil when missing
 	Action  Action
 	Reason  string
-	Health  Health
+	Health  health.Health
 	// Kept says that the object is extra but must not be pruned.
 	Kept bool
 	// Untracked objects are made for the application but are not part of it.
@@ -65,7 +70,7 @@ type Item struct {
 type Plan struct {
 	Items  []Item // in the order of application
 	Synced bool
-	Health Health
+	Health health.Health
 
 	// Operation is at work, or begins now when Begins is set; nil means that there
 	// is nothing to do.
@@ -82,4 +87,34 @@ type Plan struct {
 
 	Wake    time.Time // when to plan again without any event; zero means never
 	Problem string    // why nothing is done although something should be
+}
+
+// Settle records how an object came out of an apply.
+func Settle(w World, i Item, live *track.Object) NormalizedDiff {
+	return NormalizedDiff{Fingerprint: i.Fingerprint, Differences: diff.Compare(w.without(i.Desired), live)}
+}
+
+// Worst is the health of an application: that of its worst object. Objects
+// without health, hooks and those that ask to be ignored do not count; missing
+// ones only if all are.
+func Worst(items []Item) health.Health {
+	worst := health.Health{Status: health.Healthy}
+	missing, counted := 0, 0
+	for _, i := range items {
+		if i.Desired == nil || i.Desired.GetAnnotations()[IgnoreHealth] == "true" {
+			continue
+		}
+		counted++
+		if i.Health.Status == health.Missing {
+			missing++
+			continue
+		}
+		if i.Health.Worse(worst) {
+			worst = health.Health{Status: i.Health.Status, Message: strings.TrimSpace(i.Key.String() + ": " + i.Health.Message)}
+		}
+	}
+	if counted > 0 && missing == counted {
+		return health.Health{Status: health.Missing}
+	}
+	return worst
 }

@@ -1,4 +1,4 @@
-package core
+package operation
 
 import (
 	"cmp"
@@ -6,104 +6,29 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/track"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
 // Annotations that manifests carry.
 const (
-	TrackingAnnotation   = "argocd.argoproj.io/tracking-id"
 	WaveAnnotation       = "argocd.argoproj.io/sync-wave"
 	OptionsAnnotation    = "argocd.argoproj.io/sync-options"
 	CompareAnnotation    = "argocd.argoproj.io/compare-options"
-	IgnoreHealth         = "argocd.argoproj.io/ignore-healthcheck"
 	HookAnnotation       = "argocd.argoproj.io/hook"
 	RefreshAnnotation    = "argocd.argoproj.io/refresh"
 	SkipReconcile        = "argocd.argoproj.io/skip-reconcile"
-	AppliedAnnotation    = "argosy.dev/applied" // fingerprint of the manifest that was applied last
-	ourAnnotationsPrefix = "argosy.dev/"
+	IgnoreHealth         = "argocd.argoproj.io/ignore-healthcheck"
 	helmWeightAnnotation = "helm.sh/hook-weight"
 )
-
-// Object is one Kubernetes object, desired or live.
-type Object = unstructured.Unstructured
-
-// Key identifies an object across versions of its kind.
-type Key struct {
-	Group, Kind, Namespace, Name string
-}
-
-// KeyOf returns the key of o.
-func KeyOf(o *Object) Key {
-	gvk := o.GroupVersionKind()
-	return Key{Group: gvk.Group, Kind: gvk.Kind, Namespace: o.GetNamespace(), Name: o.GetName()}
-}
-
-// String returns group/kind namespace/name.
-func (k Key) String() string {
-	kind := k.Kind
-	if k.Group != "" {
-		kind = k.Group + "/" + k.Kind
-	}
-	if k.Namespace == "" {
-		return kind + " " + k.Name
-	}
-	return kind + " " + k.Namespace + "/" + k.Name
-}
-
-// Instance is the name under which an application marks its objects: its own, or
-// namespace_name outside the control namespace.
-func Instance(namespace, name, control string) string {
-	if namespace == control {
-		return name
-	}
-	return namespace + "_" + name
-}
-
-// InstanceName is the inverse of Instance.
-func InstanceName(instance, control string) (namespace, name string) {
-	if namespace, name, ok := strings.Cut(instance, "_"); ok {
-		return namespace, name
-	}
-	return control, instance
-}
-
-// TrackingID marks o as belonging to instance. Objects of the cluster carry the
-// application's own destination namespace.
-func TrackingID(instance string, k Key, destination string) string {
-	namespace := k.Namespace
-	if namespace == "" {
-		namespace = destination
-	}
-	return instance + ":" + k.Group + "/" + k.Kind + ":" + namespace + "/" + k.Name
-}
-
-// TrackedBy returns the instance that o belongs to, "" when it belongs to none. A
-// copied annotation that names another object does not count.
-func TrackedBy(o *Object) string {
-	id := o.GetAnnotations()[TrackingAnnotation]
-	instance, rest, ok := strings.Cut(id, ":")
-	if !ok {
-		return ""
-	}
-	kind, name, ok := strings.Cut(rest, ":")
-	k := KeyOf(o)
-	if !ok || kind != k.Group+"/"+k.Kind {
-		return ""
-	}
-	namespace, name, _ := strings.Cut(name, "/")
-	if name != k.Name || (k.Namespace != "" && namespace != k.Namespace) {
-		return ""
-	}
-	return instance
-}
 
 // Options are the sync options of an object or an application, compared as they
 // are spelled.
 type Options []string
 
 // OptionsOf reads the options that o itself carries.
-func OptionsOf(o *Object) Options {
+func OptionsOf(o *track.Object) Options {
 	if o == nil {
 		return nil
 	}
@@ -120,7 +45,7 @@ func OptionsOf(o *Object) Options {
 func (o Options) Has(option string) bool { return slices.Contains(o, option) }
 
 // Wave returns the sync wave of o; what is no number counts as zero.
-func Wave(o *Object) int {
+func Wave(o *track.Object) int {
 	a := o.GetAnnotations()
 	text, ok := a[WaveAnnotation]
 	if !ok {
@@ -180,17 +105,17 @@ func hoistPrerequisites(items []Item) {
 	}
 }
 
-func provides(o *Object) func(Key) bool {
+func provides(o *track.Object) func(track.Key) bool {
 	if o == nil {
 		return nil
 	}
 	switch o.GroupVersionKind().GroupKind() {
 	case schema.GroupKind{Kind: "Namespace"}:
-		return func(k Key) bool { return k.Namespace == o.GetName() }
+		return func(k track.Key) bool { return k.Namespace == o.GetName() }
 	case schema.GroupKind{Group: "apiextensions.k8s.io", Kind: "CustomResourceDefinition"}:
 		group, _, _ := unstructured.NestedString(o.Object, "spec", "group")
 		kind, _, _ := unstructured.NestedString(o.Object, "spec", "names", "kind")
-		return func(k Key) bool { return k.Group == group && k.Kind == kind }
+		return func(k track.Key) bool { return k.Group == group && k.Kind == kind }
 	}
 	return nil
 }
