@@ -17,7 +17,7 @@ import (
 	"github.com/argosy-mesh/argosy/schemas/events"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/image"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/registry"
-	"github.com/argosy-mesh/argosy/services/sync-agent/internal/repo"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/source/git"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -167,11 +167,11 @@ func (h *images) write(ctx context.Context, u update) error {
 	if err != nil {
 		return err
 	}
-	change := repo.Change{Branch: branch, Author: h.author, Message: u.message()}
+	change := git.Change{Branch: branch, Author: h.author, Message: u.message()}
 	if change.Path, err = kustomizationPath(ctx, m, branch, folder(source.Path, u.updater.Target)); err != nil {
 		return err
 	}
-	change.Edit = func(old []byte, _ repo.Commit) ([]byte, error) { return h.edit(ctx, u, old) }
+	change.Edit = func(old []byte, _ git.Commit) ([]byte, error) { return h.edit(ctx, u, old) }
 	head, made, err := m.Apply(ctx, change)
 	if err != nil {
 		return fmt.Errorf("update image of application %s/%s: %w", u.app.Namespace, u.app.Name, err)
@@ -197,8 +197,8 @@ func folder(app, target string) string {
 	return path.Join("/", app, target)
 }
 
-func kustomizationPath(ctx context.Context, m *repo.Mirror, branch, dir string) (string, error) {
-	head, err := m.Resolve(ctx, branch, repo.Want{})
+func kustomizationPath(ctx context.Context, m *git.Mirror, branch, dir string) (string, error) {
+	head, err := m.Resolve(ctx, branch, git.Want{})
 	if err != nil {
 		return "", err
 	}

@@ -15,7 +15,7 @@ import (
 	"github.com/argosy-mesh/argosy/schemas/events"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/operation"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/track"
-	"github.com/argosy-mesh/argosy/services/sync-agent/internal/repo"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/source/git"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -163,11 +163,11 @@ func (p *pass) renderSource(ctx context.Context) (*renderedSource, error) {
 	} else if o := p.app.Operation; o != nil && o.Sync != nil && o.Sync.Revision != "" {
 		source.TargetRevision = o.Sync.Revision
 	}
-	want := repo.Want{Since: time.Now().Add(-p.refresh)}
+	want := git.Want{Since: time.Now().Add(-p.refresh)}
 	id := p.app.Annotations[annotationRefresh]
 	asked := p.app.Annotations[operation.RefreshAnnotation] != ""
 	if (id != "" && id != p.known.refresh) || asked {
-		want = repo.Want{Since: time.Now()}
+		want = git.Want{Since: time.Now()}
 		p.report.refreshed = true
 		if !asked {
 			want.SHA = p.app.Annotations[annotationRevision]

@@ -18,7 +18,7 @@ import (
 	"github.com/argosy-mesh/argosy/schemas/events"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/registry"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/render"
-	"github.com/argosy-mesh/argosy/services/sync-agent/internal/repo"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/source/git"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -96,7 +96,7 @@ func assemble(cfg Config, base *service.Base) ([]life.Part, error) {
 	if err != nil {
 		return nil, err
 	}
-	mirrors, err := repo.Open(filepath.Join(cfg.CacheDir, "mirrors"), cfg.AllowFiles == "true")
+	mirrors, err := git.Open(filepath.Join(cfg.CacheDir, "mirrors"), cfg.AllowFiles == "true")
 	if err != nil {
 		return nil, err
 	}

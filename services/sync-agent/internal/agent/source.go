@@ -15,7 +15,7 @@ import (
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/push"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/track"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/render"
-	"github.com/argosy-mesh/argosy/services/sync-agent/internal/repo"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/source/git"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
@@ -37,19 +37,19 @@ type repoCredentials struct {
 
 // credentials of the secret for exactly this repository, or of the longest
 // matching prefix among the credential templates.
-func (v *repoCredentials) credentials(ctx context.Context, location string) (repo.Credentials, error) {
+func (v *repoCredentials) credentials(ctx context.Context, location string) (git.Credentials, error) {
 	secrets, err := v.list(ctx)
 	if err != nil {
-		return repo.Credentials{}, err
+		return git.Credentials{}, err
 	}
-	want, best, found := push.NormalURL(location), -1, repo.Credentials{}
+	want, best, found := push.NormalURL(location), -1, git.Credentials{}
 	for i := range secrets {
 		s := &secrets[i]
 		at := push.NormalURL(string(s.Data["url"]))
 		exact := s.Labels[secretLabel] == "repository" && at == want
 		prefix := s.Labels[secretLabel] == "repo-creds" && strings.HasPrefix(want, at)
 		if length := len(at); (exact || prefix) && (exact || length > best) {
-			best, found = length, repo.Credentials{Username: string(s.Data["username"]), Password: string(s.Data["password"])}
+			best, found = length, git.Credentials{Username: string(s.Data["username"]), Password: string(s.Data["password"])}
 		}
 		if exact && found.Password != "" {
 			return found, nil
@@ -74,7 +74,7 @@ func (v *repoCredentials) list(ctx context.Context) ([]corev1.Secret, error) {
 
 // sources resolves and renders.
 type sources struct {
-	mirrors         *repo.Store
+	mirrors         *git.Store
 	renderer        *render.Renderer
 	repoCredentials *repoCredentials
 }
@@ -82,12 +82,12 @@ type sources struct {
 // renderedSource is what a source is at one commit.
 type renderedSource struct {
 	revision  string
-	commit    repo.Commit
+	commit    git.Commit
 	lineage   lineage.Lineage // of the commit's message
 	manifests render.Manifests
 }
 
-func (s *sources) mirror(ctx context.Context, location string) (*repo.Mirror, error) {
+func (s *sources) mirror(ctx context.Context, location string) (*git.Mirror, error) {
 	creds, err := s.repoCredentials.credentials(ctx, location)
 	if err != nil {
 		return nil, err
@@ -97,7 +97,7 @@ func (s *sources) mirror(ctx context.Context, location string) (*repo.Mirror, er
 
 // at renders a source as it is now. known is the last answer; when the commit and
 // the source are the same, it still holds.
-func (s *sources) at(ctx context.Context, source v1alpha1.ApplicationSource, want repo.Want, known *known) (*renderedSource, error) {
+func (s *sources) at(ctx context.Context, source v1alpha1.ApplicationSource, want git.Want, known *known) (*renderedSource, error) {
 	spec, err := json.Marshal(source)
 	if err != nil {
 		return nil, fmt.Errorf("encode source: %w", err)

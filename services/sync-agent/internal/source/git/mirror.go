@@ -1,4 +1,4 @@
-package repo
+package git
 
 import (
 	"context"
@@ -46,7 +46,7 @@ func (s *Store) Mirror(ctx context.Context, location string, creds Credentials) 
 		if s.file {
 			transport += ":file"
 		}
-		m = &Mirror{git: git{dir: filepath.Join(s.dir, id), transport: transport, url: location, creds: creds}, now: s.now, refs: map[string]*tracked{}}
+		m = &Mirror{command: command{dir: filepath.Join(s.dir, id), transport: transport, url: location, creds: creds}, now: s.now, refs: map[string]*tracked{}}
 		s.all[id] = m
 	}
 	s.mu.Unlock()
@@ -55,7 +55,7 @@ func (s *Store) Mirror(ctx context.Context, location string, creds Credentials) 
 
 // Mirror is the local copy of one repository.
 type Mirror struct {
-	git
+	command
 	now func() time.Time
 
 	making sync.Mutex // held while the copy is set up

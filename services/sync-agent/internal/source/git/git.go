@@ -1,4 +1,4 @@
-package repo
+package git
 
 import (
 	"bytes"
@@ -26,8 +26,8 @@ type Credentials struct {
 	Username, Password string
 }
 
-// git runs commands in one mirror.
-type git struct {
+// command runs commands in one mirror.
+type command struct {
 	dir       string
 	transport string // value of GIT_ALLOW_PROTOCOL
 	url       string
@@ -35,7 +35,7 @@ type git struct {
 }
 
 // run executes git and returns its output. extra is added to the environment.
-func (g git) run(ctx context.Context, input io.Reader, extra []string, args ...string) ([]byte, error) {
+func (g command) run(ctx context.Context, input io.Reader, extra []string, args ...string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "git", args...)
@@ -59,7 +59,7 @@ func (g git) run(ctx context.Context, input io.Reader, extra []string, args ...s
 
 // environment is everything that git sees: the process's own variables could
 // change what it does.
-func (g git) environment() []string {
+func (g command) environment() []string {
 	env := []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + g.dir, "LC_ALL=C",
 		"GIT_TERMINAL_PROMPT=0", "GIT_ASKPASS=true", "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null",

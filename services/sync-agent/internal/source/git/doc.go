@@ -5,4 +5,4 @@
 // limits, and commits are built beside it. Only the transports that are
 // allowed can be used, nothing asks for a password, and every command ends in
 // bounded time.
-package repo
+package git
