@@ -13,6 +13,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/kube/object"
+
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -246,8 +248,7 @@ func (b *bench) runAll(ctx context.Context, list []*unstructured.Unstructured, e
 	for _, wf := range list {
 		open[wf.GetName()] = true
 	}
-	kinds := &unstructured.UnstructuredList{}
-	kinds.SetGroupVersionKind(v1alpha1.Kind("WorkflowList"))
+	kinds := object.NewList("Workflow")
 	var failed error
 	err := b.follow(ctx, kinds, func(o client.Object) bool {
 		select {
@@ -292,8 +293,7 @@ func makeAll(ctx context.Context, list []*unstructured.Unstructured, each func(c
 }
 
 func (b *bench) sweepWorkflows(ctx context.Context) error {
-	wf := &unstructured.Unstructured{}
-	wf.SetGroupVersionKind(v1alpha1.Kind("Workflow"))
+	wf := object.New("Workflow")
 	if err := b.client.DeleteAllOf(ctx, wf, client.InNamespace(namespace)); err != nil {
 		return fmt.Errorf("remove workflows: %w", err)
 	}

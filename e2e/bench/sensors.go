@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/kube/object"
+
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/nats-io/nats.go"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -132,8 +134,7 @@ func numberedSensor(i int, url string) *unstructured.Unstructured {
 // sensorsReady waits until so many Sensors say that they are.
 func (b *bench) sensorsReady(ctx context.Context, n int) error {
 	return b.await(ctx, readyPatience, fmt.Sprintf("%d ready sensors", n), func() (bool, error) {
-		list := &unstructured.UnstructuredList{}
-		list.SetGroupVersionKind(v1alpha1.Kind("SensorList"))
+		list := object.NewList("Sensor")
 		if err := b.client.List(ctx, list, client.InNamespace(namespace)); err != nil {
 			return false, err
 		}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/kube/object"
+
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -100,8 +102,7 @@ func linger(ctx context.Context, d time.Duration) error {
 func (b *bench) workflow(ctx context.Context, name string, steps []any) (time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, jobPatience)
 	defer cancel()
-	list := &unstructured.UnstructuredList{}
-	list.SetGroupVersionKind(v1alpha1.Kind("WorkflowList"))
+	list := object.NewList("Workflow")
 	w, err := b.client.Watch(ctx, list, client.InNamespace(namespace))
 	if err != nil {
 		return 0, fmt.Errorf("watch workflows: %w", err)

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/kube/object"
+
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/tools/demo/demo"
@@ -120,8 +122,7 @@ func (w *World) servicesUp() error {
 // Rollout is the phase of the app's rollout.
 func (w *World) Rollout() (phase, message string) {
 	w.t.Helper()
-	o := &unstructured.Unstructured{}
-	o.SetGroupVersionKind(v1alpha1.Kind("Rollout"))
+	o := object.New("Rollout")
 	if err := w.Kube.Get(w.ctx(), client.ObjectKey{Namespace: "demo-app", Name: "web"}, o); err != nil {
 		return "", err.Error()
 	}
@@ -133,8 +134,7 @@ func (w *World) Rollout() (phase, message string) {
 // Workflows lists those of the CI namespace.
 func (w *World) Workflows() []unstructured.Unstructured {
 	w.t.Helper()
-	list := &unstructured.UnstructuredList{}
-	list.SetGroupVersionKind(v1alpha1.Kind("WorkflowList"))
+	list := object.NewList("Workflow")
 	w.must(w.Kube.List(w.ctx(), list, client.InNamespace("ci")))
 	return list.Items
 }

@@ -87,7 +87,7 @@ func NewManager(kubeconfig string, logger *slog.Logger, objects cache.Options) (
 }
 
 // OwnedOnly passes only owned objects on to inner. What is skipped comes back through
-// Regain when ownership moves.
+// ResyncOnMembership when ownership moves.
 func OwnedOnly(owns func(key string) bool, inner reconcile.Reconciler) reconcile.Reconciler {
 	return reconcile.Func(func(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
 		if !owns(req.String()) {
@@ -101,6 +101,17 @@ func OwnedOnly(owns func(key string) bool, inner reconcile.Reconciler) reconcile
 // until ctx ends. Feed out to a controller with source.Channel. A cache may be
 // started later.
 func ResyncOnMembership(ctx context.Context, changed <-chan struct{}, reader client.Reader, list client.ObjectList, out chan<- event.GenericEvent) error {
+	return ResyncKinds(ctx, changed, reader, Resync{List: list, Out: out})
+}
+
+// Resync says where the objects of List's kind go when they must be looked at again.
+type Resync struct {
+	List client.ObjectList
+	Out  chan<- event.GenericEvent
+}
+
+// ResyncKinds is ResyncOnMembership for controllers of several kinds.
+func ResyncKinds(ctx context.Context, changed <-chan struct{}, reader client.Reader, kinds ...Resync) error {
 	for {
 		select {
 		case <-ctx.Done():
@@ -111,8 +122,10 @@ func ResyncOnMembership(ctx context.Context, changed <-chan struct{}, reader cli
 		if c, is := reader.(starting); is && !c.WaitForCacheSync(ctx) && ctx.Err() == nil {
 			return errors.New("list objects to look at again: the cache was stopped")
 		}
-		if err := sendAll(ctx, reader, list, out); err != nil && ctx.Err() == nil {
-			return err
+		for _, k := range kinds {
+			if err := sendAll(ctx, reader, k.List, k.Out); err != nil && ctx.Err() == nil {
+				return err
+			}
 		}
 	}
 }
@@ -139,6 +152,25 @@ func sendAll(ctx context.Context, reader client.Reader, list client.ObjectList, 
 		}
 	}
 	return nil
+}
+
+// Synced is a check of readiness: it fails until the cache has seen all of what it watches so far, which is what.
+func Synced(c cache.Cache, what string) func() error {
+	done := make(chan struct{})
+	go func() {
+		// The cache outlives this wait: it ends with the process.
+		if c.WaitForCacheSync(context.Background()) {
+			close(done)
+		}
+	}()
+	return func() error {
+		select {
+		case <-done:
+			return nil
+		default:
+			return fmt.Errorf("%s are not read yet", what)
+		}
+	}
 }
 
 // CreateOnce creates an object whose name is derived from its causes. That it

@@ -57,6 +57,17 @@ func (b *Base) AwaitBus(ctx context.Context) error {
 	return b.Bus.AwaitDeclared(ctx, bus.DefaultLimits())
 }
 
+// Declare is a part that sees to the topology of the bus, for as long as it takes; nothing waits for it.
+func (b *Base) Declare() life.Part {
+	return life.Of("topology", func(ctx context.Context) error {
+		if err := b.Bus.AwaitDeclared(ctx, bus.DefaultLimits()); err != nil && ctx.Err() == nil {
+			return err
+		}
+		<-ctx.Done()
+		return nil
+	})
+}
+
 // Run runs the parts until ctx ends or one of them does. The probes start first
 // and stop last; readiness ends before anything else stops.
 func (b *Base) Run(ctx context.Context, parts ...life.Part) error {

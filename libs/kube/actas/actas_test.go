@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"testing"
 
+	"k8s.io/apimachinery/pkg/types"
+
 	"github.com/argosy-mesh/argosy/libs/kube/kubetest"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -38,6 +40,9 @@ func TestAnAccountHasItsOwnRightsAndNoMore(t *testing.T) {
 	}
 	bind("account", rbacv1.Subject{Kind: rbacv1.ServiceAccountKind, Namespace: "mine", Name: "robot"})
 	bind("group", rbacv1.Subject{Kind: rbacv1.GroupKind, APIGroup: rbacv1.GroupName, Name: "system:serviceaccounts:other"})
+	for _, account := range []types.NamespacedName{{Namespace: "mine", Name: "robot"}, {Namespace: "other", Name: "any"}} {
+		kubetest.AwaitRight(t, cfg, account, "create", "configmaps", "mine")
+	}
 	for i, c := range []struct {
 		namespace, account, in string
 		allowed                bool

@@ -9,6 +9,10 @@ import (
 	"testing"
 	"time"
 
+	authorizationv1 "k8s.io/api/authorization/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 )
@@ -40,6 +44,32 @@ func Load(t testing.TB, path string) *rest.Config {
 	}
 	cfg.QPS = -1
 	return cfg
+}
+
+// AwaitRight waits until an account may do verb to resource, of the group "", in a namespace: rights count a moment after
+// their binding is there.
+func AwaitRight(t testing.TB, cfg *rest.Config, account types.NamespacedName, verb, resource, namespace string) {
+	t.Helper()
+	api, err := kubernetes.NewForConfig(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
+		User:               "system:serviceaccount:" + account.Namespace + ":" + account.Name,
+		Groups:             []string{"system:serviceaccounts", "system:serviceaccounts:" + account.Namespace, "system:authenticated"},
+		ResourceAttributes: &authorizationv1.ResourceAttributes{Verb: verb, Resource: resource, Namespace: namespace},
+	}}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for {
+		got, err := api.AuthorizationV1().SubjectAccessReviews().Create(ctx, review, metav1.CreateOptions{})
+		if err != nil {
+			t.Fatalf("account %s never got the right to %s %s in %s: %v", account, verb, resource, namespace, err)
+		}
+		if got.Status.Allowed {
+			return
+		}
+	}
 }
 
 func localcluster(t testing.TB, tool string, args ...string) {

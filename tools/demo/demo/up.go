@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/kube/object"
+
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/tools/demo/install"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -231,8 +233,7 @@ func (c Config) awaitServing(ctx context.Context, k client.Client) error {
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	defer cancel()
-	rollout := &unstructured.Unstructured{}
-	rollout.SetGroupVersionKind(v1alpha1.Kind("Rollout"))
+	rollout := object.New("Rollout")
 	for {
 		err := k.Get(ctx, client.ObjectKey{Namespace: "demo-app", Name: "web"}, rollout)
 		if err == nil && serving(rollout) {

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/kube/object"
+
 	"github.com/argosy-mesh/argosy/libs/core/lineage"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/schemas/events"
@@ -68,8 +70,7 @@ func New(c client.Client, secrets client.Reader, m Measurer, tell Teller, regist
 
 // Reconcile looks at one run once.
 func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
-	object := &unstructured.Unstructured{}
-	object.SetGroupVersionKind(v1alpha1.Kind("AnalysisRun"))
+	object := object.New("AnalysisRun")
 	if err := r.Client.Get(ctx, req.NamespacedName, object); err != nil {
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}

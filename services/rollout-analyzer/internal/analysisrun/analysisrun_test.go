@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/kube/object"
+
 	"github.com/argosy-mesh/argosy/libs/core/lineage"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/schemas/events"
@@ -96,8 +98,7 @@ func (d *desk) pass() (v1alpha1.AnalysisRunStatus, time.Duration) {
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	u := &unstructured.Unstructured{}
-	u.SetGroupVersionKind(v1alpha1.Kind("AnalysisRun"))
+	u := object.New("AnalysisRun")
 	if err := d.Client.Get(context.Background(), key, u); err != nil {
 		return v1alpha1.AnalysisRunStatus{}, result.RequeueAfter
 	}

@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"github.com/argosy-mesh/argosy/libs/kube/object"
+
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
@@ -22,8 +22,7 @@ const workers = 64
 // Watch makes the manager call inner for every AnalysisRun that something happened to. again brings runs to look at
 // without that.
 func Watch(mgr manager.Manager, inner reconcile.Reconciler, again <-chan event.GenericEvent) error {
-	run := &unstructured.Unstructured{}
-	run.SetGroupVersionKind(v1alpha1.Kind("AnalysisRun"))
+	run := object.New("AnalysisRun")
 	err := ctrl.NewControllerManagedBy(mgr).Named("analysisrun").
 		For(run).
 		WatchesRawSource(source.Channel(again, &handler.EnqueueRequestForObject{})).

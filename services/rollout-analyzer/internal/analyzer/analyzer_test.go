@@ -9,13 +9,14 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/argosy-mesh/argosy/libs/kube/object"
+
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/schemas/events"
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/core"
@@ -171,8 +172,7 @@ func (f *field) sizes(ctx context.Context, namespace string, want map[string]int
 
 func (f *field) wantRuns(namespace string, want ...string) {
 	f.t.Helper()
-	list := &unstructured.UnstructuredList{}
-	list.SetGroupVersionKind(v1alpha1.Kind("AnalysisRunList"))
+	list := object.NewList("AnalysisRun")
 	if err := f.client.List(f.t.Context(), list, client.InNamespace(namespace)); err != nil {
 		f.t.Fatal(err)
 	}

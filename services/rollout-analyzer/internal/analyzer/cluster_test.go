@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/kube/object"
+
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/libs/bus/bustest"
 	"github.com/argosy-mesh/argosy/libs/kube/kubetest"
@@ -231,8 +233,7 @@ func read(t *testing.T, name string) string {
 
 // rollout reads a Rollout.
 func (f *field) rollout(ctx context.Context, namespace, name string) (*v1alpha1.Rollout, error) {
-	u := &unstructured.Unstructured{}
-	u.SetGroupVersionKind(v1alpha1.Kind("Rollout"))
+	u := object.New("Rollout")
 	if err := f.client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, u); err != nil {
 		return nil, err
 	}
@@ -261,10 +262,7 @@ func (f *field) await(namespace, name string, phase v1alpha1.RolloutPhase, ok fu
 // patch changes a Rollout, or its status, as a person would.
 func (f *field) patch(namespace, name, body string, status bool) {
 	f.t.Helper()
-	u := &unstructured.Unstructured{}
-	u.SetGroupVersionKind(v1alpha1.Kind("Rollout"))
-	u.SetNamespace(namespace)
-	u.SetName(name)
+	u := object.Named("Rollout", namespace, name)
 	patch := client.RawPatch("application/merge-patch+json", []byte(body))
 	var err error
 	if status {

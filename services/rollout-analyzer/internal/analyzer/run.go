@@ -2,19 +2,16 @@ package analyzer
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io"
 
-	"github.com/argosy-mesh/argosy/libs/bus"
+	"github.com/argosy-mesh/argosy/libs/kube/object"
+
 	"github.com/argosy-mesh/argosy/libs/core/life"
 	"github.com/argosy-mesh/argosy/libs/kube"
 	"github.com/argosy-mesh/argosy/libs/service"
-	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/schemas/events"
 	"github.com/prometheus/client_golang/prometheus"
 	appsv1 "k8s.io/api/apps/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/selection"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -48,41 +45,14 @@ func Run(ctx context.Context, args []string, getenv func(string) string, out io.
 	if err != nil {
 		return err
 	}
-	base.Probes.Ready("cache", synced(ctx, mgr))
+	base.Probes.Ready("cache", kube.Synced(mgr.GetCache(), "rollouts and runs"))
 	base.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "argosy_rollout_facts_waiting", Help: "Facts that wait for the bus."},
 		func() float64 { return float64(box.Waiting()) }))
 	return base.Run(ctx,
-		life.Of("topology", func(ctx context.Context) error { return declare(ctx, base.Bus) }),
+		base.Declare(),
 		life.Of("outbox", box.Run),
 		life.Of("regain", func(ctx context.Context) error { return again.run(ctx, base.Members.Changed(), mgr.GetCache()) }),
 		life.Of("controllers", mgr.Start))
-}
-
-// declare sees to the topology of the bus, for as long as it takes; nothing waits for it.
-func declare(ctx context.Context, b *bus.Bus) error {
-	if err := b.AwaitDeclared(ctx, bus.DefaultLimits()); err != nil && ctx.Err() == nil {
-		return err
-	}
-	<-ctx.Done()
-	return nil
-}
-
-// synced is ready once the caches are full.
-func synced(ctx context.Context, mgr manager.Manager) func() error {
-	done := make(chan struct{})
-	go func() {
-		if mgr.GetCache().WaitForCacheSync(ctx) {
-			close(done)
-		}
-	}()
-	return func() error {
-		select {
-		case <-done:
-			return nil
-		default:
-			return errors.New("caches are not full yet")
-		}
-	}
 }
 
 // cacheOptions keeps only the ReplicaSets that rollouts made.
@@ -121,26 +91,6 @@ func control(ctx context.Context, mgr manager.Manager, p parts) (*regain, error)
 type regain struct{ rollouts, runs chan event.GenericEvent }
 
 func (r *regain) run(ctx context.Context, changed <-chan struct{}, reader cache.Cache) error {
-	reader.WaitForCacheSync(ctx)
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-changed:
-		}
-		for kind, out := range map[string]chan event.GenericEvent{"RolloutList": r.rollouts, "AnalysisRunList": r.runs} {
-			list := &unstructured.UnstructuredList{}
-			list.SetGroupVersionKind(v1alpha1.Kind(kind))
-			if err := reader.List(ctx, list); err != nil && ctx.Err() == nil {
-				return fmt.Errorf("list %s to look at again: %w", kind, err)
-			}
-			for i := range list.Items {
-				select {
-				case out <- event.GenericEvent{Object: &list.Items[i]}:
-				case <-ctx.Done():
-					return nil
-				}
-			}
-		}
-	}
+	return kube.ResyncKinds(ctx, changed, reader,
+		kube.Resync{List: object.NewList("Rollout"), Out: r.rollouts}, kube.Resync{List: object.NewList("AnalysisRun"), Out: r.runs})
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/kube/object"
+
 	"github.com/argosy-mesh/argosy/libs/core/lineage"
 	"github.com/argosy-mesh/argosy/libs/kube"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
@@ -69,7 +71,7 @@ func (e *effort) perform(ctx context.Context, a core.Action) error {
 	case core.RetireAnalysisRun:
 		return e.retireRun(ctx, a)
 	case core.DeleteAnalysisRun:
-		run := Kind("AnalysisRun")
+		run := object.New("AnalysisRun")
 		run.SetNamespace(e.object.GetNamespace())
 		run.SetName(a.Name)
 		return client.IgnoreNotFound(e.Client.Delete(ctx, run))
@@ -144,7 +146,7 @@ func (e *effort) createRun(ctx context.Context, a core.CreateAnalysisRun) error 
 }
 
 func (e *effort) retireRun(ctx context.Context, a core.RetireAnalysisRun) error {
-	run := Kind("AnalysisRun")
+	run := object.New("AnalysisRun")
 	if err := e.Client.Get(ctx, types.NamespacedName{Namespace: e.object.GetNamespace(), Name: a.Name}, run); err != nil {
 		return client.IgnoreNotFound(err)
 	}

@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"strings"
 
+
+	"github.com/argosy-mesh/argosy/libs/kube/object"
+
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -74,8 +77,7 @@ func (r *Reconciler) replicaSets(ctx context.Context, w *core.World) error {
 }
 
 func (r *Reconciler) runs(ctx context.Context, w *core.World) error {
-	list := &unstructured.UnstructuredList{}
-	list.SetGroupVersionKind(v1alpha1.Kind("AnalysisRunList"))
+	list := object.NewList("AnalysisRun")
 	if err := r.Client.List(ctx, list, client.InNamespace(w.Rollout.Namespace), client.MatchingFields{OwnerIndex: string(w.Rollout.UID)}); err != nil {
 		return fmt.Errorf("list analysis runs: %w", err)
 	}
@@ -156,9 +158,9 @@ func (r *Reconciler) templates(ctx context.Context, w *core.World) error {
 }
 
 func (r *Reconciler) template(ctx context.Context, namespace string, ref v1alpha1.AnalysisTemplateRef) (spec v1alpha1.AnalysisTemplateSpec, found bool, err error) {
-	u, key := Kind("AnalysisTemplate"), types.NamespacedName{Namespace: namespace, Name: ref.TemplateName}
+	u, key := object.New("AnalysisTemplate"), types.NamespacedName{Namespace: namespace, Name: ref.TemplateName}
 	if ref.ClusterScope {
-		u, key = Kind("ClusterAnalysisTemplate"), types.NamespacedName{Name: ref.TemplateName}
+		u, key = object.New("ClusterAnalysisTemplate"), types.NamespacedName{Name: ref.TemplateName}
 	}
 	if err := r.Client.Get(ctx, key, u); err != nil {
 		if apierrors.IsNotFound(err) {

@@ -11,12 +11,13 @@ import (
 	"log/slog"
 	"time"
 
+
+	"github.com/argosy-mesh/argosy/libs/kube/object"
+
 	"github.com/argosy-mesh/argosy/libs/core/lineage"
-	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/schemas/events"
 	"github.com/prometheus/client_golang/prometheus"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/tools/record"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -51,25 +52,17 @@ func New(c client.Client, tell Teller, recorder record.EventRecorder, log *slog.
 	return r
 }
 
-// Kind returns an empty object of a kind of the group to read into. Objects are read as trees, so that one that cannot
-// be decoded costs only itself.
-func Kind(kind string) *unstructured.Unstructured {
-	u := &unstructured.Unstructured{}
-	u.SetGroupVersionKind(v1alpha1.Kind(kind))
-	return u
-}
-
 // Reconcile looks at one Rollout once.
 func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
-	object := Kind("Rollout")
-	if err := r.Client.Get(ctx, req.NamespacedName, object); err != nil {
+	found := object.New("Rollout")
+	if err := r.Client.Get(ctx, req.NamespacedName, found); err != nil {
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
-	world, err := r.gather(ctx, object)
+	world, err := r.gather(ctx, found)
 	if err != nil {
 		return reconcile.Result{}, fmt.Errorf("gather the world of rollout %s: %w", req, err)
 	}
-	e := &effort{Reconciler: r, object: object, world: world}
+	e := &effort{Reconciler: r, object: found, world: world}
 	if err := e.apply(ctx, core.Decide(world)); err != nil {
 		if stale(err) {
 			r.Log.DebugContext(ctx, "somebody else was faster", "rollout", req.String(), "error", err)

@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"time"
 
+
+	"github.com/argosy-mesh/argosy/libs/kube/object"
+
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -42,7 +44,7 @@ func Index(ctx context.Context, mgr manager.Manager) error {
 		}
 		return nil
 	}
-	for _, o := range []client.Object{&appsv1.ReplicaSet{}, Kind("AnalysisRun")} {
+	for _, o := range []client.Object{&appsv1.ReplicaSet{}, object.New("AnalysisRun")} {
 		if err := mgr.GetFieldIndexer().IndexField(ctx, o, OwnerIndex, owner); err != nil {
 			return fmt.Errorf("index %T by owner: %w", o, err)
 		}
@@ -53,14 +55,14 @@ func Index(ctx context.Context, mgr manager.Manager) error {
 // Watch makes the manager call inner for every Rollout that something happened to. again brings Rollouts to look at
 // without that.
 func Watch(mgr manager.Manager, inner reconcile.Reconciler, again <-chan event.GenericEvent) error {
-	owned := handler.EnqueueRequestForOwner(mgr.GetScheme(), mgr.GetRESTMapper(), Kind("Rollout"), handler.OnlyControllerOwner())
+	owned := handler.EnqueueRequestForOwner(mgr.GetScheme(), mgr.GetRESTMapper(), object.New("Rollout"), handler.OnlyControllerOwner())
 	c, err := ctrl.NewControllerManagedBy(mgr).Named("rollout").
-		For(Kind("Rollout")).
+		For(object.New("Rollout")).
 		Watches(&appsv1.ReplicaSet{}, owned).
-		Watches(Kind("AnalysisRun"), owned).
+		Watches(object.New("AnalysisRun"), owned).
 		Watches(&corev1.Service{}, handler.EnqueueRequestsFromMapFunc(concerned(mgr.GetClient(), namesService))).
-		Watches(Kind("AnalysisTemplate"), handler.EnqueueRequestsFromMapFunc(concerned(mgr.GetClient(), awaitsTemplate))).
-		Watches(Kind("ClusterAnalysisTemplate"), handler.EnqueueRequestsFromMapFunc(concerned(mgr.GetClient(), awaitsTemplate))).
+		Watches(object.New("AnalysisTemplate"), handler.EnqueueRequestsFromMapFunc(concerned(mgr.GetClient(), awaitsTemplate))).
+		Watches(object.New("ClusterAnalysisTemplate"), handler.EnqueueRequestsFromMapFunc(concerned(mgr.GetClient(), awaitsTemplate))).
 		WatchesRawSource(source.Channel(again, &handler.EnqueueRequestForObject{})).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers, SkipNameValidation: new(true),
 			RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](5*time.Millisecond, slowest)}).
@@ -89,8 +91,7 @@ func watchRoutes(ctx context.Context, mgr manager.Manager, c controller.Controll
 // concerned maps an object to the Rollouts that care about it.
 func concerned(c client.Reader, cares func(*v1alpha1.Rollout, client.Object) bool) handler.MapFunc {
 	return func(ctx context.Context, o client.Object) (out []reconcile.Request) {
-		list := &unstructured.UnstructuredList{}
-		list.SetGroupVersionKind(v1alpha1.Kind("RolloutList"))
+		list := object.NewList("Rollout")
 		if err := c.List(ctx, list, client.InNamespace(scope(o))); err != nil {
 			return nil
 		}

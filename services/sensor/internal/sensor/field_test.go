@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/kube/object"
+
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/libs/bus/bustest"
 	"github.com/argosy-mesh/argosy/libs/kube/kubetest"
@@ -187,8 +189,7 @@ func (f *field) awaitCondition(namespace, name, kind, status, reason string) v1a
 	f.t.Helper()
 	var last v1alpha1.EventCondition
 	f.eventually("sensor "+namespace+"/"+name+" to be "+reason, func(ctx context.Context) error {
-		u := &unstructured.Unstructured{}
-		u.SetGroupVersionKind(v1alpha1.Kind("Sensor"))
+		u := object.New("Sensor")
 		if err := f.client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, u); err != nil {
 			return err
 		}

@@ -8,11 +8,12 @@ import (
 	"strings"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/kube/object"
+
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/prometheus/client_golang/prometheus"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
@@ -60,8 +61,7 @@ func (g *group) firing() int {
 // exists says whether there is a Sensor of that name and uid.
 func (g *group) exists(ctx context.Context, key, id string) (bool, error) {
 	namespace, name, _ := strings.Cut(key, "/")
-	s := &unstructured.Unstructured{}
-	s.SetGroupVersionKind(v1alpha1.Kind("Sensor"))
+	s := object.New("Sensor")
 	err := g.reader.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, s)
 	if apierrors.IsNotFound(err) {
 		return false, nil
@@ -121,8 +121,7 @@ func apart(readers *bus.Shared) prometheus.Collector {
 
 // listenToAll has a listener for each Sensor that is there, before anything is read.
 func (r *reconciler) listenToAll(ctx context.Context) error {
-	list := &unstructured.UnstructuredList{}
-	list.SetGroupVersionKind(v1alpha1.Kind("SensorList"))
+	list := object.NewList("Sensor")
 	if err := r.client.List(ctx, list); err != nil {
 		return fmt.Errorf("list sensors: %w", err)
 	}

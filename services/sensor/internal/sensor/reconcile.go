@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/argosy-mesh/argosy/libs/kube/object"
+
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/libs/sensing"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
@@ -46,8 +48,7 @@ type reconciler struct {
 
 // Reconcile brings the listener of one Sensor up to date. It waits for the API server and the bus only.
 func (r *reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
-	raw := &unstructured.Unstructured{}
-	raw.SetGroupVersionKind(v1alpha1.Kind("Sensor"))
+	raw := object.New("Sensor")
 	if err := r.client.Get(ctx, req.NamespacedName, raw); err != nil {
 		if apierrors.IsNotFound(err) {
 			r.end(req.String()) //nolint:contextcheck // what it does later outlives this call
@@ -113,10 +114,7 @@ func (r *reconciler) end(key string) {
 
 // heard has the status of a Sensor written anew.
 func (r *reconciler) heard(l *listening) {
-	about := &unstructured.Unstructured{}
-	about.SetGroupVersionKind(v1alpha1.Kind("Sensor"))
-	about.SetNamespace(l.compiled.sensor.Namespace)
-	about.SetName(l.compiled.sensor.Name)
+	about := object.Named("Sensor", l.compiled.sensor.Namespace, l.compiled.sensor.Name)
 	select {
 	case r.news <- event.GenericEvent{Object: about}:
 	case <-l.stopped:

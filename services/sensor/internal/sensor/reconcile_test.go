@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/kube/object"
+
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/services/sensor/internal/source"
@@ -42,8 +44,7 @@ func newOffice(t *testing.T) *office {
 	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
 		t.Fatal(err)
 	}
-	kind := &unstructured.Unstructured{}
-	kind.SetGroupVersionKind(v1alpha1.Kind("Sensor"))
+	kind := object.New("Sensor")
 	c := fake.NewClientBuilder().WithScheme(scheme).WithStatusSubresource(kind).Build()
 	values := value.NewReader(c, time.Now)
 	o := &office{bench: b, client: c, news: make(chan event.GenericEvent)}
@@ -110,8 +111,7 @@ func (o *office) look(name string) {
 // awaitReady looks at Sensors as the bus tells of them, until one is as wanted.
 func (o *office) awaitReady(name, status, reason string) string {
 	o.t.Helper()
-	u := &unstructured.Unstructured{}
-	u.SetGroupVersionKind(v1alpha1.Kind("Sensor"))
+	u := object.New("Sensor")
 	deadline := time.After(within)
 	for {
 		if err := o.client.Get(context.Background(), types.NamespacedName{Namespace: "ns", Name: name}, u); err != nil {
@@ -221,10 +221,7 @@ func TestABusySensorIsDeleted(t *testing.T) {
 	o.publish("slow", "e", map[string]string{"a": "x"})
 	await(t, called, "the call")
 	first := o.r.listeners.running["ns/slow"]
-	u := &unstructured.Unstructured{}
-	u.SetGroupVersionKind(v1alpha1.Kind("Sensor"))
-	u.SetNamespace("ns")
-	u.SetName("slow")
+	u := object.Named("Sensor", "ns", "slow")
 	if err := o.client.Delete(t.Context(), u); err != nil {
 		t.Fatal(err)
 	}
@@ -293,10 +290,7 @@ func TestADeletedSensorLeavesNothing(t *testing.T) {
 	if entries(bus.ReadersBucket, groupName+".sub.") != 1 {
 		t.Error("it has no place")
 	}
-	u := &unstructured.Unstructured{}
-	u.SetGroupVersionKind(v1alpha1.Kind("Sensor"))
-	u.SetNamespace("ns")
-	u.SetName("pair")
+	u := object.Named("Sensor", "ns", "pair")
 	if err := o.client.Delete(t.Context(), u); err != nil {
 		t.Fatal(err)
 	}

@@ -6,18 +6,18 @@ import (
 	"io"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/kube/object"
+
 	"github.com/argosy-mesh/argosy/libs/core/config"
 	"github.com/argosy-mesh/argosy/libs/core/life"
 	"github.com/argosy-mesh/argosy/libs/identity"
 	"github.com/argosy-mesh/argosy/libs/kube"
 	"github.com/argosy-mesh/argosy/libs/kube/actas"
 	"github.com/argosy-mesh/argosy/libs/service"
-	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/schemas/events"
 	"github.com/argosy-mesh/argosy/services/sensor/internal/source"
 	"github.com/argosy-mesh/argosy/services/sensor/internal/trigger"
 	"github.com/argosy-mesh/argosy/services/sensor/internal/value"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
@@ -84,8 +84,7 @@ func assemble(ctx context.Context, base *service.Base, mgr manager.Manager, o op
 	regain, news := make(chan event.GenericEvent), make(chan event.GenericEvent)
 	r.news = news
 	r.listeners = &listeners{serving: context.WithoutCancel(ctx), log: base.Log, now: time.Now, news: r.heard, running: map[string]*listening{}}
-	watched := &unstructured.Unstructured{}
-	watched.SetGroupVersionKind(v1alpha1.Kind("Sensor"))
+	watched := object.New("Sensor")
 	err = builder.ControllerManagedBy(mgr).Named("sensor").For(watched).
 		WatchesRawSource(ctrlsource.Channel(regain, &handler.EnqueueRequestForObject{})).
 		WatchesRawSource(ctrlsource.Channel(news, &handler.EnqueueRequestForObject{})).
@@ -93,8 +92,7 @@ func assemble(ctx context.Context, base *service.Base, mgr manager.Manager, o op
 	if err != nil {
 		return nil, fmt.Errorf("set up the sensor controller: %w", err)
 	}
-	list := &unstructured.UnstructuredList{}
-	list.SetGroupVersionKind(v1alpha1.Kind("SensorList"))
+	list := object.NewList("Sensor")
 	return []life.Part{
 		// The listeners stop after the readers: a Sensor that nobody listens for gets a consumer, and all would.
 		life.Of("listeners", r.listeners.drain),

@@ -2,16 +2,14 @@ package sensor
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/kube/object"
+
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
 // Types of conditions. The two in the middle are those of Argo Events, by which other
@@ -20,7 +18,6 @@ const (
 	conditionReady        = "Ready"
 	conditionDependencies = "DependenciesProvided"
 	conditionTriggers     = "TriggersProvided"
-	conditionWarning      = "SpecWarning"
 )
 
 func condition(kind, status, reason, message string) v1alpha1.EventCondition {
@@ -29,7 +26,7 @@ func condition(kind, status, reason, message string) v1alpha1.EventCondition {
 
 // malformed is the status of a Sensor that cannot be read.
 func malformed(err error, warnings []v1alpha1.FieldWarning) []v1alpha1.EventCondition {
-	return withWarnings([]v1alpha1.EventCondition{condition(conditionReady, "False", "Malformed", err.Error())}, warnings)
+	return object.Warned([]v1alpha1.EventCondition{condition(conditionReady, "False", "Malformed", err.Error())}, warnings)
 }
 
 // confirmWait is how long the bus may take to confirm a Sensor's place before the status says that it has not:
@@ -62,7 +59,7 @@ func conditions(u *compiledSensor, ready v1alpha1.EventCondition, warnings []v1a
 	for _, w := range u.warnings {
 		warnings = append(warnings, v1alpha1.FieldWarning{Path: w.Path, Message: w.Err.Error()})
 	}
-	return withWarnings([]v1alpha1.EventCondition{
+	return object.Warned([]v1alpha1.EventCondition{
 		ready,
 		provided(conditionDependencies, "InvalidDependencies", dependencies),
 		provided(conditionTriggers, "InvalidTriggers", triggers),
@@ -76,29 +73,11 @@ func provided(kind, reason string, problems []string) v1alpha1.EventCondition {
 	return condition(kind, "False", reason, strings.Join(problems, "; "))
 }
 
-func withWarnings(conditions []v1alpha1.EventCondition, warnings []v1alpha1.FieldWarning) []v1alpha1.EventCondition {
-	if len(warnings) == 0 {
-		return conditions
-	}
-	texts := make([]string, len(warnings))
-	for i, w := range warnings {
-		texts[i] = w.String()
-	}
-	return append(conditions, condition(conditionWarning, "True", "FieldsWithoutEffect", strings.Join(texts, "; ")))
-}
-
 // report writes the status when it says something new.
 func (r *reconciler) report(ctx context.Context, raw *unstructured.Unstructured, fresh []v1alpha1.EventCondition) error {
-	if !r.owns(raw.GetNamespace()+"/"+raw.GetName()) || v1alpha1.SameConditions(raw.Object, fresh) {
+	if !r.owns(raw.GetNamespace() + "/" + raw.GetName()) {
 		return nil
 	}
-	now := metav1.Now()
-	for i := range fresh {
-		fresh[i].LastTransitionTime = &now
-	}
-	body, err := json.Marshal(map[string]any{"status": v1alpha1.SensorStatus{Conditions: fresh}})
-	if err != nil {
-		return fmt.Errorf("encode status: %w", err)
-	}
-	return client.IgnoreNotFound(r.client.Status().Patch(ctx, raw.DeepCopy(), client.RawPatch(types.MergePatchType, body)))
+	_, err := object.ReportConditions(ctx, r.client, raw, fresh)
+	return err
 }

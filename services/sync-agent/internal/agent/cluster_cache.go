@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/kube/object"
+
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/track"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -197,7 +199,7 @@ func (l *clusterCache) tell(instance string) {
 		return
 	}
 	namespace, name := track.InstanceName(instance, l.control)
-	o := application()
+	o := object.New("Application")
 	o.SetNamespace(namespace)
 	o.SetName(name)
 	select {

@@ -6,6 +6,8 @@ import (
 	"maps"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/kube/object"
+
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/operation"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/track"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -130,7 +132,7 @@ func (p *pass) look(ctx context.Context, w *operation.World, gvk schema.GroupVer
 // others are the instances that exist, so that what belongs to them is left
 // alone.
 func (p *pass) others(ctx context.Context) (map[string]bool, error) {
-	list := applicationList()
+	list := object.NewList("Application")
 	if err := p.client.List(ctx, list); err != nil {
 		return nil, fmt.Errorf("list applications: %w", err)
 	}

@@ -9,6 +9,8 @@ import (
 	"maps"
 	"sync"
 
+	"github.com/argosy-mesh/argosy/libs/kube/object"
+
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/libs/core/fault"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
@@ -42,7 +44,7 @@ func (h *gitEvents) handle(ctx context.Context, d bus.Delivery) ([]bus.Outgoing,
 		return nil, nil
 	}
 	push := push.Of(told)
-	list := applicationList()
+	list := object.NewList("Application")
 	// Every push looks at all applications: they are not copied for that.
 	if err := h.client.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
 		return nil, fmt.Errorf("list applications: %w", err)

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/argosy-mesh/argosy/libs/kube/object"
+
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/libs/core/fault"
 	"github.com/argosy-mesh/argosy/libs/core/lineage"
@@ -86,7 +88,7 @@ func (h *images) handle(ctx context.Context, d bus.Delivery) ([]bus.Outgoing, er
 
 // wanted finds who asks for an image.
 func (h *images) wanted(ctx context.Context, pushed events.ImagePushed) ([]update, error) {
-	list := applicationList()
+	list := object.NewList("Application")
 	if err := h.client.List(ctx, list); err != nil {
 		return nil, fmt.Errorf("list applications: %w", err)
 	}

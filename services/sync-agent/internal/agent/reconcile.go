@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/kube/object"
+
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/libs/core/lineage"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
@@ -58,7 +60,7 @@ type pass struct {
 
 // Reconcile brings one application as far as it can go now.
 func (a *Agent) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
-	raw := application()
+	raw := object.New("Application")
 	if err := a.client.Get(ctx, req.NamespacedName, raw); err != nil {
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}

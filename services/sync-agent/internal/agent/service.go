@@ -10,11 +10,12 @@ import (
 	"strings"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/kube/object"
+
 	"github.com/argosy-mesh/argosy/libs/core/config"
 	"github.com/argosy-mesh/argosy/libs/core/life"
 	"github.com/argosy-mesh/argosy/libs/kube"
 	"github.com/argosy-mesh/argosy/libs/service"
-	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/schemas/events"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/registry"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/render"
@@ -123,7 +124,7 @@ func assemble(cfg Config, base *service.Base) ([]life.Part, error) {
 			return mgr.Start(ctx)
 		}),
 		life.Of("regain", func(ctx context.Context) error {
-			return kube.ResyncOnMembership(ctx, base.Members.Changed(), mgr.GetCache(), applicationList(), regain)
+			return kube.ResyncOnMembership(ctx, base.Members.Changed(), mgr.GetCache(), object.NewList("Application"), regain)
 		}),
 		life.Of("events", func(ctx context.Context) error { return arrived.run(ctx, base) }),
 	}, nil
@@ -131,13 +132,13 @@ func assemble(cfg Config, base *service.Base) ([]life.Part, error) {
 
 func newManager(kubeconfig string, base *service.Base) (manager.Manager, error) {
 	whole := cache.ByObject{Transform: cache.TransformStripManagedFields()}
-	return kube.NewManager(kubeconfig, base.Log, cache.Options{DefaultTransform: lean, ByObject: map[client.Object]cache.ByObject{application(): whole}})
+	return kube.NewManager(kubeconfig, base.Log, cache.Options{DefaultTransform: lean, ByObject: map[client.Object]cache.ByObject{object.New("Application"): whole}})
 }
 
 func control(mgr manager.Manager, base *service.Base, agent *Agent, regain <-chan event.GenericEvent) error {
 	enqueue := &handler.EnqueueRequestForObject{}
 	err := builder.ControllerManagedBy(mgr).Named("application").
-		For(application(), builder.WithPredicates(predicate.Funcs{UpdateFunc: matters})).
+		For(object.New("Application"), builder.WithPredicates(predicate.Funcs{UpdateFunc: matters})).
 		WatchesRawSource(source.Channel(regain, enqueue)).
 		WatchesRawSource(source.Channel(agent.live.out, enqueue)).
 		// Tests run several replicas in one process, whose controllers share a name.
@@ -158,18 +159,6 @@ func matters(e event.UpdateEvent) bool {
 	}
 	return !same(before.Object["spec"], after.Object["spec"]) || !same(before.Object["operation"], after.Object["operation"]) ||
 		!maps.Equal(before.GetAnnotations(), after.GetAnnotations()) || after.GetDeletionTimestamp() != nil
-}
-
-func application() *unstructured.Unstructured {
-	u := &unstructured.Unstructured{}
-	u.SetGroupVersionKind(v1alpha1.Kind("Application"))
-	return u
-}
-
-func applicationList() *unstructured.UnstructuredList {
-	l := &unstructured.UnstructuredList{}
-	l.SetGroupVersionKind(v1alpha1.Kind("ApplicationList"))
-	return l
 }
 
 func same(a, b any) bool { return reflect.DeepEqual(a, b) }

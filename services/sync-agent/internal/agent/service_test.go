@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/kube/object"
+
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/libs/bus/bustest"
 	"github.com/argosy-mesh/argosy/libs/core/lineage"
@@ -65,7 +67,7 @@ func newMesh(t *testing.T) *mesh {
 	m.git("", "init", "--bare", "--quiet", "--initial-branch=main", m.bare)
 	m.git(m.work, "init", "--quiet", "--initial-branch=main")
 	m.git(m.work, "remote", "add", "origin", m.bare)
-	m.await("the kind is served", func() bool { return m.client.List(t.Context(), applicationList()) == nil })
+	m.await("the kind is served", func() bool { return m.client.List(t.Context(), object.NewList("Application")) == nil })
 	return m
 }
 
@@ -152,7 +154,7 @@ func (m *mesh) await(what string, done func() bool) {
 }
 
 func (m *mesh) dump() string {
-	list := applicationList()
+	list := object.NewList("Application")
 	_ = m.client.List(context.Background(), list) // best effort, for a message
 	text, _ := yaml.Marshal(list.Object)
 	for i := range list.Items {
@@ -164,7 +166,7 @@ func (m *mesh) dump() string {
 
 func (m *mesh) app(name string) *v1alpha1.Application {
 	m.Helper()
-	raw := application()
+	raw := object.New("Application")
 	if err := m.client.Get(m.Context(), client.ObjectKey{Namespace: "argocd", Name: name}, raw); err != nil {
 		m.Fatal(err)
 	}
@@ -316,7 +318,7 @@ func TestManualSyncAndConditions(t *testing.T) {
 		t.Error("synced without being asked")
 	}
 	request := client.RawPatch("application/merge-patch+json", []byte(`{"operation":{"initiatedBy":{"username":"me"},"sync":{"prune":true}}}`))
-	raw := application()
+	raw := object.New("Application")
 	raw.SetNamespace("argocd")
 	raw.SetName("manual")
 	if err := m.client.Patch(t.Context(), raw, request); err != nil {
@@ -339,7 +341,7 @@ func TestManualSyncAndConditions(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.await("objects go with their application", func() bool {
-		return m.configMap("a") == nil && apierrors.IsNotFound(m.client.Get(t.Context(), client.ObjectKeyFromObject(raw), application()))
+		return m.configMap("a") == nil && apierrors.IsNotFound(m.client.Get(t.Context(), client.ObjectKeyFromObject(raw), object.New("Application")))
 	})
 }
 

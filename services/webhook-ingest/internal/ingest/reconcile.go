@@ -8,14 +8,14 @@ import (
 	"strings"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/kube/object"
+
 	"github.com/argosy-mesh/argosy/libs/eventsource"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/secret"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/types"
 	kubeevents "k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -43,8 +43,7 @@ type resolver struct {
 
 // Reconcile brings the routes and sources of one EventSource up to date.
 func (r *resolver) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
-	raw := &unstructured.Unstructured{}
-	raw.SetGroupVersionKind(v1alpha1.Kind("EventSource"))
+	raw := object.New("EventSource")
 	if err := r.client.Get(ctx, req.NamespacedName, raw); err != nil {
 		if apierrors.IsNotFound(err) {
 			r.forget(req.String()) //nolint:contextcheck // what is undone at the other side must not be cut short with the reconcile
@@ -182,29 +181,12 @@ func (r *resolver) report(ctx context.Context, raw *unstructured.Unstructured, c
 	if !r.owns(raw.GetNamespace() + "/" + raw.GetName()) {
 		return nil
 	}
-	if len(warnings) > 0 {
-		var texts []string
-		for _, w := range warnings {
-			texts = append(texts, w.String())
-		}
-		conditions = append(conditions, v1alpha1.EventCondition{Type: "SpecWarning", Status: "True", Reason: "FieldsWithoutEffect", Message: strings.Join(texts, "; ")})
-	}
-	if v1alpha1.SameConditions(raw.Object, conditions) {
-		return nil
-	}
-	now := metav1.Now()
-	for i := range conditions {
-		conditions[i].LastTransitionTime = &now
-	}
-	body, err := json.Marshal(map[string]any{"status": v1alpha1.EventSourceStatus{Conditions: conditions}})
-	if err != nil {
-		return fmt.Errorf("encode status: %w", err)
-	}
-	err = r.client.Status().Patch(ctx, raw.DeepCopy(), client.RawPatch(types.MergePatchType, body))
-	if err == nil {
+	conditions = object.Warned(conditions, warnings)
+	written, err := object.ReportConditions(ctx, r.client, raw, conditions)
+	if written {
 		r.announce(raw, conditions)
 	}
-	return client.IgnoreNotFound(err)
+	return err
 }
 
 // announce makes Kubernetes events of what turned.
@@ -223,9 +205,9 @@ func (r *resolver) announce(raw *unstructured.Unstructured, conditions []v1alpha
 
 // turned are the conditions that say something else than before and that people
 // should hear of: those that stand or fell, not those on the way.
-func turned(object map[string]any, fresh []v1alpha1.EventCondition) []v1alpha1.EventCondition {
+func turned(tree map[string]any, fresh []v1alpha1.EventCondition) []v1alpha1.EventCondition {
 	var old v1alpha1.EventSourceStatus
-	if text, err := json.Marshal(object["status"]); err == nil {
+	if text, err := json.Marshal(tree["status"]); err == nil {
 		_ = json.Unmarshal(text, &old) // a status that cannot be read says nothing
 	}
 	before := map[string]v1alpha1.EventCondition{}
@@ -234,7 +216,7 @@ func turned(object map[string]any, fresh []v1alpha1.EventCondition) []v1alpha1.E
 	}
 	var out []v1alpha1.EventCondition
 	for _, c := range fresh {
-		if differs(before[c.Type], c) && c.Reason != "Connecting" && c.Status != "Unknown" && c.Type != "SpecWarning" {
+		if differs(before[c.Type], c) && c.Reason != "Connecting" && c.Status != "Unknown" && c.Type != object.SpecWarning {
 			out = append(out, c)
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"io"
 	"strings"
 
+	"github.com/argosy-mesh/argosy/libs/kube/object"
+
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/libs/core/config"
 	"github.com/argosy-mesh/argosy/libs/core/life"
@@ -15,11 +17,9 @@ import (
 	"github.com/argosy-mesh/argosy/libs/kube/actas"
 	"github.com/argosy-mesh/argosy/libs/obs"
 	"github.com/argosy-mesh/argosy/libs/service"
-	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/schemas/events"
 	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/secret"
 	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/wal"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/event"
@@ -101,26 +101,18 @@ func assemble(cfg Config, base *service.Base, mgr manager.Manager, local *wal.Lo
 	hooks.changed = readers.changed
 	in.set.changed = readers.changed
 	r := &resolver{client: mgr.GetClient(), secrets: secrets, routes: table, sources: readers, hooks: hooks, refused: front.refused, aside: in.set.about, owns: base.Members.Owns, log: base.Log, tell: mgr.GetEventRecorder("argosy-webhook-ingest")}
-	watched := &unstructured.Unstructured{}
-	watched.SetGroupVersionKind(v1alpha1.Kind("EventSource"))
+	watched := object.New("EventSource")
 	err = builder.ControllerManagedBy(mgr).Named("eventsource").For(watched).
 		WatchesRawSource(source.Channel(regain, &handler.EnqueueRequestForObject{})).
 		WatchesRawSource(source.Channel(news, &handler.EnqueueRequestForObject{})).Complete(r)
 	if err != nil {
 		return nil, fmt.Errorf("set up the eventsource controller: %w", err)
 	}
-	list := &unstructured.UnstructuredList{}
-	list.SetGroupVersionKind(v1alpha1.Kind("EventSourceList"))
+	list := object.NewList("EventSource")
 	// Hooks are taken from the moment the routes are known, with or without bus.
-	base.Probes.Ready("routes", synced(mgr.GetCache()))
+	base.Probes.Ready("routes", kube.Synced(mgr.GetCache(), "event sources"))
 	return []life.Part{
-		life.Of("topology", func(ctx context.Context) error {
-			if err := base.Bus.AwaitDeclared(ctx, bus.DefaultLimits()); err != nil && ctx.Err() == nil {
-				return err
-			}
-			<-ctx.Done()
-			return nil
-		}),
+		base.Declare(),
 		life.Of("kubernetes", mgr.Start),
 		life.Of("regain", func(ctx context.Context) error {
 			return kube.ResyncOnMembership(ctx, base.Members.Changed(), mgr.GetCache(), list, regain)
@@ -137,31 +129,9 @@ func assemble(cfg Config, base *service.Base, mgr manager.Manager, local *wal.Lo
 // comes with the next refresh of secrets.
 func announce(out chan<- event.GenericEvent, key string) {
 	namespace, name, _ := strings.Cut(key, "/")
-	o := &unstructured.Unstructured{}
-	o.SetGroupVersionKind(v1alpha1.Kind("EventSource"))
-	o.SetNamespace(namespace)
-	o.SetName(name)
+	o := object.Named("EventSource", namespace, name)
 	select {
 	case out <- event.GenericEvent{Object: o}:
 	default:
-	}
-}
-
-// synced reports readiness once the cache has seen all EventSources.
-func synced(c cache.Cache) func() error {
-	done := make(chan struct{})
-	go func() {
-		// The cache outlives this wait: it ends with the process.
-		if c.WaitForCacheSync(context.Background()) {
-			close(done)
-		}
-	}()
-	return func() error {
-		select {
-		case <-done:
-			return nil
-		default:
-			return errors.New("event sources are not read yet")
-		}
 	}
 }

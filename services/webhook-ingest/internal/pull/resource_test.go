@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"k8s.io/apimachinery/pkg/types"
+
 	"github.com/argosy-mesh/argosy/libs/kube/actas"
 	"github.com/argosy-mesh/argosy/libs/kube/kubetest"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
@@ -31,6 +33,7 @@ func reading(t *testing.T, cfg *rest.Config) *actas.Accounts {
 	if _, err := api.RoleBindings("default").Create(t.Context(), binding, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
+	kubetest.AwaitRight(t, cfg, types.NamespacedName{Namespace: "ns", Name: actas.Default}, "watch", "configmaps", "default")
 	return accounts
 }
 
