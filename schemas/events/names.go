@@ -61,7 +61,6 @@ const (
 // The facts, as noun.verb; [Fact] types and subjects are built from them.
 const (
 	FactTriggerFired       = "trigger.fired"
-	FactEventRejected      = "event.rejected"
 	FactWorkflowStarted    = "workflow.started"
 	FactStepStarted        = "step.started"
 	FactStepFinished       = "step.finished"

@@ -110,6 +110,7 @@ require (
 	github.com/Masterminds/semver/v3 v3.5.0 // indirect
 	github.com/antithesishq/antithesis-sdk-go v0.8.0-default-no-op // indirect
 	github.com/apache/pulsar-client-go v0.16.0
+	github.com/argosy-mesh/argosy/libs/facts v0.0.0
 	github.com/argosy-mesh/argosy/libs/identity v0.0.0
 	github.com/argosy-mesh/argosy/libs/sensing v0.0.0
 	github.com/aws/aws-sdk-go-v2/service/lambda v1.114.3
@@ -216,3 +217,5 @@ replace (
 replace github.com/argosy-mesh/argosy/libs/sensing => ../../libs/sensing
 
 replace github.com/argosy-mesh/argosy/libs/identity => ../../libs/identity
+
+replace github.com/argosy-mesh/argosy/libs/facts => ../../libs/facts

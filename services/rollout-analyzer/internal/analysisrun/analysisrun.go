@@ -13,6 +13,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/bus"
+	"github.com/argosy-mesh/argosy/libs/facts"
+
 	"github.com/argosy-mesh/argosy/libs/kube/object"
 
 	"github.com/argosy-mesh/argosy/libs/core/lineage"
@@ -44,7 +47,7 @@ type Measurer interface {
 
 // Teller publishes facts.
 type Teller interface {
-	Tell(ctx context.Context, id, fact string, data events.Fact, l lineage.Lineage) error
+	Tell(ctx context.Context, f facts.Fact) error
 }
 
 // Reconciler works on AnalysisRuns.
@@ -217,12 +220,12 @@ func (r *Reconciler) write(ctx context.Context, object *unstructured.Unstructure
 	next.Object["status"] = tree
 	patch := client.MergeFromWithOptions(object, client.MergeFromWithOptimisticLock{})
 	if run.Status.Phase == "" && status.Phase != "" {
-		if err := r.tell(ctx, run, events.FactAnalysisStarted, status); err != nil {
+		if err := r.tell(ctx, run, events.AnalysisStarted{Analysis: said(run, status)}); err != nil {
 			return err
 		}
 	}
 	if status.Phase.Completed() {
-		if err := r.tell(ctx, run, events.FactAnalysisFinished, status); err != nil {
+		if err := r.tell(ctx, run, events.AnalysisFinished{Analysis: said(run, status)}); err != nil {
 			return err
 		}
 	}
@@ -247,18 +250,19 @@ func (r *Reconciler) record(object *unstructured.Unstructured, status v1alpha1.A
 	r.Events.Event(object, kind, "AnalysisRun"+string(status.Phase), "Analysis Completed. Result: "+string(status.Phase))
 }
 
-func (r *Reconciler) tell(ctx context.Context, run *v1alpha1.AnalysisRun, fact string, status v1alpha1.AnalysisRunStatus) error {
-	attributes := map[string]string{"hash": run.Labels[core.HashLabel], "revision": run.Annotations[core.AnnotationRevision], "type": run.Labels[core.LabelRunType], "step": run.Labels[core.LabelStepIndex]}
+func (r *Reconciler) tell(ctx context.Context, run *v1alpha1.AnalysisRun, body events.Body) error {
+	return r.Tell.Tell(ctx, facts.Fact{
+		ID: bus.Key(string(run.UID) + "/" + body.Fact()), About: facts.About("AnalysisRun", run), Body: body, Lineage: lineage.FromAnnotations(run.Annotations),
+	})
+}
+
+func said(run *v1alpha1.AnalysisRun, status v1alpha1.AnalysisRunStatus) events.Analysis {
+	a := events.Analysis{
+		Revision: run.Annotations[core.AnnotationRevision], Hash: run.Labels[core.HashLabel], Type: run.Labels[core.LabelRunType],
+		Step: run.Labels[core.LabelStepIndex], Phase: string(status.Phase), Message: status.Message,
+	}
 	if owner := metav1.GetControllerOf(run); owner != nil {
-		attributes["rollout"] = owner.Name
-		attributes["replicaset"] = owner.Name + "-" + run.Labels[core.HashLabel]
+		a.Rollout, a.ReplicaSet = owner.Name, owner.Name+"-"+a.Hash
 	}
-	for key, value := range attributes {
-		if value == "" {
-			delete(attributes, key)
-		}
-	}
-	data := events.Fact{Phase: string(status.Phase), Message: status.Message, Attributes: attributes, Object: events.Object{
-		APIVersion: v1alpha1.GroupVersion.String(), Kind: "AnalysisRun", Namespace: run.Namespace, Name: run.Name, UID: string(run.UID)}}
-	return r.Tell.Tell(ctx, string(run.UID)+"/"+fact, fact, data, lineage.FromAnnotations(run.Annotations))
+	return a
 }

@@ -7,9 +7,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/bus"
+	"github.com/argosy-mesh/argosy/libs/facts"
+
 	"github.com/argosy-mesh/argosy/libs/kube/object"
 
-	"github.com/argosy-mesh/argosy/libs/core/lineage"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/schemas/events"
 	"github.com/google/go-cmp/cmp"
@@ -44,8 +46,13 @@ func (d *desk) Measure(_ context.Context, m v1alpha1.Metric) (provider.Value, er
 	return provider.Value{Result: d.value, Text: "asked " + m.Provider.Web.URL, Metadata: map[string]string{"url": m.Provider.Web.URL}}, d.err
 }
 
-func (d *desk) Tell(_ context.Context, id, fact string, data events.Fact, l lineage.Lineage) error {
-	d.facts = append(d.facts, id+" "+fact+" "+data.Phase+" "+data.Attributes["rollout"]+" "+l.Correlation)
+func (d *desk) Tell(_ context.Context, f facts.Fact) error {
+	data := events.NewFact(f.About, f.Body)
+	id := string(data.Object.UID) + "/" + f.Body.Fact()
+	if f.ID != bus.Key(id) {
+		id = "another id"
+	}
+	d.facts = append(d.facts, id+" "+f.Body.Fact()+" "+data.Phase+" "+data.Attributes["rollout"]+" "+f.Lineage.Correlation)
 	return nil
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"io"
 
+	"github.com/argosy-mesh/argosy/libs/facts"
+
 	"github.com/argosy-mesh/argosy/libs/kube/object"
 
 	"github.com/argosy-mesh/argosy/libs/core/life"
@@ -21,7 +23,6 @@ import (
 
 	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/analysisrun"
 	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/core"
-	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/outbox"
 	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/provider"
 	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/rollout"
 )
@@ -40,7 +41,7 @@ func Run(ctx context.Context, args []string, getenv func(string) string, out io.
 	if err != nil {
 		return err
 	}
-	box := outbox.New(base.Bus, base.Log)
+	box := facts.NewOutbox(base.Bus, events.ServiceRolloutAnalyzer, base.Log)
 	again, err := control(ctx, mgr, parts{cfg: cfg, base: base, tell: box})
 	if err != nil {
 		return err

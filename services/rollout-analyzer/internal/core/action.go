@@ -3,6 +3,8 @@ package core
 import (
 	"time"
 
+	"github.com/argosy-mesh/argosy/schemas/events"
+
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	appsv1 "k8s.io/api/apps/v1"
 )
@@ -65,11 +67,8 @@ type PatchRollout struct {
 
 // PublishFact tells the mesh what happened.
 type PublishFact struct {
-	ID         string
-	Fact       string
-	Phase      string
-	Message    string
-	Attributes map[string]string
+	ID   string
+	Body events.Body
 }
 
 // PatchStatus writes the status, last of all and at most once per pass.

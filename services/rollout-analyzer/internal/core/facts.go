@@ -2,26 +2,24 @@ package core
 
 import (
 	"strings"
+
+	"github.com/argosy-mesh/argosy/schemas/events"
 )
 
 // fact says what happened. The id is derived from the object, its revision, the attempt and what happened, so that a
 // repeated pass says the same thing and the bus keeps one. what tells facts of one kind and attempt apart.
-func (p *pass) fact(fact, what string, attributes map[string]string) {
+func (p *pass) fact(what string, of func(events.Revision) events.Body) {
 	revision := p.revision
 	if revision == "" {
 		revision = itoa(p.nextRevision())
 	}
-	all := map[string]string{"revision": revision, "replicaset": p.ro.Name + "-" + p.hash, "image": p.images()}
+	at := events.Revision{Revision: revision, ReplicaSet: p.ro.Name + "-" + p.hash, Image: p.images()}
 	if p.newRS != nil {
-		all["replicaset"] = p.newRS.Name
+		at.ReplicaSet = p.newRS.Name
 	}
-	for k, v := range attributes {
-		if v != "" {
-			all[k] = v
-		}
-	}
-	id := strings.Join([]string{string(p.ro.UID), revision, p.attempt(fact), fact, what}, "/")
-	p.facts = append(p.facts, PublishFact{ID: id, Fact: fact, Attributes: all})
+	body := of(at)
+	id := strings.Join([]string{string(p.ro.UID), revision, p.attempt(body.Fact()), body.Fact(), what}, "/")
+	p.facts = append(p.facts, PublishFact{ID: id, Body: body})
 }
 
 // attempt tells a retry of a revision from the try before. It was persisted by an earlier pass, except for the fact of

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/argosy-mesh/argosy/schemas/events"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -222,7 +223,7 @@ func (s *sim) perform(a Action) {
 		s.w.Rollout.Annotations = with(s.w.Rollout.Annotations, AnnotationRevision, a.Revision)
 	case PublishFact:
 		s.facts[a.ID]++
-		s.say("fact %s %s", a.Fact, factText(a.Attributes))
+		s.say("fact %s %s", a.Body.Fact(), factText(events.NewFact(events.Object{}, a.Body).Attributes))
 	case WakeAt:
 	case RecordEvent:
 	default:

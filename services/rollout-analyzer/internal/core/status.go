@@ -101,7 +101,7 @@ func (p *pass) conclude() {
 	}
 	p.end(how)
 	p.note(false, ReasonCompleted, "Rollout completed update to revision "+p.revision+" ("+p.hash+"): "+why)
-	p.fact(events.FactRolloutPromoted, "", nil)
+	p.fact("", func(r events.Revision) events.Body { return events.RolloutPromoted{Revision: r} })
 }
 
 func (p *pass) count() {

@@ -158,7 +158,9 @@ func (p *pass) setWeights(want int32) {
 // that was looked at tells the times apart; a repeated pass looks at the same one.
 func (p *pass) weighted(weight int32) {
 	step := itoa(p.index())
-	p.fact(events.FactRolloutWeighted, step+"/"+itoa(weight)+"@"+p.ro.ResourceVersion, map[string]string{"weight": itoa(weight), "step": step})
+	p.fact(step+"/"+itoa(weight)+"@"+p.ro.ResourceVersion, func(r events.Revision) events.Body {
+		return events.RolloutWeighted{Revision: r, Weight: itoa(weight), Step: step}
+	})
 }
 
 func (p *pass) recordWeights(weight int32) {

@@ -28,7 +28,7 @@ func (p *pass) reset() {
 		p.restart()
 		p.st.Abort, p.st.AbortedAt, p.st.PromoteFull = false, nil, false
 		p.note(false, ReasonUpdated, "Rollout updated to revision "+itoa(p.nextRevision()))
-		p.fact(events.FactRolloutUpdated, "", nil)
+		p.fact("", func(r events.Revision) events.Body { return events.RolloutUpdated{Revision: r} })
 	case edited && !p.promoted():
 		p.restart()
 		p.retireRuns(true)
@@ -83,7 +83,7 @@ func (p *pass) applyUserActions() {
 		p.restart()
 		p.reason = ReasonRetry
 		p.note(false, ReasonRetry, "Rollout retries revision "+p.revision)
-		p.fact(events.FactRolloutUpdated, attempt, nil)
+		p.fact(attempt, func(r events.Revision) events.Body { return events.RolloutUpdated{Revision: r} })
 	}
 }
 
@@ -100,7 +100,7 @@ func (p *pass) abort(cause string) {
 	p.giveUp = message
 	p.end(completedAborted)
 	p.note(true, ReasonAborted, message)
-	p.fact(events.FactRolloutAborted, cause, map[string]string{"reason": cause})
+	p.fact(cause, func(r events.Revision) events.Body { return events.RolloutAborted{Revision: r, Reason: cause} })
 }
 
 // end records how long it took.
@@ -127,7 +127,7 @@ func (p *pass) promote() {
 	p.retireRuns(false)
 	p.end(how)
 	p.note(false, ReasonCompleted, "Rollout completed update to revision "+p.revision+" ("+p.hash+"): Completed all "+itoa(len(p.steps))+" canary steps")
-	p.fact(events.FactRolloutPromoted, "", nil)
+	p.fact("", func(r events.Revision) events.Body { return events.RolloutPromoted{Revision: r} })
 }
 
 // pausedFor reports whether the rollout waits for this reason.

@@ -8,12 +8,14 @@ import (
 	"strings"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/bus"
+	"github.com/argosy-mesh/argosy/libs/facts"
+
 	"github.com/argosy-mesh/argosy/libs/kube/object"
 
 	"github.com/argosy-mesh/argosy/libs/core/lineage"
 	"github.com/argosy-mesh/argosy/libs/kube"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
-	"github.com/argosy-mesh/argosy/schemas/events"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -180,9 +182,7 @@ func (e *effort) amend(ctx context.Context, a core.PatchRollout) error {
 
 func (e *effort) publish(ctx context.Context, a core.PublishFact) error {
 	ro := e.world.Rollout
-	data := events.Fact{Phase: a.Phase, Message: a.Message, Attributes: a.Attributes, Object: events.Object{
-		APIVersion: v1alpha1.GroupVersion.String(), Kind: "Rollout", Namespace: ro.Namespace, Name: ro.Name, UID: string(ro.UID)}}
-	return e.Tell.Tell(ctx, a.ID, a.Fact, data, lineage.FromAnnotations(ro.Annotations))
+	return e.Tell.Tell(ctx, facts.Fact{ID: bus.Key(a.ID), About: facts.About("Rollout", ro), Body: a.Body, Lineage: lineage.FromAnnotations(ro.Annotations)})
 }
 
 // patchStatus replaces the status if the Rollout still is the version that was looked at.

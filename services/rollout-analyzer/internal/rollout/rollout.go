@@ -11,11 +11,10 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/facts"
 
 	"github.com/argosy-mesh/argosy/libs/kube/object"
 
-	"github.com/argosy-mesh/argosy/libs/core/lineage"
-	"github.com/argosy-mesh/argosy/schemas/events"
 	"github.com/prometheus/client_golang/prometheus"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/tools/record"
@@ -30,7 +29,7 @@ const staleRetry = 50 * time.Millisecond
 
 // Teller publishes facts.
 type Teller interface {
-	Tell(ctx context.Context, id, fact string, data events.Fact, l lineage.Lineage) error
+	Tell(ctx context.Context, f facts.Fact) error
 }
 
 // Reconciler works on Rollouts.

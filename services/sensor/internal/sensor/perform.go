@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/facts"
+
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/libs/core/fault"
 	"github.com/argosy-mesh/argosy/libs/core/lineage"
@@ -108,10 +110,6 @@ func fire(ctx context.Context, f firing, a *compiledTrigger, key string) (trigge
 }
 
 func (p *performer) publish(ctx context.Context, f firing, name, key string, result trigger.Result) error {
-	fact, err := fired(f.compiled.sensor, name, key, result.Summary)
-	if err != nil {
-		return err
-	}
 	for _, out := range result.Commands {
 		// The command is caused by the firing, which the fact records.
 		l := f.cause
@@ -121,19 +119,10 @@ func (p *performer) publish(ctx context.Context, f firing, name, key string, res
 			return err
 		}
 	}
-	return p.bus.Publish(ctx, fact.Subject, bus.WithLineage(fact.Event, f.cause))
-}
-
-func fired(s *v1alpha1.Sensor, trigger, key, said string) (bus.Outgoing, error) {
-	e, err := bus.NewEvent(key, events.ServiceSensor, events.FactType(events.FactTriggerFired), events.Fact{
-		Object:  events.Object{APIVersion: v1alpha1.GroupVersion.String(), Kind: "Sensor", Namespace: s.Namespace, Name: s.Name, UID: string(s.UID)},
-		Message: said, Attributes: map[string]string{"trigger": trigger, "key": key},
+	s := f.compiled.sensor
+	return facts.Publish(ctx, p.bus, events.ServiceSensor, facts.Fact{
+		ID: key, About: facts.About("Sensor", s), Body: events.TriggerFired{Trigger: name, Key: key, Summary: result.Summary}, Lineage: f.cause,
 	})
-	if err != nil {
-		return bus.Outgoing{}, err
-	}
-	e.SetTime(time.Now())
-	return bus.Outgoing{Subject: events.FactSubject(events.ServiceSensor, events.FactTriggerFired, s.Namespace, s.Name), Event: e}, nil
 }
 
 // worst keeps a retry visible that a poison beside it would hide: what can still

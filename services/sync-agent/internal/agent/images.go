@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/argosy-mesh/argosy/libs/facts"
+
 	"github.com/argosy-mesh/argosy/libs/kube/object"
 
 	"github.com/argosy-mesh/argosy/libs/bus"
@@ -184,10 +186,8 @@ func (h *images) write(ctx context.Context, u update) error {
 	}
 	h.metrics.commits.WithLabelValues("committed").Inc()
 	h.log.InfoContext(ctx, "image committed", "application", u.app.Namespace+"/"+u.app.Name, "image", u.pushed.Reference(), "commit", head.SHA)
-	return publish(ctx, h.bus, u.app, events.FactImageCommitted, outgoing{id: u.fact(), lineage: u.lineage, data: events.Fact{
-		Message: "image committed", Attributes: map[string]string{
-			"commit": head.SHA, "image": u.pushed.Reference(), "tag": u.pushed.Tag, "repository": source.RepoURL, "application": u.app.Namespace + "/" + u.app.Name,
-		},
+	return facts.Publish(ctx, h.bus, events.ServiceSyncAgent, facts.Fact{ID: u.fact(), About: facts.About("Application", u.app), Lineage: u.lineage, Body: events.ImageCommitted{
+		Commit: head.SHA, Image: u.pushed.Reference(), Tag: u.pushed.Tag, Repository: source.RepoURL, Application: u.app.Namespace + "/" + u.app.Name, Message: "image committed",
 	}})
 }
 

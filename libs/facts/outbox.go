@@ -1,10 +1,4 @@
-// Package outbox tells the mesh what happened, without making anyone wait for the bus.
-//
-// Promise: while the bus is there, Tell returns after the event is stored. While it is away, events wait in memory, in
-// order, and are sent when it is back; the work that caused them goes on. Ids are deterministic, so an event that is told
-// twice is stored once.
-// Non-goal: surviving a crash while the bus is away. What a crash loses here is still in the status of the objects.
-package outbox
+package facts
 
 import (
 	"context"
@@ -14,9 +8,7 @@ import (
 	"time"
 
 	"github.com/argosy-mesh/argosy/libs/bus"
-	"github.com/argosy-mesh/argosy/libs/core/lineage"
 	"github.com/argosy-mesh/argosy/libs/core/wait"
-	"github.com/argosy-mesh/argosy/schemas/events"
 )
 
 const (
@@ -28,51 +20,43 @@ const (
 	room = 20_000
 )
 
-// Publisher is the part of the bus that is needed.
-type Publisher interface {
-	Publish(ctx context.Context, subject string, e bus.Event) error
+// Bus is the part of the bus that an Outbox needs.
+type Bus interface {
+	Publisher
 	Ready() error
 }
 
-// Outbox sends facts. Safe for concurrent use.
+// Outbox tells the facts of a service without making anyone wait for the bus: while the bus is away they wait in memory,
+// in order, and are sent when it is back. Safe for concurrent use.
 type Outbox struct {
-	bus Publisher
-	log *slog.Logger
+	bus     Bus
+	service string
+	log     *slog.Logger
 
 	mu      sync.Mutex
-	waiting []letter
+	waiting []bus.Outgoing
 	wake    chan struct{}
 }
 
-type letter struct {
-	subject string
-	event   bus.Event
+// NewOutbox returns an empty outbox of a service.
+func NewOutbox(b Bus, service string, log *slog.Logger) *Outbox {
+	return &Outbox{bus: b, service: service, log: log, wake: make(chan struct{}, 1)}
 }
 
-// New returns an empty outbox.
-func New(b Publisher, log *slog.Logger) *Outbox {
-	return &Outbox{bus: b, log: log, wake: make(chan struct{}, 1)}
-}
-
-// Tell sends one fact about an object, now or later. It fails only for a fact that can never be sent.
-func (o *Outbox) Tell(ctx context.Context, id, fact string, data events.Fact, l lineage.Lineage) error {
-	e, err := bus.NewEvent(bus.Key(id), events.ServiceRolloutAnalyzer, events.FactType(fact), data)
+// Tell sends a fact, now or later. It fails only for a fact that can never be sent.
+func (o *Outbox) Tell(ctx context.Context, f Fact) error {
+	next, err := f.Event(o.service, time.Now())
 	if err != nil {
-		return fmt.Errorf("tell %s: %w", fact, err)
+		return err
 	}
-	if l.Correlation == "" {
-		l.Correlation = e.ID()
-	}
-	e = bus.WithLineage(e, l)
-	next := letter{events.FactSubject(events.ServiceRolloutAnalyzer, fact, data.Object.Namespace, data.Object.Name), e}
 	if o.empty() && o.bus.Ready() == nil {
 		ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("the bus did not answer within %s", patience))
 		defer cancel()
-		if err = o.bus.Publish(ctx, next.subject, next.event); err == nil {
+		if err = o.bus.Publish(ctx, next.Subject, next.Event); err == nil {
 			return nil
 		}
 	}
-	o.log.DebugContext(ctx, "fact waits for the bus", "fact", fact, "error", err)
+	o.log.DebugContext(ctx, "fact waits for the bus", "fact", f.Body.Fact(), "error", err)
 	o.put(next)
 	return nil
 }
@@ -86,7 +70,7 @@ func (o *Outbox) Waiting() int {
 
 func (o *Outbox) empty() bool { return o.Waiting() == 0 }
 
-func (o *Outbox) put(l letter) {
+func (o *Outbox) put(l bus.Outgoing) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.waiting = append(o.waiting, l)
@@ -127,11 +111,11 @@ func (o *Outbox) drain(ctx context.Context) bool {
 		}
 		next := o.waiting[0]
 		o.mu.Unlock()
-		if err := o.bus.Publish(ctx, next.subject, next.event); err != nil {
+		if err := o.bus.Publish(ctx, next.Subject, next.Event); err != nil {
 			return false
 		}
 		o.mu.Lock()
-		if len(o.waiting) > 0 && o.waiting[0].event.ID() == next.event.ID() {
+		if len(o.waiting) > 0 && o.waiting[0].Event.ID() == next.Event.ID() {
 			o.waiting = o.waiting[1:]
 		}
 		o.mu.Unlock()

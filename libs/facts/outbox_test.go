@@ -1,4 +1,4 @@
-package outbox
+package facts
 
 import (
 	"context"
@@ -49,18 +49,18 @@ func (f *fakeBus) set(away bool) {
 	f.away = away
 }
 
-func about(name string) events.Fact {
-	return events.Fact{Object: events.Object{Kind: "Rollout", Namespace: "ns", Name: name}}
+func of(id, name string, body events.Body, l lineage.Lineage) Fact {
+	return Fact{ID: bus.Key(id), About: events.Object{Kind: "Rollout", Namespace: "ns", Name: name}, Body: body, Lineage: l}
 }
 
 func TestTellCarriesTheChain(t *testing.T) {
 	f := &fakeBus{}
-	o := New(f, slog.New(slog.DiscardHandler))
+	o := NewOutbox(f, events.ServiceRolloutAnalyzer, slog.New(slog.DiscardHandler))
 	l := lineage.Lineage{Trace: "t", Correlation: "c", Causation: "e"}
-	if err := o.Tell(context.Background(), "id", events.FactRolloutPromoted, about("shop"), l); err != nil {
+	if err := o.Tell(context.Background(), of("id", "shop", events.RolloutPromoted{}, l)); err != nil {
 		t.Fatal(err)
 	}
-	if got := bus.LineageOf(f.last); got != l || f.last.ID() != bus.Key("id") || f.last.Type() != "dev.argosy.rollout.promoted.v1" {
+	if got := bus.LineageOf(f.last); got != l || f.last.ID() != bus.Key("id") || f.last.Type() != "dev.argosy.rollout.promoted.v1" || f.last.Time().IsZero() || f.last.Subject() != "ns/shop" {
 		t.Errorf("got %+v %s", got, f.last)
 	}
 	if diff := cmp.Diff([]string{"facts.rollout-analyzer.rollout.promoted.ns.shop"}, f.got); diff != "" {
@@ -71,12 +71,12 @@ func TestTellCarriesTheChain(t *testing.T) {
 func TestFactsWaitInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fakeBus{away: true}
-		o := New(f, slog.New(slog.DiscardHandler))
+		o := NewOutbox(f, events.ServiceRolloutAnalyzer, slog.New(slog.DiscardHandler))
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error)
 		go func() { ended <- o.Run(ctx) }()
 		for i := range 3 {
-			if err := o.Tell(ctx, fmt.Sprint(i), events.FactRolloutWeighted, about(fmt.Sprint(i)), lineage.Lineage{}); err != nil {
+			if err := o.Tell(ctx, of(fmt.Sprint(i), fmt.Sprint(i), events.RolloutWeighted{}, lineage.Lineage{})); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -104,8 +104,8 @@ func TestFactsWaitInOrder(t *testing.T) {
 func TestStopSendsWhatWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fakeBus{away: true}
-		o := New(f, slog.New(slog.DiscardHandler))
-		if err := o.Tell(t.Context(), "x", events.FactRolloutUpdated, about("shop"), lineage.Lineage{}); err != nil {
+		o := NewOutbox(f, events.ServiceRolloutAnalyzer, slog.New(slog.DiscardHandler))
+		if err := o.Tell(t.Context(), of("x", "shop", events.RolloutUpdated{}, lineage.Lineage{})); err != nil {
 			t.Fatal(err)
 		}
 		f.set(false)
@@ -118,4 +118,20 @@ func TestStopSendsWhatWaits(t *testing.T) {
 			t.Errorf("left %d, sent %v", o.Waiting(), f.got)
 		}
 	})
+}
+
+// What begins a chain is its first event.
+func TestAFactWithoutACauseBeginsAChain(t *testing.T) {
+	f := &fakeBus{}
+	if err := Publish(t.Context(), f, events.ServiceSyncAgent, of("id", "shop", events.RolloutPromoted{}, lineage.Lineage{})); err != nil {
+		t.Fatal(err)
+	}
+	if got := bus.LineageOf(f.last).Correlation; got != bus.Key("id") {
+		t.Errorf("correlation %q", got)
+	}
+	f.set(true)
+	err := Publish(t.Context(), f, events.ServiceSyncAgent, of("id", "shop", events.RolloutPromoted{}, lineage.Lineage{}))
+	if err == nil || err.Error() != "tell rollout.promoted of Rollout ns/shop: away" {
+		t.Error(err)
+	}
 }
