@@ -1,3 +1,2 @@
-// Package agent is the shell around the core: it watches Applications, Git, the
-// cluster and the bus, performs plans and reports.
+// Package agent is the service: its configuration, and its parts put together.
 package agent

@@ -4,9 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"maps"
 	"path/filepath"
-	"reflect"
 	"strings"
 	"time"
 
@@ -17,20 +15,18 @@ import (
 	"github.com/argosy-mesh/argosy/libs/kube"
 	"github.com/argosy-mesh/argosy/libs/service"
 	"github.com/argosy-mesh/argosy/schemas/events"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/cluster"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/controller/application"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/imageupdate"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/refresh"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/registry"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/render"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/source"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/source/git"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/event"
-	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
-	"sigs.k8s.io/controller-runtime/pkg/predicate"
-	"sigs.k8s.io/controller-runtime/pkg/source"
 )
 
 // renderBudget bounds the memory of rendered manifests.
@@ -101,26 +97,24 @@ func assemble(cfg Config, base *service.Base) ([]life.Part, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := newMetrics(base.Registry)
-	src := &sources{mirrors: mirrors, renderer: render.New(renderBudget), repoCredentials: &repoCredentials{reader: mgr.GetAPIReader(), namespace: cfg.Control}}
-	agent := &Agent{
-		client: mgr.GetClient(), reader: mgr.GetAPIReader(), bus: base.Bus, live: newLive(mgr.GetCache(), mgr.GetRESTMapper(), cfg.Control),
-		sources: src, log: base.Log, metrics: m, refresh: cfg.Refresh, control: cfg.Control, known: map[string]*known{},
-	}
+	src := source.New(mirrors, render.New(renderBudget), mgr.GetAPIReader(), cfg.Control)
+	live := cluster.New(mgr.GetCache(), mgr.GetRESTMapper(), cfg.Control)
+	agent := application.New(application.Shell{
+		Client: mgr.GetClient(), Reader: mgr.GetAPIReader(), Bus: base.Bus, Live: live, Sources: src, Log: base.Log, Refresh: cfg.Refresh, Control: cfg.Control,
+	}, base.Registry)
 	regain := make(chan event.GenericEvent)
-	if err := control(mgr, base, agent, regain); err != nil {
+	if err := agent.Watch(mgr, base.Members.Owns, regain); err != nil {
 		return nil, err
 	}
-	push := &gitEvents{client: mgr.GetClient(), log: base.Log, metrics: m, sources: map[types.UID]knownSources{}}
-	image := &images{
-		client: mgr.GetClient(), bus: base.Bus, sources: src, registry: registry.New(cfg.Insecure), author: cfg.Author, log: base.Log, metrics: m,
-		newest: map[string]uint64{},
-	}
-	arrived := &eventHandler{pushes: push, images: image, metrics: m}
+	push := refresh.New(mgr.GetClient(), base.Log)
+	image := imageupdate.New(imageupdate.Shell{
+		Client: mgr.GetClient(), Bus: base.Bus, Sources: src, Registry: registry.New(cfg.Insecure), Author: cfg.Author, Log: base.Log,
+	}, base.Registry)
+	arrived := newEventHandler(push, image, base.Registry)
 	return []life.Part{
 		life.Of("kubernetes", func(ctx context.Context) error {
 			// Watches must not wait for a controller that has stopped.
-			defer context.AfterFunc(ctx, func() { close(agent.live.stopped) })()
+			defer context.AfterFunc(ctx, func() { live.Stop() })()
 			return mgr.Start(ctx)
 		}),
 		life.Of("regain", func(ctx context.Context) error {
@@ -132,33 +126,5 @@ func assemble(cfg Config, base *service.Base) ([]life.Part, error) {
 
 func newManager(kubeconfig string, base *service.Base) (manager.Manager, error) {
 	whole := cache.ByObject{Transform: cache.TransformStripManagedFields()}
-	return kube.NewManager(kubeconfig, base.Log, cache.Options{DefaultTransform: lean, ByObject: map[client.Object]cache.ByObject{object.New("Application"): whole}})
+	return kube.NewManager(kubeconfig, base.Log, cache.Options{DefaultTransform: cluster.Lean, ByObject: map[client.Object]cache.ByObject{object.New("Application"): whole}})
 }
-
-func control(mgr manager.Manager, base *service.Base, agent *Agent, regain <-chan event.GenericEvent) error {
-	enqueue := &handler.EnqueueRequestForObject{}
-	err := builder.ControllerManagedBy(mgr).Named("application").
-		For(object.New("Application"), builder.WithPredicates(predicate.Funcs{UpdateFunc: matters})).
-		WatchesRawSource(source.Channel(regain, enqueue)).
-		WatchesRawSource(source.Channel(agent.live.out, enqueue)).
-		// Tests run several replicas in one process, whose controllers share a name.
-		WithOptions(controller.Options{MaxConcurrentReconciles: 16, SkipNameValidation: new(true)}).
-		Complete(kube.OwnedOnly(base.Members.Owns, agent))
-	if err != nil {
-		return fmt.Errorf("set up the application controller: %w", err)
-	}
-	return nil
-}
-
-// matters leaves out updates of status alone, which are our own.
-func matters(e event.UpdateEvent) bool {
-	before, _ := e.ObjectOld.(*unstructured.Unstructured)
-	after, _ := e.ObjectNew.(*unstructured.Unstructured)
-	if before == nil || after == nil {
-		return true
-	}
-	return !same(before.Object["spec"], after.Object["spec"]) || !same(before.Object["operation"], after.Object["operation"]) ||
-		!maps.Equal(before.GetAnnotations(), after.GetAnnotations()) || after.GetDeletionTimestamp() != nil
-}
-
-func same(a, b any) bool { return reflect.DeepEqual(a, b) }

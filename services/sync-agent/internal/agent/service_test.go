@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/argosy-mesh/argosy/libs/kube/object"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/refresh"
 
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/libs/bus/bustest"
@@ -196,7 +197,7 @@ func (m *mesh) push(id, commit string) {
 func (m *mesh) pushOlder(id, commit string) {
 	m.Helper()
 	body := map[string]any{"body": map[string]any{"ref": "refs/heads/main", "after": commit, "repository": map[string]any{"clone_url": "file://" + m.bare, "default_branch": "main"}}}
-	m.tell(id, olderPushes, body, nil)
+	m.tell(id, refresh.OlderType, body, nil)
 }
 
 func (m *mesh) tell(id, kind string, body any, attributes map[string]string) {

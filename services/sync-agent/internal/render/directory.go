@@ -25,6 +25,15 @@ const skipMarker = "+argocd:skip-file-rendering"
 
 var manifestName = regexp.MustCompile(`\.(yaml|yml|json)$`)
 
+var directory = kind{
+	name:       "Directory",
+	parameters: func(s v1alpha1.ApplicationSource) any { return given(s.Directory) },
+	found:      func(map[string][]byte) bool { return true },
+	render: func(files map[string][]byte, _ string, s v1alpha1.ApplicationSource) ([]*unstructured.Unstructured, error) {
+		return plain(files, s.Directory)
+	},
+}
+
 // plain reads every manifest of a folder, in the order of names.
 func plain(files map[string][]byte, options *v1alpha1.ApplicationSourceDirectory) ([]*unstructured.Unstructured, error) {
 	if options == nil {

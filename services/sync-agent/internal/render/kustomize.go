@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
@@ -13,6 +14,38 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 	sigsyaml "sigs.k8s.io/yaml"
 )
+
+var kustomize = kind{
+	name:       "Kustomize",
+	parameters: func(s v1alpha1.ApplicationSource) any { return given(s.Kustomize) },
+	found:      func(files map[string][]byte) bool { return kustomization(files) != "" },
+	reachesOut: func(files map[string][]byte, s v1alpha1.ApplicationSource) bool {
+		return refersAbove(files, s.Kustomize)
+	},
+	render: func(files map[string][]byte, dir string, s v1alpha1.ApplicationSource) ([]*unstructured.Unstructured, error) {
+		return build(files, dir, s.Kustomize)
+	},
+}
+
+var kustomizationNames = []string{"kustomization.yaml", "kustomization.yml", "Kustomization"}
+
+func kustomization(files map[string][]byte) string {
+	i := slices.IndexFunc(kustomizationNames, func(n string) bool { return files[n] != nil })
+	if i < 0 {
+		return ""
+	}
+	return kustomizationNames[i]
+}
+
+// refersAbove reports whether some kustomization names something above its folder.
+func refersAbove(files map[string][]byte, k *v1alpha1.ApplicationSourceKustomize) bool {
+	for name, text := range files {
+		if slices.Contains(kustomizationNames, path.Base(name)) && strings.Contains(string(text), "..") {
+			return true
+		}
+	}
+	return k != nil && slices.ContainsFunc(k.Components, func(c string) bool { return strings.Contains(c, "..") })
+}
 
 // build runs Kustomize over files that are only in memory: there is no disk to
 // escape to, and remote bases are refused beforehand because they would start

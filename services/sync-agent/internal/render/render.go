@@ -6,18 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"path"
-	"slices"
-	"strings"
 
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-)
-
-// The types of sources, as status.sourceType names them.
-const (
-	Directory = "Directory"
-	Kustomize = "Kustomize"
 )
 
 // ErrSource is wrapped by errors that only another commit or spec can heal.
@@ -53,10 +45,10 @@ func New(budget int) *Renderer { return &Renderer{cache: newCache(budget)} }
 
 // Render returns the manifests of a source.
 func (r *Renderer) Render(ctx context.Context, tree Tree, in Input) (Manifests, error) {
-	if err := supported(in.Source); err != nil {
+	if err := check(in.Source); err != nil {
 		return Manifests{}, err
 	}
-	params, err := json.Marshal([]any{in.Source.Kustomize, in.Source.Directory})
+	params, err := json.Marshal(parametersOf(in.Source))
 	if err != nil {
 		return Manifests{}, fmt.Errorf("%w: parameters: %w", ErrSource, err)
 	}
@@ -80,18 +72,6 @@ func (r *Renderer) Render(ctx context.Context, tree Tree, in Input) (Manifests, 
 	})
 }
 
-func supported(s v1alpha1.ApplicationSource) error {
-	switch {
-	case s.Helm != nil || s.Chart != "":
-		return fmt.Errorf("%w: Helm sources are not supported by this version", ErrSource)
-	case s.Plugin != nil:
-		return fmt.Errorf("%w: plugins are not supported", ErrSource)
-	case s.Kustomize != nil && s.Directory != nil:
-		return fmt.Errorf("%w: multiple application sources defined: Kustomize, Directory", ErrSource)
-	}
-	return nil
-}
-
 // make renders. It also returns about how many bytes that takes, and whether it depended on what is above the folder.
 func (r *Renderer) make(ctx context.Context, tree Tree, in Input) (m Manifests, size int, wide bool, err error) {
 	files, err := tree.Files(ctx, in.Dir, func(string) bool { return true })
@@ -101,41 +81,22 @@ func (r *Renderer) make(ctx context.Context, tree Tree, in Input) (m Manifests, 
 	for _, text := range files {
 		size += len(text)
 	}
+	k := kindOf(files, in.Source)
+	if k.render == nil {
+		return Manifests{}, 0, false, k.refusal()
+	}
 	dir := "/"
-	if in.Source.Directory == nil && (in.Source.Kustomize != nil || kustomization(files) != "") {
-		if wide = reachesOut(files, in.Source.Kustomize); wide && in.Dir != in.Root {
+	if k.reachesOut != nil {
+		if wide = k.reachesOut(files, in.Source); wide && in.Dir != in.Root {
 			if files, err = tree.Files(ctx, in.Root, func(string) bool { return true }); err != nil {
 				return Manifests{}, 0, true, err
 			}
 			dir = path.Clean("/" + in.Source.Path)
 		}
-		objects, err := build(files, dir, in.Source.Kustomize)
-		return Manifests{Type: Kustomize, Objects: objects}, size + len(objects)*4096, wide, err
 	}
-	if chart := files["Chart.yaml"]; chart != nil && in.Source.Directory == nil {
-		return Manifests{}, 0, false, fmt.Errorf("%w: Helm sources are not supported by this version", ErrSource)
-	}
-	objects, err := plain(files, in.Source.Directory)
-	return Manifests{Type: Directory, Objects: objects}, size, false, err
+	objects, err := k.render(files, dir, in.Source)
+	return Manifests{Type: k.name, Objects: objects}, size + len(objects)*objectSize, wide, err
 }
 
-var kustomizationNames = []string{"kustomization.yaml", "kustomization.yml", "Kustomization"}
-
-func kustomization(files map[string][]byte) string {
-	i := slices.IndexFunc(kustomizationNames, func(n string) bool { return files[n] != nil })
-	if i < 0 {
-		return ""
-	}
-	return kustomizationNames[i]
-}
-
-// reachesOut reports whether some kustomization refers above its folder. It may
-// say yes too often, which costs only reuse of the result.
-func reachesOut(files map[string][]byte, k *v1alpha1.ApplicationSourceKustomize) bool {
-	for name, text := range files {
-		if slices.Contains(kustomizationNames, path.Base(name)) && strings.Contains(string(text), "..") {
-			return true
-		}
-	}
-	return k != nil && slices.ContainsFunc(k.Components, func(c string) bool { return strings.Contains(c, "..") })
-}
+// objectSize is about what an object takes in memory, in bytes, beside the files.
+const objectSize = 4096

@@ -1,3 +1,4 @@
+// Package diff says what of a manifest is not as desired in the cluster, and what of the live object is left alone.
 package diff
 
 import (

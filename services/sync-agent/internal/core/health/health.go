@@ -1,3 +1,4 @@
+// Package health tells how an object is, by rules that stand in one file for each API group.
 package health
 
 import "github.com/argosy-mesh/argosy/services/sync-agent/internal/core/track"

@@ -1,3 +1,4 @@
+// Package image decides which image replaces which, and edits the kustomization that names it.
 package image
 
 import (

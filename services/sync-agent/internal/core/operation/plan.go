@@ -1,3 +1,5 @@
+// Package operation is the machine of a sync: what to apply and prune now, in which order, when to begin by itself, when to
+// try again, and when it is over.
 package operation
 
 import (

@@ -1,3 +1,4 @@
+// Package push says which Applications a push to Git concerns.
 package push
 
 import (
@@ -10,6 +11,14 @@ import (
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/schemas/events"
+)
+
+// Annotations by which replicas tell each other about a push.
+const (
+	AnnotationRefresh     = "argosy.dev/refresh" // id of the push event
+	AnnotationRevision    = "argosy.dev/refresh-revision"
+	AnnotationCorrelation = "argosy.dev/refresh-correlationid"
+	AnnotationTrace       = "argosy.dev/refresh-traceparent"
 )
 
 // Push is what someone told us of a push to a repository.

@@ -1,3 +1,4 @@
+// Package track says which object is which, and to which Application it belongs.
 package track
 
 import (

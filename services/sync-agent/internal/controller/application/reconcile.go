@@ -1,4 +1,4 @@
-package agent
+package application
 
 import (
 	"context"
@@ -8,6 +8,11 @@ import (
 	"math/rand/v2"
 	"sync"
 	"time"
+
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/cluster"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/push"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/source"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/argosy-mesh/argosy/libs/kube/object"
 
@@ -24,33 +29,42 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
 
-// Annotations by which replicas tell each other about a push.
-const (
-	annotationRefresh     = "argosy.dev/refresh" // id of the push event
-	annotationRevision    = "argosy.dev/refresh-revision"
-	annotationCorrelation = "argosy.dev/refresh-correlationid"
-	annotationTrace       = "argosy.dev/refresh-traceparent"
-)
-
-// Agent reconciles Applications.
-type Agent struct {
-	client  client.Client
-	reader  client.Reader // not cached
-	bus     *bus.Bus
-	live    *clusterCache
-	sources *sources
-	log     *slog.Logger
+// Reconciler reconciles Applications.
+type Reconciler struct {
+	Shell
 	metrics *metrics
-	refresh time.Duration // safety net behind push events
-	control string
 
 	mu    sync.Mutex
 	known map[string]*known // by uid
 }
 
+// Shell is what reconciling works with.
+type Shell struct {
+	Client  client.Client
+	Reader  client.Reader // not cached
+	Bus     *bus.Bus
+	Live    *cluster.Cache
+	Sources *source.Sources
+	Log     *slog.Logger
+	Refresh time.Duration // safety net behind push events
+	Control string        // namespace whose applications use their bare name for tracking
+}
+
+func New(s Shell, r prometheus.Registerer) *Reconciler {
+	return &Reconciler{Shell: s, metrics: newMetrics(r), known: map[string]*known{}}
+}
+
+// known is what is remembered of one application.
+type known struct {
+	source.Memory
+	refresh  string // id of the refresh that was done last
+	failures int    // of reading the source, in a row
+	settled  map[track.Key]operation.NormalizedDiff
+}
+
 // pass is one reconciliation of one application.
 type pass struct {
-	*Agent
+	*Reconciler
 	raw    *unstructured.Unstructured
 	app    *v1alpha1.Application
 	source v1alpha1.ApplicationSource
@@ -59,9 +73,9 @@ type pass struct {
 }
 
 // Reconcile brings one application as far as it can go now.
-func (a *Agent) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
+func (a *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
 	raw := object.New("Application")
-	if err := a.client.Get(ctx, req.NamespacedName, raw); err != nil {
+	if err := a.Client.Get(ctx, req.NamespacedName, raw); err != nil {
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
 	app, _, decodeErr := v1alpha1.DecodeTolerant[v1alpha1.Application](raw.Object)
@@ -72,7 +86,7 @@ func (a *Agent) Reconcile(ctx context.Context, req reconcile.Request) (reconcile
 	if app.Annotations[operation.SkipReconcile] == "true" {
 		return reconcile.Result{}, nil
 	}
-	p := &pass{Agent: a, raw: raw, app: app, known: a.remember(string(raw.GetUID())), report: newReport(app)}
+	p := &pass{Reconciler: a, raw: raw, app: app, known: a.remember(string(raw.GetUID())), report: newReport(app)}
 	wake, err := p.run(ctx, decodeErr)
 	if perr := p.patch(ctx); perr != nil {
 		err = errors.Join(err, perr)
@@ -88,26 +102,26 @@ func (a *Agent) Reconcile(ctx context.Context, req reconcile.Request) (reconcile
 }
 
 // next is the time until the plan wants to be made again, at most the safety net.
-func (a *Agent) next(wake time.Time) time.Duration {
-	net := a.refresh + rand.N(a.refresh/4+1)
+func (a *Reconciler) next(wake time.Time) time.Duration {
+	net := a.Refresh + rand.N(a.Refresh/4+1)
 	if wake.IsZero() {
 		return net
 	}
 	return min(net, max(time.Until(wake), time.Millisecond))
 }
 
-func (a *Agent) remember(uid string) *known {
+func (a *Reconciler) remember(uid string) *known {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	k := a.known[uid]
 	if k == nil {
-		k = &known{since: time.Now(), settled: map[track.Key]operation.NormalizedDiff{}}
+		k = &known{Memory: source.NewMemory(time.Now()), settled: map[track.Key]operation.NormalizedDiff{}}
 		a.known[uid] = k
 	}
 	return k
 }
 
-func (a *Agent) forget(uid string) {
+func (a *Reconciler) forget(uid string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	delete(a.known, uid)
@@ -116,7 +130,7 @@ func (a *Agent) forget(uid string) {
 // run reads the spec, then Git, then the cluster, and goes on from there. What
 // only a person can heal becomes a condition, not an error.
 func (p *pass) run(ctx context.Context, decodeErr error) (time.Time, error) {
-	source, err := sourceOf(p.app.Spec)
+	source, err := source.Of(p.app.Spec)
 	if err = errors.Join(decodeErr, err, destination(p.app.Spec.Destination)); err != nil {
 		p.report.condition("InvalidSpecError", err.Error())
 		p.report.unknown()
@@ -139,7 +153,7 @@ func (p *pass) run(ctx context.Context, decodeErr error) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, err
 	}
-	p.report.compared(world, plan, found.manifests.Type)
+	p.report.compared(world, plan, found.Manifests.Type)
 	if plan.Problem != "" {
 		p.report.condition("SyncError", plan.Problem)
 	}
@@ -151,34 +165,34 @@ func (p *pass) run(ctx context.Context, decodeErr error) (time.Time, error) {
 func (p *pass) lost(ctx context.Context, err error) time.Time {
 	p.report.condition("ComparisonError", err.Error())
 	p.report.unknown()
-	p.log.WarnContext(ctx, "source cannot be read", "application", p.name(), "failures", p.known.failures+1, "error", err)
-	wait := min(time.Second<<min(p.known.failures, 10), p.refresh)
+	p.Log.WarnContext(ctx, "source cannot be read", "application", p.name(), "failures", p.known.failures+1, "error", err)
+	wait := min(time.Second<<min(p.known.failures, 10), p.Refresh)
 	p.known.failures++
 	return time.Now().Add(wait)
 }
 
 // renderSource renders the source at the revision that is wanted now.
-func (p *pass) renderSource(ctx context.Context) (*renderedSource, error) {
+func (p *pass) renderSource(ctx context.Context) (*source.Rendered, error) {
 	source := p.source
 	if s := p.app.Status.OperationState; s != nil && s.Phase == v1alpha1.OperationRunning && !s.Operation.InitiatedBy.Automated && s.SyncResult != nil && s.SyncResult.Revision != "" {
 		source.TargetRevision = s.SyncResult.Revision
 	} else if o := p.app.Operation; o != nil && o.Sync != nil && o.Sync.Revision != "" {
 		source.TargetRevision = o.Sync.Revision
 	}
-	want := git.Want{Since: time.Now().Add(-p.refresh)}
-	id := p.app.Annotations[annotationRefresh]
+	want := git.Want{Since: time.Now().Add(-p.Refresh)}
+	id := p.app.Annotations[push.AnnotationRefresh]
 	asked := p.app.Annotations[operation.RefreshAnnotation] != ""
 	if (id != "" && id != p.known.refresh) || asked {
 		want = git.Want{Since: time.Now()}
 		p.report.refreshed = true
 		if !asked {
-			want.SHA = p.app.Annotations[annotationRevision]
+			want.SHA = p.app.Annotations[push.AnnotationRevision]
 		}
 	}
 	if asked {
-		p.known.checkout = nil
+		p.known.Forget()
 	}
-	found, err := p.sources.at(ctx, source, want, p.known)
+	found, err := p.Sources.At(ctx, source, want, &p.known.Memory)
 	if err == nil {
 		p.known.refresh = id
 	}
@@ -199,27 +213,27 @@ func destination(d v1alpha1.ApplicationDestination) error {
 
 // lineage is what facts of this checkout carry: the chain of the commit, caused by
 // the push that told about it.
-func (p *pass) lineage(found *renderedSource) lineage.Lineage {
-	l := found.lineage
+func (p *pass) lineage(found *source.Rendered) lineage.Lineage {
+	l := found.Lineage
 	a := p.app.Annotations
-	if a[annotationRefresh] == "" || (a[annotationRevision] != "" && a[annotationRevision] != found.revision) {
+	if a[push.AnnotationRefresh] == "" || (a[push.AnnotationRevision] != "" && a[push.AnnotationRevision] != found.Revision) {
 		return l
 	}
 	if l.Empty() {
-		l = lineage.Lineage{Trace: a[annotationTrace], Correlation: a[annotationCorrelation]}
+		l = lineage.Lineage{Trace: a[push.AnnotationTrace], Correlation: a[push.AnnotationCorrelation]}
 	}
-	l.Causation = a[annotationRefresh]
+	l.Causation = a[push.AnnotationRefresh]
 	return l
 }
 
 // advance plans and performs until nothing is left or something has to be waited
 // for.
-func (p *pass) advance(ctx context.Context, w *operation.World, found *renderedSource) (operation.Plan, error) {
+func (p *pass) advance(ctx context.Context, w *operation.World, found *source.Rendered) (operation.Plan, error) {
 	chain := p.lineage(found)
 	// What is applied is caused by the sync, whose fact has this id.
 	objects := chain
 	objects.Causation = factID(p.app, w.Revision, events.FactApplicationSynced)
-	perform := performer{client: p.client, reader: p.reader, live: p.live, world: w, lineage: objects}
+	perform := performer{client: p.Client, reader: p.Reader, live: p.Live, world: w, lineage: objects}
 	for {
 		plan := operation.Decide(*w)
 		if plan.Operation == nil {
@@ -227,7 +241,7 @@ func (p *pass) advance(ctx context.Context, w *operation.World, found *renderedS
 		}
 		if plan.Begins {
 			p.report.begin(w, plan)
-			p.log.InfoContext(ctx, "sync begins", "application", p.name(), "revision", w.Revision, "automated", plan.Operation.InitiatedBy.Automated)
+			p.Log.InfoContext(ctx, "sync begins", "application", p.name(), "revision", w.Revision, "automated", plan.Operation.InitiatedBy.Automated)
 		}
 		if len(plan.Step) == 0 {
 			if plan.Phase == "" {
@@ -260,7 +274,7 @@ func (p *pass) end(ctx context.Context, w *operation.World, plan operation.Plan,
 		return plan, err
 	}
 	p.metrics.syncs.WithLabelValues(string(plan.Phase)).Inc()
-	p.log.InfoContext(ctx, "sync ended", "application", p.name(), "revision", w.Revision, "phase", plan.Phase, "message", plan.Message)
+	p.Log.InfoContext(ctx, "sync ended", "application", p.name(), "revision", w.Revision, "phase", plan.Phase, "message", plan.Message)
 	w.State, w.Request = p.report.operation, nil
 	after := operation.Decide(*w)
 	if after.Begins {

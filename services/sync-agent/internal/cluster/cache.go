@@ -1,4 +1,6 @@
-package agent
+// Package cluster is the live side of a destination: one watch for each kind, what it shows by application, and what was
+// written and did not come back through a watch yet.
+package cluster
 
 import (
 	"context"
@@ -26,12 +28,12 @@ import (
 // watchPatience bounds the wait for the first list of a kind.
 const watchPatience = 20 * time.Second
 
-// clusterCache knows the objects of the cluster through one watch per kind that some
+// Cache knows the objects of the cluster through one watch per kind that some
 // application uses, and tells applications when theirs change. Safe for
 // concurrent use.
-type clusterCache struct {
+type Cache struct {
 	cache   cache.Cache
-	mapper  meta.RESTMapper
+	Mapper  meta.RESTMapper
 	control string // namespace whose applications mark objects with their bare name
 	out     chan event.GenericEvent
 	stopped chan struct{} // closed when nobody listens to out any more
@@ -50,16 +52,22 @@ type written struct {
 	version uint64
 }
 
-func newLive(c cache.Cache, mapper meta.RESTMapper, control string) *clusterCache {
-	return &clusterCache{
-		cache: c, mapper: mapper, control: control, out: make(chan event.GenericEvent, 1024), stopped: make(chan struct{}),
+func New(c cache.Cache, mapper meta.RESTMapper, control string) *Cache {
+	return &Cache{
+		cache: c, Mapper: mapper, control: control, out: make(chan event.GenericEvent, 1024), stopped: make(chan struct{}),
 		watched: map[schema.GroupVersionKind]*kindWatch{}, owned: map[string]map[track.Key]*track.Object{}, localWrites: map[track.Key]written{},
 	}
 }
 
 // lean keeps of an untracked object only what says that it exists: most objects
 // of a cluster belong to nobody here.
-func lean(o any) (any, error) {
+// Stop ends the waiting for watches: they must not wait for a controller that has stopped.
+func (l *Cache) Stop() { close(l.stopped) }
+
+// Changed receives the applications whose objects changed.
+func (l *Cache) Changed() <-chan event.GenericEvent { return l.out }
+
+func Lean(o any) (any, error) {
 	u, ok := o.(*unstructured.Unstructured)
 	if !ok {
 		return o, nil
@@ -81,10 +89,10 @@ type kindWatch struct {
 	registration toolscache.ResourceEventHandlerRegistration
 }
 
-// watch makes sure that a kind is watched, and returns when all that there is of it has been seen: whoever asks while the
+// Watch makes sure that a kind is watched, and returns when all that there is of it has been seen: whoever asks while the
 // watch begins waits too, and one that did not come up in time is waited for again. known is false when the cluster does
 // not have the kind.
-func (l *clusterCache) watch(ctx context.Context, gvk schema.GroupVersionKind) (known bool, err error) {
+func (l *Cache) Watch(ctx context.Context, gvk schema.GroupVersionKind) (known bool, err error) {
 	l.mu.Lock()
 	w := l.watched[gvk]
 	if w == nil {
@@ -105,13 +113,13 @@ func (l *clusterCache) watch(ctx context.Context, gvk schema.GroupVersionKind) (
 }
 
 // register begins the watch of a kind that is not watched yet.
-func (l *clusterCache) register(ctx context.Context, w *kindWatch, gvk schema.GroupVersionKind) (r toolscache.ResourceEventHandlerRegistration, known bool, err error) {
+func (l *Cache) register(ctx context.Context, w *kindWatch, gvk schema.GroupVersionKind) (r toolscache.ResourceEventHandlerRegistration, known bool, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.registration != nil {
 		return w.registration, true, nil
 	}
-	if _, err := l.mapper.RESTMapping(gvk.GroupKind(), gvk.Version); err != nil {
+	if _, err := l.Mapper.RESTMapping(gvk.GroupKind(), gvk.Version); err != nil {
 		if meta.IsNoMatchError(err) || isDiscovery(err) {
 			return nil, false, nil
 		}
@@ -140,7 +148,7 @@ func isDiscovery(err error) bool {
 	return errors.As(err, &s) && apierrors.IsNotFound(err)
 }
 
-func (l *clusterCache) see(before, o any) {
+func (l *Cache) see(before, o any) {
 	u, ok := o.(*unstructured.Unstructured)
 	if !ok {
 		return
@@ -169,7 +177,7 @@ func (l *clusterCache) see(before, o any) {
 	}
 }
 
-func (l *clusterCache) lose(o any) {
+func (l *Cache) lose(o any) {
 	if tombstone, ok := o.(toolscache.DeletedFinalStateUnknown); ok {
 		o = tombstone.Obj
 	}
@@ -188,13 +196,13 @@ func (l *clusterCache) lose(o any) {
 }
 
 // catchUp forgets what the watch has seen itself. The caller holds mu.
-func (l *clusterCache) catchUp(key track.Key, seen uint64) {
+func (l *Cache) catchUp(key track.Key, seen uint64) {
 	if w, ok := l.localWrites[key]; ok && w.object != nil && seen >= w.version {
 		delete(l.localWrites, key)
 	}
 }
 
-func (l *clusterCache) tell(instance string) {
+func (l *Cache) tell(instance string) {
 	if instance == "" {
 		return
 	}
@@ -208,8 +216,8 @@ func (l *clusterCache) tell(instance string) {
 	}
 }
 
-// get returns an object as last seen or written; nil when there is none.
-func (l *clusterCache) get(ctx context.Context, gvk schema.GroupVersionKind, key track.Key) (*track.Object, error) {
+// Get returns an object as last seen or written; nil when there is none.
+func (l *Cache) Get(ctx context.Context, gvk schema.GroupVersionKind, key track.Key) (*track.Object, error) {
 	u := &unstructured.Unstructured{}
 	u.SetGroupVersionKind(gvk)
 	err := l.cache.Get(ctx, client.ObjectKey{Namespace: key.Namespace, Name: key.Name}, u)
@@ -222,7 +230,7 @@ func (l *clusterCache) get(ctx context.Context, gvk schema.GroupVersionKind, key
 	return l.newer(key, u), nil
 }
 
-func (l *clusterCache) newer(key track.Key, u *track.Object) *track.Object {
+func (l *Cache) newer(key track.Key, u *track.Object) *track.Object {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	w, ok := l.localWrites[key]
@@ -240,8 +248,8 @@ func (l *clusterCache) newer(key track.Key, u *track.Object) *track.Object {
 	return w.object
 }
 
-// extras returns the objects of an instance.
-func (l *clusterCache) extras(instance string) map[track.Key]*track.Object {
+// Extras returns the objects of an instance.
+func (l *Cache) Extras(instance string) map[track.Key]*track.Object {
 	l.mu.Lock()
 	out := make(map[track.Key]*track.Object, len(l.owned[instance]))
 	maps.Copy(out, l.owned[instance])
@@ -256,8 +264,8 @@ func (l *clusterCache) extras(instance string) map[track.Key]*track.Object {
 	return out
 }
 
-// wrote remembers what an apply returned.
-func (l *clusterCache) wrote(o *track.Object) {
+// Wrote remembers what an apply returned.
+func (l *Cache) Wrote(o *track.Object) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	key := track.KeyOf(o)
@@ -267,8 +275,8 @@ func (l *clusterCache) wrote(o *track.Object) {
 	l.localWrites[key] = written{object: o, uid: o.GetUID(), version: version(o)}
 }
 
-// removed remembers a deletion.
-func (l *clusterCache) removed(key track.Key, uid types.UID) {
+// Removed remembers a deletion.
+func (l *Cache) Removed(key track.Key, uid types.UID) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.localWrites[key] = written{uid: uid}

@@ -1,4 +1,4 @@
-package agent
+package application
 
 import (
 	"context"
@@ -10,17 +10,18 @@ import (
 
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/operation"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/track"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/source"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
 // gather builds the world of an application: what it should be and what it is.
-func (p *pass) gather(ctx context.Context, found *renderedSource) (operation.World, error) {
+func (p *pass) gather(ctx context.Context, found *source.Rendered) (operation.World, error) {
 	w := operation.World{
-		Instance:    track.Instance(p.app.Namespace, p.app.Name, p.control),
+		Instance:    track.Instance(p.app.Namespace, p.app.Name, p.Control),
 		Destination: p.app.Spec.Destination.Namespace,
-		Source:      p.source, Ignore: p.app.Spec.IgnoreDifferences, Revision: found.revision,
+		Source:      p.source, Ignore: p.app.Spec.IgnoreDifferences, Revision: found.Revision,
 		Live: map[track.Key]*track.Object{}, NormalizedDiffs: p.known.settled,
 		Request: p.app.Operation, State: p.app.Status.OperationState, Now: time.Now(),
 	}
@@ -41,17 +42,17 @@ func (p *pass) gather(ctx context.Context, found *renderedSource) (operation.Wor
 
 // desired fills in namespaces. The rendered objects are shared, so each is copied
 // as far as it is changed.
-func (p *pass) desired(w *operation.World, found *renderedSource) (repeated []track.Key) {
-	scopes := definedScopes(found.manifests.Objects)
+func (p *pass) desired(w *operation.World, found *source.Rendered) (repeated []track.Key) {
+	scopes := definedScopes(found.Manifests.Objects)
 	at := map[track.Key]int{}
-	for _, shared := range found.manifests.Objects {
+	for _, shared := range found.Manifests.Objects {
 		if shared.GetAnnotations()[operation.HookAnnotation] != "" {
 			p.report.hooks++
 			continue
 		}
 		o := &track.Object{Object: maps.Clone(shared.Object)}
 		namespaced, known := scopes[shared.GroupVersionKind().GroupKind()]
-		if mapping, err := p.live.mapper.RESTMapping(shared.GroupVersionKind().GroupKind(), shared.GroupVersionKind().Version); err == nil {
+		if mapping, err := p.Live.Mapper.RESTMapping(shared.GroupVersionKind().GroupKind(), shared.GroupVersionKind().Version); err == nil {
 			namespaced, known = mapping.Scope.Name() == meta.RESTScopeNameNamespace, true
 		}
 		if metadata, ok := o.Object["metadata"].(map[string]any); ok {
@@ -94,7 +95,7 @@ func definedScopes(objects []*track.Object) map[schema.GroupKind]bool {
 // marked as ours, of the kinds that are used now or were before.
 func (p *pass) observe(ctx context.Context, w *operation.World) error {
 	for _, r := range p.app.Status.Resources {
-		if _, err := p.live.watch(ctx, schema.GroupVersionKind{Group: r.Group, Version: r.Version, Kind: r.Kind}); err != nil {
+		if _, err := p.Live.Watch(ctx, schema.GroupVersionKind{Group: r.Group, Version: r.Version, Kind: r.Kind}); err != nil {
 			return err
 		}
 	}
@@ -109,7 +110,7 @@ func (p *pass) observe(ctx context.Context, w *operation.World) error {
 			return err
 		}
 	}
-	for key, o := range p.live.extras(w.Instance) {
+	for key, o := range p.Live.Extras(w.Instance) {
 		if w.Live[key] == nil {
 			w.Live[key] = o
 		}
@@ -118,11 +119,11 @@ func (p *pass) observe(ctx context.Context, w *operation.World) error {
 }
 
 func (p *pass) look(ctx context.Context, w *operation.World, gvk schema.GroupVersionKind, key track.Key) error {
-	known, err := p.live.watch(ctx, gvk)
+	known, err := p.Live.Watch(ctx, gvk)
 	if err != nil || !known {
 		return err
 	}
-	o, err := p.live.get(ctx, gvk, key)
+	o, err := p.Live.Get(ctx, gvk, key)
 	if o != nil {
 		w.Live[key] = o
 	}
@@ -133,12 +134,12 @@ func (p *pass) look(ctx context.Context, w *operation.World, gvk schema.GroupVer
 // alone.
 func (p *pass) others(ctx context.Context) (map[string]bool, error) {
 	list := object.NewList("Application")
-	if err := p.client.List(ctx, list); err != nil {
+	if err := p.Client.List(ctx, list); err != nil {
 		return nil, fmt.Errorf("list applications: %w", err)
 	}
 	out := map[string]bool{}
 	for i := range list.Items {
-		out[track.Instance(list.Items[i].GetNamespace(), list.Items[i].GetName(), p.control)] = true
+		out[track.Instance(list.Items[i].GetNamespace(), list.Items[i].GetName(), p.Control)] = true
 	}
 	return out, nil
 }

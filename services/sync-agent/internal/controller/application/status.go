@@ -1,4 +1,4 @@
-package agent
+package application
 
 import (
 	"context"
@@ -9,8 +9,8 @@ import (
 	"strings"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
-	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/operation"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/health"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/operation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
@@ -216,7 +216,7 @@ func (p *pass) patch(ctx context.Context) error {
 		delete(next.Object, "operation")
 		base = client.MergeFromWithOptions(p.raw, client.MergeFromWithOptimisticLock{})
 	}
-	if err := p.client.Patch(ctx, next, base); client.IgnoreNotFound(err) != nil {
+	if err := p.Client.Patch(ctx, next, base); client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("write status of %s: %w", p.name(), err)
 	}
 	return nil

@@ -1,4 +1,6 @@
-package agent
+// Package source resolves what an Application says of its source to a commit and renders it, with the credentials of the
+// repository.
+package source
 
 import (
 	"context"
@@ -11,9 +13,7 @@ import (
 
 	"github.com/argosy-mesh/argosy/libs/core/lineage"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
-	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/operation"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/push"
-	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/track"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/render"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/source/git"
 	corev1 "k8s.io/api/core/v1"
@@ -72,22 +72,26 @@ func (v *repoCredentials) list(ctx context.Context) ([]corev1.Secret, error) {
 	return v.known, nil
 }
 
-// sources resolves and renders.
-type sources struct {
+// Sources resolves and renders.
+type Sources struct {
 	mirrors         *git.Store
 	renderer        *render.Renderer
 	repoCredentials *repoCredentials
 }
 
-// renderedSource is what a source is at one commit.
-type renderedSource struct {
-	revision  string
+// Rendered is what a source is at one commit.
+type Rendered struct {
+	Revision  string
 	commit    git.Commit
-	lineage   lineage.Lineage // of the commit's message
-	manifests render.Manifests
+	Lineage   lineage.Lineage // of the commit's message
+	Manifests render.Manifests
 }
 
-func (s *sources) mirror(ctx context.Context, location string) (*git.Mirror, error) {
+func New(mirrors *git.Store, renderer *render.Renderer, secrets client.Reader, namespace string) *Sources {
+	return &Sources{mirrors: mirrors, renderer: renderer, repoCredentials: &repoCredentials{reader: secrets, namespace: namespace}}
+}
+
+func (s *Sources) Mirror(ctx context.Context, location string) (*git.Mirror, error) {
 	creds, err := s.repoCredentials.credentials(ctx, location)
 	if err != nil {
 		return nil, err
@@ -95,14 +99,14 @@ func (s *sources) mirror(ctx context.Context, location string) (*git.Mirror, err
 	return s.mirrors.Mirror(ctx, location, creds)
 }
 
-// at renders a source as it is now. known is the last answer; when the commit and
+// At renders a source as it is now. known is the last answer; when the commit and
 // the source are the same, it still holds.
-func (s *sources) at(ctx context.Context, source v1alpha1.ApplicationSource, want git.Want, known *known) (*renderedSource, error) {
+func (s *Sources) At(ctx context.Context, source v1alpha1.ApplicationSource, want git.Want, known *Memory) (*Rendered, error) {
 	spec, err := json.Marshal(source)
 	if err != nil {
 		return nil, fmt.Errorf("encode source: %w", err)
 	}
-	m, err := s.mirror(ctx, source.RepoURL)
+	m, err := s.Mirror(ctx, source.RepoURL)
 	if err != nil {
 		return nil, err
 	}
@@ -111,8 +115,8 @@ func (s *sources) at(ctx context.Context, source v1alpha1.ApplicationSource, wan
 	if err != nil {
 		return nil, err
 	}
-	if known.checkout != nil && known.checkout.revision == sha && known.source == string(spec) {
-		return known.checkout, nil
+	if known.rendered != nil && known.rendered.Revision == sha && known.source == string(spec) {
+		return known.rendered, nil
 	}
 	commit, err := m.Describe(ctx, sha, source.Path)
 	if err != nil {
@@ -122,26 +126,29 @@ func (s *sources) at(ctx context.Context, source v1alpha1.ApplicationSource, wan
 	if err != nil {
 		return nil, err
 	}
-	c := &renderedSource{revision: sha, commit: commit, lineage: lineage.FromMessage(commit.Message), manifests: made}
-	known.checkout, known.source = c, string(spec)
+	c := &Rendered{Revision: sha, commit: commit, Lineage: lineage.FromMessage(commit.Message), Manifests: made}
+	known.rendered, known.source = c, string(spec)
 	return c, nil
 }
 
-// known is the last answer about one application.
-type known struct {
-	since    time.Time // when this process met it
-	checkout *renderedSource
-	source   string // that checkout is of
-	refresh  string // id of the refresh that was done last
-	failures int    // of reading the source, in a row
-	settled  map[track.Key]operation.NormalizedDiff
+// Memory is the last answer about one application.
+type Memory struct {
+	since    time.Time // when this process met the application
+	rendered *Rendered
+	source   string // that rendered is of
 }
+
+// NewMemory returns the memory of an application that is met now.
+func NewMemory(now time.Time) Memory { return Memory{since: now} }
+
+// Forget drops the last answer: the next one is made anew.
+func (k *Memory) Forget() { k.rendered = nil }
 
 // notBefore is how old an answer of Git may be: pushes that nobody followed yet told
 // nobody, so an answer from before a source was followed is none.
-func (k *known) notBefore(limit time.Time, source string) time.Time {
+func (k *Memory) notBefore(limit time.Time, source string) time.Time {
 	since := k.since
-	if k.checkout != nil && k.source != source {
+	if k.rendered != nil && k.source != source {
 		since = time.Now()
 	}
 	if since.After(limit) {
@@ -150,8 +157,8 @@ func (k *known) notBefore(limit time.Time, source string) time.Time {
 	return limit
 }
 
-// sourceOf returns the one source of an application.
-func sourceOf(spec v1alpha1.ApplicationSpec) (v1alpha1.ApplicationSource, error) {
+// Of returns the one source of an application.
+func Of(spec v1alpha1.ApplicationSpec) (v1alpha1.ApplicationSource, error) {
 	switch {
 	case spec.SourceHydrator != nil:
 		return v1alpha1.ApplicationSource{}, errors.New("spec.sourceHydrator is not supported by this version")

@@ -1,4 +1,4 @@
-package agent
+package application
 
 import (
 	"context"
@@ -10,8 +10,9 @@ import (
 
 	"github.com/argosy-mesh/argosy/libs/core/lineage"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
-	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/operation"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/cluster"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/diff"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/operation"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/track"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -35,7 +36,7 @@ type outcome struct {
 type performer struct {
 	client  client.Client
 	reader  client.Reader // not cached
-	live    *clusterCache
+	live    *cluster.Cache
 	world   *operation.World
 	lineage lineage.Lineage
 }
@@ -101,7 +102,7 @@ func (p performer) apply(ctx context.Context, i operation.Item) (*track.Object, 
 		return nil, fmt.Errorf("apply %s: %w", i.Key, err)
 	}
 	o.SetManagedFields(nil)
-	p.live.wrote(o)
+	p.live.Wrote(o)
 	return o, nil
 }
 
@@ -117,13 +118,13 @@ func (p performer) prune(ctx context.Context, i operation.Item) (*track.Object, 
 	err = p.reader.Get(ctx, client.ObjectKeyFromObject(i.Live), left)
 	switch {
 	case apierrors.IsNotFound(err) || (err == nil && left.GetUID() != uid):
-		p.live.removed(i.Key, uid)
+		p.live.Removed(i.Key, uid)
 		return nil, nil
 	case err != nil:
 		return i.Live, fmt.Errorf("prune %s: %w", i.Key, err)
 	}
 	left.SetManagedFields(nil)
-	p.live.wrote(left)
+	p.live.Wrote(left)
 	return left, nil
 }
 

@@ -1,4 +1,5 @@
-package agent
+// Package refresh has the owners of Applications look at Git when a push concerns them.
+package refresh
 
 import (
 	"context"
@@ -21,12 +22,14 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// gitEvents tells the owners of applications that Git changed: an annotation reaches
+// OlderType is the type of the pushes that versions before this one knew, which have no attributes of their own.
+const OlderType = "github"
+
+// Handler tells the owners of applications that Git changed: an annotation reaches
 // them wherever they are, and survives them.
-type gitEvents struct {
-	client  client.Client // reads are cached
-	log     *slog.Logger
-	metrics *metrics
+type Handler struct {
+	client client.Client // reads are cached
+	log    *slog.Logger
 
 	mu      sync.Mutex
 	sources map[types.UID]knownSources
@@ -38,12 +41,16 @@ type knownSources struct {
 	sources    []v1alpha1.ApplicationSource
 }
 
-func (h *gitEvents) handle(ctx context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
+func New(c client.Client, log *slog.Logger) *Handler {
+	return &Handler{client: c, log: log, sources: map[types.UID]knownSources{}}
+}
+
+func (h *Handler) Handle(ctx context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
 	told, is := pushOf(d)
 	if !is {
 		return nil, nil
 	}
-	push := push.Of(told)
+	pushed := push.Of(told)
 	list := object.NewList("Application")
 	// Every push looks at all applications: they are not copied for that.
 	if err := h.client.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
@@ -53,8 +60,8 @@ func (h *gitEvents) handle(ctx context.Context, d bus.Delivery) ([]bus.Outgoing,
 	var errs []error
 	for i := range list.Items {
 		raw := &list.Items[i]
-		commit, follows := h.follows(raw, push)
-		if !follows || raw.GetAnnotations()[annotationRefresh] == d.ID() {
+		commit, follows := h.follows(raw, pushed)
+		if !follows || raw.GetAnnotations()[push.AnnotationRefresh] == d.ID() {
 			continue
 		}
 		h.log.InfoContext(ctx, "push concerns application", "application", raw.GetNamespace()+"/"+raw.GetName(), "event_id", d.ID(), "commit", commit)
@@ -79,7 +86,7 @@ func marks(d bus.Delivery, commit string) ([]byte, error) {
 		return s
 	}
 	return json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]any{
-		annotationRefresh: d.ID(), annotationRevision: value(commit), annotationCorrelation: value(l.Correlation), annotationTrace: value(l.Trace),
+		push.AnnotationRefresh: d.ID(), push.AnnotationRevision: value(commit), push.AnnotationCorrelation: value(l.Correlation), push.AnnotationTrace: value(l.Trace),
 	}}})
 }
 
@@ -89,16 +96,16 @@ func pushOf(d bus.Delivery) (events.GitPushed, bool) {
 		text, _ := d.Extensions()[name].(string)
 		return text
 	})
-	if is || d.Type() != olderPushes {
+	if is || d.Type() != OlderType {
 		return told, is
 	}
 	return push.ReadOlder(d.Data())
 }
 
 // follows reports whether a push concerns an application, and which commit it brings.
-func (h *gitEvents) follows(raw *unstructured.Unstructured, push push.Push) (commit string, ok bool) {
+func (h *Handler) follows(raw *unstructured.Unstructured, pushed push.Push) (commit string, ok bool) {
 	for _, s := range h.sourcesOf(raw) {
-		if commit, ok := push.Concerns(s); ok {
+		if commit, ok := pushed.Concerns(s); ok {
 			return commit, true
 		}
 	}
@@ -106,7 +113,7 @@ func (h *gitEvents) follows(raw *unstructured.Unstructured, push push.Push) (com
 }
 
 // sourcesOf decodes the sources of an application once per generation: every push looks at all applications.
-func (h *gitEvents) sourcesOf(raw *unstructured.Unstructured) []v1alpha1.ApplicationSource {
+func (h *Handler) sourcesOf(raw *unstructured.Unstructured) []v1alpha1.ApplicationSource {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	known, is := h.sources[raw.GetUID()]
@@ -119,7 +126,7 @@ func (h *gitEvents) sourcesOf(raw *unstructured.Unstructured) []v1alpha1.Applica
 }
 
 // forget drops the sources of applications that are gone.
-func (h *gitEvents) forget(list []unstructured.Unstructured) {
+func (h *Handler) forget(list []unstructured.Unstructured) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if len(h.sources) <= len(list) {

@@ -1,4 +1,4 @@
-package agent
+package cluster
 
 import (
 	"context"
@@ -49,17 +49,17 @@ func TestAKindIsWatchedOnlyWhenItWasListed(t *testing.T) {
 		mapper := meta.NewDefaultRESTMapper([]schema.GroupVersion{gvk.GroupVersion()})
 		mapper.Add(gvk, meta.RESTScopeNamespace)
 		c := &slowCache{}
-		l := newLive(c, mapper, "argocd")
-		if known, err := l.watch(t.Context(), gvk); known || !errors.Is(err, context.DeadlineExceeded) {
+		l := New(c, mapper, "argocd")
+		if known, err := l.Watch(t.Context(), gvk); known || !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("before the list: %v, %v", known, err)
 		}
-		if known, err := l.watch(t.Context(), gvk); known || err == nil {
+		if known, err := l.Watch(t.Context(), gvk); known || err == nil {
 			t.Errorf("the next one, before the list: %v, %v", known, err)
 		}
 		done := make(chan error, 2)
 		for range 2 {
 			go func() {
-				known, err := l.watch(t.Context(), gvk)
+				known, err := l.Watch(t.Context(), gvk)
 				if err == nil && !known {
 					err = errors.New("it is not known")
 				}
@@ -76,7 +76,7 @@ func TestAKindIsWatchedOnlyWhenItWasListed(t *testing.T) {
 		if n := c.begun.Load(); n != 1 {
 			t.Errorf("%d watches", n)
 		}
-		if known, err := l.watch(t.Context(), corev1.SchemeGroupVersion.WithKind("Nothing")); known || err != nil {
+		if known, err := l.Watch(t.Context(), corev1.SchemeGroupVersion.WithKind("Nothing")); known || err != nil {
 			t.Errorf("a kind that there is not: %v, %v", known, err)
 		}
 	})

@@ -1,4 +1,4 @@
-package agent
+package application
 
 import (
 	"context"
@@ -43,7 +43,7 @@ func factID(app *v1alpha1.Application, revision, fact string) string {
 }
 
 func (p *pass) tell(ctx context.Context, revision string, l lineage.Lineage, body events.Body) error {
-	return facts.Publish(ctx, p.bus, events.ServiceSyncAgent, facts.Fact{
+	return facts.Publish(ctx, p.Bus, events.ServiceSyncAgent, facts.Fact{
 		ID: factID(p.app, revision, body.Fact()), About: facts.About("Application", p.app), Body: body, Lineage: l,
 	})
 }

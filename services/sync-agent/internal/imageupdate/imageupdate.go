@@ -1,4 +1,6 @@
-package agent
+// Package imageupdate writes new images into Git for the Applications that ask for it: one commit for each, whose trailers
+// continue the chain of the push.
+package imageupdate
 
 import (
 	"context"
@@ -11,6 +13,7 @@ import (
 	"sync"
 
 	"github.com/argosy-mesh/argosy/libs/facts"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/argosy-mesh/argosy/libs/kube/object"
 
@@ -21,24 +24,46 @@ import (
 	"github.com/argosy-mesh/argosy/schemas/events"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/image"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/registry"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/source"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/source/git"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// images writes new images into Git for the applications that ask for it.
-type images struct {
-	client   client.Client // reads are cached
-	bus      *bus.Bus
-	sources  *sources
-	registry *registry.Client
-	author   string
-	log      *slog.Logger
-	metrics  *metrics
+// metrics counts image updates.
+type metrics struct {
+	Commits *prometheus.CounterVec
+}
+
+// newMetrics registers the metrics of image updates.
+func newMetrics(r prometheus.Registerer) metrics {
+	m := metrics{Commits: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "argosy_sync_image_commits_total", Help: "Image updates, by outcome."}, []string{"outcome"})}
+	r.MustRegister(m.Commits)
+	return m
+}
+
+// Updater writes new images into Git for the applications that ask for it.
+type Updater struct {
+	Shell
+	metrics metrics
 
 	mu sync.Mutex
 	// newest is the place in the stream of the last push per application and rule:
 	// an older one that comes again must not bring its image back.
 	newest map[string]uint64
+}
+
+// Shell is what writing images works with.
+type Shell struct {
+	Client   client.Client // reads are cached
+	Bus      *bus.Bus
+	Sources  *source.Sources
+	Registry *registry.Client
+	Author   string // of commits, as name <address>
+	Log      *slog.Logger
+}
+
+func New(s Shell, r prometheus.Registerer) *Updater {
+	return &Updater{Shell: s, metrics: newMetrics(r), newest: map[string]uint64{}}
 }
 
 // update is one image for one application.
@@ -60,7 +85,7 @@ func (u update) key() string {
 // causes is caused by that.
 func (u update) fact() string { return bus.Key(u.key(), "committed") }
 
-func (h *images) handle(ctx context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
+func (h *Updater) Handle(ctx context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
 	var pushed events.ImagePushed
 	if err := json.Unmarshal(d.Data(), &pushed); err != nil {
 		return nil, fault.Poisonf("read image event %s: %w", d.ID(), err)
@@ -80,7 +105,7 @@ func (h *images) handle(ctx context.Context, d bus.Delivery) ([]bus.Outgoing, er
 	for _, u := range updates {
 		u.pushed, u.lineage, u.event = pushed, l, d.ID()
 		if h.overtaken(u, d.Sequence) {
-			h.metrics.commits.WithLabelValues("overtaken").Inc()
+			h.metrics.Commits.WithLabelValues("overtaken").Inc()
 			continue
 		}
 		errs = append(errs, h.write(ctx, u))
@@ -89,9 +114,9 @@ func (h *images) handle(ctx context.Context, d bus.Delivery) ([]bus.Outgoing, er
 }
 
 // wanted finds who asks for an image.
-func (h *images) wanted(ctx context.Context, pushed events.ImagePushed) ([]update, error) {
+func (h *Updater) wanted(ctx context.Context, pushed events.ImagePushed) ([]update, error) {
 	list := object.NewList("Application")
-	if err := h.client.List(ctx, list); err != nil {
+	if err := h.Client.List(ctx, list); err != nil {
 		return nil, fmt.Errorf("list applications: %w", err)
 	}
 	var out []update
@@ -103,7 +128,7 @@ func (h *images) wanted(ctx context.Context, pushed events.ImagePushed) ([]updat
 			}
 			app, _, _ := v1alpha1.DecodeTolerant[v1alpha1.Application](list.Items[i].Object)
 			if !updater.Git || len(updater.Problems) > 0 {
-				h.log.WarnContext(ctx, "image is wanted but cannot be written", "application", app.Namespace+"/"+app.Name, "git", updater.Git, "problems", updater.Problems)
+				h.Log.WarnContext(ctx, "image is wanted but cannot be written", "application", app.Namespace+"/"+app.Name, "git", updater.Git, "problems", updater.Problems)
 				continue
 			}
 			out = append(out, update{app: app, updater: updater, rule: rule})
@@ -114,12 +139,12 @@ func (h *images) wanted(ctx context.Context, pushed events.ImagePushed) ([]updat
 
 // vouch asks the registry where the sender is not trusted or did not say what the
 // image carries, and returns the lineage of what the image causes.
-func (h *images) vouch(ctx context.Context, d bus.Delivery, pushed *events.ImagePushed) (lineage.Lineage, error) {
+func (h *Updater) vouch(ctx context.Context, d bus.Delivery, pushed *events.ImagePushed) (lineage.Lineage, error) {
 	l := lineage.FromOCI(pushed.Annotations)
 	if pushed.Verified == events.VerifiedByNone || pushed.Verified == "" || l.Empty() {
 		// By tag, since that is what is written: a digest that exists does not make
 		// the tag true.
-		seen, err := h.registry.Look(ctx, pushed.Registry+"/"+pushed.Repository+":"+pushed.Tag)
+		seen, err := h.Registry.Look(ctx, pushed.Registry+"/"+pushed.Repository+":"+pushed.Tag)
 		if err != nil && (pushed.Verified == events.VerifiedByNone || pushed.Verified == "" || !errors.Is(err, registry.ErrAbsent)) {
 			return l, err
 		}
@@ -138,7 +163,7 @@ func (h *images) vouch(ctx context.Context, d bus.Delivery, pushed *events.Image
 	return l, nil
 }
 
-func (h *images) overtaken(u update, sequence uint64) bool {
+func (h *Updater) overtaken(u update, sequence uint64) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	id := string(u.app.UID) + "/" + u.rule.Alias + "/" + u.rule.Name
@@ -151,15 +176,15 @@ func (h *images) overtaken(u update, sequence uint64) bool {
 
 // write commits the image and tells about it. Doing so again changes nothing and
 // tells the same.
-func (h *images) write(ctx context.Context, u update) error {
-	source, err := sourceOf(u.app.Spec)
+func (h *Updater) write(ctx context.Context, u update) error {
+	source, err := source.Of(u.app.Spec)
 	if err != nil {
 		return fault.AsPoison(err)
 	}
 	if u.updater.RepoURL != "" {
 		source.RepoURL = u.updater.RepoURL
 	}
-	m, err := h.sources.mirror(ctx, source.RepoURL)
+	m, err := h.Sources.Mirror(ctx, source.RepoURL)
 	if err != nil {
 		return err
 	}
@@ -171,7 +196,7 @@ func (h *images) write(ctx context.Context, u update) error {
 	if err != nil {
 		return err
 	}
-	change := git.Change{Branch: branch, Author: h.author, Message: u.message()}
+	change := git.Change{Branch: branch, Author: h.Author, Message: u.message()}
 	if change.Path, err = kustomizationPath(ctx, m, branch, folder(source.Path, u.updater.Target)); err != nil {
 		return err
 	}
@@ -181,12 +206,12 @@ func (h *images) write(ctx context.Context, u update) error {
 		return fmt.Errorf("update image of application %s/%s: %w", u.app.Namespace, u.app.Name, err)
 	}
 	if !made && !strings.Contains(head.Message, events.TrailerKey+": "+u.key()) {
-		h.metrics.commits.WithLabelValues("unchanged").Inc()
+		h.metrics.Commits.WithLabelValues("unchanged").Inc()
 		return nil
 	}
-	h.metrics.commits.WithLabelValues("committed").Inc()
-	h.log.InfoContext(ctx, "image committed", "application", u.app.Namespace+"/"+u.app.Name, "image", u.pushed.Reference(), "commit", head.SHA)
-	return facts.Publish(ctx, h.bus, events.ServiceSyncAgent, facts.Fact{ID: u.fact(), About: facts.About("Application", u.app), Lineage: u.lineage, Body: events.ImageCommitted{
+	h.metrics.Commits.WithLabelValues("committed").Inc()
+	h.Log.InfoContext(ctx, "image committed", "application", u.app.Namespace+"/"+u.app.Name, "image", u.pushed.Reference(), "commit", head.SHA)
+	return facts.Publish(ctx, h.Bus, events.ServiceSyncAgent, facts.Fact{ID: u.fact(), About: facts.About("Application", u.app), Lineage: u.lineage, Body: events.ImageCommitted{
 		Commit: head.SHA, Image: u.pushed.Reference(), Tag: u.pushed.Tag, Repository: source.RepoURL, Application: u.app.Namespace + "/" + u.app.Name, Message: "image committed",
 	}})
 }
@@ -213,7 +238,7 @@ func kustomizationPath(ctx context.Context, m *git.Mirror, branch, dir string) (
 }
 
 // edit is the new content, or the old one when the image may not be replaced.
-func (h *images) edit(ctx context.Context, u update, old []byte) ([]byte, error) {
+func (h *Updater) edit(ctx context.Context, u update, old []byte) ([]byte, error) {
 	next := u.rule.Value(u.pushed)
 	current, err := image.Read(old, next.Entry)
 	if err != nil {
@@ -227,16 +252,16 @@ func (h *images) edit(ctx context.Context, u update, old []byte) ([]byte, error)
 }
 
 // older reports whether the registry knows the current image to be built later.
-func (h *images) older(ctx context.Context, u update, current, next image.Value) bool {
+func (h *Updater) older(ctx context.Context, u update, current, next image.Value) bool {
 	if u.rule.Strategy != image.NewestBuild || current.NewTag == "" || current.NewTag == next.NewTag {
 		return false
 	}
 	name := u.pushed.Registry + "/" + u.pushed.Repository
-	was, err := h.registry.Look(ctx, name+":"+current.NewTag)
+	was, err := h.Registry.Look(ctx, name+":"+current.NewTag)
 	if err != nil || was.Created.IsZero() {
 		return false // gone or not dated: the push itself is the newest we know
 	}
-	is, err := h.registry.Look(ctx, name+":"+next.NewTag)
+	is, err := h.Registry.Look(ctx, name+":"+next.NewTag)
 	return err == nil && !is.Created.IsZero() && is.Created.Before(was.Created)
 }
 

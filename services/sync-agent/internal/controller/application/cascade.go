@@ -1,4 +1,4 @@
-package agent
+package application
 
 import (
 	"context"
@@ -23,13 +23,13 @@ const resourcesFinalizer = "resources-finalizer.argocd.argoproj.io"
 
 // cascade deletes the objects of a deleted application when it asks for that, the
 // highest wave first, and lets the application go when nothing is left.
-func (a *Agent) cascade(ctx context.Context, raw *unstructured.Unstructured, app *v1alpha1.Application) (reconcile.Result, error) {
+func (a *Reconciler) cascade(ctx context.Context, raw *unstructured.Unstructured, app *v1alpha1.Application) (reconcile.Result, error) {
 	i := slices.IndexFunc(raw.GetFinalizers(), func(f string) bool { return strings.HasPrefix(f, resourcesFinalizer) })
 	if i < 0 {
 		return reconcile.Result{}, nil
 	}
 	for _, r := range app.Status.Resources {
-		if _, err := a.live.watch(ctx, schema.GroupVersionKind{Group: r.Group, Version: r.Version, Kind: r.Kind}); err != nil {
+		if _, err := a.Live.Watch(ctx, schema.GroupVersionKind{Group: r.Group, Version: r.Version, Kind: r.Kind}); err != nil {
 			return reconcile.Result{}, err
 		}
 	}
@@ -37,19 +37,19 @@ func (a *Agent) cascade(ctx context.Context, raw *unstructured.Unstructured, app
 	if strings.HasSuffix(raw.GetFinalizers()[i], "/background") {
 		policy = metav1.DeletePropagationBackground
 	}
-	left, err := a.deleteHighest(ctx, a.live.extras(track.Instance(app.Namespace, app.Name, a.control)), policy)
+	left, err := a.deleteHighest(ctx, a.Live.Extras(track.Instance(app.Namespace, app.Name, a.Control)), policy)
 	if err != nil || left > 0 {
 		return reconcile.Result{}, err // each deletion wakes us again
 	}
 	next := raw.DeepCopy()
 	next.SetFinalizers(slices.Delete(slices.Clone(raw.GetFinalizers()), i, i+1))
-	err = a.client.Patch(ctx, next, client.MergeFromWithOptions(raw, client.MergeFromWithOptimisticLock{}))
+	err = a.Client.Patch(ctx, next, client.MergeFromWithOptions(raw, client.MergeFromWithOptimisticLock{}))
 	return reconcile.Result{}, client.IgnoreNotFound(err)
 }
 
 // deleteHighest deletes the objects of the highest wave and counts all that have
 // to go.
-func (a *Agent) deleteHighest(ctx context.Context, objects map[track.Key]*track.Object, policy metav1.DeletionPropagation) (left int, err error) {
+func (a *Reconciler) deleteHighest(ctx context.Context, objects map[track.Key]*track.Object, policy metav1.DeletionPropagation) (left int, err error) {
 	var going []*track.Object
 	for key, o := range objects {
 		if key.Kind == "CustomResourceDefinition" || operation.OptionsOf(o).Has("Delete=false") {
@@ -63,7 +63,7 @@ func (a *Agent) deleteHighest(ctx context.Context, objects map[track.Key]*track.
 			continue
 		}
 		uid := o.GetUID()
-		err := a.client.Delete(ctx, o.DeepCopy(), client.PropagationPolicy(policy), client.Preconditions{UID: &uid})
+		err := a.Client.Delete(ctx, o.DeepCopy(), client.PropagationPolicy(policy), client.Preconditions{UID: &uid})
 		if client.IgnoreNotFound(err) != nil {
 			errs = append(errs, fmt.Errorf("delete %s: %w", track.KeyOf(o), err))
 		}

@@ -1,0 +1,48 @@
+// Package application reconciles Applications: it gathers a world, has the core decide, applies and reports.
+package application
+
+import (
+	"fmt"
+	"maps"
+	"reflect"
+
+	"github.com/argosy-mesh/argosy/libs/kube"
+	"github.com/argosy-mesh/argosy/libs/kube/object"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	ctrlsource "sigs.k8s.io/controller-runtime/pkg/source"
+)
+
+// Watch has the manager run the reconciler for what it owns; regain brings objects that others owned until now.
+func (a *Reconciler) Watch(mgr manager.Manager, owns func(key string) bool, regain <-chan event.GenericEvent) error {
+	enqueue := &handler.EnqueueRequestForObject{}
+	err := builder.ControllerManagedBy(mgr).Named("application").
+		For(object.New("Application"), builder.WithPredicates(predicate.Funcs{UpdateFunc: matters})).
+		WatchesRawSource(ctrlsource.Channel(regain, enqueue)).
+		WatchesRawSource(ctrlsource.Channel(a.Live.Changed(), enqueue)).
+		// Tests run several replicas in one process, whose controllers share a name.
+		WithOptions(controller.Options{MaxConcurrentReconciles: 16, SkipNameValidation: new(true)}).
+		Complete(kube.OwnedOnly(owns, a))
+	if err != nil {
+		return fmt.Errorf("set up the application controller: %w", err)
+	}
+	return nil
+}
+
+// matters leaves out updates of status alone, which are our own.
+func matters(e event.UpdateEvent) bool {
+	before, _ := e.ObjectOld.(*unstructured.Unstructured)
+	after, _ := e.ObjectNew.(*unstructured.Unstructured)
+	if before == nil || after == nil {
+		return true
+	}
+	return !same(before.Object["spec"], after.Object["spec"]) || !same(before.Object["operation"], after.Object["operation"]) ||
+		!maps.Equal(before.GetAnnotations(), after.GetAnnotations()) || after.GetDeletionTimestamp() != nil
+}
+
+func same(a, b any) bool { return reflect.DeepEqual(a, b) }
