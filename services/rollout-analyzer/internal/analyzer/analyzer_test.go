@@ -20,7 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/core"
-	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/gateway"
+	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/router"
 )
 
 // rate is a Prometheus whose one answer can be changed.
@@ -132,11 +132,12 @@ func (f *field) wantTraffic(namespace string, weight int32, canary, stable strin
 
 // traffic compares the weight and what the services select.
 func (f *field) traffic(ctx context.Context, namespace string, weight int32, canary, stable string) error {
-	route := gateway.New()
+	r, _ := router.ByKind("HTTPRoute")
+	route := r.New()
 	if err := f.client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: "web"}, route); err != nil {
 		return err
 	}
-	if got := gateway.Read(route, "canary", "stable"); got.CanaryWeight != weight || got.InProgress != (weight > 0) {
+	if got := r.Observe(route, "canary", "stable"); got.CanaryWeight != weight || got.InProgress != (weight > 0) {
 		return fmt.Errorf("route: %+v, want weight %d", got, weight)
 	}
 	for name, want := range map[string]string{"canary": canary, "stable": stable} {

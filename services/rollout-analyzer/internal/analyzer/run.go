@@ -21,10 +21,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
-	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/analysisrun"
+	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/controller/analysisrun"
+	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/controller/rollout"
 	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/core"
-	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/provider"
-	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/rollout"
+	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/metric"
 )
 
 // Run runs the service until ctx ends.
@@ -83,7 +83,7 @@ func control(ctx context.Context, mgr manager.Manager, p parts) (*regain, error)
 	if err := rollout.Watch(mgr, kube.OwnedOnly(p.base.Members.Owns, ro), out.rollouts); err != nil {
 		return nil, err
 	}
-	runs := analysisrun.New(mgr.GetClient(), mgr.GetAPIReader(), provider.New(p.cfg.PrometheusAddress), p.tell, p.base.Registry)
+	runs := analysisrun.New(mgr.GetClient(), mgr.GetAPIReader(), metric.New(p.cfg.PrometheusAddress), p.tell, p.base.Registry)
 	runs.Events, runs.Log = recorder, p.base.Log
 	return out, analysisrun.Watch(mgr, kube.OwnedOnly(p.base.Members.Owns, runs), out.runs)
 }

@@ -3,6 +3,8 @@ package core
 import (
 	"time"
 
+	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/core/traffic"
+
 	"github.com/argosy-mesh/argosy/schemas/events"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
@@ -38,11 +40,10 @@ type DeleteReplicaSet struct{ Name, Version string }
 // SwitchService makes a service select the pods of one template. An empty hash removes the pin.
 type SwitchService struct{ Service, Hash string }
 
-// SetWeight splits the traffic of one HTTPRoute between the canary and the stable service.
+// SetWeight shares the traffic of one object between the canary and the stable service.
 type SetWeight struct {
-	Namespace, Route string
-	Canary, Stable   string
-	CanaryWeight     int32
+	Route traffic.Ref
+	Split traffic.Split
 }
 
 // CreateAnalysisRun starts an analysis. The name is derived from rollout, template, revision and step.
@@ -97,7 +98,7 @@ func (a SwitchService) Key() string { return "point-service/" + a.Service + "=" 
 
 // Key is the wanted state.
 func (a SetWeight) Key() string {
-	return "set-weight/" + a.Namespace + "/" + a.Route + "=" + itoa(a.CanaryWeight)
+	return "set-weight/" + a.Route.Kind + "/" + a.Route.Namespace + "/" + a.Route.Name + "=" + itoa(a.Split.CanaryWeight)
 }
 
 // Key is the name, which is derived from the causes.

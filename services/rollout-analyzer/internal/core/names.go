@@ -22,15 +22,6 @@ const (
 	RunTypeBackground = "Background"
 )
 
-// LabelInProgress is on an HTTPRoute while a canary receives traffic from it.
-const (
-	LabelInProgress      = "rollouts.argoproj.io/gatewayapi-canary"
-	LabelInProgressValue = "in-progress"
-)
-
-// GatewayPlugin is the key of trafficRouting.plugins that is served here.
-const GatewayPlugin = "argoproj-labs/gatewayAPI"
-
 // Defaults of a Rollout.
 const (
 	defaultRevisionHistory        = 10

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/core/traffic"
+
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/schemas/events"
 	appsv1 "k8s.io/api/apps/v1"
@@ -64,16 +66,22 @@ func (s *sim) twin() *sim {
 	return &out
 }
 
+// gatewayPlugin is how tests name a router.
+const gatewayPlugin = "argoproj-labs/gatewayAPI"
+
 // make declares a Rollout of steps such as "setWeight 20; pause 60s; analysis rate".
 func (s *sim) make(replicas int32, steps string, routed bool) {
 	c := &v1alpha1.CanaryStrategy{Steps: parseSteps(s.t, steps)}
 	if routed {
 		c.CanaryService, c.StableService = "canary", "stable"
-		c.TrafficRouting = &v1alpha1.RolloutTrafficRouting{Plugins: map[string]jsonText{GatewayPlugin: jsonText(`{"httpRoute":"web"}`)}}
+		c.TrafficRouting = &v1alpha1.RolloutTrafficRouting{Plugins: map[string]jsonText{gatewayPlugin: jsonText(`{"httpRoute":"web"}`)}}
 		for _, name := range []string{"canary", "stable"} {
 			s.w.Services[name] = &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: corev1.ServiceSpec{Selector: map[string]string{"app": "shop"}}}
 		}
-		s.w.Routes = []Route{{Namespace: "ns", Name: "web", StableWeight: 100, Uniform: true, Paired: true}}
+		s.w.Routes = []traffic.Observed{{
+			Ref: traffic.Ref{Kind: "HTTPRoute", Namespace: "ns", Name: "web"}, Field: "plugins." + gatewayPlugin,
+			StableWeight: 100, Uniform: true, Paired: true,
+		}}
 	}
 	s.w.Rollout = &v1alpha1.Rollout{
 		ObjectMeta: metav1.ObjectMeta{Name: "shop", Namespace: "ns", UID: "u1", Generation: 1,
@@ -205,12 +213,12 @@ func (s *sim) perform(a Action) {
 		s.say("point %s at %s", a.Service, s.short(a.Hash))
 	case SetWeight:
 		for i := range s.w.Routes {
-			if s.w.Routes[i].Name == a.Route {
-				s.w.Routes[i].CanaryWeight, s.w.Routes[i].StableWeight = a.CanaryWeight, 100-a.CanaryWeight
-				s.w.Routes[i].Uniform, s.w.Routes[i].InProgress = true, a.CanaryWeight > 0
+			if s.w.Routes[i].Ref == a.Route {
+				s.w.Routes[i].CanaryWeight, s.w.Routes[i].StableWeight = a.Split.CanaryWeight, 100-a.Split.CanaryWeight
+				s.w.Routes[i].Uniform, s.w.Routes[i].InProgress = true, a.Split.CanaryWeight > 0
 			}
 		}
-		s.say("weight %d", a.CanaryWeight)
+		s.say("weight %d", a.Split.CanaryWeight)
 	case PatchStatus:
 		s.w.Rollout = s.w.Rollout.DeepCopy()
 		a.Status.DeepCopyInto(&s.w.Rollout.Status)

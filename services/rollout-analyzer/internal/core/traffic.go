@@ -3,6 +3,7 @@ package core
 import (
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/schemas/events"
+	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/core/traffic"
 	appsv1 "k8s.io/api/apps/v1"
 )
 
@@ -139,7 +140,9 @@ func (p *pass) setWeights(want int32) {
 			continue
 		}
 		p.settled = false
-		p.do(SetWeight{Namespace: r.Namespace, Route: r.Name, Canary: p.canary.CanaryService, Stable: p.canary.StableService, CanaryWeight: want})
+		p.do(SetWeight{
+			Route: r.Ref, Split: traffic.Split{Canary: p.canary.CanaryService, Stable: p.canary.StableService, CanaryWeight: want},
+		})
 	}
 	before := int32(-1)
 	if w := p.st.Canary.Weights; w != nil {

@@ -1,7 +1,6 @@
 package core
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -179,71 +178,20 @@ func (v *checking) service(at, name string) {
 }
 
 func (v *checking) routing(at string, c *v1alpha1.CanaryStrategy) {
-	t := c.TrafficRouting
 	if c.CanaryService == "" || c.StableService == "" || c.CanaryService == c.StableService {
 		v.addf(at, "needs two different services: canaryService and stableService")
 	}
-	for name, has := range map[string]bool{"istio": t.Istio != nil, "nginx": t.Nginx != nil, "alb": t.ALB != nil, "smi": t.SMI != nil,
-		"ambassador": t.Ambassador != nil, "appMesh": t.AppMesh != nil, "traefik": t.Traefik != nil, "apisix": t.Apisix != nil} {
-		if has {
-			v.addf(at+"."+name, "is not served by this version")
-		}
-	}
-	for name := range t.Plugins {
-		if name != GatewayPlugin {
-			v.addf(at+".plugins."+name, "is not served by this version")
-		}
-	}
-	if _, err := GatewayRoutes(v.w.Rollout); err != nil {
-		v.addf(at+".plugins."+GatewayPlugin, "%v", err)
+	for _, p := range v.w.Routing.Problems {
+		v.addf(at+"."+p.Field, "%s", p.Reason)
 	}
 	for _, r := range v.w.Routes {
 		switch {
 		case r.Missing:
-			v.addf(at+".plugins."+GatewayPlugin, "HTTPRoute %s/%s is not there", r.Namespace, r.Name)
+			v.addf(at+"."+r.Field, "%s %s/%s is not there", r.Kind, r.Namespace, r.Name)
 		case !r.Paired:
-			v.addf(at+".plugins."+GatewayPlugin, "HTTPRoute %s/%s has no rule with both %s and %s", r.Namespace, r.Name, c.CanaryService, c.StableService)
+			v.addf(at+"."+r.Field, "%s %s/%s has no rule with both %s and %s", r.Kind, r.Namespace, r.Name, c.CanaryService, c.StableService)
 		}
 	}
-}
-
-// RouteRef names one HTTPRoute.
-type RouteRef struct{ Namespace, Name string }
-
-// GatewayRoutes returns the HTTPRoutes that a Rollout names; none when it names no router.
-func GatewayRoutes(ro *v1alpha1.Rollout) ([]RouteRef, error) {
-	c := ro.Spec.Strategy.Canary
-	if c == nil || c.TrafficRouting == nil {
-		return nil, nil
-	}
-	raw, ok := c.TrafficRouting.Plugins[GatewayPlugin]
-	if !ok {
-		return nil, fmt.Errorf("no router is named")
-	}
-	var cfg struct {
-		HTTPRoute  string `json:"httpRoute"`
-		HTTPRoutes []struct {
-			Name string `json:"name"`
-		} `json:"httpRoutes"`
-		Namespace string `json:"namespace"`
-	}
-	if err := json.Unmarshal(raw, &cfg); err != nil {
-		return nil, fmt.Errorf("read the configuration: %w", err)
-	}
-	if cfg.Namespace == "" {
-		cfg.Namespace = ro.Namespace
-	}
-	var out []RouteRef
-	if cfg.HTTPRoute != "" {
-		out = append(out, RouteRef{Namespace: cfg.Namespace, Name: cfg.HTTPRoute})
-	}
-	for _, r := range cfg.HTTPRoutes {
-		out = append(out, RouteRef{Namespace: cfg.Namespace, Name: r.Name})
-	}
-	if len(out) == 0 {
-		return nil, fmt.Errorf("names no HTTPRoute")
-	}
-	return out, nil
 }
 
 // summary puts problems in one line, the same one each time.

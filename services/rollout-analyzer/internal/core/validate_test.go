@@ -4,6 +4,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/core/traffic"
+	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/router"
+
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
@@ -43,7 +46,7 @@ func TestInvalidRolloutsAreMarkedAndLeftAlone(t *testing.T) {
 		"needs two different services":           func(w *World) { canaryOf(w).CanaryService = "stable" },
 		"trafficRouting.istio":                   func(w *World) { canaryOf(w).TrafficRouting.Istio = &v1alpha1.IstioTrafficRouting{} },
 		"no router is named":                     func(w *World) { canaryOf(w).TrafficRouting.Plugins = nil },
-		"names no HTTPRoute":                     func(w *World) { canaryOf(w).TrafficRouting.Plugins[GatewayPlugin] = jsonText(`{}`) },
+		"names no HTTPRoute":                     func(w *World) { canaryOf(w).TrafficRouting.Plugins[gatewayPlugin] = jsonText(`{}`) },
 		"plugins.acme/router":                    func(w *World) { canaryOf(w).TrafficRouting.Plugins["acme/router"] = jsonText(`{}`) },
 		"spec.x: cannot be read":                 func(w *World) { w.Unreadable = []Problem{{"spec.x", "cannot be read"}} },
 	} {
@@ -52,6 +55,7 @@ func TestInvalidRolloutsAreMarkedAndLeftAlone(t *testing.T) {
 		s.settle(true)
 		s.image("v2")
 		breakIt(&s.w)
+		s.w.Routing = router.Read(s.w.Rollout)
 		actions := Decide(s.w)
 		status := v1alpha1.RolloutStatus{}
 		for _, a := range actions {
@@ -210,7 +214,7 @@ func TestKeysTellActionsApart(t *testing.T) {
 		CreateReplicaSet{Object: set("a", 1, 1)}, CreateReplicaSet{Object: set("b", 1, 1)},
 		UpdateReplicaSet{Name: "a", Version: "1"}, UpdateReplicaSet{Name: "a", Version: "2"}, DeleteReplicaSet{Name: "a", Version: "1"},
 		SwitchService{Service: "s", Hash: "x"}, SwitchService{Service: "s", Hash: "y"},
-		SetWeight{Namespace: "n", Route: "r", CanaryWeight: 1}, SetWeight{Namespace: "n", Route: "r", CanaryWeight: 2},
+		SetWeight{Route: traffic.Ref{Namespace: "n", Name: "r"}, Split: traffic.Split{CanaryWeight: 1}}, SetWeight{Route: traffic.Ref{Namespace: "n", Name: "r"}, Split: traffic.Split{CanaryWeight: 2}},
 		CreateAnalysisRun{Object: &v1alpha1.AnalysisRun{ObjectMeta: metav1.ObjectMeta{Name: "r"}}}, RetireAnalysisRun{Name: "r"}, DeleteAnalysisRun{Name: "r"},
 		PatchRollout{Revision: "1"}, PublishFact{ID: "f"}, PatchStatus{}, RecordEvent{Reason: "a"}, WakeAt{At: start},
 	} {

@@ -3,6 +3,8 @@ package core
 import (
 	"time"
 
+	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/core/traffic"
+
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -22,8 +24,10 @@ type World struct {
 	ReplicaSets []*appsv1.ReplicaSet
 	// Services are those the Rollout names, by name; a missing one is absent.
 	Services map[string]*corev1.Service
-	// Routes are those the Rollout names; a missing one has Missing set.
-	Routes []Route
+	// Routing is what the routers make of the Rollout.
+	Routing traffic.Routing
+	// Routes are the objects that split its traffic; a missing one has Missing set.
+	Routes []traffic.Observed
 	// Runs are the analysis runs the Rollout owns.
 	Runs []*v1alpha1.AnalysisRun
 	// Templates are the analysis templates that can be reached from the Rollout; a missing one is absent.
@@ -36,19 +40,4 @@ type Problem struct {
 	Field string
 	// Reason says what is wrong with it.
 	Reason string
-}
-
-// Route is what matters of one HTTPRoute.
-type Route struct {
-	Namespace, Name string
-	// Missing says that there is no such route.
-	Missing bool
-	// CanaryWeight and StableWeight are what the first rule with both services says.
-	CanaryWeight, StableWeight int32
-	// Uniform says that all rules with both services say the same.
-	Uniform bool
-	// Paired says that at least one rule has both services.
-	Paired bool
-	// InProgress says that the label is set.
-	InProgress bool
 }

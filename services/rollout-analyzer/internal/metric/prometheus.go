@@ -1,4 +1,4 @@
-package provider
+package metric
 
 import (
 	"context"
@@ -17,6 +17,12 @@ import (
 
 // prometheusTime is how long a query may take when the template does not say.
 const prometheusTime = 30 * time.Second
+
+var prometheusKind = kind{
+	name: "prometheus",
+	is:   func(m v1alpha1.MetricProvider) bool { return m.Prometheus != nil },
+	open: func(o options) Query { return prometheus{fallback: o.prometheus, clients: o.clients}.query },
+}
 
 // prometheus asks the HTTP API of Prometheus, or of anything that speaks it.
 type prometheus struct {

@@ -1,4 +1,4 @@
-package provider
+package metric
 
 import (
 	"bytes"
@@ -16,6 +16,12 @@ import (
 
 // webTime is how long a request may take when the template does not say.
 const webTime = 10 * time.Second
+
+var webKind = kind{
+	name: "web",
+	is:   func(m v1alpha1.MetricProvider) bool { return m.Web != nil },
+	open: func(o options) Query { return web{clients: o.clients}.query },
+}
 
 // web asks any HTTP endpoint for JSON, or for text.
 type web struct{ clients clients }

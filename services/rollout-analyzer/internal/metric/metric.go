@@ -2,7 +2,7 @@
 //
 // Promise: a query ends within its time and never reads more than its share of bytes, whatever the other side does. It
 // returns a plain value (number, list, map, string) that conditions can look at; judging it is not done here.
-package provider
+package metric
 
 import (
 	"context"
@@ -39,36 +39,48 @@ type Value struct {
 // Query takes one measurement of a metric whose arguments are filled in.
 type Query func(ctx context.Context, m v1alpha1.Metric) (Value, error)
 
-// Registry finds the query of a metric by the one field of its provider that is set.
-type Registry struct {
-	entries []entry
+// kind is one metric system, and all that the rest knows of it. A new one is its file and its place in kinds.
+type kind struct {
+	// name is its field in the provider of a metric.
+	name string
+	// is reports whether a provider is of this kind.
+	is func(v1alpha1.MetricProvider) bool
+	// open makes its query, once in a process.
+	open func(options) Query
 }
 
-type entry struct {
-	name  string
-	is    func(v1alpha1.MetricProvider) bool
-	query Query
+// options are what queries work with.
+type options struct {
+	prometheus string // address for metrics that name none
+	clients    clients
+}
+
+// kinds are those that are served.
+var kinds = []kind{prometheusKind, webKind}
+
+// Registry finds the query of a metric by the one field of its provider that is set.
+type Registry struct {
+	queries []Query // as kinds
 }
 
 // New returns the providers that are served. The address is that of Prometheus for metrics that name none.
 func New(prometheusAddress string) *Registry {
-	p := prometheus{fallback: prometheusAddress, clients: newClients()}
-	w := web{clients: p.clients}
-	return &Registry{entries: []entry{
-		{"prometheus", func(m v1alpha1.MetricProvider) bool { return m.Prometheus != nil }, p.query},
-		{"web", func(m v1alpha1.MetricProvider) bool { return m.Web != nil }, w.query},
-	}}
+	o, r := options{prometheus: prometheusAddress, clients: newClients()}, &Registry{}
+	for _, k := range kinds {
+		r.queries = append(r.queries, k.open(o))
+	}
+	return r
 }
 
 // Measure takes one measurement.
 func (r *Registry) Measure(ctx context.Context, m v1alpha1.Metric) (Value, error) {
-	for _, e := range r.entries {
-		if !e.is(m.Provider) {
+	for i, k := range kinds {
+		if !k.is(m.Provider) {
 			continue
 		}
-		v, err := e.query(ctx, m)
+		v, err := r.queries[i](ctx, m)
 		if err != nil {
-			return v, fmt.Errorf("%s: %w", e.name, err)
+			return v, fmt.Errorf("%s: %w", k.name, err)
 		}
 		return v, nil
 	}

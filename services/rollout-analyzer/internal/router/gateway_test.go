@@ -1,9 +1,9 @@
-package gateway
+package router
 
 import (
 	"testing"
 
-	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/core"
+	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/core/traffic"
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
@@ -27,7 +27,7 @@ spec:
 
 func load(t *testing.T, text string) *unstructured.Unstructured {
 	t.Helper()
-	u := New()
+	u := gatewayAPI.New()
 	if err := yaml.Unmarshal([]byte(text), &u.Object); err != nil {
 		t.Fatal(err)
 	}
@@ -36,14 +36,14 @@ func load(t *testing.T, text string) *unstructured.Unstructured {
 
 func TestReadAndWrite(t *testing.T) {
 	u := load(t, route)
-	want := core.Route{Namespace: "ns", Name: "web", Paired: true, CanaryWeight: 10, StableWeight: 1}
-	if diff := cmp.Diff(want, Read(u, "canary", "stable")); diff != "" {
+	want := traffic.Observed{Paired: true, CanaryWeight: 10, StableWeight: 1}
+	if diff := cmp.Diff(want, observeHTTPRoute(u, "canary", "stable")); diff != "" {
 		t.Errorf("before (-want +got):\n%s", diff)
 	}
 	before := u.DeepCopy()
-	Write(u, core.SetWeight{Canary: "canary", Stable: "stable", CanaryWeight: 30})
-	want = core.Route{Namespace: "ns", Name: "web", Paired: true, Uniform: true, CanaryWeight: 30, StableWeight: 70, InProgress: true}
-	if diff := cmp.Diff(want, Read(u, "canary", "stable")); diff != "" {
+	applyHTTPRoute(u, traffic.Split{Canary: "canary", Stable: "stable", CanaryWeight: 30})
+	want = traffic.Observed{Paired: true, Uniform: true, CanaryWeight: 30, StableWeight: 70, InProgress: true}
+	if diff := cmp.Diff(want, observeHTTPRoute(u, "canary", "stable")); diff != "" {
 		t.Errorf("after (-want +got):\n%s", diff)
 	}
 	rules := func(u *unstructured.Unstructured, i int) any {
@@ -52,15 +52,15 @@ func TestReadAndWrite(t *testing.T) {
 	if diff := cmp.Diff(rules(before, 1), rules(u, 1)); diff != "" {
 		t.Errorf("another rule changed:\n%s", diff)
 	}
-	Write(u, core.SetWeight{Canary: "canary", Stable: "stable"})
-	if got := Read(u, "canary", "stable"); got.CanaryWeight != 0 || got.InProgress {
+	applyHTTPRoute(u, traffic.Split{Canary: "canary", Stable: "stable"})
+	if got := observeHTTPRoute(u, "canary", "stable"); got.CanaryWeight != 0 || got.InProgress {
 		t.Errorf("reset: %+v", got)
 	}
 }
 
 func TestForeignShapesAreUnpaired(t *testing.T) {
 	for _, text := range []string{"{}", "spec: {rules: 3}", "spec: {rules: [{backendRefs: [{name: canary}]}]}"} {
-		if got := Read(load(t, text), "canary", "stable"); got.Paired {
+		if got := observeHTTPRoute(load(t, text), "canary", "stable"); got.Paired {
 			t.Errorf("%s: %+v", text, got)
 		}
 	}

@@ -2,7 +2,7 @@
 // existing templates are written in.
 //
 // Promise: pure and total. A condition that cannot be evaluated is an error of the measurement, never a panic.
-package condition
+package analysis
 
 import (
 	"fmt"

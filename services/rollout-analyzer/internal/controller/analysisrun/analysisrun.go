@@ -31,10 +31,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
-	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/condition"
 	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/core"
 	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/core/analysis"
-	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/provider"
+	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/metric"
 )
 
 // staleRetry is how soon to look again after somebody else was faster.
@@ -42,7 +41,7 @@ const staleRetry = 50 * time.Millisecond
 
 // Measurer takes one measurement of a metric whose arguments are filled in.
 type Measurer interface {
-	Measure(ctx context.Context, m v1alpha1.Metric) (provider.Value, error)
+	Measure(ctx context.Context, m v1alpha1.Metric) (metric.Value, error)
 }
 
 // Teller publishes facts.
@@ -73,21 +72,21 @@ func New(c client.Client, secrets client.Reader, m Measurer, tell Teller, regist
 
 // Reconcile looks at one run once.
 func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
-	object := object.New("AnalysisRun")
-	if err := r.Client.Get(ctx, req.NamespacedName, object); err != nil {
+	found := object.New("AnalysisRun")
+	if err := r.Client.Get(ctx, req.NamespacedName, found); err != nil {
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
-	run, _, unreadable := v1alpha1.DecodeTolerant[v1alpha1.AnalysisRun](object.Object)
+	run, _, unreadable := v1alpha1.DecodeTolerant[v1alpha1.AnalysisRun](found.Object)
 	if run.DeletionTimestamp != nil {
 		return reconcile.Result{}, nil
 	}
 	plan := analysis.PlanRun(run, r.Now())
 	if plan.Delete {
-		return reconcile.Result{}, client.IgnoreNotFound(r.Client.Delete(ctx, object))
+		return reconcile.Result{}, client.IgnoreNotFound(r.Client.Delete(ctx, found))
 	}
 	if !run.Status.Phase.Completed() {
 		status := r.assess(ctx, run, plan, unreadable)
-		if err := r.write(ctx, object, run, status); err != nil {
+		if err := r.write(ctx, found, run, status); err != nil {
 			if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
 				return reconcile.Result{RequeueAfter: staleRetry}, nil
 			}
@@ -156,7 +155,7 @@ func (r *Reconciler) measure(ctx context.Context, run *v1alpha1.AnalysisRun, due
 func (r *Reconciler) one(ctx context.Context, m v1alpha1.Metric, values map[string]string, err error) v1alpha1.Measurement {
 	started := metav1.NewTime(r.Now().Truncate(time.Second))
 	taken := v1alpha1.Measurement{StartedAt: &started, Phase: v1alpha1.AnalysisError}
-	var value provider.Value
+	var value metric.Value
 	if err == nil {
 		m, err = analysis.Substitute(m, values)
 	}
@@ -165,7 +164,7 @@ func (r *Reconciler) one(ctx context.Context, m v1alpha1.Metric, values map[stri
 	}
 	if err == nil {
 		taken.Value, taken.Metadata = value.Text, value.Metadata
-		taken.Phase, err = condition.Judge(m, value.Result)
+		taken.Phase, err = analysis.Judge(m, value.Result)
 	}
 	if err != nil {
 		taken.Message = err.Error()

@@ -3,8 +3,8 @@ package rollout
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
-
 
 	"github.com/argosy-mesh/argosy/libs/kube/object"
 
@@ -23,8 +23,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
-	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/core"
-	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/gateway"
+	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/router"
 )
 
 const (
@@ -70,14 +69,19 @@ func Watch(mgr manager.Manager, inner reconcile.Reconciler, again <-chan event.G
 	if err != nil {
 		return fmt.Errorf("watch rollouts: %w", err)
 	}
-	return mgr.Add(manager.RunnableFunc(func(ctx context.Context) error { return watchRoutes(ctx, mgr, c) }))
+	for _, r := range router.Routers {
+		if err := mgr.Add(manager.RunnableFunc(func(ctx context.Context) error { return watchRoutes(ctx, mgr, c, r) })); err != nil {
+			return fmt.Errorf("watch %s: %w", r.Kind.Kind, err)
+		}
+	}
+	return nil
 }
 
-// watchRoutes begins to watch routes as soon as the cluster knows them; it may never do.
-func watchRoutes(ctx context.Context, mgr manager.Manager, c controller.Controller) error {
+// watchRoutes begins to watch the objects of a router as soon as the cluster knows them; it may never do.
+func watchRoutes(ctx context.Context, mgr manager.Manager, c controller.Controller, r router.Router) error {
 	for {
-		if _, err := mgr.GetRESTMapper().RESTMapping(gateway.Kind.GroupKind(), gateway.Kind.Version); err == nil {
-			var route client.Object = gateway.New()
+		if _, err := mgr.GetRESTMapper().RESTMapping(r.Kind.GroupKind(), r.Kind.Version); err == nil {
+			var route client.Object = r.New()
 			return c.Watch(source.Kind(mgr.GetCache(), route, handler.EnqueueRequestsFromMapFunc(concerned(mgr.GetClient(), namesRoute))))
 		}
 		select {
@@ -107,7 +111,7 @@ func concerned(c client.Reader, cares func(*v1alpha1.Rollout, client.Object) boo
 
 // scope is the namespace whose Rollouts may name an object. A route may serve other namespaces than its own.
 func scope(o client.Object) string {
-	if o.GetObjectKind().GroupVersionKind() == gateway.Kind {
+	if slices.ContainsFunc(router.Routers, func(r router.Router) bool { return o.GetObjectKind().GroupVersionKind() == r.Kind }) {
 		return ""
 	}
 	return o.GetNamespace()
@@ -123,10 +127,11 @@ func namesService(ro *v1alpha1.Rollout, o client.Object) bool {
 }
 
 func namesRoute(ro *v1alpha1.Rollout, o client.Object) bool {
-	refs, _ := core.GatewayRoutes(ro)
-	for _, ref := range refs {
-		if ref.Name == o.GetName() && ref.Namespace == o.GetNamespace() {
-			return true
+	for _, refs := range router.Read(ro).Refs {
+		for _, ref := range refs {
+			if ref.Kind == o.GetObjectKind().GroupVersionKind().Kind && ref.Name == o.GetName() && ref.Namespace == o.GetNamespace() {
+				return true
+			}
 		}
 	}
 	return false

@@ -25,7 +25,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/core"
-	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/gateway"
+	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/router"
 )
 
 // errGone says that an object of the world is no longer there.
@@ -129,11 +129,15 @@ func (e *effort) pointService(ctx context.Context, a core.SwitchService) error {
 }
 
 func (e *effort) setWeight(ctx context.Context, a core.SetWeight) error {
-	route := gateway.New()
-	if err := e.Client.Get(ctx, types.NamespacedName{Namespace: a.Namespace, Name: a.Route}, route); err != nil {
+	r, served := router.ByKind(a.Route.Kind)
+	if !served {
+		return fmt.Errorf("router of %s: %w", a.Route.Kind, errGone)
+	}
+	route := r.New()
+	if err := e.Client.Get(ctx, types.NamespacedName{Namespace: a.Route.Namespace, Name: a.Route.Name}, route); err != nil {
 		return fmt.Errorf("read: %w", err)
 	}
-	gateway.Write(route, a)
+	r.Apply(route, a.Split)
 	return e.Client.Update(ctx, route)
 }
 

@@ -27,7 +27,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/yaml"
 
-	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/provider"
+	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/metric"
 )
 
 // desk is a reconciler with a clock that tests move, a provider that says what they want, and a memory of facts.
@@ -41,9 +41,9 @@ type desk struct {
 	facts []string
 }
 
-func (d *desk) Measure(_ context.Context, m v1alpha1.Metric) (provider.Value, error) {
+func (d *desk) Measure(_ context.Context, m v1alpha1.Metric) (metric.Value, error) {
 	d.asked = append(d.asked, m.Provider.Web.URL)
-	return provider.Value{Result: d.value, Text: "asked " + m.Provider.Web.URL, Metadata: map[string]string{"url": m.Provider.Web.URL}}, d.err
+	return metric.Value{Result: d.value, Text: "asked " + m.Provider.Web.URL, Metadata: map[string]string{"url": m.Provider.Web.URL}}, d.err
 }
 
 func (d *desk) Tell(_ context.Context, f facts.Fact) error {

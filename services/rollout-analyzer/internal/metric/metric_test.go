@@ -1,4 +1,4 @@
-package provider
+package metric
 
 import (
 	"context"

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/core/traffic"
 
 	"github.com/argosy-mesh/argosy/libs/kube/object"
 
@@ -19,7 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/core"
-	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/gateway"
+	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/router"
 )
 
 // OwnerIndex finds ReplicaSets and AnalysisRuns by the uid of the Rollout that owns them.
@@ -117,23 +118,32 @@ func Services(ro *v1alpha1.Rollout) (names []string) {
 	return names
 }
 
-func (r *Reconciler) routes(ctx context.Context, w *core.World) error {
-	// A configuration that names no route is found by the core's validation.
-	refs, _ := core.GatewayRoutes(w.Rollout)
-	for _, ref := range refs {
-		u := gateway.New()
-		err := r.Client.Get(ctx, types.NamespacedName(ref), u)
-		switch {
-		case apierrors.IsNotFound(err) || meta.IsNoMatchError(err):
-			w.Routes = append(w.Routes, core.Route{Namespace: ref.Namespace, Name: ref.Name, Missing: true})
-		case err != nil:
-			return fmt.Errorf("read HTTPRoute %s/%s: %w", ref.Namespace, ref.Name, err)
-		default:
-			c := w.Rollout.Spec.Strategy.Canary
-			w.Routes = append(w.Routes, gateway.Read(u, c.CanaryService, c.StableService))
+func (rc *Reconciler) routes(ctx context.Context, w *core.World) error {
+	w.Routing = router.Read(w.Rollout)
+	for _, r := range router.Routers {
+		for _, ref := range w.Routing.Refs[r.Field] {
+			observed, err := rc.observe(ctx, r, ref, w.Rollout.Spec.Strategy.Canary)
+			if err != nil {
+				return err
+			}
+			w.Routes = append(w.Routes, observed)
 		}
 	}
 	return nil
+}
+
+func (rc *Reconciler) observe(ctx context.Context, r router.Router, ref traffic.Ref, c *v1alpha1.CanaryStrategy) (traffic.Observed, error) {
+	u, out := r.New(), traffic.Observed{Missing: true}
+	err := rc.Client.Get(ctx, types.NamespacedName{Namespace: ref.Namespace, Name: ref.Name}, u)
+	switch {
+	case apierrors.IsNotFound(err) || meta.IsNoMatchError(err):
+	case err != nil:
+		return out, fmt.Errorf("read %s %s/%s: %w", ref.Kind, ref.Namespace, ref.Name, err)
+	default:
+		out = r.Observe(u, c.CanaryService, c.StableService)
+	}
+	out.Ref, out.Field = ref, r.Field
+	return out, nil
 }
 
 // templates reads the templates a Rollout names, and those that they name.
