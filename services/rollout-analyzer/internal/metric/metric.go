@@ -1,4 +1,4 @@
-// Package provider takes measurements from metric systems: one entry in a registry per system.
+// Package metric takes measurements from metric systems: one entry in a registry per system.
 //
 // Promise: a query ends within its time and never reads more than its share of bytes, whatever the other side does. It
 // returns a plain value (number, list, map, string) that conditions can look at; judging it is not done here.

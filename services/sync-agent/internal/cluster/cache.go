@@ -52,6 +52,8 @@ type written struct {
 	version uint64
 }
 
+// New returns the live side of the cluster of a cache. control is the namespace whose Applications mark objects with their
+// bare name.
 func New(c cache.Cache, mapper meta.RESTMapper, control string) *Cache {
 	return &Cache{
 		cache: c, Mapper: mapper, control: control, out: make(chan event.GenericEvent, 1024), stopped: make(chan struct{}),
@@ -59,14 +61,14 @@ func New(c cache.Cache, mapper meta.RESTMapper, control string) *Cache {
 	}
 }
 
-// lean keeps of an untracked object only what says that it exists: most objects
-// of a cluster belong to nobody here.
 // Stop ends the waiting for watches: they must not wait for a controller that has stopped.
 func (l *Cache) Stop() { close(l.stopped) }
 
 // Changed receives the applications whose objects changed.
 func (l *Cache) Changed() <-chan event.GenericEvent { return l.out }
 
+// Lean keeps of an untracked object only what says that it exists: most objects
+// of a cluster belong to nobody here.
 func Lean(o any) (any, error) {
 	u, ok := o.(*unstructured.Unstructured)
 	if !ok {

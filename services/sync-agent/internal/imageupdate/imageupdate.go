@@ -62,6 +62,7 @@ type Shell struct {
 	Log      *slog.Logger
 }
 
+// New returns an updater whose metrics are in r.
 func New(s Shell, r prometheus.Registerer) *Updater {
 	return &Updater{Shell: s, metrics: newMetrics(r), newest: map[string]uint64{}}
 }
@@ -85,6 +86,7 @@ func (u update) key() string {
 // causes is caused by that.
 func (u update) fact() string { return bus.Key(u.key(), "committed") }
 
+// Handle takes an event of an image that was pushed.
 func (h *Updater) Handle(ctx context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
 	var pushed events.ImagePushed
 	if err := json.Unmarshal(d.Data(), &pushed); err != nil {

@@ -41,10 +41,12 @@ type knownSources struct {
 	sources    []v1alpha1.ApplicationSource
 }
 
+// New returns a handler.
 func New(c client.Client, log *slog.Logger) *Handler {
 	return &Handler{client: c, log: log, sources: map[types.UID]knownSources{}}
 }
 
+// Handle takes an event that may be a push to Git.
 func (h *Handler) Handle(ctx context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
 	told, is := pushOf(d)
 	if !is {

@@ -87,10 +87,12 @@ type Rendered struct {
 	Manifests render.Manifests
 }
 
+// New returns the sources of mirrors, with the credentials that Secrets of a namespace hold.
 func New(mirrors *git.Store, renderer *render.Renderer, secrets client.Reader, namespace string) *Sources {
 	return &Sources{mirrors: mirrors, renderer: renderer, repoCredentials: &repoCredentials{reader: secrets, namespace: namespace}}
 }
 
+// Mirror returns the mirror of a repository, with its credentials.
 func (s *Sources) Mirror(ctx context.Context, location string) (*git.Mirror, error) {
 	creds, err := s.repoCredentials.credentials(ctx, location)
 	if err != nil {

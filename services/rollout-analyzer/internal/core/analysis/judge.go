@@ -1,7 +1,3 @@
-// Package condition judges the value of a measurement by the conditions of its metric, in the expression language that
-// existing templates are written in.
-//
-// Promise: pure and total. A condition that cannot be evaluated is an error of the measurement, never a panic.
 package analysis
 
 import (

@@ -50,6 +50,7 @@ type Shell struct {
 	Control string        // namespace whose applications use their bare name for tracking
 }
 
+// New returns a reconciler whose metrics are in r.
 func New(s Shell, r prometheus.Registerer) *Reconciler {
 	return &Reconciler{Shell: s, metrics: newMetrics(r), known: map[string]*known{}}
 }

@@ -1,4 +1,4 @@
-// Package repo keeps bare mirrors of repositories and reads and writes commits
+// Package git keeps bare mirrors of repositories and reads and writes commits
 // in them with the git command.
 //
 // Nothing is ever checked out: trees are read from the object store within
