@@ -4,6 +4,8 @@ import (
 	"context"
 	"io"
 
+	"github.com/argosy-mesh/argosy/libs/kube/secret"
+
 	"github.com/argosy-mesh/argosy/libs/facts"
 
 	"github.com/argosy-mesh/argosy/libs/kube/object"
@@ -83,7 +85,7 @@ func control(ctx context.Context, mgr manager.Manager, p parts) (*regain, error)
 	if err := rollout.Watch(mgr, kube.OwnedOnly(p.base.Members.Owns, ro), out.rollouts); err != nil {
 		return nil, err
 	}
-	runs := analysisrun.New(mgr.GetClient(), mgr.GetAPIReader(), metric.New(p.cfg.PrometheusAddress), p.tell, p.base.Registry)
+	runs := analysisrun.New(mgr.GetClient(), secret.NewReader(mgr.GetAPIReader(), 0), metric.New(p.cfg.PrometheusAddress), p.tell, p.base.Registry)
 	runs.Events, runs.Log = recorder, p.base.Log
 	return out, analysisrun.Watch(mgr, kube.OwnedOnly(p.base.Members.Owns, runs), out.runs)
 }

@@ -15,9 +15,9 @@ import (
 	"time"
 
 	"github.com/argosy-mesh/argosy/libs/bus"
+	"github.com/argosy-mesh/argosy/libs/kube/secret"
 	"github.com/argosy-mesh/argosy/services/sensor/internal/source"
 	"github.com/argosy-mesh/argosy/services/sensor/internal/trigger"
-	"github.com/argosy-mesh/argosy/services/sensor/internal/value"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
@@ -161,7 +161,7 @@ func BenchmarkManySensors(b *testing.B) {
 	var got atomic.Int64
 	url := counting(b, &got, nil)
 	readers := x.bus.Share(bus.SharedConfig{Stream: bus.Events, Name: groupName, Subject: "events.>", Self: "one", Live: func() []string { return []string{"one"} }})
-	values := value.NewReader(fake.NewClientBuilder().Build(), time.Now)
+	values := secret.NewReader(fake.NewClientBuilder().Build(), 0)
 	w := trigger.World{Values: values, Sources: source.NewFetcher(values, ""), Log: x.tel.Log, Now: time.Now}
 	ctx, cancel := context.WithCancel(context.Background())
 	var done sync.WaitGroup

@@ -14,11 +14,11 @@ import (
 
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/libs/bus/bustest"
+	"github.com/argosy-mesh/argosy/libs/kube/secret"
 	"github.com/argosy-mesh/argosy/libs/obs"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/services/sensor/internal/source"
 	"github.com/argosy-mesh/argosy/services/sensor/internal/trigger"
-	"github.com/argosy-mesh/argosy/services/sensor/internal/value"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/yaml"
@@ -57,7 +57,7 @@ func sensorOf(t testing.TB, spec string, annotations map[string]string) *v1alpha
 // listener makes one replica of a Sensor's listener.
 func (b *bench) listener(s *v1alpha1.Sensor) *listener {
 	b.t.Helper()
-	values := value.NewReader(fake.NewClientBuilder().Build(), time.Now)
+	values := secret.NewReader(fake.NewClientBuilder().Build(), 0)
 	w := trigger.World{Values: values, Sources: source.NewFetcher(values, ""), Log: b.tel.Log, Now: time.Now}
 	u := compileSensor(s, w, func() int { return 1 })
 	return newListener(u, &performer{bus: b.bus, log: b.tel.Log, metrics: b.metrics}, nil, func(string, error) {})

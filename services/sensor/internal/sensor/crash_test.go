@@ -16,9 +16,9 @@ import (
 	"time"
 
 	"github.com/argosy-mesh/argosy/libs/bus"
+	"github.com/argosy-mesh/argosy/libs/kube/secret"
 	"github.com/argosy-mesh/argosy/services/sensor/internal/source"
 	"github.com/argosy-mesh/argosy/services/sensor/internal/trigger"
-	"github.com/argosy-mesh/argosy/services/sensor/internal/value"
 	"github.com/prometheus/client_golang/prometheus"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 )
@@ -38,7 +38,7 @@ func TestReplicaProcess(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	values := value.NewReader(fake.NewClientBuilder().Build(), time.Now)
+	values := secret.NewReader(fake.NewClientBuilder().Build(), 0)
 	log := slog.New(slog.DiscardHandler)
 	u := compileSensor(sensorOf(t, os.Getenv(envSpec), nil), trigger.World{Values: values, Sources: source.NewFetcher(values, ""), Log: log, Now: time.Now}, func() int { return 1 })
 	readers := b.Share(bus.SharedConfig{Stream: bus.Events, Name: groupName, Subject: "events.>", Self: "replica", Live: func() []string { return []string{"replica"} }})

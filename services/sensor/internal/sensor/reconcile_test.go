@@ -14,10 +14,10 @@ import (
 	"github.com/argosy-mesh/argosy/libs/kube/object"
 
 	"github.com/argosy-mesh/argosy/libs/bus"
+	"github.com/argosy-mesh/argosy/libs/kube/secret"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/services/sensor/internal/source"
 	"github.com/argosy-mesh/argosy/services/sensor/internal/trigger"
-	"github.com/argosy-mesh/argosy/services/sensor/internal/value"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -46,7 +46,7 @@ func newOffice(t *testing.T) *office {
 	}
 	kind := object.New("Sensor")
 	c := fake.NewClientBuilder().WithScheme(scheme).WithStatusSubresource(kind).Build()
-	values := value.NewReader(c, time.Now)
+	values := secret.NewReader(c, 0)
 	o := &office{bench: b, client: c, news: make(chan event.GenericEvent)}
 	serving, cancel := context.WithCancel(context.Background())
 	readers := b.bus.Share(bus.SharedConfig{Stream: bus.Events, Name: groupName, Subject: "events.>", Self: "office", Live: func() []string { return []string{"office"} }})

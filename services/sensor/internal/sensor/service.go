@@ -13,11 +13,11 @@ import (
 	"github.com/argosy-mesh/argosy/libs/identity"
 	"github.com/argosy-mesh/argosy/libs/kube"
 	"github.com/argosy-mesh/argosy/libs/kube/actas"
+	"github.com/argosy-mesh/argosy/libs/kube/secret"
 	"github.com/argosy-mesh/argosy/libs/service"
 	"github.com/argosy-mesh/argosy/schemas/events"
 	"github.com/argosy-mesh/argosy/services/sensor/internal/source"
 	"github.com/argosy-mesh/argosy/services/sensor/internal/trigger"
-	"github.com/argosy-mesh/argosy/services/sensor/internal/value"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
@@ -57,6 +57,9 @@ func Run(ctx context.Context, args []string, getenv func(string) string, out io.
 	return base.Run(ctx, parts...)
 }
 
+// valueAge is how long a value of a Secret is used: reading the API server for each firing would make it part of every effect.
+const valueAge = 15 * time.Second
+
 // reconcilers is how many Sensors are looked at side by side: each may have to wait for the API server or the bus.
 const reconcilers = 8
 
@@ -70,7 +73,7 @@ type options struct {
 func assemble(ctx context.Context, base *service.Base, mgr manager.Manager, o options) ([]life.Part, error) {
 	m := newMetrics(base.Registry)
 	// Secrets are read one by one; a cache would watch those of the whole cluster.
-	values := value.NewReader(mgr.GetAPIReader(), time.Now)
+	values := secret.NewReader(mgr.GetAPIReader(), valueAge)
 	accounts, err := actas.New(mgr.GetConfig())
 	if err != nil {
 		return nil, err

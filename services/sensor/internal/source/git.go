@@ -100,11 +100,11 @@ func (f *Fetcher) gitAuth(ctx context.Context, namespace string, g *v1alpha1.Eve
 	if g.Creds == nil {
 		return nil, nil
 	}
-	user, err := f.values.Secret(ctx, namespace, g.Creds.Username)
+	user, err := f.values.Value(ctx, namespace, g.Creds.Username)
 	if err != nil {
 		return nil, err
 	}
-	password, err := f.values.Secret(ctx, namespace, g.Creds.Password)
+	password, err := f.values.Value(ctx, namespace, g.Creds.Password)
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +112,7 @@ func (f *Fetcher) gitAuth(ctx context.Context, namespace string, g *v1alpha1.Eve
 }
 
 func (f *Fetcher) sshAuth(ctx context.Context, namespace string, g *v1alpha1.EventGitArtifact) (transport.AuthMethod, error) {
-	key, err := f.values.Secret(ctx, namespace, g.SshKeySecret)
+	key, err := f.values.Value(ctx, namespace, g.SshKeySecret)
 	if err != nil {
 		return nil, err
 	}

@@ -23,7 +23,7 @@ const maxToken = 1 << 20
 // appAuth lets in an installation of a GitHub App: the App proves who it is by its key, and is given a token for an hour. It
 // is asked for anew each time, and only HTTPS takes it.
 func (f *Fetcher) appAuth(ctx context.Context, namespace string, g *v1alpha1.EventGitArtifact) (transport.AuthMethod, error) {
-	text, err := f.values.Secret(ctx, namespace, &g.GithubApp.PrivateKey)
+	text, err := f.values.Value(ctx, namespace, &g.GithubApp.PrivateKey)
 	if err != nil {
 		return nil, err
 	}

@@ -12,9 +12,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/kube/secret"
+
 	"github.com/argosy-mesh/argosy/libs/core/fault"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
-	"github.com/argosy-mesh/argosy/services/sensor/internal/value"
 	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
 	"github.com/golang-jwt/jwt/v5"
 	corev1 "k8s.io/api/core/v1"
@@ -40,10 +41,10 @@ func TestARepositoryIsFetchedAsAGitHubApp(t *testing.T) {
 		_, _ = io.WriteString(w, `{"token":"given"}`)
 	}))
 	t.Cleanup(api.Close)
-	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "s"}, Data: map[string][]byte{
+	stored := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "s"}, Data: map[string][]byte{
 		"key": pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)}), "junk": []byte("junk"),
 	}}
-	f := NewFetcher(value.NewReader(fake.NewClientBuilder().WithObjects(secret).Build(), time.Now), "")
+	f := NewFetcher(secret.NewReader(fake.NewClientBuilder().WithObjects(stored).Build(), 0), "")
 	f.github = api.URL
 	app := func(id int64, name string) *v1alpha1.GithubAppCreds {
 		return &v1alpha1.GithubAppCreds{AppID: id, InstallationID: 42, PrivateKey: corev1.SecretKeySelector{LocalObjectReference: corev1.LocalObjectReference{Name: "s"}, Key: name}}

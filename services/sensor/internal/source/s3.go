@@ -3,11 +3,11 @@ package source
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"net/http"
 
 	"github.com/argosy-mesh/argosy/libs/core/fault"
+	"github.com/argosy-mesh/argosy/libs/kube/secret"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
@@ -16,23 +16,23 @@ import (
 // s3 gets an object of a bucket.
 func (f *Fetcher) s3(ctx context.Context, namespace string, l *v1alpha1.EventArtifactLocation) ([]byte, error) {
 	s := l.S3
-	access, err := f.values.Secret(ctx, namespace, &s.AccessKey)
+	access, err := f.values.Value(ctx, namespace, &s.AccessKey)
 	if err != nil {
 		return nil, err
 	}
-	secret, err := f.values.Secret(ctx, namespace, &s.SecretKey)
+	key, err := f.values.Value(ctx, namespace, &s.SecretKey)
 	if err != nil {
 		return nil, err
 	}
-	options := &minio.Options{Creds: credentials.NewStaticV4(access, secret, ""), Secure: !s.Insecure, Region: s.Region}
-	ca, err := f.values.Secret(ctx, namespace, s.CaCertificate)
+	options := &minio.Options{Creds: credentials.NewStaticV4(access, key, ""), Secure: !s.Insecure, Region: s.Region}
+	ca, err := f.values.Value(ctx, namespace, s.CaCertificate)
 	if err != nil {
 		return nil, err
 	}
 	if ca != "" {
-		pool := x509.NewCertPool()
-		if !pool.AppendCertsFromPEM([]byte(ca)) {
-			return nil, fault.Poisonf("caCertificate holds no certificate in PEM")
+		pool, err := secret.Pool("caCertificate", []byte(ca))
+		if err != nil {
+			return nil, err
 		}
 		t := http.DefaultTransport.(*http.Transport).Clone()
 		t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool}

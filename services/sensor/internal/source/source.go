@@ -15,9 +15,9 @@ import (
 	"time"
 
 	"github.com/argosy-mesh/argosy/libs/core/fault"
+	"github.com/argosy-mesh/argosy/libs/kube/secret"
 	"github.com/argosy-mesh/argosy/libs/sensing/param"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
-	"github.com/argosy-mesh/argosy/services/sensor/internal/value"
 )
 
 // Limits of what is fetched.
@@ -28,7 +28,7 @@ const (
 
 // Fetcher fetches manifests. Safe for concurrent use.
 type Fetcher struct {
-	values *value.Reader
+	values *secret.Reader
 	files  string // folder below which the kind "file" may read; empty means nowhere
 	plain  *http.Client
 	loose  *http.Client // does not verify certificates; url.verifyCert false asks for it
@@ -36,7 +36,7 @@ type Fetcher struct {
 }
 
 // NewFetcher reads secrets through values, and files below the folder files.
-func NewFetcher(values *value.Reader, files string) *Fetcher {
+func NewFetcher(values *secret.Reader, files string) *Fetcher {
 	return &Fetcher{values: values, files: files, plain: client(false), loose: client(true)}
 }
 

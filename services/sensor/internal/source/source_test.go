@@ -15,8 +15,8 @@ import (
 	"time"
 
 	"github.com/argosy-mesh/argosy/libs/core/fault"
+	"github.com/argosy-mesh/argosy/libs/kube/secret"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
-	"github.com/argosy-mesh/argosy/services/sensor/internal/value"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
@@ -33,7 +33,7 @@ func fetcher(files string) *Fetcher {
 		&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "s"}, Data: map[string][]byte{"user": []byte("joe"), "password": []byte("s3cret"), "junk": []byte("junk")}},
 		&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "c"}, Data: map[string]string{"good": manifest, "list": "[1]"}},
 	).Build()
-	return NewFetcher(value.NewReader(objects, time.Now), files)
+	return NewFetcher(secret.NewReader(objects, 0), files)
 }
 
 func fetch(t *testing.T, f *Fetcher, source string) (string, error) {

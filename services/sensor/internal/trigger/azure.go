@@ -160,10 +160,10 @@ func (x *hubs) Fire(ctx context.Context, c Call) (Result, error) {
 	if t.SharedAccessKey == nil {
 		return x.send(ctx, c, d)
 	}
-	if d.keyName, err = x.world.Values.Secret(ctx, c.Sensor.Namespace, &t.SharedAccessKeyName); err != nil {
+	if d.keyName, err = x.world.Values.Value(ctx, c.Sensor.Namespace, &t.SharedAccessKeyName); err != nil {
 		return Result{}, err
 	}
-	if d.key, err = x.world.Values.Secret(ctx, c.Sensor.Namespace, t.SharedAccessKey); err != nil {
+	if d.key, err = x.world.Values.Value(ctx, c.Sensor.Namespace, t.SharedAccessKey); err != nil {
 		return Result{}, err
 	}
 	return x.send(ctx, c, d)
@@ -183,7 +183,7 @@ func (x *queues) Fire(ctx context.Context, c Call) (Result, error) {
 	if err != nil {
 		return Result{}, fault.Poisonf("azureServiceBus.%w", err)
 	}
-	text, err := x.world.Values.Secret(ctx, c.Sensor.Namespace, t.ConnectionString)
+	text, err := x.world.Values.Value(ctx, c.Sensor.Namespace, t.ConnectionString)
 	if err != nil {
 		return Result{}, err
 	}

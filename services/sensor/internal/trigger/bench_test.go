@@ -12,11 +12,11 @@ import (
 	"time"
 
 	"github.com/argosy-mesh/argosy/libs/core/lineage"
+	"github.com/argosy-mesh/argosy/libs/kube/secret"
 	"github.com/argosy-mesh/argosy/libs/sensing"
 	"github.com/argosy-mesh/argosy/libs/sensing/param"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/services/sensor/internal/source"
-	"github.com/argosy-mesh/argosy/services/sensor/internal/value"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
@@ -38,7 +38,7 @@ func world(t testing.TB) World {
 		&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "s"}, Data: data},
 		&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "c"}, Data: map[string]string{"k": "v", "m": "kind: ConfigMap\nmetadata: {name: x}"}},
 	).Build()
-	values := value.NewReader(objects, time.Now)
+	values := secret.NewReader(objects, 0)
 	return World{Values: values, Sources: source.NewFetcher(values, ""), Log: slog.New(slog.DiscardHandler), Now: time.Now}
 }
 

@@ -90,7 +90,7 @@ func (x *services) dial(ctx context.Context, c Call, t *v1alpha1.CustomTrigger) 
 	ca := ""
 	if t.Secure {
 		var err error
-		if ca, err = x.world.Values.Secret(ctx, c.Sensor.Namespace, t.CertSecret); err != nil {
+		if ca, err = x.world.Values.Value(ctx, c.Sensor.Namespace, t.CertSecret); err != nil {
 			return nil, err
 		}
 		cfg := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerNameOverride}

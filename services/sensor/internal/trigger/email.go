@@ -47,7 +47,7 @@ func (x *letters) Fire(ctx context.Context, c Call) (Result, error) {
 	if err != nil {
 		return Result{}, fault.AsPoison(err)
 	}
-	password, err := x.world.Values.Secret(ctx, c.Sensor.Namespace, t.SmtpPassword)
+	password, err := x.world.Values.Value(ctx, c.Sensor.Namespace, t.SmtpPassword)
 	if err != nil {
 		return Result{}, err
 	}

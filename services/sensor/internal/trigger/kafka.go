@@ -91,10 +91,10 @@ func (x *records) client(ctx context.Context, c Call, t *v1alpha1.KafkaTrigger) 
 	}
 	var user, password string
 	if t.SASL != nil {
-		if user, err = x.world.Values.Secret(ctx, c.Sensor.Namespace, t.SASL.UserSecret); err != nil {
+		if user, err = x.world.Values.Value(ctx, c.Sensor.Namespace, t.SASL.UserSecret); err != nil {
 			return nil, err
 		}
-		if password, err = x.world.Values.Secret(ctx, c.Sensor.Namespace, t.SASL.PasswordSecret); err != nil {
+		if password, err = x.world.Values.Value(ctx, c.Sensor.Namespace, t.SASL.PasswordSecret); err != nil {
 			return nil, err
 		}
 		mechanism, err := mechanismOf(t.SASL.Mechanism, user, password)

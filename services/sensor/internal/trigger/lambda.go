@@ -82,11 +82,11 @@ func awsError(err error) error {
 }
 
 func (x *functions) client(ctx context.Context, c Call, t *v1alpha1.AWSLambdaTrigger) (*lambda.Client, error) {
-	access, err := x.world.Values.Secret(ctx, c.Sensor.Namespace, t.AccessKey)
+	access, err := x.world.Values.Value(ctx, c.Sensor.Namespace, t.AccessKey)
 	if err != nil {
 		return nil, err
 	}
-	secret, err := x.world.Values.Secret(ctx, c.Sensor.Namespace, t.SecretKey)
+	secret, err := x.world.Values.Value(ctx, c.Sensor.Namespace, t.SecretKey)
 	if err != nil {
 		return nil, err
 	}

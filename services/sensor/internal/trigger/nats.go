@@ -31,14 +31,14 @@ func (p *peers) dial(ctx context.Context, c Call, url string, auth *v1alpha1.NAT
 		if cfg.User, cfg.Password, err = p.world.Values.Basic(ctx, c.Sensor.Namespace, auth.Basic); err != nil {
 			return nil, err
 		}
-		if cfg.Token, err = p.world.Values.Secret(ctx, c.Sensor.Namespace, auth.Token); err != nil {
+		if cfg.Token, err = p.world.Values.Value(ctx, c.Sensor.Namespace, auth.Token); err != nil {
 			return nil, err
 		}
-		seed, err := p.world.Values.Secret(ctx, c.Sensor.Namespace, auth.Nkey)
+		seed, err := p.world.Values.Value(ctx, c.Sensor.Namespace, auth.Nkey)
 		if err != nil {
 			return nil, err
 		}
-		credentials, err := p.world.Values.Secret(ctx, c.Sensor.Namespace, auth.Credential)
+		credentials, err := p.world.Values.Value(ctx, c.Sensor.Namespace, auth.Credential)
 		if err != nil {
 			return nil, err
 		}

@@ -45,7 +45,7 @@ func (x *actions) Fire(ctx context.Context, c Call) (Result, error) {
 	}
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set(idHeader, c.Key)
-	token, err := x.world.Values.Secret(ctx, c.Sensor.Namespace, t.AuthToken)
+	token, err := x.world.Values.Value(ctx, c.Sensor.Namespace, t.AuthToken)
 	if err != nil {
 		return Result{}, err
 	}

@@ -87,7 +87,7 @@ func (x *topics) Fire(ctx context.Context, c Call) (Result, error) {
 func (x *topics) client(ctx context.Context, c Call, t *v1alpha1.PulsarTrigger) (*producers, error) {
 	options := pulsar.ClientOptions{URL: t.URL, OperationTimeout: requestTimeout / 2, ConnectionTimeout: requestTimeout / 4,
 		TLSAllowInsecureConnection: t.TLSAllowInsecureConnection, TLSValidateHostname: t.TLSValidateHostname}
-	token, err := x.world.Values.Secret(ctx, c.Sensor.Namespace, t.AuthTokenSecret)
+	token, err := x.world.Values.Value(ctx, c.Sensor.Namespace, t.AuthTokenSecret)
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +98,7 @@ func (x *topics) client(ctx context.Context, c Call, t *v1alpha1.PulsarTrigger) 
 	if err != nil {
 		return nil, err
 	}
-	trusted, err := x.world.Values.Secret(ctx, c.Sensor.Namespace, t.TLSTrustCertsSecret)
+	trusted, err := x.world.Values.Value(ctx, c.Sensor.Namespace, t.TLSTrustCertsSecret)
 	if err != nil {
 		return nil, err
 	}
@@ -141,7 +141,7 @@ func (x *topics) athenz(ctx context.Context, c Call, t *v1alpha1.PulsarTrigger) 
 		}
 		out[name] = value
 	}
-	key, err := x.world.Values.Secret(ctx, c.Sensor.Namespace, t.AuthAthenzSecret)
+	key, err := x.world.Values.Value(ctx, c.Sensor.Namespace, t.AuthAthenzSecret)
 	if err != nil {
 		return nil, err
 	}

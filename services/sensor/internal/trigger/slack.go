@@ -64,7 +64,7 @@ func (m *messages) Fire(ctx context.Context, c Call) (Result, error) {
 	}
 	// A UUID made of the key; the API takes no other form.
 	p.ClientMsgID = uuid(c.Key)
-	token, err := m.world.Values.Secret(ctx, c.Sensor.Namespace, t.SlackToken)
+	token, err := m.world.Values.Value(ctx, c.Sensor.Namespace, t.SlackToken)
 	if err != nil {
 		return Result{}, err
 	}

@@ -20,11 +20,11 @@ import (
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/libs/core/lineage"
 	"github.com/argosy-mesh/argosy/libs/identity"
+	"github.com/argosy-mesh/argosy/libs/kube/secret"
 	"github.com/argosy-mesh/argosy/libs/sensing"
 	"github.com/argosy-mesh/argosy/libs/sensing/param"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/services/sensor/internal/source"
-	"github.com/argosy-mesh/argosy/services/sensor/internal/value"
 )
 
 // Call is one firing, ready to be performed.
@@ -55,7 +55,7 @@ type Adapter interface {
 
 // World is what adapters may use.
 type World struct {
-	Values  *value.Reader
+	Values  *secret.Reader
 	Sources *source.Fetcher
 	Objects *Objects
 	Own     identity.Own                           // the namespaces that may use the identity of this process

@@ -11,8 +11,8 @@ import (
 	"github.com/argosy-mesh/argosy/libs/kube/object"
 
 	"github.com/argosy-mesh/argosy/libs/eventsource"
+	"github.com/argosy-mesh/argosy/libs/kube/secret"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
-	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/secret"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -30,7 +30,7 @@ const secretRefresh = 30 * time.Second
 // status.
 type resolver struct {
 	client  client.Client
-	secrets secret.Reader
+	secrets *secret.Reader
 	routes  *routes
 	sources *sources
 	hooks   *sources // of hooks at their senders
@@ -155,7 +155,7 @@ func (r *resolver) endpoints(ctx context.Context, es *v1alpha1.EventSource) ([]e
 	for _, h := range hooksOf(es) {
 		h.route.Broken = refused[h.route.Event]
 		for _, ref := range h.refs {
-			value, err := r.secrets.Read(ctx, es.Namespace, ref.ref)
+			value, err := r.secrets.Text(ctx, es.Namespace, ref.ref)
 			if missing, is := secret.IsMissing(err); is {
 				// It breaks its own route only.
 				h.route.Broken = missing

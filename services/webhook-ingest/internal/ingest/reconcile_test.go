@@ -9,10 +9,10 @@ import (
 	"testing"
 
 	"github.com/argosy-mesh/argosy/libs/eventsource"
+	"github.com/argosy-mesh/argosy/libs/kube/secret"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/core"
 	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/pull"
-	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/secret"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -71,7 +71,7 @@ func TestSecretsReachTheirRoutes(t *testing.T) {
 		return &corev1.SecretKeySelector{LocalObjectReference: corev1.LocalObjectReference{Name: "s"}, Key: key}
 	}
 	stored := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "s"}, Data: map[string][]byte{"a": []byte("A\n"), "b": []byte("B")}}
-	r := &resolver{secrets: secret.Reader{Client: fake.NewClientBuilder().WithObjects(stored).Build()}}
+	r := &resolver{secrets: secret.NewReader(fake.NewClientBuilder().WithObjects(stored).Build(), 0)}
 	hook := &v1alpha1.WebhookContext{Endpoint: "in/", AuthSecret: ref("a")}
 	es := &v1alpha1.EventSource{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "es"}, Spec: v1alpha1.EventSourceSpec{
 		Github:   map[string]v1alpha1.GithubEventSource{"good": {Webhook: hook, WebhookSecret: ref("b")}, "lost": {WebhookSecret: ref("none")}, "open": {}},

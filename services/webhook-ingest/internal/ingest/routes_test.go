@@ -7,9 +7,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/kube/secret"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/core"
-	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/secret"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -17,7 +17,7 @@ import (
 func table(t *testing.T, hooks map[string]v1alpha1.WebhookEventSource) (*routes, []string, []endpoint) {
 	t.Helper()
 	es := &v1alpha1.EventSource{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "es"}, Spec: v1alpha1.EventSourceSpec{Webhook: hooks}}
-	endpoints, err := (&resolver{secrets: secret.Reader{}}).endpoints(t.Context(), es)
+	endpoints, err := (&resolver{secrets: secret.NewReader(nil, 0)}).endpoints(t.Context(), es)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,10 +15,10 @@ import (
 	"github.com/argosy-mesh/argosy/libs/identity"
 	"github.com/argosy-mesh/argosy/libs/kube"
 	"github.com/argosy-mesh/argosy/libs/kube/actas"
+	"github.com/argosy-mesh/argosy/libs/kube/secret"
 	"github.com/argosy-mesh/argosy/libs/obs"
 	"github.com/argosy-mesh/argosy/libs/service"
 	"github.com/argosy-mesh/argosy/schemas/events"
-	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/secret"
 	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/wal"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -88,7 +88,7 @@ func assemble(cfg Config, base *service.Base, mgr manager.Manager, local *wal.Lo
 	out := newSink(in, base.Telemetry)
 	front := newServer(table, out, base.Telemetry)
 	regain := make(chan event.GenericEvent)
-	secrets := secret.Reader{Client: mgr.GetAPIReader()}
+	secrets := secret.NewReader(mgr.GetAPIReader(), 0)
 	accounts, err := actas.New(mgr.GetConfig())
 	if err != nil {
 		return nil, err

@@ -14,11 +14,11 @@ import (
 	"github.com/argosy-mesh/argosy/libs/eventsource"
 	"github.com/argosy-mesh/argosy/libs/identity"
 	"github.com/argosy-mesh/argosy/libs/kube/actas"
+	"github.com/argosy-mesh/argosy/libs/kube/secret"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/core"
 	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/pull"
 	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/remote"
-	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/secret"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -36,7 +36,7 @@ type sources struct {
 	kinds    map[string]func(*v1alpha1.EventSourceSpec) map[string]pull.Reader
 	topic    string // of the conditions: "Event" or "Hook"
 	sink     *sink
-	secrets  secret.Reader
+	secrets  *secret.Reader
 	own      identity.Own
 	accounts *actas.Accounts
 	owns     func(key string) bool
@@ -94,7 +94,7 @@ const (
 )
 
 // newSources runs what is read.
-func newSources(out *sink, secrets secret.Reader, accounts *actas.Accounts, owns func(string) bool) *sources {
+func newSources(out *sink, secrets *secret.Reader, accounts *actas.Accounts, owns func(string) bool) *sources {
 	s := &sources{
 		kinds: pull.Kinds, topic: aboutEvents,
 		sink: out, secrets: secrets, accounts: accounts, owns: owns, changed: func(string) {}, byES: map[string]map[string]*reading{}, last: map[string]*reading{}, ctx: context.Background(),
@@ -105,7 +105,7 @@ func newSources(out *sink, secrets secret.Reader, accounts *actas.Accounts, owns
 }
 
 // newHooks keeps hooks at those who send them.
-func newHooks(out *sink, secrets secret.Reader, owns func(string) bool) *sources {
+func newHooks(out *sink, secrets *secret.Reader, owns func(string) bool) *sources {
 	s := &sources{
 		kinds: remote.Kinds, topic: aboutHooks,
 		sink: out, secrets: secrets, owns: owns, changed: func(string) {}, byES: map[string]map[string]*reading{}, last: map[string]*reading{}, ctx: context.Background(),

@@ -10,9 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/kube/secret"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/pull"
-	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/secret"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
@@ -31,7 +31,7 @@ func TestTwoReplicasReadASourceAndOneEventResults(t *testing.T) {
 	a := start(t)
 	b := startOn(t, a.bus, a.bus.Connect("other"), t.TempDir())
 	for i, d := range []*door{a, b} {
-		s := newSources(d.sink, secret.Reader{}, nil, func(string) bool { return i == 0 })
+		s := newSources(d.sink, secret.NewReader(nil, 0), nil, func(string) bool { return i == 0 })
 		t.Cleanup(func() { s.remove("ns/es") })
 		s.set(t.Context(), clocks("1s"))
 	}
@@ -55,7 +55,7 @@ func TestTwoReplicasReadASourceAndOneEventResults(t *testing.T) {
 func TestTheStatusSaysHowSourcesAre(t *testing.T) {
 	d := start(t)
 	owner := true
-	s := newSources(d.sink, secret.Reader{}, nil, func(string) bool { return owner })
+	s := newSources(d.sink, secret.NewReader(nil, 0), nil, func(string) bool { return owner })
 	t.Cleanup(func() { s.remove("ns/es") })
 	news := make(chan string, 100)
 	s.changed = func(key string) { news <- key }
@@ -107,7 +107,7 @@ func TestHooksAreKeptByTheOwnerAndGoWithTheirEvent(t *testing.T) {
 	}}
 	owner := false
 	news := make(chan string, 10)
-	s := newHooks(d.sink, secret.Reader{Client: fake.NewClientBuilder().WithObjects(stored).Build()}, func(string) bool { return owner })
+	s := newHooks(d.sink, secret.NewReader(fake.NewClientBuilder().WithObjects(stored).Build(), 0), func(string) bool { return owner })
 	s.changed = func(key string) { news <- key }
 	if got := s.set(t.Context(), es)[0].condition(); got.Type != "Hook.g" || got.Reason != "ReadElsewhere" || len(calls) != 0 {
 		t.Errorf("%+v, %v", got, calls)
@@ -140,7 +140,7 @@ func TestHooksAreKeptByTheOwnerAndGoWithTheirEvent(t *testing.T) {
 // event begins when the one before it has ended, and only the newest does.
 func TestASlowReaderHoldsNobody(t *testing.T) {
 	d := start(t)
-	s := newSources(d.sink, secret.Reader{}, nil, func(string) bool { return true })
+	s := newSources(d.sink, secret.NewReader(nil, 0), nil, func(string) bool { return true })
 	begun, release := make(chan string, 10), make(chan struct{})
 	var at sync.Mutex
 	reading := 0

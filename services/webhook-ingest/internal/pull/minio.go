@@ -3,13 +3,13 @@ package pull
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 
 	"github.com/argosy-mesh/argosy/libs/identity"
+	"github.com/argosy-mesh/argosy/libs/kube/secret"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
@@ -86,9 +86,9 @@ func dialBucket(ctx context.Context, env Env, c v1alpha1.EventS3Artifact) (*mini
 		if err != nil {
 			return nil, err
 		}
-		pool := x509.NewCertPool()
-		if !pool.AppendCertsFromPEM(ca) {
-			return nil, errors.New("caCertificate holds no certificate")
+		pool, err := secret.Pool("caCertificate", ca)
+		if err != nil {
+			return nil, err
 		}
 		transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool}
 	}

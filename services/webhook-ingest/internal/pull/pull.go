@@ -20,8 +20,8 @@ import (
 	"github.com/argosy-mesh/argosy/libs/core/wait"
 	"github.com/argosy-mesh/argosy/libs/identity"
 	"github.com/argosy-mesh/argosy/libs/kube/actas"
+	"github.com/argosy-mesh/argosy/libs/kube/secret"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
-	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/secret"
 )
 
 // settleTime bounds the telling what became of a message.
@@ -81,7 +81,7 @@ type Env struct {
 	// Namespace, EventSource and Event say which event it is.
 	Namespace, EventSource, Event string
 	// Secrets reads what the manifest refers to.
-	Secrets secret.Reader
+	Secrets *secret.Reader
 	// Own says which namespaces may use the identity of this process.
 	Own identity.Own
 	// Positions remembers how far the source was read.

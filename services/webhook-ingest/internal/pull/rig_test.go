@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/secret"
+	"github.com/argosy-mesh/argosy/libs/kube/secret"
 	"github.com/tidwall/gjson"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -60,7 +60,7 @@ func newRig(t *testing.T) *rig {
 	r := &rig{t: t, events: make(chan told, 1000), up: make(chan struct{}, 100)}
 	r.env = Env{
 		Namespace: "ns", EventSource: "es", Event: t.Name(), Log: slog.New(slog.DiscardHandler), Positions: &memory{kept: map[string][]byte{}},
-		Secrets: secret.Reader{Client: fake.NewClientBuilder().WithObjects(secrets).Build()},
+		Secrets: secret.NewReader(fake.NewClientBuilder().WithObjects(secrets).Build(), 0),
 		Up: func() {
 			select {
 			case r.up <- struct{}{}:

@@ -23,7 +23,7 @@ func bitbucketHooks(base string) func(v1alpha1.BitbucketEventSource) *hookReconc
 			if err != nil {
 				return site{}, err
 			}
-			secret, err := env.Secrets.Read(ctx, env.Namespace, c.WebhookSecret)
+			secret, err := env.Secrets.Text(ctx, env.Namespace, c.WebhookSecret)
 			if err != nil {
 				return site{}, err
 			}
@@ -43,7 +43,7 @@ func bitbucketHooks(base string) func(v1alpha1.BitbucketEventSource) *hookReconc
 
 func bitbucketLogin(ctx context.Context, env pull.Env, auth v1alpha1.BitbucketAuth) (func(*http.Request), error) {
 	if auth.OauthToken != nil {
-		token, err := env.Secrets.Read(ctx, env.Namespace, auth.OauthToken)
+		token, err := env.Secrets.Text(ctx, env.Namespace, auth.OauthToken)
 		return withHeader("Authorization", "Bearer "+token), err
 	}
 	user, password, err := both(ctx, env, &auth.Basic.Username, &auth.Basic.Password)

@@ -22,7 +22,7 @@ func githubHooks(c v1alpha1.GithubEventSource) *hookReconciler {
 		return nil
 	}
 	return newHookReconciler(c.DeleteHookOnFinish, func(ctx context.Context, env pull.Env) (site, error) {
-		secret, err := env.Secrets.Read(ctx, env.Namespace, c.WebhookSecret)
+		secret, err := env.Secrets.Text(ctx, env.Namespace, c.WebhookSecret)
 		if err != nil {
 			return site{}, err
 		}
@@ -85,7 +85,7 @@ func githubClient(ctx context.Context, env pull.Env, c v1alpha1.GithubEventSourc
 		}
 	}
 	if c.GithubApp == nil {
-		token, err := env.Secrets.Read(ctx, env.Namespace, c.ApiToken)
+		token, err := env.Secrets.Text(ctx, env.Namespace, c.ApiToken)
 		return client.WithAuthToken(token), err
 	}
 	key, err := env.Secrets.Bytes(ctx, env.Namespace, &c.GithubApp.PrivateKey)

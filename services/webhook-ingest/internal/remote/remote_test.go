@@ -9,8 +9,8 @@ import (
 	"context"
 	"errors"
 
+	"github.com/argosy-mesh/argosy/libs/kube/secret"
 	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/pull"
-	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/secret"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -26,7 +26,7 @@ func environment(values map[string]string) (pull.Env, client.Client) {
 		s.Data[k] = []byte(v)
 	}
 	c := fake.NewClientBuilder().WithObjects(s).Build()
-	return pull.Env{Namespace: "ns", EventSource: "es", Event: "e", Log: slog.New(slog.DiscardHandler), Secrets: secret.Reader{Client: c}, Up: func() {}}, c
+	return pull.Env{Namespace: "ns", EventSource: "es", Event: "e", Log: slog.New(slog.DiscardHandler), Secrets: secret.NewReader(c, 0), Up: func() {}}, c
 }
 
 func ref(key string) *corev1.SecretKeySelector {

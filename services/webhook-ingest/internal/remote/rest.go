@@ -112,11 +112,11 @@ func at(elements ...string) string {
 
 // both reads two secrets; "" for no reference.
 func both(ctx context.Context, env pull.Env, a, b *corev1.SecretKeySelector) (string, string, error) {
-	first, err := env.Secrets.Read(ctx, env.Namespace, a)
+	first, err := env.Secrets.Text(ctx, env.Namespace, a)
 	if err != nil {
 		return "", "", err
 	}
-	second, err := env.Secrets.Read(ctx, env.Namespace, b)
+	second, err := env.Secrets.Text(ctx, env.Namespace, b)
 	return first, second, err
 }
 

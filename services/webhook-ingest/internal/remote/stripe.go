@@ -19,7 +19,7 @@ func stripeHooks(base string) func(v1alpha1.StripeEventSource) *hookReconciler {
 			return nil
 		}
 		return newHookReconciler(false, func(ctx context.Context, env pull.Env) (site, error) {
-			key, err := env.Secrets.Read(ctx, env.Namespace, c.ApiKey)
+			key, err := env.Secrets.Text(ctx, env.Namespace, c.ApiKey)
 			if err != nil {
 				return site{}, err
 			}

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/kube/secret"
+
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/libs/facts"
 
@@ -53,7 +55,7 @@ type Teller interface {
 type Reconciler struct {
 	Client client.Client
 	// Secrets reads secrets without keeping them.
-	Secrets  client.Reader
+	Secrets  *secret.Reader
 	Measurer Measurer
 	Tell     Teller
 	Events   record.EventRecorder
@@ -63,7 +65,7 @@ type Reconciler struct {
 }
 
 // New returns a reconciler whose metrics are in registry.
-func New(c client.Client, secrets client.Reader, m Measurer, tell Teller, registry prometheus.Registerer) *Reconciler {
+func New(c client.Client, secrets *secret.Reader, m Measurer, tell Teller, registry prometheus.Registerer) *Reconciler {
 	r := &Reconciler{Client: c, Secrets: secrets, Measurer: m, Tell: tell, Now: time.Now, Log: slog.New(slog.DiscardHandler),
 		measured: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "argosy_rollout_measurements_total", Help: "Measurements taken, by outcome."}, []string{"phase"})}
 	registry.MustRegister(r.measured)
@@ -183,16 +185,15 @@ func (r *Reconciler) arguments(ctx context.Context, run *v1alpha1.AnalysisRun) (
 			values[a.Name] = a.Value.String()
 		case a.ValueFrom != nil && a.ValueFrom.SecretKeyRef != nil:
 			ref := a.ValueFrom.SecretKeyRef
-			secret := &corev1.Secret{}
-			if err := r.Secrets.Get(ctx, client.ObjectKey{Namespace: run.Namespace, Name: ref.Name}, secret); err != nil {
-				return values, secrets, fmt.Errorf("argument %q: read secret %s: %w", a.Name, ref.Name, err)
-			}
-			text, ok := secret.Data[ref.Key]
-			if !ok {
+			text, err := r.Secrets.Value(ctx, run.Namespace, &corev1.SecretKeySelector{LocalObjectReference: corev1.LocalObjectReference{Name: ref.Name}, Key: ref.Key})
+			if _, missing := secret.IsMissing(err); missing {
 				return values, secrets, fmt.Errorf("argument %q: secret %s has no key %s", a.Name, ref.Name, ref.Key)
 			}
-			values[a.Name] = string(text)
-			secrets = append(secrets, string(text))
+			if err != nil {
+				return values, secrets, fmt.Errorf("argument %q: %w", a.Name, err)
+			}
+			values[a.Name] = text
+			secrets = append(secrets, text)
 		}
 	}
 	return values, secrets, nil

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/kube/secret"
+
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/libs/facts"
 
@@ -89,10 +91,10 @@ func newDesk(t *testing.T, manifest string, more ...client.Object) *desk {
 	if err := yaml.Unmarshal([]byte(manifest), &u.Object); err != nil {
 		t.Fatal(err)
 	}
-	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "keys"}, Data: map[string][]byte{"token": []byte("s3cr3t")}}
-	c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(append(more, u, secret)...).Build()
+	stored := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "keys"}, Data: map[string][]byte{"token": []byte("s3cr3t")}}
+	c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(append(more, u, stored)...).Build()
 	d := &desk{t: t, now: time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC), value: 1}
-	d.Reconciler = New(c, c, d, d, prometheus.NewRegistry())
+	d.Reconciler = New(c, secret.NewReader(c, 0), d, d, prometheus.NewRegistry())
 	d.Now = func() time.Time { return d.now }
 	return d
 }
