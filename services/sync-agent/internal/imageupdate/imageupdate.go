@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 
+	lru "github.com/hashicorp/golang-lru/v2"
+
 	"github.com/argosy-mesh/argosy/libs/facts"
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -49,7 +51,7 @@ type Updater struct {
 	mu sync.Mutex
 	// newest is the place in the stream of the last push per application and rule:
 	// an older one that comes again must not bring its image back.
-	newest map[string]uint64
+	newest *lru.Cache[string, uint64]
 }
 
 // Shell is what writing images works with.
@@ -62,9 +64,13 @@ type Shell struct {
 	Log      *slog.Logger
 }
 
+// rulesKnown bounds the rules of all Applications whose last push is remembered.
+const rulesKnown = 1 << 16
+
 // New returns an updater whose metrics are in r.
 func New(s Shell, r prometheus.Registerer) *Updater {
-	return &Updater{Shell: s, metrics: newMetrics(r), newest: map[string]uint64{}}
+	newest, _ := lru.New[string, uint64](rulesKnown) // fails for no size alone
+	return &Updater{Shell: s, metrics: newMetrics(r), newest: newest}
 }
 
 // update is one image for one application.
@@ -169,10 +175,10 @@ func (h *Updater) overtaken(u update, sequence uint64) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	id := string(u.app.UID) + "/" + u.rule.Alias + "/" + u.rule.Name
-	if h.newest[id] > sequence {
+	if last, _ := h.newest.Get(id); last > sequence {
 		return u.rule.Strategy == image.NewestBuild || u.rule.Strategy == image.Digest
 	}
-	h.newest[id] = sequence
+	h.newest.Add(id, sequence)
 	return false
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 
+	lru "github.com/hashicorp/golang-lru/v2"
+
 	"golang.org/x/sync/semaphore"
 	"golang.org/x/time/rate"
 
@@ -17,16 +19,20 @@ const bodyBudget = 4 * core.MaxBody
 // smallBody is what a body without a length is taken for.
 const smallBody = core.MaxBody
 
+// limitedRoutes bounds the rates that are remembered: far more routes than one replica has with a limit.
+const limitedRoutes = 1 << 16
+
 // limiter bounds what is worked on at once, and how fast each route may go.
 type limiter struct {
 	bytes *semaphore.Weighted
 
 	mu     sync.Mutex
-	limits map[string]*rate.Limiter // by own path of the route
+	limits *lru.Cache[string, *rate.Limiter] // by own path of the route; those of routes that are gone are the oldest
 }
 
 func newLimiter() *limiter {
-	return &limiter{bytes: semaphore.NewWeighted(bodyBudget), limits: map[string]*rate.Limiter{}}
+	limits, _ := lru.New[string, *rate.Limiter](limitedRoutes) // fails for no size alone
+	return &limiter{bytes: semaphore.NewWeighted(bodyBudget), limits: limits}
 }
 
 // enter asks for room for a body of a length, -1 when it is not known. The caller
@@ -56,10 +62,10 @@ func (c *limiter) rate(route core.Route) *rate.Limiter {
 	if burst == 0 {
 		burst = max(1, int(route.Rate))
 	}
-	l, ok := c.limits[key]
+	l, ok := c.limits.Get(key)
 	if !ok || float64(l.Limit()) != route.Rate || l.Burst() != burst {
 		l = rate.NewLimiter(rate.Limit(route.Rate), burst)
-		c.limits[key] = l
+		c.limits.Add(key, l)
 	}
 	return l
 }
