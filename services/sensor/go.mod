@@ -112,6 +112,8 @@ require (
 	github.com/antithesishq/antithesis-sdk-go v0.8.0-default-no-op // indirect
 	github.com/apache/pulsar-client-go v0.16.0
 	github.com/argosy-mesh/argosy/libs/facts v0.0.0
+	github.com/argosy-mesh/argosy/libs/gitrepo v0.0.0
+	github.com/argosy-mesh/argosy/libs/httpx v0.0.0 // indirect
 	github.com/argosy-mesh/argosy/libs/identity v0.0.0
 	github.com/argosy-mesh/argosy/libs/sensing v0.0.0
 	github.com/aws/aws-sdk-go-v2/service/lambda v1.114.3
@@ -124,7 +126,7 @@ require (
 	github.com/evanphx/json-patch/v5 v5.9.11 // indirect
 	github.com/fsnotify/fsnotify v1.10.1 // indirect
 	github.com/fxamacker/cbor/v2 v2.9.1 // indirect
-	github.com/go-git/go-git/v5 v5.19.3
+	github.com/go-git/go-git/v5 v5.19.3 // indirect
 	github.com/go-logr/logr v1.4.4 // indirect
 	github.com/go-logr/stdr v1.2.2 // indirect
 	github.com/go-openapi/jsonpointer v1.0.0 // indirect
@@ -183,7 +185,7 @@ require (
 	go.opentelemetry.io/proto/otlp v1.11.0 // indirect
 	go.yaml.in/yaml/v2 v2.4.4 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
-	golang.org/x/crypto v0.58.0
+	golang.org/x/crypto v0.58.0 // indirect
 	golang.org/x/net v0.60.0 // indirect
 	golang.org/x/oauth2 v0.37.0 // indirect
 	golang.org/x/sync v0.24.0 // indirect
@@ -220,3 +222,7 @@ replace github.com/argosy-mesh/argosy/libs/sensing => ../../libs/sensing
 replace github.com/argosy-mesh/argosy/libs/identity => ../../libs/identity
 
 replace github.com/argosy-mesh/argosy/libs/facts => ../../libs/facts
+
+replace github.com/argosy-mesh/argosy/libs/gitrepo => ../../libs/gitrepo
+
+replace github.com/argosy-mesh/argosy/libs/httpx => ../../libs/httpx

@@ -162,7 +162,7 @@ func BenchmarkManySensors(b *testing.B) {
 	url := counting(b, &got, nil)
 	readers := x.bus.Share(bus.SharedConfig{Stream: bus.Events, Name: groupName, Subject: "events.>", Self: "one", Live: func() []string { return []string{"one"} }})
 	values := secret.NewReader(fake.NewClientBuilder().Build(), 0)
-	w := trigger.World{Values: values, Sources: source.NewFetcher(values, ""), Log: x.tel.Log, Now: time.Now}
+	w := trigger.World{Values: values, Sources: source.NewFetcher(values, nil, ""), Log: x.tel.Log, Now: time.Now}
 	ctx, cancel := context.WithCancel(context.Background())
 	var done sync.WaitGroup
 	done.Go(func() { _ = readers.Run(ctx) })

@@ -58,7 +58,7 @@ func sensorOf(t testing.TB, spec string, annotations map[string]string) *v1alpha
 func (b *bench) listener(s *v1alpha1.Sensor) *listener {
 	b.t.Helper()
 	values := secret.NewReader(fake.NewClientBuilder().Build(), 0)
-	w := trigger.World{Values: values, Sources: source.NewFetcher(values, ""), Log: b.tel.Log, Now: time.Now}
+	w := trigger.World{Values: values, Sources: source.NewFetcher(values, nil, ""), Log: b.tel.Log, Now: time.Now}
 	u := compileSensor(s, w, func() int { return 1 })
 	return newListener(u, &performer{bus: b.bus, log: b.tel.Log, metrics: b.metrics}, nil, func(string, error) {})
 }

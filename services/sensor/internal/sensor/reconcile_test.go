@@ -51,7 +51,7 @@ func newOffice(t *testing.T) *office {
 	serving, cancel := context.WithCancel(context.Background())
 	readers := b.bus.Share(bus.SharedConfig{Stream: bus.Events, Name: groupName, Subject: "events.>", Self: "office", Live: func() []string { return []string{"office"} }})
 	o.r = &reconciler{client: c, bus: b.bus, readers: readers, owns: func(string) bool { return true }, performer: &performer{bus: b.bus, log: b.tel.Log, metrics: b.metrics},
-		world: trigger.World{Values: values, Sources: source.NewFetcher(values, ""), Log: b.tel.Log, Now: time.Now}, live: func() int { return 1 }, log: b.tel.Log, news: o.news}
+		world: trigger.World{Values: values, Sources: source.NewFetcher(values, nil, ""), Log: b.tel.Log, Now: time.Now}, live: func() int { return 1 }, log: b.tel.Log, news: o.news}
 	o.r.listeners = &listeners{serving: serving, log: b.tel.Log, now: time.Now, news: o.r.heard, running: map[string]*listening{}}
 	ctx, stop := context.WithCancel(context.Background())
 	drained, read := make(chan error, 1), make(chan error, 1)

@@ -4,7 +4,12 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"time"
+
+	"github.com/argosy-mesh/argosy/libs/bus"
+	"github.com/argosy-mesh/argosy/libs/gitrepo"
 
 	"github.com/argosy-mesh/argosy/libs/kube/object"
 
@@ -30,12 +35,13 @@ import (
 // Run is the service from its arguments to its end.
 func Run(ctx context.Context, args []string, getenv func(string) string, out io.Writer) error {
 	var cfg config.Common
-	var files string
-	var own identity.Own
+	var o options
 	f := config.New(events.ServiceSensor, getenv, out)
 	f.Common(&cfg)
-	f.Text(&files, "files", "", "folder below which sources of kind file are read; empty means nowhere")
-	identity.Declare(f, &own)
+	f.Text(&o.files, "files", "", "folder below which sources of kind file are read; empty means nowhere")
+	f.Text(&o.scratch, "scratch", os.TempDir(), "folder for Git repositories that are read")
+	f.Text(&o.knownHosts, "git-known-hosts", "", "file with the host keys of Git servers, as ssh-keyscan prints them")
+	identity.Declare(f, &o.own)
 	if err := f.Parse(args); err != nil {
 		return fmt.Errorf("%w: %w", service.ErrUsage, err)
 	}
@@ -50,7 +56,8 @@ func Run(ctx context.Context, args []string, getenv func(string) string, out io.
 	if err != nil {
 		return err
 	}
-	parts, err := assemble(ctx, base, mgr, options{instance: cfg.Instance, files: files, own: own})
+	o.instance = cfg.Instance
+	parts, err := assemble(ctx, base, mgr, o)
 	if err != nil {
 		return err
 	}
@@ -68,6 +75,9 @@ type options struct {
 	instance string       // of this replica
 	files    string       // folder of sources of kind file
 	own      identity.Own // who may use the identity of the service
+
+	scratch    string // folder for Git repositories
+	knownHosts string // file with the host keys of Git servers
 }
 
 func assemble(ctx context.Context, base *service.Base, mgr manager.Manager, o options) ([]life.Part, error) {
@@ -78,7 +88,13 @@ func assemble(ctx context.Context, base *service.Base, mgr manager.Manager, o op
 	if err != nil {
 		return nil, err
 	}
-	world := trigger.World{Values: values, Sources: source.NewFetcher(values, o.files), Objects: &trigger.Objects{Accounts: accounts, Mapper: mgr.GetRESTMapper()}, Own: o.own, Log: base.Log, Now: time.Now}
+	repositories, err := gitrepo.New(gitrepo.Config{
+		Dir: filepath.Join(o.scratch, "argosy-sensor-"+bus.Key(o.instance)), KnownHosts: o.knownHosts, Limits: source.GitLimits(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	world := trigger.World{Values: values, Sources: source.NewFetcher(values, repositories, o.files), Objects: &trigger.Objects{Accounts: accounts, Mapper: mgr.GetRESTMapper()}, Own: o.own, Log: base.Log, Now: time.Now}
 	g := &group{bus: base.Bus, all: base.Members, members: base.Bus.Members(groupName, o.instance), reader: mgr.GetAPIReader(), log: base.Log, gained: make(chan struct{}, 1)}
 	readers := g.share(o.instance)
 	base.Registry.MustRegister(apart(readers))

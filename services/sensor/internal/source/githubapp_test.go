@@ -12,11 +12,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/gitrepo"
+
 	"github.com/argosy-mesh/argosy/libs/kube/secret"
 
 	"github.com/argosy-mesh/argosy/libs/core/fault"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
-	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
 	"github.com/golang-jwt/jwt/v5"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -44,25 +45,26 @@ func TestARepositoryIsFetchedAsAGitHubApp(t *testing.T) {
 	stored := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "s"}, Data: map[string][]byte{
 		"key": pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)}), "junk": []byte("junk"),
 	}}
-	f := NewFetcher(secret.NewReader(fake.NewClientBuilder().WithObjects(stored).Build(), 0), "")
+	f := NewFetcher(secret.NewReader(fake.NewClientBuilder().WithObjects(stored).Build(), 0), nil, "")
 	f.github = api.URL
 	app := func(id int64, name string) *v1alpha1.GithubAppCreds {
 		return &v1alpha1.GithubAppCreds{AppID: id, InstallationID: 42, PrivateKey: corev1.SecretKeySelector{LocalObjectReference: corev1.LocalObjectReference{Name: "s"}, Key: name}}
 	}
-	auth, err := f.gitAuth(t.Context(), "ns", &v1alpha1.EventGitArtifact{URL: "https://github.com/a/b", GithubApp: app(7, "key")})
-	if basic, ok := auth.(*githttp.BasicAuth); err != nil || !ok || basic.Username != "x-access-token" || basic.Password != "given" {
-		t.Errorf("%v, %v", auth, err)
+	var s gitrepo.Source
+	err = f.gitAuth(t.Context(), "ns", &v1alpha1.EventGitArtifact{URL: "https://github.com/a/b", GithubApp: app(7, "key")}, &s)
+	if err != nil || s.User != "x-access-token" || s.Password != "given" {
+		t.Errorf("%+v, %v", s, err)
 	}
 	for name, c := range map[string]*v1alpha1.EventGitArtifact{
 		"another app": {URL: "https://github.com/a/b", GithubApp: app(8, "key")}, "no key": {URL: "https://github.com/a/b", GithubApp: app(7, "junk")},
 		"over SSH": {URL: "git@github.com:a/b", GithubApp: app(7, "key")}, "in the clear": {URL: "http://github.com/a/b", GithubApp: app(7, "key")},
 	} {
-		if _, err := f.gitAuth(t.Context(), "ns", c); fault.Of(err) != fault.Poison || strings.Contains(err.Error(), "BEGIN") {
+		if err := f.gitAuth(t.Context(), "ns", c, &gitrepo.Source{}); fault.Of(err) != fault.Poison || strings.Contains(err.Error(), "BEGIN") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	status = http.StatusBadGateway
-	if _, err := f.gitAuth(t.Context(), "ns", &v1alpha1.EventGitArtifact{URL: "https://github.com/a/b", GithubApp: app(7, "key")}); fault.Of(err) != fault.Retry {
+	if err := f.gitAuth(t.Context(), "ns", &v1alpha1.EventGitArtifact{URL: "https://github.com/a/b", GithubApp: app(7, "key")}, &gitrepo.Source{}); fault.Of(err) != fault.Retry {
 		t.Errorf("GitHub is away: %v", err)
 	}
 	f.github = ""

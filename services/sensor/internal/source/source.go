@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/argosy-mesh/argosy/libs/core/fault"
+	"github.com/argosy-mesh/argosy/libs/gitrepo"
 	"github.com/argosy-mesh/argosy/libs/kube/secret"
 	"github.com/argosy-mesh/argosy/libs/sensing/param"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
@@ -28,16 +29,22 @@ const (
 
 // Fetcher fetches manifests. Safe for concurrent use.
 type Fetcher struct {
-	values *secret.Reader
-	files  string // folder below which the kind "file" may read; empty means nowhere
-	plain  *http.Client
-	loose  *http.Client // does not verify certificates; url.verifyCert false asks for it
-	github string       // a test's, in place of GitHub's API
+	values       *secret.Reader
+	repositories *gitrepo.Fetcher
+	files        string // folder below which the kind "file" may read; empty means nowhere
+	plain        *http.Client
+	loose        *http.Client // does not verify certificates; url.verifyCert false asks for it
+	github       string       // a test's, in place of GitHub's API
 }
 
-// NewFetcher reads secrets through values, and files below the folder files.
-func NewFetcher(values *secret.Reader, files string) *Fetcher {
-	return &Fetcher{values: values, files: files, plain: client(false), loose: client(true)}
+// GitLimits bound a repository that holds manifests.
+func GitLimits() gitrepo.Limits {
+	return gitrepo.Limits{Bytes: 256 << 20, Files: 10_000, Time: patience}
+}
+
+// NewFetcher reads secrets through values, Git through repositories, and files below the folder files.
+func NewFetcher(values *secret.Reader, repositories *gitrepo.Fetcher, files string) *Fetcher {
+	return &Fetcher{values: values, repositories: repositories, files: files, plain: client(false), loose: client(true)}
 }
 
 // place is one entry of the registry.

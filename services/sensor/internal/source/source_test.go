@@ -8,11 +8,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/argosy-mesh/argosy/libs/gitrepo"
+	"github.com/argosy-mesh/argosy/libs/gitrepo/gittest"
 
 	"github.com/argosy-mesh/argosy/libs/core/fault"
 	"github.com/argosy-mesh/argosy/libs/kube/secret"
@@ -28,12 +30,17 @@ const (
 	asJSON   = `{"kind":"ConfigMap","metadata":{"name":"x"}}`
 )
 
-func fetcher(files string) *Fetcher {
+func fetcher(t *testing.T, files string) *Fetcher {
+	t.Helper()
+	repositories, err := gitrepo.New(gitrepo.Config{Dir: t.TempDir(), Limits: GitLimits()})
+	if err != nil {
+		t.Fatal(err)
+	}
 	objects := fake.NewClientBuilder().WithObjects(
 		&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "s"}, Data: map[string][]byte{"user": []byte("joe"), "password": []byte("s3cret"), "junk": []byte("junk")}},
 		&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "c"}, Data: map[string]string{"good": manifest, "list": "[1]"}},
 	).Build()
-	return NewFetcher(secret.NewReader(objects, 0), files)
+	return NewFetcher(secret.NewReader(objects, 0), repositories, files)
 }
 
 func fetch(t *testing.T, f *Fetcher, source string) (string, error) {
@@ -49,7 +56,7 @@ func fetch(t *testing.T, f *Fetcher, source string) (string, error) {
 }
 
 func TestConfigMapsAndInline(t *testing.T) {
-	f := fetcher("")
+	f := fetcher(t, "")
 	for source, want := range map[string]fault.Class{
 		`{configmap: {name: c, key: good}}`: fault.None, `{inline: "kind: ConfigMap\nmetadata: {name: x}"}`: fault.None, `{resource: {kind: ConfigMap, metadata: {name: x}}}`: fault.None,
 		`{configmap: {name: c, key: list}}`: fault.Poison, `{configmap: {name: c, key: late}}`: fault.Retry, `{configmap: {name: late, key: x}}`: fault.Retry, `{}`: fault.Poison, `{inline: "["}`: fault.Poison,
@@ -71,13 +78,13 @@ func TestFilesStayInTheirFolder(t *testing.T) {
 	if err := os.Symlink(outside, filepath.Join(dir, "link.yaml")); err != nil {
 		t.Fatal(err)
 	}
-	f := fetcher(dir)
+	f := fetcher(t, dir)
 	for path, good := range map[string]bool{"good.yaml": true, filepath.Join(dir, "good.yaml"): true, outside: false, "../secret.yaml": false, "link.yaml": false, "none.yaml": false, "big.yaml": false, "/etc/passwd": false} {
 		if out, err := fetch(t, f, `{file: {path: "`+path+`"}}`); (err == nil) != good {
 			t.Errorf("%s: %s, %v", path, out, err)
 		}
 	}
-	if _, err := fetch(t, fetcher(""), `{file: {path: x}}`); fault.Of(err) != fault.Poison {
+	if _, err := fetch(t, fetcher(t, ""), `{file: {path: x}}`); fault.Of(err) != fault.Poison {
 		t.Errorf("without a folder: %v", err)
 	}
 }
@@ -95,7 +102,7 @@ func TestURLs(t *testing.T) {
 	})
 	s := httptest.NewTLSServer(handler)
 	defer s.Close()
-	f := fetcher("")
+	f := fetcher(t, "")
 	for source, want := range map[string]fault.Class{"/good": fault.None, `/good", verifyCert: true, x: "`: fault.Retry, "/none": fault.Retry, "/big": fault.Poison} {
 		if out, err := fetch(t, f, `{url: {path: "`+s.URL+source+`"}}`); fault.Of(err) != want {
 			t.Errorf("%s: %s, %v", source, out, err)
@@ -130,55 +137,51 @@ func TestS3(t *testing.T) {
 	defer s.Close()
 	const keys = `accessKey: {name: s, key: user}, secretKey: {name: s, key: password}`
 	host := strings.TrimPrefix(s.URL, "http://")
-	if out, err := fetch(t, fetcher(""), `{s3: {endpoint: "`+host+`", insecure: true, bucket: {name: bucket, key: dir/w.yaml}, `+keys+`}}`); err != nil || out != asJSON {
+	if out, err := fetch(t, fetcher(t, ""), `{s3: {endpoint: "`+host+`", insecure: true, bucket: {name: bucket, key: dir/w.yaml}, `+keys+`}}`); err != nil || out != asJSON {
 		t.Errorf("%s, %v", out, err)
 	}
-	if _, err := fetch(t, fetcher(""), `{s3: {endpoint: "`+host+`", insecure: true, bucket: {name: bucket, key: none}, `+keys+`}}`); err == nil {
+	if _, err := fetch(t, fetcher(t, ""), `{s3: {endpoint: "`+host+`", insecure: true, bucket: {name: bucket, key: none}, `+keys+`}}`); err == nil {
 		t.Error("an object that is not there was found")
 	}
-	if _, err := fetch(t, fetcher(""), `{s3: {endpoint: "x y", bucket: {name: bucket, key: none}, `+keys+`}}`); fault.Of(err) != fault.Poison {
+	if _, err := fetch(t, fetcher(t, ""), `{s3: {endpoint: "x y", bucket: {name: bucket, key: none}, `+keys+`}}`); fault.Of(err) != fault.Poison {
 		t.Errorf("%v", err)
 	}
-	if _, err := fetch(t, fetcher(""), `{s3: {endpoint: x, caCertificate: {name: s, key: junk}, bucket: {name: bucket, key: none}, `+keys+`}}`); fault.Of(err) != fault.Poison {
+	if _, err := fetch(t, fetcher(t, ""), `{s3: {endpoint: x, caCertificate: {name: s, key: junk}, bucket: {name: bucket, key: none}, `+keys+`}}`); fault.Of(err) != fault.Poison {
 		t.Errorf("%v", err)
 	}
 }
 
 func TestGit(t *testing.T) {
-	dir := t.TempDir()
-	git := func(args ...string) string {
-		t.Helper()
-		cmd := exec.CommandContext(t.Context(), "git", args...)
-		cmd.Dir = dir
-		cmd.Env = append(os.Environ(), "GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@b.c", "GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@b.c", "GIT_CONFIG_GLOBAL=/dev/null")
-		out, err := cmd.CombinedOutput()
-		if err != nil {
-			t.Fatalf("git %v: %v\n%s", args, err, out)
-		}
-		return strings.TrimSpace(string(out))
-	}
-	write := func(text string) {
-		t.Helper()
-		if err := os.WriteFile(filepath.Join(dir, "w.yaml"), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		git("add", ".")
-		git("commit", "-q", "-m", "x")
-	}
-	git("init", "-q", "-b", "main")
-	write("kind: Old")
-	git("tag", "v1")
-	git("branch", "other")
-	write(manifest)
+	s := gittest.Start(t)
+	s.Commit("app", map[string]string{"w.yaml": "kind: Old"})
+	s.Git("app", "tag", "v1")
+	s.Git("app", "branch", "other")
+	s.Commit("app", map[string]string{"w.yaml": manifest})
+	at := s.URL + "/app/.git"
 	for rest, want := range map[string]string{"": asJSON, ", branch: main": asJSON, ", tag: v1": `{"kind":"Old"}`, ", branch: other": `{"kind":"Old"}`, ", ref: refs/heads/other": `{"kind":"Old"}`} {
-		out, err := fetch(t, fetcher(""), `{git: {url: "`+dir+`", cloneDirectory: /x, filePath: w.yaml`+rest+`}}`)
+		out, err := fetch(t, fetcher(t, ""), `{git: {url: "`+at+`", cloneDirectory: /x, filePath: w.yaml`+rest+`}}`)
 		if err != nil || out != want {
 			t.Errorf("%s: %s, %v", rest, out, err)
 		}
 	}
+	out, err := fetch(t, fetcher(t, ""), `{git: {url: "https://nowhere", remote: {urls: ["`+at+`"]}, cloneDirectory: /x, filePath: w.yaml}}`)
+	if err != nil || out != asJSON {
+		t.Errorf("a remote of its own: %s, %v", out, err)
+	}
 	for _, bad := range []string{`filePath: none.yaml`, `filePath: w.yaml, branch: none`, `filePath: w.yaml, creds: {username: {name: late, key: x}}`, `filePath: w.yaml, sshKeySecret: {name: s, key: junk}`, `filePath: ../w.yaml`} {
-		if out, err := fetch(t, fetcher(""), `{git: {url: "`+dir+`", cloneDirectory: /x, `+bad+`}}`); err == nil {
+		if out, err := fetch(t, fetcher(t, ""), `{git: {url: "`+at+`", cloneDirectory: /x, `+bad+`}}`); err == nil {
 			t.Errorf("%s: %s", bad, out)
+		}
+	}
+}
+
+// The sensor's own folders are no repositories.
+func TestGitReadsNoFolderOfTheSensor(t *testing.T) {
+	s := gittest.Start(t)
+	s.Commit("app", map[string]string{"w.yaml": manifest})
+	for _, url := range []string{s.Path("app"), "file://" + s.Path("app")} {
+		if out, err := fetch(t, fetcher(t, ""), `{git: {url: "`+url+`", cloneDirectory: /x, filePath: w.yaml}}`); fault.Of(err) != fault.Poison {
+			t.Errorf("%s: %s, %v", url, out, err)
 		}
 	}
 }

@@ -39,7 +39,7 @@ func world(t testing.TB) World {
 		&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "c"}, Data: map[string]string{"k": "v", "m": "kind: ConfigMap\nmetadata: {name: x}"}},
 	).Build()
 	values := secret.NewReader(objects, 0)
-	return World{Values: values, Sources: source.NewFetcher(values, ""), Log: slog.New(slog.DiscardHandler), Now: time.Now}
+	return World{Values: values, Sources: source.NewFetcher(values, nil, ""), Log: slog.New(slog.DiscardHandler), Now: time.Now}
 }
 
 // callOf is a firing of a trigger with one event, {"body":"hello","num":5}.

@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"github.com/argosy-mesh/argosy/libs/flow/protocol"
+	"github.com/argosy-mesh/argosy/libs/gitrepo"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
-	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/checkout"
 	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/executor"
 	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/store"
 	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/store/storetest"
@@ -36,7 +36,7 @@ func newDepot(t *testing.T, more ...client.Object) *depot {
 	t.Helper()
 	d := &depot{t: t, server: storetest.Start(t, "art"), runner: &Runner{signer: &signer{key: []byte("k")}}}
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "keys"}, Data: map[string][]byte{"id": []byte(storetest.ID), "secret": []byte(storetest.Secret)}}
-	git, err := checkout.New(checkout.Config{Dir: t.TempDir(), Limits: checkout.DefaultLimits()})
+	git, err := gitrepo.New(gitrepo.Config{Dir: t.TempDir(), Limits: gitrepo.DefaultLimits()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,12 +12,12 @@ import (
 
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/libs/core/life"
+	"github.com/argosy-mesh/argosy/libs/gitrepo"
 	"github.com/argosy-mesh/argosy/libs/kube"
 	"github.com/argosy-mesh/argosy/libs/service"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/schemas/events"
 	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/admission"
-	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/checkout"
 	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/driver"
 	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/registry"
 	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/store"
@@ -172,9 +172,9 @@ func judging(c admissionConfig, mgr manager.Manager, log *slog.Logger) ([]life.P
 func separates(r rune) bool { return r == ',' || r == ' ' }
 
 // newFetcher makes what fetches Git repositories; nil where there is no folder for them, which is no reason not to start.
-func newFetcher(ctx context.Context, cfg Config, log *slog.Logger) *checkout.Fetcher {
-	f, err := checkout.New(checkout.Config{Dir: filepath.Join(cfg.Scratch, "argosy-"+bus.Key(cfg.Instance)), KnownHosts: cfg.KnownHosts,
-		Dial: task.Dialer(cfg.HTTPReach == "any"), Limits: checkout.DefaultLimits()})
+func newFetcher(ctx context.Context, cfg Config, log *slog.Logger) *gitrepo.Fetcher {
+	f, err := gitrepo.New(gitrepo.Config{Dir: filepath.Join(cfg.Scratch, "argosy-"+bus.Key(cfg.Instance)), KnownHosts: cfg.KnownHosts,
+		Dial: task.Dialer(cfg.HTTPReach == "any"), Limits: gitrepo.DefaultLimits()})
 	if err != nil {
 		log.WarnContext(ctx, "no Git repository will be fetched; give --scratch", "error", err)
 		return nil

@@ -11,8 +11,8 @@ import (
 	"sync"
 
 	"github.com/argosy-mesh/argosy/libs/core/fault"
+	"github.com/argosy-mesh/argosy/libs/httpx"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
-	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/reach"
 	"github.com/minio/minio-go/v7"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -104,8 +104,8 @@ type clients struct {
 }
 
 func (c *clients) of(ctx context.Context, a access, namespace string, dial func(context.Context, string, string) (net.Conn, error)) (*minio.Client, error) {
-	if reach.Short(a.endpoint) {
-		dial = reach.Within(namespace, dial) // and no other namespace may have its connections
+	if httpx.Short(a.endpoint) {
+		dial = httpx.Within(namespace, dial) // and no other namespace may have its connections
 	} else {
 		namespace = ""
 	}

@@ -6,16 +6,16 @@ import (
 	"net/url"
 
 	"github.com/argosy-mesh/argosy/libs/core/fault"
+	"github.com/argosy-mesh/argosy/libs/gitrepo"
+	"github.com/argosy-mesh/argosy/libs/httpx"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
-	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/checkout"
-	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/reach"
 	corev1 "k8s.io/api/core/v1"
 )
 
 // repository is a Git repository at a revision. Pods get it through this service.
 type repository struct {
-	fetcher *checkout.Fetcher
-	source  checkout.Source
+	fetcher *gitrepo.Fetcher
+	source  gitrepo.Source
 }
 
 // git finds out how a repository is fetched. Credentials come from Secrets of the namespace.
@@ -27,9 +27,9 @@ func (s *Stores) git(ctx context.Context, namespace string, l v1alpha1.ArtifactL
 	if g.Repo == "" {
 		return nil, fault.Poisonf("git: repo is missing")
 	}
-	r := repository{fetcher: s.Git, source: checkout.Source{Repo: g.Repo, Revision: g.Revision, Branch: g.Branch, Fetch: g.Fetch, Single: g.SingleBranch,
+	r := repository{fetcher: s.Git, source: gitrepo.Source{Repo: g.Repo, Revision: g.Revision, Branch: g.Branch, Fetch: g.Fetch, Single: g.SingleBranch,
 		NoSubmodules: g.DisableSubmodules, SkipTLS: g.InsecureSkipTLS, SkipHostKey: g.InsecureIgnoreHostKey}}
-	if u, err := url.Parse(g.Repo); err == nil && reach.Short(u.Host) {
+	if u, err := url.Parse(g.Repo); err == nil && httpx.Short(u.Host) {
 		r.source.Namespace = namespace
 	}
 	if g.Depth != nil {

@@ -15,12 +15,12 @@ import (
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/libs/core/fault"
 	"github.com/argosy-mesh/argosy/libs/flow"
+	"github.com/argosy-mesh/argosy/libs/gitrepo"
+	"github.com/argosy-mesh/argosy/libs/httpx"
 	"github.com/argosy-mesh/argosy/libs/identity"
 	"github.com/argosy-mesh/argosy/libs/identity/google"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
-	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/checkout"
 	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/driver"
-	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/reach"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -73,10 +73,10 @@ type Stores struct {
 	Bus     *bus.Bus
 	Secrets client.Reader // of any namespace: reads only what manifests of that namespace name
 	Dial    func(ctx context.Context, network, address string) (net.Conn, error)
-	GCS     string            // where Google Cloud Storage is; "" is [GCS]
-	Own     identity.Own      // the namespaces that may use the identity of this process
-	Git     *checkout.Fetcher // nil: repositories are not fetched
-	Drivers *driver.Pods      // nil: artifact drivers are not run
+	GCS     string           // where Google Cloud Storage is; "" is [GCS]
+	Own     identity.Own     // the namespaces that may use the identity of this process
+	Git     *gitrepo.Fetcher // nil: repositories are not fetched
+	Drivers *driver.Pods     // nil: artifact drivers are not run
 
 	IAM string // where Google signs as its service accounts; "" is [google.IAM]
 
@@ -88,7 +88,7 @@ type Stores struct {
 }
 
 // dial connects as pods of a namespace do: endpoints may be names of its services.
-func (s *Stores) dial(namespace string) reach.Dial { return reach.Within(namespace, s.Dial) }
+func (s *Stores) dial(namespace string) httpx.Dial { return httpx.Within(namespace, s.Dial) }
 
 // kinds are the stores by the field of a location that names them.
 func (s *Stores) kinds() map[string]func(ctx context.Context, namespace string, l v1alpha1.ArtifactLocation) (Store, error) {

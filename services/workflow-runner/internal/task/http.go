@@ -15,9 +15,9 @@ import (
 
 	"github.com/argosy-mesh/argosy/libs/core/span"
 	"github.com/argosy-mesh/argosy/libs/flow"
+	"github.com/argosy-mesh/argosy/libs/httpx"
 	clouds "github.com/argosy-mesh/argosy/libs/identity"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
-	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/reach"
 )
 
 // Limits of requests.
@@ -136,7 +136,7 @@ func (q *httpRunner) request(ctx context.Context, j Job) (*http.Request, []byte,
 // client makes a client of its own per request: requests share neither cookies nor connections.
 func (q *httpRunner) client(j Job) *http.Client {
 	return &http.Client{Transport: &http.Transport{
-		DialContext: reach.Within(j.Namespace, q.dial), DisableKeepAlives: true, TLSHandshakeTimeout: 30 * time.Second, MaxResponseHeaderBytes: 64 << 10,
+		DialContext: httpx.Within(j.Namespace, q.dial), DisableKeepAlives: true, TLSHandshakeTimeout: 30 * time.Second, MaxResponseHeaderBytes: 64 << 10,
 		Proxy:           http.ProxyFromEnvironment,
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: j.Template.HTTP.InsecureSkipVerify}, //nolint:gosec // the manifest asks for it
 	}}

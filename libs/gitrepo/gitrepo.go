@@ -1,9 +1,9 @@
-// Package checkout fetches Git repositories, checks a revision out and packs it for the pods that want it.
+// Package gitrepo fetches Git repositories, checks a revision out and packs it for the pods that want it.
 //
 // A repository is fetched once for all pods that ask for the same within a short time: its archive lies in a folder of this
 // process. What is fetched is bounded in bytes, files and time; a repository never makes this process read its own files.
 // See docs/adr/0039-fetch-git-in-the-runner.md.
-package checkout
+package gitrepo
 
 import (
 	"context"

@@ -1,4 +1,4 @@
-package checkout
+package gitrepo
 
 import (
 	"context"
@@ -11,7 +11,7 @@ import (
 	"strings"
 
 	"github.com/argosy-mesh/argosy/libs/core/fault"
-	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/reach"
+	"github.com/argosy-mesh/argosy/libs/httpx"
 	"github.com/go-git/go-billy/v5/osfs"
 	"github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/config"
@@ -107,7 +107,7 @@ func (f *Fetcher) dial(namespace string) dialer {
 	if f.config.Dial == nil && namespace == "" {
 		return nil
 	}
-	return dialer(reach.Within(namespace, f.config.Dial))
+	return dialer(httpx.Within(namespace, f.config.Dial))
 }
 
 // redacted is an address without what it may hold of credentials.

@@ -1,5 +1,5 @@
-// Package reach finds servers as pods of a namespace would.
-package reach
+// Package httpx is how services reach what manifests name: names of hosts mean what they mean in a pod of the namespace.
+package httpx
 
 import (
 	"context"

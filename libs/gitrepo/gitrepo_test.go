@@ -1,4 +1,4 @@
-package checkout
+package gitrepo
 
 import (
 	"archive/tar"
@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"github.com/argosy-mesh/argosy/libs/core/fault"
-	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/checkout/gittest"
+	"github.com/argosy-mesh/argosy/libs/gitrepo/gittest"
 )
 
 func fetcher(t *testing.T, change func(*Config)) *Fetcher {
