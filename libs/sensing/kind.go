@@ -3,47 +3,47 @@ package sensing
 import (
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
 
-// kinds are those of triggers, by the name that manifests give them.
-var kinds = map[string]func(t *v1alpha1.TriggerTemplate) bool{
-	"argoWorkflow":    func(t *v1alpha1.TriggerTemplate) bool { return t.ArgoWorkflow != nil },
-	"awsLambda":       func(t *v1alpha1.TriggerTemplate) bool { return t.AWSLambda != nil },
-	"azureEventHubs":  func(t *v1alpha1.TriggerTemplate) bool { return t.AzureEventHubs != nil },
-	"azureServiceBus": func(t *v1alpha1.TriggerTemplate) bool { return t.AzureServiceBus != nil },
-	"custom":          func(t *v1alpha1.TriggerTemplate) bool { return t.Custom != nil },
-	"email":           func(t *v1alpha1.TriggerTemplate) bool { return t.Email != nil },
-	"http":            func(t *v1alpha1.TriggerTemplate) bool { return t.HTTP != nil },
-	"jetstream":       func(t *v1alpha1.TriggerTemplate) bool { return t.JetStream != nil },
-	"k8s":             func(t *v1alpha1.TriggerTemplate) bool { return t.K8s != nil },
-	"kafka":           func(t *v1alpha1.TriggerTemplate) bool { return t.Kafka != nil },
-	"log":             func(t *v1alpha1.TriggerTemplate) bool { return t.Log != nil },
-	"nats":            func(t *v1alpha1.TriggerTemplate) bool { return t.NATS != nil },
-	"openWhisk":       func(t *v1alpha1.TriggerTemplate) bool { return t.OpenWhisk != nil },
-	"pulsar":          func(t *v1alpha1.TriggerTemplate) bool { return t.Pulsar != nil },
-	"slack":           func(t *v1alpha1.TriggerTemplate) bool { return t.Slack != nil },
-}
+// kinds are those of triggers, by the name that manifests give them: the index of their field in the template. A field
+// that is a pointer is a kind, so that a new one needs no entry here.
+var kinds = func() map[string]int {
+	out := map[string]int{}
+	shape := reflect.TypeFor[v1alpha1.TriggerTemplate]()
+	for i := range shape.NumField() {
+		if f := shape.Field(i); f.Type.Kind() == reflect.Pointer {
+			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+			out[name] = i
+		}
+	}
+	return out
+}()
+
+// names of the kinds, in order.
+var names = slices.Sorted(maps.Keys(kinds))
 
 // Kinds lists the names of all kinds of triggers.
-func Kinds() []string { return slices.Sorted(maps.Keys(kinds)) }
+func Kinds() []string { return slices.Clone(names) }
 
 // KindOf names the kind of a template; exactly one must be given.
 func KindOf(t *v1alpha1.TriggerTemplate) (string, error) {
-	var found []string
-	for _, name := range Kinds() {
-		if kinds[name](t) {
-			found = append(found, name)
+	v, found, kind := reflect.ValueOf(t).Elem(), 0, ""
+	for _, name := range names {
+		if !v.Field(kinds[name]).IsNil() {
+			found, kind = found+1, name
 		}
 	}
-	if len(found) != 1 {
-		return "", fmt.Errorf("exactly one of %v is needed, %d are given", Kinds(), len(found))
+	if found != 1 {
+		return "", fmt.Errorf("exactly one of %v is needed, %d are given", names, found)
 	}
-	return found[0], nil
+	return kind, nil
 }
 
 // IsDuration reports whether a text is a duration of a manifest: as Go writes it, or a number of nanoseconds.

@@ -9,11 +9,7 @@ package trigger
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -90,65 +86,6 @@ func New(t *v1alpha1.TriggerTemplate, w World) (Adapter, error) {
 		return nil, err
 	}
 	return registry[name](w), nil
-}
-
-// pool keeps what adapters hold open, by what it was opened with. A trigger whose
-// parameters name a new server each time must not keep them all.
-type pool[T any] struct {
-	mu    sync.Mutex
-	open  map[string]T
-	order []string
-	close func(T) error
-}
-
-// maxOpen bounds a pool.
-const maxOpen = 16
-
-func newPool[T any](end func(T) error) *pool[T] {
-	return &pool[T]{open: map[string]T{}, close: end}
-}
-
-// get returns the one that was opened with the same settings, or opens it. Settings
-// may hold secrets; only their hash is kept.
-func (p *pool[T]) get(settings any, open func() (T, error)) (T, error) {
-	var none T
-	text, err := json.Marshal(settings)
-	if err != nil {
-		return none, err
-	}
-	sum := sha256.Sum256(text)
-	key := hex.EncodeToString(sum[:])
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if v, ok := p.open[key]; ok {
-		return v, nil
-	}
-	v, err := open()
-	if err != nil {
-		return none, err
-	}
-	p.open[key] = v
-	if p.order = append(p.order, key); len(p.order) > maxOpen {
-		oldest := p.order[0]
-		p.order = p.order[1:]
-		_ = p.close(p.open[oldest])
-		delete(p.open, oldest)
-	}
-	return v, nil
-}
-
-// Close closes all.
-func (p *pool[T]) Close() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	var first error
-	for _, v := range p.open {
-		if err := p.close(v); err != nil && first == nil {
-			first = err
-		}
-	}
-	p.open, p.order = map[string]T{}, nil
-	return first
 }
 
 // stateless is embedded by adapters that keep nothing open.
