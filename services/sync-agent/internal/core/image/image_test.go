@@ -64,3 +64,48 @@ func TestSetImage(t *testing.T) {
 		}
 	}
 }
+
+// Whatever a kustomization looks like: what was set is read back, as text, and other entries stay.
+func TestSetImageWhereLinesCannotBeEdited(t *testing.T) {
+	v := Value{Entry: "web", NewName: "r/web", NewTag: "2"}
+	for name, text := range map[string]string{
+		"flow": "images: [{name: web, newTag: '1'}, {name: db, newTag: '7'}] # c\n", "empty": "", "only comments": "# c\n", "no list": "images: null\n",
+		"a new entry": "# c\nimages: [{name: db, newTag: '7'}]\n", "a list of nothing": "images: []\n",
+	} {
+		got, err := Set([]byte(text), v)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if back, err := Read(got, "web"); err != nil || back != v || strings.Contains(string(got), "newTag: 2") {
+			t.Errorf("%s: %+v, %v\n%s", name, back, err, got)
+		}
+		if db, _ := Read(got, "db"); strings.Contains(text, "db") && db.NewTag != "7" {
+			t.Errorf("%s: another entry: %s", name, got)
+		}
+		if strings.Contains(text, "# c") && !strings.Contains(string(got), "# c") {
+			t.Errorf("%s: a comment is lost: %s", name, got)
+		}
+	}
+	for _, text := range []string{"- a\n", "x", "{", "a: b: c", "images: {a: b}"} {
+		if got, err := Set([]byte(text), v); err == nil {
+			t.Errorf("%q: %q", text, got)
+		}
+	}
+}
+
+func FuzzSetImage(f *testing.F) {
+	for _, text := range []string{"", "images:\n- name: web\n  newTag: \"1\" # old\n", "images: [{name: web}]", "a: &x 1\nimages: *x"} {
+		f.Add(text, "2", "")
+	}
+	f.Fuzz(func(t *testing.T, text, tag, digest string) {
+		v := Value{Entry: "web", NewName: "r/web", NewTag: tag, Digest: digest}
+		got, err := Set([]byte(text), v)
+		if err != nil {
+			return
+		}
+		if again, err := Set(got, v); err != nil || string(again) != string(got) {
+			t.Errorf("set twice: %v\n%q\n%q\n%q", err, text, got, again)
+		}
+	})
+}

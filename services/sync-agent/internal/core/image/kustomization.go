@@ -1,11 +1,13 @@
 package image
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
+
+	kyaml "sigs.k8s.io/kustomize/kyaml/yaml"
 
 	"gopkg.in/yaml.v3"
 )
@@ -178,46 +180,47 @@ func keyOf(m *yaml.Node, key string) *yaml.Node {
 	return &yaml.Node{Line: m.Line, Column: m.Column}
 }
 
-// setInNodes writes the document anew.
+// setInNodes writes the document anew, where its lines are not to be edited one by one.
 func setInNodes(text []byte, v Value) ([]byte, error) {
-	var doc yaml.Node
-	if err := yaml.Unmarshal(text, &doc); err != nil {
+	root, err := kyaml.Parse(string(text))
+	if errors.Is(err, io.EOF) { // nothing but comments
+		comments := strings.TrimSpace(string(text))
+		if comments != "" {
+			comments += "\n"
+		}
+		return []byte(comments + "images:\n" + block("", v)), nil
+	}
+	if err != nil {
 		return nil, fmt.Errorf("read kustomization: %w", err)
 	}
-	if len(doc.Content) == 0 {
-		return []byte("images:\n" + block("", v)), nil
-	}
-	root := doc.Content[0]
-	if root.Kind != yaml.MappingNode {
+	if root.YNode().Kind != kyaml.MappingNode {
 		return nil, errors.New("read kustomization: it is not an object")
 	}
-	images := child(root, "images")
-	if images == nil {
-		images = &yaml.Node{}
-		root.Content = append(root.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: "images"}, images)
+	images, err := root.Pipe(kyaml.Lookup("images"))
+	if err != nil || images == nil || images.YNode().Kind != kyaml.SequenceNode {
+		// What is no list names no image.
+		if _, err := root.Pipe(kyaml.FieldSetter{Name: "images", Value: kyaml.NewListRNode()}); err != nil {
+			return nil, fmt.Errorf("write kustomization: %w", err)
+		}
 	}
-	if images.Kind != yaml.SequenceNode {
-		*images = yaml.Node{Kind: yaml.SequenceNode}
-	}
-	var fresh yaml.Node
-	if err := yaml.Unmarshal([]byte(block("", v)), &fresh); err != nil {
-		return nil, fmt.Errorf("write image entry: %w", err)
-	}
-	entry := fresh.Content[0].Content[0]
-	i := slices.IndexFunc(images.Content, func(n *yaml.Node) bool {
-		name := child(n, "name")
-		return name != nil && name.Value == v.Entry
+	entry, err := root.Pipe(kyaml.Lookup("images"), kyaml.ElementMatcher{
+		Keys: []string{"name"}, Values: []string{v.Entry}, Create: kyaml.NewMapRNode(&map[string]string{"name": v.Entry}),
 	})
-	if i < 0 {
-		images.Content = append(images.Content, entry)
-	} else {
-		images.Content[i] = entry
+	if err != nil {
+		return nil, fmt.Errorf("find image %s: %w", v.Entry, err)
 	}
-	var out bytes.Buffer
-	enc := yaml.NewEncoder(&out)
-	enc.SetIndent(2)
-	if err := enc.Encode(&doc); err != nil {
+	for _, f := range v.fields() {
+		edit := kyaml.Filter(kyaml.FieldClearer{Name: f[0]})
+		if f[1] != "" {
+			edit = kyaml.FieldSetter{Name: f[0], Value: kyaml.NewStringRNode(f[1])}
+		}
+		if _, err := entry.Pipe(edit); err != nil {
+			return nil, fmt.Errorf("write %s of image %s: %w", f[0], v.Entry, err)
+		}
+	}
+	out, err := root.String()
+	if err != nil {
 		return nil, fmt.Errorf("write kustomization: %w", err)
 	}
-	return out.Bytes(), nil
+	return []byte(out), nil
 }
