@@ -6,6 +6,7 @@ import (
 	"maps"
 	"strings"
 
+	"github.com/argosy-mesh/argosy/libs/flow/expression"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -40,7 +41,7 @@ func Bind(b v1alpha1.WorkflowEventBinding, o Occurrence) (wf *v1alpha1.Workflow,
 	if b.Spec.Event.Selector == "" {
 		return nil, "", errors.New("spec.event.selector is missing")
 	}
-	selected, err := Holds(b.Spec.Event.Selector, env)
+	selected, err := expression.Holds(b.Spec.Event.Selector, env)
 	if err != nil {
 		return nil, "", fmt.Errorf("spec.event.selector: %w", err)
 	}
@@ -80,11 +81,11 @@ func bound(args *v1alpha1.Arguments, env map[string]any) (*v1alpha1.Arguments, e
 		if p.ValueFrom == nil || p.ValueFrom.Event == "" {
 			continue
 		}
-		result, err := Evaluate(p.ValueFrom.Event, env)
+		result, err := expression.Evaluate(p.ValueFrom.Event, env)
 		if err != nil && p.ValueFrom.Default == nil {
 			return nil, fmt.Errorf("spec.submit.arguments.parameters: %q: %w", p.Name, err)
 		}
-		value := v1alpha1.AnyStringPtr(resultText(result))
+		value := v1alpha1.AnyStringPtr(expression.ResultText(result))
 		if (err != nil || result == nil) && p.ValueFrom.Default != nil {
 			value = p.ValueFrom.Default
 		}

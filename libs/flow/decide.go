@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -183,7 +184,7 @@ func workflowPhase(p v1alpha1.NodePhase) v1alpha1.WorkflowPhase {
 
 // end ends the run. No pod outlives it.
 func (k *engine) end(change *RunChange, phase v1alpha1.WorkflowPhase, message string) {
-	k.stopNodes(orDefault(message, "the workflow has ended"), func(v1alpha1.NodeStatus) bool { return true })
+	k.stopNodes(cmp.Or(message, "the workflow has ended"), func(v1alpha1.NodeStatus) bool { return true })
 	change.Phase, change.Message, change.FinishedAt = phase, message, &k.w.Now
 }
 

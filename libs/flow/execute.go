@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/argosy-mesh/argosy/libs/flow/exactjson"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
 
@@ -172,7 +173,7 @@ func (k *engine) retryStrategy(t v1alpha1.Template) *v1alpha1.RetryStrategy {
 // resolveStrategy resolves the tags of how a template is tried again. Those about the last attempt stay: their values come
 // with each attempt.
 func (k *engine) resolveStrategy(c call, t v1alpha1.Template, s v1alpha1.RetryStrategy) (v1alpha1.RetryStrategy, error) {
-	if !strings.Contains(jsonText(s), "{{") {
+	if !strings.Contains(exactjson.Text(s), "{{") {
 		return s, nil
 	}
 	sc, _, err := k.inputs(c, t)

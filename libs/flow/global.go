@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/argosy-mesh/argosy/libs/flow/tag"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
 
@@ -96,7 +97,7 @@ func (s scope) dropAbsent(args *v1alpha1.Arguments) {
 		if p.Value == nil {
 			continue
 		}
-		name := tagOf(p.Value.String())
+		name := tag.Name(p.Value.String())
 		if _, known := s.value(name); !known && p.Value.String() != name && s.skipped(name) {
 			args.Parameters[i].Value = nil
 		}

@@ -6,6 +6,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/argosy-mesh/argosy/libs/flow/exactjson"
+	"github.com/argosy-mesh/argosy/libs/flow/expression"
+	"github.com/argosy-mesh/argosy/libs/flow/tag"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
 
@@ -86,7 +89,7 @@ func (s scope) settle(prefix string, open []openParameter) error {
 		}
 		if !moved {
 			at := slices.IndexFunc(open, func(p openParameter) bool { return waits[prefix+p.name] })
-			return fmt.Errorf("%q: its value mentions itself, if by way of others: %s", open[at].name, abbreviate(open[at].text))
+			return fmt.Errorf("%q: its value mentions itself, if by way of others: %s", open[at].name, exactjson.Abbreviate(open[at].text))
 		}
 	}
 	return nil
@@ -95,9 +98,9 @@ func (s scope) settle(prefix string, open []openParameter) error {
 // mentionedParameters are the parameters that a text mentions, in tags and in expressions.
 func mentionedParameters(text string) []string {
 	var names []string
-	for _, tag := range Tags(text) {
+	for _, tag := range tag.List(text) {
 		if source, ok := strings.CutPrefix(tag, "="); ok {
-			names = append(names, parametersOf(source)...)
+			names = append(names, expression.Parameters(source)...)
 			continue
 		}
 		names = append(names, tag)
@@ -249,5 +252,5 @@ func parametersText(list []v1alpha1.Parameter) string {
 	for _, p := range list {
 		all = append(all, shown{p.Name, p.Default, p.Value, p.GlobalName, p.Description, p.Enum})
 	}
-	return jsonText(all)
+	return exactjson.Text(all)
 }

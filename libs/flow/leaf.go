@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -40,7 +41,7 @@ func (k *engine) leaf(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus
 // create asks for the pod, again and again until it is seen: its name makes the
 // repetition harmless, and a crash after recording the node loses nothing.
 func (k *engine) create(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus {
-	pod := k.podOf(c.name, orDefault(refTemplate(c.ref), c.template))
+	pod := k.podOf(c.name, cmp.Or(refTemplate(c.ref), c.template))
 	sc = podScope(sc, t, pod)
 	if err := sc.fillTemplate(&t); err != nil {
 		return k.fail(c, v1alpha1.NodeTypePod, fmt.Errorf("template %q: %w", c.template, err))
@@ -68,7 +69,7 @@ func (k *engine) resolveEnd(c call, t *v1alpha1.Template, sc scope) error {
 		Outputs                 *v1alpha1.Outputs
 		ArchiveLocation         *v1alpha1.ArtifactLocation
 	}{t.Timeout, t.PendingTimeout, t.Outputs, t.ArchiveLocation}
-	sc = podScope(sc, *t, k.podOf(c.name, orDefault(refTemplate(c.ref), c.template)))
+	sc = podScope(sc, *t, k.podOf(c.name, cmp.Or(refTemplate(c.ref), c.template)))
 	if err := substitute(&part, sc.as(finalTags)); err != nil {
 		return err
 	}
@@ -212,7 +213,7 @@ func parseDuration(s string) (time.Duration, error) { return span.Parse(s) }
 // observe takes what was seen of a pod into its node.
 func (k *engine) observe(n v1alpha1.NodeStatus, t v1alpha1.Template, pod Pod, sc scope) v1alpha1.NodeStatus {
 	before := n
-	n.HostNodeName, n.PodIP = orDefault(pod.Host, n.HostNodeName), orDefault(pod.IP, n.PodIP)
+	n.HostNodeName, n.PodIP = cmp.Or(pod.Host, n.HostNodeName), cmp.Or(pod.IP, n.PodIP)
 	switch pod.Phase {
 	case PodPending:
 		n.Message = pod.Message

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/argosy-mesh/argosy/libs/flow/exactjson"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
 
@@ -115,7 +116,7 @@ func mergeUnder[T any](under, over *T) (*T, error) {
 		if err != nil {
 			return nil, err
 		}
-		value, err := numbersAsText(text)
+		value, err := exactjson.Decode(text)
 		if err != nil {
 			return nil, err
 		}

@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"cmp"
 	"fmt"
 	"hash/crc32"
 	"path"
@@ -97,7 +98,7 @@ func gcsRepository(r v1alpha1.ArtifactRepository) (l v1alpha1.ArtifactLocation, 
 	if r.GCS == nil {
 		return l, "", false
 	}
-	return v1alpha1.ArtifactLocation{GCS: &v1alpha1.GCSArtifact{Bucket: r.GCS.Bucket, ServiceAccountKeySecret: r.GCS.ServiceAccountKeySecret}}, orDefault(r.GCS.KeyFormat, keyFormat), true
+	return v1alpha1.ArtifactLocation{GCS: &v1alpha1.GCSArtifact{Bucket: r.GCS.Bucket, ServiceAccountKeySecret: r.GCS.ServiceAccountKeySecret}}, cmp.Or(r.GCS.KeyFormat, keyFormat), true
 }
 
 func azureRepository(r v1alpha1.ArtifactRepository) (l v1alpha1.ArtifactLocation, format string, ok bool) {
@@ -106,7 +107,7 @@ func azureRepository(r v1alpha1.ArtifactRepository) (l v1alpha1.ArtifactLocation
 		return l, "", false
 	}
 	return v1alpha1.ArtifactLocation{Azure: &v1alpha1.AzureArtifact{Container: a.Container, Endpoint: a.Endpoint, AccountKeySecret: a.AccountKeySecret, UseSDKCreds: a.UseSDKCreds}},
-		orDefault(a.BlobNameFormat, keyFormat), true
+		cmp.Or(a.BlobNameFormat, keyFormat), true
 }
 
 func ossRepository(r v1alpha1.ArtifactRepository) (l v1alpha1.ArtifactLocation, format string, ok bool) {
@@ -117,7 +118,7 @@ func ossRepository(r v1alpha1.ArtifactRepository) (l v1alpha1.ArtifactLocation, 
 	return v1alpha1.ArtifactLocation{OSS: &v1alpha1.OSSArtifact{
 		AccessKeySecret: o.AccessKeySecret, Bucket: o.Bucket, CreateBucketIfNotPresent: o.CreateBucketIfNotPresent, Endpoint: o.Endpoint, LifecycleRule: o.LifecycleRule,
 		SecretKeySecret: o.SecretKeySecret, SecurityToken: o.SecurityToken, UseSDKCreds: o.UseSDKCreds,
-	}}, orDefault(o.KeyFormat, keyFormat), true
+	}}, cmp.Or(o.KeyFormat, keyFormat), true
 }
 
 // hdfsRepository has paths, which are absolute: so is the format where none is given.
@@ -130,7 +131,7 @@ func hdfsRepository(r v1alpha1.ArtifactRepository) (l v1alpha1.ArtifactLocation,
 		Addresses: h.Addresses, DataTransferProtection: h.DataTransferProtection, Force: h.Force, HdfsUser: h.HdfsUser, KrbCCacheSecret: h.KrbCCacheSecret,
 		KrbConfigConfigMap: h.KrbConfigConfigMap, KrbKeytabSecret: h.KrbKeytabSecret, KrbRealm: h.KrbRealm, KrbServicePrincipalName: h.KrbServicePrincipalName,
 		KrbUsername: h.KrbUsername,
-	}}, orDefault(h.PathFormat, "/"+keyFormat), true
+	}}, cmp.Or(h.PathFormat, "/"+keyFormat), true
 }
 
 func pluginRepository(r v1alpha1.ArtifactRepository) (l v1alpha1.ArtifactLocation, format string, ok bool) {
@@ -138,7 +139,7 @@ func pluginRepository(r v1alpha1.ArtifactRepository) (l v1alpha1.ArtifactLocatio
 	if p == nil {
 		return l, "", false
 	}
-	return v1alpha1.ArtifactLocation{Plugin: &v1alpha1.PluginArtifact{Name: p.Name, Configuration: p.Configuration}}, orDefault(p.KeyFormat, keyFormat), true
+	return v1alpha1.ArtifactLocation{Plugin: &v1alpha1.PluginArtifact{Name: p.Name, Configuration: p.Configuration}}, cmp.Or(p.KeyFormat, keyFormat), true
 }
 
 // storeOf is the kind of store of a location, nil when it has no key.
@@ -227,7 +228,7 @@ func repository(r *v1alpha1.ArtifactRepository) (store v1alpha1.ArtifactLocation
 		}
 	}
 	if a := r.Artifactory; a != nil {
-		return v1alpha1.ArtifactLocation{Artifactory: &v1alpha1.ArtifactoryArtifact{URL: a.RepoURL, UsernameSecret: a.UsernameSecret, PasswordSecret: a.PasswordSecret}}, orDefault(a.KeyFormat, keyFormat)
+		return v1alpha1.ArtifactLocation{Artifactory: &v1alpha1.ArtifactoryArtifact{URL: a.RepoURL, UsernameSecret: a.UsernameSecret, PasswordSecret: a.PasswordSecret}}, cmp.Or(a.KeyFormat, keyFormat)
 	}
 	return builtIn, keyFormat
 }

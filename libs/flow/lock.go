@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -77,7 +78,7 @@ func semaphores(s *v1alpha1.Synchronization) []v1alpha1.SemaphoreRef {
 }
 
 func (k *engine) lockName(namespace, kind, name string) string {
-	return orDefault(namespace, k.w.Namespace) + "/" + kind + "/" + name
+	return cmp.Or(namespace, k.w.Namespace) + "/" + kind + "/" + name
 }
 
 // semaphore finds the size of a semaphore: a key of a ConfigMap, read anew for each who asks.

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/argosy-mesh/argosy/libs/flow/exactjson"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
 
@@ -29,7 +30,7 @@ func (l loop) expand() ([]v1alpha1.Item, error) {
 	case l.param != "":
 		var items []v1alpha1.Item
 		if err := json.Unmarshal([]byte(l.param), &items); err != nil {
-			return nil, fmt.Errorf("withParam: %q is not a JSON list", abbreviate(l.param))
+			return nil, fmt.Errorf("withParam: %q is not a JSON list", exactjson.Abbreviate(l.param))
 		}
 		return items, checkCount(len(items))
 	case l.sequence != nil:
@@ -74,7 +75,7 @@ func sequence(s v1alpha1.Sequence) ([]v1alpha1.Item, error) {
 		if s.Format != "" {
 			text = fmt.Sprintf(s.Format, i)
 		}
-		items = append(items, v1alpha1.Item{Value: json.RawMessage(jsonText(text))})
+		items = append(items, v1alpha1.Item{Value: json.RawMessage(exactjson.Text(text))})
 		if i == end {
 			return items, nil
 		}
@@ -96,7 +97,7 @@ func number(field string, v fmt.Stringer, fallback int) (int, error) {
 // itemValues are the tags of one item, and the text that its node's name ends in. Numbers stay as they are written.
 // Source: Argo Workflows, processItem.
 func itemValues(item v1alpha1.Item) (map[string]string, string) {
-	value, err := numbersAsText(item.Value)
+	value, err := exactjson.Decode(item.Value)
 	if err != nil {
 		return map[string]string{"item": string(item.Value)}, string(item.Value)
 	}
@@ -104,7 +105,7 @@ func itemValues(item v1alpha1.Item) (map[string]string, string) {
 	if !ok {
 		return map[string]string{"item": scalar(value)}, scalar(value)
 	}
-	values := map[string]string{"item": jsonText(fields)}
+	values := map[string]string{"item": exactjson.Text(fields)}
 	var parts []string
 	for key, value := range fields {
 		values["item."+key] = scalar(value)
@@ -121,7 +122,7 @@ func scalar(v any) string {
 	case json.Number:
 		return v.String()
 	default:
-		return jsonText(v)
+		return exactjson.Text(v)
 	}
 }
 
@@ -130,11 +131,4 @@ func childName(base string, index int, suffix string) string {
 		suffix = strings.NewReplacer("(", "", ")", "").Replace(suffix)
 	}
 	return base + "(" + strconv.Itoa(index) + ":" + suffix + ")"
-}
-
-func abbreviate(s string) string {
-	if len(s) > 100 {
-		return s[:100] + "..."
-	}
-	return s
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/argosy-mesh/argosy/libs/flow/expression"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
 
@@ -95,7 +96,7 @@ func (k *engine) skipped(u unit, sc scope) bool {
 	if err != nil || strings.Contains(condition, "{{") {
 		return false
 	}
-	run, err := when(condition)
+	run, err := expression.Condition(condition)
 	return err == nil && !run
 }
 

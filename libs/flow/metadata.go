@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/argosy-mesh/argosy/libs/flow/exactjson"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"k8s.io/apimachinery/pkg/util/validation"
 )
@@ -23,7 +24,7 @@ func (s scope) addMetadata(labels, annotations map[string]string, own *v1alpha1.
 		s.values["workflow.annotations."+key] = value
 	}
 	for name, all := range map[string]map[string]string{"workflow.labels": labels, "workflow.annotations": annotations} {
-		s.values[name], s.values[name+".json"] = jsonText(all), jsonText(all)
+		s.values[name], s.values[name+".json"] = exactjson.Text(all), exactjson.Text(all)
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/flow/expression"
+	"github.com/argosy-mesh/argosy/libs/flow/tag"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
 
@@ -138,7 +140,7 @@ func realtime(p v1alpha1.Prometheus) bool {
 func (s scope) metric(p v1alpha1.Prometheus, about subject) (m Metric, wanted bool, err error) {
 	condition, err := s.text(p.When)
 	if err == nil {
-		wanted, err = when(condition)
+		wanted, err = expression.Condition(condition)
 	}
 	if err != nil || !wanted {
 		return m, false, err
@@ -187,7 +189,7 @@ func (s scope) fill(m *Metric, p v1alpha1.Prometheus, about subject) error {
 		return errors.New("one of counter, gauge and histogram is missing")
 	}
 	if realtime(p) {
-		since, ok := about.realtime[tagOf(text)]
+		since, ok := about.realtime[tag.Name(text)]
 		if !ok {
 			return fmt.Errorf("value %q does not run; {{duration}} and {{workflow.duration}} do", text)
 		}

@@ -8,6 +8,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/flow/exactjson"
+	"github.com/argosy-mesh/argosy/libs/flow/expression"
+	"github.com/argosy-mesh/argosy/libs/flow/tag"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
 
@@ -26,7 +29,7 @@ func (k *engine) publish(s scope, prefix string, o outcome) {
 			continue
 		}
 		if n.Outputs.Result != nil {
-			results = append(results, asJSON(*n.Outputs.Result))
+			results = append(results, exactjson.Value(*n.Outputs.Result))
 		}
 		values := map[string]string{}
 		for _, p := range n.Outputs.Parameters {
@@ -42,8 +45,8 @@ func (k *engine) publish(s scope, prefix string, o outcome) {
 			byName[name] = []string{}
 		}
 	}
-	s.values[prefix+".outputs.result"] = jsonText(results)
-	s.values[prefix+".outputs.parameters"] = jsonText(all)
+	s.values[prefix+".outputs.result"] = exactjson.Text(results)
+	s.values[prefix+".outputs.parameters"] = exactjson.Text(all)
 	for name, values := range byName {
 		s.values[prefix+".outputs.parameters."+name] = aggregate(values)
 	}
@@ -68,19 +71,11 @@ func aggregate(values []string) string {
 	for i, v := range values {
 		trimmed := strings.TrimSpace(v)
 		if trimmed == "" || trimmed[0] != '{' && trimmed[0] != '[' || !json.Valid([]byte(v)) {
-			return jsonText(values)
+			return exactjson.Text(values)
 		}
 		raw[i] = json.RawMessage(v)
 	}
-	return jsonText(raw)
-}
-
-// asJSON keeps JSON as it is and quotes any other text.
-func asJSON(v string) json.RawMessage {
-	if json.Valid([]byte(v)) {
-		return json.RawMessage(v)
-	}
-	return json.RawMessage(jsonText(v))
+	return exactjson.Text(raw)
 }
 
 func (s scope) publishNode(prefix string, n v1alpha1.NodeStatus) {
@@ -116,14 +111,6 @@ func (s scope) publishNode(prefix string, n v1alpha1.NodeStatus) {
 	}
 }
 
-// resultText is the result of an expression as a parameter: text as it is, anything else as JSON.
-func resultText(result any) string {
-	if text, ok := result.(string); ok {
-		return text
-	}
-	return jsonText(result)
-}
-
 // follow replaces "from" of artifacts, whose other tags are resolved, by the place it points to. Those that point to nothing are left out, and named with
 // the reason: whether they are needed only the one who gets them knows. Text that names nothing that could ever be there is
 // an error.
@@ -154,7 +141,7 @@ func (s scope) follow(artifacts []v1alpha1.Artifact) (found []v1alpha1.Artifact,
 func (s scope) source(a v1alpha1.Artifact) (source *v1alpha1.Artifact, missing string, err error) {
 	expression, from := a.FromExpression, ""
 	if expression == "" && a.From != "" {
-		if from, err = s.text(tagOf(a.From)); err != nil {
+		if from, err = s.text(tag.Name(a.From)); err != nil {
 			return nil, "", fmt.Errorf("from %s: %w", a.From, err)
 		}
 		expression = strings.TrimPrefix(from, "=")
@@ -186,11 +173,6 @@ func (s scope) mayLack(name string) bool {
 	prefix, _, output := strings.Cut(name, ".outputs.artifacts.")
 	_, known := s.value(prefix + ".status")
 	return output && known
-}
-
-// tagOf strips the braces of a reference.
-func tagOf(from string) string {
-	return strings.TrimSpace(strings.TrimSuffix(strings.TrimPrefix(strings.TrimSpace(from), "{{"), "}}"))
 }
 
 // outputs resolves the outputs of a steps or dag template from what its children
@@ -261,7 +243,7 @@ func (s scope) outputSource(from v1alpha1.ValueFrom) (string, error) {
 	if result == nil {
 		return "", fmt.Errorf("expression %q gives nothing", source)
 	}
-	return resultText(result), nil
+	return expression.ResultText(result), nil
 }
 
 // substituteArtifacts replaces the tags of artifacts, but for "from", which is no text but names an artifact.

@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -24,7 +25,7 @@ type Restart struct {
 func Retry(w World, successful bool, pick func(v1alpha1.NodeStatus) bool) (Restart, error) {
 	run := w.Run
 	if !run.Phase.Completed() {
-		return Restart{}, fmt.Errorf("the workflow is %s; only one that ended can be retried", orDefault(string(run.Phase), "not started"))
+		return Restart{}, fmt.Errorf("the workflow is %s; only one that ended can be retried", cmp.Or(string(run.Phase), "not started"))
 	}
 	r := &restarting{
 		workflow: w.Name, nodes: run.Nodes, drop: map[string]bool{}, open: map[string]bool{},

@@ -2,12 +2,12 @@ package flow
 
 import (
 	"fmt"
-	"github.com/argosy-mesh/argosy/libs/core/span"
 	"maps"
 	"math"
 	"strconv"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/core/span"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
 

@@ -2,6 +2,7 @@ package flow
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -9,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/flow/exactjson"
+	"github.com/argosy-mesh/argosy/libs/flow/tag"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
 
@@ -89,7 +92,7 @@ func (k *engine) globalScope() (scope, error) {
 	v := s.values
 	v["workflow.name"], v["workflow.namespace"], v["workflow.uid"] = w.Name, w.Namespace, w.UID
 	v["workflow.mainEntrypoint"] = w.Spec.Entrypoint
-	v["workflow.serviceAccountName"] = orDefault(w.Spec.ServiceAccountName, "default")
+	v["workflow.serviceAccountName"] = cmp.Or(w.Spec.ServiceAccountName, "default")
 	v["workflow.creationTimestamp"] = w.Created.UTC().Format(time.RFC3339)
 	v["workflow.creationTimestamp.RFC3339"] = w.Created.UTC().Format(time.RFC3339)
 	v["workflow.creationTimestamp.s"] = strconv.FormatInt(w.Created.Unix(), 10)
@@ -132,7 +135,7 @@ func addTimeFormats(v map[string]string, at time.Time) {
 func (s scope) resolveSpec(spec v1alpha1.WorkflowSpec) (v1alpha1.WorkflowSpec, error) {
 	own := spec
 	own.Templates, own.TemplateDefaults, own.Arguments, own.Hooks, own.WorkflowMetadata, own.Metrics = nil, nil, nil, nil, nil, nil
-	if !strings.Contains(jsonText(own), "{{") {
+	if !strings.Contains(exactjson.Text(own), "{{") {
 		return spec, nil
 	}
 	if err := substitute(&own, s.as(looseTags)); err != nil {
@@ -169,7 +172,7 @@ func substitute[T any](v *T, s scope) error {
 	if !bytes.Contains(text, []byte("{{")) {
 		return nil
 	}
-	replaced, err := s.replace(string(text), jsonEscape)
+	replaced, err := s.replace(string(text), exactjson.Escape)
 	if err != nil {
 		return err
 	}
@@ -187,49 +190,15 @@ func (s scope) text(in string) (string, error) {
 }
 
 func (s scope) replace(in string, escape func(string) string) (string, error) {
-	var out strings.Builder
-	for {
-		begin := strings.Index(in, "{{")
-		if begin < 0 {
-			break
-		}
-		end := strings.Index(in[begin:], "}}")
-		if end < 0 {
-			break
-		}
-		tag := in[begin+2 : begin+end]
-		// Of nested braces the innermost is the tag; its value completes the outer one.
-		outer := -1
-		if inner := strings.LastIndex(tag, "{{"); inner >= 0 {
-			outer = begin
-			begin += inner + 2
-			tag = tag[inner+2:]
-			end -= inner + 2
-		}
+	return tag.Replace(in, func(tag string) (string, bool, error) {
 		value, found, err := s.resolve(tag)
-		if err != nil {
-			return "", err
-		}
-		if found && outer >= 0 {
-			out.WriteString(in[:outer])
-			in = in[outer:begin] + escape(value) + in[begin+end+2:]
-			continue
-		}
-		out.WriteString(in[:begin])
-		if found {
-			out.WriteString(escape(value))
-		} else {
-			out.WriteString("{{" + tag + "}}")
-		}
-		in = in[begin+end+2:]
-	}
-	out.WriteString(in)
-	return out.String(), nil
+		return escape(value), found, err
+	})
 }
 
 func (s scope) resolve(tag string) (string, bool, error) {
 	if source, ok := strings.CutPrefix(strings.TrimSpace(tag), "="); ok {
-		value, found, err := s.evaluate(jsonUnescape(source))
+		value, found, err := s.evaluate(exactjson.Unescape(source))
 		if err != nil && s.mode == looseTags {
 			return "", false, nil
 		}
@@ -268,32 +237,4 @@ func (s scope) itemError(name string) error {
 		return fmt.Errorf("{{%s}} has no value here: the items of a loop are known to the step or task that loops; pass them on as arguments", name)
 	}
 	return nil
-}
-
-func jsonText(v any) string {
-	text, err := json.Marshal(v)
-	if err != nil {
-		return "null"
-	}
-	return string(text)
-}
-
-func jsonEscape(v string) string {
-	quoted := jsonText(v)
-	return quoted[1 : len(quoted)-1]
-}
-
-func jsonUnescape(v string) string {
-	var out string
-	if json.Unmarshal([]byte(`"`+v+`"`), &out) != nil {
-		return v
-	}
-	return out
-}
-
-func orDefault(v, fallback string) string {
-	if v == "" {
-		return fallback
-	}
-	return v
 }

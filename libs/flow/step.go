@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"iter"
 
+	"github.com/argosy-mesh/argosy/libs/flow/expression"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
 
@@ -100,7 +101,7 @@ func (k *engine) one(u unit, node, display string, sc scope) v1alpha1.NodeStatus
 	if started {
 		condition = "" // it was true when the node began
 	}
-	run, err := when(condition)
+	run, err := expression.Condition(condition)
 	if err != nil {
 		return k.fail(c, v1alpha1.NodeTypeSkipped, fmt.Errorf("%s: %w", u.name, err))
 	}

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
-	"github.com/expr-lang/expr/parser"
 )
 
 // ParseDuration reads seconds, or a duration as Go writes it. Source: Argo Workflows takes both everywhere.
@@ -17,22 +16,6 @@ func ParseDuration(s string) (time.Duration, error) { return parseDuration(s) }
 
 // ParseCount reads a whole number that may stand in quotes.
 func ParseCount(s string) (int, error) { return strconv.Atoi(strings.TrimSpace(s)) }
-
-// CheckExpression says what is wrong with the grammar of an expression, whatever the
-// values of its variables.
-func CheckExpression(source string) error {
-	if _, err := parser.Parse(source); err != nil {
-		what, _, _ := strings.Cut(err.Error(), "\n") // the rest draws an arrow below the source
-		return fmt.Errorf("expression %q: %s", source, what)
-	}
-	return nil
-}
-
-// CheckWhen says what is wrong with a condition in which no tag is left.
-func CheckWhen(condition string) error {
-	_, err := when(condition)
-	return err
-}
 
 // DependsOn returns the names of the tasks that a task waits for.
 func DependsOn(task v1alpha1.DAGTask) []string { return ancestors(task) }
@@ -66,19 +49,4 @@ func CheckDepends(task v1alpha1.DAGTask) error {
 		return errors.New(what)
 	}
 	return nil
-}
-
-// Tags returns the tags of a text: what stands between the innermost {{ and }}.
-func Tags(text string) []string {
-	var out []string
-	for {
-		end := strings.Index(text, "}}")
-		if end < 0 {
-			return out
-		}
-		if begin := strings.LastIndex(text[:end], "{{"); begin >= 0 {
-			out = append(out, strings.TrimSpace(text[begin+2:end]))
-		}
-		text = text[end+2:]
-	}
 }

@@ -1,28 +1,12 @@
 package flow_test
 
 import (
-	"slices"
 	"testing"
 	"time"
 
 	"github.com/argosy-mesh/argosy/libs/flow"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
-
-func TestTagsAreTheInnermostOnes(t *testing.T) {
-	for text, want := range map[string][]string{
-		"":                        nil,
-		"no tag }} {{":            nil,
-		"{{a}} and {{ b.c }}":     {"a", "b.c"},
-		"{{a.{{b}}}}":             {"b"},
-		"{{=x > 1 ? '{' : '}'}}":  {"=x > 1 ? '{' : '}'"},
-		"{{unclosed {{closed}} x": {"closed"},
-	} {
-		if got := flow.Tags(text); !slices.Equal(got, want) {
-			t.Errorf("%q: %q, want %q", text, got, want)
-		}
-	}
-}
 
 func TestDurationsAndCounts(t *testing.T) {
 	for text, want := range map[string]time.Duration{"20": 20 * time.Second, "1m30s": 90 * time.Second, "0": 0} {

@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -40,7 +41,7 @@ func (k *engine) task(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus
 	if _, exists := k.node(c.name); !exists && !k.mayStart(kind) {
 		return v1alpha1.NodeStatus{}
 	}
-	sc = podScope(sc, t, k.podOf(c.name, orDefault(refTemplate(c.ref), c.template)))
+	sc = podScope(sc, t, k.podOf(c.name, cmp.Or(refTemplate(c.ref), c.template)))
 	err := sc.fillTemplate(&t)
 	if err == nil {
 		err = k.locate(&t, sc)
@@ -57,7 +58,7 @@ func (k *engine) task(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus
 		return n
 	}
 	k.actions = append(k.actions, Perform{NodeID: n.ID, NodeName: n.Name, Template: t, Deadline: k.runDeadline(),
-		Account: orDefault(t.ServiceAccountName, k.w.Spec.ServiceAccountName)})
+		Account: cmp.Or(t.ServiceAccountName, k.w.Spec.ServiceAccountName)})
 	return n
 }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/argosy-mesh/argosy/libs/flow"
+	"github.com/argosy-mesh/argosy/libs/flow/expression"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
 
@@ -76,7 +77,7 @@ func (k *linter) call(path string, step v1alpha1.WorkflowStep) {
 		k.count(path+".withSequence.end", s.End)
 	}
 	if step.When != "" && !tagged(step.When) {
-		k.check(path+".when", flow.CheckWhen(step.When))
+		k.check(path+".when", expression.CheckCondition(step.When))
 	}
 	if step.OnExit != "" {
 		k.exists(path+".onExit", step.OnExit)

@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/argosy-mesh/argosy/libs/flow"
+	"github.com/argosy-mesh/argosy/libs/flow/tag"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
 
@@ -60,7 +61,7 @@ func (k *linter) gauge(path string, g v1alpha1.Gauge) {
 	if g.Operation != "" {
 		k.warnf(path+".operation", "has no meaning in real time")
 	}
-	if tags := flow.Tags(g.Value); len(tags) != 1 || tags[0] != "duration" && tags[0] != "workflow.duration" {
+	if tags := tag.List(g.Value); len(tags) != 1 || tags[0] != "duration" && tags[0] != "workflow.duration" {
 		k.warnf(path+".value", "%q does not run: {{duration}} and {{workflow.duration}} do", g.Value)
 	}
 }

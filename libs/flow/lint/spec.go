@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/argosy-mesh/argosy/libs/flow"
+	"github.com/argosy-mesh/argosy/libs/flow/expression"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/robfig/cron/v3"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -186,7 +187,7 @@ func (k *linter) duration(path, v string) {
 
 func (k *linter) expression(path, source string) {
 	if source != "" && !tagged(source) {
-		k.check(path, flow.CheckExpression(source))
+		k.check(path, expression.Check(source))
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 
 	"github.com/argosy-mesh/argosy/libs/flow"
+	"github.com/argosy-mesh/argosy/libs/flow/expression"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
 
@@ -35,7 +36,7 @@ func transform(names []string, steps []v1alpha1.TransformationStep) flow.Task {
 	var data any = list
 	for i, s := range steps {
 		var err error
-		if data, err = flow.Evaluate(s.Expression, map[string]any{"data": data}); err != nil {
+		if data, err = expression.Evaluate(s.Expression, map[string]any{"data": data}); err != nil {
 			return failed("data: transformation %d: %v", i+1, err)
 		}
 	}
