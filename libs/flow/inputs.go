@@ -8,6 +8,7 @@ import (
 
 	"github.com/argosy-mesh/argosy/libs/flow/exactjson"
 	"github.com/argosy-mesh/argosy/libs/flow/expression"
+	"github.com/argosy-mesh/argosy/libs/flow/location"
 	"github.com/argosy-mesh/argosy/libs/flow/tag"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
@@ -177,7 +178,7 @@ func inputArtifact(c call, want v1alpha1.Artifact) (*v1alpha1.Artifact, error) {
 			got.Optional = want.Optional || a.Optional
 		}
 	}
-	if located(got) {
+	if location.Located(got) {
 		return &got, nil
 	}
 	reason, missing := c.missing[want.Name]
@@ -195,11 +196,6 @@ func orArchive(a, b *v1alpha1.ArchiveStrategy) *v1alpha1.ArchiveStrategy {
 		return a
 	}
 	return b
-}
-
-// located reports whether an artifact can be loaded: by its key or its URL, or because its content is written in the manifest.
-func located(a v1alpha1.Artifact) bool {
-	return KeyOf(a.ArtifactLocation) != "" || a.Raw != nil || a.HTTP != nil || a.Git != nil || a.Artifactory != nil
 }
 
 func (k *engine) addArguments(s scope, args *v1alpha1.Arguments) error {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/argosy-mesh/argosy/libs/core/span"
+	"github.com/argosy-mesh/argosy/libs/flow/location"
 	"github.com/argosy-mesh/argosy/libs/flow/protocol"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	corev1 "k8s.io/api/core/v1"
@@ -151,7 +152,7 @@ func (k *engine) locateAll(t *v1alpha1.Template, sc scope) (logs []v1alpha1.Arti
 		}
 		in := &t.Inputs.Artifacts[i]
 		in.Archive, in.SubPath, in.From, in.FromExpression = from.Archive, from.SubPath, "", ""
-		in.ArtifactLocation = relocate(k.w.Repository, from.ArtifactLocation)
+		in.ArtifactLocation = location.Relocate(k.w.Repository, from.ArtifactLocation)
 	}
 	return logs, nil
 }
@@ -316,9 +317,37 @@ func (k *engine) stored(t v1alpha1.Template, names []string, sc scope) []v1alpha
 	var out []v1alpha1.Artifact
 	for _, a := range append(artifacts, logs...) {
 		if slices.Contains(names, a.Name) {
-			a.ArtifactLocation = k.noted(a.ArtifactLocation)
+			a.ArtifactLocation = location.Shown(k.w.Repository, a.ArtifactLocation)
 			out = append(out, a)
 		}
 	}
 	return out
+}
+
+// placed are the output artifacts of a pod and those of its logs, with the places where they are kept. The scope knows
+// the pod's name.
+func (k *engine) placed(t v1alpha1.Template, sc scope) (artifacts, logs []v1alpha1.Artifact, err error) {
+	if t.Outputs != nil {
+		artifacts = t.Outputs.DeepCopy().Artifacts
+	}
+	logged := location.ArchivesLogs(k.w.Repository, t, k.w.Spec)
+	if !logged && len(artifacts) == 0 {
+		return nil, nil, nil
+	}
+	store, format := location.FolderOf(k.w.Repository, t.ArchiveLocation)
+	name, err := sc.text(format)
+	if err == nil {
+		err = substitute(&artifacts, sc)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	folder := location.Folder{Store: store, Name: name}
+	if err := folder.Place(artifacts); err != nil {
+		return nil, nil, err
+	}
+	if logged {
+		logs = folder.Logs(t)
+	}
+	return artifacts, logs, nil
 }

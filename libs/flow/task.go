@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/flow/location"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -98,7 +99,7 @@ func globalName(declared []v1alpha1.Parameter, name string) string {
 func (k *engine) locate(t *v1alpha1.Template, s scope) error {
 	if t.Data != nil && t.Data.Source.ArtifactPaths != nil {
 		data := t.Data.DeepCopy()
-		data.Source.ArtifactPaths.ArtifactLocation = relocate(k.w.Repository, data.Source.ArtifactPaths.ArtifactLocation)
+		data.Source.ArtifactPaths.ArtifactLocation = location.Relocate(k.w.Repository, data.Source.ArtifactPaths.ArtifactLocation)
 		t.Data = data
 		return nil
 	}
@@ -109,13 +110,13 @@ func (k *engine) locate(t *v1alpha1.Template, s scope) error {
 	if err != nil || len(one) == 0 {
 		return errors.Join(err, fmt.Errorf("resource.manifestFrom: %s", missing[t.Resource.ManifestFrom.Artifact.Name]))
 	}
-	if in, ok := s.artifact("inputs.artifacts." + one[0].Name); ok && !located(one[0]) {
+	if in, ok := s.artifact("inputs.artifacts." + one[0].Name); ok && !location.Located(one[0]) {
 		one[0].ArtifactLocation, one[0].Archive = in.ArtifactLocation, in.Archive
 	}
-	if !located(one[0]) {
+	if !location.Located(one[0]) {
 		return fmt.Errorf("resource.manifestFrom: artifact %q has no place that can be reached and is no input", one[0].Name)
 	}
-	one[0].ArtifactLocation = relocate(k.w.Repository, one[0].ArtifactLocation)
+	one[0].ArtifactLocation = location.Relocate(k.w.Repository, one[0].ArtifactLocation)
 	t.Resource.ManifestFrom.Artifact = one[0]
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/argosy-mesh/argosy/libs/flow"
+	"github.com/argosy-mesh/argosy/libs/flow/location"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -159,7 +160,7 @@ func (p *Stage) begin(workflow *v1alpha1.Workflow) error {
 
 // findRepository looks for the artifact repository of the workflow among the ConfigMaps.
 func (p *Stage) findRepository() error {
-	ref, name := p.World.Spec.ArtifactRepositoryRef, flow.RepositoryConfigMap
+	ref, name := p.World.Spec.ArtifactRepositoryRef, location.ConfigMap
 	if ref != nil && ref.ConfigMap != "" {
 		name = ref.ConfigMap
 	}
@@ -167,7 +168,7 @@ func (p *Stage) findRepository() error {
 	if !ok {
 		return nil // whoever plays it has no other store than its own
 	}
-	_, repository, err := flow.PickRepository(ref, config)
+	_, repository, err := location.Pick(ref, config)
 	p.World.Repository = repository
 	return err
 }

@@ -14,7 +14,7 @@ import (
 
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/libs/core/fault"
-	"github.com/argosy-mesh/argosy/libs/flow"
+	"github.com/argosy-mesh/argosy/libs/flow/location"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/store"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -41,12 +41,12 @@ const (
 
 // artifactGCRecord is what outlives a workflow: which of its artifacts are to be taken away.
 type artifactGCRecord struct {
-	Namespace  string       `json:"namespace"`
-	Name       string       `json:"name"`
-	UID        string       `json:"uid"`
-	Ended      bool         `json:"ended,omitempty"`      // the lists are complete; else the journal has them
-	Completion []flow.Waste `json:"completion,omitempty"` // once the workflow shows that it has ended
-	Deletion   []flow.Waste `json:"deletion,omitempty"`   // once it is gone
+	Namespace  string           `json:"namespace"`
+	Name       string           `json:"name"`
+	UID        string           `json:"uid"`
+	Ended      bool             `json:"ended,omitempty"`      // the lists are complete; else the journal has them
+	Completion []location.Waste `json:"completion,omitempty"` // once the workflow shows that it has ended
+	Deletion   []location.Waste `json:"deletion,omitempty"`   // once it is gone
 }
 
 func (n artifactGCRecord) workflow() string { return n.Namespace + "/" + n.Name }
@@ -104,7 +104,7 @@ func (j *artifactGC) look(workflow string) {
 // remember notes a run before the first artifact is recorded that is to be taken away one day: from then on its workflow
 // may vanish at any moment.
 func (j *artifactGC) remember(ctx context.Context, wf *v1alpha1.Workflow, known *run, nodes []v1alpha1.NodeStatus) error {
-	if known.noted || len(wasteOf(known, nodes, flow.GCOnCompletion))+len(wasteOf(known, nodes, flow.GCOnDeletion)) == 0 {
+	if known.noted || len(wasteOf(known, nodes, location.GCOnCompletion))+len(wasteOf(known, nodes, location.GCOnDeletion)) == 0 {
 		return nil
 	}
 	n := artifactGCRecord{Namespace: wf.Namespace, Name: wf.Name, UID: string(wf.UID)}
@@ -116,7 +116,7 @@ func (j *artifactGC) remember(ctx context.Context, wf *v1alpha1.Workflow, known 
 	return nil
 }
 
-func wasteOf(known *run, nodes []v1alpha1.NodeStatus, strategy string) []flow.Waste {
+func wasteOf(known *run, nodes []v1alpha1.NodeStatus, strategy string) []location.Waste {
 	var repository *v1alpha1.ArtifactRepository
 	if known.repo != nil {
 		repository = known.repo.ArtifactRepository
@@ -124,7 +124,7 @@ func wasteOf(known *run, nodes []v1alpha1.NodeStatus, strategy string) []flow.Wa
 	if known.spec == nil {
 		return nil
 	}
-	return flow.Garbage(nodes, *known.spec, repository, strategy)
+	return location.Garbage(nodes, *known.spec, repository, strategy)
 }
 
 // settle completes the note of a run that has ended. The journal may be too old one day; the note stays.
@@ -134,7 +134,7 @@ func (j *artifactGC) settle(ctx context.Context, wf *v1alpha1.Workflow, known *r
 	}
 	nodes := slices.SortedFunc(maps.Values(known.state.Nodes), func(a, b v1alpha1.NodeStatus) int { return strings.Compare(a.ID, b.ID) })
 	n := artifactGCRecord{Namespace: wf.Namespace, Name: wf.Name, UID: string(wf.UID), Ended: true,
-		Completion: wasteOf(known, nodes, flow.GCOnCompletion), Deletion: wasteOf(known, nodes, flow.GCOnDeletion)}
+		Completion: wasteOf(known, nodes, location.GCOnCompletion), Deletion: wasteOf(known, nodes, location.GCOnDeletion)}
 	if len(n.Completion)+len(n.Deletion) > 0 {
 		if err := j.kv.Put(ctx, noteKey(n.workflow(), n.UID), mustJSON(n)); err != nil {
 			return fmt.Errorf("note the artifacts of workflow %s: %w", n.workflow(), err)
@@ -219,7 +219,7 @@ func (a *awayStores) add(place string, until time.Time) {
 
 // placeOf names the store of a location as a namespace reaches it.
 func placeOf(namespace string, l v1alpha1.ArtifactLocation) string {
-	return namespace + " " + flow.Where(l)
+	return namespace + " " + location.Where(l)
 }
 
 // tidy takes away what is due of one run, and the note when nothing is left.
@@ -275,18 +275,18 @@ func (j *artifactGC) find(ctx context.Context, n artifactGCRecord) (*unstructure
 }
 
 // recorded lists what a run left behind whose workflow was removed before its end.
-func (j *artifactGC) recorded(ctx context.Context, n artifactGCRecord) ([]flow.Waste, error) {
+func (j *artifactGC) recorded(ctx context.Context, n artifactGCRecord) ([]location.Waste, error) {
 	known, err := j.journals.load(ctx, n.Namespace, n.Name, n.UID)
 	if err != nil {
 		return nil, err
 	}
 	defer j.journals.forget(n.UID)
 	nodes := slices.Collect(maps.Values(known.state.Nodes))
-	return append(wasteOf(known, nodes, flow.GCOnCompletion), wasteOf(known, nodes, flow.GCOnDeletion)...), nil
+	return append(wasteOf(known, nodes, location.GCOnCompletion), wasteOf(known, nodes, location.GCOnDeletion)...), nil
 }
 
 // remove takes artifacts away. What a store refuses for good is given up: nothing may wait for it for ever.
-func (j *artifactGC) remove(ctx context.Context, n artifactGCRecord, waste []flow.Waste) error {
+func (j *artifactGC) remove(ctx context.Context, n artifactGCRecord, waste []location.Waste) error {
 	var errs []error
 	for _, w := range waste {
 		place := placeOf(n.Namespace, w.Location)
@@ -311,7 +311,7 @@ func (j *artifactGC) remove(ctx context.Context, n artifactGCRecord, waste []flo
 }
 
 // mark shows on a workflow that artifacts are gone. Source: Argo Workflows, deleted and artifactGCStatus.
-func (j *artifactGC) mark(ctx context.Context, raw *unstructured.Unstructured, gone []flow.Waste) error {
+func (j *artifactGC) mark(ctx context.Context, raw *unstructured.Unstructured, gone []location.Waste) error {
 	whole := workflow() // the cache keeps no nodes
 	if err := j.reader.Get(ctx, client.ObjectKeyFromObject(raw), whole); err != nil {
 		return client.IgnoreNotFound(err)
@@ -334,7 +334,7 @@ func (j *artifactGC) mark(ctx context.Context, raw *unstructured.Unstructured, g
 		nodes[w.Node] = map[string]any{"outputs": map[string]any{"artifacts": n.Outputs.Artifacts}}
 	}
 	body := mustJSON(map[string]any{"status": map[string]any{"nodes": nodes,
-		"artifactGCStatus": v1alpha1.ArtGCStatus{StrategiesProcessed: map[string]bool{flow.GCOnCompletion: true}}}})
+		"artifactGCStatus": v1alpha1.ArtGCStatus{StrategiesProcessed: map[string]bool{location.GCOnCompletion: true}}}})
 	target := workflow()
 	target.SetNamespace(wf.Namespace)
 	target.SetName(wf.Name)

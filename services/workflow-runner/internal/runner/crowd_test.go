@@ -13,7 +13,7 @@ import (
 
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/libs/bus/bustest"
-	"github.com/argosy-mesh/argosy/libs/flow"
+	"github.com/argosy-mesh/argosy/libs/flow/location"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/schemas/events"
 	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/store"
@@ -126,9 +126,9 @@ func TestAStoreThatIsAwayHoldsNoOther(t *testing.T) {
 		dials.Add(1)
 		return nil, errors.New("away")
 	}}}
-	var waste []flow.Waste
+	var waste []location.Waste
 	for i := range 50 {
-		waste = append(waste, flow.Waste{Name: fmt.Sprint(i), Location: at("127.0.0.1:1", fmt.Sprint("k", i))})
+		waste = append(waste, location.Waste{Name: fmt.Sprint(i), Location: at("127.0.0.1:1", fmt.Sprint("k", i))})
 	}
 	if err := j.remove(t.Context(), artifactGCRecord{Namespace: "ns", Name: "wf"}, waste); err == nil {
 		t.Error("all is removed from a store that is away")
@@ -140,7 +140,7 @@ func TestAStoreThatIsAwayHoldsNoOther(t *testing.T) {
 	if err := j.remove(t.Context(), artifactGCRecord{Namespace: "ns2", Name: "wf"}, waste[:1]); err == nil || dials.Load() == once {
 		t.Errorf("another namespace is held: %v", err)
 	}
-	if err := j.remove(t.Context(), artifactGCRecord{Namespace: "ns", Name: "wf"}, []flow.Waste{{Name: "x", Location: at("127.0.0.1:2", "k")}}); err == nil || dials.Load() < 2*once {
+	if err := j.remove(t.Context(), artifactGCRecord{Namespace: "ns", Name: "wf"}, []location.Waste{{Name: "x", Location: at("127.0.0.1:2", "k")}}); err == nil || dials.Load() < 2*once {
 		t.Errorf("another store is held: %v", err)
 	}
 	if a := (&awayStores{}); a.has("x", time.Now()) {

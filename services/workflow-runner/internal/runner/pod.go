@@ -13,6 +13,7 @@ import (
 	"github.com/argosy-mesh/argosy/libs/core/fault"
 	"github.com/argosy-mesh/argosy/libs/core/lineage"
 	"github.com/argosy-mesh/argosy/libs/flow"
+	"github.com/argosy-mesh/argosy/libs/flow/location"
 	"github.com/argosy-mesh/argosy/libs/flow/protocol"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/store"
@@ -212,7 +213,7 @@ func (r *Runner) logs(namespace string, a flow.CreatePod) map[string]*protocol.T
 	out := map[string]*protocol.Transfer{}
 	expires := time.Now().Add(urlLifetime)
 	for _, artifact := range a.Logs {
-		container := strings.TrimSuffix(artifact.Name, flow.LogsSuffix)
+		container := strings.TrimSuffix(artifact.Name, location.LogsSuffix)
 		t := r.transfer(http.MethodPut, namespace, artifact, expires)
 		t.Path = protocol.LogsDir + "/" + container + ".log"
 		out[container] = &t

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/argosy-mesh/argosy/libs/core/fault"
-	"github.com/argosy-mesh/argosy/libs/flow"
+	"github.com/argosy-mesh/argosy/libs/flow/location"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -39,7 +39,7 @@ type readConfig struct {
 // Workflows, its order: the run's namespace, then the installation's; without a reference, the default of the run's
 // namespace, then the built-in store.
 func (r *repositories) find(ctx context.Context, namespace string, ref *v1alpha1.ArtifactRepositoryRef) (*v1alpha1.ArtifactRepositoryRefStatus, error) {
-	name, namespaces := flow.RepositoryConfigMap, []string{namespace}
+	name, namespaces := location.ConfigMap, []string{namespace}
 	if ref != nil {
 		namespaces = append(namespaces, r.namespace)
 		if ref.ConfigMap != "" {
@@ -54,7 +54,7 @@ func (r *repositories) find(ctx context.Context, namespace string, ref *v1alpha1
 		if config == nil {
 			continue
 		}
-		key, repository, err := flow.PickRepository(ref, *config)
+		key, repository, err := location.Pick(ref, *config)
 		if err != nil {
 			return nil, fault.Poisonf("spec.artifactRepositoryRef: %w", err)
 		}

@@ -1,4 +1,4 @@
-package flow
+package location
 
 import (
 	"strings"
@@ -56,7 +56,7 @@ func TestWhatIsTakenAway(t *testing.T) {
 			case w.Location.Plugin != nil:
 				bucket = w.Location.Plugin.Name + " " + w.Location.Plugin.Configuration
 			}
-			got = append(got, w.Name+"@"+bucket+"/"+KeyOf(w.Location))
+			got = append(got, w.Name+"@"+bucket+"/"+Key(w.Location))
 		}
 		if text := strings.Join(got, " "); text != c.want {
 			t.Errorf("%s: %q, want %q", name, text, c.want)

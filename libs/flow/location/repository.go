@@ -1,4 +1,4 @@
-package flow
+package location
 
 import (
 	"fmt"
@@ -10,16 +10,16 @@ import (
 
 // Names of where artifact repositories are kept. Source: Argo Workflows.
 const (
-	// RepositoryConfigMap is the ConfigMap whose entries are repositories.
-	RepositoryConfigMap = "artifact-repositories"
-	// RepositoryDefault is the annotation of that ConfigMap with the key of the repository of those who name none.
-	RepositoryDefault = "workflows.argoproj.io/default-artifact-repository"
+	// ConfigMap is the ConfigMap whose entries are repositories.
+	ConfigMap = "artifact-repositories"
+	// DefaultAnnotation is the annotation of that ConfigMap with the key of the repository of those who name none.
+	DefaultAnnotation = "workflows.argoproj.io/default-artifact-repository"
 )
 
-// PickRepository reads the repository that a workflow refers to, or that is the default, from the ConfigMap where it
+// Pick reads the repository that a workflow refers to, or that is the default, from the ConfigMap where it
 // stands. It returns its key, and nothing when nobody names one.
-func PickRepository(ref *v1alpha1.ArtifactRepositoryRef, config corev1.ConfigMap) (key string, r *v1alpha1.ArtifactRepository, err error) {
-	key = config.Annotations[RepositoryDefault]
+func Pick(ref *v1alpha1.ArtifactRepositoryRef, config corev1.ConfigMap) (key string, r *v1alpha1.ArtifactRepository, err error) {
+	key = config.Annotations[DefaultAnnotation]
 	if ref != nil && ref.Key != "" {
 		key = ref.Key
 	}

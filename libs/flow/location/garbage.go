@@ -1,4 +1,4 @@
-package flow
+package location
 
 import (
 	"slices"
@@ -32,8 +32,8 @@ func Garbage(nodes []v1alpha1.NodeStatus, spec v1alpha1.WorkflowSpec, repository
 			if a.Deleted || strategyOf(a, spec) != strategy {
 				continue
 			}
-			place := relocate(repository, a.ArtifactLocation)
-			if storeOf(place) == nil || slices.ContainsFunc(out, func(w Waste) bool { return samePlace(w.Location, place) }) {
+			place := Relocate(repository, a.ArtifactLocation)
+			if storeOf(place) == nil || slices.ContainsFunc(out, func(w Waste) bool { return same(w.Location, place) }) {
 				continue
 			}
 			out = append(out, Waste{Node: n.ID, Name: a.Name, Location: place})

@@ -1,4 +1,6 @@
-package flow
+// Package location says where artifacts are kept: in which store, under which key, and which of them are to be taken away.
+// It reaches no store.
+package location
 
 import (
 	"cmp"
@@ -152,9 +154,9 @@ func storeOf(l v1alpha1.ArtifactLocation) *storeKind {
 	return nil
 }
 
-// StoreOf names the kind of place of a location: a store with keys, git, http or artifactory; "" when it is none that can
+// Store names the kind of place of a location: a store with keys, git, http or artifactory; "" when it is none that can
 // be reached. One in the built-in store is an s3 without endpoint.
-func StoreOf(l v1alpha1.ArtifactLocation) string {
+func Store(l v1alpha1.ArtifactLocation) string {
 	switch kind := storeOf(l); {
 	case l.HTTP != nil:
 		return "http"
@@ -168,8 +170,8 @@ func StoreOf(l v1alpha1.ArtifactLocation) string {
 	return ""
 }
 
-// KeyOf is the key of a location in its store, "" when that has none.
-func KeyOf(l v1alpha1.ArtifactLocation) string {
+// Key is the key of a location in its store, "" when that has none.
+func Key(l v1alpha1.ArtifactLocation) string {
 	if kind := storeOf(l); kind != nil {
 		return *kind.key(&l)
 	}
@@ -182,8 +184,8 @@ func remote(l v1alpha1.ArtifactLocation) bool {
 	return l.Artifactory != nil && l.Artifactory.URL != "" || kind != nil && kind.where(l) != ""
 }
 
-// samePlace reports whether two places are one.
-func samePlace(a, b v1alpha1.ArtifactLocation) bool { return sameStore(a, b) && KeyOf(a) == KeyOf(b) }
+// same reports whether two places are one.
+func same(a, b v1alpha1.ArtifactLocation) bool { return sameStore(a, b) && Key(a) == Key(b) }
 
 // Where names the store of a place, whatever its key.
 func Where(l v1alpha1.ArtifactLocation) string {
@@ -246,7 +248,7 @@ func configured(base, l v1alpha1.ArtifactLocation) v1alpha1.ArtifactLocation {
 
 // keyOnly is a place that says no more than its key.
 func keyOnly(l v1alpha1.ArtifactLocation) v1alpha1.ArtifactLocation {
-	switch key := KeyOf(l); {
+	switch key := Key(l); {
 	case l.GCS != nil:
 		return v1alpha1.ArtifactLocation{GCS: &v1alpha1.GCSArtifact{Key: key}}
 	case l.Azure != nil:
@@ -261,3 +263,11 @@ func keyOnly(l v1alpha1.ArtifactLocation) v1alpha1.ArtifactLocation {
 		return v1alpha1.ArtifactLocation{S3: &v1alpha1.S3Artifact{Key: key}}
 	}
 }
+
+// Located reports whether an artifact can be loaded: by its key or its URL, or because its content is written in the manifest.
+func Located(a v1alpha1.Artifact) bool {
+	return Key(a.ArtifactLocation) != "" || a.Raw != nil || a.HTTP != nil || a.Git != nil || a.Artifactory != nil
+}
+
+// keyFormat is the folder of a pod's artifacts where nobody names one. Source: Argo Workflows.
+const keyFormat = "{{workflow.name}}/{{pod.name}}"

@@ -1,4 +1,4 @@
-package flow
+package location
 
 import (
 	"testing"
@@ -12,7 +12,7 @@ func TestWhichRepositoryIsMeant(t *testing.T) {
 	config := corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "c"}, Data: map[string]string{
 		"a": "s3: {endpoint: e, bucket: a}", "b": "archiveLogs: true\ns3: {endpoint: e, bucket: b, insecure: true}", "junk": "s3: [", "odd": "s3: 1"}}
 	marked := *config.DeepCopy()
-	marked.Annotations = map[string]string{RepositoryDefault: "a"}
+	marked.Annotations = map[string]string{DefaultAnnotation: "a"}
 	for name, c := range map[string]struct {
 		ref    *v1alpha1.ArtifactRepositoryRef
 		config corev1.ConfigMap
@@ -28,7 +28,7 @@ func TestWhichRepositoryIsMeant(t *testing.T) {
 		"no YAML":                 {&v1alpha1.ArtifactRepositoryRef{Key: "junk"}, marked, "", true},
 		"something else than one": {&v1alpha1.ArtifactRepositoryRef{Key: "odd"}, marked, "", true},
 	} {
-		_, r, err := PickRepository(c.ref, c.config)
+		_, r, err := Pick(c.ref, c.config)
 		if (err != nil) != c.fails {
 			t.Errorf("%s: %v", name, err)
 		}
