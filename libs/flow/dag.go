@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/argosy-mesh/argosy/libs/flow/scope"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/expr-lang/expr"
 )
@@ -24,13 +25,13 @@ type graph struct {
 	hung     map[string]bool               // tasks whose node hangs where it belongs
 	phases   map[string]v1alpha1.NodePhase // memo of branch
 	broken   int                           // place in the order of the first target that cannot succeed; -1: none
-	scope    scope
+	scope    scope.Scope
 	template v1alpha1.Template
 	library  library
 }
 
 // dag makes or advances a node whose tasks start when what they depend on is so.
-func (k *engine) dag(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus {
+func (k *engine) dag(c call, t v1alpha1.Template, sc scope.Scope) v1alpha1.NodeStatus {
 	n := k.begin(c, v1alpha1.NodeTypeDAG, v1alpha1.NodeRunning)
 	g, err := k.graphOf(n, c.library, t, sc)
 	if err != nil {
@@ -48,18 +49,18 @@ func (k *engine) dag(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus 
 }
 
 // graphOf is how far a dag node is.
-func (k *engine) graphOf(n v1alpha1.NodeStatus, lib library, t v1alpha1.Template, sc scope) (*graph, error) {
+func (k *engine) graphOf(n v1alpha1.NodeStatus, lib library, t v1alpha1.Template, sc scope.Scope) (*graph, error) {
 	if known := k.memory.graphs[n.ID]; known != nil {
 		return known, nil
 	}
 	g := &graph{engine: k, node: n, tasks: map[string]v1alpha1.DAGTask{}, waits: map[string][]string{}, targets: map[string]bool{}, outcomes: map[string]outcome{},
-		over: map[string]bool{}, hung: map[string]bool{}, phases: map[string]v1alpha1.NodePhase{}, broken: -1, scope: sc.with(nil), template: t, library: lib}
+		over: map[string]bool{}, hung: map[string]bool{}, phases: map[string]v1alpha1.NodePhase{}, broken: -1, scope: sc.With(nil), template: t, library: lib}
 	for _, task := range t.DAG.Tasks {
 		order := struct {
 			Depends      string
 			Dependencies []string
 		}{task.Depends, task.Dependencies}
-		if err := substitute(&order, sc); err != nil {
+		if err := scope.Substitute(&order, sc); err != nil {
 			return nil, fmt.Errorf("task %q: depends: %w", task.Name, err)
 		}
 		task.Depends, task.Dependencies = order.Depends, order.Dependencies
@@ -159,7 +160,7 @@ func (g *graph) sorted(tasks []string) ([]string, error) {
 // findTargets are the tasks that decide: those named, or the leaves.
 func (g *graph) findTargets(d v1alpha1.DAGTemplate) ([]string, error) {
 	if d.Target != "" {
-		text, err := g.scope.text(d.Target)
+		text, err := g.scope.Text(d.Target)
 		if err != nil {
 			return nil, fmt.Errorf("target: %w", err)
 		}

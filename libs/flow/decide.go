@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/flow/scope"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -21,7 +22,7 @@ const maxDepth = 100
 type engine struct {
 	w         World
 	index     // of nodes
-	globals   scope
+	globals   scope.Scope
 	nodes     map[string]v1alpha1.NodeStatus
 	libraries map[library][]v1alpha1.Template
 	children  map[string]map[string]bool // of nodes that got an edge
@@ -57,7 +58,7 @@ func (k *engine) decideRun(change *RunChange) {
 		k.end(change, v1alpha1.WorkflowError, "invalid spec: "+err.Error())
 		return
 	}
-	if k.w.Spec, err = k.globals.resolveSpec(k.w.Spec); err != nil {
+	if k.w.Spec, err = k.globals.ResolveSpec(k.w.Spec); err != nil {
 		k.end(change, v1alpha1.WorkflowError, "invalid spec: "+err.Error())
 		return
 	}
@@ -135,12 +136,12 @@ func (k *engine) arguments() v1alpha1.Arguments {
 	args := *k.w.Spec.Arguments
 	args.Parameters, args.Artifacts = slices.Clone(args.Parameters), slices.Clone(args.Artifacts)
 	for i, p := range args.Parameters {
-		if value, ok := k.globals.value("workflow.parameters." + p.Name); ok {
+		if value, ok := k.globals.Value("workflow.parameters." + p.Name); ok {
 			args.Parameters[i].Value, args.Parameters[i].ValueFrom = v1alpha1.AnyStringPtr(value), nil
 		}
 	}
 	for i, a := range args.Artifacts {
-		if resolved, ok := k.globals.artifact("workflow.artifacts." + a.Name); ok {
+		if resolved, ok := k.globals.Artifact("workflow.artifacts." + a.Name); ok {
 			args.Artifacts[i] = resolved
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/argosy-mesh/argosy/libs/flow/exactjson"
+	"github.com/argosy-mesh/argosy/libs/flow/scope"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
 
@@ -19,7 +20,7 @@ type call struct {
 	inline   *v1alpha1.Template
 	args     v1alpha1.Arguments // substituted with the caller's values
 	missing  map[string]string  // artifacts that args name and that are not there, with the reason; "": they are optional
-	caller   *scope             // of the template that calls; nil: the workflow
+	caller   *scope.Scope       // of the template that calls; nil: the workflow
 	boundary string             // id of the enclosing steps or dag node
 	attempt  bool               // one try of a Retry node
 	hooked   bool               // a hook or an exit handler
@@ -112,8 +113,8 @@ func (k *engine) work(c call, existed bool) v1alpha1.NodeStatus {
 const displayAnnotation = "workflows.argoproj.io/display-name"
 
 // displayName is what a template wants its nodes to be shown as, "" when that is not said or not known.
-func displayName(t v1alpha1.Template, sc scope) string {
-	name, err := sc.text(t.Annotations[displayAnnotation])
+func displayName(t v1alpha1.Template, sc scope.Scope) string {
+	name, err := sc.Text(t.Annotations[displayAnnotation])
 	if err != nil || strings.Contains(name, "{{") {
 		return ""
 	}
@@ -130,12 +131,12 @@ func (k *engine) failOrWait(c call, kind v1alpha1.NodeType, err error) v1alpha1.
 }
 
 // guarded lets a template do its work once its locks are held, unless a cache has its outputs.
-func (k *engine) guarded(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus {
+func (k *engine) guarded(c call, t v1alpha1.Template, sc scope.Scope) v1alpha1.NodeStatus {
 	id := k.id(c.name)
 	if k.lockedOut(id, t.Synchronization, sc) {
 		n := k.begin(c, typeOf(t), v1alpha1.NodePending)
 		shown := t.Synchronization.DeepCopy()
-		if err := substitute(shown, sc.as(looseTags)); err != nil {
+		if err := scope.Substitute(shown, sc.As(scope.LooseTags)); err != nil {
 			shown = t.Synchronization
 		}
 		return k.waiting(n, shown)
@@ -150,7 +151,7 @@ func (k *engine) guarded(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeSta
 	return n
 }
 
-func (k *engine) dispatch(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus {
+func (k *engine) dispatch(c call, t v1alpha1.Template, sc scope.Scope) v1alpha1.NodeStatus {
 	kind, ok := kindOf(&t)
 	if !ok {
 		return k.fail(c, kind.node, fmt.Errorf("template %q: it names no work; one of %s is needed", c.template, KindNames()))
@@ -181,7 +182,7 @@ func (k *engine) resolveStrategy(c call, t v1alpha1.Template, s v1alpha1.RetrySt
 		return s, err
 	}
 	s = *s.DeepCopy()
-	if err := substitute(&s, sc); err != nil {
+	if err := scope.Substitute(&s, sc); err != nil {
 		return s, fmt.Errorf("template %q: retryStrategy: %w", c.template, err)
 	}
 	return s, nil

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/argosy-mesh/argosy/libs/flow/scope"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
 
@@ -41,10 +42,10 @@ func (k *engine) exitHandler(phase v1alpha1.WorkflowPhase) (v1alpha1.NodeStatus,
 		return v1alpha1.NodeStatus{Phase: v1alpha1.NodeSucceeded}, true
 	}
 	k.ending = true
-	k.globals.values["workflow.status"] = string(phase)
-	k.globals.values["workflow.failures"] = strconv.Quote(k.failures())
+	k.globals.Set("workflow.status", string(phase))
+	k.globals.Set("workflow.failures", strconv.Quote(k.failures()))
 	c := hookCall(k.w.Name+exitSuffix, k.w.Name+exitSuffix, h, k.arguments())
-	sc := k.globals.inner(nil)
+	sc := k.globals.Inner(nil)
 	if err := k.prepare(&c, sc); err != nil {
 		n := k.failOrWait(c, v1alpha1.NodeTypeSkipped, err)
 		return n, n.Phase.Fulfilled()
@@ -61,17 +62,17 @@ func (k *engine) executeExit(c call) v1alpha1.NodeStatus {
 }
 
 // prepare resolves the tags of a hook: those of its arguments, and of what it calls.
-func (k *engine) prepare(c *call, sc scope) (err error) {
+func (k *engine) prepare(c *call, sc scope.Scope) (err error) {
 	c.caller = &sc
-	if c.args, c.missing, err = substituteArguments(c.args, sc); err != nil {
+	if c.args, c.missing, err = scope.SubstituteArguments(c.args, sc); err != nil {
 		return err
 	}
 	if c.ref != nil {
 		ref := *c.ref
 		c.ref = &ref
-		return substitute(c.ref, sc)
+		return scope.Substitute(c.ref, sc)
 	}
-	c.template, err = sc.text(c.template)
+	c.template, err = sc.Text(c.template)
 	return err
 }
 
@@ -111,14 +112,14 @@ func (k *engine) failures() string {
 // workflowHooks runs the named hooks of the workflow whose time has come, and says whether none is at work.
 func (k *engine) workflowHooks(root v1alpha1.NodeStatus) bool {
 	if root.Phase.Fulfilled() {
-		k.globals.values["workflow.status"] = string(workflowPhase(root.Phase))
+		k.globals.Set("workflow.status", string(workflowPhase(root.Phase)))
 	}
-	return k.namedHooks(k.w.Name, k.w.Name, k.w.Spec.Hooks, hookPlace{scope: k.globals.inner(nil), args: k.arguments()})
+	return k.namedHooks(k.w.Name, k.w.Name, k.w.Spec.Hooks, hookPlace{scope: k.globals.Inner(nil), args: k.arguments()})
 }
 
 // hookPlace is what the hooks of one node see.
 type hookPlace struct {
-	scope    scope
+	scope    scope.Scope
 	args     v1alpha1.Arguments
 	boundary string
 	library  library
@@ -135,7 +136,7 @@ func (k *engine) namedHooks(node, display string, hooks map[string]v1alpha1.Life
 		c := hookCall(node+".hooks."+name, display+".hooks."+name, h, at.args)
 		c.boundary, c.library = at.boundary, at.library
 		if _, started := k.node(c.name); !started {
-			run, err := at.scope.hookCondition(h.Expression)
+			run, err := at.scope.Condition(h.Expression)
 			if err != nil {
 				k.fail(c, v1alpha1.NodeTypeSkipped, fmt.Errorf("hook %q: %w", name, err))
 				continue
@@ -161,7 +162,7 @@ func (k *engine) namedHooks(node, display string, hooks map[string]v1alpha1.Life
 }
 
 // unitHooks runs the hooks of one step, task or item, and says whether the unit is done with them.
-func (k *engine) unitHooks(u unit, n v1alpha1.NodeStatus, display string, sc scope) bool {
+func (k *engine) unitHooks(u unit, n v1alpha1.NodeStatus, display string, sc scope.Scope) bool {
 	hooks := u.step.Hooks
 	exit, has := hooks[exitHook]
 	if !has && u.step.OnExit != "" {
@@ -174,10 +175,12 @@ func (k *engine) unitHooks(u unit, n v1alpha1.NodeStatus, display string, sc sco
 	if n.ID == "" {
 		return true
 	}
-	local := sc.with(nil)
-	local.publishNode(u.prefix+"."+u.name, n)
-	for _, a := range outputsArtifacts(n) {
-		local.artifacts["outputs.artifacts."+a.Name] = a
+	local := sc.With(nil)
+	local.PublishNode(u.prefix+"."+u.name, n)
+	if n.Outputs != nil {
+		for _, a := range n.Outputs.Artifacts {
+			local.SetArtifact("outputs.artifacts."+a.Name, a)
+		}
 	}
 	place := hookPlace{scope: local, boundary: u.boundary, library: u.library}
 	done := k.namedHooks(n.Name, display, hooks, place)
@@ -188,22 +191,6 @@ func (k *engine) unitHooks(u unit, n v1alpha1.NodeStatus, display string, sc sco
 	return k.exitOf(n, display, exit, place) && done
 }
 
-// hookCondition evaluates the expression of a hook, whose tags are resolved first.
-func (s scope) hookCondition(source string) (bool, error) {
-	source, err := s.text(source)
-	if err != nil {
-		return false, err
-	}
-	return s.condition(source)
-}
-
-func outputsArtifacts(n v1alpha1.NodeStatus) []v1alpha1.Artifact {
-	if n.Outputs == nil {
-		return nil
-	}
-	return n.Outputs.Artifacts
-}
-
 // exitOf runs the exit hook of a node that has ended.
 func (k *engine) exitOf(n v1alpha1.NodeStatus, display string, h v1alpha1.LifecycleHook, at hookPlace) bool {
 	c := hookCall(n.Name+exitSuffix, display+exitSuffix, h, v1alpha1.Arguments{})
@@ -212,7 +199,7 @@ func (k *engine) exitOf(n v1alpha1.NodeStatus, display string, h v1alpha1.Lifecy
 		return true
 	}
 	if h.Expression != "" {
-		run, err := at.scope.hookCondition(h.Expression)
+		run, err := at.scope.Condition(h.Expression)
 		if err != nil {
 			k.fail(c, v1alpha1.NodeTypeSkipped, fmt.Errorf("exit hook: %w", err))
 			return true

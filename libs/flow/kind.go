@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/argosy-mesh/argosy/libs/flow/scope"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
 
@@ -12,7 +13,7 @@ type kind struct {
 	name string                        // the field of the template that asks for it
 	set  func(*v1alpha1.Template) bool // whether a template asks for it
 	node v1alpha1.NodeType             // of the nodes that do it
-	do   func(*engine, call, v1alpha1.Template, scope) v1alpha1.NodeStatus
+	do   func(*engine, call, v1alpha1.Template, scope.Scope) v1alpha1.NodeStatus
 }
 
 // kinds are all of them. A new one is a field of [v1alpha1.Template], its file, and an entry here; one that works without a pod is a worker

@@ -10,13 +10,14 @@ import (
 	"github.com/argosy-mesh/argosy/libs/core/span"
 	"github.com/argosy-mesh/argosy/libs/flow/location"
 	"github.com/argosy-mesh/argosy/libs/flow/protocol"
+	"github.com/argosy-mesh/argosy/libs/flow/scope"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // leaf makes or advances the node of one pod.
-func (k *engine) leaf(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus {
+func (k *engine) leaf(c call, t v1alpha1.Template, sc scope.Scope) v1alpha1.NodeStatus {
 	if _, exists := k.node(c.name); !exists && !k.mayStart(v1alpha1.NodeTypePod) {
 		return v1alpha1.NodeStatus{}
 	}
@@ -41,10 +42,10 @@ func (k *engine) leaf(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus
 
 // create asks for the pod, again and again until it is seen: its name makes the
 // repetition harmless, and a crash after recording the node loses nothing.
-func (k *engine) create(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus {
+func (k *engine) create(c call, t v1alpha1.Template, sc scope.Scope) v1alpha1.NodeStatus {
 	pod := k.podOf(c.name, cmp.Or(refTemplate(c.ref), c.template))
-	sc = podScope(sc, t, pod)
-	if err := sc.fillTemplate(&t); err != nil {
+	sc = sc.OfPod(t, pod)
+	if err := sc.FillTemplate(&t); err != nil {
 		return k.fail(c, v1alpha1.NodeTypePod, fmt.Errorf("template %q: %w", c.template, err))
 	}
 	logs, err := k.locateAll(&t, sc)
@@ -64,39 +65,18 @@ func (k *engine) create(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStat
 }
 
 // resolveEnd resolves what of a template counts once its pod is there: its time limits, and what it leaves behind.
-func (k *engine) resolveEnd(c call, t *v1alpha1.Template, sc scope) error {
+func (k *engine) resolveEnd(c call, t *v1alpha1.Template, sc scope.Scope) error {
 	part := struct {
 		Timeout, PendingTimeout string
 		Outputs                 *v1alpha1.Outputs
 		ArchiveLocation         *v1alpha1.ArtifactLocation
 	}{t.Timeout, t.PendingTimeout, t.Outputs, t.ArchiveLocation}
-	sc = podScope(sc, *t, k.podOf(c.name, cmp.Or(refTemplate(c.ref), c.template)))
-	if err := substitute(&part, sc.as(finalTags)); err != nil {
+	sc = sc.OfPod(*t, k.podOf(c.name, cmp.Or(refTemplate(c.ref), c.template)))
+	if err := scope.Substitute(&part, sc.As(scope.FinalTags)); err != nil {
 		return err
 	}
 	t.Timeout, t.PendingTimeout, t.Outputs, t.ArchiveLocation = part.Timeout, part.PendingTimeout, part.Outputs, part.ArchiveLocation
 	return nil
-}
-
-// fillTemplate resolves all tags of a template that is about to do its work. The source of a script may have braces of its own: a
-// {{item}} in it is one of the languages that have such loops.
-func (s scope) fillTemplate(t *v1alpha1.Template) error {
-	var script *v1alpha1.ScriptTemplate
-	source := ""
-	if t.Script != nil {
-		script, source = t.Script.DeepCopy(), t.Script.Source
-		script.Source = ""
-		t.Script = script
-	}
-	if err := substitute(t, s.as(finalTags)); err != nil {
-		return err
-	}
-	if script == nil {
-		return nil
-	}
-	resolved, err := s.as(codeTags).text(source)
-	t.Script.Source = resolved
-	return err
 }
 
 // refTemplate is the template that a reference names, "" without one.
@@ -107,31 +87,8 @@ func refTemplate(ref *v1alpha1.TemplateRef) string {
 	return ref.Template
 }
 
-// podScope adds what a pod knows: its own name, and where it leaves its outputs.
-func podScope(sc scope, t v1alpha1.Template, pod string) scope {
-	sc = sc.with(map[string]string{"pod.name": pod})
-	if t.Outputs == nil {
-		return sc
-	}
-	known := sc.as(looseTags)
-	path := func(name, text string) {
-		if resolved, err := known.text(text); err == nil {
-			sc.values[name+".path"] = resolved
-		}
-	}
-	for _, p := range t.Outputs.Parameters {
-		if p.ValueFrom != nil && p.ValueFrom.Path != "" {
-			path("outputs.parameters."+p.Name, p.ValueFrom.Path)
-		}
-	}
-	for _, a := range t.Outputs.Artifacts {
-		path("outputs.artifacts."+a.Name, a.Path)
-	}
-	return sc
-}
-
 // locateAll gives the artifacts of a template their places, and returns those of its logs.
-func (k *engine) locateAll(t *v1alpha1.Template, sc scope) (logs []v1alpha1.Artifact, err error) {
+func (k *engine) locateAll(t *v1alpha1.Template, sc scope.Scope) (logs []v1alpha1.Artifact, err error) {
 	artifacts, logs, err := k.placed(*t, sc)
 	if err != nil {
 		return nil, err
@@ -145,7 +102,7 @@ func (k *engine) locateAll(t *v1alpha1.Template, sc scope) (logs []v1alpha1.Arti
 	}
 	t.Inputs = t.Inputs.DeepCopy()
 	for i, a := range t.Inputs.Artifacts {
-		from, ok := sc.artifact("inputs.artifacts." + a.Name)
+		from, ok := sc.Artifact("inputs.artifacts." + a.Name)
 		if !ok {
 			t.Inputs.Artifacts[i].Optional = true // the caller may have said so, not the template
 			continue
@@ -159,21 +116,21 @@ func (k *engine) locateAll(t *v1alpha1.Template, sc scope) (logs []v1alpha1.Arti
 
 // podSettings is the spec of the workflow with the tags resolved that stand where every pod gets them. Volumes see what the
 // callers of the template see, too. A volume that the template has itself is left out. Source: Argo Workflows.
-func (k *engine) podSettings(t v1alpha1.Template, sc scope) (*v1alpha1.WorkflowSpec, error) {
+func (k *engine) podSettings(t v1alpha1.Template, sc scope.Scope) (*v1alpha1.WorkflowSpec, error) {
 	spec := k.w.Spec
 	part := struct {
 		PodMetadata *v1alpha1.Metadata
 		Patch       string
 	}{spec.PodMetadata, spec.PodSpecPatch}
-	if err := substitute(&part, sc); err != nil {
+	if err := scope.Substitute(&part, sc); err != nil {
 		return nil, err
 	}
 	spec.PodMetadata, spec.PodSpecPatch = part.PodMetadata, part.Patch
 	spec.Volumes = slices.DeleteFunc(slices.Clone(spec.Volumes), func(v corev1.Volume) bool {
 		return slices.ContainsFunc(t.Volumes, func(own corev1.Volume) bool { return own.Name == v.Name })
 	})
-	for at := &sc; at != nil; at = at.caller {
-		if err := substitute(&spec.Volumes, at.as(looseTags)); err != nil {
+	for at := range sc.Callers() {
+		if err := scope.Substitute(&spec.Volumes, at.As(scope.LooseTags)); err != nil {
 			return nil, err
 		}
 	}
@@ -212,7 +169,7 @@ func (k *engine) limit(n v1alpha1.NodeStatus, field, text, message string) v1alp
 func parseDuration(s string) (time.Duration, error) { return span.Parse(s) }
 
 // observe takes what was seen of a pod into its node.
-func (k *engine) observe(n v1alpha1.NodeStatus, t v1alpha1.Template, pod Pod, sc scope) v1alpha1.NodeStatus {
+func (k *engine) observe(n v1alpha1.NodeStatus, t v1alpha1.Template, pod Pod, sc scope.Scope) v1alpha1.NodeStatus {
 	before := n
 	n.HostNodeName, n.PodIP = cmp.Or(pod.Host, n.HostNodeName), cmp.Or(pod.IP, n.PodIP)
 	switch pod.Phase {
@@ -254,7 +211,7 @@ func same(a, b v1alpha1.NodeStatus) bool {
 
 // collect ends a node whose program succeeded: with what it left behind, or as an
 // Error when something that was promised is missing.
-func (k *engine) collect(n v1alpha1.NodeStatus, t v1alpha1.Template, pod Pod, sc scope) v1alpha1.NodeStatus {
+func (k *engine) collect(n v1alpha1.NodeStatus, t v1alpha1.Template, pod Pod, sc scope.Scope) v1alpha1.NodeStatus {
 	n.Phase, n.Message = v1alpha1.NodeSucceeded, ""
 	n.Outputs = k.outputsOf(n, t, pod, sc)
 	if pod.Report != nil && pod.Report.Error != "" {
@@ -275,7 +232,7 @@ func (k *engine) collect(n v1alpha1.NodeStatus, t v1alpha1.Template, pod Pod, sc
 	return n
 }
 
-func (k *engine) outputsOf(n v1alpha1.NodeStatus, t v1alpha1.Template, pod Pod, sc scope) *v1alpha1.Outputs {
+func (k *engine) outputsOf(n v1alpha1.NodeStatus, t v1alpha1.Template, pod Pod, sc scope.Scope) *v1alpha1.Outputs {
 	out := &v1alpha1.Outputs{}
 	if pod.ExitCode != nil {
 		code := strconv.Itoa(int(*pod.ExitCode))
@@ -286,7 +243,7 @@ func (k *engine) outputsOf(n v1alpha1.NodeStatus, t v1alpha1.Template, pod Pod, 
 		report = &protocol.Report{}
 	}
 	out.Result = report.Result
-	out.Artifacts = k.stored(t, report.Artifacts, podScope(sc, t, k.podName(n)))
+	out.Artifacts = k.stored(t, report.Artifacts, sc.OfPod(t, k.podName(n)))
 	if t.Outputs == nil {
 		return out
 	}
@@ -306,7 +263,7 @@ func (k *engine) outputsOf(n v1alpha1.NodeStatus, t v1alpha1.Template, pod Pod, 
 }
 
 // stored are the artifacts of a pod that its executor has stored, with their places.
-func (k *engine) stored(t v1alpha1.Template, names []string, sc scope) []v1alpha1.Artifact {
+func (k *engine) stored(t v1alpha1.Template, names []string, sc scope.Scope) []v1alpha1.Artifact {
 	if len(names) == 0 {
 		return nil
 	}
@@ -326,7 +283,7 @@ func (k *engine) stored(t v1alpha1.Template, names []string, sc scope) []v1alpha
 
 // placed are the output artifacts of a pod and those of its logs, with the places where they are kept. The scope knows
 // the pod's name.
-func (k *engine) placed(t v1alpha1.Template, sc scope) (artifacts, logs []v1alpha1.Artifact, err error) {
+func (k *engine) placed(t v1alpha1.Template, sc scope.Scope) (artifacts, logs []v1alpha1.Artifact, err error) {
 	if t.Outputs != nil {
 		artifacts = t.Outputs.DeepCopy().Artifacts
 	}
@@ -335,9 +292,9 @@ func (k *engine) placed(t v1alpha1.Template, sc scope) (artifacts, logs []v1alph
 		return nil, nil, nil
 	}
 	store, format := location.FolderOf(k.w.Repository, t.ArchiveLocation)
-	name, err := sc.text(format)
+	name, err := sc.Text(format)
 	if err == nil {
-		err = substitute(&artifacts, sc)
+		err = scope.Substitute(&artifacts, sc)
 	}
 	if err != nil {
 		return nil, nil, err

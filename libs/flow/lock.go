@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/argosy-mesh/argosy/libs/flow/scope"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
 
@@ -20,7 +21,7 @@ type Lock struct {
 func workflowHolder(workflow string) string { return workflow + "/workflow" }
 
 // lockedOut asks for the locks of a template or workflow and reports whether it must wait.
-func (k *engine) lockedOut(holder string, s *v1alpha1.Synchronization, sc scope) bool {
+func (k *engine) lockedOut(holder string, s *v1alpha1.Synchronization, sc scope.Scope) bool {
 	if s == nil || k.w.Held[holder] {
 		return false
 	}
@@ -42,9 +43,9 @@ func (k *engine) lockedOut(holder string, s *v1alpha1.Synchronization, sc scope)
 }
 
 // locks lists what a synchronization names. Source: Argo Workflows merges the singular forms of version 3 with the lists.
-func (k *engine) locks(s *v1alpha1.Synchronization, sc scope) ([]Lock, error) {
+func (k *engine) locks(s *v1alpha1.Synchronization, sc scope.Scope) ([]Lock, error) {
 	s = s.DeepCopy()
-	if err := substitute(s, sc); err != nil {
+	if err := scope.Substitute(s, sc); err != nil {
 		return nil, err
 	}
 	var out []Lock

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/argosy-mesh/argosy/libs/flow/scope"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
 
@@ -77,6 +78,6 @@ func (k *engine) parameter(p v1alpha1.Parameter) (value string, ok bool, err err
 		}
 		return value, err == nil, err
 	}
-	value, ok = parameterValue(p)
+	value, ok = scope.ParameterValue(p)
 	return value, ok, nil
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/argosy-mesh/argosy/libs/flow/expression"
+	"github.com/argosy-mesh/argosy/libs/flow/scope"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
 
@@ -25,7 +26,7 @@ type loopState struct {
 }
 
 // fanOut makes or advances the nodes of a loop.
-func (k *engine) fanOut(u unit, l loop, sc scope) outcome {
+func (k *engine) fanOut(u unit, l loop, sc scope.Scope) outcome {
 	c := call{name: u.node, display: u.display, boundary: u.boundary}
 	at := k.memory.loops[u.boundary][u.node]
 	if _, begun := k.node(u.node); !begun && k.closed() && u.group {
@@ -72,17 +73,17 @@ func (k *engine) emptyLoop(u unit, n v1alpha1.NodeStatus) outcome {
 }
 
 // expand lists the items of a loop whose tags are not resolved.
-func (k *engine) expand(l loop, sc scope) ([]v1alpha1.Item, error) {
+func (k *engine) expand(l loop, sc scope.Scope) ([]v1alpha1.Item, error) {
 	var err error
 	switch {
 	case l.param != "":
-		l.param, err = sc.text(l.param)
+		l.param, err = sc.Text(l.param)
 	case l.sequence != nil:
 		l.sequence = l.sequence.DeepCopy()
-		err = substitute(l.sequence, sc)
+		err = scope.Substitute(l.sequence, sc)
 	default:
 		l.items = slices.Clone(l.items)
-		err = substitute(&l.items, sc)
+		err = scope.Substitute(&l.items, sc)
 	}
 	if err != nil {
 		return nil, err
@@ -91,8 +92,8 @@ func (k *engine) expand(l loop, sc scope) ([]v1alpha1.Item, error) {
 }
 
 // skipped reports whether a loop is not to run whatever its items are: its condition is false and mentions none of them.
-func (k *engine) skipped(u unit, sc scope) bool {
-	condition, err := sc.text(u.step.When)
+func (k *engine) skipped(u unit, sc scope.Scope) bool {
+	condition, err := sc.Text(u.step.When)
 	if err != nil || strings.Contains(condition, "{{") {
 		return false
 	}
@@ -129,7 +130,7 @@ func (k *engine) newLoopState(u unit, items []v1alpha1.Item) *loopState {
 }
 
 // each makes or advances the nodes of a loop's items: those that something has happened to, and the next ones.
-func (k *engine) each(u unit, at *loopState, parent string, sc scope) {
+func (k *engine) each(u unit, at *loopState, parent string, sc scope.Scope) {
 	in := loopContext{parent, sc}
 	if k.eachDue(u, at, in) {
 		k.eachNew(u, at, in)
@@ -210,7 +211,7 @@ func (k *engine) due(u unit, at *loopState) []int {
 // loopContext is where the nodes of a loop hang, and what they see.
 type loopContext struct {
 	parent string
-	scope  scope
+	scope  scope.Scope
 }
 
 // advanceItem makes or advances the node of one item. False means that it may not begin yet.
@@ -220,7 +221,7 @@ func (k *engine) advanceItem(u unit, at *loopState, i int, in loopContext) bool 
 	n, _ := k.node(node)
 	hooked := true
 	if !n.Phase.Fulfilled() || u.hooked() {
-		local := in.scope.with(values)
+		local := in.scope.With(values)
 		if n = k.one(u, node, display, local); n.ID == "" {
 			return false
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/flow/scope"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
 
@@ -19,13 +20,13 @@ type MemoEntry struct {
 
 // remembered looks for the outputs of a template in its cache. With done the node is decided without work, or waits
 // for the answer.
-func (k *engine) remembered(c call, t v1alpha1.Template, sc scope) (n v1alpha1.NodeStatus, done bool) {
+func (k *engine) remembered(c call, t v1alpha1.Template, sc scope.Scope) (n v1alpha1.NodeStatus, done bool) {
 	if t.Memoize == nil {
 		return n, false
 	}
 	existing, started := k.node(c.name)
 	m := *t.Memoize.DeepCopy()
-	if err := substitute(&m, sc); err != nil {
+	if err := scope.Substitute(&m, sc); err != nil {
 		return k.fail(c, typeOf(t), fmt.Errorf("memoize: %w", err)), true
 	}
 	if started {

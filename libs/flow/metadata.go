@@ -6,35 +6,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/argosy-mesh/argosy/libs/flow/exactjson"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"k8s.io/apimachinery/pkg/util/validation"
 )
-
-// addMetadata makes the labels and annotations of the workflow known: those it was made with, and those its run gave it.
-func (s scope) addMetadata(labels, annotations map[string]string, own *v1alpha1.Metadata) {
-	labels, annotations = maps.Clone(labels), maps.Clone(annotations)
-	if own != nil {
-		labels, annotations = joined(labels, own.Labels), joined(annotations, own.Annotations)
-	}
-	for key, value := range labels {
-		s.values["workflow.labels."+key] = value
-	}
-	for key, value := range annotations {
-		s.values["workflow.annotations."+key] = value
-	}
-	for name, all := range map[string]map[string]string{"workflow.labels": labels, "workflow.annotations": annotations} {
-		s.values[name], s.values[name+".json"] = exactjson.Text(all), exactjson.Text(all)
-	}
-}
-
-func joined(under, over map[string]string) map[string]string {
-	if under == nil {
-		return maps.Clone(over)
-	}
-	maps.Copy(under, over)
-	return under
-}
 
 // describe works out spec.workflowMetadata once, at the start of a run. Source: Argo Workflows; a label whose value
 // cannot be one ends the run.
@@ -46,7 +20,7 @@ func (k *engine) describe(change *RunChange) error {
 	out := &v1alpha1.Metadata{Labels: map[string]string{}, Annotations: map[string]string{}}
 	for _, part := range []struct{ from, to map[string]string }{{m.Labels, out.Labels}, {m.Annotations, out.Annotations}} {
 		for name, text := range part.from {
-			value, err := k.globals.text(text)
+			value, err := k.globals.Text(text)
 			if err != nil {
 				return fmt.Errorf("spec.workflowMetadata: %q: %w", name, err)
 			}
@@ -54,7 +28,7 @@ func (k *engine) describe(change *RunChange) error {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(m.LabelsFrom)) {
-		result, err := k.globals.run(m.LabelsFrom[name].Expression)
+		result, err := k.globals.Evaluate(m.LabelsFrom[name].Expression)
 		if err != nil {
 			return fmt.Errorf("spec.workflowMetadata.labelsFrom: %q: %w", name, err)
 		}
@@ -70,6 +44,6 @@ func (k *engine) describe(change *RunChange) error {
 		}
 	}
 	change.Metadata, k.w.Run.Metadata = out, out
-	k.globals.addMetadata(k.w.Labels, k.w.Annotations, out)
+	k.globals.AddMetadata(k.w.Labels, k.w.Annotations, out)
 	return nil
 }

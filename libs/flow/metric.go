@@ -3,13 +3,13 @@ package flow
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/argosy-mesh/argosy/libs/flow/expression"
+	"github.com/argosy-mesh/argosy/libs/flow/scope"
 	"github.com/argosy-mesh/argosy/libs/flow/tag"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
@@ -54,91 +54,31 @@ type subject struct {
 	end      time.Time            // zero while it goes on
 }
 
-// measureNode reports the metrics of a template for its node: those in real time when it begins, all when it has ended.
-func (k *engine) measureNode(t v1alpha1.Template, sc scope, n v1alpha1.NodeStatus, begins bool) {
-	if t.Metrics == nil || n.ID == "" || n.StartedAt == nil || !begins && !n.Phase.Fulfilled() {
-		return
-	}
-	about := subject{realtime: map[string]time.Time{"duration": n.StartedAt.Time, "workflow.duration": k.w.Run.StartedAt}}
-	last := k.w.Now
-	if n.Phase.Fulfilled() {
-		if n.FinishedAt != nil {
-			last = n.FinishedAt.Time
-		}
-		about.end = last
-	}
-	values := map[string]string{"status": string(n.Phase), "duration": seconds(last.Sub(n.StartedAt.Time)), "exitCode": "0"}
-	if n.Type == v1alpha1.NodeTypeRetry {
-		values["retries"] = strconv.Itoa(max(len(n.Children)-1, 0))
-	}
-	maps.Copy(values, k.resourceValues(*t.Metrics, n.ID))
-	if out := n.Outputs; out != nil {
-		if out.ExitCode != nil {
-			values["exitCode"] = *out.ExitCode
-		}
-		if out.Result != nil {
-			values["outputs.result"] = *out.Result
-		}
-		for _, p := range out.Parameters {
-			if p.Value != nil {
-				values["outputs.parameters."+p.Name] = p.Value.String()
-			}
-		}
-	}
-	k.measure(t.Metrics.Prometheus, sc.with(values), about)
-}
-
-// measureRetry reports the metrics of a template for the node that holds its attempts. Source: Argo Workflows reports
-// them for each attempt, and for all of them.
-func (k *engine) measureRetry(c call, t v1alpha1.Template, n v1alpha1.NodeStatus) {
-	if t.Metrics == nil || !n.Phase.Fulfilled() {
-		return
-	}
-	if sc, _, err := k.inputs(c, t); err == nil {
-		k.measureNode(t, sc, k.nodes[n.ID], false)
-	}
-}
-
-// measureRun reports the metrics of the workflow: those in real time when it begins, all when it has ended.
-func (k *engine) measureRun(change *RunChange) {
-	if k.w.Spec.Metrics == nil || k.globals.values == nil || change.StartedAt == nil && change.FinishedAt == nil {
-		return
-	}
-	about := subject{realtime: map[string]time.Time{"workflow.duration": k.w.Run.StartedAt}}
-	if change.FinishedAt != nil {
-		about.end = *change.FinishedAt
-	}
-	took := seconds(k.w.Now.Sub(k.w.Run.StartedAt))
-	values := map[string]string{"workflow.status": string(change.Phase), "status": string(change.Phase), "workflow.duration": took, "duration": took}
-	maps.Copy(values, k.resourceValues(*k.w.Spec.Metrics, k.id(k.w.Name)))
-	sc := k.globals.inner(values)
-	k.measure(k.w.Spec.Metrics.Prometheus, sc, about)
-}
-
-func seconds(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 'f', -1, 64) }
-
-func (k *engine) measure(list []v1alpha1.Prometheus, sc scope, about subject) {
+// resolveMetrics are the metrics to report of those that a manifest defines. While their subject goes on they are those in real time.
+func resolveMetrics(list []v1alpha1.Prometheus, sc scope.Scope, about subject) []Metric {
+	var out []Metric
 	for i := range list {
 		if about.end.IsZero() && !realtime(list[i]) {
 			continue
 		}
-		m, wanted, err := sc.metric(list[i], about)
+		m, wanted, err := metricOf(list[i], sc, about)
 		if err != nil {
 			m, wanted = Metric{Name: list[i].Name, Problem: err.Error()}, true
 		}
 		if wanted {
-			k.metrics = append(k.metrics, m)
+			out = append(out, m)
 		}
 	}
+	return out
 }
 
 func realtime(p v1alpha1.Prometheus) bool {
 	return p.Gauge != nil && p.Gauge.Realtime != nil && *p.Gauge.Realtime
 }
 
-// metric resolves one metric; false means that its condition does not hold.
-func (s scope) metric(p v1alpha1.Prometheus, about subject) (m Metric, wanted bool, err error) {
-	condition, err := s.text(p.When)
+// metricOf resolves one metric; false means that its condition does not hold.
+func metricOf(p v1alpha1.Prometheus, s scope.Scope, about subject) (m Metric, wanted bool, err error) {
+	condition, err := s.Text(p.When)
 	if err == nil {
 		wanted, err = expression.Condition(condition)
 	}
@@ -149,7 +89,7 @@ func (s scope) metric(p v1alpha1.Prometheus, about subject) (m Metric, wanted bo
 		Name, Help string
 		Labels     []v1alpha1.MetricLabel
 	}{p.Name, p.Help, p.Labels}
-	if err := substitute(&head, s); err != nil {
+	if err := scope.Substitute(&head, s); err != nil {
 		return m, false, err
 	}
 	switch {
@@ -165,11 +105,11 @@ func (s scope) metric(p v1alpha1.Prometheus, about subject) (m Metric, wanted bo
 		}
 		m.Labels[l.Key] = l.Value
 	}
-	return m, true, s.fill(&m, p, about)
+	return m, true, m.fill(p, s, about)
 }
 
 // fill gives a metric its kind and value.
-func (s scope) fill(m *Metric, p v1alpha1.Prometheus, about subject) error {
+func (m *Metric) fill(p v1alpha1.Prometheus, s scope.Scope, about subject) error {
 	var text string
 	switch {
 	case p.Counter != nil:
@@ -196,7 +136,7 @@ func (s scope) fill(m *Metric, p v1alpha1.Prometheus, about subject) error {
 		m.Since, m.Until = since, about.end
 		return nil
 	}
-	text, err := s.text(text)
+	text, err := s.Text(text)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package flow
 import (
 	"maps"
 
+	"github.com/argosy-mesh/argosy/libs/flow/scope"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
 
@@ -85,7 +86,7 @@ func (p *Plan) take(w World) {
 	k := &p.engine
 	if !p.ready {
 		*k = engine{nodes: p.run.Nodes, libraries: map[library][]v1alpha1.Template{}, children: map[string]map[string]bool{},
-			index: newIndex(w.Name, p.run.Nodes), memory: newMemory(), globals: newScope(), lent: p.lent}
+			index: newIndex(w.Name, p.run.Nodes), memory: newMemory(), globals: scope.New(), lent: p.lent}
 		p.ready = true
 	} else if k.hooked || ordered(k.w.Spec, w.Spec) {
 		k.memory = newMemory()

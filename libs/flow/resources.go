@@ -1,12 +1,6 @@
 package flow
 
-import (
-	"encoding/json"
-	"strconv"
-	"strings"
-
-	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
-)
+import "github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 
 // Resources are seconds of each resource that pods used: of cpu a core for a second is one, of memory 100Mi. Source: Argo
 // Workflows, resourcesDuration.
@@ -54,21 +48,4 @@ func ResourcesOf(nodes map[string]v1alpha1.NodeStatus, id string) (sum Resources
 		}
 	}
 	return sum
-}
-
-// resourcesVariable begins the names of variables of metrics.
-const resourcesVariable = "resourcesDuration."
-
-// resourceValues are the variables of metrics about a node that used resources. They are looked up only for metrics that
-// mention them: a node may hold many.
-func (k *engine) resourceValues(m v1alpha1.Metrics, id string) map[string]string {
-	text, err := json.Marshal(m)
-	if err != nil || !strings.Contains(string(text), resourcesVariable) {
-		return nil
-	}
-	out := map[string]string{resourcesVariable + "cpu": "0", resourcesVariable + "memory": "0"}
-	for name, seconds := range ResourcesOf(k.nodes, id) {
-		out[resourcesVariable+name] = strconv.FormatInt(seconds, 10)
-	}
-	return out
 }

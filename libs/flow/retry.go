@@ -164,7 +164,8 @@ func exitCode(n v1alpha1.NodeStatus) string {
 }
 
 func (k *engine) retryExpression(source string, last v1alpha1.NodeStatus) (bool, error) {
-	s := k.globals.inner(nil)
-	addLastRetry(s.values, last)
-	return s.hookCondition(source)
+	values := map[string]string{}
+	addLastRetry(values, last)
+	s := k.globals.Inner(values)
+	return s.Condition(source)
 }

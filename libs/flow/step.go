@@ -5,6 +5,7 @@ import (
 	"iter"
 
 	"github.com/argosy-mesh/argosy/libs/flow/expression"
+	"github.com/argosy-mesh/argosy/libs/flow/scope"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
 
@@ -61,7 +62,7 @@ func (k *engine) failed(o outcome, tolerates func(v1alpha1.NodePhase) bool) (v1a
 func bad(p v1alpha1.NodePhase) bool { return p == v1alpha1.NodeFailed || p == v1alpha1.NodeError }
 
 // advance makes or advances the node or nodes of a unit.
-func (k *engine) advance(u unit, sc scope) outcome {
+func (k *engine) advance(u unit, sc scope.Scope) outcome {
 	if n, ok := k.node(u.node); ok && n.Phase.Fulfilled() && n.Type != v1alpha1.NodeTypeTaskGroup {
 		k.link(u.parent, n.ID)
 		return outcome{done: k.unitHooks(u, n, u.display, sc), node: k.nodes[n.ID]}
@@ -78,7 +79,7 @@ func (k *engine) advance(u unit, sc scope) outcome {
 }
 
 // one executes a unit without loop, or one item of a loop.
-func (k *engine) one(u unit, node, display string, sc scope) v1alpha1.NodeStatus {
+func (k *engine) one(u unit, node, display string, sc scope.Scope) v1alpha1.NodeStatus {
 	existing, started := k.node(node)
 	switch {
 	case started && (existing.Phase.Fulfilled() || k.clean(existing.ID)):
@@ -92,9 +93,9 @@ func (k *engine) one(u unit, node, display string, sc scope) v1alpha1.NodeStatus
 	step := u.step
 	c := call{name: node, display: display, template: step.Template, ref: step.TemplateRef, library: u.library, inline: step.Inline, boundary: u.boundary,
 		extra: map[string]string{u.prefix + ".name": u.name}}
-	sc = sc.with(map[string]string{u.prefix + ".name": u.name})
+	sc = sc.With(map[string]string{u.prefix + ".name": u.name})
 	// What does not run needs nothing: its condition comes before its arguments.
-	condition, err := sc.text(step.When)
+	condition, err := sc.Text(step.When)
 	if err != nil {
 		return k.fail(c, v1alpha1.NodeTypeSkipped, fmt.Errorf("%s: when: %w", u.name, err))
 	}
@@ -118,43 +119,27 @@ func (k *engine) one(u unit, node, display string, sc scope) v1alpha1.NodeStatus
 }
 
 // resolveCall resolves the tags of what a step or task calls, and of its arguments.
-func (k *engine) resolveCall(c *call, step v1alpha1.WorkflowStep, sc scope) (err error) {
+func (k *engine) resolveCall(c *call, step v1alpha1.WorkflowStep, sc scope.Scope) (err error) {
 	c.caller = &sc
-	if c.template, err = sc.text(step.Template); err != nil {
+	if c.template, err = sc.Text(step.Template); err != nil {
 		return err
 	}
 	if step.Inline != nil {
-		if c.inline, err = sc.inlined(*step.Inline); err != nil {
+		if c.inline, err = sc.Inlined(*step.Inline); err != nil {
 			return err
 		}
 	}
 	if step.TemplateRef != nil {
 		ref := *step.TemplateRef
-		if err := substitute(&ref, sc); err != nil {
+		if err := scope.Substitute(&ref, sc); err != nil {
 			return err
 		}
 		c.ref = &ref
 	}
 	if step.Arguments != nil {
-		c.args, c.missing, err = substituteArguments(*step.Arguments, sc)
+		c.args, c.missing, err = scope.SubstituteArguments(*step.Arguments, sc)
 	}
 	return err
-}
-
-// inlined is a template that stands in a step or task: it sees what that sees, but where it has inputs of the same name.
-// Source: Argo Workflows.
-func (s scope) inlined(t v1alpha1.Template) (*v1alpha1.Template, error) {
-	outside := s.as(looseTags)
-	outside.hidden = map[string]bool{"inputs.parameters": true, "node.name": true}
-	if t.Inputs != nil {
-		for _, p := range t.Inputs.Parameters {
-			outside.hidden["inputs.parameters."+p.Name] = true
-		}
-		for _, a := range t.Inputs.Artifacts {
-			outside.hidden["inputs.artifacts."+a.Name+".path"] = true
-		}
-	}
-	return &t, substitute(&t, outside)
 }
 
 // full reports whether the template that encloses a unit has as many children at work as it may.
@@ -177,25 +162,25 @@ func (k *engine) closeGroup(u unit, out outcome) outcome {
 
 // groupwise is how far a steps node is.
 type groupwise struct {
-	group   int      // the one that is at work
-	scope   scope    // what those before it left behind
-	parents []string // the nodes that it hangs from
-	hung    bool     // whether it hangs from them
-	daemons bool     // whether those before it have servers: what becomes of these must still be seen
+	group   int         // the one that is at work
+	scope   scope.Scope // what those before it left behind
+	parents []string    // the nodes that it hangs from
+	hung    bool        // whether it hangs from them
+	daemons bool        // whether those before it have servers: what becomes of these must still be seen
 }
 
 // sequenceOf is where a steps node goes on.
-func (k *engine) sequenceOf(id string, sc scope) *groupwise {
+func (k *engine) sequenceOf(id string, sc scope.Scope) *groupwise {
 	at := k.memory.sequences[id]
 	if at == nil || at.daemons {
-		at = &groupwise{scope: sc.with(nil), parents: []string{id}}
+		at = &groupwise{scope: sc.With(nil), parents: []string{id}}
 		k.memory.sequences[id] = at
 	}
 	return at
 }
 
 // steps makes or advances a node of groups, one after the other.
-func (k *engine) steps(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus {
+func (k *engine) steps(c call, t v1alpha1.Template, sc scope.Scope) v1alpha1.NodeStatus {
 	n := k.begin(c, v1alpha1.NodeTypeSteps, v1alpha1.NodeRunning)
 	at := k.sequenceOf(n.ID, sc)
 	for ; at.group < len(t.Steps); at.group++ {
@@ -232,7 +217,7 @@ func (k *engine) stepGroup(c call, boundary string, t v1alpha1.Template, at *gro
 	// Neighbours may look at how far those before them are.
 	local := at.scope
 	if len(group.Steps) > 1 {
-		local = local.with(nil)
+		local = local.With(nil)
 	}
 	outcomes := make([]outcome, len(group.Steps))
 	for j, step := range group.Steps {
@@ -241,7 +226,7 @@ func (k *engine) stepGroup(c call, boundary string, t v1alpha1.Template, at *gro
 		u.bound(t)
 		outcomes[j] = k.advance(u, local)
 		if outcomes[j].node.ID != "" && len(group.Steps) > 1 {
-			local.publishNode("steps."+step.Name, outcomes[j].node)
+			local.PublishNode("steps."+step.Name, outcomes[j].node)
 		}
 	}
 	return k.closeStepGroup(g, group, outcomes), outcomes
@@ -300,10 +285,10 @@ func (k *engine) closeStepGroup(g v1alpha1.NodeStatus, group v1alpha1.ParallelSt
 }
 
 // conclude ends a steps or dag node that went well, with its outputs.
-func (k *engine) conclude(n v1alpha1.NodeStatus, t v1alpha1.Template, sc scope, outbound []string) v1alpha1.NodeStatus {
+func (k *engine) conclude(n v1alpha1.NodeStatus, t v1alpha1.Template, sc scope.Scope, outbound []string) v1alpha1.NodeStatus {
 	k.endDaemons(n.ID)
 	n = k.nodes[n.ID]
-	outputs, err := sc.outputs(t.Outputs)
+	outputs, err := sc.Outputs(t.Outputs)
 	if err != nil {
 		return k.finish(n, v1alpha1.NodeError, err.Error())
 	}

@@ -5,13 +5,14 @@ import (
 	"slices"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/flow/scope"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // suspend makes or advances a node that waits for a person or for time to pass.
-func (k *engine) suspend(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus {
-	if err := substitute(&t, sc.as(finalTags)); err != nil {
+func (k *engine) suspend(c call, t v1alpha1.Template, sc scope.Scope) v1alpha1.NodeStatus {
+	if err := scope.Substitute(&t, sc.As(scope.FinalTags)); err != nil {
 		return k.fail(c, v1alpha1.NodeTypeSuspend, fmt.Errorf("template %q: %w", c.template, err))
 	}
 	n := k.begin(c, v1alpha1.NodeTypeSuspend, v1alpha1.NodeRunning)
@@ -101,7 +102,7 @@ func inputDefault(inputs *v1alpha1.Inputs, name string) (string, bool) {
 	}
 	for _, p := range inputs.Parameters {
 		if p.Name == name {
-			return parameterValue(p)
+			return scope.ParameterValue(p)
 		}
 	}
 	return "", false

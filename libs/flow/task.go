@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/argosy-mesh/argosy/libs/flow/location"
+	"github.com/argosy-mesh/argosy/libs/flow/scope"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -37,13 +38,13 @@ func (Perform) action()  {}
 func (StopTask) action() {}
 
 // task makes or advances the node of work without a pod.
-func (k *engine) task(c call, t v1alpha1.Template, sc scope) v1alpha1.NodeStatus {
+func (k *engine) task(c call, t v1alpha1.Template, sc scope.Scope) v1alpha1.NodeStatus {
 	kind := typeOf(t)
 	if _, exists := k.node(c.name); !exists && !k.mayStart(kind) {
 		return v1alpha1.NodeStatus{}
 	}
-	sc = podScope(sc, t, k.podOf(c.name, cmp.Or(refTemplate(c.ref), c.template)))
-	err := sc.fillTemplate(&t)
+	sc = sc.OfPod(t, k.podOf(c.name, cmp.Or(refTemplate(c.ref), c.template)))
+	err := sc.FillTemplate(&t)
 	if err == nil {
 		err = k.locate(&t, sc)
 	}
@@ -96,7 +97,7 @@ func globalName(declared []v1alpha1.Parameter, name string) string {
 
 // locate puts the place of an artifact into a manifest that comes from one: its own, or that of the input of its name.
 // What data templates list is a place too.
-func (k *engine) locate(t *v1alpha1.Template, s scope) error {
+func (k *engine) locate(t *v1alpha1.Template, s scope.Scope) error {
 	if t.Data != nil && t.Data.Source.ArtifactPaths != nil {
 		data := t.Data.DeepCopy()
 		data.Source.ArtifactPaths.ArtifactLocation = location.Relocate(k.w.Repository, data.Source.ArtifactPaths.ArtifactLocation)
@@ -106,11 +107,11 @@ func (k *engine) locate(t *v1alpha1.Template, s scope) error {
 	if t.Resource == nil || t.Resource.ManifestFrom == nil {
 		return nil
 	}
-	one, missing, err := s.follow([]v1alpha1.Artifact{t.Resource.ManifestFrom.Artifact})
+	one, missing, err := s.Follow([]v1alpha1.Artifact{t.Resource.ManifestFrom.Artifact})
 	if err != nil || len(one) == 0 {
 		return errors.Join(err, fmt.Errorf("resource.manifestFrom: %s", missing[t.Resource.ManifestFrom.Artifact.Name]))
 	}
-	if in, ok := s.artifact("inputs.artifacts." + one[0].Name); ok && !location.Located(one[0]) {
+	if in, ok := s.Artifact("inputs.artifacts." + one[0].Name); ok && !location.Located(one[0]) {
 		one[0].ArtifactLocation, one[0].Archive = in.ArtifactLocation, in.Archive
 	}
 	if !location.Located(one[0]) {

@@ -1,4 +1,4 @@
-package flow
+package scope
 
 import (
 	"fmt"
@@ -21,11 +21,11 @@ func mentioned(source string) []string {
 	return slices.DeleteFunc(expression.Names(source), func(name string) bool { return !slices.Contains(later, name) })
 }
 
-// evaluate runs an expression and returns its result as the text that replaces the tag.
-func (s scope) evaluate(source string) (string, bool, error) {
+// expression runs an expression and returns its result as the text that replaces the tag.
+func (s Scope) expression(source string) (string, bool, error) {
 	for _, name := range mentioned(source) {
 		if !s.knows(name) {
-			if name == "item" && s.mode == finalTags {
+			if name == "item" && s.mode == FinalTags {
 				return "", false, s.itemError(name)
 			}
 			return "", false, nil
@@ -34,15 +34,15 @@ func (s scope) evaluate(source string) (string, bool, error) {
 	if len(s.hidden) > 0 && slices.ContainsFunc(expression.Parameters(source), func(name string) bool { return s.hidden[name] }) {
 		return "", false, nil
 	}
-	result, err := s.run(source)
-	if err != nil || result == nil && s.mode == looseTags {
+	result, err := s.Evaluate(source)
+	if err != nil || result == nil && s.mode == LooseTags {
 		return "", false, err
 	}
 	return expression.ResultText(result), true, nil
 }
 
 // knows reports whether name, or something below it, has a value.
-func (s scope) knows(name string) bool {
+func (s Scope) knows(name string) bool {
 	for at := &s; at != nil; at = at.outer {
 		for key := range at.values {
 			if key == name || strings.HasPrefix(key, name+".") {
@@ -53,17 +53,14 @@ func (s scope) knows(name string) bool {
 	return false
 }
 
-// run evaluates an expression over all values as nested maps.
-func (s scope) run(source string) (any, error) { return expression.Evaluate(source, s.environment()) }
-
-// condition evaluates an expression that must be true or false.
-func (s scope) condition(source string) (bool, error) {
-	return expression.Holds(source, s.environment())
+// Evaluate evaluates an expression over all values as nested maps.
+func (s Scope) Evaluate(source string) (any, error) {
+	return expression.Evaluate(source, s.environment())
 }
 
 // artifactOf evaluates an expression that must give an artifact.
-func (s scope) artifactOf(source string) (v1alpha1.Artifact, error) {
-	result, err := s.run(source)
+func (s Scope) artifactOf(source string) (v1alpha1.Artifact, error) {
+	result, err := s.Evaluate(source)
 	if err != nil {
 		return v1alpha1.Artifact{}, err
 	}
@@ -82,7 +79,8 @@ type artifactValue struct {
 	whole v1alpha1.Artifact
 }
 
-func (s scope) environment() map[string]any {
+// environment is all values as nested maps.
+func (s Scope) environment() map[string]any {
 	env := map[string]any{}
 	for at := &s; at != nil; at = at.outer {
 		// Artifacts go first: the path of one is a value below its name.
@@ -119,4 +117,13 @@ func nest(root map[string]any, name string, value any) {
 	if _, taken := at[last]; !taken {
 		at[last] = value
 	}
+}
+
+// Condition evaluates an expression that must be true or false, whose tags are resolved first.
+func (s Scope) Condition(source string) (bool, error) {
+	source, err := s.Text(source)
+	if err != nil {
+		return false, err
+	}
+	return expression.Holds(source, s.environment())
 }
