@@ -13,12 +13,12 @@ func (k *engine) containers(c call, n v1alpha1.NodeStatus, t v1alpha1.Template, 
 		own := call{name: fmt.Sprintf("%s.%s", c.name, container.Name), display: container.Name, template: c.template, library: c.library, boundary: n.ID}
 		child := k.begin(own, v1alpha1.NodeTypeContainer, v1alpha1.NodePending)
 		if len(container.Dependencies) == 0 {
-			k.link(n.ID, child.ID)
+			k.nodes.Link(n.ID, child.ID)
 		}
 		for _, d := range container.Dependencies {
-			k.link(k.id(c.name+"."+d), child.ID)
+			k.nodes.Link(k.nodes.ID(c.name+"."+d), child.ID)
 		}
-		child = k.nodes[child.ID]
+		child = k.nodes.At(child.ID)
 		state := pod.Containers[container.Name]
 		switch {
 		case child.Phase.Fulfilled():

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/argosy-mesh/argosy/libs/flow/nodes"
 	"github.com/argosy-mesh/argosy/libs/flow/scope"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/expr-lang/expr"
@@ -14,6 +15,7 @@ import (
 // graph is one dag node at work.
 type graph struct {
 	*engine
+	loops
 	node     v1alpha1.NodeStatus
 	tasks    map[string]v1alpha1.DAGTask
 	waits    map[string][]string // the ancestors of each task
@@ -35,7 +37,7 @@ func (k *engine) dag(c call, t v1alpha1.Template, sc scope.Scope) v1alpha1.NodeS
 	n := k.begin(c, v1alpha1.NodeTypeDAG, v1alpha1.NodeRunning)
 	g, err := k.graphOf(n, c.library, t, sc)
 	if err != nil {
-		return k.finish(k.nodes[n.ID], v1alpha1.NodeError, err.Error())
+		return k.finish(k.nodes.At(n.ID), v1alpha1.NodeError, err.Error())
 	}
 	failFast := t.DAG.FailFast == nil || *t.DAG.FailFast
 	for i, name := range g.order {
@@ -50,7 +52,7 @@ func (k *engine) dag(c call, t v1alpha1.Template, sc scope.Scope) v1alpha1.NodeS
 
 // graphOf is how far a dag node is.
 func (k *engine) graphOf(n v1alpha1.NodeStatus, lib library, t v1alpha1.Template, sc scope.Scope) (*graph, error) {
-	if known := k.memory.graphs[n.ID]; known != nil {
+	if known, ok := k.memory.Kept(n.ID).(*graph); ok {
 		return known, nil
 	}
 	g := &graph{engine: k, node: n, tasks: map[string]v1alpha1.DAGTask{}, waits: map[string][]string{}, targets: map[string]bool{}, outcomes: map[string]outcome{},
@@ -81,7 +83,7 @@ func (k *engine) graphOf(n v1alpha1.NodeStatus, lib library, t v1alpha1.Template
 	if g.order, err = g.sorted(g.decisive); err != nil {
 		return nil, err
 	}
-	k.memory.graphs[n.ID] = g
+	k.memory.Keep(n.ID, g)
 	return g, nil
 }
 
@@ -91,7 +93,7 @@ func (g *graph) note(at int, name string) {
 	if !o.done {
 		return
 	}
-	if g.targets[name] && bad(g.branch(name)) && (g.broken < 0 || at < g.broken) {
+	if g.targets[name] && nodes.Bad(g.branch(name)) && (g.broken < 0 || at < g.broken) {
 		g.broken = at
 	}
 	g.over[name] = !g.serves(o)
@@ -189,7 +191,7 @@ func (g *graph) findTargets(d v1alpha1.DAGTemplate) ([]string, error) {
 
 // visit advances one task if what it waits for is finished.
 func (g *graph) visit(task v1alpha1.DAGTask, halted bool) {
-	existing, started := g.engine.node(g.node.Name + "." + task.Name)
+	existing, started := g.nodes.Named(g.node.Name + "." + task.Name)
 	if !started && (halted || g.closed() || !g.decided(task.Name)) || started && g.asBefore(task.Name, existing) {
 		return
 	}
@@ -234,7 +236,7 @@ func (g *graph) asBefore(name string, n v1alpha1.NodeStatus) bool {
 	if n.Type != v1alpha1.NodeTypeTaskGroup {
 		return g.clean(n.ID)
 	}
-	at := g.memory.loops[g.node.ID][n.Name]
+	at := g.loops.by[n.Name]
 	return at != nil && g.clean(at.key) && at.next == len(at.items) && len(at.gaps) == 0
 }
 
@@ -254,8 +256,8 @@ func (g *graph) unit(task v1alpha1.DAGTask) unit {
 		parent = "" // hang links it to each of them
 	}
 	u := unit{
-		library: g.library,
-		name:    task.Name, node: g.node.Name + "." + task.Name, display: task.Name, prefix: "tasks", boundary: g.node.ID, parent: parent, group: true,
+		library: g.library, loops: &g.loops,
+		name: task.Name, node: g.node.Name + "." + task.Name, display: task.Name, prefix: "tasks", boundary: g.node.ID, parent: parent, group: true,
 		step: v1alpha1.WorkflowStep{Name: task.Name, Template: task.Template, TemplateRef: task.TemplateRef, Inline: task.Inline, Arguments: task.Arguments,
 			When: task.When, WithItems: task.WithItems, WithParam: task.WithParam, WithSequence: task.WithSequence, Hooks: task.Hooks, OnExit: task.OnExit},
 		tolerates: func(v1alpha1.NodePhase) bool { return false },
@@ -272,11 +274,11 @@ func (g *graph) hang(task v1alpha1.DAGTask, id string) {
 	g.hung[task.Name] = true
 	names := g.waits[task.Name]
 	if len(names) == 0 {
-		g.link(g.node.ID, id)
+		g.nodes.Link(g.node.ID, id)
 	}
 	for _, name := range names {
 		for _, from := range g.outbound(g.outcomes[name]) {
-			g.link(from, id)
+			g.nodes.Link(from, id)
 		}
 	}
 }
@@ -329,13 +331,13 @@ func (g *graph) results(name string) map[string]bool {
 	is := func(p v1alpha1.NodePhase) bool { return o.node.Phase == p }
 	one, all := false, len(o.items) > 0
 	for _, id := range o.items {
-		one = one || g.nodes[id].Phase == v1alpha1.NodeSucceeded
-		all = all && bad(g.nodes[id].Phase)
+		one = one || g.nodes.At(id).Phase == v1alpha1.NodeSucceeded
+		all = all && nodes.Bad(g.nodes.At(id).Phase)
 	}
 	forgiven := tolerance(task.ContinueOn)(o.node.Phase)
 	return map[string]bool{
 		"Succeeded": is(v1alpha1.NodeSucceeded) || forgiven, "Failed": is(v1alpha1.NodeFailed), "Errored": is(v1alpha1.NodeError),
-		"Skipped": is(v1alpha1.NodeSkipped), "Omitted": is(v1alpha1.NodeOmitted), "Daemoned": daemoned(o.node),
+		"Skipped": is(v1alpha1.NodeSkipped), "Omitted": is(v1alpha1.NodeOmitted), "Daemoned": nodes.Serves(o.node),
 		"AnySucceeded": one, "AllFailed": all,
 	}
 }
@@ -351,7 +353,7 @@ func (g *graph) branch(name string) v1alpha1.NodePhase {
 		return v1alpha1.NodeRunning
 	}
 	phase := o.node.Phase
-	if daemoned(o.node) {
+	if nodes.Serves(o.node) {
 		phase = v1alpha1.NodeSucceeded
 	}
 	if tolerance(g.tasks[name].ContinueOn)(phase) {
@@ -376,7 +378,7 @@ func worse(a, b v1alpha1.NodePhase) v1alpha1.NodePhase {
 
 // roll ends the dag when its targets are decided and nothing is at work.
 func (g *graph) roll(failFast bool) v1alpha1.NodeStatus {
-	n := g.nodes[g.node.ID]
+	n := g.nodes.At(g.node.ID)
 	clear(g.phases)
 	waiting := false
 	phase := v1alpha1.NodeSucceeded
@@ -394,7 +396,7 @@ func (g *graph) roll(failFast bool) v1alpha1.NodeStatus {
 	}
 	if phase != v1alpha1.NodeSucceeded {
 		g.endDaemons(n.ID)
-		return g.finish(g.nodes[n.ID], phase, "")
+		return g.finish(g.nodes.At(n.ID), phase, "")
 	}
 	var outbound []string
 	for _, name := range g.decisive {

@@ -4,11 +4,11 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
-	"time"
 
+	"github.com/argosy-mesh/argosy/libs/flow/memory"
+	"github.com/argosy-mesh/argosy/libs/flow/nodes"
 	"github.com/argosy-mesh/argosy/libs/flow/scope"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -21,27 +21,18 @@ const maxDepth = 100
 // engine goes over the tree of calls, and keeps what it found out for the next time.
 type engine struct {
 	w         World
-	index     // of nodes
+	nodes     *nodes.Store
+	memory    *memory.Memory
 	globals   scope.Scope
-	nodes     map[string]v1alpha1.NodeStatus
 	libraries map[library][]v1alpha1.Template
-	children  map[string]map[string]bool // of nodes that got an edge
-	memory    *memory
 	hooked    bool   // whether there are hooks: they may look at anything, so that each walk visits everything
-	lent      bool   // whether lists within the nodes belong to somebody else
 	blamed    string // the failures that the exit handler is told, once they are known
 
 	// Of one decision.
-	dirty     []string                      // ids of changed nodes, in the order of their first change
-	changed   map[string]v1alpha1.NodePhase // the same, with the phase before
-	bodies    map[string]bool               // those of which more has changed than their children
-	links     map[string][]string           // new children of nodes
 	actions   []Action
 	metrics   []Metric
 	lookups   []Lookup
 	depth     int
-	begun     int // nodes that were made
-	moves     int // changes of nodes
 	published v1alpha1.Outputs
 	ending    bool   // the exit handler is at work: deadlines do not count for it
 	stopping  string // why nothing begins any more but exit hooks; "": all may
@@ -71,7 +62,7 @@ func (k *engine) decideRun(change *RunChange) {
 		return
 	}
 	k.publishGlobals()
-	root, started := k.node(k.w.Name)
+	root, started := k.nodes.Named(k.w.Name)
 	switch reason := k.cutShort(); {
 	case reason == "":
 	case k.w.Spec.Shutdown == v1alpha1.ShutdownTerminate:
@@ -82,7 +73,7 @@ func (k *engine) decideRun(change *RunChange) {
 		return
 	case !root.Phase.Fulfilled():
 		k.stopping = reason
-		k.stopNodes(reason, func(n v1alpha1.NodeStatus) bool { return !holds(n) && !k.afterRun(n.Name) && !k.exiting(n.Name) })
+		k.stopNodes(reason, func(n v1alpha1.NodeStatus) bool { return !nodes.Holds(n) && !k.afterRun(n.Name) && !k.exiting(n.Name) })
 	}
 	k.goOn(change)
 }
@@ -90,9 +81,9 @@ func (k *engine) decideRun(change *RunChange) {
 // goOn takes the run as far as it goes. What ended may have left room for what was refused earlier in the same walk.
 func (k *engine) goOn(change *RunChange) {
 	for {
-		moves := k.moves
-		delete(k.memory.waitingForCapacity, "")
-		root, _ := k.node(k.w.Name)
+		moves := k.nodes.Moves()
+		k.memory.Restart()
+		root, _ := k.nodes.Named(k.w.Name)
 		if !root.Phase.Fulfilled() && !k.lockedOut(workflowHolder(k.w.Name), k.w.Spec.Synchronization, k.globals) {
 			root = k.execute(call{name: k.w.Name, display: k.w.Name, template: k.w.Spec.Entrypoint, args: k.arguments()})
 		}
@@ -100,10 +91,10 @@ func (k *engine) goOn(change *RunChange) {
 			reason := k.stopping
 			k.stopping = ""
 			k.stopNodes(reason, func(n v1alpha1.NodeStatus) bool { return !k.afterRun(n.Name) })
-			root, _ = k.node(k.w.Name)
+			root, _ = k.nodes.Named(k.w.Name)
 		}
 		k.conclusion(change, root)
-		if change.FinishedAt != nil || !k.roomLeft(k.moves > moves) {
+		if change.FinishedAt != nil || !k.roomLeft(k.nodes.Moves() > moves) {
 			return
 		}
 	}
@@ -112,16 +103,16 @@ func (k *engine) goOn(change *RunChange) {
 // roomLeft reports whether something that was refused may start now, and touches it. Where nothing moved, nothing will.
 func (k *engine) roomLeft(moved bool) bool {
 	m := k.memory
-	refused := maps.Clone(m.refused)
-	m.clearDirty()
-	starves := m.waits()
+	refused := m.Refused()
+	m.ClearDirty()
+	starves := m.Waits()
 	if k.spent() && (starves || len(refused) > 0) {
-		k.wakeAt(k.w.Now)
+		k.memory.WakeAt(k.w.Now)
 		return false
 	}
 	again := starves && !k.atCapacity()
 	for boundary, limit := range refused {
-		if k.working[boundary] < limit && m.touch(boundary) {
+		if k.nodes.Working(boundary) < limit && m.Touch(boundary) {
 			again = true
 		}
 	}
@@ -198,18 +189,19 @@ func (k *engine) podName(n v1alpha1.NodeStatus) string {
 
 // podOf is the name of the pod of a node. Where ids would clash pods would too.
 func (k *engine) podOf(node, template string) string {
-	return PodName(k.w.Name, node, template) + strings.TrimPrefix(k.id(node), NodeID(k.w.Name, node))
+	return nodes.PodName(k.w.Name, node, template) + strings.TrimPrefix(k.nodes.ID(node), nodes.ID(k.w.Name, node))
 }
 
 func (k *engine) decision(change *RunChange) Decision {
-	d := Decision{Actions: k.actions, Metrics: k.metrics, Lookups: k.lookups, Before: k.changed}
-	if _, at, set := k.memory.wakes.next(); set && change.FinishedAt == nil {
+	d := Decision{Actions: k.actions, Metrics: k.metrics, Lookups: k.lookups, Before: map[string]v1alpha1.NodePhase{}}
+	if at, set := k.memory.Wake(); set && change.FinishedAt == nil {
 		d.Wake = at
 	}
-	for _, id := range k.dirty {
-		d.Nodes = append(d.Nodes, k.nodes[id])
-		if added := k.links[id]; len(added) > 0 && k.changed[id] != "" {
-			d.Links = append(d.Links, Link{Parent: id, Children: added, Alone: !k.bodies[id]})
+	for c := range k.nodes.Changes() {
+		d.Nodes = append(d.Nodes, c.Node)
+		d.Before[c.Node.ID] = c.Before
+		if len(c.Added) > 0 && c.Before != "" {
+			d.Links = append(d.Links, Link{Parent: c.Node.ID, Children: c.Added, Alone: !c.Body})
 		}
 	}
 	if change.Phase != v1alpha1.WorkflowRunning || change.StartedAt != nil || change.Metadata != nil {
@@ -220,43 +212,19 @@ func (k *engine) decision(change *RunChange) Decision {
 
 // put records a changed node.
 func (k *engine) put(n v1alpha1.NodeStatus) v1alpha1.NodeStatus {
-	k.bodies[n.ID] = true
-	k.keep(n)
+	k.nodes.Put(n)
+	if n.Phase.Fulfilled() {
+		k.memory.Silence(n.ID)
+	}
 	k.publishGlobal(n)
 	return n
 }
 
-func (k *engine) keep(n v1alpha1.NodeStatus) {
-	before := k.nodes[n.ID]
-	k.replace(before, n)
-	k.nodes[n.ID] = n
-	k.moves++
-	if n.Phase.Fulfilled() {
-		delete(k.memory.wakes.at, n.ID)
-	}
-	if _, is := k.changed[n.ID]; !is {
-		k.changed[n.ID] = before.Phase
-		k.dirty = append(k.dirty, n.ID)
-	}
-	if before.ID == "" {
-		k.begun++
-	}
-}
-
-// node returns the node of that name, if it was made.
-func (k *engine) node(name string) (v1alpha1.NodeStatus, bool) {
-	n, ok := k.nodes[k.id(name)]
-	return n, ok
-}
-
 // begin makes a node that has none yet.
 func (k *engine) begin(c call, kind v1alpha1.NodeType, phase v1alpha1.NodePhase) v1alpha1.NodeStatus {
-	id := k.id(c.name)
-	if n, ok := k.nodes[id]; ok {
+	id := k.nodes.ID(c.name)
+	if n := k.nodes.At(id); n.ID != "" {
 		return n
-	}
-	if base := NodeID(k.w.Name, c.name); base != id {
-		k.clashes[base] = true
 	}
 	at := metav1.NewTime(k.w.Now)
 	n := v1alpha1.NodeStatus{
@@ -279,7 +247,7 @@ func (k *engine) begin(c call, kind v1alpha1.NodeType, phase v1alpha1.NodePhase)
 }
 
 func (k *engine) finish(n v1alpha1.NodeStatus, phase v1alpha1.NodePhase, message string) v1alpha1.NodeStatus {
-	if k.closed() && holds(n) {
+	if k.closed() && nodes.Holds(n) {
 		return n // it ends with the reason, once the exit hooks below it are done
 	}
 	at := metav1.NewTime(k.w.Now)
@@ -291,45 +259,3 @@ func (k *engine) finish(n v1alpha1.NodeStatus, phase v1alpha1.NodePhase, message
 func (k *engine) fail(c call, kind v1alpha1.NodeType, err error) v1alpha1.NodeStatus {
 	return k.finish(k.begin(c, kind, v1alpha1.NodePending), v1alpha1.NodeError, err.Error())
 }
-
-// link adds an edge of the graph that clients draw.
-func (k *engine) link(parentID, childID string) {
-	p, ok := k.nodes[parentID]
-	if !ok {
-		return
-	}
-	if len(p.Children) <= fewChildren {
-		if !slices.Contains(p.Children, childID) {
-			k.join(p, childID)
-		}
-		return
-	}
-	known := k.children[parentID]
-	if len(known) != len(p.Children) || known == nil {
-		known = make(map[string]bool, len(p.Children)+1)
-		for _, id := range p.Children {
-			known[id] = true
-		}
-		k.children[parentID] = known
-	}
-	if known[childID] {
-		return
-	}
-	known[childID] = true
-	k.join(p, childID)
-}
-
-// fewChildren are so few that they are looked through without a set.
-const fewChildren = 16
-
-func (k *engine) join(p v1alpha1.NodeStatus, childID string) {
-	if k.lent {
-		p.Children = slices.Clip(p.Children)
-	}
-	p.Children = append(p.Children, childID)
-	k.links[p.ID] = append(k.links[p.ID], childID)
-	k.keep(p)
-}
-
-// wakeAt asks for another look at the place that is visited.
-func (k *engine) wakeAt(t time.Time) { k.memory.wakes.set(k.memory.top(), t) }

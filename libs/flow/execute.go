@@ -31,17 +31,18 @@ type call struct {
 // execute makes or advances the node of a call. A node without id is one that may
 // not start yet.
 func (k *engine) execute(c call) v1alpha1.NodeStatus {
-	id := k.id(c.name)
-	before, existed := k.nodes[id]
+	id := k.nodes.ID(c.name)
+	before := k.nodes.At(id)
+	existed := before.ID != ""
 	if existed && (before.Phase.Fulfilled() || k.clean(id)) {
 		return before
 	}
 	if !existed && k.closed() {
 		return v1alpha1.NodeStatus{}
 	}
-	k.memory.enter(id)
+	k.memory.Enter(id)
 	n := k.work(c, existed)
-	k.memory.leave(n.ID != "")
+	k.memory.Leave(n.ID != "")
 	if n.Phase.Fulfilled() {
 		k.forget(id)
 	}
@@ -50,21 +51,14 @@ func (k *engine) execute(c call) v1alpha1.NodeStatus {
 
 // clean reports whether nothing has changed at a place since it was visited, so that another visit would change nothing.
 func (k *engine) clean(place string) bool {
-	m := k.memory
-	at, known := m.holder[place]
-	if !known || m.touched[place] {
-		return false
-	}
-	if !m.waitingBelow[at][place] {
-		return true
-	}
-	return k.atCapacity()
+	clean, waits := k.memory.Clean(place)
+	return clean && (!waits || k.atCapacity())
 }
 
 // forget drops what was kept for a node that has ended.
 func (k *engine) forget(id string) {
-	k.memory.drop(id)
-	delete(k.children, id)
+	k.memory.Drop(id)
+	k.nodes.Ended(id)
 	delete(k.w.Pods, id)
 	delete(k.w.Tasks, id)
 }
@@ -124,7 +118,7 @@ func displayName(t v1alpha1.Template, sc scope.Scope) string {
 // failOrWait ends a node with an error, unless the error only says that something must be found out first.
 func (k *engine) failOrWait(c call, kind v1alpha1.NodeType, err error) v1alpha1.NodeStatus {
 	if errors.Is(err, errPending) {
-		n, _ := k.node(c.name)
+		n, _ := k.nodes.Named(c.name)
 		return n
 	}
 	return k.fail(c, kind, err)
@@ -132,7 +126,7 @@ func (k *engine) failOrWait(c call, kind v1alpha1.NodeType, err error) v1alpha1.
 
 // guarded lets a template do its work once its locks are held, unless a cache has its outputs.
 func (k *engine) guarded(c call, t v1alpha1.Template, sc scope.Scope) v1alpha1.NodeStatus {
-	id := k.id(c.name)
+	id := k.nodes.ID(c.name)
 	if k.lockedOut(id, t.Synchronization, sc) {
 		n := k.begin(c, typeOf(t), v1alpha1.NodePending)
 		shown := t.Synchronization.DeepCopy()

@@ -3,7 +3,6 @@ package flow
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,17 +14,17 @@ import (
 
 // publishGlobals makes the outputs that nodes have published for the whole workflow known again.
 func (k *engine) publishGlobals() {
-	ids := slices.Collect(maps.Keys(k.writers))
+	ids := k.nodes.Writers()
 	slices.SortFunc(ids, func(a, b string) int {
 		// The last writer wins; the name decides between equals.
-		x, y := k.nodes[a], k.nodes[b]
+		x, y := k.nodes.At(a), k.nodes.At(b)
 		if x.FinishedAt != nil && y.FinishedAt != nil && !x.FinishedAt.Equal(y.FinishedAt) {
 			return x.FinishedAt.Compare(y.FinishedAt.Time)
 		}
 		return compareText(x.Name, y.Name)
 	})
 	for _, id := range ids {
-		k.publishGlobal(k.nodes[id])
+		k.publishGlobal(k.nodes.At(id))
 	}
 }
 

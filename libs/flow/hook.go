@@ -90,8 +90,8 @@ func (k *engine) failures() string {
 		FinishedAt   string `json:"finishedAt"`
 	}
 	var list []failure
-	for _, id := range slices.Sorted(maps.Keys(k.nodes)) {
-		n := k.nodes[id]
+	for _, id := range slices.Sorted(maps.Keys(k.nodes.All())) {
+		n := k.nodes.At(id)
 		if n.Phase != v1alpha1.NodeFailed && n.Phase != v1alpha1.NodeError || k.afterRun(n.Name) {
 			continue
 		}
@@ -135,7 +135,7 @@ func (k *engine) namedHooks(node, display string, hooks map[string]v1alpha1.Life
 		}
 		c := hookCall(node+".hooks."+name, display+".hooks."+name, h, at.args)
 		c.boundary, c.library = at.boundary, at.library
-		if _, started := k.node(c.name); !started {
+		if _, started := k.nodes.Named(c.name); !started {
 			run, err := at.scope.Condition(h.Expression)
 			if err != nil {
 				k.fail(c, v1alpha1.NodeTypeSkipped, fmt.Errorf("hook %q: %w", name, err))
@@ -145,7 +145,7 @@ func (k *engine) namedHooks(node, display string, hooks map[string]v1alpha1.Life
 				continue
 			}
 		}
-		if n, ok := k.node(c.name); ok && n.Phase.Fulfilled() {
+		if n, ok := k.nodes.Named(c.name); ok && n.Phase.Fulfilled() {
 			continue
 		}
 		if err := k.prepare(&c, at.scope); err != nil {
@@ -154,7 +154,7 @@ func (k *engine) namedHooks(node, display string, hooks map[string]v1alpha1.Life
 		}
 		n := k.execute(c)
 		if n.ID != "" {
-			k.link(k.id(node), n.ID)
+			k.nodes.Link(k.nodes.ID(node), n.ID)
 		}
 		done = done && n.Phase.Fulfilled()
 	}
@@ -195,7 +195,7 @@ func (k *engine) unitHooks(u unit, n v1alpha1.NodeStatus, display string, sc sco
 func (k *engine) exitOf(n v1alpha1.NodeStatus, display string, h v1alpha1.LifecycleHook, at hookPlace) bool {
 	c := hookCall(n.Name+exitSuffix, display+exitSuffix, h, v1alpha1.Arguments{})
 	c.boundary, c.library = at.boundary, at.library
-	if existing, ok := k.node(c.name); ok && existing.Phase.Fulfilled() {
+	if existing, ok := k.nodes.Named(c.name); ok && existing.Phase.Fulfilled() {
 		return true
 	}
 	if h.Expression != "" {
@@ -214,7 +214,7 @@ func (k *engine) exitOf(n v1alpha1.NodeStatus, display string, h v1alpha1.Lifecy
 	}
 	exit := k.executeExit(c)
 	if exit.ID != "" {
-		k.link(n.ID, exit.ID)
+		k.nodes.Link(n.ID, exit.ID)
 	}
 	return exit.Phase.Fulfilled()
 }

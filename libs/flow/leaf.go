@@ -9,6 +9,7 @@ import (
 
 	"github.com/argosy-mesh/argosy/libs/core/span"
 	"github.com/argosy-mesh/argosy/libs/flow/location"
+	"github.com/argosy-mesh/argosy/libs/flow/nodes"
 	"github.com/argosy-mesh/argosy/libs/flow/protocol"
 	"github.com/argosy-mesh/argosy/libs/flow/scope"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
@@ -18,10 +19,10 @@ import (
 
 // leaf makes or advances the node of one pod.
 func (k *engine) leaf(c call, t v1alpha1.Template, sc scope.Scope) v1alpha1.NodeStatus {
-	if _, exists := k.node(c.name); !exists && !k.mayStart(v1alpha1.NodeTypePod) {
+	if _, exists := k.nodes.Named(c.name); !exists && !k.mayStart(v1alpha1.NodeTypePod) {
 		return v1alpha1.NodeStatus{}
 	}
-	pod, seen := k.w.Pods[k.id(c.name)]
+	pod, seen := k.w.Pods[k.nodes.ID(c.name)]
 	if !seen {
 		return k.create(c, t, sc)
 	}
@@ -30,12 +31,12 @@ func (k *engine) leaf(c call, t v1alpha1.Template, sc scope.Scope) v1alpha1.Node
 	}
 	n := k.begin(c, v1alpha1.NodeTypePod, v1alpha1.NodePending)
 	n = k.observe(n, t, pod, sc)
-	if !n.Phase.Fulfilled() && !daemoned(n) {
+	if !n.Phase.Fulfilled() && !nodes.Serves(n) {
 		n = k.enforceTimeout(n, t)
 	}
 	if t.ContainerSet != nil {
 		k.containers(c, n, t, pod)
-		n = k.nodes[n.ID]
+		n = k.nodes.At(n.ID)
 	}
 	return n
 }
@@ -158,7 +159,7 @@ func (k *engine) limit(n v1alpha1.NodeStatus, field, text, message string) v1alp
 	}
 	deadline := n.StartedAt.Add(limit)
 	if k.w.Now.Before(deadline) {
-		k.wakeAt(deadline)
+		k.memory.WakeAt(deadline)
 		return n
 	}
 	k.actions = append(k.actions, StopPod{NodeID: n.ID, PodName: k.podName(n)})
@@ -206,7 +207,7 @@ func (k *engine) observe(n v1alpha1.NodeStatus, t v1alpha1.Template, pod Pod, sc
 }
 
 func same(a, b v1alpha1.NodeStatus) bool {
-	return a.Phase == b.Phase && a.Message == b.Message && a.HostNodeName == b.HostNodeName && a.PodIP == b.PodIP && daemoned(a) == daemoned(b)
+	return a.Phase == b.Phase && a.Message == b.Message && a.HostNodeName == b.HostNodeName && a.PodIP == b.PodIP && nodes.Serves(a) == nodes.Serves(b)
 }
 
 // collect ends a node whose program succeeded: with what it left behind, or as an

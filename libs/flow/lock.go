@@ -25,7 +25,7 @@ func (k *engine) lockedOut(holder string, s *v1alpha1.Synchronization, sc scope.
 	if s == nil || k.w.Held[holder] {
 		return false
 	}
-	k.memory.pending[k.memory.top()] = true
+	k.memory.WaitForAnswer()
 	locks, err := k.locks(s, sc)
 	if err != nil {
 		// What cannot be known yet is asked for; what cannot be read keeps the node waiting and says so.

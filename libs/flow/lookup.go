@@ -46,7 +46,7 @@ func (k *engine) find(n Lookup) (json.RawMessage, error) {
 		if !slices.Contains(k.lookups, n) {
 			k.lookups = append(k.lookups, n)
 		}
-		k.memory.pending[k.memory.top()] = true
+		k.memory.WaitForAnswer()
 		return nil, errPending
 	}
 	if answer.Missing != "" {

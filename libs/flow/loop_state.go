@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/argosy-mesh/argosy/libs/flow/expression"
+	"github.com/argosy-mesh/argosy/libs/flow/nodes"
 	"github.com/argosy-mesh/argosy/libs/flow/scope"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
@@ -25,11 +26,30 @@ type loopState struct {
 	final []string       // ids of all nodes in order, once the loop is done
 }
 
+// loops are those of one steps or dag node, by the names of their units.
+type loops struct{ by map[string]*loopState }
+
+// Places are those of the loops: in steps a loop has no node.
+func (l *loops) Places() []string {
+	var out []string
+	for _, at := range l.by {
+		out = append(out, at.key)
+	}
+	return out
+}
+
+func (l *loops) keep(unit string, at *loopState) {
+	if l.by == nil {
+		l.by = map[string]*loopState{}
+	}
+	l.by[unit] = at
+}
+
 // fanOut makes or advances the nodes of a loop.
 func (k *engine) fanOut(u unit, l loop, sc scope.Scope) outcome {
 	c := call{name: u.node, display: u.display, boundary: u.boundary}
-	at := k.memory.loops[u.boundary][u.node]
-	if _, begun := k.node(u.node); !begun && k.closed() && u.group {
+	at := u.loops.by[u.node]
+	if _, begun := k.nodes.Named(u.node); !begun && k.closed() && u.group {
 		return outcome{}
 	}
 	if at == nil {
@@ -40,7 +60,7 @@ func (k *engine) fanOut(u unit, l loop, sc scope.Scope) outcome {
 		case err != nil:
 			return k.emptyLoop(u, k.fail(c, v1alpha1.NodeTypeSkipped, fmt.Errorf("%s: %w", u.name, err)))
 		}
-		if _, begun := k.node(u.node); len(items) == 0 && !begun && k.closed() {
+		if _, begun := k.nodes.Named(u.node); len(items) == 0 && !begun && k.closed() {
 			return outcome{}
 		}
 		if len(items) == 0 {
@@ -53,13 +73,13 @@ func (k *engine) fanOut(u unit, l loop, sc scope.Scope) outcome {
 	parent := u.parent
 	if u.group {
 		g := k.begin(c, v1alpha1.NodeTypeTaskGroup, v1alpha1.NodeRunning)
-		k.link(u.parent, g.ID)
+		k.nodes.Link(u.parent, g.ID)
 		parent = g.ID
 	}
 	if at.more(u) || !k.clean(at.key) {
-		k.memory.enter(at.key)
+		k.memory.Enter(at.key)
 		k.each(u, at, parent, sc)
-		k.memory.leave(true)
+		k.memory.Leave(true)
 	}
 	out := at.outcome(u)
 	out.calls = call{template: u.step.Template, ref: u.step.TemplateRef, inline: u.step.Inline, library: u.library}
@@ -68,7 +88,7 @@ func (k *engine) fanOut(u unit, l loop, sc scope.Scope) outcome {
 
 // emptyLoop is a loop that has ended without an item.
 func (k *engine) emptyLoop(u unit, n v1alpha1.NodeStatus) outcome {
-	k.link(u.parent, n.ID)
+	k.nodes.Link(u.parent, n.ID)
 	return outcome{done: true, node: n}
 }
 
@@ -103,17 +123,14 @@ func (k *engine) skipped(u unit, sc scope.Scope) bool {
 
 // newLoopState finds out how far a loop is that no walk has come by yet.
 func (k *engine) newLoopState(u unit, items []v1alpha1.Item) *loopState {
-	at := &loopState{key: loopKey(u.node), items: items, nodes: make([]string, len(items)), done: make([]bool, len(items)), at: map[string]int{}, worst: -1, first: true}
-	if k.memory.loops[u.boundary] == nil {
-		k.memory.loops[u.boundary] = map[string]*loopState{}
-	}
-	k.memory.loops[u.boundary][u.node] = at
-	if before, changed := k.changed[u.boundary]; changed && before == "" {
+	at := &loopState{key: "loop " + u.node, items: items, nodes: make([]string, len(items)), done: make([]bool, len(items)), at: map[string]int{}, worst: -1, first: true}
+	u.loops.keep(u.node, at)
+	if k.nodes.IsNew(u.boundary) {
 		return at // what encloses it has just begun
 	}
 	for i := range items {
 		_, suffix := itemValues(items[i])
-		n, begun := k.node(childName(u.node, i, suffix))
+		n, begun := k.nodes.Named(childName(u.node, i, suffix))
 		if !begun {
 			continue
 		}
@@ -148,7 +165,7 @@ func (k *engine) eachDue(u unit, at *loopState, in loopContext) bool {
 			continue
 		}
 		if !begun && !waiting && k.atCapacity() {
-			k.waitForCapacity()
+			k.memory.WaitForRoom()
 			waiting = true
 		}
 		if !begun && (waiting || at.halted(u, i)) {
@@ -167,7 +184,7 @@ func (k *engine) eachDue(u unit, at *loopState, in loopContext) bool {
 func (k *engine) eachNew(u unit, at *loopState, in loopContext) {
 	for at.next < len(at.items) && !at.halted(u, at.next) {
 		if k.atCapacity() {
-			k.waitForCapacity()
+			k.memory.WaitForRoom()
 			return
 		}
 		i := at.next
@@ -193,13 +210,12 @@ func (k *engine) due(u unit, at *loopState) []int {
 			}
 		}
 	}
-	for _, key := range m.news[at.key] {
+	for _, key := range m.TakeTouched(at.key) {
 		if i, open := at.at[key]; open {
 			list = append(list, i)
 		}
 	}
-	delete(m.news, at.key)
-	for key := range m.waitingBelow[at.key] { // those before them may make room for them
+	for key := range m.Waiting(at.key) { // those before them may make room for them
 		if i, open := at.at[key]; open {
 			list = append(list, i)
 		}
@@ -218,7 +234,7 @@ type loopContext struct {
 func (k *engine) advanceItem(u unit, at *loopState, i int, in loopContext) bool {
 	values, suffix := itemValues(at.items[i])
 	node, display := childName(u.node, i, suffix), childName(u.display, i, suffix)
-	n, _ := k.node(node)
+	n, _ := k.nodes.Named(node)
 	hooked := true
 	if !n.Phase.Fulfilled() || u.hooked() {
 		local := in.scope.With(values)
@@ -227,9 +243,9 @@ func (k *engine) advanceItem(u unit, at *loopState, i int, in loopContext) bool 
 		}
 		hooked = k.unitHooks(u, n, display, local)
 	}
-	k.link(in.parent, n.ID)
-	at.see(i, n, hooked && fulfilled(n))
-	if bad(n.Phase) && !u.tolerates(n.Phase) && (at.worst < 0 || i < at.worst) {
+	k.nodes.Link(in.parent, n.ID)
+	at.see(i, n, hooked && nodes.Passed(n))
+	if nodes.Bad(n.Phase) && !u.tolerates(n.Phase) && (at.worst < 0 || i < at.worst) {
 		at.worst = i
 	}
 	return true

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/flow/nodes"
 	"github.com/argosy-mesh/argosy/libs/flow/scope"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
@@ -52,7 +53,7 @@ func (k *engine) measureRetry(c call, t v1alpha1.Template, n v1alpha1.NodeStatus
 		return
 	}
 	if sc, _, err := k.inputs(c, t); err == nil {
-		k.measureNode(t, sc, k.nodes[n.ID], false)
+		k.measureNode(t, sc, k.nodes.At(n.ID), false)
 	}
 }
 
@@ -67,7 +68,7 @@ func (k *engine) measureRun(change *RunChange) {
 	}
 	took := seconds(k.w.Now.Sub(k.w.Run.StartedAt))
 	values := map[string]string{"workflow.status": string(change.Phase), "status": string(change.Phase), "workflow.duration": took, "duration": took}
-	maps.Copy(values, k.resourceValues(*k.w.Spec.Metrics, k.id(k.w.Name)))
+	maps.Copy(values, k.resourceValues(*k.w.Spec.Metrics, k.nodes.ID(k.w.Name)))
 	sc := k.globals.Inner(values)
 	k.metrics = append(k.metrics, resolveMetrics(k.w.Spec.Metrics.Prometheus, sc, about)...)
 }
@@ -80,7 +81,7 @@ func (k *engine) resourceValues(m v1alpha1.Metrics, id string) map[string]string
 		return nil
 	}
 	out := map[string]string{resourcesVariable + "cpu": "0", resourcesVariable + "memory": "0"}
-	for name, seconds := range ResourcesOf(k.nodes, id) {
+	for name, seconds := range nodes.ResourcesOf(k.nodes.All(), id) {
 		out[resourcesVariable+name] = strconv.FormatInt(seconds, 10)
 	}
 	return out

@@ -24,7 +24,7 @@ func (k *engine) remembered(c call, t v1alpha1.Template, sc scope.Scope) (n v1al
 	if t.Memoize == nil {
 		return n, false
 	}
-	existing, started := k.node(c.name)
+	existing, started := k.nodes.Named(c.name)
 	m := *t.Memoize.DeepCopy()
 	if err := scope.Substitute(&m, sc); err != nil {
 		return k.fail(c, typeOf(t), fmt.Errorf("memoize: %w", err)), true
@@ -32,7 +32,7 @@ func (k *engine) remembered(c call, t v1alpha1.Template, sc scope.Scope) (n v1al
 	if started {
 		return k.memorize(existing, m, func() v1alpha1.NodeStatus { return k.dispatch(c, t, sc) }), true
 	}
-	raw, err := k.find(Lookup{Kind: LookupMemo, Name: m.Cache.ConfigMap.Name, Key: m.Key, Node: k.id(c.name)})
+	raw, err := k.find(Lookup{Kind: LookupMemo, Name: m.Cache.ConfigMap.Name, Key: m.Key, Node: k.nodes.ID(c.name)})
 	if errors.Is(err, errPending) {
 		return n, true
 	}

@@ -3,6 +3,8 @@ package flow
 import (
 	"maps"
 
+	"github.com/argosy-mesh/argosy/libs/flow/memory"
+	"github.com/argosy-mesh/argosy/libs/flow/nodes"
 	"github.com/argosy-mesh/argosy/libs/flow/scope"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
@@ -68,7 +70,7 @@ func (p *Plan) Spec() v1alpha1.WorkflowSpec { return p.engine.w.Spec }
 func (p *Plan) Run() Run { return p.run }
 
 // Progress counts the nodes of the run that are complete, and all that count; see [Progress].
-func (p *Plan) Progress() (done, all int) { return p.engine.done, p.engine.all }
+func (p *Plan) Progress() (done, all int) { return p.engine.nodes.Progress() }
 
 // Again lets the next decision look at nodes although nothing is known to have happened to them. Their actions are asked
 // for again.
@@ -85,11 +87,10 @@ func (p *Plan) Again(nodes ...string) {
 func (p *Plan) take(w World) {
 	k := &p.engine
 	if !p.ready {
-		*k = engine{nodes: p.run.Nodes, libraries: map[library][]v1alpha1.Template{}, children: map[string]map[string]bool{},
-			index: newIndex(w.Name, p.run.Nodes), memory: newMemory(), globals: scope.New(), lent: p.lent}
+		*k = engine{nodes: nodes.New(w.Name, p.run.Nodes, p.lent), libraries: map[library][]v1alpha1.Template{}, memory: memory.New(), globals: scope.New()}
 		p.ready = true
 	} else if k.hooked || ordered(k.w.Spec, w.Spec) {
-		k.memory = newMemory()
+		k.memory = memory.New()
 	}
 	news, tasks := w.Pods, w.Tasks
 	w.Run, w.Pods, w.Tasks = p.run, p.pods, p.tasks
@@ -102,20 +103,21 @@ func (p *Plan) take(w World) {
 		p.tasks[id] = task
 		p.touch(id)
 	}
-	k.memory.wakeDue(w.Now)
+	k.memory.WakeDue(w.Now)
 }
 
 // touch lets the next decision look at a node. What no walk has come by yet is found by looking everywhere.
 func (p *Plan) touch(id string) {
 	k := &p.engine
-	n, there := k.nodes[id]
+	n := k.nodes.At(id)
+	there := n.ID != ""
 	if there && n.Phase.Fulfilled() {
 		delete(p.pods, id)
 		delete(p.tasks, id)
 		return
 	}
-	if there && len(k.memory.holder) > 0 && !k.memory.touch(id) {
-		k.memory = newMemory()
+	if there && k.memory.Seen() && !k.memory.Touch(id) {
+		k.memory = memory.New()
 	}
 }
 
@@ -133,9 +135,9 @@ func equalPtr[T comparable](a, b *T) bool {
 // turn forgets what belongs to the decision before.
 func (k *engine) turn(w World) {
 	k.w = w
-	k.dirty, k.actions, k.metrics, k.lookups = nil, nil, nil, nil
-	k.changed, k.bodies, k.links = map[string]v1alpha1.NodePhase{}, map[string]bool{}, map[string][]string{}
-	k.depth, k.begun, k.ending, k.stopping, k.exits = 0, 0, false, "", 0
+	k.nodes.Turn()
+	k.memory.Turn()
+	k.actions, k.metrics, k.lookups = nil, nil, nil
+	k.depth, k.ending, k.stopping, k.exits = 0, false, "", 0
 	k.published = v1alpha1.Outputs{}
-	delete(k.memory.wakes.at, "")
 }

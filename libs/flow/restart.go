@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/flow/memory"
+	"github.com/argosy-mesh/argosy/libs/flow/nodes"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
 
@@ -29,7 +31,7 @@ func Retry(w World, successful bool, pick func(v1alpha1.NodeStatus) bool) (Resta
 	}
 	r := &restarting{
 		workflow: w.Name, nodes: run.Nodes, drop: map[string]bool{}, open: map[string]bool{},
-		templates: &engine{w: w, libraries: map[library][]v1alpha1.Template{}, memory: newMemory()},
+		templates: &engine{w: w, libraries: map[library][]v1alpha1.Template{}, memory: memory.New()},
 	}
 	for id, n := range run.Nodes {
 		if r.failed(n) && !r.tolerated(id) {
@@ -52,15 +54,6 @@ type restarting struct {
 	nodes      map[string]v1alpha1.NodeStatus
 	drop, open map[string]bool // by id
 	templates  *engine         // to look templates up
-}
-
-// holds reports whether nodes of a type only hold others.
-func holds(n v1alpha1.NodeStatus) bool {
-	switch n.Type {
-	case v1alpha1.NodeTypeSteps, v1alpha1.NodeTypeStepGroup, v1alpha1.NodeTypeDAG, v1alpha1.NodeTypeTaskGroup, v1alpha1.NodeTypeRetry:
-		return true
-	}
-	return false
 }
 
 func (r *restarting) failed(n v1alpha1.NodeStatus) bool {
@@ -145,7 +138,7 @@ func (r *restarting) firstAttempts() {
 func (r *restarting) holders(id string) []string {
 	var out []string
 	for p, n := range r.nodes {
-		if p != id && holds(n) && (r.nodes[id].BoundaryID == p || n.Type != v1alpha1.NodeTypeDAG && n.Type != v1alpha1.NodeTypeSteps && slices.Contains(n.Children, id)) {
+		if p != id && nodes.Holds(n) && (r.nodes[id].BoundaryID == p || n.Type != v1alpha1.NodeTypeDAG && n.Type != v1alpha1.NodeTypeSteps && slices.Contains(n.Children, id)) {
 			out = append(out, p)
 		}
 	}
@@ -158,7 +151,7 @@ func (r *restarting) redo(id string) {
 		return
 	}
 	n := r.nodes[id]
-	if holds(n) {
+	if nodes.Holds(n) {
 		r.open[id] = true
 	} else {
 		r.drop[id] = true
@@ -203,7 +196,7 @@ func (r *restarting) redoFrom(id string) {
 		for _, child := range n.Children {
 			visit(child)
 		}
-		if holds(n) {
+		if nodes.Holds(n) {
 			for inner, other := range r.nodes {
 				if other.BoundaryID == id {
 					visit(inner)

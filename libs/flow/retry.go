@@ -26,22 +26,22 @@ func (k *engine) retry(c call, strategy v1alpha1.RetryStrategy) v1alpha1.NodeSta
 		// Source: Argo Workflows, before the first attempt the last one ended with 0.
 		maps.Copy(attempt.extra, map[string]string{"lastRetry.exitCode": "0", "lastRetry.status": "", "lastRetry.duration": "0", "lastRetry.message": ""})
 		if i > 0 {
-			if last, ok := k.node(fmt.Sprintf("%s(%d)", c.name, i-1)); ok {
+			if last, ok := k.nodes.Named(fmt.Sprintf("%s(%d)", c.name, i-1)); ok {
 				addLastRetry(attempt.extra, last)
 			}
 		}
 		child := k.execute(attempt)
 		if child.ID == "" {
-			return k.nodes[n.ID]
+			return k.nodes.At(n.ID)
 		}
-		k.link(n.ID, child.ID)
-		n = k.nodes[n.ID]
+		k.nodes.Link(n.ID, child.ID)
+		n = k.nodes.At(n.ID)
 		if !child.Phase.Fulfilled() {
 			return k.follow(n, child)
 		}
 		verdict, wait := k.again(n, child, i, strategy)
 		if verdict == "" && wait.After(k.w.Now) {
-			k.wakeAt(wait)
+			k.memory.WakeAt(wait)
 			return n
 		}
 		if verdict != "" || child.Phase == v1alpha1.NodeSucceeded {

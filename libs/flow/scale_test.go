@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/argosy-mesh/argosy/libs/flow"
+	"github.com/argosy-mesh/argosy/libs/flow/nodes"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"sigs.k8s.io/yaml"
 )
@@ -72,7 +73,7 @@ func TestNodesWhoseIDsWouldClashAreTwo(t *testing.T) {
 	first, second := "", ""
 	for i := 0; second == ""; i++ {
 		name := fmt.Sprint("s", i)
-		id := flow.NodeID("wf", "wf[0]."+name)
+		id := nodes.ID("wf", "wf[0]."+name)
 		if seen[id] != "" {
 			first, second = seen[id], name
 		}

@@ -5,6 +5,7 @@ import (
 	"iter"
 
 	"github.com/argosy-mesh/argosy/libs/flow/expression"
+	"github.com/argosy-mesh/argosy/libs/flow/nodes"
 	"github.com/argosy-mesh/argosy/libs/flow/scope"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
@@ -22,6 +23,7 @@ type unit struct {
 	limit     int64 // how many children of the boundary may be at work; 0: any number
 	failFast  bool  // no further item of a loop once one has failed
 	step      v1alpha1.WorkflowStep
+	loops     *loops // of what encloses it
 	tolerates func(v1alpha1.NodePhase) bool
 }
 
@@ -41,7 +43,7 @@ func (k *engine) nodesOf(o outcome) iter.Seq[v1alpha1.NodeStatus] {
 			return
 		}
 		for _, id := range o.items {
-			if !yield(k.nodes[id]) {
+			if !yield(k.nodes.At(id)) {
 				return
 			}
 		}
@@ -51,43 +53,40 @@ func (k *engine) nodesOf(o outcome) iter.Seq[v1alpha1.NodeStatus] {
 // failed returns the first child that counts as failed.
 func (k *engine) failed(o outcome, tolerates func(v1alpha1.NodePhase) bool) (v1alpha1.NodeStatus, bool) {
 	for n := range k.nodesOf(o) {
-		if bad(n.Phase) && !tolerates(n.Phase) {
+		if nodes.Bad(n.Phase) && !tolerates(n.Phase) {
 			return n, true
 		}
 	}
 	return v1alpha1.NodeStatus{}, false
 }
 
-// bad reports whether a phase is one of failure.
-func bad(p v1alpha1.NodePhase) bool { return p == v1alpha1.NodeFailed || p == v1alpha1.NodeError }
-
 // advance makes or advances the node or nodes of a unit.
 func (k *engine) advance(u unit, sc scope.Scope) outcome {
-	if n, ok := k.node(u.node); ok && n.Phase.Fulfilled() && n.Type != v1alpha1.NodeTypeTaskGroup {
-		k.link(u.parent, n.ID)
-		return outcome{done: k.unitHooks(u, n, u.display, sc), node: k.nodes[n.ID]}
+	if n, ok := k.nodes.Named(u.node); ok && n.Phase.Fulfilled() && n.Type != v1alpha1.NodeTypeTaskGroup {
+		k.nodes.Link(u.parent, n.ID)
+		return outcome{done: k.unitHooks(u, n, u.display, sc), node: k.nodes.At(n.ID)}
 	}
 	l := loop{items: u.step.WithItems, param: u.step.WithParam, sequence: u.step.WithSequence}
 	if !l.repeats() {
 		n := k.one(u, u.node, u.display, sc)
 		if n.ID != "" {
-			k.link(u.parent, n.ID)
+			k.nodes.Link(u.parent, n.ID)
 		}
-		return outcome{done: k.unitHooks(u, n, u.display, sc) && fulfilled(n), node: n}
+		return outcome{done: k.unitHooks(u, n, u.display, sc) && nodes.Passed(n), node: n}
 	}
 	return k.fanOut(u, l, sc)
 }
 
 // one executes a unit without loop, or one item of a loop.
 func (k *engine) one(u unit, node, display string, sc scope.Scope) v1alpha1.NodeStatus {
-	existing, started := k.node(node)
+	existing, started := k.nodes.Named(node)
 	switch {
 	case started && (existing.Phase.Fulfilled() || k.clean(existing.ID)):
 		return existing
 	case !started && k.closed():
 		return v1alpha1.NodeStatus{} // what would be skipped is not even looked at
 	case !started && k.full(u):
-		k.memory.refused[u.boundary] = u.limit
+		k.memory.Refuse(u.boundary, u.limit)
 		return v1alpha1.NodeStatus{}
 	}
 	step := u.step
@@ -143,13 +142,13 @@ func (k *engine) resolveCall(c *call, step v1alpha1.WorkflowStep, sc scope.Scope
 }
 
 // full reports whether the template that encloses a unit has as many children at work as it may.
-func (k *engine) full(u unit) bool { return u.limit != 0 && k.working[u.boundary] >= u.limit }
+func (k *engine) full(u unit) bool { return u.limit != 0 && k.nodes.Working(u.boundary) >= u.limit }
 
 func (k *engine) closeGroup(u unit, out outcome) outcome {
 	if !u.group {
 		return out
 	}
-	out.node, _ = k.node(u.node)
+	out.node, _ = k.nodes.Named(u.node)
 	if out.done && !out.node.Phase.Fulfilled() {
 		phase, message := v1alpha1.NodeSucceeded, ""
 		if first, ok := k.failed(out, u.tolerates); ok {
@@ -162,6 +161,7 @@ func (k *engine) closeGroup(u unit, out outcome) outcome {
 
 // groupwise is how far a steps node is.
 type groupwise struct {
+	loops
 	group   int         // the one that is at work
 	scope   scope.Scope // what those before it left behind
 	parents []string    // the nodes that it hangs from
@@ -171,10 +171,13 @@ type groupwise struct {
 
 // sequenceOf is where a steps node goes on.
 func (k *engine) sequenceOf(id string, sc scope.Scope) *groupwise {
-	at := k.memory.sequences[id]
-	if at == nil || at.daemons {
+	at, known := k.memory.Kept(id).(*groupwise)
+	if !known {
 		at = &groupwise{scope: sc.With(nil), parents: []string{id}}
-		k.memory.sequences[id] = at
+		k.memory.Keep(id, at)
+	}
+	if at.daemons {
+		*at = groupwise{loops: at.loops, scope: sc.With(nil), parents: []string{id}}
 	}
 	return at
 }
@@ -186,12 +189,12 @@ func (k *engine) steps(c call, t v1alpha1.Template, sc scope.Scope) v1alpha1.Nod
 	for ; at.group < len(t.Steps); at.group++ {
 		g, outcomes := k.stepGroup(c, n.ID, t, at)
 		if !g.Phase.Fulfilled() {
-			return k.nodes[n.ID]
+			return k.nodes.At(n.ID)
 		}
 		if g.Phase != v1alpha1.NodeSucceeded {
 			// Upstream's steps are Failed whatever their child was.
 			k.endDaemons(n.ID)
-			return k.finish(k.nodes[n.ID], v1alpha1.NodeFailed, g.Message)
+			return k.finish(k.nodes.At(n.ID), v1alpha1.NodeFailed, g.Message)
 		}
 		at.parents, at.hung = nil, false
 		for j, step := range t.Steps[at.group].Steps {
@@ -200,7 +203,7 @@ func (k *engine) steps(c call, t v1alpha1.Template, sc scope.Scope) v1alpha1.Nod
 			at.daemons = at.daemons || k.serves(outcomes[j])
 		}
 	}
-	return k.conclude(k.nodes[n.ID], t, at.scope, at.parents)
+	return k.conclude(k.nodes.At(n.ID), t, at.scope, at.parents)
 }
 
 // stepGroup makes or advances the group that a steps node is at.
@@ -211,7 +214,7 @@ func (k *engine) stepGroup(c call, boundary string, t v1alpha1.Template, at *gro
 	if !at.hung {
 		at.hung = true
 		for _, p := range at.parents {
-			k.link(p, g.ID)
+			k.nodes.Link(p, g.ID)
 		}
 	}
 	// Neighbours may look at how far those before them are.
@@ -222,7 +225,7 @@ func (k *engine) stepGroup(c call, boundary string, t v1alpha1.Template, at *gro
 	outcomes := make([]outcome, len(group.Steps))
 	for j, step := range group.Steps {
 		u := stepUnit(boundary, g, step)
-		u.library = c.library
+		u.library, u.loops = c.library, &at.loops
 		u.bound(t)
 		outcomes[j] = k.advance(u, local)
 		if outcomes[j].node.ID != "" && len(group.Steps) > 1 {
@@ -269,10 +272,10 @@ func tolerance(c *v1alpha1.ContinueOn) func(v1alpha1.NodePhase) bool {
 func (k *engine) closeStepGroup(g v1alpha1.NodeStatus, group v1alpha1.ParallelSteps, outcomes []outcome) v1alpha1.NodeStatus {
 	for _, o := range outcomes {
 		if !o.done {
-			return k.nodes[g.ID]
+			return k.nodes.At(g.ID)
 		}
 	}
-	g = k.nodes[g.ID]
+	g = k.nodes.At(g.ID)
 	if g.Phase.Fulfilled() {
 		return g
 	}
@@ -287,7 +290,7 @@ func (k *engine) closeStepGroup(g v1alpha1.NodeStatus, group v1alpha1.ParallelSt
 // conclude ends a steps or dag node that went well, with its outputs.
 func (k *engine) conclude(n v1alpha1.NodeStatus, t v1alpha1.Template, sc scope.Scope, outbound []string) v1alpha1.NodeStatus {
 	k.endDaemons(n.ID)
-	n = k.nodes[n.ID]
+	n = k.nodes.At(n.ID)
 	outputs, err := sc.Outputs(t.Outputs)
 	if err != nil {
 		return k.finish(n, v1alpha1.NodeError, err.Error())
@@ -300,8 +303,8 @@ func (k *engine) conclude(n v1alpha1.NodeStatus, t v1alpha1.Template, sc scope.S
 func (k *engine) outbound(o outcome) []string {
 	var ids []string
 	for n := range k.nodesOf(o) {
-		if current, ok := k.nodes[n.ID]; ok && len(current.OutboundNodes) > 0 {
-			ids = append(ids, current.OutboundNodes...)
+		if onward := k.nodes.At(n.ID).OutboundNodes; len(onward) > 0 {
+			ids = append(ids, onward...)
 			continue
 		}
 		ids = append(ids, n.ID)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/argosy-mesh/argosy/libs/core/span"
+	"github.com/argosy-mesh/argosy/libs/flow/nodes"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
 
@@ -19,7 +20,7 @@ func (k *engine) cutShort() string {
 		if !k.w.Now.Before(deadline) {
 			return "Step exceeded its deadline"
 		}
-		k.wakeAt(deadline)
+		k.memory.WakeAt(deadline)
 	}
 	return ""
 }
@@ -51,7 +52,7 @@ func (k *engine) exiting(name string) bool {
 		}
 		at += next + len(exitSuffix)
 		// A step may be called onExit; a hook is marked.
-		if n, ok := k.node(name[:at]); ok && n.NodeFlag != nil && n.NodeFlag.Hooked {
+		if n, ok := k.nodes.Named(name[:at]); ok && n.NodeFlag != nil && n.NodeFlag.Hooked {
 			return true
 		}
 	}
@@ -63,10 +64,10 @@ func (k *engine) closed() bool { return k.stopping != "" && k.exits == 0 }
 
 // exitsAtWork reports whether an exit hook is not at its end, or has yet to begin.
 func (k *engine) exitsAtWork() bool {
-	if len(k.lookups) > 0 || k.memory.waits() {
+	if len(k.lookups) > 0 || k.memory.Waits() {
 		return true
 	}
-	for _, n := range k.nodes {
+	for _, n := range k.nodes.All() {
 		if !n.Phase.Fulfilled() && !k.afterRun(n.Name) && k.exiting(n.Name) {
 			return true
 		}
@@ -77,18 +78,18 @@ func (k *engine) exitsAtWork() bool {
 // stopNodes fails the open nodes that are chosen, and stops the work behind them.
 func (k *engine) stopNodes(reason string, chosen func(v1alpha1.NodeStatus) bool) {
 	var ids []string
-	for id, n := range k.nodes {
+	for id, n := range k.nodes.All() {
 		if !n.Phase.Fulfilled() && chosen(n) {
 			ids = append(ids, id)
 		}
 	}
 	slices.Sort(ids)
 	for _, id := range ids {
-		n := k.nodes[id]
+		n := k.nodes.At(id)
 		if n.Type == v1alpha1.NodeTypePod {
 			k.actions = append(k.actions, StopPod{NodeID: n.ID, PodName: k.podName(n)})
 		}
-		if Works(n) {
+		if nodes.Works(n) {
 			k.actions = append(k.actions, StopTask{NodeID: n.ID})
 		}
 		if k.w.Held[id] || n.SynchronizationStatus != nil {

@@ -28,7 +28,7 @@ func (k *engine) suspend(c call, t v1alpha1.Template, sc scope.Scope) v1alpha1.N
 		return k.finish(n, v1alpha1.NodeError, fmt.Sprintf("suspend.duration: %v", err))
 	}
 	if end := n.StartedAt.Add(limit); k.w.Now.Before(end) {
-		k.wakeAt(end)
+		k.memory.WakeAt(end)
 		return n
 	}
 	resumed, err := resumeNode(n, nil)

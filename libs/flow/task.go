@@ -40,7 +40,7 @@ func (StopTask) action() {}
 // task makes or advances the node of work without a pod.
 func (k *engine) task(c call, t v1alpha1.Template, sc scope.Scope) v1alpha1.NodeStatus {
 	kind := typeOf(t)
-	if _, exists := k.node(c.name); !exists && !k.mayStart(kind) {
+	if _, exists := k.nodes.Named(c.name); !exists && !k.mayStart(kind) {
 		return v1alpha1.NodeStatus{}
 	}
 	sc = sc.OfPod(t, k.podOf(c.name, cmp.Or(refTemplate(c.ref), c.template)))
@@ -125,7 +125,7 @@ func (k *engine) locate(t *v1alpha1.Template, s scope.Scope) error {
 // mayStart reports whether a new node that does work may start now. What may not waits for room.
 func (k *engine) mayStart(kind v1alpha1.NodeType) bool {
 	if k.held() || kind == v1alpha1.NodeTypePod && k.packed() {
-		k.waitForCapacity()
+		k.memory.WaitForRoom()
 		return false
 	}
 	return true
@@ -139,14 +139,11 @@ func (k *engine) held() bool {
 // packed reports whether the workflow has as many pods at work as it may.
 func (k *engine) packed() bool {
 	limit := k.w.Spec.Parallelism
-	return limit != nil && k.active >= *limit
+	return limit != nil && k.nodes.Pods() >= *limit
 }
 
 // spent reports whether one decision has made as many nodes as it should.
-func (k *engine) spent() bool { return k.begun >= startsAtOnce }
+func (k *engine) spent() bool { return k.nodes.Begun() >= startsAtOnce }
 
 // atCapacity reports whether nothing that waits for room may start now.
 func (k *engine) atCapacity() bool { return k.held() || k.packed() || k.spent() }
-
-// waitForCapacity marks the place that is visited: something there waits for room.
-func (k *engine) waitForCapacity() { k.memory.waitingForCapacity[k.memory.top()] = true }

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/flow/nodes"
 	"github.com/argosy-mesh/argosy/libs/flow/protocol"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
@@ -47,7 +48,7 @@ type Pod struct {
 	StartedAt  time.Time
 	FinishedAt time.Time
 	Report     *protocol.Report // what the executor collected; nil without executor
-	Resources  Resources        // what its containers used, once they ended
+	Resources  nodes.Resources  // what its containers used, once they ended
 }
 
 // ContainerState is how far one container of a set is.

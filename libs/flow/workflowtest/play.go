@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/argosy-mesh/argosy/libs/flow"
+	"github.com/argosy-mesh/argosy/libs/flow/nodes"
 	"github.com/argosy-mesh/argosy/libs/flow/protocol"
 	"github.com/argosy-mesh/argosy/libs/flow/stage"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
@@ -146,7 +147,7 @@ func addPart(pod *flow.Pod, key, value string) error {
 	if err != nil {
 		return fmt.Errorf("used %q is no number", value)
 	}
-	pod.Resources = flow.Resources{"cpu": seconds}
+	pod.Resources = nodes.Resources{"cpu": seconds}
 	return nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/argosy-mesh/argosy/libs/flow"
+	"github.com/argosy-mesh/argosy/libs/flow/nodes"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
 
@@ -37,7 +38,7 @@ func (t *twin) follow(w flow.World, d flow.Decision) error {
 		same("nodes", byID(got.Nodes), byID(d.Nodes)), same("run", got.Run, d.Run), same("wake", got.Wake, d.Wake), same("before", got.Before, d.Before),
 		same("lookups", texts(got.Lookups), texts(d.Lookups)), same("metrics", texts(got.Metrics), texts(d.Metrics)), t.actions(got.Actions, d.Actions),
 		same("state", t.plan.Run().Nodes, all.Run.Apply(d.Nodes, d.Run).Nodes),
-		same("progress", progress(t.plan.Progress()), progress(flow.Progress(all.Run.Apply(d.Nodes, d.Run).Nodes))),
+		same("progress", progress(t.plan.Progress()), progress(nodes.Progress(all.Run.Apply(d.Nodes, d.Run).Nodes))),
 		same("fold of links", folded(all.Run, got), all.Run.Apply(d.Nodes, nil).Nodes),
 	}
 	return errors.Join(errs...)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/argosy-mesh/argosy/libs/core/fault"
 	"github.com/argosy-mesh/argosy/libs/flow"
+	"github.com/argosy-mesh/argosy/libs/flow/nodes"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -159,7 +160,7 @@ func takenBack(s v1alpha1.WorkflowStatus) bool {
 }
 
 // takeBack lets a run that ended go on, as its status says: nodes that succeeded and are gone from it are done again.
-func (r *Runner) takeBack(ctx context.Context, wf *v1alpha1.Workflow, known *run, nodes map[string]v1alpha1.NodeStatus) error {
+func (r *Runner) takeBack(ctx context.Context, wf *v1alpha1.Workflow, known *run, shown map[string]v1alpha1.NodeStatus) error {
 	if !takenBack(wf.Status) || wf.Status.StartedAt == nil {
 		return nil // what was cached is older than what we wrote
 	}
@@ -168,8 +169,8 @@ func (r *Runner) takeBack(ctx context.Context, wf *v1alpha1.Workflow, known *run
 		return nil
 	}
 	again := func(n v1alpha1.NodeStatus) bool {
-		_, kept := nodes[n.ID]
-		return !kept && n.Phase == v1alpha1.NodeSucceeded && flow.Works(n) && !strings.Contains(n.Name, ".onExit") && !strings.Contains(n.Name, ".hooks.")
+		_, kept := shown[n.ID]
+		return !kept && n.Phase == v1alpha1.NodeSucceeded && nodes.Works(n) && !strings.Contains(n.Name, ".onExit") && !strings.Contains(n.Name, ".hooks.")
 	}
 	some := slices.ContainsFunc(slices.Collect(maps.Values(known.state.Nodes)), again)
 	if err := r.restart(ctx, wf, known, retry{userOperation{Operation: "retry", Successful: some, Parameters: changedArguments(wf.Spec, known.spec)}, again}, &e); err != nil {

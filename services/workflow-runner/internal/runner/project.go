@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/argosy-mesh/argosy/libs/flow"
+	"github.com/argosy-mesh/argosy/libs/flow/nodes"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -46,7 +47,7 @@ func statusOf(state flow.Run) v1alpha1.WorkflowStatus {
 		status.Conditions = append(status.Conditions, v1alpha1.Condition{Type: completedCondition, Status: "True"})
 	}
 	if state.Phase.Completed() || len(state.Nodes) <= showMany {
-		status.ResourcesDuration = flow.AllResources(state.Nodes)
+		status.ResourcesDuration = nodes.AllResources(state.Nodes)
 		status.Nodes = summed(state.Nodes)
 	}
 	return status
@@ -56,14 +57,14 @@ func statusOf(state flow.Run) v1alpha1.WorkflowStatus {
 const sumMost = 3000
 
 // summed are nodes with what was used below those that have ended and hold others.
-func summed(nodes map[string]v1alpha1.NodeStatus) map[string]v1alpha1.NodeStatus {
-	if len(nodes) > sumMost || !slices.ContainsFunc(slices.Collect(maps.Values(nodes)), func(n v1alpha1.NodeStatus) bool { return n.ResourcesDuration != nil }) {
-		return nodes
+func summed(all map[string]v1alpha1.NodeStatus) map[string]v1alpha1.NodeStatus {
+	if len(all) > sumMost || !slices.ContainsFunc(slices.Collect(maps.Values(all)), func(n v1alpha1.NodeStatus) bool { return n.ResourcesDuration != nil }) {
+		return all
 	}
-	out := maps.Clone(nodes)
+	out := maps.Clone(all)
 	for id, n := range out {
 		if n.Type != v1alpha1.NodeTypePod && n.Phase.Fulfilled() {
-			n.ResourcesDuration = flow.ResourcesOf(nodes, id)
+			n.ResourcesDuration = nodes.ResourcesOf(all, id)
 			out[id] = n
 		}
 	}
@@ -72,7 +73,7 @@ func summed(nodes map[string]v1alpha1.NodeStatus) map[string]v1alpha1.NodeStatus
 
 // progress is how far the run is, as upstream prints it.
 func (r *run) progress() string {
-	count := func() (done, all int) { return flow.Progress(r.state.Nodes) }
+	count := func() (done, all int) { return nodes.Progress(r.state.Nodes) }
 	if r.plan != nil {
 		count = r.plan.Progress
 	}

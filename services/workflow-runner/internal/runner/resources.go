@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/argosy-mesh/argosy/libs/flow"
+	"github.com/argosy-mesh/argosy/libs/flow/nodes"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 )
@@ -21,7 +21,7 @@ var resourceUnits = map[corev1.ResourceName]resource.Quantity{
 
 // resourcesOf is what the containers of a pod used: what each asks for, as long as it ran. Those that have not ended do not
 // count.
-func resourcesOf(pod *corev1.Pod) flow.Resources {
+func resourcesOf(pod *corev1.Pod) nodes.Resources {
 	took := map[string]time.Duration{}
 	for _, s := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
 		if t := s.State.Terminated; t != nil && t.StartedAt.Unix() > 0 {
@@ -31,7 +31,7 @@ func resourcesOf(pod *corev1.Pod) flow.Resources {
 	if len(took) == 0 {
 		return nil
 	}
-	out := flow.Resources{}
+	out := nodes.Resources{}
 	for _, c := range slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers) {
 		asked := usedByDefault.DeepCopy()
 		for _, list := range []corev1.ResourceList{c.Resources.Limits, c.Resources.Requests} {

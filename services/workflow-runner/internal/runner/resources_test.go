@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/argosy-mesh/argosy/libs/flow"
+	"github.com/argosy-mesh/argosy/libs/flow/nodes"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
@@ -27,17 +28,17 @@ func TestWhatPodsUsed(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		boxes []box
-		want  flow.Resources
+		want  nodes.Resources
 	}{
 		"nothing ended":           {[]box{{"main", nil, nil, -1, false}}, nil},
-		"asks for nothing":        {[]box{{"main", nil, nil, 60, false}}, flow.Resources{"cpu": 6, "memory": 60}},
-		"a request of cpu":        {[]box{{"main", list("cpu", "2000m"), nil, 60, false}}, flow.Resources{"cpu": 120, "memory": 60}},
-		"limits are requests":     {[]box{{"main", list("cpu", "2"), list("nvidia.com/gpu", "1", "memory", "1Gi"), 180, false}}, flow.Resources{"cpu": 360, "memory": 1843, "nvidia.com/gpu": 180}},
-		"a request over a limit":  {[]box{{"main", list("memory", "50Mi"), list("memory", "1Gi"), 120, false}}, flow.Resources{"cpu": 12, "memory": 60}},
-		"storage":                 {[]box{{"main", list("ephemeral-storage", "20Gi"), nil, 30, false}}, flow.Resources{"cpu": 3, "memory": 30, "ephemeral-storage": 60}},
-		"several containers":      {[]box{{"init", nil, nil, 10, true}, {"main", nil, nil, 20, false}, {"side", nil, nil, -1, true}}, flow.Resources{"cpu": 3, "memory": 30}},
-		"less than a second's is": {[]box{{"main", nil, nil, 9, false}}, flow.Resources{"cpu": 0, "memory": 9}},
-		"large for long":          {[]box{{"main", list("memory", "10Ti"), nil, 864000, false}}, flow.Resources{"cpu": 86400, "memory": 90596966400}},
+		"asks for nothing":        {[]box{{"main", nil, nil, 60, false}}, nodes.Resources{"cpu": 6, "memory": 60}},
+		"a request of cpu":        {[]box{{"main", list("cpu", "2000m"), nil, 60, false}}, nodes.Resources{"cpu": 120, "memory": 60}},
+		"limits are requests":     {[]box{{"main", list("cpu", "2"), list("nvidia.com/gpu", "1", "memory", "1Gi"), 180, false}}, nodes.Resources{"cpu": 360, "memory": 1843, "nvidia.com/gpu": 180}},
+		"a request over a limit":  {[]box{{"main", list("memory", "50Mi"), list("memory", "1Gi"), 120, false}}, nodes.Resources{"cpu": 12, "memory": 60}},
+		"storage":                 {[]box{{"main", list("ephemeral-storage", "20Gi"), nil, 30, false}}, nodes.Resources{"cpu": 3, "memory": 30, "ephemeral-storage": 60}},
+		"several containers":      {[]box{{"init", nil, nil, 10, true}, {"main", nil, nil, 20, false}, {"side", nil, nil, -1, true}}, nodes.Resources{"cpu": 3, "memory": 30}},
+		"less than a second's is": {[]box{{"main", nil, nil, 9, false}}, nodes.Resources{"cpu": 0, "memory": 9}},
+		"large for long":          {[]box{{"main", list("memory", "10Ti"), nil, 864000, false}}, nodes.Resources{"cpu": 86400, "memory": 90596966400}},
 	} {
 		pod := &corev1.Pod{}
 		for _, b := range c.boxes {
@@ -95,7 +96,7 @@ func nodesFrom(all ...nodeShort) map[string]v1alpha1.NodeStatus {
 	for _, n := range all {
 		node := v1alpha1.NodeStatus{ID: n.id, Name: n.id, Type: v1alpha1.NodeType(n.kind), Phase: v1alpha1.NodeSucceeded, Children: n.children}
 		if n.cpu > 0 {
-			node.ResourcesDuration = flow.Resources{"cpu": n.cpu}
+			node.ResourcesDuration = nodes.Resources{"cpu": n.cpu}
 		}
 		out[n.id] = node
 	}

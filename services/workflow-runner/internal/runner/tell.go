@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/argosy-mesh/argosy/libs/bus"
-	"github.com/argosy-mesh/argosy/libs/flow"
+	"github.com/argosy-mesh/argosy/libs/flow/nodes"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/schemas/events"
 )
@@ -36,9 +36,9 @@ func (r *Runner) tell(ctx context.Context, wf *v1alpha1.Workflow, known *run, e 
 const tellAtOnce = 32
 
 // tellSteps tells about nodes, many at once: each fact waits for the bus to say that it has it.
-func (r *Runner) tellSteps(ctx context.Context, wf *v1alpha1.Workflow, known *run, nodes []v1alpha1.NodeStatus) error {
-	return atOnce(tellAtOnce, nodes, func(n v1alpha1.NodeStatus) error {
-		if !flow.Works(n) {
+func (r *Runner) tellSteps(ctx context.Context, wf *v1alpha1.Workflow, known *run, changed []v1alpha1.NodeStatus) error {
+	return atOnce(tellAtOnce, changed, func(n v1alpha1.NodeStatus) error {
+		if !nodes.Works(n) {
 			return nil
 		}
 		fact := events.FactStepStarted

@@ -1,4 +1,4 @@
-package flow
+package nodes
 
 import (
 	"testing"
@@ -24,7 +24,7 @@ func TestProgress(t *testing.T) {
 		t.Errorf("%d/%d", done, all)
 	}
 	// Counted as it changes it is the same.
-	x := newIndex("wf", nil)
+	x := newCounts("wf", nil)
 	for _, n := range nodes {
 		pending := n
 		pending.Phase = v1alpha1.NodePending

@@ -1,14 +1,14 @@
-package flow
+package nodes
 
 import (
+	"maps"
 	"slices"
-	"strconv"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
 
-// index is what is counted of the nodes of a run, so that no decision has to go through all of them.
-type index struct {
+// counts are what is counted of the nodes of a run, so that no decision has to go through all of them.
+type counts struct {
 	active  int64            // pods that are not finished, for parallelism
 	working map[string]int64 // by boundary: its children at work
 	daemons map[string]bool  // ids of servers that are up
@@ -18,26 +18,41 @@ type index struct {
 	all     int              // nodes of the progress
 }
 
-func newIndex(workflow string, nodes map[string]v1alpha1.NodeStatus) index {
-	x := index{working: map[string]int64{}, daemons: map[string]bool{}, writers: map[string]bool{}, clashes: map[string]bool{}}
+func newCounts(workflow string, nodes map[string]v1alpha1.NodeStatus) counts {
+	x := counts{working: map[string]int64{}, daemons: map[string]bool{}, writers: map[string]bool{}, clashes: map[string]bool{}}
 	for _, n := range nodes {
 		x.replace(v1alpha1.NodeStatus{}, n)
-		if base := NodeID(workflow, n.Name); base != n.ID {
+		if base := ID(workflow, n.Name); base != n.ID {
 			x.clashes[base] = true
 		}
 	}
 	return x
 }
 
+// Pods counts those that are not finished.
+func (x *counts) Pods() int64 { return x.active }
+
+// Working counts the children of a boundary that are at work.
+func (x *counts) Working(boundary string) int64 { return x.working[boundary] }
+
+// Servers are the ids of nodes that serve, in order.
+func (x *counts) Servers() []string { return slices.Sorted(maps.Keys(x.daemons)) }
+
+// Writers are the ids of nodes that published outputs for the whole workflow, in any order.
+func (x *counts) Writers() []string { return slices.Collect(maps.Keys(x.writers)) }
+
+// Progress counts the nodes that are complete, and all that count; see [Progress].
+func (x *counts) Progress() (done, all int) { return x.done, x.all }
+
 // replace takes the change of a node into the counts; one that was not there before has no id.
-func (x *index) replace(before, after v1alpha1.NodeStatus) {
+func (x *counts) replace(before, after v1alpha1.NodeStatus) {
 	x.active += pods(after) - pods(before)
 	if change := atWork(after) - atWork(before); change != 0 {
 		x.working[after.BoundaryID] += change
 	}
-	if daemoned(after) && !after.Phase.Fulfilled() {
+	if Serves(after) && !after.Phase.Fulfilled() {
 		x.daemons[after.ID] = true
-	} else if daemoned(before) {
+	} else if Serves(before) {
 		delete(x.daemons, after.ID)
 	}
 	if after.Phase.Fulfilled() && publishes(after.Outputs) {
@@ -91,42 +106,8 @@ func atWork(n v1alpha1.NodeStatus) int64 {
 	return 1
 }
 
-// Works reports whether a node does work itself, rather than hold others.
-func Works(n v1alpha1.NodeStatus) bool {
-	return n.Type == v1alpha1.NodeTypePod || n.Type == v1alpha1.NodeTypeHTTP || n.Type == v1alpha1.NodeTypePlugin
-}
-
 // publishes reports whether outputs are for the whole workflow too.
 func publishes(o *v1alpha1.Outputs) bool {
 	return o != nil && (slices.ContainsFunc(o.Parameters, func(p v1alpha1.Parameter) bool { return p.GlobalName != "" }) ||
 		slices.ContainsFunc(o.Artifacts, func(a v1alpha1.Artifact) bool { return a.GlobalName != "" }))
-}
-
-// id is the id of the node of that name: upstream's, with a number behind it when a
-// node of another name was first to have it. Its hash has 32 bits: of 100,000 nodes
-// two have the same in two of three workflows.
-func (k *engine) id(name string) string {
-	base := NodeID(k.w.Name, name)
-	first, taken := k.nodes[base]
-	if taken && first.Name == name || !taken && !k.clashes[base] {
-		return base
-	}
-	free := ""
-	if !taken {
-		free = base
-	}
-	for n := 1; ; n++ {
-		id := base + "-" + strconv.Itoa(n)
-		other, taken := k.nodes[id]
-		if taken && other.Name == name {
-			return id
-		}
-		if !taken && free == "" {
-			free = id
-		}
-		// The first may have been dropped by a retry since.
-		if !taken {
-			return free
-		}
-	}
 }

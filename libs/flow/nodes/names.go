@@ -1,13 +1,13 @@
-package flow
+package nodes
 
 import (
 	"strconv"
 	"strings"
 )
 
-// NodeID is the id of a node by its name. The root's is the workflow's name.
+// ID is the id of a node by its name. The root's is the workflow's name.
 // Source: Argo Workflows, Workflow.NodeID.
-func NodeID(workflow, nodeName string) string {
+func ID(workflow, nodeName string) string {
 	if nodeName == workflow {
 		return workflow
 	}

@@ -1,4 +1,4 @@
-package flow
+package nodes
 
 import "github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 
