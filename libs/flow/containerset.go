@@ -7,7 +7,7 @@ import (
 )
 
 // containers makes or advances the nodes of the containers of a set: they live in the pod of n.
-func (k *engine) containers(c call, n v1alpha1.NodeStatus, t v1alpha1.Template, pod Pod) {
+func (k pods) containers(c call, n v1alpha1.NodeStatus, t v1alpha1.Template, pod Pod) {
 	for i := range t.ContainerSet.Containers {
 		container := &t.ContainerSet.Containers[i]
 		own := call{name: fmt.Sprintf("%s.%s", c.name, container.Name), display: container.Name, template: c.template, library: c.library, boundary: n.ID}

@@ -2,26 +2,23 @@ package flow
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/argosy-mesh/argosy/libs/flow/nodes"
 	"github.com/argosy-mesh/argosy/libs/flow/scope"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
-	"github.com/expr-lang/expr"
 )
 
 // graph is one dag node at work.
 type graph struct {
-	*engine
+	units
 	loops
-	node     v1alpha1.NodeStatus
-	tasks    map[string]v1alpha1.DAGTask
-	waits    map[string][]string // the ancestors of each task
-	order    []string            // tasks, each after what it waits for
-	targets  map[string]bool
-	decisive []string // the targets in their order
+	node v1alpha1.NodeStatus
+	taskOrder
+	order    []string        // tasks, each after what it waits for
+	decides  map[string]bool // the targets
+	decisive []string        // the targets in their order
 	outcomes map[string]outcome
 	over     map[string]bool               // tasks that nothing more becomes of
 	hung     map[string]bool               // tasks whose node hangs where it belongs
@@ -32,8 +29,11 @@ type graph struct {
 	library  library
 }
 
-// dag makes or advances a node whose tasks start when what they depend on is so.
-func (k *engine) dag(c call, t v1alpha1.Template, sc scope.Scope) v1alpha1.NodeStatus {
+// dags are the templates whose tasks start when what they depend on is so.
+type dags struct{ units }
+
+// do makes or advances a node whose tasks start when what they depend on is so.
+func (k dags) do(c call, t v1alpha1.Template, sc scope.Scope) v1alpha1.NodeStatus {
 	n := k.begin(c, v1alpha1.NodeTypeDAG, v1alpha1.NodeRunning)
 	g, err := k.graphOf(n, c.library, t, sc)
 	if err != nil {
@@ -51,33 +51,33 @@ func (k *engine) dag(c call, t v1alpha1.Template, sc scope.Scope) v1alpha1.NodeS
 }
 
 // graphOf is how far a dag node is.
-func (k *engine) graphOf(n v1alpha1.NodeStatus, lib library, t v1alpha1.Template, sc scope.Scope) (*graph, error) {
+func (k dags) graphOf(n v1alpha1.NodeStatus, lib library, t v1alpha1.Template, sc scope.Scope) (*graph, error) {
 	if known, ok := k.memory.Kept(n.ID).(*graph); ok {
 		return known, nil
 	}
-	g := &graph{engine: k, node: n, tasks: map[string]v1alpha1.DAGTask{}, waits: map[string][]string{}, targets: map[string]bool{}, outcomes: map[string]outcome{},
+	g := &graph{units: k.units, node: n, decides: map[string]bool{}, outcomes: map[string]outcome{},
 		over: map[string]bool{}, hung: map[string]bool{}, phases: map[string]v1alpha1.NodePhase{}, broken: -1, scope: sc.With(nil), template: t, library: lib}
-	for _, task := range t.DAG.Tasks {
+	tasks := slices.Clone(t.DAG.Tasks)
+	for i := range tasks {
 		order := struct {
 			Depends      string
 			Dependencies []string
-		}{task.Depends, task.Dependencies}
+		}{tasks[i].Depends, tasks[i].Dependencies}
 		if err := scope.Substitute(&order, sc); err != nil {
-			return nil, fmt.Errorf("task %q: depends: %w", task.Name, err)
+			return nil, fmt.Errorf("task %q: depends: %w", tasks[i].Name, err)
 		}
-		task.Depends, task.Dependencies = order.Depends, order.Dependencies
-		g.tasks[task.Name] = task
-		g.waits[task.Name] = ancestors(task)
+		tasks[i].Depends, tasks[i].Dependencies = order.Depends, order.Dependencies
 	}
+	g.taskOrder = newTaskOrder(tasks)
 	var err error
-	if g.decisive, err = g.findTargets(*t.DAG); err != nil {
+	if g.decisive, err = g.findTargets(t.DAG.Target); err != nil {
 		return nil, err
 	}
 	for _, name := range g.decisive {
-		g.targets[name] = true
+		g.decides[name] = true
 	}
 	// A mistake anywhere counts, although only what the targets need runs.
-	if _, err = g.sorted(namesOf(t.DAG.Tasks)); err != nil {
+	if _, err = g.sorted(g.names); err != nil {
 		return nil, err
 	}
 	if g.order, err = g.sorted(g.decisive); err != nil {
@@ -93,100 +93,23 @@ func (g *graph) note(at int, name string) {
 	if !o.done {
 		return
 	}
-	if g.targets[name] && nodes.Bad(g.branch(name)) && (g.broken < 0 || at < g.broken) {
+	if g.decides[name] && nodes.Bad(g.branch(name)) && (g.broken < 0 || at < g.broken) {
 		g.broken = at
 	}
 	g.over[name] = !g.serves(o)
 }
 
-// taskName finds the names in a depends expression; a name may be followed by the
-// result that is asked for.
-var taskName = regexp.MustCompile(`[A-Za-z0-9_][-A-Za-z0-9_]*(\.[A-Za-z]+)?`)
-
-// ancestors are the tasks that a task waits for.
-func ancestors(task v1alpha1.DAGTask) []string {
-	if task.Depends == "" {
-		return task.Dependencies
-	}
-	var names []string
-	for _, m := range taskName.FindAllString(task.Depends, -1) {
-		name, _, _ := strings.Cut(m, ".")
-		if !slices.Contains(names, name) {
-			names = append(names, name)
-		}
-	}
-	return names
-}
-
-func namesOf(tasks []v1alpha1.DAGTask) []string {
-	names := make([]string, len(tasks))
-	for i := range tasks {
-		names[i] = tasks[i].Name
-	}
-	return names
-}
-
-// sorted puts tasks and all that they wait for in an order where each comes after what it waits for.
-func (g *graph) sorted(tasks []string) ([]string, error) {
-	var order []string
-	state := map[string]int{} // 1: on the way, 2: done
-	var visit func(name, from string) error
-	visit = func(name, from string) error {
-		_, ok := g.tasks[name]
-		switch {
-		case !ok:
-			return fmt.Errorf("task %q depends on %q, which does not exist", from, name)
-		case state[name] == 1:
-			return fmt.Errorf("task %q depends on itself through %q", name, from)
-		case state[name] == 2:
-			return nil
-		}
-		state[name] = 1
-		for _, a := range g.waits[name] {
-			if err := visit(a, name); err != nil {
-				return err
-			}
-		}
-		state[name] = 2
-		order = append(order, name)
-		return nil
-	}
-	for _, name := range tasks {
-		if err := visit(name, ""); err != nil {
-			return nil, err
-		}
-	}
-	return order, nil
-}
-
 // findTargets are the tasks that decide: those named, or the leaves.
-func (g *graph) findTargets(d v1alpha1.DAGTemplate) ([]string, error) {
-	if d.Target != "" {
-		text, err := g.scope.Text(d.Target)
-		if err != nil {
-			return nil, fmt.Errorf("target: %w", err)
-		}
-		names := strings.Fields(text)
-		for _, name := range names {
-			if _, ok := g.tasks[name]; !ok {
-				return nil, fmt.Errorf("target: no task is named %q", name)
-			}
-		}
-		return names, nil
+func (g *graph) findTargets(named string) ([]string, error) {
+	if named == "" {
+		return g.leaves(), nil
 	}
-	inner := map[string]bool{}
-	for _, task := range d.Tasks {
-		for _, a := range g.waits[task.Name] {
-			inner[a] = true
-		}
+	text, err := g.scope.Text(named)
+	if err != nil {
+		return nil, fmt.Errorf("target: %w", err)
 	}
-	var leaves []string
-	for _, task := range d.Tasks {
-		if !inner[task.Name] {
-			leaves = append(leaves, task.Name)
-		}
-	}
-	return leaves, nil
+	names := strings.Fields(text)
+	return names, g.check(names)
 }
 
 // visit advances one task if what it waits for is finished.
@@ -197,7 +120,7 @@ func (g *graph) visit(task v1alpha1.DAGTask, halted bool) {
 	}
 	u := g.unit(task)
 	if !started {
-		run, err := g.ready(task)
+		run, err := ready(task, g.results)
 		c := call{name: u.node, display: u.display, template: task.Template, ref: task.TemplateRef, library: g.library, boundary: u.boundary}
 		switch {
 		case err != nil:
@@ -282,47 +205,6 @@ func (g *graph) hang(task v1alpha1.DAGTask, id string) {
 		}
 	}
 }
-
-// ready says whether a task may run, whose ancestors are finished.
-func (g *graph) ready(task v1alpha1.DAGTask) (bool, error) {
-	source := condition(task)
-	if source == "" {
-		return true, nil
-	}
-	env := map[string]any{}
-	for _, name := range g.waits[task.Name] {
-		env[identifier(name)] = g.results(name)
-	}
-	source = taskName.ReplaceAllStringFunc(source, func(m string) string {
-		name, result, asks := strings.Cut(m, ".")
-		id := identifier(name)
-		if asks {
-			return id + "." + result
-		}
-		return fmt.Sprintf("(%s.Succeeded || %s.Skipped || %s.Daemoned)", id, id, id)
-	})
-	program, err := expr.Compile(source, expr.Env(env), expr.AsBool(), expr.MaxNodes(10_000))
-	if err != nil {
-		return false, fmt.Errorf("task %q: depends %q: %w", task.Name, task.Depends, err)
-	}
-	result, err := expr.Run(program, env)
-	if err != nil {
-		return false, fmt.Errorf("task %q: depends %q: %w", task.Name, task.Depends, err)
-	}
-	return result.(bool), nil
-}
-
-// condition is depends, or what dependencies mean in its terms.
-func condition(task v1alpha1.DAGTask) string {
-	if task.Depends != "" {
-		return task.Depends
-	}
-	return strings.Join(task.Dependencies, " && ")
-}
-
-// identifier makes a task's name fit for an expression; the letter keeps a
-// leading digit out.
-func identifier(name string) string { return "t_" + strings.ReplaceAll(name, "-", "_") }
 
 // results are what depends may ask of a task.
 func (g *graph) results(name string) map[string]bool {

@@ -5,13 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
-	"github.com/argosy-mesh/argosy/libs/flow/memory"
 	"github.com/argosy-mesh/argosy/libs/flow/nodes"
-	"github.com/argosy-mesh/argosy/libs/flow/scope"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // maxDepth bounds how deep templates may call templates. Source: Argo Workflows,
@@ -20,23 +16,15 @@ const maxDepth = 100
 
 // engine goes over the tree of calls, and keeps what it found out for the next time.
 type engine struct {
-	w         World
-	nodes     *nodes.Store
-	memory    *memory.Memory
-	globals   scope.Scope
-	libraries map[library][]v1alpha1.Template
-	hooked    bool   // whether there are hooks: they may look at anything, so that each walk visits everything
-	blamed    string // the failures that the exit handler is told, once they are known
+	hooks
+	blamed string // the failures that the exit handler is told, once they are known
+	depth  int    // of calls that the decision is in
+}
 
-	// Of one decision.
-	actions   []Action
-	metrics   []Metric
-	lookups   []Lookup
-	depth     int
-	published v1alpha1.Outputs
-	ending    bool   // the exit handler is at work: deadlines do not count for it
-	stopping  string // why nothing begins any more but exit hooks; "": all may
-	exits     int    // exit hooks and handlers that the walk is in
+func newEngine(workflow string, run Run, lent bool) *engine {
+	k := &engine{hooks: hooks{state: newState(workflow, run, lent)}}
+	k.hooks.execute = k.execute
+	return k
 }
 
 func (k *engine) decideRun(change *RunChange) {
@@ -180,18 +168,6 @@ func (k *engine) end(change *RunChange, phase v1alpha1.WorkflowPhase, message st
 	change.Phase, change.Message, change.FinishedAt = phase, message, &k.w.Now
 }
 
-func (k *engine) podName(n v1alpha1.NodeStatus) string {
-	if n.TemplateRef != nil {
-		return k.podOf(n.Name, n.TemplateRef.Template)
-	}
-	return k.podOf(n.Name, n.TemplateName)
-}
-
-// podOf is the name of the pod of a node. Where ids would clash pods would too.
-func (k *engine) podOf(node, template string) string {
-	return nodes.PodName(k.w.Name, node, template) + strings.TrimPrefix(k.nodes.ID(node), nodes.ID(k.w.Name, node))
-}
-
 func (k *engine) decision(change *RunChange) Decision {
 	d := Decision{Actions: k.actions, Metrics: k.metrics, Lookups: k.lookups, Before: map[string]v1alpha1.NodePhase{}}
 	if at, set := k.memory.Wake(); set && change.FinishedAt == nil {
@@ -208,54 +184,4 @@ func (k *engine) decision(change *RunChange) Decision {
 		d.Run = change
 	}
 	return d
-}
-
-// put records a changed node.
-func (k *engine) put(n v1alpha1.NodeStatus) v1alpha1.NodeStatus {
-	k.nodes.Put(n)
-	if n.Phase.Fulfilled() {
-		k.memory.Silence(n.ID)
-	}
-	k.publishGlobal(n)
-	return n
-}
-
-// begin makes a node that has none yet.
-func (k *engine) begin(c call, kind v1alpha1.NodeType, phase v1alpha1.NodePhase) v1alpha1.NodeStatus {
-	id := k.nodes.ID(c.name)
-	if n := k.nodes.At(id); n.ID != "" {
-		return n
-	}
-	at := metav1.NewTime(k.w.Now)
-	n := v1alpha1.NodeStatus{
-		ID: id, Name: c.name, DisplayName: c.display, Type: kind, Phase: phase,
-		TemplateName: c.template, BoundaryID: c.boundary, StartedAt: &at, TemplateScope: c.library.scopeText(k.w.Name),
-	}
-	if c.ref != nil {
-		n.TemplateName, n.TemplateRef = "", c.ref
-	}
-	if c.hooked {
-		n.NodeFlag = &v1alpha1.NodeFlag{Hooked: true}
-	}
-	if c.attempt {
-		n.NodeFlag = &v1alpha1.NodeFlag{Retried: true}
-	}
-	if phase.Fulfilled() {
-		n.FinishedAt = &at
-	}
-	return k.put(n)
-}
-
-func (k *engine) finish(n v1alpha1.NodeStatus, phase v1alpha1.NodePhase, message string) v1alpha1.NodeStatus {
-	if k.closed() && nodes.Holds(n) {
-		return n // it ends with the reason, once the exit hooks below it are done
-	}
-	at := metav1.NewTime(k.w.Now)
-	n.Phase, n.Message, n.FinishedAt = phase, message, &at
-	return k.put(n)
-}
-
-// fail makes or ends a node that cannot be worked on.
-func (k *engine) fail(c call, kind v1alpha1.NodeType, err error) v1alpha1.NodeStatus {
-	return k.finish(k.begin(c, kind, v1alpha1.NodePending), v1alpha1.NodeError, err.Error())
 }

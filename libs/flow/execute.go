@@ -1,7 +1,6 @@
 package flow
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
@@ -9,24 +8,6 @@ import (
 	"github.com/argosy-mesh/argosy/libs/flow/scope"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
-
-// call is one invocation of a template: a node to be.
-type call struct {
-	name     string // of the node
-	display  string
-	template string
-	ref      *v1alpha1.TemplateRef
-	library  library // of the caller: where template is looked up
-	inline   *v1alpha1.Template
-	args     v1alpha1.Arguments // substituted with the caller's values
-	missing  map[string]string  // artifacts that args name and that are not there, with the reason; "": they are optional
-	caller   *scope.Scope       // of the template that calls; nil: the workflow
-	boundary string             // id of the enclosing steps or dag node
-	attempt  bool               // one try of a Retry node
-	hooked   bool               // a hook or an exit handler
-	retry    int
-	extra    map[string]string // further values: retries, lastRetry
-}
 
 // execute makes or advances the node of a call. A node without id is one that may
 // not start yet.
@@ -47,20 +28,6 @@ func (k *engine) execute(c call) v1alpha1.NodeStatus {
 		k.forget(id)
 	}
 	return n
-}
-
-// clean reports whether nothing has changed at a place since it was visited, so that another visit would change nothing.
-func (k *engine) clean(place string) bool {
-	clean, waits := k.memory.Clean(place)
-	return clean && (!waits || k.atCapacity())
-}
-
-// forget drops what was kept for a node that has ended.
-func (k *engine) forget(id string) {
-	k.memory.Drop(id)
-	k.nodes.Ended(id)
-	delete(k.w.Pods, id)
-	delete(k.w.Tasks, id)
 }
 
 // work makes or advances the node of a call that is not at its end.
@@ -115,15 +82,6 @@ func displayName(t v1alpha1.Template, sc scope.Scope) string {
 	return name
 }
 
-// failOrWait ends a node with an error, unless the error only says that something must be found out first.
-func (k *engine) failOrWait(c call, kind v1alpha1.NodeType, err error) v1alpha1.NodeStatus {
-	if errors.Is(err, errPending) {
-		n, _ := k.nodes.Named(c.name)
-		return n
-	}
-	return k.fail(c, kind, err)
-}
-
 // guarded lets a template do its work once its locks are held, unless a cache has its outputs.
 func (k *engine) guarded(c call, t v1alpha1.Template, sc scope.Scope) v1alpha1.NodeStatus {
 	id := k.nodes.ID(c.name)
@@ -150,7 +108,7 @@ func (k *engine) dispatch(c call, t v1alpha1.Template, sc scope.Scope) v1alpha1.
 	if !ok {
 		return k.fail(c, kind.node, fmt.Errorf("template %q: it names no work; one of %s is needed", c.template, KindNames()))
 	}
-	return kind.do(k, c, t, sc)
+	return kind.of(k).do(c, t, sc)
 }
 
 func typeOf(t v1alpha1.Template) v1alpha1.NodeType {

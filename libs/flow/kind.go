@@ -13,23 +13,28 @@ type kind struct {
 	name string                        // the field of the template that asks for it
 	set  func(*v1alpha1.Template) bool // whether a template asks for it
 	node v1alpha1.NodeType             // of the nodes that do it
-	do   func(*engine, call, v1alpha1.Template, scope.Scope) v1alpha1.NodeStatus
+	of   func(*engine) worker
+}
+
+// worker makes or advances the node of a call of a template.
+type worker interface {
+	do(c call, t v1alpha1.Template, sc scope.Scope) v1alpha1.NodeStatus
 }
 
 // kinds are all of them. A new one is a field of [v1alpha1.Template], its file, and an entry here; one that works without a pod is a worker
 // of workflow-runner too.
 func kinds() []kind {
 	return []kind{
-		{"container", func(t *v1alpha1.Template) bool { return t.Container != nil }, v1alpha1.NodeTypePod, (*engine).leaf},
-		{"containerSet", func(t *v1alpha1.Template) bool { return t.ContainerSet != nil }, v1alpha1.NodeTypePod, (*engine).leaf},
-		{"script", func(t *v1alpha1.Template) bool { return t.Script != nil }, v1alpha1.NodeTypePod, (*engine).leaf},
-		{"steps", func(t *v1alpha1.Template) bool { return t.Steps != nil }, v1alpha1.NodeTypeSteps, (*engine).steps},
-		{"dag", func(t *v1alpha1.Template) bool { return t.DAG != nil }, v1alpha1.NodeTypeDAG, (*engine).dag},
-		{"suspend", func(t *v1alpha1.Template) bool { return t.Suspend != nil }, v1alpha1.NodeTypeSuspend, (*engine).suspend},
-		{"resource", func(t *v1alpha1.Template) bool { return t.Resource != nil }, v1alpha1.NodeTypePod, (*engine).task},
-		{"http", func(t *v1alpha1.Template) bool { return t.HTTP != nil }, v1alpha1.NodeTypeHTTP, (*engine).task},
-		{"data", func(t *v1alpha1.Template) bool { return t.Data != nil }, v1alpha1.NodeTypePod, (*engine).task},
-		{"plugin", func(t *v1alpha1.Template) bool { return t.Plugin != nil }, v1alpha1.NodeTypePlugin, (*engine).task},
+		{"container", func(t *v1alpha1.Template) bool { return t.Container != nil }, v1alpha1.NodeTypePod, func(k *engine) worker { return pods{k.state} }},
+		{"containerSet", func(t *v1alpha1.Template) bool { return t.ContainerSet != nil }, v1alpha1.NodeTypePod, func(k *engine) worker { return pods{k.state} }},
+		{"script", func(t *v1alpha1.Template) bool { return t.Script != nil }, v1alpha1.NodeTypePod, func(k *engine) worker { return pods{k.state} }},
+		{"steps", func(t *v1alpha1.Template) bool { return t.Steps != nil }, v1alpha1.NodeTypeSteps, func(k *engine) worker { return steps{units{k.hooks}} }},
+		{"dag", func(t *v1alpha1.Template) bool { return t.DAG != nil }, v1alpha1.NodeTypeDAG, func(k *engine) worker { return dags{units{k.hooks}} }},
+		{"suspend", func(t *v1alpha1.Template) bool { return t.Suspend != nil }, v1alpha1.NodeTypeSuspend, func(k *engine) worker { return suspends{k.state} }},
+		{"resource", func(t *v1alpha1.Template) bool { return t.Resource != nil }, v1alpha1.NodeTypePod, func(k *engine) worker { return tasks{k.state, v1alpha1.NodeTypePod} }},
+		{"http", func(t *v1alpha1.Template) bool { return t.HTTP != nil }, v1alpha1.NodeTypeHTTP, func(k *engine) worker { return tasks{k.state, v1alpha1.NodeTypeHTTP} }},
+		{"data", func(t *v1alpha1.Template) bool { return t.Data != nil }, v1alpha1.NodeTypePod, func(k *engine) worker { return tasks{k.state, v1alpha1.NodeTypePod} }},
+		{"plugin", func(t *v1alpha1.Template) bool { return t.Plugin != nil }, v1alpha1.NodeTypePlugin, func(k *engine) worker { return tasks{k.state, v1alpha1.NodeTypePlugin} }},
 	}
 }
 

@@ -39,7 +39,7 @@ func TestEachKindOfWorkIsKnown(t *testing.T) {
 		if got := KindsOf(&one); len(got) != 1 || got[0] != name {
 			t.Errorf("field %s has the kinds %v", name, got)
 		}
-		if k, ok := kindOf(&one); !ok || k.name != name || k.node == "" || k.do == nil {
+		if k, ok := kindOf(&one); !ok || k.name != name || k.node == "" || k.of == nil {
 			t.Errorf("field %s: %+v", name, k)
 		}
 		seen++

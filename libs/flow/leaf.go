@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"time"
 
-	"github.com/argosy-mesh/argosy/libs/core/span"
 	"github.com/argosy-mesh/argosy/libs/flow/location"
 	"github.com/argosy-mesh/argosy/libs/flow/nodes"
 	"github.com/argosy-mesh/argosy/libs/flow/protocol"
@@ -17,8 +15,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// leaf makes or advances the node of one pod.
-func (k *engine) leaf(c call, t v1alpha1.Template, sc scope.Scope) v1alpha1.NodeStatus {
+// pods are the templates whose work a pod does: container, script, containerSet.
+type pods struct{ *state }
+
+// do makes or advances the node of one pod.
+func (k pods) do(c call, t v1alpha1.Template, sc scope.Scope) v1alpha1.NodeStatus {
 	if _, exists := k.nodes.Named(c.name); !exists && !k.mayStart(v1alpha1.NodeTypePod) {
 		return v1alpha1.NodeStatus{}
 	}
@@ -43,7 +44,7 @@ func (k *engine) leaf(c call, t v1alpha1.Template, sc scope.Scope) v1alpha1.Node
 
 // create asks for the pod, again and again until it is seen: its name makes the
 // repetition harmless, and a crash after recording the node loses nothing.
-func (k *engine) create(c call, t v1alpha1.Template, sc scope.Scope) v1alpha1.NodeStatus {
+func (k pods) create(c call, t v1alpha1.Template, sc scope.Scope) v1alpha1.NodeStatus {
 	pod := k.podOf(c.name, cmp.Or(refTemplate(c.ref), c.template))
 	sc = sc.OfPod(t, pod)
 	if err := sc.FillTemplate(&t); err != nil {
@@ -66,7 +67,7 @@ func (k *engine) create(c call, t v1alpha1.Template, sc scope.Scope) v1alpha1.No
 }
 
 // resolveEnd resolves what of a template counts once its pod is there: its time limits, and what it leaves behind.
-func (k *engine) resolveEnd(c call, t *v1alpha1.Template, sc scope.Scope) error {
+func (k pods) resolveEnd(c call, t *v1alpha1.Template, sc scope.Scope) error {
 	part := struct {
 		Timeout, PendingTimeout string
 		Outputs                 *v1alpha1.Outputs
@@ -80,16 +81,8 @@ func (k *engine) resolveEnd(c call, t *v1alpha1.Template, sc scope.Scope) error 
 	return nil
 }
 
-// refTemplate is the template that a reference names, "" without one.
-func refTemplate(ref *v1alpha1.TemplateRef) string {
-	if ref == nil {
-		return ""
-	}
-	return ref.Template
-}
-
 // locateAll gives the artifacts of a template their places, and returns those of its logs.
-func (k *engine) locateAll(t *v1alpha1.Template, sc scope.Scope) (logs []v1alpha1.Artifact, err error) {
+func (k pods) locateAll(t *v1alpha1.Template, sc scope.Scope) (logs []v1alpha1.Artifact, err error) {
 	artifacts, logs, err := k.placed(*t, sc)
 	if err != nil {
 		return nil, err
@@ -117,7 +110,7 @@ func (k *engine) locateAll(t *v1alpha1.Template, sc scope.Scope) (logs []v1alpha
 
 // podSettings is the spec of the workflow with the tags resolved that stand where every pod gets them. Volumes see what the
 // callers of the template see, too. A volume that the template has itself is left out. Source: Argo Workflows.
-func (k *engine) podSettings(t v1alpha1.Template, sc scope.Scope) (*v1alpha1.WorkflowSpec, error) {
+func (k pods) podSettings(t v1alpha1.Template, sc scope.Scope) (*v1alpha1.WorkflowSpec, error) {
 	spec := k.w.Spec
 	part := struct {
 		PodMetadata *v1alpha1.Metadata
@@ -138,39 +131,8 @@ func (k *engine) podSettings(t v1alpha1.Template, sc scope.Scope) (*v1alpha1.Wor
 	return &spec, nil
 }
 
-// enforceTimeout ends a node that took longer than template.timeout, counted from
-// its start, waiting included; or that waited longer than template.pendingTimeout.
-func (k *engine) enforceTimeout(n v1alpha1.NodeStatus, t v1alpha1.Template) v1alpha1.NodeStatus {
-	n = k.limit(n, "timeout", t.Timeout, "Step exceeded its deadline")
-	if n.Phase == v1alpha1.NodePending {
-		n = k.limit(n, "pendingTimeout", t.PendingTimeout, "Step was pending longer than its pendingTimeout")
-	}
-	return n
-}
-
-// limit ends a node whose time is up.
-func (k *engine) limit(n v1alpha1.NodeStatus, field, text, message string) v1alpha1.NodeStatus {
-	if text == "" {
-		return n
-	}
-	limit, err := parseDuration(text)
-	if err != nil {
-		return k.finish(n, v1alpha1.NodeError, fmt.Sprintf("%s: %v", field, err))
-	}
-	deadline := n.StartedAt.Add(limit)
-	if k.w.Now.Before(deadline) {
-		k.memory.WakeAt(deadline)
-		return n
-	}
-	k.actions = append(k.actions, StopPod{NodeID: n.ID, PodName: k.podName(n)})
-	return k.finish(n, v1alpha1.NodeFailed, message)
-}
-
-// parseDuration takes Go's durations and plain seconds.
-func parseDuration(s string) (time.Duration, error) { return span.Parse(s) }
-
 // observe takes what was seen of a pod into its node.
-func (k *engine) observe(n v1alpha1.NodeStatus, t v1alpha1.Template, pod Pod, sc scope.Scope) v1alpha1.NodeStatus {
+func (k pods) observe(n v1alpha1.NodeStatus, t v1alpha1.Template, pod Pod, sc scope.Scope) v1alpha1.NodeStatus {
 	before := n
 	n.HostNodeName, n.PodIP = cmp.Or(pod.Host, n.HostNodeName), cmp.Or(pod.IP, n.PodIP)
 	switch pod.Phase {
@@ -212,7 +174,7 @@ func same(a, b v1alpha1.NodeStatus) bool {
 
 // collect ends a node whose program succeeded: with what it left behind, or as an
 // Error when something that was promised is missing.
-func (k *engine) collect(n v1alpha1.NodeStatus, t v1alpha1.Template, pod Pod, sc scope.Scope) v1alpha1.NodeStatus {
+func (k pods) collect(n v1alpha1.NodeStatus, t v1alpha1.Template, pod Pod, sc scope.Scope) v1alpha1.NodeStatus {
 	n.Phase, n.Message = v1alpha1.NodeSucceeded, ""
 	n.Outputs = k.outputsOf(n, t, pod, sc)
 	if pod.Report != nil && pod.Report.Error != "" {
@@ -233,7 +195,7 @@ func (k *engine) collect(n v1alpha1.NodeStatus, t v1alpha1.Template, pod Pod, sc
 	return n
 }
 
-func (k *engine) outputsOf(n v1alpha1.NodeStatus, t v1alpha1.Template, pod Pod, sc scope.Scope) *v1alpha1.Outputs {
+func (k pods) outputsOf(n v1alpha1.NodeStatus, t v1alpha1.Template, pod Pod, sc scope.Scope) *v1alpha1.Outputs {
 	out := &v1alpha1.Outputs{}
 	if pod.ExitCode != nil {
 		code := strconv.Itoa(int(*pod.ExitCode))
@@ -264,7 +226,7 @@ func (k *engine) outputsOf(n v1alpha1.NodeStatus, t v1alpha1.Template, pod Pod, 
 }
 
 // stored are the artifacts of a pod that its executor has stored, with their places.
-func (k *engine) stored(t v1alpha1.Template, names []string, sc scope.Scope) []v1alpha1.Artifact {
+func (k pods) stored(t v1alpha1.Template, names []string, sc scope.Scope) []v1alpha1.Artifact {
 	if len(names) == 0 {
 		return nil
 	}
@@ -284,7 +246,7 @@ func (k *engine) stored(t v1alpha1.Template, names []string, sc scope.Scope) []v
 
 // placed are the output artifacts of a pod and those of its logs, with the places where they are kept. The scope knows
 // the pod's name.
-func (k *engine) placed(t v1alpha1.Template, sc scope.Scope) (artifacts, logs []v1alpha1.Artifact, err error) {
+func (k pods) placed(t v1alpha1.Template, sc scope.Scope) (artifacts, logs []v1alpha1.Artifact, err error) {
 	if t.Outputs != nil {
 		artifacts = t.Outputs.DeepCopy().Artifacts
 	}

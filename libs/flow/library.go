@@ -39,61 +39,56 @@ func libraryOf(scope string) library {
 	return library{}
 }
 
-// load finds the template of a call and the library that its own calls are looked up in.
-func (k *engine) load(c call) (v1alpha1.Template, library, error) {
-	if c.inline != nil {
-		return k.withDefaults(*c.inline), c.library, nil
-	}
-	from, name := c.library, c.template
-	if c.ref != nil {
-		from, name = library{name: c.ref.Name, cluster: c.ref.ClusterScope}, c.ref.Template
-	}
-	templates, err := k.templates(from)
+// templates are those of libraries that were read.
+type templates map[library][]v1alpha1.Template
+
+// load finds the template of a name in a library. The workflow's own are in its spec; those of others are found by find.
+func (ts templates) load(spec v1alpha1.WorkflowSpec, from library, name string, find func(Lookup) (json.RawMessage, error)) (v1alpha1.Template, error) {
+	all, err := ts.of(spec, from, find)
 	if err != nil {
-		return v1alpha1.Template{}, from, err
+		return v1alpha1.Template{}, err
 	}
-	for i := range templates {
-		if templates[i].Name == name && name != "" {
-			return k.withDefaults(templates[i]), from, nil
+	for i := range all {
+		if all[i].Name == name && name != "" {
+			return withDefaults(all[i], spec.TemplateDefaults), nil
 		}
 	}
 	if from.name == "" {
-		return v1alpha1.Template{}, from, fmt.Errorf("no template is named %q", name)
+		return v1alpha1.Template{}, fmt.Errorf("no template is named %q", name)
 	}
-	return v1alpha1.Template{}, from, fmt.Errorf("%s has no template %q", from.scopeText(""), name)
+	return v1alpha1.Template{}, fmt.Errorf("%s has no template %q", from.scopeText(""), name)
 }
 
-func (k *engine) templates(l library) ([]v1alpha1.Template, error) {
+func (ts templates) of(spec v1alpha1.WorkflowSpec, l library, find func(Lookup) (json.RawMessage, error)) ([]v1alpha1.Template, error) {
 	if l.name == "" {
-		return k.w.Spec.Templates, nil
+		return spec.Templates, nil
 	}
-	if known, ok := k.libraries[l]; ok {
+	if known, ok := ts[l]; ok {
 		return known, nil
 	}
 	kind := LookupTemplate
 	if l.cluster {
 		kind = LookupClusterTemplate
 	}
-	raw, err := k.find(Lookup{Kind: kind, Name: l.name})
+	raw, err := find(Lookup{Kind: kind, Name: l.name})
 	if err != nil {
 		return nil, err
 	}
-	var spec v1alpha1.WorkflowSpec
-	if err := json.Unmarshal(raw, &spec); err != nil {
+	var other v1alpha1.WorkflowSpec
+	if err := json.Unmarshal(raw, &other); err != nil {
 		return nil, fmt.Errorf("%s %q: %w", kind, l.name, err)
 	}
-	k.libraries[l] = spec.Templates
-	return spec.Templates, nil
+	ts[l] = other.Templates
+	return other.Templates, nil
 }
 
 // withDefaults puts spec.templateDefaults under a template. Source: Argo Workflows merges them under every template,
 // but for the kinds of work that the template does not do.
-func (k *engine) withDefaults(t v1alpha1.Template) v1alpha1.Template {
-	d := k.w.Spec.TemplateDefaults
-	if d == nil {
+func withDefaults(t v1alpha1.Template, defaults *v1alpha1.Template) v1alpha1.Template {
+	if defaults == nil {
 		return t
 	}
-	under := d.DeepCopy()
+	under := defaults.DeepCopy()
 	if t.Container == nil {
 		under.Container = nil
 	}

@@ -10,12 +10,6 @@ import (
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
 
-// Lock is one mutex or semaphore.
-type Lock struct {
-	Name  string `json:"name"`  // <namespace>/<kind>/<name>, as status shows it
-	Limit int    `json:"limit"` // how many may hold it
-}
-
 // workflowHolder is who holds the locks of a workflow itself. Its root node has the workflow's name as its id, and may
 // have locks of its own.
 func workflowHolder(workflow string) string { return workflow + "/workflow" }

@@ -46,7 +46,7 @@ func (l *loops) keep(unit string, at *loopState) {
 }
 
 // fanOut makes or advances the nodes of a loop.
-func (k *engine) fanOut(u unit, l loop, sc scope.Scope) outcome {
+func (k units) fanOut(u unit, l loop, sc scope.Scope) outcome {
 	c := call{name: u.node, display: u.display, boundary: u.boundary}
 	at := u.loops.by[u.node]
 	if _, begun := k.nodes.Named(u.node); !begun && k.closed() && u.group {
@@ -87,13 +87,13 @@ func (k *engine) fanOut(u unit, l loop, sc scope.Scope) outcome {
 }
 
 // emptyLoop is a loop that has ended without an item.
-func (k *engine) emptyLoop(u unit, n v1alpha1.NodeStatus) outcome {
+func (k units) emptyLoop(u unit, n v1alpha1.NodeStatus) outcome {
 	k.nodes.Link(u.parent, n.ID)
 	return outcome{done: true, node: n}
 }
 
 // expand lists the items of a loop whose tags are not resolved.
-func (k *engine) expand(l loop, sc scope.Scope) ([]v1alpha1.Item, error) {
+func (k units) expand(l loop, sc scope.Scope) ([]v1alpha1.Item, error) {
 	var err error
 	switch {
 	case l.param != "":
@@ -112,7 +112,7 @@ func (k *engine) expand(l loop, sc scope.Scope) ([]v1alpha1.Item, error) {
 }
 
 // skipped reports whether a loop is not to run whatever its items are: its condition is false and mentions none of them.
-func (k *engine) skipped(u unit, sc scope.Scope) bool {
+func (k units) skipped(u unit, sc scope.Scope) bool {
 	condition, err := sc.Text(u.step.When)
 	if err != nil || strings.Contains(condition, "{{") {
 		return false
@@ -122,7 +122,7 @@ func (k *engine) skipped(u unit, sc scope.Scope) bool {
 }
 
 // newLoopState finds out how far a loop is that no walk has come by yet.
-func (k *engine) newLoopState(u unit, items []v1alpha1.Item) *loopState {
+func (k units) newLoopState(u unit, items []v1alpha1.Item) *loopState {
 	at := &loopState{key: "loop " + u.node, items: items, nodes: make([]string, len(items)), done: make([]bool, len(items)), at: map[string]int{}, worst: -1, first: true}
 	u.loops.keep(u.node, at)
 	if k.nodes.IsNew(u.boundary) {
@@ -147,7 +147,7 @@ func (k *engine) newLoopState(u unit, items []v1alpha1.Item) *loopState {
 }
 
 // each makes or advances the nodes of a loop's items: those that something has happened to, and the next ones.
-func (k *engine) each(u unit, at *loopState, parent string, sc scope.Scope) {
+func (k units) each(u unit, at *loopState, parent string, sc scope.Scope) {
 	in := loopContext{parent, sc}
 	if k.eachDue(u, at, in) {
 		k.eachNew(u, at, in)
@@ -155,7 +155,7 @@ func (k *engine) each(u unit, at *loopState, parent string, sc scope.Scope) {
 }
 
 // eachDue looks at the items that were tried before. False means that no other may begin.
-func (k *engine) eachDue(u unit, at *loopState, in loopContext) bool {
+func (k units) eachDue(u unit, at *loopState, in loopContext) bool {
 	due := k.due(u, at)
 	at.gaps = nil
 	waiting := false // what keeps one item from starting keeps the others too
@@ -181,7 +181,7 @@ func (k *engine) eachDue(u unit, at *loopState, in loopContext) bool {
 }
 
 // eachNew begins items in their order until there is no room.
-func (k *engine) eachNew(u unit, at *loopState, in loopContext) {
+func (k units) eachNew(u unit, at *loopState, in loopContext) {
 	for at.next < len(at.items) && !at.halted(u, at.next) {
 		if k.atCapacity() {
 			k.memory.WaitForRoom()
@@ -199,7 +199,7 @@ func (k *engine) eachNew(u unit, at *loopState, in loopContext) {
 }
 
 // due are the items to look at among those that were tried, in order.
-func (k *engine) due(u unit, at *loopState) []int {
+func (k units) due(u unit, at *loopState) []int {
 	m := k.memory
 	list := slices.Clone(at.gaps)
 	if at.first || u.hooked() {
@@ -231,7 +231,7 @@ type loopContext struct {
 }
 
 // advanceItem makes or advances the node of one item. False means that it may not begin yet.
-func (k *engine) advanceItem(u unit, at *loopState, i int, in loopContext) bool {
+func (k units) advanceItem(u unit, at *loopState, i int, in loopContext) bool {
 	values, suffix := itemValues(at.items[i])
 	node, display := childName(u.node, i, suffix), childName(u.display, i, suffix)
 	n, _ := k.nodes.Named(node)

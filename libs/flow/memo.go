@@ -6,17 +6,10 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/core/span"
 	"github.com/argosy-mesh/argosy/libs/flow/scope"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
-
-// MemoEntry is what a cache keeps under a key. Source: Argo Workflows, cache entries of ConfigMaps.
-type MemoEntry struct {
-	NodeID            string            `json:"nodeID"`
-	Outputs           *v1alpha1.Outputs `json:"outputs"`
-	CreationTimestamp time.Time         `json:"creationTimestamp"`
-	LastHitTimestamp  time.Time         `json:"lastHitTimestamp"`
-}
 
 // remembered looks for the outputs of a template in its cache. With done the node is decided without work, or waits
 // for the answer.
@@ -66,6 +59,6 @@ func fresh(raw json.RawMessage, maxAge string, now time.Time) (MemoEntry, bool) 
 	if maxAge == "" {
 		return entry, true
 	}
-	limit, err := parseDuration(maxAge)
+	limit, err := span.Parse(maxAge)
 	return entry, err == nil && now.Before(entry.CreationTimestamp.Add(limit))
 }

@@ -4,21 +4,15 @@ import (
 	"maps"
 
 	"github.com/argosy-mesh/argosy/libs/flow/memory"
-	"github.com/argosy-mesh/argosy/libs/flow/nodes"
-	"github.com/argosy-mesh/argosy/libs/flow/scope"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
-
-// startsAtOnce bounds the nodes that one decision makes, as far as loops go: a loop over many items begins in pieces, so
-// that its first pods do not wait for its last, and no record grows without bound.
-const startsAtOnce = 250
 
 // Plan is a run that is decided event by event. It keeps what its walks found out, so that a decision visits only what
 // an event can affect: the nodes that the event is about, what holds them, what may start next, and what waits for room,
 // locks, answers or time. Where there are hooks each decision visits everything, since their conditions may look at
 // anything. It decides as [Decide] does; only actions of nodes that nothing has happened to are not asked for again.
 type Plan struct {
-	engine engine
+	engine *engine
 	run    Run
 	pods   map[string]Pod
 	tasks  map[string]Task
@@ -50,7 +44,7 @@ func (p *Plan) Decide(w World) Decision {
 		return Decision{}
 	}
 	p.take(w)
-	k := &p.engine
+	k := p.engine
 	change := &RunChange{Phase: v1alpha1.WorkflowRunning}
 	if p.run.Phase == "" {
 		change.StartedAt = &k.w.Now
@@ -85,9 +79,10 @@ func (p *Plan) Again(nodes ...string) {
 
 // take makes the world of the next decision.
 func (p *Plan) take(w World) {
-	k := &p.engine
+	k := p.engine
 	if !p.ready {
-		*k = engine{nodes: nodes.New(w.Name, p.run.Nodes, p.lent), libraries: map[library][]v1alpha1.Template{}, memory: memory.New(), globals: scope.New()}
+		k = newEngine(w.Name, p.run, p.lent)
+		p.engine = k
 		p.ready = true
 	} else if k.hooked || ordered(k.w.Spec, w.Spec) {
 		k.memory = memory.New()
@@ -95,6 +90,7 @@ func (p *Plan) take(w World) {
 	news, tasks := w.Pods, w.Tasks
 	w.Run, w.Pods, w.Tasks = p.run, p.pods, p.tasks
 	k.turn(w)
+	k.depth = 0
 	for id, pod := range news {
 		p.pods[id] = pod
 		p.touch(id)
@@ -108,7 +104,7 @@ func (p *Plan) take(w World) {
 
 // touch lets the next decision look at a node. What no walk has come by yet is found by looking everywhere.
 func (p *Plan) touch(id string) {
-	k := &p.engine
+	k := p.engine
 	n := k.nodes.At(id)
 	there := n.ID != ""
 	if there && n.Phase.Fulfilled() {
@@ -130,14 +126,4 @@ func ordered(before, now v1alpha1.WorkflowSpec) bool {
 
 func equalPtr[T comparable](a, b *T) bool {
 	return a == b || a != nil && b != nil && *a == *b
-}
-
-// turn forgets what belongs to the decision before.
-func (k *engine) turn(w World) {
-	k.w = w
-	k.nodes.Turn()
-	k.memory.Turn()
-	k.actions, k.metrics, k.lookups = nil, nil, nil
-	k.depth, k.ending, k.stopping, k.exits = 0, false, "", 0
-	k.published = v1alpha1.Outputs{}
 }

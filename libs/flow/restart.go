@@ -2,6 +2,7 @@ package flow
 
 import (
 	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -9,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/argosy-mesh/argosy/libs/flow/memory"
 	"github.com/argosy-mesh/argosy/libs/flow/nodes"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
@@ -31,7 +31,7 @@ func Retry(w World, successful bool, pick func(v1alpha1.NodeStatus) bool) (Resta
 	}
 	r := &restarting{
 		workflow: w.Name, nodes: run.Nodes, drop: map[string]bool{}, open: map[string]bool{},
-		templates: &engine{w: w, libraries: map[library][]v1alpha1.Template{}, memory: memory.New()},
+		spec: w.Spec, answers: w.Answers, templates: templates{},
 	}
 	for id, n := range run.Nodes {
 		if r.failed(n) && !r.tolerated(id) {
@@ -53,7 +53,9 @@ type restarting struct {
 	workflow   string
 	nodes      map[string]v1alpha1.NodeStatus
 	drop, open map[string]bool // by id
-	templates  *engine         // to look templates up
+	spec       v1alpha1.WorkflowSpec
+	answers    map[Lookup]Answer
+	templates  templates
 }
 
 func (r *restarting) failed(n v1alpha1.NodeStatus) bool {
@@ -99,7 +101,11 @@ func (r *restarting) continues(n v1alpha1.NodeStatus) bool {
 	if b.Type != v1alpha1.NodeTypeDAG {
 		return false
 	}
-	t, _, err := r.templates.load(call{template: b.TemplateName, ref: b.TemplateRef, library: libraryOf(b.TemplateScope)})
+	from, template := libraryOf(b.TemplateScope), b.TemplateName
+	if ref := b.TemplateRef; ref != nil {
+		from, template = library{name: ref.Name, cluster: ref.ClusterScope}, ref.Template
+	}
+	t, err := r.templates.load(r.spec, from, template, r.find)
 	if err != nil || t.DAG == nil {
 		return false
 	}
@@ -110,6 +116,14 @@ func (r *restarting) continues(n v1alpha1.NodeStatus) bool {
 		}
 	}
 	return false
+}
+
+// find returns an answer that the run has.
+func (r *restarting) find(l Lookup) (json.RawMessage, error) {
+	if answer, ok := r.answers[l]; ok && answer.Missing == "" {
+		return answer.Value, nil
+	}
+	return nil, fmt.Errorf("%s %q is not known", l.Kind, l.Name)
 }
 
 // firstAttempts lets what is tried several times begin with its first attempt again: later ones are forgotten with all
@@ -231,49 +245,4 @@ func (r Run) Restarted(s Restart) Run {
 		delete(next.Nodes, id)
 	}
 	return next
-}
-
-// Set gives a suspended node a message, outputs and an end, as a person asks: phase "" leaves it waiting. Source: Argo
-// Workflows, node set.
-func Set(run Run, pick func(v1alpha1.NodeStatus) bool, outputs map[string]string, phase v1alpha1.NodePhase, message string) ([]v1alpha1.NodeStatus, error) {
-	var changed []v1alpha1.NodeStatus
-	for _, n := range run.Nodes {
-		if n.Type != v1alpha1.NodeTypeSuspend || n.Phase != v1alpha1.NodeRunning || !pick(n) {
-			continue
-		}
-		set, err := setOutputs(n, outputs)
-		if err != nil {
-			return nil, err
-		}
-		if message != "" {
-			set.Message = message
-		}
-		if phase != "" {
-			set.Phase = phase
-		}
-		changed = append(changed, set)
-	}
-	if len(changed) == 0 {
-		return nil, errors.New("no suspended node is selected")
-	}
-	slices.SortFunc(changed, func(a, b v1alpha1.NodeStatus) int { return compareText(a.Name, b.Name) })
-	return changed, nil
-}
-
-func setOutputs(n v1alpha1.NodeStatus, outputs map[string]string) (v1alpha1.NodeStatus, error) {
-	if len(outputs) == 0 {
-		return n, nil
-	}
-	if n.Outputs == nil {
-		return n, fmt.Errorf("node %s has no outputs", n.Name)
-	}
-	n.Outputs = n.Outputs.DeepCopy()
-	for _, name := range slices.Sorted(maps.Keys(outputs)) {
-		at := slices.IndexFunc(n.Outputs.Parameters, func(p v1alpha1.Parameter) bool { return p.Name == name })
-		if at < 0 {
-			return n, fmt.Errorf("node %s has no output parameter %q", n.Name, name)
-		}
-		n.Outputs.Parameters[at].Value = v1alpha1.AnyStringPtr(outputs[name])
-	}
-	return n, nil
 }

@@ -4,9 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
-	"github.com/argosy-mesh/argosy/libs/core/span"
 	"github.com/argosy-mesh/argosy/libs/flow/nodes"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
@@ -23,14 +21,6 @@ func (k *engine) cutShort() string {
 		k.memory.WakeAt(deadline)
 	}
 	return ""
-}
-
-func (k *engine) runDeadline() time.Time {
-	if k.w.Spec.ActiveDeadlineSeconds == nil || k.ending || k.exits > 0 {
-		return time.Time{}
-	}
-	// Upstream counts from a start that is cut to the second.
-	return k.w.Run.StartedAt.Truncate(time.Second).Add(span.Seconds(*k.w.Spec.ActiveDeadlineSeconds))
 }
 
 // terminate ends a run at once: no exit handler, no hook.
@@ -57,10 +47,6 @@ func (k *engine) exiting(name string) bool {
 		}
 	}
 }
-
-// closed reports whether nothing new begins at the place that is visited: the workflow is told to stop, and it is not
-// below an exit hook.
-func (k *engine) closed() bool { return k.stopping != "" && k.exits == 0 }
 
 // exitsAtWork reports whether an exit hook is not at its end, or has yet to begin.
 func (k *engine) exitsAtWork() bool {

@@ -4,18 +4,19 @@ import (
 	"testing"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/core/span"
 	"github.com/argosy-mesh/argosy/libs/flow"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
 
 func TestDurationsAndCounts(t *testing.T) {
 	for text, want := range map[string]time.Duration{"20": 20 * time.Second, "1m30s": 90 * time.Second, "0": 0} {
-		if got, err := flow.ParseDuration(text); err != nil || got != want {
+		if got, err := span.Parse(text); err != nil || got != want {
 			t.Errorf("%q: %v, %v", text, got, err)
 		}
 	}
 	for _, text := range []string{"", "1 day", "x"} {
-		if _, err := flow.ParseDuration(text); err == nil {
+		if _, err := span.Parse(text); err == nil {
 			t.Errorf("%q is taken for a duration", text)
 		}
 		if _, err := flow.ParseCount(text); err == nil {

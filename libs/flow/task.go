@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/argosy-mesh/argosy/libs/flow/location"
 	"github.com/argosy-mesh/argosy/libs/flow/scope"
@@ -13,34 +12,15 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// Task is how the work of a node ended that needs no pod. The shell keeps it until the node's end is recorded; a task
-// whose end was lost with a process is performed again under the same key.
-type Task struct {
-	Phase   v1alpha1.NodePhase
-	Message string
-	Outputs *v1alpha1.Outputs
-	At      time.Time // when it ended
+// tasks are the templates whose work needs no pod of theirs: resource, http, data, plugin.
+type tasks struct {
+	*state
+	node v1alpha1.NodeType // of the nodes that do it
 }
 
-// Perform asks for the work of a node that needs no pod: http, resource, data, plugin. It is repeated until World.Tasks has the
-// node's end; who performs knows by the id of the node what is under way.
-type Perform struct {
-	NodeID, NodeName string
-	Template         v1alpha1.Template // resolved: no tag is left
-	Account          string            // service account to act as, "" for the namespace's default
-	Deadline         time.Time         // when its workflow runs out of time; zero: never
-}
-
-// StopTask asks to give up the work of a node whose result is decided without it.
-type StopTask struct{ NodeID string }
-
-func (Perform) action()  {}
-func (StopTask) action() {}
-
-// task makes or advances the node of work without a pod.
-func (k *engine) task(c call, t v1alpha1.Template, sc scope.Scope) v1alpha1.NodeStatus {
-	kind := typeOf(t)
-	if _, exists := k.nodes.Named(c.name); !exists && !k.mayStart(kind) {
+// do makes or advances the node of work without a pod.
+func (k tasks) do(c call, t v1alpha1.Template, sc scope.Scope) v1alpha1.NodeStatus {
+	if _, exists := k.nodes.Named(c.name); !exists && !k.mayStart(k.node) {
 		return v1alpha1.NodeStatus{}
 	}
 	sc = sc.OfPod(t, k.podOf(c.name, cmp.Or(refTemplate(c.ref), c.template)))
@@ -49,9 +29,9 @@ func (k *engine) task(c call, t v1alpha1.Template, sc scope.Scope) v1alpha1.Node
 		err = k.locate(&t, sc)
 	}
 	if err != nil {
-		return k.fail(c, kind, fmt.Errorf("template %q: %w", c.template, err))
+		return k.fail(c, k.node, fmt.Errorf("template %q: %w", c.template, err))
 	}
-	n := k.begin(c, kind, v1alpha1.NodeRunning)
+	n := k.begin(c, k.node, v1alpha1.NodeRunning)
 	if end, ended := k.w.Tasks[n.ID]; ended {
 		return k.settle(n, t, end)
 	}
@@ -65,7 +45,7 @@ func (k *engine) task(c call, t v1alpha1.Template, sc scope.Scope) v1alpha1.Node
 }
 
 // settle takes the end of a task into its node.
-func (k *engine) settle(n v1alpha1.NodeStatus, t v1alpha1.Template, end Task) v1alpha1.NodeStatus {
+func (k tasks) settle(n v1alpha1.NodeStatus, t v1alpha1.Template, end Task) v1alpha1.NodeStatus {
 	at := metav1.NewTime(end.At)
 	n.Phase, n.Message, n.FinishedAt, n.Outputs = end.Phase, end.Message, &at, end.Outputs
 	if t.Outputs == nil {
@@ -97,7 +77,7 @@ func globalName(declared []v1alpha1.Parameter, name string) string {
 
 // locate puts the place of an artifact into a manifest that comes from one: its own, or that of the input of its name.
 // What data templates list is a place too.
-func (k *engine) locate(t *v1alpha1.Template, s scope.Scope) error {
+func (k tasks) locate(t *v1alpha1.Template, s scope.Scope) error {
 	if t.Data != nil && t.Data.Source.ArtifactPaths != nil {
 		data := t.Data.DeepCopy()
 		data.Source.ArtifactPaths.ArtifactLocation = location.Relocate(k.w.Repository, data.Source.ArtifactPaths.ArtifactLocation)
@@ -121,29 +101,3 @@ func (k *engine) locate(t *v1alpha1.Template, s scope.Scope) error {
 	t.Resource.ManifestFrom.Artifact = one[0]
 	return nil
 }
-
-// mayStart reports whether a new node that does work may start now. What may not waits for room.
-func (k *engine) mayStart(kind v1alpha1.NodeType) bool {
-	if k.held() || kind == v1alpha1.NodeTypePod && k.packed() {
-		k.memory.WaitForRoom()
-		return false
-	}
-	return true
-}
-
-// held reports whether the workflow is told to start nothing.
-func (k *engine) held() bool {
-	return k.w.Spec.Shutdown == "" && k.w.Spec.Suspend != nil && *k.w.Spec.Suspend
-}
-
-// packed reports whether the workflow has as many pods at work as it may.
-func (k *engine) packed() bool {
-	limit := k.w.Spec.Parallelism
-	return limit != nil && k.nodes.Pods() >= *limit
-}
-
-// spent reports whether one decision has made as many nodes as it should.
-func (k *engine) spent() bool { return k.nodes.Begun() >= startsAtOnce }
-
-// atCapacity reports whether nothing that waits for room may start now.
-func (k *engine) atCapacity() bool { return k.held() || k.packed() || k.spent() }

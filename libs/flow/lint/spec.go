@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/core/span"
 	"github.com/argosy-mesh/argosy/libs/flow"
 	"github.com/argosy-mesh/argosy/libs/flow/expression"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
@@ -181,7 +182,7 @@ func (k *linter) duration(path, v string) {
 	if v == "" || tagged(v) {
 		return
 	}
-	_, err := flow.ParseDuration(v)
+	_, err := span.Parse(v)
 	k.check(path, err)
 }
 
