@@ -126,3 +126,20 @@ type Task struct {
 	Outputs *v1alpha1.Outputs
 	At      time.Time // when it ended
 }
+
+// Restart is how a run that ended goes on: some nodes are forgotten and done anew, those that hold them are open again.
+type Restart struct {
+	Drop  []string              // ids of nodes that are forgotten
+	Nodes []v1alpha1.NodeStatus // those that are open again
+	Run   RunChange
+}
+
+// Restarted folds a restart into the state of a run.
+func (r Run) Restarted(s Restart) Run {
+	next := r.Apply(s.Nodes, &s.Run)
+	next.FinishedAt, next.Outputs, next.Message = time.Time{}, nil, ""
+	for _, id := range s.Drop {
+		delete(next.Nodes, id)
+	}
+	return next
+}

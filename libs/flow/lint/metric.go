@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strconv"
 
-	"github.com/argosy-mesh/argosy/libs/flow"
+	"github.com/argosy-mesh/argosy/libs/flow/metric"
 	"github.com/argosy-mesh/argosy/libs/flow/tag"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
@@ -20,7 +20,7 @@ func (k *linter) metrics(path string, m *v1alpha1.Metrics) {
 }
 
 func (k *linter) metric(path string, p v1alpha1.Prometheus) {
-	if !tagged(p.Name) && !flow.ValidMetricName(p.Name) {
+	if !tagged(p.Name) && !metric.ValidName(p.Name) {
 		k.warnf(path+".name", "%q may hold letters, digits, '_' and ':'", p.Name)
 	}
 	if p.Help == "" {

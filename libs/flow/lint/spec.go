@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/argosy-mesh/argosy/libs/core/span"
-	"github.com/argosy-mesh/argosy/libs/flow"
 	"github.com/argosy-mesh/argosy/libs/flow/expression"
+	"github.com/argosy-mesh/argosy/libs/flow/retry"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/robfig/cron/v3"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -173,7 +173,7 @@ func (k *linter) count(path string, v *intstr.IntOrString) {
 	if v == nil || tagged(v.String()) {
 		return
 	}
-	if _, err := flow.ParseCount(v.String()); err != nil {
+	if _, err := retry.ParseCount(v.String()); err != nil {
 		k.errorf(path, "%q is no number", v.String())
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/argosy-mesh/argosy/libs/flow"
+	"github.com/argosy-mesh/argosy/libs/flow/depends"
 	"github.com/argosy-mesh/argosy/libs/flow/expression"
 	"github.com/argosy-mesh/argosy/libs/flow/tag"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
@@ -61,7 +61,7 @@ func (k *linter) tags(path string, t *v1alpha1.Template, around sight) {
 	}
 	waits := map[string][]string{}
 	for _, task := range t.DAG.Tasks {
-		waits[task.Name] = flow.DependsOn(task)
+		waits[task.Name] = depends.On(task)
 	}
 	for i, task := range t.DAG.Tasks {
 		sees.waits = func(name string) bool { return follows(waits, task.Name, name) }

@@ -24,3 +24,10 @@ func Passed(n v1alpha1.NodeStatus) bool { return n.Phase.Fulfilled() || Serves(n
 
 // Bad reports whether a phase is one of failure.
 func Bad(p v1alpha1.NodePhase) bool { return p == v1alpha1.NodeFailed || p == v1alpha1.NodeError }
+
+// Tolerates reports whether a failure of a phase does no harm, as continueOn says.
+func Tolerates(c *v1alpha1.ContinueOn) func(v1alpha1.NodePhase) bool {
+	return func(p v1alpha1.NodePhase) bool {
+		return c != nil && (c.Failed && p == v1alpha1.NodeFailed || c.Error && p == v1alpha1.NodeError)
+	}
+}

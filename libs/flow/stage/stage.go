@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/argosy-mesh/argosy/libs/flow"
+	"github.com/argosy-mesh/argosy/libs/flow/library"
 	"github.com/argosy-mesh/argosy/libs/flow/location"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	corev1 "k8s.io/api/core/v1"
@@ -153,7 +154,7 @@ func (p *Stage) begin(workflow *v1alpha1.Workflow) error {
 	if err := json.Unmarshal(found.Value, &spec); err != nil {
 		return err
 	}
-	merged, err := flow.MergeTemplateSpec(workflow.Spec, spec)
+	merged, err := library.MergeSpec(workflow.Spec, spec)
 	p.World.Spec = merged
 	return errors.Join(err, p.findRepository())
 }

@@ -10,13 +10,14 @@ import (
 	"strings"
 
 	"github.com/argosy-mesh/argosy/libs/flow"
+	"github.com/argosy-mesh/argosy/libs/flow/engine"
 	"github.com/argosy-mesh/argosy/libs/flow/nodes"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
 
 // twin follows a run event by event, and compares what it decides with what is decided by looking at everything.
 type twin struct {
-	plan  *flow.Plan
+	plan  *engine.Plan
 	pods  map[string]flow.Pod  // as they were at the last decision
 	tasks map[string]flow.Task // the same
 	asked map[string]bool      // nodes whose work was asked for
@@ -28,7 +29,7 @@ func (t *twin) follow(w flow.World, d flow.Decision) error {
 	if t.plan == nil {
 		run := w.Run
 		run.Nodes = maps.Clone(run.Nodes)
-		*t = twin{plan: flow.NewPlan(run), asked: map[string]bool{}}
+		*t = twin{plan: engine.NewPlan(run), asked: map[string]bool{}}
 	} else {
 		w.Pods, w.Tasks = news(t.pods, w.Pods), news(t.tasks, w.Tasks)
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/libs/core/fault"
 	"github.com/argosy-mesh/argosy/libs/core/lineage"
-	"github.com/argosy-mesh/argosy/libs/flow"
+	"github.com/argosy-mesh/argosy/libs/flow/binding"
 	"github.com/argosy-mesh/argosy/libs/kube"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/schemas/events"
@@ -58,7 +58,7 @@ type listening struct {
 	done    chan struct{}
 }
 
-func binding() *unstructured.Unstructured {
+func anyBinding() *unstructured.Unstructured {
 	u := &unstructured.Unstructured{}
 	u.SetGroupVersionKind(v1alpha1.Kind("WorkflowEventBinding"))
 	return u
@@ -71,7 +71,7 @@ func bindingList() *unstructured.UnstructuredList {
 }
 
 func (b *eventBindingReconciler) control(mgr manager.Manager, regain <-chan event.GenericEvent) error {
-	err := builder.ControllerManagedBy(mgr).Named("workfloweventbinding").For(binding()).
+	err := builder.ControllerManagedBy(mgr).Named("workfloweventbinding").For(anyBinding()).
 		WatchesRawSource(source.Channel(regain, &handler.EnqueueRequestForObject{})).Complete(b)
 	if err != nil {
 		return fmt.Errorf("set up the controller of WorkflowEventBindings: %w", err)
@@ -81,7 +81,7 @@ func (b *eventBindingReconciler) control(mgr manager.Manager, regain <-chan even
 
 // Reconcile brings what listens for one binding up to date.
 func (b *eventBindingReconciler) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
-	raw := binding()
+	raw := anyBinding()
 	if err := b.client.Get(ctx, req.NamespacedName, raw); err != nil {
 		if apierrors.IsNotFound(err) {
 			b.halt(req.String())
@@ -207,7 +207,7 @@ func (b *eventBindingReconciler) handle(ctx context.Context, one *v1alpha1.Workf
 	if err != nil {
 		return err
 	}
-	wf, prefix, err := flow.Bind(*one, o)
+	wf, prefix, err := binding.Bind(*one, o)
 	if err != nil {
 		// Most events are meant for others: one that an expression fails on is none of this binding. Source: Argo Workflows.
 		b.meters.errors.WithLabelValues("WorkflowEventBinding").Inc()
@@ -239,7 +239,7 @@ func (b *eventBindingReconciler) handle(ctx context.Context, one *v1alpha1.Workf
 
 // occurrence is an event as bindings see it: the discriminator is its name in its EventSource. Of a webhook, the payload is
 // the body and the metadata are the headers; of any other kind, the payload is the data.
-func occurrence(d bus.Delivery) (o flow.Occurrence, err error) {
+func occurrence(d bus.Delivery) (o binding.Occurrence, err error) {
 	tokens := strings.Split(d.Subject, ".")
 	if o.Discriminator, err = events.Untoken(tokens[len(tokens)-1]); err != nil {
 		return o, fault.AsPoison(err)

@@ -54,7 +54,7 @@ func TestABindingThatIsHeldHoldsNoOther(t *testing.T) {
 		return result
 	}
 	add := func(namespace string) {
-		one := binding()
+		one := anyBinding()
 		one.SetNamespace(namespace)
 		one.SetName("b")
 		one.SetUID(types.UID("uid-" + namespace))
@@ -77,7 +77,7 @@ func TestABindingThatIsHeldHoldsNoOther(t *testing.T) {
 	<-began
 	change := func(edit func(client.Object)) {
 		t.Helper()
-		one := binding()
+		one := anyBinding()
 		if err := kube.Get(t.Context(), request("held").NamespacedName, one); err != nil {
 			t.Fatal(err)
 		}
@@ -93,7 +93,7 @@ func TestABindingThatIsHeldHoldsNoOther(t *testing.T) {
 	if namespace := <-made; namespace != "free" {
 		t.Errorf("made in %s", namespace)
 	}
-	doomed := binding()
+	doomed := anyBinding()
 	doomed.SetNamespace("held")
 	doomed.SetName("b")
 	if err := kube.Delete(t.Context(), doomed); err != nil {
@@ -106,7 +106,7 @@ func TestABindingThatIsHeldHoldsNoOther(t *testing.T) {
 	for bind.running["held/b"] != nil {
 		look("held")
 	}
-	if err := kube.Get(t.Context(), request("held").NamespacedName, binding()); !apierrors.IsNotFound(err) {
+	if err := kube.Get(t.Context(), request("held").NamespacedName, anyBinding()); !apierrors.IsNotFound(err) {
 		t.Errorf("it is still there: %v", err)
 	}
 	ended, cancel := context.WithCancel(t.Context())

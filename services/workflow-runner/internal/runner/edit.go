@@ -16,6 +16,7 @@ import (
 	"github.com/argosy-mesh/argosy/libs/core/fault"
 	"github.com/argosy-mesh/argosy/libs/flow"
 	"github.com/argosy-mesh/argosy/libs/flow/nodes"
+	"github.com/argosy-mesh/argosy/libs/flow/operation"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -142,7 +143,7 @@ func edited(state flow.Run, is, shown v1alpha1.NodeStatus, now time.Time) ([]v1a
 		return set(&run{state: state}, pick, userOperation{Phase: string(phase), Message: message, Outputs: newValues(is, shown)}, now)
 	}
 	// An end by this way needs all that an order to resume needs.
-	out, err := flow.Resume(state, pick, newValues(is, shown), now)
+	out, err := operation.Resume(state, pick, newValues(is, shown), now)
 	for i := range out {
 		if message != "" {
 			out[i].Message = message

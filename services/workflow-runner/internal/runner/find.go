@@ -8,6 +8,7 @@ import (
 
 	"github.com/argosy-mesh/argosy/libs/core/fault"
 	"github.com/argosy-mesh/argosy/libs/flow"
+	"github.com/argosy-mesh/argosy/libs/flow/library"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -45,7 +46,7 @@ func (r *Runner) specOf(ctx context.Context, wf *v1alpha1.Workflow, known *run) 
 	if err := json.Unmarshal(answer.Value, &template); err != nil {
 		return wf.Spec, fault.Poisonf("spec.workflowTemplateRef: %s %q: %w", need.Kind, ref.Name, err)
 	}
-	return flow.MergeTemplateSpec(wf.Spec, template)
+	return library.MergeSpec(wf.Spec, template)
 }
 
 // resolve answers the questions of the core and records the answers.

@@ -12,6 +12,7 @@ import (
 	"github.com/argosy-mesh/argosy/libs/core/fault"
 	"github.com/argosy-mesh/argosy/libs/core/lineage"
 	"github.com/argosy-mesh/argosy/libs/flow"
+	"github.com/argosy-mesh/argosy/libs/flow/engine"
 	"github.com/argosy-mesh/argosy/libs/flow/lint"
 	"github.com/argosy-mesh/argosy/libs/kube"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
@@ -212,7 +213,7 @@ func (r *run) decide(world flow.World) flow.Decision {
 		return r.plan.Decide(world)
 	}
 	change := &flow.RunChange{Phase: v1alpha1.WorkflowFailed, Message: "invalid spec: " + err.Error(), StartedAt: &world.Now, FinishedAt: &world.Now}
-	r.plan = flow.NewPlan(r.state.With(change))
+	r.plan = engine.NewPlan(r.state.With(change))
 	return flow.Decision{Run: change}
 }
 
@@ -302,7 +303,7 @@ func (r *Runner) seeAll(ctx context.Context, wf *v1alpha1.Workflow, known *run, 
 			known.miss(id, into)
 		}
 	}
-	known.plan = flow.NewPlan(known.state)
+	known.plan = engine.NewPlan(known.state)
 	return nil
 }
 

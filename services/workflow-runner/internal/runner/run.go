@@ -12,6 +12,7 @@ import (
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/libs/core/fault"
 	"github.com/argosy-mesh/argosy/libs/flow"
+	"github.com/argosy-mesh/argosy/libs/flow/engine"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/schemas/events"
 )
@@ -57,7 +58,7 @@ type run struct {
 	repo    *v1alpha1.ArtifactRepositoryRefStatus // nil: not looked for yet, or the run is older than such
 	origin  origin                                // of its object
 	state   flow.Run
-	plan    *flow.Plan           // decides event by event; nil: it is to be made from the state
+	plan    *engine.Plan         // decides event by event; nil: it is to be made from the state
 	name    string               // namespace/name of the workflow
 	fresh   *entry               // recorded and not yet told to the bus
 	behind  bool                 // whether the object's status is older than the state

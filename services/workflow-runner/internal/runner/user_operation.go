@@ -11,6 +11,7 @@ import (
 
 	"github.com/argosy-mesh/argosy/libs/core/fault"
 	"github.com/argosy-mesh/argosy/libs/flow"
+	"github.com/argosy-mesh/argosy/libs/flow/operation"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -70,7 +71,7 @@ func (r *Runner) carryOut(ctx context.Context, wf *v1alpha1.Workflow, known *run
 	e := entry{At: time.Now(), Order: key}
 	switch ask.Operation {
 	case "resume":
-		e.Nodes, err = flow.Resume(known.state, pick, ask.Outputs, e.At)
+		e.Nodes, err = operation.Resume(known.state, pick, ask.Outputs, e.At)
 	case "set":
 		e.Nodes, err = set(known, pick, ask, e.At)
 	case "retry":
@@ -94,7 +95,7 @@ func set(known *run, pick func(v1alpha1.NodeStatus) bool, ask userOperation, now
 	if !slices.Contains(setPhases, phase) {
 		return nil, fmt.Errorf("phase %q is none of Succeeded, Failed, Error", ask.Phase)
 	}
-	changed, err := flow.Set(known.state, pick, ask.Outputs, phase, ask.Message)
+	changed, err := operation.Set(known.state, pick, ask.Outputs, phase, ask.Message)
 	for i := range changed {
 		if phase.Fulfilled() {
 			at := metav1.NewTime(now)
@@ -119,7 +120,7 @@ func (r *Runner) restart(ctx context.Context, wf *v1alpha1.Workflow, known *run,
 		return err
 	}
 	world := flow.World{Name: wf.Name, Namespace: wf.Namespace, Spec: spec, Run: known.state, Answers: known.found, Now: e.At}
-	again, err := flow.Retry(world, ask.Successful, ask.pick)
+	again, err := operation.Retry(world, ask.Successful, ask.pick)
 	if err != nil {
 		return fault.AsPoison(err)
 	}
