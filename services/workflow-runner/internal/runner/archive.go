@@ -13,9 +13,9 @@ import (
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/libs/core/fault"
 	"github.com/argosy-mesh/argosy/libs/flow/archive"
+	"github.com/argosy-mesh/argosy/libs/flow/nodes"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/schemas/events"
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 )
@@ -53,7 +53,7 @@ func (a *archivist) handle(ctx context.Context, d bus.Delivery) ([]bus.Outgoing,
 		return nil, fault.Poisonf("archive: fact %s: %w", d.ID(), err)
 	}
 	o := fact.Object
-	known, err := replay(ctx, a.bus, o.Namespace, o.Name, o.UID)
+	known, _, err := replay(ctx, a.bus, o.Namespace, o.UID)
 	if err != nil {
 		return nil, fmt.Errorf("archive workflow %s/%s: %w", o.Namespace, o.Name, err)
 	}
@@ -88,7 +88,7 @@ func (a *archivist) store(ctx context.Context, wf *v1alpha1.Workflow) error {
 }
 
 // archived is a workflow as its run left it: whole, whatever its object had room for.
-func archived(o events.Object, known *run) *v1alpha1.Workflow {
+func archived(o events.Object, known *journalRun) *v1alpha1.Workflow {
 	wf := &v1alpha1.Workflow{TypeMeta: metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: "Workflow"}}
 	wf.Namespace, wf.Name, wf.UID = o.Namespace, o.Name, types.UID(o.UID)
 	wf.Labels, wf.Annotations, wf.CreationTimestamp = map[string]string{}, map[string]string{}, metav1.NewTime(known.origin.Created)
@@ -100,7 +100,7 @@ func archived(o events.Object, known *run) *v1alpha1.Workflow {
 	}
 	wf.Labels[labelPhase], wf.Labels[labelCompleted] = string(known.state.Phase), "true"
 	wf.Spec, wf.Status = *known.spec, statusOf(known.state)
-	wf.Status.Progress = known.progress()
+	wf.Status.Progress = progressText(nodes.Progress(known.state.Nodes))
 	if len(wf.Spec.Templates) > 0 {
 		wf.Spec.WorkflowTemplateRef = nil // it was taken in
 	}
@@ -108,13 +108,6 @@ func archived(o events.Object, known *run) *v1alpha1.Workflow {
 		wf.Status.ArtifactRepositoryRef = known.repo
 	}
 	return wf
-}
-
-// originOf is what the journal keeps of an object's metadata.
-func originOf(wf *v1alpha1.Workflow) *origin {
-	o := &origin{Labels: wf.Labels, Annotations: maps.Clone(wf.Annotations), Created: wf.CreationTimestamp.UTC()}
-	delete(o.Annotations, corev1.LastAppliedConfigAnnotation) // the spec once more
-	return o
 }
 
 // find reads the workflow of a name that ended last.

@@ -27,7 +27,7 @@ import (
 func ended(t *testing.T, b *bus.Bus, name string, phase v1alpha1.WorkflowPhase, at time.Time, labels map[string]string) bus.Delivery {
 	t.Helper()
 	uid := "uid-" + name
-	j := newJournals(b)
+	j := newRuns(b)
 	known, err := j.load(t.Context(), "ci", name, uid)
 	if err != nil {
 		t.Fatal(err)

@@ -21,12 +21,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 )
-
-// upstreamFinalizer is what Argo Workflows holds a workflow with until its artifacts are gone. Here a note on the bus does
-// that, so that nothing ever waits for a store.
-const upstreamFinalizer = "workflows.argoproj.io/artifact-gc"
 
 const (
 	// notePrefix begins the keys of notes in the bucket of locks.
@@ -55,15 +50,15 @@ func noteKey(workflow, uid string) string { return notePrefix + bus.Key(workflow
 
 // artifactGC takes artifacts away. Every replica may do it at once: what is gone is gone.
 type artifactGC struct {
-	kv       bus.KV
-	cached   client.Client
-	synced   func(context.Context) bool // waits until cached knows something
-	reader   client.Reader
-	stores   *store.Stores
-	journals *journals
-	away     awayStores
-	log      *slog.Logger
-	wake     chan string // names of workflows to look at
+	kv     bus.KV
+	cached client.Client
+	synced func(context.Context) bool // waits until cached knows something
+	reader client.Reader
+	stores *store.Stores
+	bus    *bus.Bus // has the journals of runs
+	away   awayStores
+	log    *slog.Logger
+	wake   chan string // names of workflows to look at
 
 	mu sync.Mutex
 	// Workflows that have a note, as far as this replica knows: since the last look at all notes began, and before.
@@ -102,21 +97,20 @@ func (j *artifactGC) look(workflow string) {
 }
 
 // remember notes a run before the first artifact is recorded that is to be taken away one day: from then on its workflow
-// may vanish at any moment.
-func (j *artifactGC) remember(ctx context.Context, wf *v1alpha1.Workflow, known *run, nodes []v1alpha1.NodeStatus) error {
-	if known.noted || len(wasteOf(known, nodes, location.GCOnCompletion))+len(wasteOf(known, nodes, location.GCOnDeletion)) == 0 {
-		return nil
+// may vanish at any moment. It reports whether it did.
+func (j *artifactGC) remember(ctx context.Context, wf *v1alpha1.Workflow, known *journalRun, nodes []v1alpha1.NodeStatus) (noted bool, err error) {
+	if len(wasteOf(known, nodes, location.GCOnCompletion))+len(wasteOf(known, nodes, location.GCOnDeletion)) == 0 {
+		return false, nil
 	}
 	n := artifactGCRecord{Namespace: wf.Namespace, Name: wf.Name, UID: string(wf.UID)}
 	if _, err := j.kv.CompareAndSwap(ctx, noteKey(n.workflow(), n.UID), mustJSON(n), 0); err != nil && fault.Of(err) != fault.Stale {
-		return fmt.Errorf("note the artifacts of workflow %s: %w", n.workflow(), err)
+		return false, fmt.Errorf("note the artifacts of workflow %s: %w", n.workflow(), err)
 	}
-	known.noted = true
 	j.learn(n.workflow())
-	return nil
+	return true, nil
 }
 
-func wasteOf(known *run, nodes []v1alpha1.NodeStatus, strategy string) []location.Waste {
+func wasteOf(known *journalRun, nodes []v1alpha1.NodeStatus, strategy string) []location.Waste {
 	var repository *v1alpha1.ArtifactRepository
 	if known.repo != nil {
 		repository = known.repo.ArtifactRepository
@@ -128,10 +122,7 @@ func wasteOf(known *run, nodes []v1alpha1.NodeStatus, strategy string) []locatio
 }
 
 // settle completes the note of a run that has ended. The journal may be too old one day; the note stays.
-func (j *artifactGC) settle(ctx context.Context, wf *v1alpha1.Workflow, known *run) error {
-	if known.settled || !known.state.Phase.Completed() {
-		return nil
-	}
+func (j *artifactGC) settle(ctx context.Context, wf *v1alpha1.Workflow, known *journalRun) error {
 	nodes := slices.SortedFunc(maps.Values(known.state.Nodes), func(a, b v1alpha1.NodeStatus) int { return strings.Compare(a.ID, b.ID) })
 	n := artifactGCRecord{Namespace: wf.Namespace, Name: wf.Name, UID: string(wf.UID), Ended: true,
 		Completion: wasteOf(known, nodes, location.GCOnCompletion), Deletion: wasteOf(known, nodes, location.GCOnDeletion)}
@@ -141,7 +132,6 @@ func (j *artifactGC) settle(ctx context.Context, wf *v1alpha1.Workflow, known *r
 		}
 		j.learn(n.workflow())
 	}
-	known.settled = true
 	return nil
 }
 
@@ -276,11 +266,10 @@ func (j *artifactGC) find(ctx context.Context, n artifactGCRecord) (*unstructure
 
 // recorded lists what a run left behind whose workflow was removed before its end.
 func (j *artifactGC) recorded(ctx context.Context, n artifactGCRecord) ([]location.Waste, error) {
-	known, err := j.journals.load(ctx, n.Namespace, n.Name, n.UID)
+	known, _, err := replay(ctx, j.bus, n.Namespace, n.UID)
 	if err != nil {
 		return nil, err
 	}
-	defer j.journals.forget(n.UID)
 	nodes := slices.Collect(maps.Values(known.state.Nodes))
 	return append(wasteOf(known, nodes, location.GCOnCompletion), wasteOf(known, nodes, location.GCOnDeletion)...), nil
 }
@@ -340,18 +329,6 @@ func (j *artifactGC) mark(ctx context.Context, raw *unstructured.Unstructured, g
 	target.SetName(wf.Name)
 	if err := j.cached.Patch(ctx, target, client.RawPatch(types.MergePatchType, body)); client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("show what is gone of workflow %s/%s: %w", wf.Namespace, wf.Name, err)
-	}
-	return nil
-}
-
-// letGo takes upstream's finalizer off a workflow that is being removed: whoever put it there is not here.
-func (r *Runner) letGo(ctx context.Context, raw *unstructured.Unstructured) error {
-	free := raw.DeepCopy()
-	if !controllerutil.RemoveFinalizer(free, upstreamFinalizer) {
-		return nil
-	}
-	if err := r.client.Patch(ctx, free, client.MergeFrom(raw)); client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("let workflow %s/%s go: %w", raw.GetNamespace(), raw.GetName(), err)
 	}
 	return nil
 }

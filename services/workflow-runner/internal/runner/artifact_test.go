@@ -138,7 +138,7 @@ func TestTheBuiltInStore(t *testing.T) {
 
 func TestAReportIsReadByItsOwnPodOnly(t *testing.T) {
 	b := bustest.Start(t).Connect("test")
-	r := &Runner{bus: b}
+	r := &pods{bus: b}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := b.Objects(bus.ArtifactsBucket).Put(ctx, reportKey("ns", "mine", "uid"), strings.NewReader(`{"result":"stored"}`)); err != nil {

@@ -26,7 +26,7 @@ const (
 )
 
 // transfer says how an artifact gets into a pod, by GET, or out of it, by PUT.
-func (r *Runner) transfer(method, namespace string, a v1alpha1.Artifact, expires time.Time) protocol.Transfer {
+func (s *signer) transfer(method, namespace string, a v1alpha1.Artifact, expires time.Time) protocol.Transfer {
 	t := protocol.Transfer{Name: a.Name, Path: a.Path, Optional: a.Optional}
 	if a.Archive != nil {
 		t.Plain, t.Zip = a.Archive.None != nil, a.Archive.Zip != nil
@@ -37,13 +37,13 @@ func (r *Runner) transfer(method, namespace string, a v1alpha1.Artifact, expires
 	}
 	if store.External(a.ArtifactLocation) {
 		t.Direct = !store.Relayed(a.ArtifactLocation)
-		t.URL = r.signer.grant(grant{Method: method, Namespace: namespace, Place: &a.ArtifactLocation, Expires: expires.Unix()})
+		t.URL = s.grant(grant{Method: method, Namespace: namespace, Place: &a.ArtifactLocation, Expires: expires.Unix()})
 		if a.Git != nil {
 			t.Plain, t.Zip = false, false // it comes as an archive, whatever the manifest says
 		}
 		return t
 	}
-	t.URL = r.signer.url(method, store.ObjectName(namespace, a.S3.Key), expires)
+	t.URL = s.url(method, store.ObjectName(namespace, a.S3.Key), expires)
 	return t
 }
 

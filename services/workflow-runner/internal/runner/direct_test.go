@@ -29,12 +29,12 @@ import (
 type depot struct {
 	t      *testing.T
 	server *storetest.Server
-	runner *Runner
+	runner *pods
 }
 
 func newDepot(t *testing.T, more ...client.Object) *depot {
 	t.Helper()
-	d := &depot{t: t, server: storetest.Start(t, "art"), runner: &Runner{signer: &signer{key: []byte("k")}}}
+	d := &depot{t: t, server: storetest.Start(t, "art"), runner: &pods{signer: &signer{key: []byte("k")}}}
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "keys"}, Data: map[string][]byte{"id": []byte(storetest.ID), "secret": []byte(storetest.Secret)}}
 	git, err := checkout.New(checkout.Config{Dir: t.TempDir(), Limits: checkout.DefaultLimits()})
 	if err != nil {
@@ -80,7 +80,7 @@ func (d *depot) execute(task protocol.Task, staging string, args ...string) (cod
 
 func (d *depot) save(a v1alpha1.Artifact) protocol.Termination {
 	d.t.Helper()
-	out := d.runner.transfer(http.MethodPut, "ci", a, time.Now().Add(time.Hour))
+	out := d.runner.signer.transfer(http.MethodPut, "ci", a, time.Now().Add(time.Hour))
 	code, said, report := d.execute(protocol.Task{Artifacts: []protocol.Transfer{out}}, d.t.TempDir(), "run", "--", "true")
 	if code != 0 {
 		d.t.Fatalf("%d %s", code, said)
@@ -253,7 +253,7 @@ func TestWhatABucketRefusesEndsTheTransfer(t *testing.T) {
 func TestOnlyWhatWasGrantedIsSigned(t *testing.T) {
 	d := newDepot(t)
 	later := time.Now().Add(time.Hour)
-	put := d.runner.transfer(http.MethodPut, "ci", d.artifact("run/a", "path: /x"), later).URL
+	put := d.runner.signer.transfer(http.MethodPut, "ci", d.artifact("run/a", "path: /x"), later).URL
 	builtIn := d.runner.signer.url(http.MethodPut, "artifact/ci/x", later)
 	post := func(url, body string) (int, string) {
 		t.Helper()
@@ -271,7 +271,7 @@ func TestOnlyWhatWasGrantedIsSigned(t *testing.T) {
 		"too many":            {put, `{"names":[` + strings.Repeat(`"a",`, protocol.AskLimit) + `"a"]}`},
 		"the built-in store":  {builtIn, `{"names":[""]}`},
 		"nothing granted":     {d.runner.signer.base + artifactPath + "x.y", `{}`},
-		"an old grant":        {d.runner.transfer(http.MethodPut, "ci", d.artifact("k", "path: /x"), time.Now().Add(-time.Hour)).URL, `{"names":[""]}`},
+		"an old grant":        {d.runner.signer.transfer(http.MethodPut, "ci", d.artifact("k", "path: /x"), time.Now().Add(-time.Hour)).URL, `{"names":[""]}`},
 	} {
 		if code, text := post(c.url, c.body); code < 400 || code >= 500 {
 			t.Errorf("%s: %d %s", name, code, text)

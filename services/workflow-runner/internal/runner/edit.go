@@ -83,7 +83,7 @@ func (r *Runner) take(ctx context.Context, wf *v1alpha1.Workflow, known *run, no
 		return nil
 	}
 	r.log.InfoContext(ctx, "suspended nodes were edited", "workflow", wf.Namespace+"/"+wf.Name, "nodes", len(e.Nodes))
-	return r.journals.append(ctx, string(wf.UID), known, e)
+	return r.runs.append(ctx, string(wf.UID), known, e)
 }
 
 // edits are the suspended nodes, by id in order, of which a status says more than the run: an end, a value, a message.
@@ -140,7 +140,7 @@ func edited(state flow.Run, is, shown v1alpha1.NodeStatus, now time.Time) ([]v1a
 		if phase == v1alpha1.NodeRunning {
 			phase = ""
 		}
-		return set(&run{state: state}, pick, userOperation{Phase: string(phase), Message: message, Outputs: newValues(is, shown)}, now)
+		return set(state, pick, userOperation{Phase: string(phase), Message: message, Outputs: newValues(is, shown)}, now)
 	}
 	// An end by this way needs all that an order to resume needs.
 	out, err := operation.Resume(state, pick, newValues(is, shown), now)
@@ -151,9 +151,6 @@ func edited(state flow.Run, is, shown v1alpha1.NodeStatus, now time.Time) ([]v1a
 	}
 	return out, err
 }
-
-// completedCondition tells runs that ended. Source: Argo Workflows, whose retry turns it to False.
-const completedCondition = "Completed"
 
 // takenBack reports whether a status says that its workflow is to be done again.
 func takenBack(s v1alpha1.WorkflowStatus) bool {
@@ -178,7 +175,7 @@ func (r *Runner) takeBack(ctx context.Context, wf *v1alpha1.Workflow, known *run
 		return err
 	}
 	r.log.InfoContext(ctx, "a run is done again, as its status says", "workflow", wf.Namespace+"/"+wf.Name)
-	return r.journals.append(ctx, string(wf.UID), known, e)
+	return r.runs.append(ctx, string(wf.UID), known, e)
 }
 
 // changedArguments are the arguments that a workflow has now and that its run was not started with.

@@ -62,7 +62,7 @@ func (r *Runner) resolve(ctx context.Context, wf *v1alpha1.Workflow, known *run,
 		}
 		e.Found = append(e.Found, finding{n, answer})
 	}
-	return r.journals.append(ctx, string(wf.UID), known, e)
+	return r.runs.append(ctx, string(wf.UID), known, e)
 }
 
 // find looks one thing up. What is not there is an answer; an error means that nobody could tell.

@@ -116,12 +116,12 @@ func TestWhatHDFSRefusesEndsTheTransfer(t *testing.T) {
 
 func TestAnUploadToHDFSThatBreaksOffLeavesNothing(t *testing.T) {
 	h := hdfstest.Start(t)
-	r := &Runner{signer: &signer{key: []byte("k")}}
+	r := &pods{signer: &signer{key: []byte("k")}}
 	web := httptest.NewServer(&artifactServer{stores: &store.Stores{}, signer: r.signer, log: slog.New(slog.DiscardHandler), most: 400_000})
 	defer web.Close()
 	r.signer.base = web.URL
 	a := inHDFS(t, h, "/run/a", "path: /x, archive: {none: {}}", "")
-	out := r.transfer(http.MethodPut, "ci", a, time.Now().Add(time.Hour))
+	out := r.signer.transfer(http.MethodPut, "ci", a, time.Now().Add(time.Hour))
 	if out.Direct || !out.Plain {
 		t.Errorf("%+v", out)
 	}
@@ -148,7 +148,7 @@ func TestAnUploadToHDFSThatBreaksOffLeavesNothing(t *testing.T) {
 	if code, err := send(http.MethodPut, out.URL, -1, strings.NewReader(strings.Repeat("x", 400_001))); code != http.StatusRequestEntityTooLarge {
 		t.Errorf("more than may be: %d, %v", code, err)
 	}
-	in := r.transfer(http.MethodGet, "ci", a, time.Now().Add(time.Hour))
+	in := r.signer.transfer(http.MethodGet, "ci", a, time.Now().Add(time.Hour))
 	if code, err := send(http.MethodPut, in.URL, 4, strings.NewReader("text")); code != http.StatusForbidden {
 		t.Errorf("with a URL to get: %d, %v", code, err)
 	}

@@ -185,14 +185,18 @@ func (l *locks) changeKey(ctx context.Context, key string, edit func(*queue) err
 	}
 }
 
-// beforeRetry wakes a run that stands in a queue.
-func (r *Runner) beforeRetry(wake time.Time, actions []flow.Action) time.Time {
-	for _, a := range actions {
-		if _, waits := a.(flow.Acquire); waits {
-			if again := time.Now().Add(lockRetry); wake.IsZero() || again.Before(wake) {
-				return again
-			}
-		}
+// sweep gives back what nodes of a workflow hold or wait for that are over.
+func (l *locks) sweep(ctx context.Context, uid string, over func(node string) bool) error {
+	names, err := l.kv.Keys(ctx, lockPrefix)
+	if err != nil {
+		return fmt.Errorf("sweep the locks of %s: %w", uid, err)
 	}
-	return wake
+	errs := make([]error, 0, len(names))
+	for _, key := range names {
+		errs = append(errs, l.changeKey(ctx, key, func(q *queue) error {
+			q.drop(func(h holder) bool { return h.UID == uid && over(h.Node) })
+			return nil
+		}))
+	}
+	return errors.Join(errs...)
 }

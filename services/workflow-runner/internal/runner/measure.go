@@ -2,6 +2,7 @@ package runner
 
 import (
 	"context"
+	"log/slog"
 	"strconv"
 	"time"
 
@@ -94,23 +95,6 @@ func podPhase(p v1alpha1.NodePhase) string {
 	return string(p)
 }
 
-// measure reports what a decision wants to be reported. What cannot be is said once, and harms nothing else.
-func (r *Runner) measure(ctx context.Context, wf *v1alpha1.Workflow, list []flow.Metric) {
-	name := wf.Namespace + "/" + wf.Name
-	for _, m := range list {
-		problem := m.Problem
-		if problem == "" {
-			if err := r.meters.series.take(name, m); err != nil {
-				problem = err.Error()
-			}
-		}
-		if problem != "" {
-			r.meters.errors.WithLabelValues("MetricEmission").Inc()
-			r.log.WarnContext(ctx, "a metric was not reported", "workflow", name, "metric", m.Name, "problem", problem)
-		}
-	}
-}
-
 // census counts the workflows and pods of this replica as they are, each time it is asked.
 type census struct {
 	cache client.Reader
@@ -168,5 +152,37 @@ func (c *census) Collect(out chan<- prometheus.Metric) {
 func tell(out chan<- prometheus.Metric, desc *prometheus.Desc, byPhase map[string]int) {
 	for phase, n := range byPhase {
 		out <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, float64(n), phase)
+	}
+}
+
+type metrics struct {
+	runs     *prometheus.CounterVec
+	pods     prometheus.Counter
+	commands *prometheus.HistogramVec
+}
+
+func newMetrics(r prometheus.Registerer) *metrics {
+	m := &metrics{
+		runs:     prometheus.NewCounterVec(prometheus.CounterOpts{Name: "argosy_workflow_runs_total", Help: "Runs that ended, by phase."}, []string{"phase"}),
+		pods:     prometheus.NewCounter(prometheus.CounterOpts{Name: "argosy_workflow_pods_created_total", Help: "Pods created for steps."}),
+		commands: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "argosy_workflow_command_seconds", Help: "Time to handle one command, by verb and error class."}, []string{"verb", "class"}),
+	}
+	r.MustRegister(m.runs, m.pods, m.commands)
+	return m
+}
+
+// report reports what a decision wants to be reported. What cannot be is said once, and harms nothing else.
+func (m *meters) report(ctx context.Context, log *slog.Logger, workflow string, list []flow.Metric) {
+	for _, one := range list {
+		problem := one.Problem
+		if problem == "" {
+			if err := m.series.take(workflow, one); err != nil {
+				problem = err.Error()
+			}
+		}
+		if problem != "" {
+			m.errors.WithLabelValues("MetricEmission").Inc()
+			log.WarnContext(ctx, "a metric was not reported", "workflow", workflow, "metric", one.Name, "problem", problem)
+		}
 	}
 }

@@ -31,19 +31,3 @@ func (r *Runner) mend(ctx context.Context, wf *v1alpha1.Workflow, known *run) er
 	}
 	return errors.Join(errs...)
 }
-
-// sweep gives back what nodes of a workflow hold or wait for that are over.
-func (l *locks) sweep(ctx context.Context, uid string, over func(node string) bool) error {
-	names, err := l.kv.Keys(ctx, lockPrefix)
-	if err != nil {
-		return fmt.Errorf("sweep the locks of %s: %w", uid, err)
-	}
-	errs := make([]error, 0, len(names))
-	for _, key := range names {
-		errs = append(errs, l.changeKey(ctx, key, func(q *queue) error {
-			q.drop(func(h holder) bool { return h.UID == uid && over(h.Node) })
-			return nil
-		}))
-	}
-	return errors.Join(errs...)
-}

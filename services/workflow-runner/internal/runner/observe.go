@@ -23,7 +23,7 @@ const mainContainer = "main"
 const reportLimit = 1 << 20
 
 // view is what the core may know of a pod.
-func (r *Runner) view(ctx context.Context, pod *corev1.Pod) (flow.Pod, error) {
+func (p *pods) view(ctx context.Context, pod *corev1.Pod) (flow.Pod, error) {
 	out := flow.Pod{Name: pod.Name, Host: pod.Spec.NodeName, IP: pod.Status.PodIP, Phase: phaseOf(pod)}
 	if pod.Status.StartTime != nil {
 		out.StartedAt = pod.Status.StartTime.Time
@@ -38,7 +38,7 @@ func (r *Runner) view(ctx context.Context, pod *corev1.Pod) (flow.Pod, error) {
 		out.Message, out.Broken = failure(pod)
 	}
 	if out.Phase == flow.PodSucceeded || out.Phase == flow.PodFailed {
-		report, err := r.reports(ctx, pod, ended)
+		report, err := p.reports(ctx, pod, ended)
 		if err != nil {
 			return out, fmt.Errorf("read what pod %s/%s left behind: %w", pod.Namespace, pod.Name, err)
 		}
@@ -186,9 +186,9 @@ func blame(c *corev1.ContainerStatus) string {
 }
 
 // reports joins what the executor says in each container: main its outputs, the others of a set their logs.
-func (r *Runner) reports(ctx context.Context, pod *corev1.Pod, main *corev1.ContainerStateTerminated) (whole *protocol.Report, err error) {
+func (p *pods) reports(ctx context.Context, pod *corev1.Pod, main *corev1.ContainerStateTerminated) (whole *protocol.Report, err error) {
 	if main != nil {
-		if whole, err = r.report(ctx, pod, main.Message); err != nil {
+		if whole, err = p.report(ctx, pod, main.Message); err != nil {
 			return nil, err
 		}
 	}
@@ -215,7 +215,7 @@ func (r *Runner) reports(ctx context.Context, pod *corev1.Pod, main *corev1.Cont
 // report reads what the executor wrote into the termination message, or the stored
 // report when it did not fit. Without the executor the message is the program's
 // own, and no report.
-func (r *Runner) report(ctx context.Context, pod *corev1.Pod, message string) (*protocol.Report, error) {
+func (p *pods) report(ctx context.Context, pod *corev1.Pod, message string) (*protocol.Report, error) {
 	if pod.Annotations[annotationExecutor] == "" {
 		return nil, nil
 	}
@@ -228,7 +228,7 @@ func (r *Runner) report(ctx context.Context, pod *corev1.Pod, message string) (*
 	}
 	// The name is ours, not the pod's word: pods must not read each other's reports.
 	name := reportKey(pod.Namespace, pod.Name, pod.Annotations[annotationRun])
-	object, err := r.bus.Objects(bus.ArtifactsBucket).Open(ctx, name)
+	object, err := p.bus.Objects(bus.ArtifactsBucket).Open(ctx, name)
 	if errors.Is(err, bus.ErrNotFound) {
 		return &protocol.Report{Error: "the stored report is gone"}, nil
 	}

@@ -7,7 +7,6 @@ import (
 	"github.com/argosy-mesh/argosy/libs/flow"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/task"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
@@ -19,10 +18,6 @@ func (r *Runner) perform(ctx context.Context, wf *v1alpha1.Workflow, spec *v1alp
 		Run: string(wf.UID), Node: a.NodeID, Namespace: wf.Namespace, Workflow: wf.Name, Account: a.Account, Owner: *ownerOf(wf),
 		Marks: chain(wf).Annotate(map[string]string{}), Template: a.Template, Spec: spec, Deadline: a.Deadline,
 	})
-}
-
-func ownerOf(wf *v1alpha1.Workflow) *metav1.OwnerReference {
-	return metav1.NewControllerRef(wf, v1alpha1.Kind("Workflow"))
 }
 
 // annotationPlugins marks a workflow that may have pods of plugins.

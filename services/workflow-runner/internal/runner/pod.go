@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/libs/core/fault"
 	"github.com/argosy-mesh/argosy/libs/core/lineage"
 	"github.com/argosy-mesh/argosy/libs/flow"
@@ -26,22 +27,30 @@ const (
 	scriptVolume  = "argosy-script"
 )
 
-// buildPod makes the pod of a node: the user's container as it is, wrapped by the
+// pods makes the pods of nodes, and reads what became of them.
+type pods struct {
+	image  string // of the executor
+	images *images
+	signer *signer
+	bus    *bus.Bus // where reports are that did not fit elsewhere
+}
+
+// build makes the pod of a node: the user's container as it is, wrapped by the
 // executor only if something must be collected, preceded by an init container only
 // if the executor or artifacts must come in.
 //
 // An error of class poison stays: its node can have no pod.
-func (r *Runner) buildPod(ctx context.Context, wf *v1alpha1.Workflow, a flow.CreatePod, cause lineage.Lineage) (*corev1.Pod, error) {
+func (p *pods) build(ctx context.Context, wf *v1alpha1.Workflow, a flow.CreatePod, cause lineage.Lineage) (*corev1.Pod, error) {
 	pod := &corev1.Pod{ObjectMeta: podMeta(wf, a, cause), Spec: podSpec(*a.Spec, a.Template, claimVolumes(wf.Name, a.Spec.VolumeClaimTemplates))}
 	containers := containersOf(a.Template)
 	// Without a source its container is the whole of a script. Source: Argo Workflows.
 	if a.Template.Script != nil && a.Template.Script.Source != "" {
 		addScript(pod, &containers[0], a.Template.Script.Source)
 	}
-	job := job{task: r.task(wf, a), logs: r.logs(wf.Namespace, a)}
-	err := r.nameCommands(ctx, pod, containers, a.Template, &job)
+	job := job{task: p.task(wf, a), logs: p.logs(wf.Namespace, a)}
+	err := p.nameCommands(ctx, pod, containers, a.Template, &job)
 	if err == nil {
-		err = r.addExecutor(pod, containers, a.Template, job)
+		err = p.addExecutor(pod, containers, a.Template, job)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("template %q: %w", a.Template.Name, err)
@@ -168,38 +177,38 @@ func addScript(pod *corev1.Pod, main *corev1.Container, source string) {
 }
 
 // task says what must come into the pod and out of it.
-func (r *Runner) task(wf *v1alpha1.Workflow, a flow.CreatePod) protocol.Task {
+func (p *pods) task(wf *v1alpha1.Workflow, a flow.CreatePod) protocol.Task {
 	var task protocol.Task
 	expires := time.Now().Add(urlLifetime)
 	if in := a.Template.Inputs; in != nil {
 		for _, artifact := range in.Artifacts {
-			if t, supplied := r.input(wf.Namespace, artifact, expires); supplied {
+			if t, supplied := p.input(wf.Namespace, artifact, expires); supplied {
 				task.Inputs = append(task.Inputs, t)
 			}
 		}
 	}
 	if out := a.Template.Outputs; out != nil {
-		for _, p := range out.Parameters {
-			if p.ValueFrom != nil && p.ValueFrom.Path != "" {
-				task.Parameters = append(task.Parameters, protocol.Parameter{Name: p.Name, Path: p.ValueFrom.Path, Optional: p.ValueFrom.Default != nil})
+		for _, out := range out.Parameters {
+			if out.ValueFrom != nil && out.ValueFrom.Path != "" {
+				task.Parameters = append(task.Parameters, protocol.Parameter{Name: out.Name, Path: out.ValueFrom.Path, Optional: out.ValueFrom.Default != nil})
 			}
 		}
 		for _, artifact := range out.Artifacts {
-			task.Artifacts = append(task.Artifacts, r.transfer(http.MethodPut, wf.Namespace, artifact, expires))
+			task.Artifacts = append(task.Artifacts, p.signer.transfer(http.MethodPut, wf.Namespace, artifact, expires))
 		}
 	}
 	task.Result = resultWanted(*a.Spec, a)
-	task.ReportURL = r.signer.url("PUT", reportKey(wf.Namespace, a.PodName, string(wf.UID)), expires)
+	task.ReportURL = p.signer.url("PUT", reportKey(wf.Namespace, a.PodName, string(wf.UID)), expires)
 	return task
 }
 
 // input says how an artifact gets into a pod. An optional one that nobody supplied does not.
-func (r *Runner) input(namespace string, a v1alpha1.Artifact, expires time.Time) (t protocol.Transfer, supplied bool) {
+func (p *pods) input(namespace string, a v1alpha1.Artifact, expires time.Time) (t protocol.Transfer, supplied bool) {
 	switch {
 	case a.Raw != nil:
 		t = protocol.Transfer{Name: a.Name, Raw: a.Raw.Data, Plain: true}
 	case store.Supplied(a.ArtifactLocation):
-		t = r.transfer(http.MethodGet, namespace, a, expires)
+		t = p.signer.transfer(http.MethodGet, namespace, a, expires)
 	default:
 		return t, false
 	}
@@ -209,12 +218,12 @@ func (r *Runner) input(namespace string, a v1alpha1.Artifact, expires time.Time)
 }
 
 // logs are the transfers of what containers say, by container.
-func (r *Runner) logs(namespace string, a flow.CreatePod) map[string]*protocol.Transfer {
+func (p *pods) logs(namespace string, a flow.CreatePod) map[string]*protocol.Transfer {
 	out := map[string]*protocol.Transfer{}
 	expires := time.Now().Add(urlLifetime)
 	for _, artifact := range a.Logs {
 		container := strings.TrimSuffix(artifact.Name, location.LogsSuffix)
-		t := r.transfer(http.MethodPut, namespace, artifact, expires)
+		t := p.signer.transfer(http.MethodPut, namespace, artifact, expires)
 		t.Path = protocol.LogsDir + "/" + container + ".log"
 		out[container] = &t
 	}

@@ -33,7 +33,7 @@ func (j job) wraps(t v1alpha1.Template) bool {
 }
 
 // nameCommands finds out what containers run that the executor is to start and that name no command.
-func (r *Runner) nameCommands(ctx context.Context, pod *corev1.Pod, containers []corev1.Container, t v1alpha1.Template, j *job) error {
+func (p *pods) nameCommands(ctx context.Context, pod *corev1.Pod, containers []corev1.Container, t v1alpha1.Template, j *job) error {
 	if !j.wraps(t) {
 		return nil
 	}
@@ -41,7 +41,7 @@ func (r *Runner) nameCommands(ctx context.Context, pod *corev1.Pod, containers [
 	for _, secret := range pod.Spec.ImagePullSecrets {
 		who.Secrets = append(who.Secrets, secret.Name)
 	}
-	err := r.images.name(ctx, who, containers)
+	err := p.images.name(ctx, who, containers)
 	if fault.Of(err) == fault.Poison && !j.collects() && t.ContainerSet == nil {
 		// Logs alone are no reason to refuse a container whose program nobody knows.
 		j.logs = nil
@@ -53,7 +53,7 @@ func (r *Runner) nameCommands(ctx context.Context, pod *corev1.Pod, containers [
 // addExecutor puts the executor in front of the containers that need it: those whose outputs are collected or whose
 // logs are kept, those that wait for others of their set, and, before all, an init container that brings it and the
 // inputs in.
-func (r *Runner) addExecutor(pod *corev1.Pod, containers []corev1.Container, t v1alpha1.Template, j job) error {
+func (p *pods) addExecutor(pod *corev1.Pod, containers []corev1.Container, t v1alpha1.Template, j job) error {
 	wraps := j.wraps(t)
 	if !wraps && len(j.task.Inputs) == 0 {
 		return nil
@@ -63,7 +63,7 @@ func (r *Runner) addExecutor(pod *corev1.Pod, containers []corev1.Container, t v
 	if err != nil {
 		return err
 	}
-	pod.Spec.InitContainers = append([]corev1.Container{{Name: "init", Image: r.image, ImagePullPolicy: corev1.PullIfNotPresent, Args: []string{"load"},
+	pod.Spec.InitContainers = append([]corev1.Container{{Name: "init", Image: p.image, ImagePullPolicy: corev1.PullIfNotPresent, Args: []string{"load"},
 		Env: []corev1.EnvVar{variable}, VolumeMounts: []corev1.VolumeMount{{Name: stagingVolume, MountPath: protocol.StagingDir}},
 		TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError}}, pod.Spec.InitContainers...)
 	main := mainOfSet(containers)

@@ -34,8 +34,8 @@ func build(t *testing.T, spec, template string) (*corev1.Pod, error) {
 	}
 	a.Spec = &wf.Spec
 	known := &images{known: map[string]imageProgram{"known": {Entrypoint: []string{"/entry"}, Cmd: []string{"default"}}}}
-	r := &Runner{signer: &signer{base: "http://store", key: []byte("k")}, image: "executor:1", images: known}
-	return r.buildPod(t.Context(), wf, a, lineage.Lineage{Trace: "00-t", Correlation: "c", Causation: "before"})
+	r := &pods{signer: &signer{base: "http://store", key: []byte("k")}, image: "executor:1", images: known}
+	return r.build(t.Context(), wf, a, lineage.Lineage{Trace: "00-t", Correlation: "c", Causation: "before"})
 }
 
 func mustBuild(t *testing.T, spec, template string) *corev1.Pod {
@@ -233,7 +233,7 @@ func TestPodsAsTheCoreSeesThem(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			pod := &corev1.Pod{Spec: corev1.PodSpec{Containers: make([]corev1.Container, 1)}, Status: c.status}
-			got, err := (&Runner{}).view(t.Context(), pod)
+			got, err := (&pods{}).view(t.Context(), pod)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -275,7 +275,7 @@ func TestSetsAreJudgedByAllTheirContainers(t *testing.T) {
 			pod.Status.ContainerStatuses = append(pod.Status.ContainerStatuses, corev1.ContainerStatus{Name: e.name,
 				State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: e.code, FinishedAt: second(e.at), Reason: e.reason, Message: e.message}}})
 		}
-		got, err := (&Runner{}).view(t.Context(), pod)
+		got, err := (&pods{}).view(t.Context(), pod)
 		if err != nil || got.Phase != flow.PodFailed || got.Broken || got.Message != c.message || got.FinishedAt.Unix() != latest {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}

@@ -10,7 +10,6 @@ import (
 
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/libs/core/fault"
-	"github.com/argosy-mesh/argosy/libs/core/lineage"
 	"github.com/argosy-mesh/argosy/libs/flow"
 	"github.com/argosy-mesh/argosy/libs/flow/engine"
 	"github.com/argosy-mesh/argosy/libs/flow/lint"
@@ -25,18 +24,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
 
-// Labels and annotations that tools know from upstream.
-const (
-	labelWorkflow      = "workflows.argoproj.io/workflow"
-	labelCompleted     = "workflows.argoproj.io/completed"
-	labelPhase         = "workflows.argoproj.io/phase"
-	annotationNodeID   = "workflows.argoproj.io/node-id"
-	annotationNodeName = "workflows.argoproj.io/node-name"
-	annotationExecutor = "argosy.dev/executor" // set where the executor wraps main
-	annotationRun      = "argosy.dev/run"      // uid of the workflow
-	annotationScript   = "argosy.dev/script"   // source of a script template
-)
-
 // askAgain is how long a pod that was asked for may stay unseen before it is asked
 // for again; the watch is usually there within milliseconds.
 const askAgain = 30 * time.Second
@@ -46,18 +33,16 @@ type Runner struct {
 	client    client.Client
 	reader    client.Reader // not cached: what is looked up once
 	bus       *bus.Bus
-	journals  *journals
+	runs      *runs
 	log       *slog.Logger
 	locks     *locks
-	images    *images
+	pods      *pods
 	repos     *repositories
 	desk      *task.Executor
 	accounts  *task.Accounts
-	signer    *signer
 	janitor   *artifactGC
 	meters    *meters
 	sightings *podEvents
-	image     string // of the executor
 	metrics   *metrics
 	shows     *statusWriter
 	nudge     func(ctx context.Context, namespace, name string) // asks for another look at a workflow
@@ -71,7 +56,7 @@ func (r *Runner) Owned(owns func(workflow string) bool) reconcile.Reconciler {
 			return r.Reconcile(ctx, req)
 		}
 		if r.sightings.drop(req.String()) {
-			r.journals.forgetName(req.String())
+			r.runs.forgetName(req.String())
 		}
 		return reconcile.Result{}, nil
 	})
@@ -83,7 +68,7 @@ func (r *Runner) Reconcile(ctx context.Context, req reconcile.Request) (reconcil
 	raw.SetGroupVersionKind(v1alpha1.Kind("Workflow"))
 	if err := r.client.Get(ctx, req.NamespacedName, raw); err != nil {
 		if apierrors.IsNotFound(err) {
-			for _, uid := range r.journals.forgetName(req.String()) {
+			for _, uid := range r.runs.forgetName(req.String()) {
 				r.desk.DropRun(uid)
 			}
 			r.sightings.drop(req.String())
@@ -94,7 +79,7 @@ func (r *Runner) Reconcile(ctx context.Context, req reconcile.Request) (reconcil
 	}
 	uid := string(raw.GetUID())
 	if raw.GetLabels()[labelCompleted] == "true" || raw.GetDeletionTimestamp() != nil {
-		r.journals.forget(uid)
+		r.runs.forget(uid)
 		r.sightings.drop(req.String())
 		r.desk.DropRun(uid)
 		if raw.GetDeletionTimestamp() != nil {
@@ -126,7 +111,7 @@ func (r *Runner) Reconcile(ctx context.Context, req reconcile.Request) (reconcil
 func (r *Runner) advance(ctx context.Context, raw *unstructured.Unstructured) (time.Time, error) {
 	uid := string(raw.GetUID())
 	wf, warnings, decodeErr := v1alpha1.DecodeTolerant[v1alpha1.Workflow](raw.Object)
-	known, err := r.journals.load(ctx, raw.GetNamespace(), raw.GetName(), uid)
+	known, err := r.runs.load(ctx, raw.GetNamespace(), raw.GetName(), uid)
 	if err != nil {
 		return time.Time{}, err
 	}
@@ -156,10 +141,20 @@ func (r *Runner) advance(ctx context.Context, raw *unstructured.Unstructured) (t
 	} else if next := time.Now().Add(again); again > 0 && (wake.IsZero() || next.Before(wake)) {
 		wake = next
 	}
-	if err := errors.Join(r.tellFresh(ctx, wf, known), r.janitor.settle(ctx, wf, known)); err != nil {
+	if err := errors.Join(r.tellFresh(ctx, wf, known), r.settle(ctx, wf, known)); err != nil {
 		return time.Time{}, err
 	}
 	return r.show(ctx, raw, known, warnings, wake)
+}
+
+// settle completes the note of what a run that has ended left behind.
+func (r *Runner) settle(ctx context.Context, wf *v1alpha1.Workflow, known *run) error {
+	if known.settled || !known.state.Phase.Completed() {
+		return nil
+	}
+	err := r.janitor.settle(ctx, wf, known.journalRun)
+	known.settled = err == nil
+	return err
 }
 
 // takeOrders carries out what people ask of a run: by annotations, and in its status.
@@ -183,7 +178,7 @@ func (r *Runner) decide(ctx context.Context, wf *v1alpha1.Workflow, known *run) 
 		}
 		decision := known.decide(world)
 		if err := r.record(ctx, wf, known, world, decision); err != nil {
-			r.journals.forget(string(wf.UID)) // its state is ahead of its journal
+			r.runs.forget(string(wf.UID)) // its state is ahead of its journal
 			return wake, err
 		}
 		granted, err := r.act(ctx, wf, known, decision.Actions)
@@ -221,8 +216,11 @@ func (r *Runner) record(ctx context.Context, wf *v1alpha1.Workflow, known *run, 
 	if decision.Empty() {
 		return nil
 	}
-	if err := r.janitor.remember(ctx, wf, known, decision.Nodes); err != nil {
-		return err
+	if !known.noted {
+		var err error
+		if known.noted, err = r.janitor.remember(ctx, wf, known.journalRun, decision.Nodes); err != nil {
+			return err
+		}
 	}
 	e := entry{At: world.Now, Run: decision.Run}
 	e.Nodes, e.Links = decision.Record()
@@ -232,12 +230,12 @@ func (r *Runner) record(ctx context.Context, wf *v1alpha1.Workflow, known *run, 
 			return err
 		}
 	}
-	if err := r.journals.decided(ctx, string(wf.UID), known, e); err != nil {
+	if err := r.runs.decided(ctx, string(wf.UID), known, e); err != nil {
 		return err
 	}
 	known.tidy(decision.Nodes)
 	r.meters.count(wf, known.state, decision)
-	r.measure(ctx, wf, decision.Metrics)
+	r.meters.report(ctx, r.log, wf.Namespace+"/"+wf.Name, decision.Metrics)
 	return nil
 }
 
@@ -338,7 +336,7 @@ func (r *Runner) see(ctx context.Context, wf *v1alpha1.Workflow, known *run, pod
 	if id == "" || !ownedBy(pod, wf) || known.state.Nodes[id].Phase.Fulfilled() {
 		return nil
 	}
-	seen, err := r.view(ctx, pod)
+	seen, err := r.pods.view(ctx, pod)
 	if err != nil {
 		return err
 	}
@@ -354,15 +352,6 @@ func (r *run) miss(id string, into map[string]flow.Pod) {
 	if n.Type == v1alpha1.NodeTypePod && !n.Phase.Fulfilled() && (r.seen[id] || n.Phase == v1alpha1.NodeRunning) {
 		into[id] = flow.Pod{Phase: flow.PodLost}
 	}
-}
-
-func ownedBy(pod *corev1.Pod, wf *v1alpha1.Workflow) bool {
-	for _, o := range pod.OwnerReferences {
-		if o.UID == wf.UID {
-			return true
-		}
-	}
-	return false
 }
 
 // actAtOnce bounds the requests of one workflow under way at the API server: a fan-out must neither wait for each pod in
@@ -410,7 +399,7 @@ func (r *Runner) act(ctx context.Context, wf *v1alpha1.Workflow, known *run, act
 }
 
 func (r *Runner) createPod(ctx context.Context, wf *v1alpha1.Workflow, a flow.CreatePod) error {
-	pod, err := r.buildPod(ctx, wf, a, chain(wf))
+	pod, err := r.pods.build(ctx, wf, a, chain(wf))
 	if err != nil {
 		return err
 	}
@@ -432,15 +421,4 @@ func (r *Runner) stopPod(ctx context.Context, namespace string, a flow.StopPod) 
 		return fmt.Errorf("stop pod %s/%s: %w", namespace, a.PodName, err)
 	}
 	return nil
-}
-
-// chain is the causal record of a run: what its object carries, or a new chain
-// that starts with the run itself.
-func chain(wf *v1alpha1.Workflow) lineage.Lineage {
-	l := lineage.FromAnnotations(wf.Annotations)
-	if l.Correlation == "" {
-		l.Correlation = string(wf.UID)
-	}
-	l.Causation = startedID(string(wf.UID))
-	return l
 }

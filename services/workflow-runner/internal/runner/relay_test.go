@@ -22,7 +22,7 @@ import (
 func TestPodsAreRelayedWhereNothingIsSigned(t *testing.T) {
 	services, cloud := googletest.Start(t), storetest.StartGCS(t)
 	services.Machines, cloud.Token = "project.svc.id.goog", googletest.Pooled
-	d := &depot{t: t, runner: &Runner{signer: &signer{key: []byte("k")}}}
+	d := &depot{t: t, runner: &pods{signer: &signer{key: []byte("k")}}}
 	web := httptest.NewServer(&artifactServer{stores: &store.Stores{GCS: cloud.URL, IAM: services.URL, Own: identity.For("ci")}, signer: d.runner.signer, log: slog.New(slog.DiscardHandler)})
 	t.Cleanup(web.Close)
 	d.runner.signer.base = web.URL

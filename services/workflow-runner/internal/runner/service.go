@@ -14,7 +14,6 @@ import (
 	"github.com/argosy-mesh/argosy/libs/core/life"
 	"github.com/argosy-mesh/argosy/libs/kube"
 	"github.com/argosy-mesh/argosy/libs/service"
-	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/schemas/events"
 	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/admission"
 	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/checkout"
@@ -22,9 +21,7 @@ import (
 	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/registry"
 	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/store"
 	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/task"
-	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -36,22 +33,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 )
-
-type metrics struct {
-	runs     *prometheus.CounterVec
-	pods     prometheus.Counter
-	commands *prometheus.HistogramVec
-}
-
-func newMetrics(r prometheus.Registerer) *metrics {
-	m := &metrics{
-		runs:     prometheus.NewCounterVec(prometheus.CounterOpts{Name: "argosy_workflow_runs_total", Help: "Runs that ended, by phase."}, []string{"phase"}),
-		pods:     prometheus.NewCounter(prometheus.CounterOpts{Name: "argosy_workflow_pods_created_total", Help: "Pods created for steps."}),
-		commands: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "argosy_workflow_command_seconds", Help: "Time to handle one command, by verb and error class."}, []string{"verb", "class"}),
-	}
-	r.MustRegister(m.runs, m.pods, m.commands)
-	return m
-}
 
 // Run is the service from its arguments to its end.
 func Run(ctx context.Context, args []string, getenv func(string) string, out io.Writer) error {
@@ -143,11 +124,11 @@ func newRunner(ctx context.Context, cfg Config, base *service.Base, mgr manager.
 	drivers := &driver.Pods{Core: accounts.Own(), Reader: mgr.GetAPIReader(), Namespace: cfg.Repositories, Image: cfg.BridgeImage, Dial: task.Dialer(anywhere), Log: base.Log}
 	stores := &store.Stores{Drivers: drivers, Bus: base.Bus, Secrets: mgr.GetAPIReader(), Dial: task.Dialer(anywhere), GCS: cfg.GCS, Own: cfg.Own, Git: newFetcher(ctx, cfg, base.Log)}
 	base.Probes.Handle(artifactPath, &artifactServer{bus: base.Bus, stores: stores, signer: sign, log: base.Log})
-	r := &Runner{client: mgr.GetClient(), reader: mgr.GetAPIReader(), bus: base.Bus, journals: newJournals(base.Bus), sightings: newSightings(), shows: newShows(), log: base.Log, signer: sign, image: cfg.ExecutorImage,
-		images: programs, locks: &locks{kv: base.Bus.KV(bus.LocksBucket), reader: mgr.GetAPIReader(), now: time.Now},
+	r := &Runner{client: mgr.GetClient(), reader: mgr.GetAPIReader(), bus: base.Bus, runs: newRuns(base.Bus), sightings: newSightings(), shows: newShows(), log: base.Log, pods: &pods{image: cfg.ExecutorImage, images: programs, signer: sign, bus: base.Bus},
+		locks: &locks{kv: base.Bus.KV(bus.LocksBucket), reader: mgr.GetAPIReader(), now: time.Now},
 		repos: &repositories{reader: mgr.GetAPIReader(), namespace: cfg.Repositories, now: time.Now},
 		nudge: func(ctx context.Context, namespace, name string) { nudge(ctx, again, namespace, name) }}
-	r.janitor = &artifactGC{kv: base.Bus.KV(bus.LocksBucket), cached: mgr.GetClient(), synced: mgr.GetCache().WaitForCacheSync, reader: mgr.GetAPIReader(), stores: stores, journals: r.journals, log: base.Log, wake: make(chan string, 1024)}
+	r.janitor = &artifactGC{kv: base.Bus.KV(bus.LocksBucket), cached: mgr.GetClient(), synced: mgr.GetCache().WaitForCacheSync, reader: mgr.GetAPIReader(), stores: stores, bus: base.Bus, log: base.Log, wake: make(chan string, 1024)}
 	r.accounts = accounts
 	r.desk = task.NewExecutor(task.Tools{Accounts: accounts, Store: stores, Local: anywhere, Plugins: task.Plugins{Namespace: cfg.Repositories, Announce: r.announcePlugins}},
 		r.nudge)
@@ -221,16 +202,4 @@ func control(mgr manager.Manager, members *bus.Members, runner *Runner, regain <
 		return fmt.Errorf("set up the workflow controller: %w", err)
 	}
 	return nil
-}
-
-func workflow() *unstructured.Unstructured {
-	u := &unstructured.Unstructured{}
-	u.SetGroupVersionKind(v1alpha1.Kind("Workflow"))
-	return u
-}
-
-func workflowList() *unstructured.UnstructuredList {
-	l := &unstructured.UnstructuredList{}
-	l.SetGroupVersionKind(v1alpha1.Kind("WorkflowList"))
-	return l
 }

@@ -16,10 +16,7 @@ import (
 const showEvery = 250 * time.Millisecond
 
 // showManyEvery is the same for a workflow with more than showMany nodes.
-const (
-	showManyEvery = time.Second
-	showMany      = 300
-)
+const showManyEvery = time.Second
 
 // every is how often the status of a run may be written.
 func (r *run) every() time.Duration {

@@ -42,7 +42,7 @@ type showing struct {
 }
 
 func newShowing(t *testing.T) *showing {
-	s := &showing{t: t, server: &slowServer{answer: make(chan error)}, known: &run{behind: true, state: flow.Run{Phase: v1alpha1.WorkflowRunning}}}
+	s := &showing{t: t, server: &slowServer{answer: make(chan error)}, known: &run{behind: true, journalRun: &journalRun{state: flow.Run{Phase: v1alpha1.WorkflowRunning}}}}
 	s.runner = &Runner{client: s.server, shows: newShows(), nudge: func(context.Context, string, string) { s.nudges.Add(1) }}
 	return s
 }
@@ -127,7 +127,7 @@ func TestAStatusThatWasNotTakenIsWrittenAgain(t *testing.T) {
 			t.Errorf("%d nudges, want 1", s.nudges.Load())
 		}
 		// What is known of a run may be forgotten meanwhile.
-		s.known = &run{behind: true, state: s.known.state}
+		s.known = &run{behind: true, journalRun: s.known.journalRun}
 		if _, err := s.show(); !errors.Is(err, broken) || !s.known.behind {
 			t.Errorf("%v, behind: %v; want what went wrong", err, s.known.behind)
 		}

@@ -65,8 +65,6 @@ func atOnce[T any](limit int, list []T, do func(T) error) error {
 	return errors.Join(errs...)
 }
 
-func startedID(uid string) string { return bus.Key(uid, "started") }
-
 // factID is the id of a fact; those of a run that is done again are others.
 func (r *run) factID(parts ...string) string {
 	if r.again > 0 {

@@ -73,7 +73,7 @@ func (r *Runner) carryOut(ctx context.Context, wf *v1alpha1.Workflow, known *run
 	case "resume":
 		e.Nodes, err = operation.Resume(known.state, pick, ask.Outputs, e.At)
 	case "set":
-		e.Nodes, err = set(known, pick, ask, e.At)
+		e.Nodes, err = set(known.state, pick, ask, e.At)
 	case "retry":
 		if err := r.restart(ctx, wf, known, retry{ask, pick}, &e); err != nil {
 			return err
@@ -84,18 +84,18 @@ func (r *Runner) carryOut(ctx context.Context, wf *v1alpha1.Workflow, known *run
 	if err != nil {
 		return fault.AsPoison(err)
 	}
-	return r.journals.append(ctx, string(wf.UID), known, e)
+	return r.runs.append(ctx, string(wf.UID), known, e)
 }
 
 // setPhases are the ends that a person may give a node.
 var setPhases = []v1alpha1.NodePhase{"", v1alpha1.NodeSucceeded, v1alpha1.NodeFailed, v1alpha1.NodeError}
 
-func set(known *run, pick func(v1alpha1.NodeStatus) bool, ask userOperation, now time.Time) ([]v1alpha1.NodeStatus, error) {
+func set(state flow.Run, pick func(v1alpha1.NodeStatus) bool, ask userOperation, now time.Time) ([]v1alpha1.NodeStatus, error) {
 	phase := v1alpha1.NodePhase(ask.Phase)
 	if !slices.Contains(setPhases, phase) {
 		return nil, fmt.Errorf("phase %q is none of Succeeded, Failed, Error", ask.Phase)
 	}
-	changed, err := operation.Set(known.state, pick, ask.Outputs, phase, ask.Message)
+	changed, err := operation.Set(state, pick, ask.Outputs, phase, ask.Message)
 	for i := range changed {
 		if phase.Fulfilled() {
 			at := metav1.NewTime(now)
