@@ -5,6 +5,7 @@ import (
 
 	"github.com/argosy-mesh/argosy/libs/flow"
 	"github.com/argosy-mesh/argosy/libs/flow/memory"
+	"github.com/argosy-mesh/argosy/libs/flow/nodes"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
 
@@ -13,11 +14,10 @@ import (
 // locks, answers or time. Where there are hooks each decision visits everything, since their conditions may look at
 // anything. It decides as [Decide] does; only actions of nodes that nothing has happened to are not asked for again.
 type Plan struct {
-	engine *engine
+	engine *engine // nil until a world was seen
 	run    flow.Run
 	pods   map[string]flow.Pod
 	tasks  map[string]flow.Task
-	ready  bool // whether a first world was seen
 	lent   bool // whether lists within the nodes belong to somebody else
 }
 
@@ -59,18 +59,28 @@ func (p *Plan) Decide(w flow.World) flow.Decision {
 }
 
 // Spec is that of the run with the tags resolved that stand outside of templates, as the last decision saw it.
-func (p *Plan) Spec() v1alpha1.WorkflowSpec { return p.engine.World.Spec }
+func (p *Plan) Spec() v1alpha1.WorkflowSpec {
+	if p.engine == nil {
+		return v1alpha1.WorkflowSpec{}
+	}
+	return p.engine.World.Spec
+}
 
 // Run is the state of the run with all that was decided.
 func (p *Plan) Run() flow.Run { return p.run }
 
 // Progress counts the nodes of the run that are complete, and all that count; see [Progress].
-func (p *Plan) Progress() (done, all int) { return p.engine.Nodes.Progress() }
+func (p *Plan) Progress() (done, all int) {
+	if p.engine == nil {
+		return nodes.Progress(p.run.Nodes)
+	}
+	return p.engine.Nodes.Progress()
+}
 
 // Again lets the next decision look at nodes although nothing is known to have happened to them. Their actions are asked
 // for again.
 func (p *Plan) Again(nodes ...string) {
-	if !p.ready {
+	if p.engine == nil {
 		return
 	}
 	for _, id := range nodes {
@@ -81,10 +91,9 @@ func (p *Plan) Again(nodes ...string) {
 // take makes the world of the next decision.
 func (p *Plan) take(w flow.World) {
 	k := p.engine
-	if !p.ready {
+	if p.engine == nil {
 		k = newEngine(w.Name, p.run, p.lent)
 		p.engine = k
-		p.ready = true
 	} else if k.Hooked || ordered(k.World.Spec, w.Spec) {
 		k.Memory = memory.New()
 	}
