@@ -182,7 +182,7 @@ func addScript(pod *corev1.Pod, main *corev1.Container, source string) {
 // task says what must come into the pod and out of it.
 func (p *Pods) task(wf *v1alpha1.Workflow, a flow.CreatePod) protocol.Task {
 	var task protocol.Task
-	expires := time.Now().Add(artifact.UrlLifetime)
+	expires := time.Now().Add(artifact.URLLifetime)
 	if in := a.Template.Inputs; in != nil {
 		for _, artifact := range in.Artifacts {
 			if t, supplied := p.Signer.Input(wf.Namespace, artifact, expires); supplied {
@@ -208,7 +208,7 @@ func (p *Pods) task(wf *v1alpha1.Workflow, a flow.CreatePod) protocol.Task {
 // logs are the transfers of what containers say, by container.
 func (p *Pods) logs(namespace string, a flow.CreatePod) map[string]*protocol.Transfer {
 	out := map[string]*protocol.Transfer{}
-	expires := time.Now().Add(artifact.UrlLifetime)
+	expires := time.Now().Add(artifact.URLLifetime)
 	for _, artifact := range a.Logs {
 		container := strings.TrimSuffix(artifact.Name, location.LogsSuffix)
 		t := p.Signer.Transfer(http.MethodPut, namespace, artifact, expires)

@@ -2,10 +2,12 @@ package workflow
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/argosy-mesh/argosy/libs/core/span"
+	"github.com/argosy-mesh/argosy/libs/flow"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/object"
 	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/parallel"
@@ -17,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
 
@@ -167,4 +170,51 @@ func (r *Reconciler) claims(ctx context.Context, wf *v1alpha1.Workflow, template
 		}
 	}
 	return nil
+}
+
+// letGo takes upstream's finalizer off a workflow that is being removed: whoever put it there is not here.
+func (r *Reconciler) letGo(ctx context.Context, raw *unstructured.Unstructured) error {
+	free := raw.DeepCopy()
+	if !controllerutil.RemoveFinalizer(free, UpstreamFinalizer) {
+		return nil
+	}
+	if err := r.Client.Patch(ctx, free, client.MergeFrom(raw)); client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("let workflow %s/%s go: %w", raw.GetNamespace(), raw.GetName(), err)
+	}
+	return nil
+}
+
+// UpstreamFinalizer is what Argo Workflows holds a workflow with until its artifacts are gone. Here a note on the bus does
+// that, so that nothing ever waits for a store.
+const UpstreamFinalizer = "workflows.argoproj.io/artifact-gc"
+
+// settle completes the note of what a run that has ended left behind.
+func (r *Reconciler) settle(ctx context.Context, wf *v1alpha1.Workflow, known *run) error {
+	if known.settled || !known.State.Phase.Completed() {
+		return nil
+	}
+	err := r.Janitor.Settle(ctx, wf, known.Run)
+	known.settled = err == nil
+	return err
+}
+
+// mend does what a replica that died after recording a node's end did not get to: give back the node's locks, and stop
+// its pod. Nodes that are at work need nothing, since their actions are decided again.
+func (r *Reconciler) mend(ctx context.Context, wf *v1alpha1.Workflow, known *run) error {
+	over := func(node string) bool { return known.State.Nodes[node].Phase.Fulfilled() }
+	errs := []error{r.Locks.Sweep(ctx, string(wf.UID), over)}
+	var list corev1.PodList
+	if err := r.Client.List(ctx, &list, client.InNamespace(wf.Namespace), client.MatchingLabels{object.LabelWorkflow: wf.Name}); err != nil {
+		return errors.Join(append(errs, fmt.Errorf("list pods: %w", err))...)
+	}
+	for i := range list.Items {
+		pod := &list.Items[i]
+		node := pod.Annotations[object.AnnotationNodeID]
+		phase := pods.PhaseOf(pod)
+		if !over(node) || !object.OwnedBy(pod, wf) || phase != flow.PodPending && phase != flow.PodRunning {
+			continue
+		}
+		errs = append(errs, r.stopPod(ctx, wf.Namespace, flow.StopPod{NodeID: node, PodName: pod.Name}))
+	}
+	return errors.Join(errs...)
 }

@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/argosy-mesh/argosy/libs/bus"
@@ -20,10 +19,8 @@ import (
 	"github.com/argosy-mesh/argosy/libs/flow"
 	"github.com/argosy-mesh/argosy/libs/flow/engine"
 	"github.com/argosy-mesh/argosy/libs/flow/lint"
-	"github.com/argosy-mesh/argosy/libs/kube"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/artifact"
-	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/journal"
 	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/lock"
 	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/meter"
 	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/object"
@@ -32,7 +29,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
@@ -42,10 +38,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 )
-
-// askAgain is how long a pod that was asked for may stay unseen before it is asked
-// for again; the watch is usually there within milliseconds.
-const askAgain = 30 * time.Second
 
 // Config is what a Runner works with.
 type Config struct {
@@ -191,16 +183,6 @@ func (r *Reconciler) advance(ctx context.Context, raw *unstructured.Unstructured
 	return r.show(ctx, raw, known, warnings, wake)
 }
 
-// settle completes the note of what a run that has ended left behind.
-func (r *Reconciler) settle(ctx context.Context, wf *v1alpha1.Workflow, known *run) error {
-	if known.settled || !known.State.Phase.Completed() {
-		return nil
-	}
-	err := r.Janitor.Settle(ctx, wf, known.Run)
-	known.settled = err == nil
-	return err
-}
-
 // takeOrders carries out what people ask of a run: by annotations, and in its status.
 func (r *Reconciler) takeOrders(ctx context.Context, raw *unstructured.Unstructured, wf *v1alpha1.Workflow, known *run) error {
 	if err := r.applyUserOperations(ctx, wf, known); err != nil {
@@ -256,33 +238,6 @@ func (r *run) decide(world flow.World) flow.Decision {
 	return flow.Decision{Run: change}
 }
 
-func (r *Reconciler) record(ctx context.Context, wf *v1alpha1.Workflow, known *run, world flow.World, decision flow.Decision) error {
-	if decision.Empty() {
-		return nil
-	}
-	if !known.noted {
-		var err error
-		if known.noted, err = r.Janitor.Remember(ctx, wf, known.Run, decision.Nodes); err != nil {
-			return err
-		}
-	}
-	e := journal.Entry{At: world.Now, Run: decision.Run}
-	e.Nodes, e.Links = decision.Record()
-	if known.Spec == nil {
-		e.Spec, e.Repository, e.Object = &world.Spec, known.Repo, journal.OriginOf(wf)
-		if err := errors.Join(r.protect(ctx, wf), r.claims(ctx, wf, known.plan.Spec().VolumeClaimTemplates)); err != nil {
-			return err
-		}
-	}
-	if err := r.runs.decided(ctx, string(wf.UID), known, e); err != nil {
-		return err
-	}
-	known.tidy(decision.Nodes)
-	r.Meters.Count(wf, known.State, decision)
-	r.Meters.Report(ctx, r.Log, wf.Namespace+"/"+wf.Name, decision.Metrics)
-	return nil
-}
-
 // tellFresh tells about the last record, if nobody did.
 func (r *Reconciler) tellFresh(ctx context.Context, wf *v1alpha1.Workflow, known *run) error {
 	if known.fresh == nil {
@@ -292,177 +247,5 @@ func (r *Reconciler) tellFresh(ctx context.Context, wf *v1alpha1.Workflow, known
 		return err
 	}
 	known.fresh = nil
-	return nil
-}
-
-// gather builds the world of a run. The spec is the one the run was started with;
-// only the orders to stop are read from the object as it is now.
-func (r *Reconciler) gather(ctx context.Context, wf *v1alpha1.Workflow, known *run) (flow.World, error) {
-	spec, err := r.specOf(ctx, wf, known)
-	if err != nil {
-		return flow.World{}, err
-	}
-	if known.Spec == nil && known.Repo == nil {
-		if known.Repo, err = r.Repos.Find(ctx, wf.Namespace, spec.ArtifactRepositoryRef); err != nil {
-			return flow.World{}, err
-		}
-	}
-	world := flow.World{
-		Name: wf.Name, Namespace: wf.Namespace, UID: string(wf.UID), Labels: wf.Labels, Annotations: wf.Annotations,
-		Created: wf.CreationTimestamp.Time, Spec: spec, Pods: map[string]flow.Pod{}, Tasks: r.endedTasks(string(wf.UID), known), Answers: known.Found, Held: known.held, Now: time.Now(),
-	}
-	if known.Repo != nil {
-		world.Repository = known.Repo.ArtifactRepository
-	}
-	for id, why := range known.refused {
-		world.Pods[id] = flow.Pod{Phase: flow.PodFailed, Broken: true, Message: why}
-	}
-	if known.plan == nil {
-		err = r.seeAll(ctx, wf, known, world.Pods)
-	} else {
-		err = r.seeNew(ctx, wf, known, world.Pods)
-	}
-	if err != nil {
-		known.plan = nil // what was not seen now must be found again
-	}
-	return world, err
-}
-
-// seeAll takes what is known of all pods of a run into its world, by node, and begins a plan.
-func (r *Reconciler) seeAll(ctx context.Context, wf *v1alpha1.Workflow, known *run, into map[string]flow.Pod) error {
-	r.sightings.follow(known.name)
-	var pods corev1.PodList
-	if err := r.Client.List(ctx, &pods, client.InNamespace(wf.Namespace), client.MatchingLabels{object.LabelWorkflow: wf.Name}, client.UnsafeDisableDeepCopy); err != nil {
-		return fmt.Errorf("list pods: %w", err)
-	}
-	for i := range pods.Items {
-		if err := r.see(ctx, wf, known, &pods.Items[i], into); err != nil {
-			return err
-		}
-	}
-	for id := range known.State.Nodes {
-		if _, there := into[id]; !there {
-			known.miss(id, into)
-		}
-	}
-	known.plan = engine.NewPlan(known.State)
-	return nil
-}
-
-// seeNew takes what is known of those pods into a world that something happened to, and lets the plan look again at those
-// that were asked for long ago and are not there.
-func (r *Reconciler) seeNew(ctx context.Context, wf *v1alpha1.Workflow, known *run, into map[string]flow.Pod) error {
-	for name, id := range r.sightings.take(known.name) {
-		var pod corev1.Pod
-		err := r.Client.Get(ctx, types.NamespacedName{Namespace: wf.Namespace, Name: name}, &pod)
-		switch {
-		case apierrors.IsNotFound(err):
-			known.miss(id, into)
-		case err != nil:
-			return fmt.Errorf("read pod %s/%s: %w", wf.Namespace, name, err)
-		default:
-			if err := r.see(ctx, wf, known, &pod, into); err != nil {
-				return err
-			}
-		}
-	}
-	for id, at := range known.asked {
-		if time.Since(at) >= askAgain {
-			known.plan.Again(id)
-		}
-	}
-	return nil
-}
-
-// see takes what is known of a pod into a world.
-func (r *Reconciler) see(ctx context.Context, wf *v1alpha1.Workflow, known *run, pod *corev1.Pod, into map[string]flow.Pod) error {
-	id := pod.Annotations[object.AnnotationNodeID]
-	if id == "" || !object.OwnedBy(pod, wf) || known.State.Nodes[id].Phase.Fulfilled() {
-		return nil
-	}
-	seen, err := r.Pods.View(ctx, pod)
-	if err != nil {
-		return err
-	}
-	into[id] = seen
-	known.seen[id] = true
-	delete(known.asked, id)
-	return nil
-}
-
-// miss takes into a world that the pod of a node is not there, if it was.
-func (r *run) miss(id string, into map[string]flow.Pod) {
-	n := r.State.Nodes[id]
-	if n.Type == v1alpha1.NodeTypePod && !n.Phase.Fulfilled() && (r.seen[id] || n.Phase == v1alpha1.NodeRunning) {
-		into[id] = flow.Pod{Phase: flow.PodLost}
-	}
-}
-
-// actAtOnce bounds the requests of one workflow under way at the API server: a fan-out must neither wait for each pod in
-// turn nor crowd out other workflows.
-const actAtOnce = 16
-
-// act performs what was decided. Every action may be repeated. It reports whether a lock was granted or a pod refused for
-// good, which lets the core go on.
-func (r *Reconciler) act(ctx context.Context, wf *v1alpha1.Workflow, known *run, actions []flow.Action) (granted bool, err error) {
-	errs := make([]error, len(actions))
-	slots := make(chan struct{}, actAtOnce)
-	var working sync.WaitGroup
-	for i, action := range actions {
-		switch a := action.(type) {
-		case flow.CreatePod:
-			if time.Since(known.asked[a.NodeID]) < askAgain {
-				continue
-			}
-			slots <- struct{}{}
-			working.Go(func() {
-				defer func() { <-slots }()
-				errs[i] = r.createPod(ctx, wf, a)
-			})
-		case flow.StopPod:
-			errs[i] = r.stopPod(ctx, wf.Namespace, a)
-		case flow.Perform:
-			errs[i] = r.perform(ctx, wf, known.Spec, a)
-		case flow.StopTask:
-			r.Desk.Drop(string(wf.UID), a.NodeID)
-		case flow.SaveMemo:
-			errs[i] = r.saveMemo(ctx, wf.Namespace, a)
-		case flow.Acquire:
-			var got bool
-			got, errs[i] = r.Locks.Acquire(ctx, lock.HolderOf(wf, a.Holder), a)
-			known.held[a.Holder] = got
-			granted = granted || got
-		case flow.Release:
-			errs[i] = r.Locks.Release(ctx, lock.HolderOf(wf, a.Holder))
-			delete(known.held, a.Holder)
-		}
-	}
-	working.Wait()
-	refused := known.answered(actions, errs)
-	return granted || refused, errors.Join(errs...)
-}
-
-func (r *Reconciler) createPod(ctx context.Context, wf *v1alpha1.Workflow, a flow.CreatePod) error {
-	pod, err := r.Pods.Build(ctx, wf, a, object.Chain(wf))
-	if err != nil {
-		return err
-	}
-	created, err := kube.CreateOnce(ctx, r.Client, pod)
-	if err != nil {
-		return pods.Refusal(err)
-	}
-	if created {
-		r.Metrics.Pods.Inc()
-		r.Log.InfoContext(ctx, "pod created", "workflow", wf.Namespace+"/"+wf.Name, "node", a.NodeName, "pod", a.PodName)
-	}
-	return nil
-}
-
-func (r *Reconciler) stopPod(ctx context.Context, namespace string, a flow.StopPod) error {
-	pod := &corev1.Pod{}
-	pod.Namespace, pod.Name = namespace, a.PodName
-	if err := r.Client.Delete(ctx, pod); err != nil && !apierrors.IsNotFound(err) {
-		return fmt.Errorf("stop pod %s/%s: %w", namespace, a.PodName, err)
-	}
 	return nil
 }

@@ -12,7 +12,6 @@ import (
 
 	"github.com/argosy-mesh/argosy/libs/core/fault"
 	"github.com/argosy-mesh/argosy/libs/flow/protocol"
-	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/object"
 	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/store"
 )
@@ -25,28 +24,6 @@ const (
 	// askBytes bounds the names that a pod may send.
 	askBytes = 1 << 20
 )
-
-// Transfer says how an artifact gets into a pod, by GET, or out of it, by PUT.
-func (s *Signer) Transfer(method, namespace string, a v1alpha1.Artifact, expires time.Time) protocol.Transfer {
-	t := protocol.Transfer{Name: a.Name, Path: a.Path, Optional: a.Optional}
-	if a.Archive != nil {
-		t.Plain, t.Zip = a.Archive.None != nil, a.Archive.Zip != nil
-		if a.Archive.Tar != nil && a.Archive.Tar.CompressionLevel != nil {
-			level := int(min(max(*a.Archive.Tar.CompressionLevel, 0), 9))
-			t.Level = &level
-		}
-	}
-	if store.External(a.ArtifactLocation) {
-		t.Direct = !store.Relayed(a.ArtifactLocation)
-		t.URL = s.grant(grant{Method: method, Namespace: namespace, Place: &a.ArtifactLocation, Expires: expires.Unix()})
-		if a.Git != nil {
-			t.Plain, t.Zip = false, false // it comes as an archive, whatever the manifest says
-		}
-		return t
-	}
-	t.URL = s.URL(method, store.ObjectName(namespace, a.S3.Key), expires)
-	return t
-}
 
 // presign answers a pod that asks for the URLs of a place.
 func (s *Server) presign(w http.ResponseWriter, r *http.Request) {
@@ -146,19 +123,4 @@ func proper(names []string) error {
 		}
 	}
 	return nil
-}
-
-// Input says how an artifact gets into a pod. An optional one that nobody supplied does not.
-func (s *Signer) Input(namespace string, a v1alpha1.Artifact, expires time.Time) (t protocol.Transfer, supplied bool) {
-	switch {
-	case a.Raw != nil:
-		t = protocol.Transfer{Name: a.Name, Raw: a.Raw.Data, Plain: true}
-	case store.Supplied(a.ArtifactLocation):
-		t = s.Transfer(http.MethodGet, namespace, a, expires)
-	default:
-		return t, false
-	}
-	t.Path, t.Mount, t.Optional = a.Name, a.Path, a.Optional
-	t.Mode, t.Recurse, t.SubPath = a.Mode, a.RecurseMode, a.SubPath
-	return t, true
 }

@@ -2,12 +2,6 @@
 package artifact
 
 import (
-	"context"
-	"crypto/hmac"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -19,13 +13,8 @@ import (
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/libs/core/fault"
 	"github.com/argosy-mesh/argosy/libs/flow/protocol"
-	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
-	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/object"
 	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/store"
 )
-
-// UrlLifetime is how long a pod may take to use its URLs.
-const UrlLifetime = 7 * 24 * time.Hour
 
 // artifactLimit is the largest artifact that goes through this service: into the built-in store, or into one that pods do
 // not reach themselves.
@@ -33,86 +22,6 @@ const artifactLimit = 5 << 30
 
 // Path is where the built-in store is mounted.
 const Path = "/artifacts/"
-
-// Signer makes and checks URLs that allow one method on one object for some time.
-// All replicas share its key, so that any of them can serve.
-type Signer struct {
-	Base string // scheme and host that pods reach
-	Key  []byte
-}
-
-// grant is what a URL allows: one method on one object of the built-in store, or to ask for URLs for one place.
-type grant struct {
-	Method    string                     `json:"m"`
-	Object    string                     `json:"o,omitempty"`
-	Expires   int64                      `json:"e"`
-	Namespace string                     `json:"n,omitempty"`
-	Place     *v1alpha1.ArtifactLocation `json:"p,omitempty"`
-	Relay     bool                       `json:"r,omitempty"` // the place is reached through this service, though its store could be reached
-}
-
-// NewSigner loads the shared key from the bus, or makes it once.
-func NewSigner(ctx context.Context, b *bus.Bus, base string) (*Signer, error) {
-	const name = "workflow-runner.signing-key"
-	kv := b.KV(bus.LocksBucket)
-	fresh := make([]byte, 32)
-	_, _ = rand.Read(fresh) // never fails, by its documentation
-	if _, err := kv.CompareAndSwap(ctx, name, fresh, 0); err == nil {
-		return &Signer{Base: base, Key: fresh}, nil
-	} else if fault.Of(err) != fault.Stale {
-		return nil, fmt.Errorf("make the signing key: %w", err)
-	}
-	key, _, err := kv.Get(ctx, name)
-	if err != nil {
-		return nil, fmt.Errorf("load the signing key: %w", err)
-	}
-	return &Signer{Base: base, Key: key}, nil
-}
-
-// URL allows a method on one object of the built-in store.
-func (s *Signer) URL(method, object string, expires time.Time) string {
-	return s.grant(grant{Method: method, Object: object, Expires: expires.Unix()})
-}
-
-func (s *Signer) grant(g grant) string {
-	raw := object.JSON(g)
-	token := base64.RawURLEncoding.EncodeToString(raw) + "." + base64.RawURLEncoding.EncodeToString(s.sign(raw))
-	return s.Base + Path + token
-}
-
-func (s *Signer) sign(raw []byte) []byte {
-	mac := hmac.New(sha256.New, s.Key)
-	mac.Write(raw)
-	return mac.Sum(nil)
-}
-
-var errGrant = errors.New("the URL is not valid")
-
-// check returns what a token allows to get or to put here by a method.
-func (s *Signer) check(token, method string, now time.Time) (grant, error) {
-	g, err := s.read(token, now)
-	if err == nil && (g.Method != method || g.Place != nil && !g.Relay && !store.Relayed(*g.Place)) {
-		err = errGrant
-	}
-	return g, err
-}
-
-// read returns what a token allows.
-func (s *Signer) read(token string, now time.Time) (g grant, err error) {
-	head, tail, _ := strings.Cut(token, ".")
-	raw, err := base64.RawURLEncoding.DecodeString(head)
-	if err != nil {
-		return grant{}, errGrant
-	}
-	mac, err := base64.RawURLEncoding.DecodeString(tail)
-	if err != nil || !hmac.Equal(mac, s.sign(raw)) || json.Unmarshal(raw, &g) != nil {
-		return grant{}, errGrant
-	}
-	if now.Unix() > g.Expires {
-		return grant{}, errors.New("the URL has expired")
-	}
-	return g, nil
-}
 
 // Server serves the built-in artifact store to pods, and the URLs of others.
 type Server struct {
