@@ -2,9 +2,7 @@ package flow
 
 import (
 	"encoding/json"
-	"errors"
-	"fmt"
-	"slices"
+	"time"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
@@ -35,48 +33,10 @@ type Answer struct {
 	Missing string          `json:"missing,omitempty"` // why there is nothing; empty when there is
 }
 
-// errPending means that a Need is open: the node must wait.
-var errPending = errors.New("waiting for an answer")
-
-// find returns the answer to a question, or errPending after asking it.
-func (k *engine) find(n Lookup) (json.RawMessage, error) {
-	answer, ok := k.w.Answers[n]
-	if !ok {
-		if !slices.Contains(k.lookups, n) {
-			k.lookups = append(k.lookups, n)
-		}
-		k.memory.pending[k.memory.top()] = true
-		return nil, errPending
-	}
-	if answer.Missing != "" {
-		return nil, fmt.Errorf("%s %q: %s", n.Kind, n.Name, answer.Missing)
-	}
-	return answer.Value, nil
-}
-
-// configValue reads one key of a ConfigMap.
-func (k *engine) configValue(name, key string) (string, error) {
-	raw, err := k.find(Lookup{Kind: LookupConfigMap, Name: name, Key: key})
-	if err != nil {
-		return "", err
-	}
-	var text string
-	if err := json.Unmarshal(raw, &text); err != nil {
-		return "", fmt.Errorf("ConfigMap %q: key %q: %w", name, key, err)
-	}
-	return text, nil
-}
-
-// parameter returns the value that a parameter has by itself: its value, its default, or what a ConfigMap says.
-func (k *engine) parameter(p v1alpha1.Parameter) (value string, ok bool, err error) {
-	if p.Value == nil && p.ValueFrom != nil && p.ValueFrom.ConfigMapKeyRef != nil {
-		ref := p.ValueFrom.ConfigMapKeyRef
-		value, err = k.configValue(ref.Name, ref.Key)
-		if err != nil && !errors.Is(err, errPending) && p.ValueFrom.Default != nil {
-			return p.ValueFrom.Default.String(), true, nil
-		}
-		return value, err == nil, err
-	}
-	value, ok = parameterValue(p)
-	return value, ok, nil
+// MemoEntry is what a cache keeps under a key. Source: Argo Workflows, cache entries of ConfigMaps.
+type MemoEntry struct {
+	NodeID            string            `json:"nodeID"`
+	Outputs           *v1alpha1.Outputs `json:"outputs"`
+	CreationTimestamp time.Time         `json:"creationTimestamp"`
+	LastHitTimestamp  time.Time         `json:"lastHitTimestamp"`
 }

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/flow/nodes"
 	"github.com/argosy-mesh/argosy/libs/flow/protocol"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
@@ -47,7 +48,7 @@ type Pod struct {
 	StartedAt  time.Time
 	FinishedAt time.Time
 	Report     *protocol.Report // what the executor collected; nil without executor
-	Resources  Resources        // what its containers used, once they ended
+	Resources  nodes.Resources  // what its containers used, once they ended
 }
 
 // ContainerState is how far one container of a set is.
@@ -67,105 +68,6 @@ const (
 	PodFailed    PodPhase = "Failed"
 	PodLost      PodPhase = "Lost"
 )
-
-// Decision is what to record and what to do. Record first, then act.
-type Decision struct {
-	Nodes   []v1alpha1.NodeStatus         // changed nodes, in the order of their first change
-	Links   []Link                        // of Nodes: those that were there and got children, in the same order
-	Before  map[string]v1alpha1.NodePhase // of Nodes: the phase that each had, by id; empty: it is new
-	Run     *RunChange                    // set when the run itself changed
-	Actions []Action
-	Metrics []Metric  // what to report, once the rest is recorded
-	Lookups []Lookup  // what must be found out before more can be decided
-	Wake    time.Time // when to look again although nothing happened; zero: never
-}
-
-// Link says which children a node got in one decision. Of a node that holds many, nothing else should be recorded.
-type Link struct {
-	Parent   string   `json:"parent"`
-	Children []string `json:"children,omitempty"` // empty: it keeps those that it has
-	Alone    bool     `json:"-"`                  // nothing else of the node has changed
-}
-
-// Record returns what to write down of the nodes: those that changed, without the children that they had before, and
-// which children came. [Run.Fold] joins them again.
-func (d Decision) Record() ([]v1alpha1.NodeStatus, []Link) {
-	added := make(map[string]Link, len(d.Links))
-	for _, l := range d.Links {
-		added[l.Parent] = l
-	}
-	var nodes []v1alpha1.NodeStatus
-	var links []Link
-	for i := range d.Nodes {
-		n := d.Nodes[i]
-		l, grew := added[n.ID]
-		had := d.Before[n.ID] != "" && len(n.Children) > 0
-		if had {
-			n.Children, l.Parent = nil, n.ID
-			links = append(links, l)
-		}
-		if !grew || !l.Alone {
-			nodes = append(nodes, n)
-		}
-	}
-	return nodes, links
-}
-
-// RunChange is a new phase of the whole run.
-type RunChange struct {
-	Phase      v1alpha1.WorkflowPhase `json:"phase"`
-	Message    string                 `json:"message,omitempty"`
-	StartedAt  *time.Time             `json:"startedAt,omitempty"`
-	FinishedAt *time.Time             `json:"finishedAt,omitempty"`
-	Outputs    *v1alpha1.Outputs      `json:"outputs,omitempty"`
-	Metadata   *v1alpha1.Metadata     `json:"metadata,omitempty"`
-}
-
-// Empty reports whether there is nothing to record.
-func (d Decision) Empty() bool { return len(d.Nodes) == 0 && d.Run == nil }
-
-// Action is something to do in the world. Each is safe to repeat.
-//
-//sumtype:decl
-type Action interface{ action() }
-
-// CreatePod asks for the pod of a node. Its name is the key: a pod of that name
-// that exists is this effect, done before.
-type CreatePod struct {
-	NodeID, NodeName string
-	PodName          string
-	Template         v1alpha1.Template      // resolved: no tag is left, and every artifact has its place
-	Logs             []v1alpha1.Artifact    // of its containers that are to be kept, named <container>-logs
-	Spec             *v1alpha1.WorkflowSpec // what of the workflow's spec goes into every pod, resolved too
-	Retry            int                    // attempt, from 0
-	Deadline         time.Time              // when its workflow runs out of time; zero: never
-}
-
-// StopPod asks to end the pod of a node whose result is decided without it.
-type StopPod struct{ NodeID, PodName string }
-
-// Acquire asks for all of some locks at once. World.Held says when it was granted.
-type Acquire struct {
-	Holder   string // node id, or one that stands for the workflow itself
-	Locks    []Lock
-	Priority int64
-}
-
-// Release gives back whatever a holder has or waits for.
-type Release struct{ Holder string }
-
-// SaveMemo asks to remember the outputs of a node under a key.
-type SaveMemo struct {
-	ConfigMap, Key string
-	NodeID         string
-	Outputs        *v1alpha1.Outputs
-}
-
-func (CreatePod) action() {}
-func (StopPod) action()   {}
-func (Acquire) action()   {}
-func (Release) action()   {}
-func (SaveMemo) action()  {}
 
 // Apply folds one recorded change into the state.
 func (r Run) Apply(nodes []v1alpha1.NodeStatus, change *RunChange) Run {
@@ -212,6 +114,32 @@ func (r Run) With(change *RunChange) Run {
 	}
 	if change.FinishedAt != nil {
 		next.FinishedAt = *change.FinishedAt
+	}
+	return next
+}
+
+// Task is how the work of a node ended that needs no pod. The shell keeps it until the node's end is recorded; a task
+// whose end was lost with a process is performed again under the same key.
+type Task struct {
+	Phase   v1alpha1.NodePhase
+	Message string
+	Outputs *v1alpha1.Outputs
+	At      time.Time // when it ended
+}
+
+// Restart is how a run that ended goes on: some nodes are forgotten and done anew, those that hold them are open again.
+type Restart struct {
+	Drop  []string              // ids of nodes that are forgotten
+	Nodes []v1alpha1.NodeStatus // those that are open again
+	Run   RunChange
+}
+
+// Restarted folds a restart into the state of a run.
+func (r Run) Restarted(s Restart) Run {
+	next := r.Apply(s.Nodes, &s.Run)
+	next.FinishedAt, next.Outputs, next.Message = time.Time{}, nil, ""
+	for _, id := range s.Drop {
+		delete(next.Nodes, id)
 	}
 	return next
 }

@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/argosy-mesh/argosy/libs/core/span"
-	"github.com/argosy-mesh/argosy/libs/flow"
+	"github.com/argosy-mesh/argosy/libs/flow/expression"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/robfig/cron/v3"
 	corev1 "k8s.io/api/core/v1"
@@ -113,7 +113,7 @@ func (d *Decision) allowed(w World) (bool, error) {
 	if w.Spec.When == "" {
 		return true, nil
 	}
-	yes, err := flow.When(w.Spec.When, variables(w, w.Status))
+	yes, err := expression.When(w.Spec.When, variables(w, w.Status))
 	if err != nil {
 		return false, fmt.Errorf("when: %w", err)
 	}
@@ -174,7 +174,7 @@ func (d *Decision) stopped(w World) (bool, error) {
 	if w.Spec.StopStrategy == nil || w.Spec.StopStrategy.Expression == "" {
 		return false, nil
 	}
-	yes, err := flow.Holds(w.Spec.StopStrategy.Expression, variables(w, d.Status))
+	yes, err := expression.Holds(w.Spec.StopStrategy.Expression, variables(w, d.Status))
 	if err != nil {
 		return false, fmt.Errorf("stopStrategy: %w", err)
 	}

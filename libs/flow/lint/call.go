@@ -5,7 +5,8 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/argosy-mesh/argosy/libs/flow"
+	"github.com/argosy-mesh/argosy/libs/flow/depends"
+	"github.com/argosy-mesh/argosy/libs/flow/expression"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
 
@@ -39,7 +40,7 @@ func (k *linter) dag(path string, t *v1alpha1.Template) {
 		k.depends(here, task)
 		k.call(here, stepOf(task))
 	}
-	k.check(at, flow.CheckOrder(t.DAG.Tasks))
+	k.check(at, depends.CheckOrder(t.DAG.Tasks))
 }
 
 func (k *linter) depends(path string, task v1alpha1.DAGTask) {
@@ -52,7 +53,7 @@ func (k *linter) depends(path string, task v1alpha1.DAGTask) {
 	case task.ContinueOn != nil:
 		k.errorf(path+".continueOn", "cannot stand beside depends, which can say %q", task.Name+".Failed")
 	}
-	k.check(path+".depends", flow.CheckDepends(task))
+	k.check(path+".depends", depends.Check(task))
 }
 
 // call looks at one step or task.
@@ -76,7 +77,7 @@ func (k *linter) call(path string, step v1alpha1.WorkflowStep) {
 		k.count(path+".withSequence.end", s.End)
 	}
 	if step.When != "" && !tagged(step.When) {
-		k.check(path+".when", flow.CheckWhen(step.When))
+		k.check(path+".when", expression.CheckCondition(step.When))
 	}
 	if step.OnExit != "" {
 		k.exists(path+".onExit", step.OnExit)

@@ -51,7 +51,7 @@ var mistakes = map[string]bool{"expression-errors.txt": true, "hook-expression-b
 // What the engine plays to an end in its own transcripts must not be refused, unless
 // the transcript is of a mistake.
 func TestTranscriptsThatSucceedHaveNoErrors(t *testing.T) {
-	files, err := filepath.Glob("../testdata/*.txt")
+	files, err := filepath.Glob("../engine/testdata/*.txt")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no transcripts: %v", err)
 	}

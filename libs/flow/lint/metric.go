@@ -4,7 +4,8 @@ import (
 	"fmt"
 	"strconv"
 
-	"github.com/argosy-mesh/argosy/libs/flow"
+	"github.com/argosy-mesh/argosy/libs/flow/metric"
+	"github.com/argosy-mesh/argosy/libs/flow/tag"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
 
@@ -19,7 +20,7 @@ func (k *linter) metrics(path string, m *v1alpha1.Metrics) {
 }
 
 func (k *linter) metric(path string, p v1alpha1.Prometheus) {
-	if !tagged(p.Name) && !flow.ValidMetricName(p.Name) {
+	if !tagged(p.Name) && !metric.ValidName(p.Name) {
 		k.warnf(path+".name", "%q may hold letters, digits, '_' and ':'", p.Name)
 	}
 	if p.Help == "" {
@@ -60,7 +61,7 @@ func (k *linter) gauge(path string, g v1alpha1.Gauge) {
 	if g.Operation != "" {
 		k.warnf(path+".operation", "has no meaning in real time")
 	}
-	if tags := flow.Tags(g.Value); len(tags) != 1 || tags[0] != "duration" && tags[0] != "workflow.duration" {
+	if tags := tag.List(g.Value); len(tags) != 1 || tags[0] != "duration" && tags[0] != "workflow.duration" {
 		k.warnf(path+".value", "%q does not run: {{duration}} and {{workflow.duration}} do", g.Value)
 	}
 }

@@ -7,7 +7,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/argosy-mesh/argosy/libs/flow"
+	"github.com/argosy-mesh/argosy/libs/core/span"
+	"github.com/argosy-mesh/argosy/libs/flow/expression"
+	"github.com/argosy-mesh/argosy/libs/flow/retry"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/robfig/cron/v3"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -171,7 +173,7 @@ func (k *linter) count(path string, v *intstr.IntOrString) {
 	if v == nil || tagged(v.String()) {
 		return
 	}
-	if _, err := flow.ParseCount(v.String()); err != nil {
+	if _, err := retry.ParseCount(v.String()); err != nil {
 		k.errorf(path, "%q is no number", v.String())
 	}
 }
@@ -180,13 +182,13 @@ func (k *linter) duration(path, v string) {
 	if v == "" || tagged(v) {
 		return
 	}
-	_, err := flow.ParseDuration(v)
+	_, err := span.Parse(v)
 	k.check(path, err)
 }
 
 func (k *linter) expression(path, source string) {
 	if source != "" && !tagged(source) {
-		k.check(path, flow.CheckExpression(source))
+		k.check(path, expression.Check(source))
 	}
 }
 

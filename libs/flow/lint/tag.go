@@ -7,7 +7,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/argosy-mesh/argosy/libs/flow"
+	"github.com/argosy-mesh/argosy/libs/flow/depends"
+	"github.com/argosy-mesh/argosy/libs/flow/expression"
+	"github.com/argosy-mesh/argosy/libs/flow/tag"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
 
@@ -59,7 +61,7 @@ func (k *linter) tags(path string, t *v1alpha1.Template, around sight) {
 	}
 	waits := map[string][]string{}
 	for _, task := range t.DAG.Tasks {
-		waits[task.Name] = flow.DependsOn(task)
+		waits[task.Name] = depends.On(task)
 	}
 	for i, task := range t.DAG.Tasks {
 		sees.waits = func(name string) bool { return follows(waits, task.Name, name) }
@@ -154,14 +156,14 @@ func (k *linter) walkPlain(path string, value any, sees sight) {
 }
 
 func (k *linter) textTags(path, text string, sees sight) {
-	for _, tag := range flow.Tags(text) {
+	for _, tag := range tag.List(text) {
 		k.tag(path, tag, sees)
 	}
 }
 
 func (k *linter) tag(path, tag string, sees sight) {
 	if source, ok := strings.CutPrefix(tag, "="); ok {
-		k.check(path, flow.CheckExpression(source))
+		k.check(path, expression.Check(source))
 		return
 	}
 	parts := strings.SplitN(tag, ".", 4)

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/argosy-mesh/argosy/libs/flow"
+	"github.com/argosy-mesh/argosy/libs/flow/engine"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
 
@@ -17,8 +17,8 @@ func (k *linter) template(path string, t *v1alpha1.Template) {
 
 // shape looks at all of a template but its tags.
 func (k *linter) shape(path string, t *v1alpha1.Template) {
-	if kinds := flow.KindsOf(t); len(kinds) != 1 {
-		k.errorf(path, "%q does %v; it must do exactly one of %s", t.Name, kinds, flow.KindNames())
+	if kinds := engine.KindsOf(t); len(kinds) != 1 {
+		k.errorf(path, "%q does %v; it must do exactly one of %s", t.Name, kinds, engine.KindNames())
 	}
 	if t.RetryStrategy != nil {
 		k.retry(path+".retryStrategy", t.RetryStrategy)

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/argosy-mesh/argosy/libs/flow"
+	"github.com/argosy-mesh/argosy/libs/flow/library"
+	"github.com/argosy-mesh/argosy/libs/flow/location"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -152,14 +154,14 @@ func (p *Stage) begin(workflow *v1alpha1.Workflow) error {
 	if err := json.Unmarshal(found.Value, &spec); err != nil {
 		return err
 	}
-	merged, err := flow.MergeTemplateSpec(workflow.Spec, spec)
+	merged, err := library.MergeSpec(workflow.Spec, spec)
 	p.World.Spec = merged
 	return errors.Join(err, p.findRepository())
 }
 
 // findRepository looks for the artifact repository of the workflow among the ConfigMaps.
 func (p *Stage) findRepository() error {
-	ref, name := p.World.Spec.ArtifactRepositoryRef, flow.RepositoryConfigMap
+	ref, name := p.World.Spec.ArtifactRepositoryRef, location.ConfigMap
 	if ref != nil && ref.ConfigMap != "" {
 		name = ref.ConfigMap
 	}
@@ -167,7 +169,7 @@ func (p *Stage) findRepository() error {
 	if !ok {
 		return nil // whoever plays it has no other store than its own
 	}
-	_, repository, err := flow.PickRepository(ref, config)
+	_, repository, err := location.Pick(ref, config)
 	p.World.Repository = repository
 	return err
 }

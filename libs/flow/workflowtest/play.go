@@ -12,6 +12,9 @@ import (
 	"time"
 
 	"github.com/argosy-mesh/argosy/libs/flow"
+	"github.com/argosy-mesh/argosy/libs/flow/engine"
+	"github.com/argosy-mesh/argosy/libs/flow/nodes"
+	"github.com/argosy-mesh/argosy/libs/flow/operation"
 	"github.com/argosy-mesh/argosy/libs/flow/protocol"
 	"github.com/argosy-mesh/argosy/libs/flow/stage"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
@@ -146,7 +149,7 @@ func addPart(pod *flow.Pod, key, value string) error {
 	if err != nil {
 		return fmt.Errorf("used %q is no number", value)
 	}
-	pod.Resources = flow.Resources{"cpu": seconds}
+	pod.Resources = nodes.Resources{"cpu": seconds}
 	return nil
 }
 
@@ -178,7 +181,7 @@ const rounds = 10_000
 // what there is.
 func (p *play) run() (string, error) {
 	for range rounds {
-		d := flow.Decide(p.w)
+		d := engine.Decide(p.w)
 		if p.twin != nil {
 			if err := p.twin.follow(p.w, d); err != nil {
 				return p.text(), fmt.Errorf("event by event it is decided otherwise: %w", err)
@@ -192,7 +195,7 @@ func (p *play) run() (string, error) {
 		if news {
 			continue
 		}
-		if again := flow.Decide(p.w); !again.Empty() && p.w.Run.Phase == v1alpha1.WorkflowRunning {
+		if again := engine.Decide(p.w); !again.Empty() && p.w.Run.Phase == v1alpha1.WorkflowRunning {
 			return p.text(), fmt.Errorf("a recorded decision gives new changes though nothing happened: %+v", again.Nodes)
 		}
 		if p.w.Run.Phase.Completed() {
@@ -277,7 +280,7 @@ func (p *play) resume() {
 		key, value, _ := strings.Cut(w, "=")
 		outputs[key] = value
 	}
-	changed, err := flow.Resume(p.w.Run, func(n v1alpha1.NodeStatus) bool { return n.Name == words[0] }, outputs, p.w.Now)
+	changed, err := operation.Resume(p.w.Run, func(n v1alpha1.NodeStatus) bool { return n.Name == words[0] }, outputs, p.w.Now)
 	fmt.Fprintf(&p.log, "resume %s %d %v\n", words[0], len(changed), err)
 	p.w.Run = p.w.Run.Apply(changed, nil)
 	if p.twin != nil {

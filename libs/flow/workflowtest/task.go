@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/argosy-mesh/argosy/libs/flow"
+	"github.com/argosy-mesh/argosy/libs/flow/operation"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
 
@@ -73,7 +74,7 @@ func (p *play) retry() bool {
 	from := p.retries[0]
 	p.retries = p.retries[1:]
 	fmt.Fprintf(&p.log, "ended %s%s\n", p.w.Run.Phase, suffix(p.w.Run.Message))
-	again, err := flow.Retry(p.w, from != "", func(n v1alpha1.NodeStatus) bool { return n.Name == from })
+	again, err := operation.Retry(p.w, from != "", func(n v1alpha1.NodeStatus) bool { return n.Name == from })
 	if err != nil {
 		fmt.Fprintf(&p.log, "retry %s: %v\n", from, err)
 		return false

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/argosy-mesh/argosy/libs/flow"
+	"github.com/argosy-mesh/argosy/libs/flow/location"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
 
@@ -43,8 +44,8 @@ func placeText(l v1alpha1.ArtifactLocation) string {
 		return "raw"
 	case l.Plugin != nil && l.Plugin.Name != "":
 		return "plugin " + l.Plugin.Name + "(" + l.Plugin.Configuration + "):" + l.Plugin.Key
-	case l.S3 == nil && flow.KeyOf(l) != "":
-		return flow.StoreOf(l) + ":" + flow.KeyOf(l)
+	case l.S3 == nil && location.Key(l) != "":
+		return location.Store(l) + ":" + location.Key(l)
 	case l.S3 == nil:
 		return "?"
 	case l.S3.Bucket != "":

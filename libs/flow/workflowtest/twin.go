@@ -10,12 +10,14 @@ import (
 	"strings"
 
 	"github.com/argosy-mesh/argosy/libs/flow"
+	"github.com/argosy-mesh/argosy/libs/flow/engine"
+	"github.com/argosy-mesh/argosy/libs/flow/nodes"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
 
 // twin follows a run event by event, and compares what it decides with what is decided by looking at everything.
 type twin struct {
-	plan  *flow.Plan
+	plan  *engine.Plan
 	pods  map[string]flow.Pod  // as they were at the last decision
 	tasks map[string]flow.Task // the same
 	asked map[string]bool      // nodes whose work was asked for
@@ -27,7 +29,7 @@ func (t *twin) follow(w flow.World, d flow.Decision) error {
 	if t.plan == nil {
 		run := w.Run
 		run.Nodes = maps.Clone(run.Nodes)
-		*t = twin{plan: flow.NewPlan(run), asked: map[string]bool{}}
+		*t = twin{plan: engine.NewPlan(run), asked: map[string]bool{}}
 	} else {
 		w.Pods, w.Tasks = news(t.pods, w.Pods), news(t.tasks, w.Tasks)
 	}
@@ -37,7 +39,7 @@ func (t *twin) follow(w flow.World, d flow.Decision) error {
 		same("nodes", byID(got.Nodes), byID(d.Nodes)), same("run", got.Run, d.Run), same("wake", got.Wake, d.Wake), same("before", got.Before, d.Before),
 		same("lookups", texts(got.Lookups), texts(d.Lookups)), same("metrics", texts(got.Metrics), texts(d.Metrics)), t.actions(got.Actions, d.Actions),
 		same("state", t.plan.Run().Nodes, all.Run.Apply(d.Nodes, d.Run).Nodes),
-		same("progress", progress(t.plan.Progress()), progress(flow.Progress(all.Run.Apply(d.Nodes, d.Run).Nodes))),
+		same("progress", progress(t.plan.Progress()), progress(nodes.Progress(all.Run.Apply(d.Nodes, d.Run).Nodes))),
 		same("fold of links", folded(all.Run, got), all.Run.Apply(d.Nodes, nil).Nodes),
 	}
 	return errors.Join(errs...)

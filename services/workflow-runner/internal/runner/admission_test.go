@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/admission"
+	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/object"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
@@ -17,7 +18,7 @@ import (
 // offer gives a workflow to the API server.
 func (c *cluster) offer(text string) error {
 	c.t.Helper()
-	wf := workflow()
+	wf := object.Workflow()
 	if err := yaml.Unmarshal([]byte(text), &wf.Object); err != nil {
 		c.t.Fatal(err)
 	}
@@ -85,7 +86,7 @@ func TestTheAPIServerRefusesWhatIsWrong(t *testing.T) {
 		t.Errorf("one that is right: %v", err)
 	}
 	label := client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"labels":{"a":"b"}}}`))
-	before := workflow()
+	before := object.Workflow()
 	before.SetNamespace("ci")
 	before.SetName("before")
 	if err := c.kube.Patch(t.Context(), before, label); err != nil {

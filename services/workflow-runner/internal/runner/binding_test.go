@@ -10,6 +10,7 @@ import (
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/schemas/events"
+	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/controller/binding"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
@@ -65,7 +66,7 @@ spec:
 		t.Fatal(err)
 	}
 	c.await("it goes", func() error {
-		if err := c.kube.Get(t.Context(), client.ObjectKeyFromObject(made), binding()); !apierrors.IsNotFound(err) {
+		if err := c.kube.Get(t.Context(), client.ObjectKeyFromObject(made), binding.Object()); !apierrors.IsNotFound(err) {
 			return errors.Join(errors.New("it is there"), err)
 		}
 		return nil
@@ -95,9 +96,9 @@ func TestTheSameEventIsHandledOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &eventBindingReconciler{client: c.kube}
+	b := &binding.Reconciler{Client: c.kube}
 	for range 3 {
-		if err := b.handle(t.Context(), one, bus.Delivery{Event: e, Subject: events.EventSubject("ci", "cal", "tick")}); err != nil {
+		if err := b.Handle(t.Context(), one, bus.Delivery{Event: e, Subject: events.EventSubject("ci", "cal", "tick")}); err != nil {
 			t.Fatal(err)
 		}
 	}

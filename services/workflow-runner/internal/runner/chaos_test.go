@@ -21,6 +21,9 @@ import (
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/libs/flow/protocol"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/lock"
+	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/object"
+	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/pods"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -218,7 +221,7 @@ func TestARunnerKilledAtEveryEntryChangesNothing(t *testing.T) {
 	var lives sync.WaitGroup
 	lives.Go(func() { c.live(ctx, w) })
 	t.Cleanup(func() { cancel(); lives.Wait() })
-	wf := workflow()
+	wf := object.Workflow()
 	if err := yaml.Unmarshal([]byte(chaosManifest), &wf.Object); err != nil {
 		t.Fatal(err)
 	}
@@ -242,7 +245,7 @@ func TestARunnerKilledAtEveryEntryChangesNothing(t *testing.T) {
 			if p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed {
 				continue
 			}
-			now.see(p.Annotations[annotationNodeName])
+			now.see(p.Annotations[object.AnnotationNodeName])
 			if !pace.due() {
 				continue
 			}
@@ -298,7 +301,7 @@ func (p *pace) due() bool {
 
 // play is what the kubelet and the executor would do with a pod.
 func (c *cluster) play(p *corev1.Pod) error {
-	node := p.Annotations[annotationNodeName]
+	node := p.Annotations[object.AnnotationNodeName]
 	code := int32(0)
 	if strings.HasSuffix(node, ".flaky(0)") || strings.HasSuffix(node, ".again(0)") {
 		code = 1
@@ -315,7 +318,7 @@ func (c *cluster) play(p *corev1.Pod) error {
 	if code != 0 {
 		p.Status.Phase = corev1.PodFailed
 	}
-	p.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: mainContainer, State: corev1.ContainerState{Terminated: ended}}}
+	p.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: pods.MainContainer, State: corev1.ContainerState{Terminated: ended}}}
 	return c.kube.Status().Update(c.t.Context(), p)
 }
 
@@ -341,7 +344,7 @@ func (c *cluster) judgeChaos(pods int, most holding) {
 		c.t.Errorf("%d held the mutex at once, and %d the semaphore of 2", most.alone, most.paired)
 	}
 	c.await("the lock is released", func() error {
-		keys, err := c.bus.KV(bus.LocksBucket).Keys(c.t.Context(), lockPrefix)
+		keys, err := c.bus.KV(bus.LocksBucket).Keys(c.t.Context(), lock.Prefix)
 		if err != nil {
 			return err
 		}

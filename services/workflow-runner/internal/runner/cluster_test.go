@@ -16,6 +16,8 @@ import (
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/schemas/crds"
 	"github.com/argosy-mesh/argosy/schemas/events"
+	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/object"
+	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/pods"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -63,7 +65,7 @@ func start(t testing.TB) *cluster {
 		t.Fatal(err)
 	}
 	c.await("workflows are served", func() error {
-		list := workflowList()
+		list := object.WorkflowList()
 		return c.kube.List(t.Context(), list)
 	})
 	return c
@@ -119,7 +121,7 @@ func (c *cluster) finish(node string, code int32) {
 	c.t.Helper()
 	c.await("pod of "+node, func() error {
 		for _, p := range c.pods() {
-			if strings.HasSuffix(p.Annotations[annotationNodeName], node) {
+			if strings.HasSuffix(p.Annotations[object.AnnotationNodeName], node) {
 				return c.end(&p, code)
 			}
 		}
@@ -132,7 +134,7 @@ func (c *cluster) end(p *corev1.Pod, code int32) error {
 	if code != 0 {
 		p.Status.Phase = corev1.PodFailed
 	}
-	p.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: mainContainer, State: corev1.ContainerState{
+	p.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: pods.MainContainer, State: corev1.ContainerState{
 		Terminated: &corev1.ContainerStateTerminated{ExitCode: code, FinishedAt: metav1.Now()}}}}
 	return c.kube.Status().Update(c.t.Context(), p)
 }
@@ -156,7 +158,7 @@ func (c *cluster) submit(key string, times int) {
 
 func (c *cluster) workflows() []v1alpha1.Workflow {
 	c.t.Helper()
-	list := workflowList()
+	list := object.WorkflowList()
 	if err := c.kube.List(c.t.Context(), list, client.InNamespace("ci")); err != nil {
 		c.t.Fatal(err)
 	}
@@ -264,7 +266,7 @@ func TestAMalformedWorkflowHarmsNoOther(t *testing.T) {
 	t.Parallel()
 	c := start(t)
 	c.runner("a")
-	bad := workflow()
+	bad := object.Workflow()
 	if err := yaml.Unmarshal([]byte(`{apiVersion: argoproj.io/v1alpha1, kind: Workflow, metadata: {name: bad, namespace: ci}, spec: {entrypoint: main, templates: [{name: main, container: {image: [not, a, string]}}]}}`), &bad.Object); err != nil {
 		t.Fatal(err)
 	}

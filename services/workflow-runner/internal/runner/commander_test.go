@@ -8,6 +8,7 @@ import (
 
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/schemas/events"
+	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/object"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -92,7 +93,7 @@ subjects: [{kind: ServiceAccount, name: builder, namespace: ci}]
 			t.Errorf("%s: %s", id, said[id])
 		}
 	}
-	list := workflowList()
+	list := object.WorkflowList()
 	if err := c.kube.List(t.Context(), list); err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +110,7 @@ func TestAWorkflowOfAnotherCommandIsNotTakenForDone(t *testing.T) {
 	for _, key := range []string{"first", "first", "second"} {
 		c.told(key+fmt.Sprint(len(c.workflows())), events.SubmitSubject("ci"), events.TypeSubmitWorkflow, events.SubmitWorkflow{Key: key + "-abcdefghij", Namespace: "ci", Workflow: manifest})
 		c.await("the workflow is there", func() error {
-			return c.kube.Get(t.Context(), client.ObjectKey{Namespace: "ci", Name: "fixed"}, workflow())
+			return c.kube.Get(t.Context(), client.ObjectKey{Namespace: "ci", Name: "fixed"}, object.Workflow())
 		})
 	}
 	said := c.refusals(1)

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/controller/cron"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -31,14 +32,14 @@ spec:
 		return nil
 	})
 	first := c.workflows()[0]
-	if at := first.Annotations[annotationScheduled]; first.Labels["team"] != "x" || c.pods()[0].Spec.Containers[0].Command[1] != at || !strings.HasPrefix(first.Name, "tick-") {
+	if at := first.Annotations[cron.AnnotationScheduled]; first.Labels["team"] != "x" || c.pods()[0].Spec.Containers[0].Command[1] != at || !strings.HasPrefix(first.Name, "tick-") {
 		t.Errorf("%s: %v", first.Name, first.Annotations)
 	}
 	if err := c.end(&c.pods()[0], 0); err != nil {
 		t.Fatal(err)
 	}
 	c.await("the next run is made, and the first counted", func() error {
-		u := cronWorkflow()
+		u := cron.Object()
 		if err := c.kube.Get(t.Context(), client.ObjectKey{Namespace: "ci", Name: "tick"}, u); err != nil {
 			return err
 		}
@@ -70,7 +71,7 @@ metadata: {name: odd, annotations: {argosy.dev/backfill: "yesterday"}}
 spec: {schedules: ["0 * * * *"], suspend: true, workflowSpec: {}}
 `)
 	c.await("three runs, and one refusal", func() error {
-		odd := cronWorkflow()
+		odd := cron.Object()
 		if err := c.kube.Get(t.Context(), client.ObjectKey{Namespace: "ci", Name: "odd"}, odd); err != nil {
 			return err
 		}

@@ -18,6 +18,7 @@ import (
 	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/bridge/drivertest"
 	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/driver"
 	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/executor"
+	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/object"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
@@ -85,7 +86,7 @@ func (c *cluster) loaded(node, input string) string {
 	var text string
 	c.await("pod of "+node, func() error {
 		for _, p := range c.pods() {
-			if !strings.HasSuffix(p.Annotations[annotationNodeName], node) {
+			if !strings.HasSuffix(p.Annotations[object.AnnotationNodeName], node) {
 				continue
 			}
 			dir := c.t.TempDir()

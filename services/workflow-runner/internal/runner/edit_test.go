@@ -11,106 +11,18 @@ import (
 	"testing"
 	"time"
 
-	"github.com/argosy-mesh/argosy/libs/flow"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/object"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-func TestEditsOfSuspendedNodes(t *testing.T) {
-	began, later := metav1.Unix(100, 0), metav1.Unix(200, 0)
-	is := v1alpha1.NodeStatus{ID: "ask", Name: "wf.ask", Type: v1alpha1.NodeTypeSuspend, Phase: v1alpha1.NodeRunning, StartedAt: &began, Message: "who?",
-		Outputs: &v1alpha1.Outputs{Parameters: []v1alpha1.Parameter{{Name: "a", ValueFrom: &v1alpha1.ValueFrom{Supplied: &v1alpha1.SuppliedValueFrom{}}},
-			{Name: "b", Value: v1alpha1.AnyStringPtr("old")}}}}
-	for name, c := range map[string]struct {
-		change func(*v1alpha1.NodeStatus)
-		want   string // phase, message, a, b; "" is no edit, ! begins an error
-	}{
-		"nothing":             {func(*v1alpha1.NodeStatus) {}, ""},
-		"an older message":    {func(n *v1alpha1.NodeStatus) { n.Message = "" }, ""},
-		"another old message": {func(n *v1alpha1.NodeStatus) { n.Message = "before" }, ""},
-		"more of a message":   {func(n *v1alpha1.NodeStatus) { n.Message = "who?; me" }, "Running who?; me - old"},
-		"a value":             {func(n *v1alpha1.NodeStatus) { n.Outputs.Parameters[0].Value = v1alpha1.AnyStringPtr("1") }, "Running who? 1 old"},
-		"a value of old":      {func(n *v1alpha1.NodeStatus) { n.Outputs.Parameters[1].Value = v1alpha1.AnyStringPtr("older") }, ""},
-		"an end without what it needs": {func(n *v1alpha1.NodeStatus) { n.Phase = v1alpha1.NodeSucceeded },
-			`!output parameter "a" of node wf.ask is not supplied`},
-		"an end": {func(n *v1alpha1.NodeStatus) {
-			n.Phase, n.Message = v1alpha1.NodeSucceeded, "done"
-			n.Outputs.Parameters[0] = v1alpha1.Parameter{Name: "a", Value: v1alpha1.AnyStringPtr("2")}
-		}, "Succeeded done 2 old"},
-		"a stop":            {func(n *v1alpha1.NodeStatus) { n.Phase, n.Message = v1alpha1.NodeFailed, "no" }, "Failed no - old"},
-		"a phase of no end": {func(n *v1alpha1.NodeStatus) { n.Phase = v1alpha1.NodeSkipped }, `!phase "Skipped"`},
-		"of an earlier try": {func(n *v1alpha1.NodeStatus) { n.Phase, n.StartedAt = v1alpha1.NodeSucceeded, &later }, ""},
-	} {
-		shown := *is.DeepCopy()
-		c.change(&shown)
-		state := flow.Run{Nodes: map[string]v1alpha1.NodeStatus{"ask": is, "pod": {ID: "pod", Type: v1alpha1.NodeTypePod, Phase: v1alpha1.NodeRunning, StartedAt: &began}}}
-		ids := edits(state, map[string]v1alpha1.NodeStatus{"ask": shown, "pod": {ID: "pod", Type: v1alpha1.NodeTypePod, Phase: v1alpha1.NodeSucceeded, StartedAt: &began}, "ghost": shown})
-		got := ""
-		if len(ids) == 1 && ids[0] == "ask" {
-			n, err := edited(state, is, shown, time.Unix(300, 0))
-			if err != nil {
-				got = "!" + err.Error()
-			} else {
-				a := "-"
-				if v := n[0].Outputs.Parameters[0].Value; v != nil {
-					a = v.String()
-				}
-				got = fmt.Sprintf("%s %s %s %s", n[0].Phase, n[0].Message, a, n[0].Outputs.Parameters[1].Value)
-				if n[0].Phase.Fulfilled() != (n[0].FinishedAt != nil) {
-					t.Errorf("%s: finished at %v", name, n[0].FinishedAt)
-				}
-			}
-		} else if len(ids) > 0 {
-			t.Errorf("%s: %v", name, ids)
-		}
-		if got != c.want && (c.want == "" || c.want[0] != '!' || !strings.HasPrefix(got, c.want)) {
-			t.Errorf("%s: %q, want %q", name, got, c.want)
-		}
-	}
-}
-
-func packed(t *testing.T, nodes map[string]v1alpha1.NodeStatus) string {
-	t.Helper()
-	var out bytes.Buffer
-	zipped := gzip.NewWriter(&out)
-	_, err := zipped.Write(mustJSON(nodes))
-	if err = errors.Join(err, zipped.Close()); err != nil {
-		t.Fatal(err)
-	}
-	return base64.StdEncoding.EncodeToString(out.Bytes())
-}
-
-func TestPackedNodesAreRead(t *testing.T) {
-	nodes, err := unpacked(v1alpha1.WorkflowStatus{CompressedNodes: packed(t, map[string]v1alpha1.NodeStatus{"a": {ID: "a", Phase: v1alpha1.NodeSucceeded}})})
-	if err != nil || nodes["a"].Phase != v1alpha1.NodeSucceeded {
-		t.Errorf("%+v, %v", nodes, err)
-	}
-	for _, bad := range []string{"!", base64.StdEncoding.EncodeToString([]byte("zstd")), packed(t, nil)[:24]} {
-		if nodes, err := unpacked(v1alpha1.WorkflowStatus{CompressedNodes: bad}); err == nil {
-			t.Errorf("%q: %v", bad, nodes)
-		}
-	}
-}
-
-func TestTheCacheKeepsWhatPeopleEdit(t *testing.T) {
-	o := workflow()
-	o.Object["status"] = map[string]any{"phase": "Running", "compressedNodes": strings.Repeat("x", 1000), "nodes": map[string]any{
-		"a": map[string]any{"type": "Pod"}, "b": map[string]any{"type": "Suspend", "phase": "Succeeded"}, "c": "no node"}}
-	if _, err := slim(o); err != nil {
-		t.Fatal(err)
-	}
-	if got := string(mustJSON(o.Object["status"])); got != `{"compressedNodes":"left out","nodes":{"b":{"phase":"Succeeded","type":"Suspend"}},"phase":"Running"}` {
-		t.Error(got)
-	}
-}
-
 // edit changes a workflow as other tools do: read, changed and written whole, again while somebody else was faster.
 func (c *cluster) edit(name string, change func(o *unstructured.Unstructured, status map[string]any)) {
 	c.t.Helper()
 	c.await("edit of "+name, func() error {
-		o := workflow()
+		o := object.Workflow()
 		if err := c.kube.Get(c.t.Context(), client.ObjectKey{Namespace: "ci", Name: name}, o); err != nil {
 			return err
 		}
@@ -187,10 +99,10 @@ func TestAnEditOfTheStatusIsAnOrder(t *testing.T) {
 		suspended(s, "two", value)
 		suspended(s, "two", end)
 		nodes := map[string]v1alpha1.NodeStatus{}
-		if err := json.Unmarshal(mustJSON(s["nodes"]), &nodes); err != nil {
+		if err := json.Unmarshal(object.JSON(s["nodes"]), &nodes); err != nil {
 			t.Error(err)
 		}
-		s["compressedNodes"] = packed(t, nodes)
+		s["compressedNodes"] = compressed(t, nodes)
 		delete(s, "nodes")
 	})
 	stop = c.runner("b")
@@ -206,7 +118,7 @@ func TestAnEditOfTheStatusIsAnOrder(t *testing.T) {
 	c.edit("asking", func(_ *unstructured.Unstructured, s map[string]any) { suspended(s, "four", end) })
 	c.await("it is refused", func() error {
 		for _, wf := range c.workflows() {
-			if said := wf.Annotations[refusedAnnotation]; !strings.Contains(said, `status: output parameter "who"`) {
+			if said := wf.Annotations[object.RefusedAnnotation]; !strings.Contains(said, `status: output parameter "who"`) {
 				return fmt.Errorf("refused: %q", said)
 			}
 		}
@@ -252,8 +164,8 @@ spec:
 	retry := func(argument string, keep ...string) {
 		c.edit("again", func(o *unstructured.Unstructured, s map[string]any) {
 			labels := o.GetLabels()
-			delete(labels, labelCompleted)
-			labels[labelPhase] = "Running"
+			delete(labels, object.LabelCompleted)
+			labels[object.LabelPhase] = "Running"
 			o.SetLabels(labels)
 			s["phase"], s["startedAt"], s["finishedAt"] = "Running", metav1.Now().UTC().Format(time.RFC3339), nil
 			s["conditions"] = []any{map[string]any{"type": "Completed", "status": "False"}}
@@ -274,7 +186,7 @@ spec:
 	retry("new", "again", "[0]", "good")
 	c.await("a new pod of the failed step only", func() error {
 		for _, p := range c.pods() {
-			if strings.HasSuffix(p.Annotations[annotationNodeName], ".bad") && p.Spec.Containers[0].Command[1] == "new" && len(c.pods()) == 2 {
+			if strings.HasSuffix(p.Annotations[object.AnnotationNodeName], ".bad") && p.Spec.Containers[0].Command[1] == "new" && len(c.pods()) == 2 {
 				return nil
 			}
 		}
@@ -286,7 +198,7 @@ spec:
 	retry("newer", "again")
 	c.await("a new pod of the first step", func() error {
 		pods := c.pods()
-		if len(pods) == 1 && strings.HasSuffix(pods[0].Annotations[annotationNodeName], ".good") && pods[0].Spec.Containers[0].Command[1] == "newer" {
+		if len(pods) == 1 && strings.HasSuffix(pods[0].Annotations[object.AnnotationNodeName], ".good") && pods[0].Spec.Containers[0].Command[1] == "newer" {
 			return nil
 		}
 		return fmt.Errorf("%d pods", len(pods))
@@ -297,4 +209,15 @@ spec:
 	if len(wf.Status.Conditions) != 1 || wf.Status.Conditions[0].Status != "True" || wf.Status.Message != "" {
 		t.Errorf("%+v", wf.Status)
 	}
+}
+
+// compressed are nodes as other tools write many of them.
+func compressed(t *testing.T, nodes map[string]v1alpha1.NodeStatus) string {
+	t.Helper()
+	var out bytes.Buffer
+	zipped := gzip.NewWriter(&out)
+	if err := errors.Join(json.NewEncoder(zipped).Encode(nodes), zipped.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return base64.StdEncoding.EncodeToString(out.Bytes())
 }

@@ -15,7 +15,10 @@ import (
 
 	"github.com/argosy-mesh/argosy/libs/flow/protocol"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/controller/workflow"
 	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/executor"
+	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/object"
+	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/pods"
 	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/store/storetest"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -39,7 +42,7 @@ func (c *cluster) perform(node, program string) {
 	c.t.Helper()
 	c.await("pod of "+node, func() error {
 		for _, p := range c.pods() {
-			if strings.HasSuffix(p.Annotations[annotationNodeName], node) {
+			if strings.HasSuffix(p.Annotations[object.AnnotationNodeName], node) {
 				return c.performPod(&p, program)
 			}
 		}
@@ -62,14 +65,14 @@ func (c *cluster) performPod(p *corev1.Pod, program string) error {
 		task.Logs.Path = filepath.Join(dir, "main.log")
 	}
 	last := filepath.Join(dir, "last")
-	getenv := func(string) string { return string(mustJSON(task)) }
+	getenv := func(string) string { return string(object.JSON(task)) }
 	code := executor.Main(c.t.Context(), []string{"run", "--", "sh", "-c", program}, getenv, executor.Streams{Out: io.Discard, Err: io.Discard}, executor.Places{Termination: last, Staging: dir})
 	said, err := os.ReadFile(last)
 	if err != nil {
 		c.t.Fatal(err)
 	}
 	p.Status.Phase = corev1.PodSucceeded
-	p.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: mainContainer, State: corev1.ContainerState{
+	p.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: pods.MainContainer, State: corev1.ContainerState{
 		Terminated: &corev1.ContainerStateTerminated{ExitCode: int32(code), Message: string(said), FinishedAt: metav1.Now()}}}}
 	return c.kube.Status().Update(c.t.Context(), p)
 }
@@ -85,7 +88,7 @@ metadata: {name: artifact-repositories, annotations: {workflows.argoproj.io/defa
 data:
   main: |
     archiveLogs: true
-    s3: {endpoint: "` + server.Endpoint + `", bucket: art, insecure: true, keyFormat: "of/{{workflow.name}}", ` + bucketKeys + `}
+    s3: {endpoint: "` + server.Endpoint + `", bucket: art, insecure: true, keyFormat: "of/{{workflow.name}}", ` + storetest.KeyFields + `}
 `)
 }
 
@@ -116,7 +119,7 @@ func TestArtifactsOfARepositoryAndTheirEnd(t *testing.T) {
 	c.create(`
 apiVersion: argoproj.io/v1alpha1
 kind: Workflow
-metadata: {name: wf, finalizers: [` + upstreamFinalizer + `]}
+metadata: {name: wf, finalizers: [` + workflow.UpstreamFinalizer + `]}
 spec:
   entrypoint: main
   artifactGC: {strategy: OnWorkflowDeletion}
@@ -160,7 +163,7 @@ spec:
 		`argo_workflows_gauge{phase="Succeeded"} 1`, `argo_workflows_pods_total_count{namespace="ci",phase="Succeeded"} 1`} {
 		c.scraped("http://"+at+"/metrics", want)
 	}
-	gone := workflow()
+	gone := object.Workflow()
 	gone.SetNamespace("ci")
 	gone.SetName("wf")
 	if err := c.kube.Delete(t.Context(), gone); err != nil {

@@ -8,6 +8,7 @@ import (
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/schemas/events"
+	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/object"
 )
 
 // operate sends a command, twice, as a sensor that is not sure would.
@@ -48,7 +49,7 @@ spec:
 	c.operate("retry-key-1", "retry", "again", "-p", "p=new")
 	c.await("a new pod of the failed step", func() error {
 		for _, p := range c.pods() {
-			if strings.HasSuffix(p.Annotations[annotationNodeName], ".bad") && p.Spec.Containers[0].Command[1] == "new" {
+			if strings.HasSuffix(p.Annotations[object.AnnotationNodeName], ".bad") && p.Spec.Containers[0].Command[1] == "new" {
 				return nil
 			}
 		}
@@ -86,7 +87,7 @@ spec:
 	c.operate("retry-key-2", "retry", "again")
 	c.await("a retry of what succeeded is refused", func() error {
 		for _, wf := range c.workflows() {
-			if said := wf.Annotations["argosy.dev/refused-orders"]; strings.Contains(said, "nothing is to be done again") && wf.Labels[labelCompleted] == "true" {
+			if said := wf.Annotations["argosy.dev/refused-orders"]; strings.Contains(said, "nothing is to be done again") && wf.Labels[object.LabelCompleted] == "true" {
 				return nil
 			}
 		}

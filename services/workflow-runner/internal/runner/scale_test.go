@@ -15,6 +15,10 @@ import (
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/libs/kube/kubetest"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/object"
+	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/parallel"
+	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/pods"
+	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/status"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -82,7 +86,7 @@ func (p *player) watch(ctx context.Context, pods chan<- *corev1.Pod) {
 func (p *player) end(ctx context.Context, pod *corev1.Pod) {
 	before := pod.DeepCopy()
 	pod.Status.Phase = corev1.PodSucceeded
-	pod.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: mainContainer, State: corev1.ContainerState{
+	pod.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: pods.MainContainer, State: corev1.ContainerState{
 		Terminated: &corev1.ContainerStateTerminated{FinishedAt: metav1.Now()}}}}
 	err := p.kube.Status().Patch(ctx, pod, client.MergeFrom(before))
 	p.mu.Lock()
@@ -128,7 +132,7 @@ func highest(t testing.TB, pid int) int64 {
 
 func (c *cluster) submitted(manifest string) {
 	c.t.Helper()
-	wf := workflow()
+	wf := object.Workflow()
 	if err := yaml.Unmarshal([]byte(manifest), &wf.Object); err != nil {
 		c.t.Fatal(err)
 	}
@@ -139,13 +143,13 @@ func (c *cluster) submitted(manifest string) {
 
 func (c *cluster) status(name string) (phase, progress string, size int) {
 	c.t.Helper()
-	wf := workflow()
+	wf := object.Workflow()
 	if err := c.kube.Get(context.Background(), client.ObjectKey{Namespace: "ci", Name: name}, wf); err != nil {
 		c.t.Fatal(err)
 	}
 	phase, _, _ = unstructured.NestedString(wf.Object, "status", "phase")
 	progress, _, _ = unstructured.NestedString(wf.Object, "status", "progress")
-	return phase, progress, len(mustJSON(wf.Object["status"]))
+	return phase, progress, len(object.JSON(wf.Object["status"]))
 }
 
 const wideManifest = `
@@ -206,7 +210,7 @@ func TestAWideRunFitsIntoItsBounds(t *testing.T) {
 	if len(p.made) != n {
 		t.Errorf("%d pods for %d nodes", len(p.made), n)
 	}
-	if largest > statusLimit {
+	if largest > status.Limit {
 		t.Errorf("the status had %d bytes", largest)
 	}
 	if most := highest(t, pid); most > 1<<30 {
@@ -267,7 +271,7 @@ func (c *cluster) many(name string, n int) float64 {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
-	w, err := k.Watch(ctx, workflowList(), client.InNamespace("ci"))
+	w, err := k.Watch(ctx, object.WorkflowList(), client.InNamespace("ci"))
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -278,7 +282,7 @@ func (c *cluster) many(name string, n int) float64 {
 		list[i] = i
 	}
 	go func() {
-		_ = atOnce(8, list, func(i int) error { c.submitted(fmt.Sprintf(onePodManifest, fmt.Sprintf("%s-%d", name, i))); return nil })
+		_ = parallel.Do(8, list, func(i int) error { c.submitted(fmt.Sprintf(onePodManifest, fmt.Sprintf("%s-%d", name, i))); return nil })
 	}()
 	open := n
 	ended := map[string]bool{}

@@ -15,43 +15,30 @@ import (
 	"github.com/argosy-mesh/argosy/libs/gitrepo"
 	"github.com/argosy-mesh/argosy/libs/kube"
 	"github.com/argosy-mesh/argosy/libs/service"
-	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/schemas/events"
 	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/admission"
+	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/archive"
+	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/artifact"
+	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/command"
+	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/controller/binding"
+	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/controller/cron"
+	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/controller/workflow"
 	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/driver"
+	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/lock"
+	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/meter"
+	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/object"
+	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/pods"
 	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/registry"
 	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/store"
 	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/task"
-	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/event"
-	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
-	"sigs.k8s.io/controller-runtime/pkg/source"
 )
-
-type metrics struct {
-	runs     *prometheus.CounterVec
-	pods     prometheus.Counter
-	commands *prometheus.HistogramVec
-}
-
-func newMetrics(r prometheus.Registerer) *metrics {
-	m := &metrics{
-		runs:     prometheus.NewCounterVec(prometheus.CounterOpts{Name: "argosy_workflow_runs_total", Help: "Runs that ended, by phase."}, []string{"phase"}),
-		pods:     prometheus.NewCounter(prometheus.CounterOpts{Name: "argosy_workflow_pods_created_total", Help: "Pods created for steps."}),
-		commands: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "argosy_workflow_command_seconds", Help: "Time to handle one command, by verb and error class."}, []string{"verb", "class"}),
-	}
-	r.MustRegister(m.runs, m.pods, m.commands)
-	return m
-}
 
 // Run is the service from its arguments to its end.
 func Run(ctx context.Context, args []string, getenv func(string) string, out io.Writer) error {
@@ -78,26 +65,26 @@ func assemble(ctx context.Context, cfg Config, base *service.Base) ([]life.Part,
 	if err != nil {
 		return nil, err
 	}
-	m := newMetrics(base.Registry)
-	meters := newMeters(base.Registry, base.Members.Owns)
-	base.Registry.MustRegister(&census{cache: mgr.GetClient(), owns: base.Members.Owns})
+	m := meter.NewOwn(base.Registry)
+	meters := meter.NewUpstream(base.Registry, base.Members.Owns)
+	base.Registry.MustRegister(&meter.Census{Cache: mgr.GetClient(), Owns: base.Members.Owns})
 	regain := []chan event.GenericEvent{make(chan event.GenericEvent), make(chan event.GenericEvent), make(chan event.GenericEvent)}
 	runner, err := newRunner(ctx, cfg, base, mgr, regain[0])
 	if err != nil {
 		return nil, err
 	}
-	runner.metrics, runner.meters = m, meters
-	clock := &cronReconciler{client: mgr.GetClient(), meters: meters, log: base.Log, now: time.Now, seen: map[types.UID]time.Time{}}
-	bind := &eventBindingReconciler{client: mgr.GetClient(), bus: base.Bus, owns: base.Members.Owns, metrics: m, meters: meters, log: base.Log, running: map[string]*listening{}}
-	if err := errors.Join(control(mgr, base.Members, runner, regain[0]), clock.control(mgr, base.Members, regain[1]), bind.control(mgr, regain[2])); err != nil {
+	runner.Metrics, runner.Meters = m, meters
+	clock := &cron.Reconciler{Client: mgr.GetClient(), Meters: meters, Log: base.Log, Now: time.Now}
+	bind := &binding.Reconciler{Client: mgr.GetClient(), Bus: base.Bus, Owns: base.Members.Owns, Metrics: m, Meters: meters, Log: base.Log}
+	if err := errors.Join(runner.Control(mgr, base.Members.Owns, regain[0]), clock.Control(mgr, base.Members, regain[1]), bind.Control(mgr, regain[2])); err != nil {
 		return nil, err
 	}
-	submit := &submitter{accounts: runner.accounts.Accounts, metrics: m}
-	keep := &archivist{bus: base.Bus, limits: cfg.Archive, owns: base.Members.Owns, log: base.Log, every: thinEvery}
-	operate := &operator{accounts: runner.accounts.Accounts, archive: keep, metrics: m}
+	submit := &command.Submitter{Accounts: runner.Accounts.Accounts, Metrics: m}
+	keep := &archive.Archivist{Bus: base.Bus, Limits: cfg.Archive, Owns: base.Members.Owns, Log: base.Log, Every: archive.ThinEvery}
+	operate := &command.Operator{Accounts: runner.Accounts.Accounts, Archive: keep, Metrics: m}
 	parts := []life.Part{life.Of("kubernetes", mgr.Start)}
 	var changed []chan struct{}
-	for i, list := range []client.ObjectList{workflowList(), cronWorkflowList(), bindingList()} {
+	for i, list := range []client.ObjectList{object.WorkflowList(), cron.List(), binding.List()} {
 		changes := make(chan struct{}, 1)
 		changed = append(changed, changes)
 		parts = append(parts, life.Of(fmt.Sprintf("regain-%d", i), func(ctx context.Context) error {
@@ -105,7 +92,7 @@ func assemble(ctx context.Context, cfg Config, base *service.Base) ([]life.Part,
 		}))
 	}
 	if cfg.Archive.Count > 0 {
-		parts = append(parts, life.Of("archive", func(ctx context.Context) error { return base.Bus.Consume(ctx, keep.consumer(), keep.handle) }), life.Of("archive-limits", keep.run))
+		parts = append(parts, life.Of("archive", func(ctx context.Context) error { return base.Bus.Consume(ctx, keep.Consumer(), keep.Handle) }), life.Of("archive-limits", keep.Run))
 	}
 	judged, err := judging(cfg.Admission, mgr, base.Log)
 	if err != nil {
@@ -114,43 +101,44 @@ func assemble(ctx context.Context, cfg Config, base *service.Base) ([]life.Part,
 	parts = append(parts, judged...)
 	return append(parts,
 		life.Of("members", func(ctx context.Context) error { return spread(ctx, base.Members.Changed(), changed) }),
-		life.Of("tasks", runner.desk.Run),
-		life.Of("artifacts", runner.janitor.run),
-		life.Of("artifact-drivers", runner.janitor.stores.Drivers.Run),
-		life.Of("bindings", bind.drain),
-		life.Of("commands", func(ctx context.Context) error { return base.Bus.Consume(ctx, submit.consumer(), submit.handle) }),
-		life.Of("operations", func(ctx context.Context) error { return base.Bus.Consume(ctx, operate.consumer(), operate.handle) }),
+		life.Of("tasks", runner.Desk.Run),
+		life.Of("artifacts", runner.Janitor.Run),
+		life.Of("artifact-drivers", runner.Janitor.Stores.Drivers.Run),
+		life.Of("bindings", bind.Drain),
+		life.Of("commands", func(ctx context.Context) error { return base.Bus.Consume(ctx, submit.Consumer(), submit.Handle) }),
+		life.Of("operations", func(ctx context.Context) error { return base.Bus.Consume(ctx, operate.Consumer(), operate.Handle) }),
 	), nil
 }
 
 // newRunner makes what reconciles workflows, and what pods ask. A task that ends asks for another look through again.
-func newRunner(ctx context.Context, cfg Config, base *service.Base, mgr manager.Manager, again chan event.GenericEvent) (*Runner, error) {
-	sign, err := newSigner(ctx, base.Bus, cfg.ArtifactURL)
+func newRunner(ctx context.Context, cfg Config, base *service.Base, mgr manager.Manager, again chan event.GenericEvent) (*workflow.Reconciler, error) {
+	sign, err := artifact.NewSigner(ctx, base.Bus, cfg.ArtifactURL)
 	if err != nil {
 		return nil, err
 	}
 	anywhere := cfg.HTTPReach == "any"
-	programs, err := readImages(cfg.ImagePrograms)
+	programs, err := pods.ReadImages(cfg.ImagePrograms)
 	if err != nil {
 		return nil, err
 	}
 	insecure := strings.FieldsFunc(cfg.Insecure, separates)
-	programs.registry = registry.New(registry.Config{Reader: mgr.GetAPIReader(), Insecure: insecure, Dial: task.Dialer(anywhere)})
+	programs.Registry = registry.New(registry.Config{Reader: mgr.GetAPIReader(), Insecure: insecure, Dial: task.Dialer(anywhere)})
 	accounts, err := task.NewAccounts(mgr.GetConfig(), mgr.GetRESTMapper())
 	if err != nil {
 		return nil, err
 	}
 	drivers := &driver.Pods{Core: accounts.Own(), Reader: mgr.GetAPIReader(), Namespace: cfg.Repositories, Image: cfg.BridgeImage, Dial: task.Dialer(anywhere), Log: base.Log}
 	stores := &store.Stores{Drivers: drivers, Bus: base.Bus, Secrets: mgr.GetAPIReader(), Dial: task.Dialer(anywhere), GCS: cfg.GCS, Own: cfg.Own, Git: newFetcher(ctx, cfg, base.Log)}
-	base.Probes.Handle(artifactPath, &artifactServer{bus: base.Bus, stores: stores, signer: sign, log: base.Log})
-	r := &Runner{client: mgr.GetClient(), reader: mgr.GetAPIReader(), bus: base.Bus, journals: newJournals(base.Bus), sightings: newSightings(), shows: newShows(), log: base.Log, signer: sign, image: cfg.ExecutorImage,
-		images: programs, locks: &locks{kv: base.Bus.KV(bus.LocksBucket), reader: mgr.GetAPIReader(), now: time.Now},
-		repos: &repositories{reader: mgr.GetAPIReader(), namespace: cfg.Repositories, now: time.Now},
-		nudge: func(ctx context.Context, namespace, name string) { nudge(ctx, again, namespace, name) }}
-	r.janitor = &artifactGC{kv: base.Bus.KV(bus.LocksBucket), cached: mgr.GetClient(), synced: mgr.GetCache().WaitForCacheSync, reader: mgr.GetAPIReader(), stores: stores, journals: r.journals, log: base.Log, wake: make(chan string, 1024)}
-	r.accounts = accounts
-	r.desk = task.NewExecutor(task.Tools{Accounts: accounts, Store: stores, Local: anywhere, Plugins: task.Plugins{Namespace: cfg.Repositories, Announce: r.announcePlugins}},
-		r.nudge)
+	base.Probes.Handle(artifact.Path, &artifact.Server{Bus: base.Bus, Stores: stores, Signer: sign, Log: base.Log})
+	gc := artifact.NewGC(artifact.GCConfig{KV: base.Bus.KV(bus.LocksBucket), Cached: mgr.GetClient(), Synced: mgr.GetCache().WaitForCacheSync, Reader: mgr.GetAPIReader(),
+		Stores: stores, Bus: base.Bus, Log: base.Log})
+	r := workflow.New(workflow.Config{Client: mgr.GetClient(), Reader: mgr.GetAPIReader(), Bus: base.Bus, Log: base.Log, Janitor: gc, Accounts: accounts,
+		Pods:  &pods.Pods{Image: cfg.ExecutorImage, Images: programs, Signer: sign, Bus: base.Bus},
+		Locks: &lock.Locks{KV: base.Bus.KV(bus.LocksBucket), Reader: mgr.GetAPIReader(), Now: time.Now},
+		Repos: &artifact.Repositories{Reader: mgr.GetAPIReader(), Namespace: cfg.Repositories, Now: time.Now},
+		Nudge: func(ctx context.Context, namespace, name string) { nudge(ctx, again, namespace, name) }})
+	r.Desk = task.NewExecutor(task.Tools{Accounts: accounts, Store: stores, Local: anywhere, Plugins: task.Plugins{Namespace: cfg.Repositories, Announce: r.AnnouncePlugins}},
+		r.Nudge)
 	return r, nil
 }
 
@@ -200,37 +188,23 @@ func spread(ctx context.Context, from <-chan struct{}, to []chan struct{}) error
 }
 
 func newManager(kubeconfig string, log *slog.Logger) (manager.Manager, error) {
-	ours, err := labels.Parse(labelWorkflow)
+	ours, err := labels.Parse(object.LabelWorkflow)
 	if err != nil {
 		return nil, err
 	}
 	return kube.NewManager(kubeconfig, log, cache.Options{ByObject: map[client.Object]cache.ByObject{
-		&corev1.Pod{}: {Label: ours, Transform: slim},
-		workflow():    {Transform: slim},
+		&corev1.Pod{}:     {Label: ours, Transform: object.Slim},
+		object.Workflow(): {Transform: object.Slim},
 	}})
 }
 
-func control(mgr manager.Manager, members *bus.Members, runner *Runner, regain <-chan event.GenericEvent) error {
-	err := builder.ControllerManagedBy(mgr).Named("workflow").
-		For(workflow()).
-		Watches(&corev1.Pod{}, runner.sightings.handler()).
-		WatchesRawSource(source.Channel(regain, &handler.EnqueueRequestForObject{})).
-		WithOptions(controller.Options{MaxConcurrentReconciles: 16}).
-		Complete(runner.Owned(members.Owns))
-	if err != nil {
-		return fmt.Errorf("set up the workflow controller: %w", err)
+// nudge asks for another look at a workflow.
+func nudge(ctx context.Context, out chan<- event.GenericEvent, namespace, name string) {
+	u := object.Workflow()
+	u.SetNamespace(namespace)
+	u.SetName(name)
+	select {
+	case out <- event.GenericEvent{Object: u}:
+	case <-ctx.Done():
 	}
-	return nil
-}
-
-func workflow() *unstructured.Unstructured {
-	u := &unstructured.Unstructured{}
-	u.SetGroupVersionKind(v1alpha1.Kind("Workflow"))
-	return u
-}
-
-func workflowList() *unstructured.UnstructuredList {
-	l := &unstructured.UnstructuredList{}
-	l.SetGroupVersionKind(v1alpha1.Kind("WorkflowList"))
-	return l
 }

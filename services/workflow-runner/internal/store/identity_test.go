@@ -73,7 +73,7 @@ func TestABucketIsReachedByTheIdentityOfTheService(t *testing.T) {
 			server.Put("art", "k", "one")
 			s := stores(t)
 			s.Own = identity.For("ci")
-			l := location(t, server, "art", "key: k, "+c.fields)
+			l := place(t, server, "art", "key: k, "+c.fields)
 			body, err := s.Open(t.Context(), "ci", l)
 			if err != nil {
 				t.Fatal(err)
@@ -104,8 +104,8 @@ func TestOnlyNamedNamespacesUseTheIdentityOfTheService(t *testing.T) {
 	s := stores(t)
 	s.Own = identity.For("argosy")
 	for _, l := range []v1alpha1.ArtifactLocation{
-		location(t, server, "art", "key: k, useSDKCreds: true"),
-		location(t, server, "art", "key: k, roleARN: 'arn:r'"),
+		place(t, server, "art", "key: k, useSDKCreds: true"),
+		place(t, server, "art", "key: k, roleARN: 'arn:r'"),
 		placed(t, "oss: {endpoint: 'http://"+server.Endpoint+"', bucket: art, key: k, useSDKCreds: true}"),
 		placed(t, "azure: {endpoint: 'https://acme.blob.core.windows.net', container: art, blob: k, useSDKCreds: true}"),
 	} {
@@ -119,7 +119,7 @@ func TestOnlyNamedNamespacesUseTheIdentityOfTheService(t *testing.T) {
 	if asked := services.Asked(); asked != "" {
 		t.Errorf("%s was asked for a tenant", asked)
 	}
-	if _, err := s.Names(t.Context(), "argosy", location(t, server, "art", "key: k, useSDKCreds: true"), 1); err != nil {
+	if _, err := s.Names(t.Context(), "argosy", place(t, server, "art", "key: k, useSDKCreds: true"), 1); err != nil {
 		t.Errorf("the namespace that may: %v", err)
 	}
 }
@@ -135,7 +135,7 @@ func TestObjectsAreEncryptedAsTheManifestSays(t *testing.T) {
 		"with":     {"{enableEncryption: true, kmsKeyId: 'arn:k', kmsEncryptionContext: '{\"a\":\"b\"}'}", "=aws:kms -Aws-Kms-Key-Id=arn:k -Context=eyJhIjoiYiJ9"},
 		"by a key": {"{enableEncryption: true, serverSideCustomerKeySecret: {name: keys, key: key}}", "-Customer-Algorithm=AES256 "},
 	} {
-		l := location(t, server, "art", "key: k, "+keys+", encryptionOptions: "+c.options)
+		l := place(t, server, "art", "key: k, "+keys+", encryptionOptions: "+c.options)
 		at, err := s.At(t.Context(), "ci", l)
 		if err != nil {
 			t.Fatal(name, err)
@@ -178,7 +178,7 @@ func TestObjectsAreEncryptedAsTheManifestSays(t *testing.T) {
 		"{enableEncryption: true, serverSideCustomerKeySecret: {name: keys, key: gone}}":             `"gone"`,
 		"{enableEncryption: true, serverSideCustomerKeySecret: {name: keys, key: none}}":             "empty",
 	} {
-		if _, err := s.At(t.Context(), "ci", location(t, server, "art", "key: k, "+keys+", encryptionOptions: "+options)); fault.Of(err) != fault.Poison || !strings.Contains(err.Error(), says) {
+		if _, err := s.At(t.Context(), "ci", place(t, server, "art", "key: k, "+keys+", encryptionOptions: "+options)); fault.Of(err) != fault.Poison || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: %v", options, err)
 		}
 	}

@@ -29,7 +29,7 @@ func stores(t *testing.T) *Stores {
 const keys = "accessKeySecret: {name: keys, key: id}, secretKeySecret: {name: keys, key: secret}"
 
 // location is one of a bucket of the server, with more fields.
-func location(t *testing.T, s *storetest.Server, bucket, more string) v1alpha1.ArtifactLocation {
+func place(t *testing.T, s *storetest.Server, bucket, more string) v1alpha1.ArtifactLocation {
 	t.Helper()
 	var l v1alpha1.ArtifactLocation
 	if err := yaml.UnmarshalStrict([]byte("s3: {endpoint: '"+s.Endpoint+"', insecure: true, bucket: "+bucket+", "+more+"}"), &l); err != nil {
@@ -44,32 +44,32 @@ func TestABucketKeepsArtifacts(t *testing.T) {
 		server.Put("art", key, text)
 	}
 	s := stores(t)
-	body, err := s.Open(t.Context(), "ci", location(t, server, "art", "key: 'run/a b+c.txt', "+keys))
+	body, err := s.Open(t.Context(), "ci", place(t, server, "art", "key: 'run/a b+c.txt', "+keys))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if text, err := io.ReadAll(body); string(text) != "one" || err != nil {
 		t.Errorf("%q, %v", text, err)
 	}
-	names, err := s.Names(t.Context(), "ci", location(t, server, "art", "key: run/, "+keys), 10)
+	names, err := s.Names(t.Context(), "ci", place(t, server, "art", "key: run/, "+keys), 10)
 	if want := []string{"run/a b+c.txt", "run/dir/x", "run/dir2"}; err != nil || !slices.Equal(names, want) {
 		t.Errorf("%q, %v", names, err)
 	}
-	if _, err := s.Names(t.Context(), "ci", location(t, server, "art", "key: run/, "+keys), 2); err == nil {
+	if _, err := s.Names(t.Context(), "ci", place(t, server, "art", "key: run/, "+keys), 2); err == nil {
 		t.Error("more names than the limit")
 	}
-	if _, err := s.Open(t.Context(), "ci", location(t, server, "art", "key: none, "+keys)); !errors.Is(err, ErrAbsent) {
+	if _, err := s.Open(t.Context(), "ci", place(t, server, "art", "key: none, "+keys)); !errors.Is(err, ErrAbsent) {
 		t.Errorf("absent: %v", err)
 	}
 	for _, key := range []string{"run/dir", "run/dir", "none"} { // twice is no error
-		if err := s.Remove(t.Context(), "ci", location(t, server, "art", "key: "+key+", "+keys)); err != nil {
+		if err := s.Remove(t.Context(), "ci", place(t, server, "art", "key: "+key+", "+keys)); err != nil {
 			t.Errorf("remove %s: %v", key, err)
 		}
 	}
 	if left := server.Objects("art"); len(left) != 3 || left["run/dir2"] == "" {
 		t.Errorf("%q are left", left)
 	}
-	if err := s.Remove(t.Context(), "ci", location(t, server, "art", keys)); fault.Of(err) != fault.Poison || len(server.Objects("art")) != 3 {
+	if err := s.Remove(t.Context(), "ci", place(t, server, "art", keys)); fault.Of(err) != fault.Poison || len(server.Objects("art")) != 3 {
 		t.Errorf("remove without a key: %v", err)
 	}
 }
@@ -91,7 +91,7 @@ func TestWhatCannotBeReachedIsSaid(t *testing.T) {
 		"addressing":        {"art", "addressingStyle: odd, " + keys, `"odd"`},
 		"an authority":      {"art", "caSecret: {name: keys, key: junk}, " + keys, "certificate"},
 	} {
-		_, err := s.Names(t.Context(), "ci", location(t, server, c.bucket, "key: a, "+c.more), 10)
+		_, err := s.Names(t.Context(), "ci", place(t, server, c.bucket, "key: a, "+c.more), 10)
 		if fault.Of(err) != fault.Poison || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: %v, want %q", name, err, c.says)
 		}
@@ -99,7 +99,7 @@ func TestWhatCannotBeReachedIsSaid(t *testing.T) {
 			t.Errorf("%s: the error tells a key: %v", name, err)
 		}
 	}
-	if _, err := s.At(t.Context(), "other", location(t, server, "art", keys)); fault.Of(err) != fault.Poison {
+	if _, err := s.At(t.Context(), "other", place(t, server, "art", keys)); fault.Of(err) != fault.Poison {
 		t.Errorf("secrets of another namespace: %v", err)
 	}
 	if _, err := s.At(t.Context(), "ci", v1alpha1.ArtifactLocation{GCS: &v1alpha1.GCSArtifact{}}); fault.Of(err) != fault.Poison {
@@ -109,7 +109,7 @@ func TestWhatCannotBeReachedIsSaid(t *testing.T) {
 
 func TestASignedURLAllowsOneMethodOnOneObject(t *testing.T) {
 	server := storetest.Start(t)
-	at, err := stores(t).At(t.Context(), "ci", location(t, server, "fresh", "createBucketIfNotPresent: {}, "+keys))
+	at, err := stores(t).At(t.Context(), "ci", place(t, server, "fresh", "createBucketIfNotPresent: {}, "+keys))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +151,7 @@ func TestASignedURLAllowsOneMethodOnOneObject(t *testing.T) {
 	if there, err := direct.Has(t.Context(), "a"); there || err != nil {
 		t.Errorf("a folder: %v, %v", there, err)
 	}
-	public, err := stores(t).At(t.Context(), "ci", location(t, server, "fresh", "region: us-east-1"))
+	public, err := stores(t).At(t.Context(), "ci", place(t, server, "fresh", "region: us-east-1"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,7 +14,7 @@ import (
 
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/libs/core/fault"
-	"github.com/argosy-mesh/argosy/libs/flow"
+	"github.com/argosy-mesh/argosy/libs/flow/location"
 	"github.com/argosy-mesh/argosy/libs/gitrepo"
 	"github.com/argosy-mesh/argosy/libs/httpx"
 	"github.com/argosy-mesh/argosy/libs/identity"
@@ -110,7 +110,7 @@ func (s *Stores) kinds() map[string]func(ctx context.Context, namespace string, 
 
 // kind is the name of the store of a location.
 func kind(l v1alpha1.ArtifactLocation) string {
-	of := flow.StoreOf(l)
+	of := location.Store(l)
 	if of == "s3" && l.S3.Endpoint == "" {
 		return "mesh"
 	}
@@ -131,7 +131,7 @@ func Relayed(l v1alpha1.ArtifactLocation) bool {
 }
 
 // Key is the key of a place in its store.
-func Key(l v1alpha1.ArtifactLocation) string { return flow.KeyOf(l) }
+func Key(l v1alpha1.ArtifactLocation) string { return location.Key(l) }
 
 // Under is a place with another key in the same store.
 func Under(l v1alpha1.ArtifactLocation, key string) v1alpha1.ArtifactLocation {

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 
 	"github.com/argosy-mesh/argosy/libs/flow"
+	"github.com/argosy-mesh/argosy/libs/flow/expression"
+	"github.com/argosy-mesh/argosy/libs/flow/location"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
 
@@ -16,12 +18,12 @@ type dataRunner struct{ store Store }
 
 func (l *dataRunner) do(ctx context.Context, j Job) flow.Task {
 	source := j.Template.Data.Source.ArtifactPaths
-	if source == nil || flow.KeyOf(source.ArtifactLocation) == "" && source.S3 == nil {
+	if source == nil || location.Key(source.ArtifactLocation) == "" && source.S3 == nil {
 		return failed("data: source.artifactPaths names no place; give s3.key, or the key of another store")
 	}
 	names, err := l.store.Names(ctx, j.Namespace, source.ArtifactLocation, namesLimit)
 	if err != nil {
-		return failed("data: list %q: %v", flow.KeyOf(source.ArtifactLocation), err)
+		return failed("data: list %q: %v", location.Key(source.ArtifactLocation), err)
 	}
 	return transform(names, j.Template.Data.Transformation)
 }
@@ -35,7 +37,7 @@ func transform(names []string, steps []v1alpha1.TransformationStep) flow.Task {
 	var data any = list
 	for i, s := range steps {
 		var err error
-		if data, err = flow.Evaluate(s.Expression, map[string]any{"data": data}); err != nil {
+		if data, err = expression.Evaluate(s.Expression, map[string]any{"data": data}); err != nil {
 			return failed("data: transformation %d: %v", i+1, err)
 		}
 	}

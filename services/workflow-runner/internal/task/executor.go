@@ -8,6 +8,7 @@ import (
 
 	"github.com/argosy-mesh/argosy/libs/core/span"
 	"github.com/argosy-mesh/argosy/libs/flow"
+	"github.com/argosy-mesh/argosy/libs/flow/engine"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -151,7 +152,7 @@ func (d *Executor) work(life context.Context, j *job) {
 	}
 	j.cancel = cancel
 	d.mu.Unlock()
-	end := d.workers[flow.KindOf(&j.Template)].do(ctx, j.Job)
+	end := d.workers[engine.KindOf(&j.Template)].do(ctx, j.Job)
 	if errors.Is(context.Cause(ctx), errDeadline) {
 		end = failed("Step exceeded its deadline")
 	}

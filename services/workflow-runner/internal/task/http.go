@@ -15,6 +15,7 @@ import (
 
 	"github.com/argosy-mesh/argosy/libs/core/span"
 	"github.com/argosy-mesh/argosy/libs/flow"
+	"github.com/argosy-mesh/argosy/libs/flow/expression"
 	"github.com/argosy-mesh/argosy/libs/httpx"
 	clouds "github.com/argosy-mesh/argosy/libs/identity"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
@@ -161,7 +162,7 @@ func judge(t v1alpha1.HTTPTemplate, x exchange) flow.Task {
 		}
 		return end
 	}
-	yes, err := flow.Holds(t.SuccessCondition, map[string]any{
+	yes, err := expression.Holds(t.SuccessCondition, map[string]any{
 		"request": map[string]any{"method": x.request.Method, "url": x.request.URL.String(), "body": string(x.sent), "bodyBytes": x.sent,
 			"headers": visible(x.request.Header, t.Headers)},
 		"response": map[string]any{"statusCode": x.answer.StatusCode, "body": result, "headers": map[string][]string(x.answer.Header)},

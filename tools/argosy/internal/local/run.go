@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/argosy-mesh/argosy/libs/flow"
+	"github.com/argosy-mesh/argosy/libs/flow/engine"
 	"github.com/argosy-mesh/argosy/libs/flow/stage"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
@@ -65,7 +66,7 @@ func Run(ctx context.Context, c Config) (flow.Run, error) {
 	m := &machine{Config: c, world: c.Stage.World, locks: map[string][]string{}, stop: map[string]context.CancelFunc{}, news: make(chan ended)}
 	for {
 		m.world.Now = time.Now()
-		d := flow.Decide(m.world)
+		d := engine.Decide(m.world)
 		m.world.Run = m.world.Run.Apply(d.Nodes, d.Run)
 		for _, n := range d.Nodes {
 			m.show(n)

@@ -56,6 +56,7 @@ func TestOffences(t *testing.T) {
 		{"a core with a clock", "services/x", "internal/core/p.go", "// Package p is.\npackage p\n\nimport \"time\"\n\nfunc f() any { return time.Now() }\n", "p.go:6: reads the clock"},
 		{"a core that computes with times", "services/x", "internal/core/p.go", "// Package p is.\npackage p\n\nimport \"time\"\n\nfunc f(t time.Time) any { return t.Add(time.Hour) }\n", ""},
 		{"a core with I/O", "libs/flow", "p.go", imports("os"), "a core has no I/O"},
+		{"a part of a core with I/O", "libs/flow/scope", "p.go", imports("os"), "a core has no I/O"},
 		{"a core with chance", "libs/sensing", "check/p.go", imports("math/rand/v2"), "a core has no randomness"},
 		{"a core that answers", "services/x", "internal/core/p.go", "// Package p is.\npackage p\n\nimport \"net/http\"\n\nvar c = http.StatusOK\n\nvar h http.Header\n", ""},
 		{"a core that asks", "services/x", "internal/core/p.go", "// Package p is.\npackage p\n\nimport \"net/http\"\n\nvar c = http.DefaultClient\n", "p.go:6: http.DefaultClient"},

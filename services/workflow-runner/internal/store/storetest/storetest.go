@@ -23,6 +23,9 @@ const (
 	Secret = "secret of the example"
 )
 
+// KeyFields are the fields of an artifact in S3 that take the keys from the Secret "keys".
+const KeyFields = "accessKeySecret: {name: keys, key: id}, secretKeySecret: {name: keys, key: secret}"
+
 // Server is a server with buckets.
 type Server struct {
 	Endpoint string // host and port, over plain HTTP

@@ -1,0 +1,76 @@
+package expression
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/Masterminds/sprig/v3"
+	"github.com/argosy-mesh/argosy/libs/flow/exactjson"
+	"github.com/expr-lang/expr/builtin"
+	"github.com/theory/jsonpath"
+)
+
+// functions are those that upstream adds to the language. Numbers of JSON keep their value: where upstream reads them as
+// floats, ids beyond 2^53 change.
+func functions() map[string]any {
+	library := sprig.GenericFuncMap()
+	for _, unsafe := range []string{"env", "expandenv", "getHostByName"} {
+		delete(library, unsafe)
+	}
+	library["mustFromJson"] = exactjson.Read
+	library["fromJson"] = func(text string) any {
+		value, err := exactjson.Read(text)
+		if err != nil {
+			return "" // as the library does
+		}
+		return value
+	}
+	return map[string]any{
+		"asInt":    func(v any) (int, error) { return converted[int](builtin.Int, v) },
+		"asFloat":  func(v any) (float64, error) { return converted[float64](builtin.Float, v) },
+		"toJson":   exactjson.Text,
+		"fromJSON": exactjson.Read,
+		"jsonpath": selectJSON,
+		"sprig":    library,
+	}
+}
+
+// converted is v as a number, by the rules of the language itself: a fraction is cut off, text must be that number.
+func converted[T any](convert func(any) any, v any) (out T, err error) {
+	defer func() {
+		if failure := recover(); failure != nil {
+			err = fmt.Errorf("%v of type %T cannot be made a number", v, v)
+		}
+	}()
+	if n, ok := v.(json.Number); ok {
+		v = n.String()
+	}
+	out, ok := convert(v).(T)
+	if !ok {
+		return out, fmt.Errorf("%v of type %T cannot be made a number", v, v)
+	}
+	return out, nil
+}
+
+// selectJSON returns what a JSONPath finds in JSON text: the value when the path can find no more than one, else a list.
+func selectJSON(document, path string) (any, error) {
+	value, err := exactjson.Read(document)
+	if err != nil {
+		return nil, fmt.Errorf("jsonpath: %w", err)
+	}
+	p, err := jsonpath.Parse(path)
+	if err != nil {
+		return nil, fmt.Errorf("jsonpath %q: %w", path, err)
+	}
+	found := slices.Collect(p.Select(value).All())
+	switch {
+	case p.Query().Singular() == nil && found == nil:
+		return []any{}, nil
+	case p.Query().Singular() == nil:
+		return found, nil
+	case len(found) == 0:
+		return nil, fmt.Errorf("jsonpath %q: finds nothing", path)
+	}
+	return found[0], nil
+}
