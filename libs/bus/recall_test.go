@@ -31,7 +31,7 @@ func TestRecallTellsWhatIsThereAndWhatComes(t *testing.T) {
 		ids, ready, ended := make(chan string, 10), make(chan struct{}), make(chan error, 1)
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() {
-			ended <- b.Recall(ctx, bus.Events, time.Now().Add(-time.Hour), func(id string, _ time.Time) { ids <- id }, func() { close(ready) })
+			ended <- b.Recall(ctx, bus.Events, time.Now().Add(-time.Hour), &bus.Known{}, func(id string, _ time.Time) { ids <- id }, func() { close(ready) })
 		}()
 		select {
 		case <-ready:

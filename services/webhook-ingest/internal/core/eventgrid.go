@@ -63,7 +63,7 @@ func answerEventGrid(_ Route, req Request) Outcome {
 		}
 		code := gjson.GetBytes(e, "data.validationCode").String()
 		out.Class, out.Header = "handshake", map[string]string{"Content-Type": "application/json"}
-		out.Text = string(joined([]pair{{"validationResponse", quote(code)}}))
+		out.Text = string(joined([]pair{{key: "validationResponse", text: quote(code)}}))
 	}
 	return out
 }

@@ -21,7 +21,7 @@ const (
 
 // storable says why an event can never be stored; nil when it can.
 func storable(subject string, e bus.Event) error {
-	for _, a := range []struct{ name, value string }{
+	for _, a := range [...]struct{ name, value string }{
 		{"subject of the bus", subject}, {"id", e.ID()}, {"source", e.Source()}, {"type", e.Type()}, {"subject", e.Subject()}, {"datacontenttype", e.DataContentType()}, {"dataschema", e.DataSchema()},
 	} {
 		if len(a.value) > attributeMost {

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/argosy-mesh/argosy/libs/bus"
@@ -32,7 +33,20 @@ type server struct {
 	fetch   *fetcher
 	limiter *limiter
 	answers *prometheus.HistogramVec
+	timers  sync.Map // of answerKey to prometheus.Observer
 	refused *refusals
+}
+
+type answerKey struct{ provider, class string }
+
+// answered notes how long an answer took.
+func (s *server) answered(provider, class string, began time.Time) {
+	key := answerKey{provider, class}
+	timer, ok := s.timers.Load(key)
+	if !ok {
+		timer, _ = s.timers.LoadOrStore(key, s.answers.WithLabelValues(provider, class))
+	}
+	timer.(prometheus.Observer).Observe(time.Since(began).Seconds()) //nolint:forcetypeassert // nothing else is put there
 }
 
 func newServer(r *routes, out *sink, tel *obs.Telemetry) *server {
@@ -57,11 +71,11 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if !found {
 		http.Error(w, "no event source listens on this path", http.StatusNotFound)
-		s.answers.WithLabelValues("none", "unknown_route").Observe(time.Since(began).Seconds())
+		s.answered("none", "unknown_route", began)
 		return
 	}
 	out := s.handle(w, r, route, tail)
-	s.answers.WithLabelValues(route.Provider, out.Class).Observe(time.Since(began).Seconds())
+	s.answered(route.Provider, out.Class, began)
 	if out.Status >= http.StatusBadRequest || out.Class == core.NotUnderstood {
 		s.refused.note(route, out.Class)
 	}
