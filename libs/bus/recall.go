@@ -73,17 +73,18 @@ func (k *Known) reached(sequence uint64) {
 	k.join()
 }
 
-// of says up to where the stream that began at born is known. Of another one nothing is.
-func (k *Known) of(born time.Time, last uint64) uint64 {
+// of notes which stream it is about. Of another one nothing is known, nor of one that has lost what it had: known is up
+// to where it was known before it was looked at.
+func (k *Known) of(born time.Time, last, known uint64) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if !k.born.Equal(born) || last < k.upTo {
-		if !k.born.IsZero() {
-			k.ahead = nil
-		}
-		k.born, k.upTo = born, 0
+	if k.born.Equal(born) && last >= known {
+		return
 	}
-	return k.upTo
+	if !k.born.IsZero() {
+		k.ahead = nil
+	}
+	k.born, k.upTo = born, 0
 }
 
 // Recall tells see the message id of every event that a stream holds since a time, in order, and then of new ones, soon
@@ -136,12 +137,13 @@ func (r *recall) run(ctx context.Context, ready func()) error {
 
 // look returns the last sequence of the stream. When it is another stream than before, nothing of it is known.
 func (r *recall) look(ctx context.Context) (last uint64, err error) {
+	known := r.known.next() - 1
 	s, err := r.bus.js.Stream(ctx, r.stream)
 	if err != nil {
 		return 0, err
 	}
 	info := s.CachedInfo()
-	r.known.of(info.Created, info.State.LastSeq)
+	r.known.of(info.Created, info.State.LastSeq, known)
 	return info.State.LastSeq, nil
 }
 
