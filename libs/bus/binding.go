@@ -25,7 +25,7 @@ func encode(subject string, e Event) (m *nats.Msg, size headerBytes, err error) 
 	if err := e.Validate(); err != nil {
 		return nil, size, fault.Poisonf("event %q for %s: %w", e.ID(), subject, err)
 	}
-	extensions := e.Extensions()
+	extensions := Extensions(e)
 	h := attributes{size: headerBytes{all: headerFrame}, header: make(nats.Header, mostAttributes+len(extensions)), values: make([]string, 0, mostAttributes+len(extensions))}
 	h.put(headerPrefix+"specversion", e.SpecVersion())
 	h.put(headerPrefix+"id", e.ID())

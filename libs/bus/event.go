@@ -75,8 +75,16 @@ func WithLineage(e Event, l lineage.Lineage) Event {
 }
 
 func extension(e Event, name string) string {
-	s, _ := e.Extensions()[name].(string)
+	s, _ := Extensions(e)[name].(string)
 	return s
+}
+
+// Extensions are the extensions of an event, to be read only: [Event.Extensions] makes a copy.
+func Extensions(e Event) map[string]any {
+	if c, ok := e.Context.(*cloudevents.EventContextV1); ok {
+		return c.Extensions
+	}
+	return e.Extensions()
 }
 
 // Token escapes one token of a subject: what NATS reserves and what it cannot

@@ -70,6 +70,7 @@ func decodeBitbucketServer(route Route, req Request) ([]Item, error) {
 	delivery := bitbucketID(req)
 	for i, b := range bodies {
 		id := numbered(delivery, i)
+		req.Room = nil // each has data of its own
 		items = append(items, Item{ID: id, Type: "bitbucketserver", Data: view("headers", req, b, route.Metadata), Pushed: pushedBitbucketServer(b.text)})
 	}
 	return items, nil

@@ -178,6 +178,7 @@ func (s *scan) note(keys *keySet, key []byte, depth int) []byte {
 type keySet struct {
 	short [][]byte
 	long  map[string]bool
+	room  [8][]byte // most objects have no more
 }
 
 // add reports whether the key was there.
@@ -191,6 +192,9 @@ func (k *keySet) add(key []byte) bool {
 		if bytes.Equal(other, key) {
 			return true
 		}
+	}
+	if k.short == nil {
+		k.short = k.room[:0]
 	}
 	k.short = append(k.short, key)
 	if len(k.short) > few {

@@ -105,16 +105,22 @@ func view(headers string, req Request, b body, metadata map[string]string) json.
 	if b.raw != nil {
 		pairs = append(pairs, pair{key: "raw", text: encoded(b.raw)})
 	}
-	return joined(pairs)
+	return joinedIn(req.Room, pairs)
 }
 
-// joined writes an object, in one piece: bodies are large.
-func joined(pairs []pair) json.RawMessage {
+// joined writes an object.
+func joined(pairs []pair) json.RawMessage { return joinedIn(nil, pairs) }
+
+// joinedIn writes an object in one piece, since bodies are large: where there is room, if it is enough.
+func joinedIn(room []byte, pairs []pair) json.RawMessage {
 	size := len("{}")
 	for _, p := range pairs {
 		size += p.size()
 	}
-	return append(appendPairs(append(make([]byte, 0, size), '{'), pairs), '}')
+	if cap(room) < size {
+		room = make([]byte, 0, size)
+	}
+	return append(appendPairs(append(room[:0], '{'), pairs), '}')
 }
 
 // encoded is for our own values, which always have a JSON form.

@@ -71,7 +71,7 @@ func decodeWebhook(route Route, req Request) ([]Item, error) {
 	if b.raw != nil {
 		pairs = append(pairs, pair{key: "raw", text: encoded(b.raw)})
 	}
-	item.Data = joined(pairs)
+	item.Data = joinedIn(req.Room, pairs)
 	item.ID = deliveryID(req)
 	return []Item{item}, nil
 }

@@ -28,7 +28,7 @@ func storable(subject string, e bus.Event) error {
 			return fault.Poisonf("event %.64q: the attribute %s is %d bytes long, at most %d can be stored; send a shorter one", e.ID(), a.name, len(a.value), attributeMost)
 		}
 	}
-	for name, value := range e.Extensions() {
+	for name, value := range bus.Extensions(e) {
 		if text, ok := value.(string); ok && len(text) > attributeMost {
 			return fault.Poisonf("event %.64q: the extension %s is %d bytes long, at most %d can be stored; send a shorter one", e.ID(), name, len(text), attributeMost)
 		}

@@ -1,14 +1,11 @@
 package ingest
 
 import (
-	"bytes"
-	"compress/gzip"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -20,6 +17,9 @@ import (
 	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/wal"
 	"github.com/prometheus/client_golang/prometheus"
 )
+
+// plainText is what answers are, unless they say otherwise.
+var plainText = []string{"text/plain; charset=utf-8"}
 
 // healthPath is asked by load balancers. Source: Argo Events, startServer.
 const healthPath = "/health"
@@ -86,11 +86,13 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		// Spread the return of many senders over some seconds.
 		w.Header().Set("Retry-After", strconv.Itoa(5+int(began.UnixNano()%10)))
 	}
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header()["Content-Type"] = plainText
 	for name, value := range out.Header {
 		w.Header().Set(name, value)
 	}
-	w.WriteHeader(out.Status)
+	if out.Status != http.StatusOK {
+		w.WriteHeader(out.Status)
+	}
 	// Plain text, or what the sender itself asked to have back.
 	_, _ = io.WriteString(w, out.Text)
 }
@@ -108,7 +110,9 @@ func (s *server) handle(w http.ResponseWriter, r *http.Request, route core.Route
 		return core.Outcome{Status: http.StatusServiceUnavailable, Class: "busy", Text: "busy; send it again later"}
 	}
 	defer leave()
-	body, err := readBody(w, r)
+	memory := takeMemory()
+	defer memory.give()
+	err := memory.readBody(w, r)
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
@@ -116,7 +120,7 @@ func (s *server) handle(w http.ResponseWriter, r *http.Request, route core.Route
 	case err != nil:
 		return core.Outcome{Status: http.StatusBadRequest, Class: "malformed", Text: "the body cannot be read"}
 	}
-	req := core.Request{Method: r.Method, Header: r.Header, Body: body, Tail: tail, Now: time.Now()}
+	req := core.Request{Method: r.Method, Header: r.Header, Body: memory.body.Bytes(), Tail: tail, Now: time.Now(), Room: memory.roomFor()}
 	if r.URL.RawQuery != "" {
 		req.Query = r.URL.Query()
 	}
@@ -159,34 +163,6 @@ func (s *server) refuse(r *http.Request, route core.Route, err error) core.Outco
 	}
 	s.tel.Log.ErrorContext(r.Context(), "hook was not accepted", "eventsource", route.Namespace+"/"+route.EventSource, "event", route.Event, "class", class, "error", err)
 	return core.Outcome{Status: http.StatusServiceUnavailable, Class: class, Text: "not stored; send it again"}
-}
-
-// readBody caps what was sent, and what it unpacks to.
-func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	capped := http.MaxBytesReader(w, r.Body, core.MaxBody)
-	switch encoding := r.Header.Get("Content-Encoding"); {
-	case encoding == "" || strings.EqualFold(encoding, "identity"):
-		return readAll(capped, r.ContentLength)
-	case strings.EqualFold(encoding, "gzip"):
-		unzipped, err := gzip.NewReader(capped)
-		if err != nil {
-			return nil, err
-		}
-		return io.ReadAll(http.MaxBytesReader(w, unzipped, core.MaxBody))
-	default:
-		return nil, fmt.Errorf("content encoding %q", encoding)
-	}
-}
-
-// readAll reads into a buffer of the announced size, so that it need not grow. A
-// sender may announce much and send nothing: no more than 1 MiB is believed.
-func readAll(r io.Reader, length int64) ([]byte, error) {
-	var b bytes.Buffer
-	if length > 0 {
-		b.Grow(int(min(length, 1<<20)) + bytes.MinRead)
-	}
-	_, err := b.ReadFrom(r)
-	return b.Bytes(), err
 }
 
 func (s *server) publish(r *http.Request, route core.Route, item core.Item) error {

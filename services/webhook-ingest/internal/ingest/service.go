@@ -121,6 +121,7 @@ func assemble(cfg Config, base *service.Base, mgr manager.Manager, local *wal.Lo
 			<-ctx.Done()
 			return nil
 		}),
+		headroom(),
 		life.Of("kubernetes", mgr.Start),
 		life.Of("regain", func(ctx context.Context) error {
 			return kube.ResyncOnMembership(ctx, base.Members.Changed(), mgr.GetCache(), list, regain)
