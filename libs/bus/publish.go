@@ -159,7 +159,7 @@ func plainConfirmation(text string) (Stored, bool) {
 	number, counted := strings.CutPrefix(rest, `"seq":`)
 	number, closed := strings.CutSuffix(number, "}")
 	sequence, err := strconv.ParseUint(number, 10, 64)
-	return Stored{Stream: name, Sequence: sequence}, ok && named && counted && closed && err == nil && !strings.ContainsRune(name, '\\')
+	return Stored{Stream: name, Sequence: sequence}, ok && named && name != "" && counted && closed && err == nil && !strings.ContainsRune(name, '\\')
 }
 
 // Message is an event made ready for a subject: encoded once, and known to fit.

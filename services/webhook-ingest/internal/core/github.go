@@ -67,6 +67,9 @@ const formType = "application/x-www-form-urlencoded"
 func mediaType(req Request) string { return mediaTypeOf(req.Header.Get("Content-Type")) }
 
 func mediaTypeOf(header string) string {
+	if header == "application/json" {
+		return header // as most say it
+	}
 	kind, _, err := mime.ParseMediaType(header)
 	if err != nil {
 		// Parameters that cannot be read say nothing about the type before them.

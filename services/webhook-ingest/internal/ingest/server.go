@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -179,5 +180,6 @@ func (s *server) publish(r *http.Request, route core.Route, item core.Item) erro
 	if cause.Trace == "" {
 		cause.Trace = r.Header.Get("Traceparent")
 	}
-	return s.sink.put(r.Context(), route, item, cause)
+	// A sender that hangs up does not take its event back: it is stored, or found out when it is sent again.
+	return s.sink.put(context.WithoutCancel(r.Context()), route, item, cause)
 }
