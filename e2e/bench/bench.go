@@ -36,6 +36,7 @@ type Config struct {
 	Runs       int      // repetitions of the pod jobs
 	Wide       int      // pods of the wide workflow
 	Image      string   // of the pods; it must be there and know echo
+	Peers      Peers
 	Out        io.Writer
 }
 
@@ -50,6 +51,7 @@ type part struct {
 	name  string
 	run   func(*bench, context.Context) ([]Figure, error)
 	asked bool // it takes so long, or leaves so much behind, that it only runs when it is named
+	alone bool // it needs no cluster
 }
 
 // parts are in the order of running: what must be idle first, what leaves load
@@ -65,6 +67,7 @@ var parts = []part{
 	{name: "triggers", run: (*bench).triggers},
 	{name: "hooks", run: (*bench).hooks},
 	{name: "sensors", run: (*bench).sensors, asked: true},
+	{name: "peers", run: (*bench).peers, asked: true, alone: true},
 }
 
 // Parts are the names that Only may hold.
@@ -81,22 +84,16 @@ func Run(ctx context.Context, c Config) (figures []Figure, err error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	cfg, err := clientcmd.BuildConfigFromFlags("", c.Kubeconfig)
-	if err != nil {
-		return nil, fmt.Errorf("load kubeconfig %q: %w", c.Kubeconfig, err)
+	b := &bench{Config: c}
+	if slices.ContainsFunc(parts, func(p part) bool { return !p.alone && c.wants(p) }) {
+		end, err := b.onCluster(ctx)
+		if err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, end()) }()
 	}
-	cfg.QPS = -1
-	k, err := client.NewWithWatch(cfg, client.Options{})
-	if err != nil {
-		return nil, fmt.Errorf("connect to the cluster: %w", err)
-	}
-	b := &bench{Config: c, client: k}
-	if err := b.begin(ctx); err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, b.clean(ctx)) }()
 	for _, p := range parts {
-		if named := slices.Contains(c.Only, p.name); !named && (len(c.Only) > 0 || p.asked) {
+		if !c.wants(p) {
 			continue
 		}
 		b.sayf("%s ...", p.name)
@@ -107,6 +104,24 @@ func Run(ctx context.Context, c Config) (figures []Figure, err error) {
 		}
 	}
 	return figures, nil
+}
+
+// wants says whether a part runs: those that are named, or all that need not be.
+func (c Config) wants(p part) bool {
+	return slices.Contains(c.Only, p.name) || len(c.Only) == 0 && !p.asked
+}
+
+// onCluster connects to the cluster and makes room there, which end removes.
+func (b *bench) onCluster(ctx context.Context) (end func() error, err error) {
+	cfg, err := clientcmd.BuildConfigFromFlags("", b.Kubeconfig)
+	if err != nil {
+		return nil, fmt.Errorf("load kubeconfig %q: %w", b.Kubeconfig, err)
+	}
+	cfg.QPS = -1
+	if b.client, err = client.NewWithWatch(cfg, client.Options{}); err != nil {
+		return nil, fmt.Errorf("connect to the cluster: %w", err)
+	}
+	return func() error { return b.clean(ctx) }, b.begin(ctx)
 }
 
 func (c Config) check() error {
@@ -161,6 +176,10 @@ func (b *bench) clean(ctx context.Context) error {
 
 // await asks until the answer is yes. It is for setting up, never for measuring.
 func (b *bench) await(ctx context.Context, patience time.Duration, what string, done func() (bool, error)) error {
+	return eventually(ctx, patience, what, done)
+}
+
+func eventually(ctx context.Context, patience time.Duration, what string, done func() (bool, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for {

@@ -25,6 +25,8 @@ const (
 type busFloor struct {
 	nc *nats.Conn
 	js jetstream.JetStream
+
+	url string // where others may connect as well
 }
 
 func (b *bench) newBusFloor(ctx context.Context) (*busFloor, error) {

@@ -105,6 +105,7 @@ func pushBody(size int) []byte {
 // sender posts to our own event source.
 type sender struct {
 	address string
+	path    string
 	secret  string
 	run     string
 }
@@ -114,12 +115,11 @@ func (b *bench) newSender(ctx context.Context) (*sender, error) {
 	if err := b.client.Get(ctx, client.ObjectKey{Namespace: control, Name: "webhook-ingest"}, &front); err != nil {
 		return nil, fmt.Errorf("find the front door: %w", err)
 	}
-	s := &sender{address: net.JoinHostPort(front.Spec.ClusterIP, "12000"), secret: rand.Text(), run: rand.Text()[:8]}
-	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "hooks"}, Data: map[string][]byte{"secret": []byte(s.secret)}}
-	if err := b.client.Create(ctx, secret); err != nil {
+	s := &sender{address: net.JoinHostPort(front.Spec.ClusterIP, "12000"), path: hookPath, secret: rand.Text(), run: rand.Text()[:8]}
+	if err := b.client.Create(ctx, hookSecret(s.secret)); err != nil {
 		return nil, fmt.Errorf("make the secret of the hooks: %w", err)
 	}
-	if err := b.client.Create(ctx, eventSource()); err != nil {
+	if err := b.client.Create(ctx, eventSource("12000")); err != nil {
 		return nil, fmt.Errorf("make the event source: %w", err)
 	}
 	post, done := s.poster(pushBody(smallBody), 1)
@@ -127,10 +127,15 @@ func (b *bench) newSender(ctx context.Context) (*sender, error) {
 	return s, b.await(ctx, 20*time.Second, "the route of the hooks", func() (bool, error) { return post(ctx, 0) })
 }
 
-func eventSource() *unstructured.Unstructured {
+func hookSecret(secret string) *corev1.Secret {
+	return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "hooks"}, Data: map[string][]byte{"secret": []byte(secret)}}
+}
+
+// eventSource takes GitHub's pushes. Where each port is one, as at the peer, it listens on this one.
+func eventSource(port string) *unstructured.Unstructured {
 	o := &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{"github": map[string]any{"push": map[string]any{
 		"owner": "bench", "repository": "none", "events": []any{"push"},
-		"webhook":       map[string]any{"endpoint": "/bench", "port": "12000", "method": "POST", "url": ""},
+		"webhook":       map[string]any{"endpoint": "/bench", "port": port, "method": "POST", "url": ""},
 		"webhookSecret": map[string]any{"name": "hooks", "key": "secret"},
 	}}}}}
 	o.SetGroupVersionKind(v1alpha1.Kind("EventSource"))
@@ -144,7 +149,7 @@ func eventSource() *unstructured.Unstructured {
 func (s *sender) poster(body []byte, connections int) (try attempt, done func()) {
 	mac := hmac.New(sha256.New, []byte(s.secret))
 	mac.Write(body)
-	w := newWire(posting{address: s.address, path: hookPath, body: body, differs: "X-Github-Delivery", header: map[string]string{
+	w := newWire(posting{address: s.address, path: s.path, body: body, differs: "X-Github-Delivery", header: map[string]string{
 		"Content-Type": "application/json", "X-Github-Event": "push",
 		"X-Hub-Signature-256": "sha256=" + hex.EncodeToString(mac.Sum(nil)),
 	}}, connections)

@@ -21,35 +21,57 @@ const (
 	structuredType    = "application/cloudevents"
 )
 
-func encode(subject string, e Event) (*nats.Msg, error) {
+func encode(subject string, e Event) (m *nats.Msg, size headerBytes, err error) {
 	if err := e.Validate(); err != nil {
-		return nil, fault.Poisonf("event %q for %s: %w", e.ID(), subject, err)
+		return nil, size, fault.Poisonf("event %q for %s: %w", e.ID(), subject, err)
 	}
-	m := nats.NewMsg(subject)
-	m.Data = e.Data()
-	put := func(name, value string) {
-		if value != "" {
-			m.Header[headerPrefix+name] = []string{percentEncode(value)}
+	extensions := Extensions(e)
+	h := attributes{size: headerBytes{all: headerFrame}, header: make(nats.Header, mostAttributes+len(extensions)), values: make([]string, 0, mostAttributes+len(extensions))}
+	h.put(headerPrefix+"specversion", e.SpecVersion())
+	h.put(headerPrefix+"id", e.ID())
+	h.put(headerPrefix+"source", e.Source())
+	h.put(headerPrefix+"type", e.Type())
+	h.put(headerPrefix+"subject", e.Subject())
+	h.put(headerPrefix+"datacontenttype", e.DataContentType())
+	h.put(headerPrefix+"dataschema", e.DataSchema())
+	if at := e.Time(); !at.IsZero() {
+		h.put(headerPrefix+"time", at.UTC().Format(time.RFC3339Nano))
+	}
+	for name, value := range extensions {
+		text, isText := value.(string)
+		if !isText {
+			if text, err = types.Format(value); err != nil {
+				return nil, size, fault.Poisonf("extension %s of event %q: %w", name, e.ID(), err)
+			}
 		}
+		h.put(headerPrefix+name, text)
 	}
-	put("specversion", e.SpecVersion())
-	put("id", e.ID())
-	put("source", e.Source())
-	put("type", e.Type())
-	put("subject", e.Subject())
-	put("datacontenttype", e.DataContentType())
-	put("dataschema", e.DataSchema())
-	if !e.Time().IsZero() {
-		put("time", e.Time().UTC().Format(time.RFC3339Nano))
+	return &nats.Msg{Subject: subject, Header: h.header, Data: e.Data()}, h.size, nil
+}
+
+// mostAttributes is how many headers there are beside the extensions: the attributes, and the id of the message.
+const mostAttributes = 9
+
+// attributes is a header that is being written. Its values lie side by side, since each hook makes some ten.
+type attributes struct {
+	header nats.Header
+	values []string
+	size   headerBytes
+}
+
+// headerBytes is how large a header is on the wire, and its longest value.
+type headerBytes struct{ all, longest int }
+
+func (a *attributes) put(name, value string) {
+	if value == "" {
+		return
 	}
-	for name, value := range e.Extensions() {
-		text, err := types.Format(value)
-		if err != nil {
-			return nil, fault.Poisonf("extension %s of event %q: %w", name, e.ID(), err)
-		}
-		put(name, text)
-	}
-	return m, nil
+	value = percentEncode(value)
+	a.size.all += len(name) + headerLine + len(value)
+	a.size.longest = max(a.size.longest, len(value))
+	n := len(a.values)
+	a.values = append(a.values, value)
+	a.header[name] = a.values[n : n+1 : n+1]
 }
 
 // structured reports whether a message holds all of its event in its body.
@@ -119,10 +141,18 @@ func first(h nats.Header, name string) string {
 // percentEncode escapes space, double quote, percent and everything outside
 // printable ASCII, as the binding demands.
 func percentEncode(s string) string {
+	first := 0
+	for first < len(s) && !escaped(s[first]) {
+		first++
+	}
+	if first == len(s) {
+		return s
+	}
 	var b strings.Builder
-	for i := range len(s) {
+	b.WriteString(s[:first])
+	for i := first; i < len(s); i++ {
 		c := s[i]
-		if c <= ' ' || c == '"' || c == '%' || c >= 0x7f {
+		if escaped(c) {
 			fmt.Fprintf(&b, "%%%02X", c)
 			continue
 		}
@@ -130,6 +160,8 @@ func percentEncode(s string) string {
 	}
 	return b.String()
 }
+
+func escaped(c byte) bool { return c <= ' ' || c == '"' || c == '%' || c >= 0x7f }
 
 // percentDecode leaves malformed escapes as they are: the spec asks readers to
 // be lenient with what old writers did not encode.

@@ -30,6 +30,8 @@ type Bus struct {
 	js     jetstream.JetStream
 	inline int
 	log    *slog.Logger
+
+	publisher publisher
 	// buckets holds opened jetstream.KeyValue handles by bucket name.
 	buckets sync.Map
 }
@@ -60,7 +62,7 @@ func Connect(cfg Config) (*Bus, error) {
 		nc.Close()
 		return nil, fmt.Errorf("open jetstream: %w", err)
 	}
-	return &Bus{nc: nc, js: js, inline: cfg.Inline, log: log}, nil
+	return &Bus{nc: nc, js: js, inline: cfg.Inline, log: log, publisher: publisher{nc: nc}}, nil
 }
 
 func options(cfg Config, log *slog.Logger) []nats.Option {
@@ -120,21 +122,12 @@ func (b *Bus) AwaitDeclared(ctx context.Context, l Limits) error {
 // event over the inline limit is stored as an object first (claim check). What can never be stored is an error of class
 // poison: [ErrTooLarge], [ErrBadSubject], or an event that is none.
 func (b *Bus) Publish(ctx context.Context, subject string, e Event) error {
-	_, err := b.publish(ctx, subject, e)
+	m, err := Prepare(subject, e)
+	if err != nil {
+		return err
+	}
+	_, err = b.Store(ctx, m, 0)
 	return err
-}
-
-func (b *Bus) publish(ctx context.Context, subject string, e Event, opts ...jetstream.PublishOpt) (*jetstream.PubAck, error) {
-	m, err := b.pack(ctx, subject, e)
-	if err != nil {
-		return nil, err
-	}
-	opts = append(opts, jetstream.WithMsgID(MessageID(subject, e)))
-	ack, err := b.js.PublishMsg(ctx, m, opts...)
-	if err != nil {
-		return nil, fmt.Errorf("publish event %s to %s: %w", e.ID(), subject, classed(err))
-	}
-	return ack, nil
 }
 
 // MessageID is the deduplication id of an event on a subject.

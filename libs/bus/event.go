@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/argosy-mesh/argosy/libs/core/lineage"
@@ -38,11 +39,13 @@ func NewEvent(id, source, kind string, data any) (Event, error) {
 // Key derives a short stable identity from its causes: 26 lower-case hex
 // characters, fit for an object name, a message id or an idempotency key.
 func Key(causes ...string) string {
-	h := sha256.New()
+	var room [256]byte
+	text := room[:0]
 	for _, c := range causes {
-		fmt.Fprintf(h, "%d:%s", len(c), c)
+		text = append(append(strconv.AppendInt(text, int64(len(c)), 10), ':'), c...)
 	}
-	return hex.EncodeToString(h.Sum(nil))[:26]
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:13])
 }
 
 // LineageOf reads what caused e.
@@ -63,17 +66,25 @@ func After(e Event) lineage.Lineage {
 
 // WithLineage writes l into e's extensions; unknown parts are left alone.
 func WithLineage(e Event, l lineage.Lineage) Event {
-	for name, value := range map[string]string{extTrace: l.Trace, extCorrelation: l.Correlation, extCausation: l.Causation} {
-		if value != "" {
-			e.SetExtension(name, value)
+	for _, part := range [...][2]string{{extTrace, l.Trace}, {extCorrelation, l.Correlation}, {extCausation, l.Causation}} {
+		if part[1] != "" {
+			e.SetExtension(part[0], part[1])
 		}
 	}
 	return e
 }
 
 func extension(e Event, name string) string {
-	s, _ := e.Extensions()[name].(string)
+	s, _ := Extensions(e)[name].(string)
 	return s
+}
+
+// Extensions are the extensions of an event, to be read only: [Event.Extensions] makes a copy.
+func Extensions(e Event) map[string]any {
+	if c, ok := e.Context.(*cloudevents.EventContextV1); ok {
+		return c.Extensions
+	}
+	return e.Extensions()
 }
 
 // Token escapes one token of a subject: what NATS reserves and what it cannot
@@ -82,10 +93,18 @@ func Token(s string) string {
 	if s == "" {
 		return "%00"
 	}
+	first := 0
+	for first < len(s) && !reserved(s[first]) {
+		first++
+	}
+	if first == len(s) {
+		return s
+	}
 	var b strings.Builder
-	for i := range len(s) {
+	b.WriteString(s[:first])
+	for i := first; i < len(s); i++ {
 		c := s[i]
-		if c <= ' ' || c >= 0x7f || strings.IndexByte(".*>%", c) >= 0 {
+		if reserved(c) {
 			fmt.Fprintf(&b, "%%%02X", c)
 			continue
 		}
@@ -93,6 +112,8 @@ func Token(s string) string {
 	}
 	return b.String()
 }
+
+func reserved(c byte) bool { return c <= ' ' || c >= 0x7f || strings.IndexByte(".*>%", c) >= 0 }
 
 // Subject joins escaped tokens.
 func Subject(tokens ...string) string {

@@ -3,7 +3,6 @@ package bus
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/argosy-mesh/argosy/libs/core/fault"
@@ -38,22 +37,16 @@ const (
 // Fits says whether an event may ever be stored on a subject, without asking the server: nil, or the error of class
 // poison that Publish would return. An intake asks before it promises anything.
 func Fits(subject string, e Event) error {
-	if err := subjectFits(subject); err != nil {
-		return fmt.Errorf("event %s: %w", short(e.ID()), err)
-	}
-	m, err := encode(subject, e)
-	if err != nil {
-		return err
-	}
-	if n := len(e.Data()); n > MaxBody {
-		return fault.Poisonf("event %s: its body has %d bytes, at most %d are taken: %w", e.ID(), n, MaxBody, ErrTooLarge)
-	}
-	return headerFits(e.ID(), m.Header)
+	_, err := Prepare(subject, e)
+	return err
 }
 
 func subjectFits(subject string) error {
 	if len(subject) > MaxSubject {
 		return fault.Poisonf("subject %s... has %d bytes, at most %d are taken; shorten the names it is made of: %w", subject[:80], len(subject), MaxSubject, ErrTooLarge)
+	}
+	if !strings.ContainsAny(subject, "*> \t\r\n\x00") && subject != "" && subject[0] != '.' && subject[len(subject)-1] != '.' && !strings.Contains(subject, "..") {
+		return nil
 	}
 	for token := range strings.SplitSeq(subject, ".") {
 		if token == "" || token == "*" || token == ">" || strings.ContainsAny(token, " \t\r\n\x00") {
@@ -63,7 +56,18 @@ func subjectFits(subject string) error {
 	return nil
 }
 
-func headerFits(id string, h nats.Header) error {
+// bodyFits and headerFits judge an encoded event.
+func bodyFits(e Event) error {
+	if n := len(e.Data()); n > MaxBody {
+		return fault.Poisonf("event %s: its body has %d bytes, at most %d are taken: %w", e.ID(), n, MaxBody, ErrTooLarge)
+	}
+	return nil
+}
+
+func headerFits(id string, h nats.Header, size headerBytes) error {
+	if size.longest <= MaxAttribute && size.all <= MaxAttributes {
+		return nil
+	}
 	for name, values := range h {
 		for _, v := range values {
 			if len(v) > MaxAttribute {
@@ -72,49 +76,49 @@ func headerFits(id string, h nats.Header) error {
 			}
 		}
 	}
-	if n := headerSize(h); n > MaxAttributes {
-		return fault.Poisonf("event %s: its attributes have %d bytes when encoded, at most %d are taken: %w", short(id), n, MaxAttributes, ErrTooLarge)
-	}
-	return nil
+	return fault.Poisonf("event %s: its attributes have %d bytes when encoded, at most %d are taken: %w", short(id), size.all, MaxAttributes, ErrTooLarge)
 }
+
+// What a header has beside its names and values.
+const (
+	headerFrame = len("NATS/1.0\r\n\r\n")
+	headerLine  = len(": \r\n")
+)
 
 // headerSize is how many bytes a header has on the wire; the server counts them together with the body.
 func headerSize(h nats.Header) int {
-	size := len("NATS/1.0\r\n\r\n")
+	size := headerFrame
 	for name, values := range h {
 		for _, v := range values {
-			size += len(name) + len(": \r\n") + len(v)
+			size += len(name) + headerLine + len(v)
 		}
 	}
 	return size
 }
 
-// pack makes the message of an event. A body that is over the inline limit, or that the server would not take beside the
-// headers, is checked in first.
-func (b *Bus) pack(ctx context.Context, subject string, e Event) (*nats.Msg, error) {
-	if err := Fits(subject, e); err != nil {
-		return nil, err
+// sized is a message as the server takes it. A body that is over the inline limit, or that the server would not take
+// beside the headers, is checked in first.
+func (b *Bus) sized(ctx context.Context, m *Message) (*nats.Msg, error) {
+	if len(m.wire.Data) <= b.inline && b.takes(m.size+len(m.wire.Data)) {
+		return m.wire, nil
 	}
-	m, err := encode(subject, e)
-	if err != nil {
-		return nil, err
-	}
-	if len(m.Data) <= b.inline && b.takes(headerSize(m.Header)+len(m.Data)) {
-		return m, nil
-	}
-	if len(m.Data) > 0 {
-		if e, err = b.checkIn(ctx, subject, e); err != nil {
+	wire, size := m.wire, m.size
+	if len(wire.Data) > 0 {
+		e, err := b.checkIn(ctx, wire.Subject, m.event)
+		if err != nil {
 			return nil, err
 		}
-		if m, err = encode(subject, e); err != nil {
+		var header headerBytes
+		if wire, header, err = encode(wire.Subject, e); err != nil {
 			return nil, err
 		}
+		size = header.all
 	}
-	if n := headerSize(m.Header); !b.takes(n) {
+	if !b.takes(size) {
 		return nil, fault.Poisonf("event %s: its attributes have %d bytes when encoded, and the server takes messages of %d (max_payload): %w",
-			short(e.ID()), n, b.nc.MaxPayload(), ErrTooLarge)
+			short(m.event.ID()), size, b.nc.MaxPayload(), ErrTooLarge)
 	}
-	return m, nil
+	return wire, nil
 }
 
 // takes says whether the server stores a message of so many bytes, and its dead letter. Before the first connection

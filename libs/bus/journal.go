@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -15,11 +16,12 @@ import (
 // It returns the entry's sequence. Losing the race is an error of class stale:
 // read again and decide again.
 func (b *Bus) Append(ctx context.Context, subject string, after uint64, e Event) (uint64, error) {
-	ack, err := b.publish(ctx, subject, e, jetstream.WithExpectLastSequencePerSubject(after))
+	m, err := Prepare(subject, e)
 	if err != nil {
 		return 0, err
 	}
-	return ack.Sequence, nil
+	stored, err := b.store(ctx, m, 0, strconv.FormatUint(after, 10))
+	return stored.Sequence, err
 }
 
 // Read returns the entries of subject (which may hold wildcards) in order.

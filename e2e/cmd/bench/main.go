@@ -10,8 +10,10 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/argosy-mesh/argosy/e2e/bench"
 )
@@ -29,7 +31,7 @@ func main() {
 }
 
 func run(ctx context.Context, args []string, out, progress io.Writer) error {
-	c := bench.Config{Out: progress}
+	c := bench.Config{Out: progress, Peers: bench.Peers{Connections: []int{1, 16}}}
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.SetOutput(progress)
 	f.StringVar(&c.Kubeconfig, "kubeconfig", os.Getenv("KUBECONFIG"), "kubeconfig of the cluster")
@@ -37,6 +39,28 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	f.StringVar(&c.Image, "image", "argosy/ci:dev", "image of the pods; it must be on the node and know echo")
 	f.IntVar(&c.Runs, "runs", 3, "repetitions of the pod jobs")
 	f.IntVar(&c.Wide, "wide", 3000, "pods of the wide workflow, up to 100000: a machine with two cores does some tens a second")
+	f.StringVar(&c.Peers.Program, "peer", "", "part peers: argo-events of tools/peers; empty leaves it out")
+	f.StringVar(&c.Peers.NATS, "nats-server", "bin/nats-server", "part peers: the bus of each")
+	f.StringVar(&c.Peers.Localcluster, "localcluster", "bin/localcluster", "part peers: makes an API server")
+	f.StringVar(&c.Peers.Kubeconfig, "api", "", "part peers: kubeconfig of an API server without services that is there; empty makes one")
+	f.IntVar(&c.Peers.Rounds, "rounds", 3, "part peers: turns of each")
+	f.DurationVar(&c.Peers.Time, "turn", 4*time.Second, "part peers: time of a turn")
+	f.Func("connections", "part peers: how many send at once, comma separated (default 1,16)", func(text string) (err error) {
+		c.Peers.Connections = nil
+		for _, one := range strings.Split(text, ",") {
+			n, bad := strconv.Atoi(one)
+			c.Peers.Connections, err = append(c.Peers.Connections, n), errors.Join(err, bad)
+		}
+		return err
+	})
+	f.Func("build", "part peers: NAME=PATH of a build of webhook-ingest (again for others)", func(text string) error {
+		name, path, ok := strings.Cut(text, "=")
+		if !ok {
+			return fmt.Errorf("%q is not NAME=PATH", text)
+		}
+		c.Peers.Builds = append(c.Peers.Builds, bench.Build{Name: name, Path: path})
+		return nil
+	})
 	only := f.String("only", "", "comma separated parts: "+strings.Join(bench.Parts(), ", ")+" (default all)")
 	format := f.String("o", "text", "text or json")
 	if err := f.Parse(args); err != nil {

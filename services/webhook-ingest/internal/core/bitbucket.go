@@ -38,7 +38,7 @@ func decodeBitbucket(route Route, req Request) ([]Item, error) {
 	if !wanted(route.Events, req.Header.Get("X-Event-Key")) {
 		return nil, errIgnored
 	}
-	b, err := objectBody(req.Body)
+	b, _, err := objectBody(req.Body)
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +56,7 @@ func decodeBitbucketServer(route Route, req Request) ([]Item, error) {
 	if !wanted(route.Events, key) {
 		return nil, errIgnored
 	}
-	b, err := objectBody(req.Body)
+	b, _, err := objectBody(req.Body)
 	if err != nil {
 		return nil, err
 	}
@@ -70,6 +70,7 @@ func decodeBitbucketServer(route Route, req Request) ([]Item, error) {
 	delivery := bitbucketID(req)
 	for i, b := range bodies {
 		id := numbered(delivery, i)
+		req.Room = nil // each has data of its own
 		items = append(items, Item{ID: id, Type: "bitbucketserver", Data: view("headers", req, b, route.Metadata), Pushed: pushedBitbucketServer(b.text)})
 	}
 	return items, nil

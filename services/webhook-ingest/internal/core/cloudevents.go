@@ -118,7 +118,7 @@ func cloudData(kind string, data []byte) content {
 func cloudEventItems(route Route, list []json.RawMessage) ([]Item, error) {
 	var items []Item
 	for i, text := range list {
-		b, err := objectBody(text)
+		b, _, err := objectBody(text)
 		if err != nil {
 			return nil, err
 		}
@@ -185,15 +185,15 @@ func (a attributes) item(route Route, data content) (Item, bool, error) {
 	if !wanted(route.Events, a["type"]) {
 		return Item{}, false, nil
 	}
-	pairs := []pair{{"context", encoded(a)}, {"body", data.text}}
+	pairs := []pair{{key: "context", text: encoded(a)}, {key: "body", text: data.text}}
 	if data.encoding != "" {
-		pairs = append(pairs, pair{"bodyEncoding", quote(data.encoding)})
+		pairs = append(pairs, pair{key: "bodyEncoding", text: quote(data.encoding)})
 	}
 	if len(route.Metadata) > 0 {
-		pairs = append(pairs, pair{"metadata", encoded(route.Metadata)})
+		pairs = append(pairs, pair{key: "metadata", text: encoded(route.Metadata)})
 	}
 	if data.raw != nil {
-		pairs = append(pairs, pair{"raw", encoded(data.raw)})
+		pairs = append(pairs, pair{key: "raw", text: encoded(data.raw)})
 	}
 	// Source and id together name an event. Source: CloudEvents 1.0, section 3.1.1.
 	return Item{ID: digest(a["source"], a["id"]), Type: a["type"], Data: joined(pairs), Trace: a["traceparent"]}, true, nil

@@ -29,6 +29,7 @@ type Request struct {
 	Tail    string // last element of the path, when the route is secret by its path
 	Now     time.Time
 	Fetched []byte // what Needs asked for; nil when it could not be had
+	Room    []byte // memory that the data of one event may be written to; may be nil
 }
 
 // Route is one endpoint of one event of an EventSource, with its secrets resolved.

@@ -30,6 +30,7 @@ func decodeEventGrid(route Route, req Request) ([]Item, error) {
 		}
 		// Whoever writes to a topic chooses the ids.
 		id = sourceAndID(gjson.GetBytes(e, "topic").String()+gjson.GetBytes(e, "source").String(), id)
+		req.Room = nil // each has data of its own
 		items = append(items, Item{ID: id, Type: "azureEventGrid", Data: view("headers", req, body{text: e}, route.Metadata)})
 	}
 	return items, nil
@@ -63,7 +64,7 @@ func answerEventGrid(_ Route, req Request) Outcome {
 		}
 		code := gjson.GetBytes(e, "data.validationCode").String()
 		out.Class, out.Header = "handshake", map[string]string{"Content-Type": "application/json"}
-		out.Text = string(joined([]pair{{"validationResponse", quote(code)}}))
+		out.Text = string(joined([]pair{{key: "validationResponse", text: quote(code)}}))
 	}
 	return out
 }

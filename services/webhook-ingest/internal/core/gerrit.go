@@ -5,7 +5,7 @@ import "github.com/tidwall/gjson"
 // decodeGerrit takes what the webhooks plugin of Gerrit sends: the event alone, with
 // its type in it. It is not signed and has no id; its body holds when it was made.
 func decodeGerrit(route Route, req Request) ([]Item, error) {
-	b, err := objectBody(req.Body)
+	b, _, err := objectBody(req.Body)
 	if err != nil {
 		return nil, err
 	}

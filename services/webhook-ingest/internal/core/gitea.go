@@ -3,8 +3,6 @@ package core
 import (
 	"encoding/hex"
 	"net/http"
-
-	"github.com/tidwall/gjson"
 )
 
 // verifyGitea checks X-Gitea-Signature or X-Forgejo-Signature, hex of HMAC-SHA256;
@@ -38,7 +36,7 @@ func decodeGitea(route Route, req Request) ([]Item, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, err := objectBody(payload)
+	b, known, err := objectBody(payload)
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +45,7 @@ func decodeGitea(route Route, req Request) ([]Item, error) {
 	}
 	item := Item{ID: delivery, Type: "gitea", Data: view("headers", req, b, route.Metadata)}
 	if kind == "push" {
-		item.Message, item.Pushed = gjson.GetBytes(payload, "head_commit.message").String(), pushedGitHub(payload)
+		item.Message, item.Pushed = pushedGitHub(payload, known)
 	}
 	return []Item{item}, nil
 }

@@ -4,8 +4,6 @@ import (
 	"mime"
 	"net/http"
 	"strings"
-
-	"github.com/tidwall/gjson"
 )
 
 // verifyGitHub checks X-Hub-Signature-256. SHA-1 alone is not accepted: every
@@ -26,7 +24,7 @@ func decodeGitHub(route Route, req Request) ([]Item, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, err := objectBody(payload, "X-GitHub-Event", "X-GitHub-Delivery")
+	b, known, err := objectBody(payload, "X-GitHub-Event", "X-GitHub-Delivery")
 	if err != nil {
 		return nil, err
 	}
@@ -41,14 +39,14 @@ func decodeGitHub(route Route, req Request) ([]Item, error) {
 	}
 	item := Item{ID: delivery, Type: "github", Data: view("headers", req, b.with(injected(kind, delivery)...), route.Metadata)}
 	if kind == "push" {
-		item.Message, item.Pushed = gjson.GetBytes(payload, "head_commit.message").String(), pushedGitHub(payload)
+		item.Message, item.Pushed = pushedGitHub(payload, known)
 	}
 	return []Item{item}, nil
 }
 
 // injected are the keys that Argo Events adds to the body.
 func injected(kind, delivery string) []pair {
-	return []pair{{"X-GitHub-Event", quote(kind)}, {"X-GitHub-Delivery", quote(delivery)}}
+	return []pair{{key: "X-GitHub-Event", text: quote(kind)}, {key: "X-GitHub-Delivery", text: quote(delivery)}}
 }
 
 // githubPayload takes both content types that GitHub can be told to send.
@@ -69,6 +67,9 @@ const formType = "application/x-www-form-urlencoded"
 func mediaType(req Request) string { return mediaTypeOf(req.Header.Get("Content-Type")) }
 
 func mediaTypeOf(header string) string {
+	if header == "application/json" {
+		return header // as most say it
+	}
 	kind, _, err := mime.ParseMediaType(header)
 	if err != nil {
 		// Parameters that cannot be read say nothing about the type before them.

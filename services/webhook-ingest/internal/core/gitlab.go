@@ -38,7 +38,7 @@ func decodeGitLab(route Route, req Request) ([]Item, error) {
 	if unwantedHook(route.Events, req.Header.Get("X-Gitlab-Event")) {
 		return nil, errIgnored
 	}
-	b, err := objectBody(req.Body)
+	b, _, err := objectBody(req.Body)
 	if err != nil {
 		return nil, err
 	}

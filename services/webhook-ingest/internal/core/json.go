@@ -2,8 +2,10 @@ package core
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"math/bits"
 	"net/http"
 	"strconv"
 	"strings"
@@ -26,7 +28,15 @@ type scan struct {
 	twice    bool
 	reserved []string // keys that the outermost object must not hold
 	taken    bool     // it does
+	fields   fields
 }
+
+// pushKeys are the keys of the outermost object that say what a push did. Where their values are is noted as a body is
+// read, so that it need not be read again for them.
+var pushKeys = [...]string{"ref", "after", "deleted", "repository", "head_commit"}
+
+// fields are the values of pushKeys; what is not there is nil.
+type fields [len(pushKeys)][]byte
 
 // jsonText is what is known of a body.
 type jsonText struct {
@@ -35,6 +45,8 @@ type jsonText struct {
 	// Odd tells that readers may differ over it: keys that come twice, text that is not UTF-8, a reserved key, or
 	// space around it. It must be written anew before it is passed on.
 	Odd bool
+
+	fields fields // of an object; where it is odd they may not be what readers read
 }
 
 // inspect checks that text is one JSON value.
@@ -53,6 +65,7 @@ func inspect(text []byte, reserved ...string) (jsonText, error) {
 	return jsonText{
 		Object: text[begin] == '{',
 		Odd:    s.twice || s.taken || begin != 0 || end != len(text) || !utf8.Valid(text),
+		fields: s.fields,
 	}, nil
 }
 
@@ -111,14 +124,18 @@ func (s *scan) object(depth int) error {
 		if err != nil {
 			return err
 		}
-		s.note(&keys, key, depth)
+		key = s.note(&keys, key, depth)
 		s.space()
 		if !s.next(':') {
 			return s.bad("a colon is expected")
 		}
 		s.space()
+		begin := s.at
 		if err := s.value(depth + 1); err != nil {
 			return err
+		}
+		if depth == 0 {
+			s.fields.note(key, s.text[begin:s.at])
 		}
 		s.space()
 		if s.next('}') {
@@ -131,7 +148,16 @@ func (s *scan) object(depth int) error {
 	}
 }
 
-func (s *scan) note(keys *keySet, key []byte, depth int) {
+func (f *fields) note(key, value []byte) {
+	for i, name := range pushKeys {
+		if string(key) == name {
+			f[i] = value
+		}
+	}
+}
+
+// note remembers a key and returns it without escapes.
+func (s *scan) note(keys *keySet, key []byte, depth int) []byte {
 	if bytes.IndexByte(key, '\\') >= 0 {
 		var plain string
 		if json.Unmarshal(append(append([]byte{'"'}, key...), '"'), &plain) == nil {
@@ -140,17 +166,19 @@ func (s *scan) note(keys *keySet, key []byte, depth int) {
 	}
 	s.twice = keys.add(key) || s.twice
 	if depth > 0 {
-		return
+		return key
 	}
 	for _, name := range s.reserved {
 		s.taken = s.taken || string(key) == name
 	}
+	return key
 }
 
 // keySet are the keys of one object so far.
 type keySet struct {
 	short [][]byte
 	long  map[string]bool
+	room  [8][]byte // most objects have no more
 }
 
 // add reports whether the key was there.
@@ -164,6 +192,9 @@ func (k *keySet) add(key []byte) bool {
 		if bytes.Equal(other, key) {
 			return true
 		}
+	}
+	if k.short == nil {
+		k.short = k.room[:0]
 	}
 	k.short = append(k.short, key)
 	if len(k.short) > few {
@@ -209,6 +240,10 @@ func (s *scan) quoted() ([]byte, error) {
 	s.at++
 	begin := s.at
 	for s.at < len(s.text) {
+		s.at += unescaped(s.text[s.at:])
+		if s.at == len(s.text) {
+			break
+		}
 		switch c := s.text[s.at]; {
 		case c == '"':
 			s.at++
@@ -224,6 +259,26 @@ func (s *scan) quoted() ([]byte, error) {
 		}
 	}
 	return nil, s.bad("a string does not end")
+}
+
+// unescaped is how many bytes of a string, from its beginning, are neither its end nor an escape nor a control
+// character. Eight are looked at together: subtracting borrows from the highest bit of a byte that is too small, and a
+// byte that is looked for is 0 when it is taken away. The lowest that is found is always right.
+func unescaped(text []byte) int {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	n := 0
+	for ; len(text)-n >= 8; n += 8 {
+		w := binary.LittleEndian.Uint64(text[n:])
+		control := (w - ones*' ') & ^w
+		quote, slash := w^ones*'"', w^ones*'\\'
+		if found := (control | (quote-ones)&^quote | (slash-ones)&^slash) & highs; found != 0 {
+			return n + bits.TrailingZeros64(found)/8
+		}
+	}
+	for n < len(text) && text[n] >= ' ' && text[n] != '"' && text[n] != '\\' {
+		n++
+	}
+	return n
 }
 
 func (s *scan) escape() error {

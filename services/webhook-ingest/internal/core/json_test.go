@@ -3,6 +3,7 @@ package core
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -37,6 +38,36 @@ func TestInspect(t *testing.T) {
 		got, err := inspect([]byte(c.text), "no")
 		if (err == nil) != c.good || c.good && got.Odd != c.odd {
 			t.Errorf("%s: %+v, %v", c.name, got, err)
+		}
+	}
+}
+
+// Text is written as encoding/json writes it, whatever it holds.
+func FuzzText(f *testing.F) {
+	for _, s := range []string{"", "plain", "a\"b", `a\b`, "<&>", "\x00", "\x7f", "\u2028", "ü", "\xff"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		want, err := json.Marshal(s)
+		if got := appendText(nil, s); err != nil || string(got) != string(want) {
+			t.Errorf("%s, want %s, %v", got, want, err)
+		}
+		h := http.Header{"B": {s, "x"}, "A": nil, s: {}}
+		want, err = json.Marshal(h)
+		if got := presented(h); utf8.ValidString(s) && (err != nil || string(got) != string(want)) {
+			t.Errorf("%s, want %s, %v", got, want, err)
+		}
+	})
+}
+
+// The end of a string is found wherever it stands.
+func TestUnescaped(t *testing.T) {
+	for n := range 40 {
+		for _, end := range []string{"\"", "\\", "\x00", "\x1f", ""} {
+			text := strings.Repeat("\x7f \xff\x80!#[]", 5)[:n] + end + strings.Repeat("\"", 10*len(end))
+			if got := unescaped([]byte(text)); got != n {
+				t.Errorf("%q: %d, want %d", text, got, n)
+			}
 		}
 	}
 }

@@ -55,29 +55,27 @@ func (p *gitPush) told() *events.GitPushed {
 	return &p.GitPushed
 }
 
-// pushedGitHub reads the push of GitHub, and of Gitea and Forgejo, which took its form. Bodies may be large, and most are no push: they are
-// passed over once.
-func pushedGitHub(body []byte) *events.GitPushed {
-	var p gitPush
-	ref, after, deleted := "", "", false
-	gjson.ParseBytes(body).ForEach(func(key, value gjson.Result) bool {
-		switch key.Str {
-		case "ref":
-			ref = value.String()
-		case "after":
-			after = value.String()
-		case "deleted":
-			deleted = value.Bool()
-		case "repository":
-			p.repository(value)
-		}
-		return true
-	})
-	if after == "" || deleted || !strings.HasPrefix(ref, "refs/") {
-		return nil // events of branches and tags that are made have a ref without its folder, and no commit
+// pushedGitHub reads the push of GitHub, and of Gitea and Forgejo, which took its form, and the message of its last
+// commit. Where readers could differ over a body, it is read from the beginning, as the event's readers do.
+func pushedGitHub(body []byte, known jsonText) (message string, pushed *events.GitPushed) {
+	if known.Odd {
+		known.fields = fields{}
+		gjson.ParseBytes(body).ForEach(func(key, value gjson.Result) bool {
+			known.fields.note([]byte(key.Str), []byte(value.Raw))
+			return true
+		})
+		message = gjson.GetBytes(body, "head_commit.message").String()
+	} else {
+		message = gjson.GetBytes(known.fields[4], "message").String()
 	}
+	ref, after := gjson.ParseBytes(known.fields[0]).String(), gjson.ParseBytes(known.fields[1]).String()
+	if after == "" || gjson.ParseBytes(known.fields[2]).Bool() || !strings.HasPrefix(ref, "refs/") {
+		return message, nil // events of branches and tags that are made have a ref without its folder, and no commit
+	}
+	var p gitPush
+	p.repository(gjson.ParseBytes(known.fields[3]))
 	p.moved(ref, after)
-	return p.told()
+	return message, p.told()
 }
 
 func (p *gitPush) repository(view gjson.Result) {

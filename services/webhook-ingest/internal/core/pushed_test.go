@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -94,6 +95,7 @@ func TestAPushOfManyRefsIsToldInPart(t *testing.T) {
 // What travels beside the data has bounds, whatever a sender says.
 func FuzzPushes(f *testing.F) {
 	f.Add([]byte(`{"ref":"refs/heads/main","after":"a","repository":{"clone_url":"https://h/a.git"}}`))
+	f.Add([]byte(`{"r\u0065f":"refs/heads/m","after":"a","head_commit":{"message":"said"},"deleted":false,"repository":{"clone_url":"https://h/a.git","default_branch":"m"}}`))
 	f.Add([]byte(`{"object_kind":"push","ref":"refs/heads/main","after":"a","project":{"git_http_url":"https://h/a.git"}}`))
 	f.Add([]byte(`{"push":{"changes":[{"new":{"type":"branch","name":"m","target":{"hash":"a"}}}]},"repository":{"full_name":"a/b"}}`))
 	f.Add([]byte(`{"eventKey":"repo:refs_changed","changes":[{"ref":{"id":"refs/heads/m"},"toHash":"a"}],"repository":{"links":{"clone":[{"href":"https://h/a.git"}]}}}`))
@@ -101,7 +103,21 @@ func FuzzPushes(f *testing.F) {
 		if !json.Valid(body) {
 			return
 		}
-		for _, read := range []func([]byte) *events.GitPushed{pushedGitHub, pushedGitLab, pushedBitbucket, pushedBitbucketServer} {
+		hub := func(body []byte) *events.GitPushed {
+			known, err := inspect(body)
+			if err != nil {
+				return nil
+			}
+			message, pushed := pushedGitHub(body, known)
+			// What was noted on the way must be what is read from the beginning.
+			known.Odd = known.Odd || known.Object
+			again, pushedAgain := pushedGitHub(body, known)
+			if message != again || !reflect.DeepEqual(pushed, pushedAgain) {
+				t.Errorf("noted %q %+v, read %q %+v", message, pushed, again, pushedAgain)
+			}
+			return pushed
+		}
+		for _, read := range []func([]byte) *events.GitPushed{hub, pushedGitLab, pushedBitbucket, pushedBitbucketServer} {
 			p := read(body)
 			if p == nil {
 				continue

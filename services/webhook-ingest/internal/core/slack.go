@@ -59,7 +59,7 @@ func decodeSlack(_ Route, req Request) ([]Item, error) {
 		return nil, reject(http.StatusBadRequest, "malformed", "the form cannot be read: %v", err)
 	}
 	if payload := form.Get("payload"); payload != "" {
-		b, err := objectBody([]byte(payload))
+		b, _, err := objectBody([]byte(payload))
 		if err != nil {
 			return nil, err
 		}
@@ -80,7 +80,7 @@ func decodeSlack(_ Route, req Request) ([]Item, error) {
 }
 
 func slackEvent(req Request) ([]Item, error) {
-	b, err := objectBody(req.Body)
+	b, _, err := objectBody(req.Body)
 	if err != nil {
 		return nil, err
 	}

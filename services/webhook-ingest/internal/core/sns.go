@@ -51,7 +51,7 @@ func readSNS(req Request) (snsMessage, error) {
 		return snsMessage{Type: snsNotification, MessageID: h.Get("X-Amz-Sns-Message-Id"), TopicArn: h.Get("X-Amz-Sns-Topic-Arn"), Message: string(req.Body)}, nil
 	}
 	var m snsMessage
-	b, err := objectBody(req.Body)
+	b, _, err := objectBody(req.Body)
 	if err != nil {
 		return m, err
 	}
@@ -180,7 +180,7 @@ func decodeSNS(route Route, req Request) ([]Item, error) {
 	if rawSNS(req) {
 		return []Item{{ID: m.MessageID, Type: "sns", Data: view("header", req, rawSNSBody(m, req), route.Metadata)}}, nil
 	}
-	b, err := objectBody(req.Body)
+	b, _, err := objectBody(req.Body)
 	if err != nil {
 		return nil, err
 	}
@@ -190,11 +190,11 @@ func decodeSNS(route Route, req Request) ([]Item, error) {
 // rawSNSBody has the names that a message of SNS has, so that manifests need not know
 // how it was delivered.
 func rawSNSBody(m snsMessage, req Request) body {
-	pairs := []pair{{"Type", quote(m.Type)}, {"MessageId", quote(m.MessageID)}, {"TopicArn", quote(m.TopicArn)}}
+	pairs := []pair{{key: "Type", text: quote(m.Type)}, {key: "MessageId", text: quote(m.MessageID)}, {key: "TopicArn", text: quote(m.TopicArn)}}
 	if utf8.Valid(req.Body) {
-		pairs = append(pairs, pair{"Message", quote(string(PlainText(req.Body)))})
+		pairs = append(pairs, pair{key: "Message", text: quote(string(PlainText(req.Body)))})
 	} else {
-		pairs = append(pairs, pair{"Message", encoded(req.Body)}, pair{"MessageEncoding", quote(base64Encoding)})
+		pairs = append(pairs, pair{key: "Message", text: encoded(req.Body)}, pair{key: "MessageEncoding", text: quote(base64Encoding)})
 	}
 	return body{text: joined(pairs), raw: req.Body}
 }

@@ -30,7 +30,7 @@ func decodeStorageGrid(route Route, req Request) ([]Item, error) {
 	if topic := form.Get("TopicArn"); route.Topic != "" && topic != route.Topic {
 		return nil, reject(http.StatusForbidden, "unauthorized", "the message is of another topic")
 	}
-	message, err := objectBody([]byte(form.Get("Message")))
+	message, _, err := objectBody([]byte(form.Get("Message")))
 	if err != nil {
 		return nil, err
 	}
@@ -38,11 +38,11 @@ func decodeStorageGrid(route Route, req Request) ([]Item, error) {
 		return nil, errIgnored
 	}
 	notification := joined([]pair{
-		{"Action", quote("Publish")}, {"Message", message.text}, {"TopicArn", quote(form.Get("TopicArn"))}, {"Version", quote(form.Get("Version"))},
+		{key: "Action", text: quote("Publish")}, {key: "Message", text: message.text}, {key: "TopicArn", text: quote(form.Get("TopicArn"))}, {key: "Version", text: quote(form.Get("Version"))},
 	})
-	pairs := []pair{{"notification", notification}}
+	pairs := []pair{{key: "notification", text: notification}}
 	if len(route.Metadata) > 0 {
-		pairs = append(pairs, pair{"metadata", encoded(route.Metadata)})
+		pairs = append(pairs, pair{key: "metadata", text: encoded(route.Metadata)})
 	}
 	return []Item{{ID: digest(string(message.text)), Type: "storagegrid", Data: joined(pairs)}}, nil
 }

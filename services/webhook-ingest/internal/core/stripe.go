@@ -36,7 +36,7 @@ func verifyStripe(route Route, req Request) error {
 // decodeStripe leaves the headers out, as upstream does. Events that are not asked
 // for are taken and dropped: Stripe turns off endpoints that refuse.
 func decodeStripe(route Route, req Request) ([]Item, error) {
-	b, err := objectBody(req.Body)
+	b, _, err := objectBody(req.Body)
 	if err != nil {
 		return nil, err
 	}
@@ -47,12 +47,12 @@ func decodeStripe(route Route, req Request) ([]Item, error) {
 	if !wanted(route.Events, gjson.GetBytes(b.text, "type").String()) {
 		return nil, errIgnored
 	}
-	pairs := []pair{{"event", b.text}}
+	pairs := []pair{{key: "event", text: b.text}}
 	if len(route.Metadata) > 0 {
-		pairs = append(pairs, pair{"metadata", encoded(route.Metadata)})
+		pairs = append(pairs, pair{key: "metadata", text: encoded(route.Metadata)})
 	}
 	if b.raw != nil {
-		pairs = append(pairs, pair{"raw", encoded(b.raw)})
+		pairs = append(pairs, pair{key: "raw", text: encoded(b.raw)})
 	}
 	return []Item{{ID: id, Type: "stripe", Data: joined(pairs)}}, nil
 }

@@ -16,6 +16,7 @@ import (
 type body struct {
 	text []byte // JSON
 	raw  []byte // what was sent, when text is not that; nil otherwise
+	more []pair // keys that stand behind those of text, which is an object then
 }
 
 // jsonBody takes one JSON value as it is, or writes it anew where readers could
@@ -38,33 +39,55 @@ func jsonBody(text []byte, reserved ...string) (body, jsonText, error) {
 }
 
 // objectBody is jsonBody for senders that send objects only.
-func objectBody(text []byte, reserved ...string) (body, error) {
+func objectBody(text []byte, reserved ...string) (body, jsonText, error) {
 	b, known, err := jsonBody(text, reserved...)
 	if err == nil && !known.Object {
 		err = reject(http.StatusBadRequest, "malformed", "the body is not a JSON object")
 	}
-	return b, err
+	return b, known, err
 }
 
 // pair is a key of the view with its JSON.
 type pair struct {
 	key  string
 	text []byte
+	more []pair // keys at the end of text, which is an object then
 }
 
 // with adds keys at the end of an object; ones of the same name must not be there.
 func (b body) with(pairs ...pair) body {
-	out := make([]byte, 0, len(b.text)+64*len(pairs))
-	out = append(out, b.text[:len(b.text)-1]...)
+	b.more = pairs
+	return b
+}
+
+// size is how many bytes a pair takes at most, with what separates it from the next one.
+func (p pair) size() int {
+	n := len(p.key) + len(p.text) + len(`"":,`)
+	for _, m := range p.more {
+		n += m.size()
+	}
+	return n
+}
+
+// appendPairs writes the inside of an object.
+func appendPairs(out []byte, pairs []pair) []byte {
 	for i, p := range pairs {
-		if i > 0 || len(bytes.TrimSpace(b.text[1:len(b.text)-1])) > 0 {
+		if i > 0 {
 			out = append(out, ',')
 		}
-		out = append(append(append(out, quote(p.key)...), ':'), p.text...)
+		out = append(appendText(out, p.key), ':')
+		if len(p.more) == 0 {
+			out = append(out, p.text...)
+			continue
+		}
+		inside := p.text[:len(p.text)-1]
+		out = append(out, inside...)
+		if len(bytes.TrimSpace(inside[1:])) > 0 {
+			out = append(out, ',')
+		}
+		out = append(appendPairs(out, p.more), '}')
 	}
-	out = append(out, '}')
-	b.text = out
-	return b
+	return out
 }
 
 // view is the data of an event, which Sensors address with dataKey. Source: Argo
@@ -73,32 +96,31 @@ func (b body) with(pairs ...pair) body {
 func view(headers string, req Request, b body, metadata map[string]string) json.RawMessage {
 	pairs := make([]pair, 0, 4)
 	if headers != "" {
-		pairs = append(pairs, pair{headers, encoded(presented(req.Header))})
+		pairs = append(pairs, pair{key: headers, text: presented(req.Header)})
 	}
-	pairs = append(pairs, pair{"body", b.text})
+	pairs = append(pairs, pair{key: "body", text: b.text, more: b.more})
 	if len(metadata) > 0 {
-		pairs = append(pairs, pair{"metadata", encoded(metadata)})
+		pairs = append(pairs, pair{key: "metadata", text: encoded(metadata)})
 	}
 	if b.raw != nil {
-		pairs = append(pairs, pair{"raw", encoded(b.raw)})
+		pairs = append(pairs, pair{key: "raw", text: encoded(b.raw)})
 	}
-	return joined(pairs)
+	return joinedIn(req.Room, pairs)
 }
 
 // joined writes an object.
-func joined(pairs []pair) json.RawMessage {
-	size := 2
+func joined(pairs []pair) json.RawMessage { return joinedIn(nil, pairs) }
+
+// joinedIn writes an object in one piece, since bodies are large: where there is room, if it is enough.
+func joinedIn(room []byte, pairs []pair) json.RawMessage {
+	size := len("{}")
 	for _, p := range pairs {
-		size += len(p.key) + len(p.text) + 4
+		size += p.size()
 	}
-	out := append(make([]byte, 0, size), '{')
-	for i, p := range pairs {
-		if i > 0 {
-			out = append(out, ',')
-		}
-		out = append(append(append(out, quote(p.key)...), ':'), p.text...)
+	if cap(room) < size {
+		room = make([]byte, 0, size)
 	}
-	return append(out, '}')
+	return append(appendPairs(append(room[:0], '{'), pairs), '}')
 }
 
 // encoded is for our own values, which always have a JSON form.
@@ -110,7 +132,17 @@ func encoded(v any) []byte {
 	return text
 }
 
-func quote(s string) json.RawMessage { return encoded(s) }
+func quote(s string) json.RawMessage { return appendText(make([]byte, 0, len(s)+len(`""`)), s) }
+
+// appendText writes a text as JSON, as encoding/json does.
+func appendText(out []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c >= 0x7f || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
+			return append(out, encoded(s)...)
+		}
+	}
+	return append(append(append(out, '"'), s...), '"')
+}
 
 // Raw returns the bytes that the sender sent and signed, from the data of an
 // event, so that a signature can be checked again. It is an error when the data is
@@ -132,7 +164,7 @@ func Raw(data []byte) ([]byte, error) {
 	}
 	if kind := v.Headers.Get("X-GitHub-Event"); kind != "" {
 		added := injected(kind, v.Headers.Get("X-GitHub-Delivery"))
-		suffix := body{text: []byte("{}")}.with(added...).text[1:]
+		suffix := append(appendPairs(nil, added), '}')
 		if rest, ok := bytes.CutSuffix(v.Body, append([]byte{','}, suffix...)); ok {
 			return append(slices.Clip(rest), '}'), nil
 		}
@@ -182,13 +214,41 @@ func (r Route) holdsSecret(text string) bool {
 	return false
 }
 
-// presented are headers as events show them.
-func presented(h http.Header) http.Header {
-	kept := make(http.Header, len(h))
+// presented are headers as events show them, the names in order.
+func presented(h http.Header) json.RawMessage {
+	var room [32]string
+	names, size := room[:0], len("{}")
 	for name, values := range h {
-		kept[name] = headerText(values)
+		names = append(names, name)
+		size += len(name) + len(`"":[],`)
+		for _, v := range values {
+			size += len(v) + len(`"",`)
+		}
 	}
-	return kept
+	slices.Sort(names)
+	out := append(make([]byte, 0, size), '{')
+	for i, name := range names {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		out = append(appendText(out, name), ':')
+		out = appendTexts(out, headerText(h[name]))
+	}
+	return append(out, '}')
+}
+
+func appendTexts(out []byte, list []string) []byte {
+	if list == nil {
+		return append(out, "null"...)
+	}
+	out = append(out, '[')
+	for i, v := range list {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		out = appendText(out, v)
+	}
+	return append(out, ']')
 }
 
 // headerText makes text of headers that are none: what is not UTF-8 in a header is

@@ -61,17 +61,17 @@ func decodeWebhook(route Route, req Request) ([]Item, error) {
 		return nil, err
 	}
 	item := Item{Type: "webhook"}
-	pairs := []pair{{"header", encoded(presented(req.Header))}, {"body", b.text}}
+	pairs := []pair{{key: "header", text: presented(req.Header)}, {key: "body", text: b.text}}
 	if encoding != "" {
-		pairs = append(pairs, pair{"bodyEncoding", quote(encoding)})
+		pairs = append(pairs, pair{key: "bodyEncoding", text: quote(encoding)})
 	}
 	if len(route.Metadata) > 0 {
-		pairs = append(pairs, pair{"metadata", encoded(route.Metadata)})
+		pairs = append(pairs, pair{key: "metadata", text: encoded(route.Metadata)})
 	}
 	if b.raw != nil {
-		pairs = append(pairs, pair{"raw", encoded(b.raw)})
+		pairs = append(pairs, pair{key: "raw", text: encoded(b.raw)})
 	}
-	item.Data = joined(pairs)
+	item.Data = joinedIn(req.Room, pairs)
 	item.ID = deliveryID(req)
 	return []Item{item}, nil
 }

@@ -21,14 +21,14 @@ const (
 
 // storable says why an event can never be stored; nil when it can.
 func storable(subject string, e bus.Event) error {
-	for _, a := range []struct{ name, value string }{
+	for _, a := range [...]struct{ name, value string }{
 		{"subject of the bus", subject}, {"id", e.ID()}, {"source", e.Source()}, {"type", e.Type()}, {"subject", e.Subject()}, {"datacontenttype", e.DataContentType()}, {"dataschema", e.DataSchema()},
 	} {
 		if len(a.value) > attributeMost {
 			return fault.Poisonf("event %.64q: the attribute %s is %d bytes long, at most %d can be stored; send a shorter one", e.ID(), a.name, len(a.value), attributeMost)
 		}
 	}
-	for name, value := range e.Extensions() {
+	for name, value := range bus.Extensions(e) {
 		if text, ok := value.(string); ok && len(text) > attributeMost {
 			return fault.Poisonf("event %.64q: the extension %s is %d bytes long, at most %d can be stored; send a shorter one", e.ID(), name, len(text), attributeMost)
 		}

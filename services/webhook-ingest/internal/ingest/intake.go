@@ -92,16 +92,15 @@ func (i *intake) accept(ctx context.Context, subject string, e bus.Event) error 
 
 // publish stores e on the bus unless its delivery was stored before.
 func (i *intake) publish(ctx context.Context, subject string, e bus.Event, patience time.Duration) error {
-	id := bus.MessageID(subject, e)
-	if i.seen.has(id) {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	if err := i.bus.Publish(ctx, subject, e); err != nil {
+	m, err := bus.Prepare(subject, e)
+	if err != nil || i.seen.has(m.ID()) {
 		return err
 	}
-	i.seen.add(id, e.Time())
+	where, err := i.bus.Store(ctx, m, patience)
+	if err != nil {
+		return err
+	}
+	i.seen.stored(m.ID(), e.Time(), where)
 	return nil
 }
 

@@ -82,8 +82,11 @@ func (r *routes) find(a asked) (route core.Route, tail string, found bool) {
 // choose picks among those of one path: by the method, and by the port that the sender
 // asked for. Where none fits, the first one answers.
 func choose(list []endpoint, a asked) (core.Route, bool) {
-	if len(list) == 0 {
+	switch len(list) {
+	case 0:
 		return core.Route{}, false
+	case 1:
+		return list[0].route, true
 	}
 	fits := slices.DeleteFunc(slices.Clone(list), func(e endpoint) bool { return !strings.EqualFold(methodOf(e), a.method) })
 	if len(fits) == 0 {

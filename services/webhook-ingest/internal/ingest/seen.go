@@ -14,7 +14,7 @@ import (
 // seen knows the deliveries that the bus holds, for longer than the stream's own
 // window of message ids: senders redeliver for days. It is a copy of what the
 // stream says, so that nothing can get lost between the two, and a look at it costs
-// no round trip. What another replica stores arrives here within milliseconds; the
+// no round trip. What this replica stores it knows without reading it again. What another replica stores arrives here within milliseconds; the
 // stream's window covers those.
 //
 // An id is held as 64 bits: among ten million, one in 10^12 new deliveries would be
@@ -24,6 +24,7 @@ type seen struct {
 	mu    sync.RWMutex
 	ids   map[uint64]int32 // to the hour since 1970 when it was stored
 	ready atomic.Bool
+	known bus.Known
 }
 
 func newSeen() *seen { return &seen{ids: map[uint64]int32{}} }
@@ -45,6 +46,12 @@ func (s *seen) has(id string) bool {
 	defer s.mu.RUnlock()
 	_, known := s.ids[key]
 	return ok && known
+}
+
+// stored adds what this replica stored, and where.
+func (s *seen) stored(id string, at time.Time, where bus.Stored) {
+	s.add(id, at)
+	s.known.Stored(where.Sequence)
 }
 
 func (s *seen) add(id string, at time.Time) {
@@ -87,10 +94,7 @@ func (s *seen) run(ctx context.Context, b *bus.Bus, memory time.Duration) error 
 		go func() {
 			defer close(ended)
 			// Whatever ended it, the next reading goes on where this one stopped.
-			_ = b.Recall(reading, bus.Events, since, func(id string, at time.Time) {
-				s.add(id, at)
-				since = at
-			}, func() { s.ready.Store(true) })
+			_ = b.Recall(reading, bus.Events, since, &s.known, s.add, func() { s.ready.Store(true) })
 		}()
 		s.await(ctx, ended, sweep.C, memory)
 		stop()

@@ -1,14 +1,13 @@
 package ingest
 
 import (
-	"bytes"
-	"compress/gzip"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"strconv"
-	"strings"
+	"sync"
 	"time"
 
 	"github.com/argosy-mesh/argosy/libs/bus"
@@ -19,6 +18,9 @@ import (
 	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/wal"
 	"github.com/prometheus/client_golang/prometheus"
 )
+
+// plainText is what answers are, unless they say otherwise.
+var plainText = []string{"text/plain; charset=utf-8"}
 
 // healthPath is asked by load balancers. Source: Argo Events, startServer.
 const healthPath = "/health"
@@ -32,7 +34,20 @@ type server struct {
 	fetch   *fetcher
 	limiter *limiter
 	answers *prometheus.HistogramVec
+	timers  sync.Map // of answerKey to prometheus.Observer
 	refused *refusals
+}
+
+type answerKey struct{ provider, class string }
+
+// answered notes how long an answer took.
+func (s *server) answered(provider, class string, began time.Time) {
+	key := answerKey{provider, class}
+	timer, ok := s.timers.Load(key)
+	if !ok {
+		timer, _ = s.timers.LoadOrStore(key, s.answers.WithLabelValues(provider, class))
+	}
+	timer.(prometheus.Observer).Observe(time.Since(began).Seconds()) //nolint:forcetypeassert // nothing else is put there
 }
 
 func newServer(r *routes, out *sink, tel *obs.Telemetry) *server {
@@ -57,11 +72,11 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if !found {
 		http.Error(w, "no event source listens on this path", http.StatusNotFound)
-		s.answers.WithLabelValues("none", "unknown_route").Observe(time.Since(began).Seconds())
+		s.answered("none", "unknown_route", began)
 		return
 	}
 	out := s.handle(w, r, route, tail)
-	s.answers.WithLabelValues(route.Provider, out.Class).Observe(time.Since(began).Seconds())
+	s.answered(route.Provider, out.Class, began)
 	if out.Status >= http.StatusBadRequest || out.Class == core.NotUnderstood {
 		s.refused.note(route, out.Class)
 	}
@@ -72,11 +87,13 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		// Spread the return of many senders over some seconds.
 		w.Header().Set("Retry-After", strconv.Itoa(5+int(began.UnixNano()%10)))
 	}
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header()["Content-Type"] = plainText
 	for name, value := range out.Header {
 		w.Header().Set(name, value)
 	}
-	w.WriteHeader(out.Status)
+	if out.Status != http.StatusOK {
+		w.WriteHeader(out.Status)
+	}
 	// Plain text, or what the sender itself asked to have back.
 	_, _ = io.WriteString(w, out.Text)
 }
@@ -94,7 +111,9 @@ func (s *server) handle(w http.ResponseWriter, r *http.Request, route core.Route
 		return core.Outcome{Status: http.StatusServiceUnavailable, Class: "busy", Text: "busy; send it again later"}
 	}
 	defer leave()
-	body, err := readBody(w, r)
+	memory := takeMemory()
+	defer memory.give()
+	err := memory.readBody(w, r)
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
@@ -102,7 +121,7 @@ func (s *server) handle(w http.ResponseWriter, r *http.Request, route core.Route
 	case err != nil:
 		return core.Outcome{Status: http.StatusBadRequest, Class: "malformed", Text: "the body cannot be read"}
 	}
-	req := core.Request{Method: r.Method, Header: r.Header, Body: body, Tail: tail, Now: time.Now()}
+	req := core.Request{Method: r.Method, Header: r.Header, Body: memory.body.Bytes(), Tail: tail, Now: time.Now(), Room: memory.roomFor()}
 	if r.URL.RawQuery != "" {
 		req.Query = r.URL.Query()
 	}
@@ -147,34 +166,6 @@ func (s *server) refuse(r *http.Request, route core.Route, err error) core.Outco
 	return core.Outcome{Status: http.StatusServiceUnavailable, Class: class, Text: "not stored; send it again"}
 }
 
-// readBody caps what was sent, and what it unpacks to.
-func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	capped := http.MaxBytesReader(w, r.Body, core.MaxBody)
-	switch encoding := r.Header.Get("Content-Encoding"); {
-	case encoding == "" || strings.EqualFold(encoding, "identity"):
-		return readAll(capped, r.ContentLength)
-	case strings.EqualFold(encoding, "gzip"):
-		unzipped, err := gzip.NewReader(capped)
-		if err != nil {
-			return nil, err
-		}
-		return io.ReadAll(http.MaxBytesReader(w, unzipped, core.MaxBody))
-	default:
-		return nil, fmt.Errorf("content encoding %q", encoding)
-	}
-}
-
-// readAll reads into a buffer of the announced size, so that it need not grow. A
-// sender may announce much and send nothing: no more than 1 MiB is believed.
-func readAll(r io.Reader, length int64) ([]byte, error) {
-	var b bytes.Buffer
-	if length > 0 {
-		b.Grow(int(min(length, 1<<20)) + bytes.MinRead)
-	}
-	_, err := b.ReadFrom(r)
-	return b.Bytes(), err
-}
-
 func (s *server) publish(r *http.Request, route core.Route, item core.Item) error {
 	cause := lineage.FromMessage(item.Message)
 	if item.Image != nil {
@@ -189,5 +180,6 @@ func (s *server) publish(r *http.Request, route core.Route, item core.Item) erro
 	if cause.Trace == "" {
 		cause.Trace = r.Header.Get("Traceparent")
 	}
-	return s.sink.put(r.Context(), route, item, cause)
+	// A sender that hangs up does not take its event back: it is stored, or found out when it is sent again.
+	return s.sink.put(context.WithoutCancel(r.Context()), route, item, cause)
 }

@@ -113,6 +113,7 @@ func assemble(cfg Config, base *service.Base, mgr manager.Manager, local *wal.Lo
 	base.Probes.Ready("routes", kube.Synced(mgr.GetCache(), "event sources"))
 	return []life.Part{
 		base.Declare(),
+		headroom(),
 		life.Of("kubernetes", mgr.Start),
 		life.Of("regain", func(ctx context.Context) error {
 			return kube.ResyncOnMembership(ctx, base.Members.Changed(), mgr.GetCache(), list, regain)

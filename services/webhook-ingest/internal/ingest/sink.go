@@ -3,6 +3,7 @@ package ingest
 import (
 	"context"
 	"crypto/rand"
+	"sync"
 	"time"
 
 	"github.com/argosy-mesh/argosy/libs/bus"
@@ -25,6 +26,36 @@ type sink struct {
 	sent, sendFailed, failed *prometheus.CounterVec
 	took                     *prometheus.SummaryVec
 	dropped                  *prometheus.CounterVec
+
+	mu     sync.RWMutex
+	meters map[meterKey]*meters
+}
+
+// meters are the metrics of one event, found once: looking them up takes as long as much else of a hook.
+type meters struct {
+	sent, sendFailed, failed, dropped prometheus.Counter
+	took                              prometheus.Observer
+}
+
+type meterKey struct{ namespace, eventSource, event string }
+
+func (s *sink) metersOf(route core.Route) *meters {
+	key := meterKey{route.Namespace, route.EventSource, route.Event}
+	s.mu.RLock()
+	m := s.meters[key]
+	s.mu.RUnlock()
+	if m != nil {
+		return m
+	}
+	labels := []string{route.Namespace, route.EventSource, route.Event}
+	m = &meters{
+		sent: s.sent.WithLabelValues(labels...), sendFailed: s.sendFailed.WithLabelValues(labels...), failed: s.failed.WithLabelValues(labels...),
+		dropped: s.dropped.WithLabelValues(labels...), took: s.took.WithLabelValues(labels...),
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.meters[key] = m
+	return m
 }
 
 func newSink(in *intake, tel *obs.Telemetry) *sink {
@@ -33,7 +64,7 @@ func newSink(in *intake, tel *obs.Telemetry) *sink {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
 	}
 	s := &sink{
-		intake: in, limiter: newLimiter(), tel: tel,
+		intake: in, limiter: newLimiter(), tel: tel, meters: map[meterKey]*meters{},
 		sent:       counter("argo_events_events_sent_total", "Events made durable.", labels...),
 		sendFailed: counter("argo_events_events_sent_failed_total", "Events that could not be made durable; their sender tries again.", labels...),
 		failed:     counter("argo_events_events_processing_failed_total", "Events whose filter could not be evaluated.", labels...),
@@ -67,14 +98,14 @@ func (s *sink) put(ctx context.Context, route core.Route, item core.Item, cause 
 		}
 		data = e.Data()
 	}
-	labels := []string{route.Namespace, route.EventSource, route.Event}
+	meters := s.metersOf(route)
 	if keep, err := kept(route.Filter, data); !keep {
 		// As upstream: an expression that cannot be evaluated wants nothing.
 		if err != nil {
-			s.failed.WithLabelValues(labels...).Inc()
+			meters.failed.Inc()
 			s.tel.Log.WarnContext(ctx, "filter could not be evaluated, event is dropped", "eventsource", route.Namespace+"/"+route.EventSource, "event", route.Event, "event_id", item.ID, "error", err)
 		}
-		s.dropped.WithLabelValues(labels...).Inc()
+		meters.dropped.Inc()
 		return nil
 	}
 	ctx, span, trace := s.tel.Start(ctx, "ingest "+route.Provider, cause.Trace)
@@ -89,11 +120,11 @@ func (s *sink) put(ctx context.Context, route core.Route, item core.Item, cause 
 		return nil
 	}
 	if err != nil {
-		s.sendFailed.WithLabelValues(labels...).Inc()
+		meters.sendFailed.Inc()
 		return err
 	}
-	s.sent.WithLabelValues(labels...).Inc()
-	s.took.WithLabelValues(labels...).Observe(float64(time.Since(began).Microseconds()) / 1000)
+	meters.sent.Inc()
+	meters.took.Observe(float64(time.Since(began).Microseconds()) / 1000)
 	return nil
 }
 
