@@ -4,8 +4,39 @@ import (
 	"encoding/json"
 	"net/http"
 
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/tidwall/gjson"
 )
+
+var bitbucketServerProvider = Provider{
+	Hooks: func(s *v1alpha1.EventSourceSpec) map[string]Hook {
+		return eachHook(s.Bitbucketserver, bitbucketServerHook)
+	},
+	Greet:  greetBitbucket,
+	Verify: bearerAnd(verifyBitbucket),
+	Decode: decodeBitbucketServer,
+}
+
+func bitbucketServerHook(c v1alpha1.BitbucketServerEventSource) Hook {
+	h := Hook{Filter: c.Filter, Route: Route{Events: c.Events, Metadata: c.Metadata, Split: c.OneEventPerChange}}
+	h.listen(c.Webhook)
+	h.signed(c.WebhookSecret)
+	return h
+}
+
+var bitbucketProvider = Provider{
+	Hooks:  func(s *v1alpha1.EventSourceSpec) map[string]Hook { return eachHook(s.Bitbucket, bitbucketHook) },
+	Greet:  greetBitbucket,
+	Verify: bearerAnd(verifyBitbucket),
+	Decode: decodeBitbucket,
+}
+
+func bitbucketHook(c v1alpha1.BitbucketEventSource) Hook {
+	h := Hook{Filter: c.Filter, Route: Route{Events: c.Events, Metadata: c.Metadata}}
+	h.listen(&c.Webhook)
+	h.signed(c.WebhookSecret)
+	return h
+}
 
 // verifyBitbucket checks X-Hub-Signature, which Bitbucket fills with HMAC-SHA256.
 // Source: Bitbucket Cloud, "Manage webhooks"; Bitbucket Data Center, "Manage

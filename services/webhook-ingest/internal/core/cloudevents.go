@@ -10,8 +10,23 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/tidwall/gjson"
 )
+
+var cloudEventsProvider = Provider{
+	Hooks:  func(s *v1alpha1.EventSourceSpec) map[string]Hook { return eachHook(s.CloudEvents, cloudEventsHook) },
+	Greet:  greetCloudEvents,
+	Verify: verifyWebhook,
+	Decode: decodeCloudEvents,
+}
+
+func cloudEventsHook(c v1alpha1.CloudEventsEventSource) Hook {
+	h := Hook{Filter: c.Filter, Route: Route{Events: c.Types, Origins: c.AllowedOrigins, Metadata: c.Metadata}}
+	h.listen(c.Webhook)
+	h.hmac(c.HMAC)
+	return h
+}
 
 // The content types of structured and batched CloudEvents.
 const (

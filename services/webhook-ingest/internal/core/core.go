@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/schemas/events"
 )
 
@@ -91,6 +92,8 @@ type Outcome struct {
 
 // Provider knows one kind of sender.
 type Provider struct {
+	// Hooks are what the manifest of an EventSource has of this kind, by event.
+	Hooks func(*v1alpha1.EventSourceSpec) map[string]Hook
 	// Greet answers what is no delivery, such as the handshake of a subscription; nil when the kind has none.
 	Greet func(Route, Request) (Outcome, bool)
 	// Needs names a URL whose content Verify asks for, such as a certificate; nil when it asks for none.
@@ -107,20 +110,20 @@ type Provider struct {
 
 // Providers are the kinds of senders by name.
 var Providers = map[string]Provider{
-	"azureEventGrid":  {Greet: greetCloudEvents, Verify: verifyBearer, Decode: decodeEventGrid, Answer: answerEventGrid},
-	"bitbucket":       {Greet: greetBitbucket, Verify: bearerAnd(verifyBitbucket), Decode: decodeBitbucket},
-	"bitbucketserver": {Greet: greetBitbucket, Verify: bearerAnd(verifyBitbucket), Decode: decodeBitbucketServer},
-	"cloudEvents":     {Greet: greetCloudEvents, Verify: verifyWebhook, Decode: decodeCloudEvents},
-	"gerrit":          {Verify: verifyBearer, Decode: decodeGerrit},
-	"gitea":           {Verify: bearerAnd(verifyGitea), Decode: decodeGitea},
-	"github":          {Verify: bearerAnd(verifyGitHub), Decode: decodeGitHub},
-	"gitlab":          {Verify: bearerAnd(verifyGitLab), Secrets: []string{"X-Gitlab-Token"}, Decode: decodeGitLab},
-	"registry":        {Greet: greetCloudEvents, Verify: verifyRegistry, Secrets: []string{"X-Jfrog-Event-Auth"}, Decode: decodeRegistry, Answer: answerRegistry},
-	"slack":           {Verify: bearerAnd(verifySlack), Decode: decodeSlack, Answer: answerSlack},
-	"sns":             {Needs: needsSNS, Verify: bearerAnd(verifySNS), Decode: decodeSNS, Answer: answerSNS},
-	"storageGrid":     {Greet: greetStorageGrid, Verify: verifyBearer, Decode: decodeStorageGrid, Answer: answerStorageGrid},
-	"stripe":          {Verify: bearerAnd(verifyStripe), Decode: decodeStripe},
-	"webhook":         {Greet: greetWebhook, Verify: verifyWebhook, Decode: decodeWebhook},
+	"azureEventGrid":  azureEventGridProvider,
+	"bitbucket":       bitbucketProvider,
+	"bitbucketserver": bitbucketServerProvider,
+	"cloudEvents":     cloudEventsProvider,
+	"gerrit":          gerritProvider,
+	"gitea":           giteaProvider,
+	"github":          githubProvider,
+	"gitlab":          gitlabProvider,
+	"registry":        registryProvider,
+	"slack":           slackProvider,
+	"sns":             snsProvider,
+	"storageGrid":     storageGridProvider,
+	"stripe":          stripeProvider,
+	"webhook":         webhookProvider,
 }
 
 // rejected is an error with the answer it deserves.

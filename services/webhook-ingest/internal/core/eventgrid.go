@@ -4,8 +4,25 @@ import (
 	"encoding/json"
 	"net/http"
 
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/tidwall/gjson"
 )
+
+var azureEventGridProvider = Provider{
+	Hooks: func(s *v1alpha1.EventSourceSpec) map[string]Hook {
+		return eachHook(s.AzureEventGrid, azureEventGridHook)
+	},
+	Greet:  greetCloudEvents,
+	Verify: verifyBearer,
+	Decode: decodeEventGrid,
+	Answer: answerEventGrid,
+}
+
+func azureEventGridHook(c v1alpha1.AzureEventGridEventSource) Hook {
+	h := Hook{Filter: c.Filter, Route: Route{Events: c.EventTypes, Metadata: c.Metadata}}
+	h.listen(c.Webhook)
+	return h
+}
 
 const eventGridValidation = "Microsoft.EventGrid.SubscriptionValidationEvent"
 

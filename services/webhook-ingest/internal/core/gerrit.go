@@ -1,6 +1,21 @@
 package core
 
-import "github.com/tidwall/gjson"
+import (
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/tidwall/gjson"
+)
+
+var gerritProvider = Provider{
+	Hooks:  func(s *v1alpha1.EventSourceSpec) map[string]Hook { return eachHook(s.Gerrit, gerritHook) },
+	Verify: verifyBearer,
+	Decode: decodeGerrit,
+}
+
+func gerritHook(c v1alpha1.GerritEventSource) Hook {
+	h := Hook{Filter: c.Filter, Route: Route{Events: c.Events, Metadata: c.Metadata}}
+	h.listen(c.Webhook)
+	return h
+}
 
 // decodeGerrit takes what the webhooks plugin of Gerrit sends: the event alone, with
 // its type in it. It is not signed and has no id; its body holds when it was made.

@@ -3,7 +3,22 @@ package core
 import (
 	"encoding/hex"
 	"net/http"
+
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
+
+var giteaProvider = Provider{
+	Hooks:  func(s *v1alpha1.EventSourceSpec) map[string]Hook { return eachHook(s.Gitea, giteaHook) },
+	Verify: bearerAnd(verifyGitea),
+	Decode: decodeGitea,
+}
+
+func giteaHook(c v1alpha1.GiteaEventSource) Hook {
+	h := Hook{Filter: c.Filter, Route: Route{Events: c.Events, Metadata: c.Metadata}}
+	h.listen(c.Webhook)
+	h.signed(c.WebhookSecret)
+	return h
+}
 
 // verifyGitea checks X-Gitea-Signature or X-Forgejo-Signature, hex of HMAC-SHA256;
 // newer servers send GitHub's header too.

@@ -4,7 +4,22 @@ import (
 	"mime"
 	"net/http"
 	"strings"
+
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
+
+var githubProvider = Provider{
+	Hooks:  func(s *v1alpha1.EventSourceSpec) map[string]Hook { return eachHook(s.Github, githubHook) },
+	Verify: bearerAnd(verifyGitHub),
+	Decode: decodeGitHub,
+}
+
+func githubHook(c v1alpha1.GithubEventSource) Hook {
+	h := Hook{Filter: c.Filter, Route: Route{Events: c.Events, Metadata: c.Metadata}}
+	h.listen(c.Webhook)
+	h.signed(c.WebhookSecret)
+	return h
+}
 
 // verifyGitHub checks X-Hub-Signature-256. SHA-1 alone is not accepted: every
 // GitHub since 2020 sends both.

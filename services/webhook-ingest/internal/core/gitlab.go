@@ -6,8 +6,23 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/tidwall/gjson"
 )
+
+var gitlabProvider = Provider{
+	Hooks:   func(s *v1alpha1.EventSourceSpec) map[string]Hook { return eachHook(s.Gitlab, gitlabHook) },
+	Verify:  bearerAnd(verifyGitLab),
+	Secrets: []string{"X-Gitlab-Token"},
+	Decode:  decodeGitLab,
+}
+
+func gitlabHook(c v1alpha1.GitlabEventSource) Hook {
+	h := Hook{Filter: c.Filter, Route: Route{Events: c.Events, Metadata: c.Metadata}}
+	h.listen(c.Webhook)
+	h.signed(c.SecretToken)
+	return h
+}
 
 // verifyGitLab compares X-Gitlab-Token: GitLab sends its secret as it is.
 func verifyGitLab(route Route, req Request) error {

@@ -11,9 +11,28 @@ import (
 	"strings"
 	"time"
 
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/schemas/events"
 	"github.com/tidwall/gjson"
 )
+
+var registryProvider = Provider{
+	Hooks:   func(s *v1alpha1.EventSourceSpec) map[string]Hook { return eachHook(s.Registry, registryHook) },
+	Greet:   greetCloudEvents,
+	Verify:  verifyRegistry,
+	Secrets: []string{"X-Jfrog-Event-Auth"},
+	Decode:  decodeRegistry,
+	Answer:  answerRegistry,
+}
+
+func registryHook(c v1alpha1.RegistryEventSource) Hook {
+	h := Hook{Filter: c.Filter, Route: Route{Form: c.Provider, Repositories: c.Repositories, Registry: c.RegistryURL, Metadata: c.Metadata}}
+	h.listen(c.Webhook)
+	h.secret(c.AuthSecret, intoBearer)
+	h.secret(c.WebhookSecret, intoSecret)
+	h.secret(c.PathSecret, intoPathSecret)
+	return h
+}
 
 // push is one image that a registry says was pushed, before it is an event.
 type push struct {

@@ -5,8 +5,25 @@ import (
 	"encoding/json"
 	"net/http"
 
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/tidwall/gjson"
 )
+
+var slackProvider = Provider{
+	Hooks:  func(s *v1alpha1.EventSourceSpec) map[string]Hook { return eachHook(s.Slack, slackHook) },
+	Verify: bearerAnd(verifySlack),
+	Decode: decodeSlack,
+	Answer: answerSlack,
+}
+
+func slackHook(c v1alpha1.SlackEventSource) Hook {
+	h := Hook{Filter: c.Filter, Route: Route{Metadata: c.Metadata}}
+	h.listen(c.Webhook)
+	h.secret(c.SigningSecret, intoSecret)
+	h.secret(c.Token, intoToken)
+	h.Route.Unsigned = c.SigningSecret == nil && c.Token == nil
+	return h
+}
 
 // verifySlack checks X-Slack-Signature version 0 when there is a signing secret,
 // and the older verification token when that is all there is. Source: Slack,

@@ -15,7 +15,26 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
+
+var snsProvider = Provider{
+	Hooks:  func(s *v1alpha1.EventSourceSpec) map[string]Hook { return eachHook(s.SNS, snsHook) },
+	Needs:  needsSNS,
+	Verify: bearerAnd(verifySNS),
+	Decode: decodeSNS,
+	Answer: answerSNS,
+}
+
+func snsHook(c v1alpha1.SNSEventSource) Hook {
+	h := Hook{Filter: c.Filter, Route: Route{Topic: c.TopicArn, Metadata: c.Metadata, Unsigned: !c.ValidateSignature}}
+	if u, err := url.Parse(c.Endpoint); err == nil && u.Host != "" {
+		h.Route.Hosts = []string{u.Host}
+	}
+	h.listen(c.Webhook)
+	return h
+}
 
 // snsMessage is what Amazon SNS posts. Source: Amazon SNS, "HTTP/HTTPS
 // notification JSON format".

@@ -5,8 +5,26 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/tidwall/gjson"
 )
+
+var storageGridProvider = Provider{
+	Hooks:  func(s *v1alpha1.EventSourceSpec) map[string]Hook { return eachHook(s.StorageGrid, storageGridHook) },
+	Greet:  greetStorageGrid,
+	Verify: verifyBearer,
+	Decode: decodeStorageGrid,
+	Answer: answerStorageGrid,
+}
+
+func storageGridHook(c v1alpha1.StorageGridEventSource) Hook {
+	h := Hook{Route: Route{Topic: c.TopicArn, Events: c.Events, Metadata: c.Metadata}}
+	if c.Filter != nil {
+		h.Route.Prefix, h.Route.Suffix = c.Filter.Prefix, c.Filter.Suffix
+	}
+	h.listen(c.Webhook)
+	return h
+}
 
 // greetStorageGrid answers the look that StorageGRID takes at an endpoint first.
 func greetStorageGrid(_ Route, req Request) (Outcome, bool) {

@@ -5,8 +5,22 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/tidwall/gjson"
 )
+
+var stripeProvider = Provider{
+	Hooks:  func(s *v1alpha1.EventSourceSpec) map[string]Hook { return eachHook(s.Stripe, stripeHook) },
+	Verify: bearerAnd(verifyStripe),
+	Decode: decodeStripe,
+}
+
+func stripeHook(c v1alpha1.StripeEventSource) Hook {
+	h := Hook{Route: Route{Events: c.EventFilter, Metadata: c.Metadata}}
+	h.listen(c.Webhook)
+	h.signed(c.SigningSecret)
+	return h
+}
 
 // verifyStripe checks Stripe-Signature: a time and one signature for each secret
 // that is valid now. Source: Stripe, "Verify webhook signatures manually".

@@ -4,7 +4,23 @@ import (
 	"net/http"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
+
+var webhookProvider = Provider{
+	Hooks:  func(s *v1alpha1.EventSourceSpec) map[string]Hook { return eachHook(s.Webhook, webhookHook) },
+	Greet:  greetWebhook,
+	Verify: verifyWebhook,
+	Decode: decodeWebhook,
+}
+
+func webhookHook(c v1alpha1.WebhookEventSource) Hook {
+	h := Hook{Filter: c.Filter, Path: c.Endpoint, Port: string(c.Port), Route: Route{Method: c.Method, Metadata: c.Metadata, MaxBody: limitOf(c.MaxPayloadSize)}}
+	h.secret(c.AuthSecret, intoBearer)
+	h.hmac(c.HMAC)
+	return h
+}
 
 // idHeaders are where senders of plain webhooks put an id of the delivery, and of
 // nothing else: X-Request-Id and its like name a request of somebody's user, and all

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/argosy-mesh/argosy/libs/kube/object"
+	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/core"
 
 	"github.com/argosy-mesh/argosy/libs/eventsource"
 	"github.com/argosy-mesh/argosy/libs/kube/secret"
@@ -152,26 +153,26 @@ func condition(reason, message string) v1alpha1.EventCondition {
 func (r *resolver) endpoints(ctx context.Context, es *v1alpha1.EventSource) ([]endpoint, error) {
 	var out []endpoint
 	refused := eventsource.Refusals(eventsource.Check(es))
-	for _, h := range hooksOf(es) {
-		h.route.Broken = refused[h.route.Event]
-		for _, ref := range h.refs {
-			value, err := r.secrets.Text(ctx, es.Namespace, ref.ref)
+	for _, h := range core.Hooks(es) {
+		h.Route.Broken = refused[h.Route.Event]
+		for _, ref := range h.Refs {
+			value, err := r.secrets.Text(ctx, es.Namespace, ref.Ref)
 			if missing, is := secret.IsMissing(err); is {
 				// It breaks its own route only.
-				h.route.Broken = missing
+				h.Route.Broken = missing
 				continue
 			}
 			if err != nil {
 				return nil, err
 			}
-			*ref.into(&h.route) = value
+			*ref.Into(&h.Route) = value
 		}
-		if h.filter != nil {
-			if filter, err := eventsource.NewFilter(h.filter.Expression); err == nil && filter != nil {
-				h.route.Filter = filter
+		if h.Filter != nil {
+			if filter, err := eventsource.NewFilter(h.Filter.Expression); err == nil && filter != nil {
+				h.Route.Filter = filter
 			}
 		}
-		out = append(out, endpoint{h.path, h.route, h.port})
+		out = append(out, endpoint{h.Path, h.Route, h.Port})
 	}
 	return out, nil
 }

@@ -22,18 +22,26 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 )
 
-func TestEveryHookKindHasItsProvider(t *testing.T) {
-	for kind := range hookKinds {
-		if _, ok := core.Providers[kind]; !ok {
-			t.Errorf("%s has no provider", kind)
+// A provider is whole, and reads the field of the manifest that bears its name.
+func TestEveryProviderReadsItsOwnField(t *testing.T) {
+	for kind, p := range core.Providers {
+		if p.Hooks == nil || p.Verify == nil || p.Decode == nil {
+			t.Errorf("%s is not whole", kind)
+			continue
 		}
 		if pull.Kinds[kind] != nil {
 			t.Errorf("%s is both sent and read", kind)
 		}
-	}
-	for kind := range core.Providers {
-		if hookKinds[kind] == nil {
-			t.Errorf("no manifest leads to %s", kind)
+		var spec v1alpha1.EventSourceSpec
+		for _, f := range reflect.VisibleFields(reflect.TypeOf(spec)) {
+			if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name == kind {
+				one := reflect.MakeMap(f.Type)
+				one.SetMapIndex(reflect.ValueOf("e"), reflect.New(f.Type.Elem()).Elem())
+				reflect.ValueOf(&spec).Elem().FieldByIndex(f.Index).Set(one)
+			}
+		}
+		if hooks := p.Hooks(&spec); len(hooks) != 1 {
+			t.Errorf("%s reads another field: %v", kind, hooks)
 		}
 	}
 }
@@ -51,7 +59,7 @@ func TestEveryKindIsServed(t *testing.T) {
 			continue
 		}
 		seen++
-		if hookKinds[kind] == nil && pull.Kinds[kind] == nil {
+		if core.Providers[kind].Hooks == nil && pull.Kinds[kind] == nil {
 			t.Errorf("the manifest has %s, and nobody serves it", kind)
 		}
 		if !slices.ContainsFunc(strings.Split(string(docs), "\n"), func(line string) bool {
@@ -61,8 +69,8 @@ func TestEveryKindIsServed(t *testing.T) {
 			t.Errorf("docs/eventsource.md has no row for %s", kind)
 		}
 	}
-	if seen < len(hookKinds)+len(pull.Kinds) {
-		t.Errorf("%d kinds are served, and the manifest has %d", len(hookKinds)+len(pull.Kinds), seen)
+	if seen < len(core.Providers)+len(pull.Kinds) {
+		t.Errorf("%d kinds are served, and the manifest has %d", len(core.Providers)+len(pull.Kinds), seen)
 	}
 }
 

@@ -87,7 +87,7 @@ func TestALimitLetsAllOfAUnitComeAtOnce(t *testing.T) {
 		{v1alpha1.TriggerRateLimit{RequestsPerUnit: 7, Unit: "Second"}, 7, 7}, {v1alpha1.TriggerRateLimit{RequestsPerUnit: 1, Unit: "Minute"}, 1, 1.0 / 60}, {v1alpha1.TriggerRateLimit{RequestsPerUnit: 3}, 3, 3},
 	} {
 		route := core.Route{Namespace: "ns", EventSource: "es", Event: c.limit.Unit}
-		route.Rate, route.Burst = rateOf(&c.limit)
+		route.Rate, route.Burst = core.RateOf(&c.limit)
 		if route.Rate != c.perSecond {
 			t.Errorf("%+v: %g a second", c.limit, route.Rate)
 		}

@@ -162,7 +162,7 @@ func (s *sources) set(_ context.Context, es *v1alpha1.EventSource) []state {
 	for _, event := range slices.Sorted(maps.Keys(wanted)) {
 		if readings[event] == nil {
 			route := core.Route{Namespace: es.Namespace, EventSource: es.Name, Event: event, Provider: kinds[event], Account: accountOf(es)}
-			perSecond, burst := rateOf(es.Spec.RateLimit)
+			perSecond, burst := core.RateOf(es.Spec.RateLimit)
 			route.Rate, route.Burst = slower(perSecond, burst, wanted[event].Limit)
 			reader := wanted[event]
 			if why := refused[event]; why != "" && s.topic == aboutEvents {
