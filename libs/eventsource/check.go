@@ -73,17 +73,23 @@ func Check(es *v1alpha1.EventSource) []Problem {
 	if c.events == 0 {
 		c.add(Refused, "spec", "has no events; name one below its kind, such as webhook")
 	}
-	if l := es.Spec.RateLimit; l != nil && l.Unit != "" && !slices.Contains([]string{"Second", "Minute", "Hour"}, l.Unit) {
+	if l := es.Spec.RateLimit; l != nil && l.Unit != "" &&
+		!slices.Contains([]string{"Second", "Minute", "Hour"}, l.Unit) {
 		c.add(NoEffect, "spec.rateLimit.unit", "%q is none of Second, Minute, Hour: a second is meant", l.Unit)
 	}
 	if l := es.Spec.RateLimit; l != nil && l.RequestsPerUnit <= 0 {
-		c.add(NoEffect, "spec.rateLimit.requestsPerUnit", "%d limits nothing; a number above zero is wanted", l.RequestsPerUnit)
+		c.add(
+			NoEffect, "spec.rateLimit.requestsPerUnit", "%d limits nothing; a number above zero is wanted",
+			l.RequestsPerUnit,
+		)
 	}
 	return c.found
 }
 
 func (c *check) add(severity Severity, path, message string, args ...any) {
-	c.found = append(c.found, Problem{Path: path, Event: c.event, Severity: severity, Message: fmt.Sprintf(message, args...)})
+	c.found = append(
+		c.found, Problem{Path: path, Event: c.event, Severity: severity, Message: fmt.Sprintf(message, args...)},
+	)
 }
 
 // at is the path of a field of the event.
@@ -181,13 +187,20 @@ func (c *check) filter(config map[string]any) {
 
 // signatures are the fields that make a kind check who sent a hook.
 var signatures = map[string]string{
-	"bitbucket": "webhookSecret", "bitbucketserver": "webhookSecret", "gitea": "webhookSecret", "github": "webhookSecret",
-	"gitlab": "secretToken", "slack": "signingSecret", "sns": "validateSignature", "stripe": "signingSecret",
+	"bitbucket":       "webhookSecret",
+	"bitbucketserver": "webhookSecret",
+	"gitea":           "webhookSecret",
+	"github":          "webhookSecret",
+	"gitlab":          "secretToken",
+	"slack":           "signingSecret",
+	"sns":             "validateSignature",
+	"stripe":          "signingSecret",
 }
 
 func (c *check) signature(config map[string]any) {
 	field := signatures[c.kind]
-	if field == "" || given(config, field) || given(config, "webhook.authSecret") || c.kind == "slack" && given(config, "token") {
+	if field == "" || given(config, field) || given(config, "webhook.authSecret") ||
+		c.kind == "slack" && given(config, "token") {
 		return
 	}
 	c.add(Advice, c.at(""), "without %s anyone may send events", field)

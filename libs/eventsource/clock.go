@@ -82,7 +82,9 @@ func timetable(c v1alpha1.CalendarEventSource, zone *time.Location) (func(time.T
 	case c.Interval != "":
 		every, err := time.ParseDuration(c.Interval)
 		if err != nil || every < time.Second {
-			return nil, &FieldError{"interval", fmt.Errorf("%q is not a duration of at least 1s, such as 10s", c.Interval)}
+			return nil, &FieldError{
+				"interval", fmt.Errorf("%q is not a duration of at least 1s, such as 10s", c.Interval),
+			}
 		}
 		return steps(every), nil
 	default:
@@ -103,7 +105,10 @@ func steps(every time.Duration) func(time.Time) time.Time {
 func cronTable(text string, zone *time.Location) (func(time.Time) time.Time, error) {
 	schedule, err := cron.ParseStandard(text)
 	if err != nil {
-		return nil, &FieldError{"schedule", fmt.Errorf("%q: %w; minute, hour, day, month, weekday are wanted, such as 30 9 * * 1-5", text, err)}
+		return nil, &FieldError{
+			"schedule",
+			fmt.Errorf("%q: %w; minute, hour, day, month, weekday are wanted, such as 30 9 * * 1-5", text, err),
+		}
 	}
 	if every, ok := schedule.(cron.ConstantDelaySchedule); ok {
 		return steps(every.Delay), nil
@@ -120,7 +125,9 @@ func cronTable(text string, zone *time.Location) (func(time.Time) time.Time, err
 	return func(after time.Time) time.Time {
 		// The wall clock is followed as if it were UTC, which has every time once.
 		local := after.In(zone)
-		day := time.Date(local.Year(), local.Month(), local.Day(), local.Hour(), local.Minute(), local.Second(), 0, time.UTC).Add(-wallSlack)
+		day := time.Date(
+			local.Year(), local.Month(), local.Day(), local.Hour(), local.Minute(), local.Second(), 0, time.UTC,
+		).Add(-wallSlack)
 		for {
 			if day = wall.Next(day); day.IsZero() {
 				return day

@@ -30,7 +30,9 @@ func NewEndpoint(text string) (Endpoint, error) {
 		return Endpoint{Path: path}, reserved(path)
 	}
 	if len(path) > patternMost {
-		return Endpoint{}, fmt.Errorf("%.64q... is longer than the %d bytes that an endpoint with variables may have", path, patternMost)
+		return Endpoint{}, fmt.Errorf(
+			"%.64q... is longer than the %d bytes that an endpoint with variables may have", path, patternMost,
+		)
 	}
 	var pattern strings.Builder
 	pattern.WriteString("^")
@@ -109,7 +111,8 @@ func CleanPath(path string) string {
 
 // methods are those of HTTP. Source: Argo Events, ValidateWebhookContext.
 var methods = []string{
-	http.MethodHead, http.MethodPut, http.MethodConnect, http.MethodDelete, http.MethodGet, http.MethodOptions, http.MethodPatch, http.MethodPost, http.MethodTrace,
+	http.MethodHead, http.MethodPut, http.MethodConnect, http.MethodDelete, http.MethodGet, http.MethodOptions,
+	http.MethodPatch, http.MethodPost, http.MethodTrace,
 }
 
 // Method is the method of a hook in capitals, POST where none is given.

@@ -44,7 +44,10 @@ func TestEndpoints(t *testing.T) {
 			t.Errorf("%q", c.endpoint)
 		}
 	}
-	for _, text := range []string{"/{", "/}", "/{}", "/{:x}", "/{x:}", "/{x:(}", "/{a}}", "/hooks/ns/es/e", "/hooks", "/hooks/{x}", "/{a}" + strings.Repeat("x", 2000)} {
+	for _, text := range []string{
+		"/{", "/}", "/{}", "/{:x}", "/{x:}", "/{x:(}", "/{a}}", "/hooks/ns/es/e", "/hooks", "/hooks/{x}",
+		"/{a}" + strings.Repeat("x", 2000),
+	} {
 		if _, err := NewEndpoint(text); err == nil {
 			t.Errorf("%q is not refused", text)
 		}

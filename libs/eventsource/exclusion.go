@@ -55,7 +55,9 @@ func (e *exclusions) read(text string, zone *time.Location) error {
 		}
 		kind, _, _ := strings.Cut(strings.ToUpper(name), ";")
 		if !ok {
-			return fmt.Errorf("it is no line of iCalendar such as EXDATE:20251225T000000Z or RRULE:FREQ=WEEKLY;BYDAY=SA,SU")
+			return fmt.Errorf(
+				"it is no line of iCalendar such as EXDATE:20251225T000000Z or RRULE:FREQ=WEEKLY;BYDAY=SA,SU",
+			)
 		}
 		var err error
 		switch kind {
@@ -140,7 +142,9 @@ func (e *exclusions) rule(text string, start time.Time, zone *time.Location) err
 	option.Dtstart = start
 	if start.IsZero() {
 		if missing := undated(option.Freq, given); missing != "" {
-			return fmt.Errorf("it does not say which days: add %s, or DTSTART:20250101 on a line before the rule", missing)
+			return fmt.Errorf(
+				"it does not say which days: add %s, or DTSTART:20250101 on a line before the rule", missing,
+			)
 		}
 		option.Dtstart = time.Date(earliest, 1, 1, 0, 0, 0, 0, zone)
 	}

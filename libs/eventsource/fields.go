@@ -36,10 +36,12 @@ var needs = map[string][]string{
 // event would mean something else.
 var refusals = map[string]map[string]string{
 	"kafka": {
-		"schemaRegistry": "is not supported by this version: messages in Avro are base64 without jsonBody", "config": "is not supported by this version",
+		"schemaRegistry": "is not supported by this version: messages in Avro are base64 without jsonBody",
+		"config":         "is not supported by this version",
 	},
 	"hdfs": {
-		"krbKeytabSecret": "is not supported by this version: name nodes that want Kerberos cannot be read", "krbCCacheSecret": "is not supported by this version: name nodes that want Kerberos cannot be read",
+		"krbKeytabSecret": "is not supported by this version: name nodes that want Kerberos cannot be read",
+		"krbCCacheSecret": "is not supported by this version: name nodes that want Kerberos cannot be read",
 	},
 }
 
@@ -54,15 +56,22 @@ const unsubscribed = "topics are subscribed to by whoever owns them; the subscri
 //nolint:gosec // names of fields, not secrets
 var ignored = map[string]map[string]string{
 	"": {
-		"connectionBackoff": ownPauses,
-		"serverCertSecret":  "TLS ends before the service", "serverKeySecret": "TLS ends before the service",
-		"webhook.serverCertSecret": "TLS ends before the service", "webhook.serverKeySecret": "TLS ends before the service",
+		"connectionBackoff":        ownPauses,
+		"serverCertSecret":         "TLS ends before the service",
+		"serverKeySecret":          "TLS ends before the service",
+		"webhook.serverCertSecret": "TLS ends before the service",
+		"webhook.serverKeySecret":  "TLS ends before the service",
 	},
-	"azureQueueStorage": {"dlq": "what is no base64 is taken as it is, and no message is deleted unless its event is stored"},
-	"bitbucketserver":   {"skipBranchRefsChangedOnOpenPR": "all changes of branches are told"},
-	"calendar":          {"persistence.configMap": "what is caught up is kept on the bus"},
-	"pulsar":            {"tlsValidateHostname": "the name of the host is always checked"},
-	"registry":          {"registryAuth": "a registry is asked without credentials", "insecure": "the scheme of registryURL says it"},
+	"azureQueueStorage": {
+		"dlq": "what is no base64 is taken as it is, and no message is deleted unless its event is stored",
+	},
+	"bitbucketserver": {"skipBranchRefsChangedOnOpenPR": "all changes of branches are told"},
+	"calendar":        {"persistence.configMap": "what is caught up is kept on the bus"},
+	"pulsar":          {"tlsValidateHostname": "the name of the host is always checked"},
+	"registry": {
+		"registryAuth": "a registry is asked without credentials",
+		"insecure":     "the scheme of registryURL says it",
+	},
 	"sns": {
 		"accessKey": unsubscribed, "secretKey": unsubscribed, "roleARN": unsubscribed, "endpoint": unsubscribed,
 	},

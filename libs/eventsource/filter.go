@@ -31,9 +31,10 @@ const (
 // unfit are functions of sprig that could take all memory or time, that reach
 // outside, or that differ from call to call: an event must be judged alike twice.
 var unfit = []string{
-	"env", "expandenv", "getHostByName", "now", "ago", "randAlphaNum", "randAlpha", "randAscii", "randNumeric", "randInt", "randBytes",
-	"uuidv4", "shuffle", "genPrivateKey", "genSelfSignedCert", "genSelfSignedCertWithKey", "genCA", "genCAWithKey", "genSignedCert",
-	"genSignedCertWithKey", "derivePassword", "bcrypt", "htpasswd", "encryptAES", "decryptAES", "until", "untilStep", "seq", "repeat", "indent", "nindent",
+	"env", "expandenv", "getHostByName", "now", "ago", "randAlphaNum", "randAlpha", "randAscii", "randNumeric",
+	"randInt", "randBytes", "uuidv4", "shuffle", "genPrivateKey", "genSelfSignedCert", "genSelfSignedCertWithKey",
+	"genCA", "genCAWithKey", "genSignedCert", "genSignedCertWithKey", "derivePassword", "bcrypt", "htpasswd",
+	"encryptAES", "decryptAES", "until", "untilStep", "seq", "repeat", "indent", "nindent",
 }
 
 // NewFilter reads an expression; the empty one keeps everything and gives nil.
@@ -41,7 +42,9 @@ func NewFilter(expression string) (*Filter, error) {
 	if strings.TrimSpace(expression) == "" {
 		return nil, nil
 	}
-	program, err := expr.Compile(expression, expr.AllowUndefinedVariables(), expr.MaxNodes(maxNodes), expr.Patch(counted{}))
+	program, err := expr.Compile(
+		expression, expr.AllowUndefinedVariables(), expr.MaxNodes(maxNodes), expr.Patch(counted{}),
+	)
 	if err != nil {
 		return nil, fmt.Errorf("read the filter: %w", err)
 	}

@@ -33,34 +33,56 @@ var rules = map[string]func(c *check, event string, config map[string]any){
 		return s.Bitbucketserver[e].Webhook
 	}), duration("checkInterval")),
 	"calendar": checkCalendar,
-	"cloudEvents": and(hooked(func(s *v1alpha1.EventSourceSpec, e string) *v1alpha1.WebhookContext { return s.CloudEvents[e].Webhook }),
-		func(c *check, e string, _ map[string]any) { c.hmac(c.es.Spec.CloudEvents[e].HMAC) }),
+	"cloudEvents": and(
+		hooked(
+			func(s *v1alpha1.EventSourceSpec, e string) *v1alpha1.WebhookContext { return s.CloudEvents[e].Webhook },
+		),
+		func(c *check, e string, _ map[string]any) { c.hmac(c.es.Spec.CloudEvents[e].HMAC) },
+	),
 	"file": func(c *check, e string, _ map[string]any) {
 		f := c.es.Spec.File[e]
 		c.watch("watchPathConfig", f.WatchPathConfig, "eventType", f.EventType)
 	},
-	"gerrit": hooked(func(s *v1alpha1.EventSourceSpec, e string) *v1alpha1.WebhookContext { return s.Gerrit[e].Webhook }),
-	"gitea":  hooked(func(s *v1alpha1.EventSourceSpec, e string) *v1alpha1.WebhookContext { return s.Gitea[e].Webhook }),
-	"github": and(hooked(func(s *v1alpha1.EventSourceSpec, e string) *v1alpha1.WebhookContext { return s.Github[e].Webhook }), checkGithub),
-	"gitlab": and(hooked(func(s *v1alpha1.EventSourceSpec, e string) *v1alpha1.WebhookContext { return s.Gitlab[e].Webhook }), checkGitlab),
+	"gerrit": hooked(
+		func(s *v1alpha1.EventSourceSpec, e string) *v1alpha1.WebhookContext { return s.Gerrit[e].Webhook },
+	),
+	"gitea": hooked(func(s *v1alpha1.EventSourceSpec, e string) *v1alpha1.WebhookContext { return s.Gitea[e].Webhook }),
+	"github": and(
+		hooked(func(s *v1alpha1.EventSourceSpec, e string) *v1alpha1.WebhookContext { return s.Github[e].Webhook }),
+		checkGithub,
+	),
+	"gitlab": and(
+		hooked(func(s *v1alpha1.EventSourceSpec, e string) *v1alpha1.WebhookContext { return s.Gitlab[e].Webhook }),
+		checkGitlab,
+	),
 	"hdfs": and(duration("checkInterval"), func(c *check, e string, _ map[string]any) {
 		h := c.es.Spec.HDFS[e]
-		c.watch("", v1alpha1.WatchPathConfig{Directory: h.Directory, Path: h.Path, PathRegexp: h.PathRegexp}, "type", h.Type)
+		c.watch(
+			"", v1alpha1.WatchPathConfig{Directory: h.Directory, Path: h.Path, PathRegexp: h.PathRegexp}, "type",
+			h.Type,
+		)
 	}),
 	"azureEventsHub": checkEventsHub,
 	"kafka":          checkKafka,
 	"mns":            checkMNS,
 	"pulsar":         checkPulsar,
-	"registry":       and(hooked(func(s *v1alpha1.EventSourceSpec, e string) *v1alpha1.WebhookContext { return s.Registry[e].Webhook }), checkRegistry),
-	"resource":       checkResource,
+	"registry": and(
+		hooked(func(s *v1alpha1.EventSourceSpec, e string) *v1alpha1.WebhookContext { return s.Registry[e].Webhook }),
+		checkRegistry,
+	),
+	"resource": checkResource,
 	"sftp": and(duration("pollIntervalDuration"), func(c *check, e string, _ map[string]any) {
 		s := c.es.Spec.SFTP[e]
 		c.watch("watchPathConfig", s.WatchPathConfig, "eventType", s.EventType)
 	}),
-	"slack":       hooked(func(s *v1alpha1.EventSourceSpec, e string) *v1alpha1.WebhookContext { return s.Slack[e].Webhook }),
-	"sns":         hooked(func(s *v1alpha1.EventSourceSpec, e string) *v1alpha1.WebhookContext { return s.SNS[e].Webhook }),
-	"storageGrid": hooked(func(s *v1alpha1.EventSourceSpec, e string) *v1alpha1.WebhookContext { return s.StorageGrid[e].Webhook }),
-	"stripe":      hooked(func(s *v1alpha1.EventSourceSpec, e string) *v1alpha1.WebhookContext { return s.Stripe[e].Webhook }),
+	"slack": hooked(func(s *v1alpha1.EventSourceSpec, e string) *v1alpha1.WebhookContext { return s.Slack[e].Webhook }),
+	"sns":   hooked(func(s *v1alpha1.EventSourceSpec, e string) *v1alpha1.WebhookContext { return s.SNS[e].Webhook }),
+	"storageGrid": hooked(
+		func(s *v1alpha1.EventSourceSpec, e string) *v1alpha1.WebhookContext { return s.StorageGrid[e].Webhook },
+	),
+	"stripe": hooked(
+		func(s *v1alpha1.EventSourceSpec, e string) *v1alpha1.WebhookContext { return s.Stripe[e].Webhook },
+	),
 	"webhook": func(c *check, e string, _ map[string]any) {
 		w := c.es.Spec.Webhook[e]
 		c.listens("", &v1alpha1.WebhookContext{Endpoint: w.Endpoint, Method: w.Method, Port: w.Port})
@@ -114,9 +136,17 @@ func (c *check) listens(field string, w *v1alpha1.WebhookContext) {
 		switch {
 		case other.path != l.path || other.method != l.method:
 		case other.port == l.port:
-			c.shared(in("endpoint"), "%s listens on %s with method %s already; give this one another endpoint, or use its path below %s", other.at, l.path, l.method, OwnPaths)
+			c.shared(
+				in("endpoint"),
+				"%s listens on %s with method %s already; give this one another endpoint, or use its path below %s",
+				other.at, l.path, l.method, OwnPaths,
+			)
 		default:
-			c.add(Advice, c.at(in("endpoint")), "%s listens on %s too, and all ports are one here: this one gets what says port %s in its Host header, and what comes to its path under %s", other.at, l.path, l.port, OwnPaths)
+			c.add(
+				Advice, c.at(in("endpoint")),
+				"%s listens on %s too, and all ports are one here: this one gets what says port %s in its Host header, and what comes to its path under %s",
+				other.at, l.path, l.port, OwnPaths,
+			)
 		}
 	}
 	c.listen = append(c.listen, l)
@@ -128,7 +158,9 @@ func (c *check) hmac(h *v1alpha1.WebhookHMAC) {
 	case h.Scheme != "" && h.Scheme != StandardWebhooks:
 		c.refuse("hmac.scheme", "%q is unknown; %s is the one there is", h.Scheme, StandardWebhooks)
 	case h.Scheme != "":
-		for field, value := range map[string]string{"header": h.Header, "algorithm": h.Algorithm, "encoding": h.Encoding, "prefix": h.Prefix} {
+		for field, value := range map[string]string{
+			"header": h.Header, "algorithm": h.Algorithm, "encoding": h.Encoding, "prefix": h.Prefix,
+		} {
 			if value != "" {
 				c.add(NoEffect, c.at("hmac."+field), "has no effect beside scheme")
 			}
@@ -189,10 +221,15 @@ func (c *check) watch(field string, w v1alpha1.WatchPathConfig, eventField, even
 
 func checkGithub(c *check, event string, config map[string]any) {
 	if given(config, "repositories") && given(config, "organizations") {
-		c.add(Advice, c.at(""), "repositories and organizations: a push to a repository of the organization comes twice")
+		c.add(
+			Advice, c.at(""), "repositories and organizations: a push to a repository of the organization comes twice",
+		)
 	}
 	if given(config, "githubBaseURL") != given(config, "githubUploadURL") {
-		c.add(NoEffect, c.at(""), "githubBaseURL and githubUploadURL go together: no hook is kept at GitHub with one of them")
+		c.add(
+			NoEffect, c.at(""),
+			"githubBaseURL and githubUploadURL go together: no hook is kept at GitHub with one of them",
+		)
 	}
 	if (given(config, "apiToken") || given(config, "githubApp")) && !given(config, "webhook.url") {
 		c.add(Advice, c.at(""), "no hook is made at GitHub without webhook.url")
@@ -202,14 +239,19 @@ func checkGithub(c *check, event string, config map[string]any) {
 
 // GitlabEvents are the names that manifests give to hooks of GitLab.
 var GitlabEvents = []string{
-	"ConfidentialIssuesEvents", "ConfidentialNoteEvents", "DeploymentEvents", "EmojiEvents", "FeatureFlagEvents", "IssuesEvents", "JobEvents", "MemberEvents",
-	"MergeRequestsEvents", "MilestoneEvents", "NoteEvents", "PipelineEvents", "PushEvents", "ReleasesEvents", "ResourceAccessTokenEvents", "SubGroupEvents", "TagPushEvents", "WikiPageEvents",
+	"ConfidentialIssuesEvents", "ConfidentialNoteEvents", "DeploymentEvents", "EmojiEvents", "FeatureFlagEvents",
+	"IssuesEvents", "JobEvents", "MemberEvents", "MergeRequestsEvents", "MilestoneEvents", "NoteEvents",
+	"PipelineEvents", "PushEvents", "ReleasesEvents", "ResourceAccessTokenEvents", "SubGroupEvents", "TagPushEvents",
+	"WikiPageEvents",
 }
 
 func checkGitlab(c *check, event string, _ map[string]any) {
 	for i, name := range c.es.Spec.Gitlab[event].Events {
 		if name != "*" && !slices.Contains(GitlabEvents, name) {
-			c.add(NoEffect, c.at(fmt.Sprintf("events[%d]", i)), "%q names no hook and takes none: it is none of %s", name, strings.Join(GitlabEvents, ", "))
+			c.add(
+				NoEffect, c.at(fmt.Sprintf("events[%d]", i)), "%q names no hook and takes none: it is none of %s", name,
+				strings.Join(GitlabEvents, ", "),
+			)
 		}
 	}
 }
@@ -232,7 +274,8 @@ func checkKafka(c *check, event string, _ map[string]any) {
 			c.refuse("awsMskIamAuth.region", "is missing")
 		}
 	}
-	if s := k.SASL; s != nil && !slices.Contains([]string{"", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"}, strings.ToUpper(s.Mechanism)) {
+	if s := k.SASL; s != nil &&
+		!slices.Contains([]string{"", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"}, strings.ToUpper(s.Mechanism)) {
 		c.refuse("sasl.mechanism", "%q is not supported; use PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512", s.Mechanism)
 	}
 }
@@ -251,9 +294,11 @@ func checkMNS(c *check, event string, _ map[string]any) {
 	}
 }
 
-// AthenzFields may be given in authAthenzParams of Pulsar: the others of its client name files, and those would be files of
-// the service that reads.
-var AthenzFields = []string{"providerDomain", "tenantDomain", "tenantService", "keyId", "principalHeader", "roleHeader", "ztsUrl"}
+// AthenzFields may be given in authAthenzParams of Pulsar: the others of its client name files, and those would be
+// files of the service that reads.
+var AthenzFields = []string{
+	"providerDomain", "tenantDomain", "tenantService", "keyId", "principalHeader", "roleHeader", "ztsUrl",
+}
 
 func checkPulsar(c *check, event string, _ map[string]any) {
 	p := c.es.Spec.Pulsar[event]
@@ -274,20 +319,30 @@ func checkPulsar(c *check, event string, _ map[string]any) {
 }
 
 // RegistryProviders are the registries that a manifest may name.
-var RegistryProviders = []string{"acr", "artifactRegistry", "distribution", "dockerhub", "ecr", "ghcr", "gitea", "harbor", "jfrog", "quay", "zot"}
+var RegistryProviders = []string{
+	"acr", "artifactRegistry", "distribution", "dockerhub", "ecr", "ghcr", "gitea", "harbor", "jfrog", "quay", "zot",
+}
 
 func checkRegistry(c *check, event string, _ map[string]any) {
 	r := c.es.Spec.Registry[event]
 	if r.Provider != "" && !slices.Contains(RegistryProviders, r.Provider) {
-		c.refuse("provider", "provider %s is unknown; it is none of %s", r.Provider, strings.Join(RegistryProviders, ", "))
+		c.refuse(
+			"provider", "provider %s is unknown; it is none of %s", r.Provider, strings.Join(RegistryProviders, ", "),
+		)
 	}
 	for i, pattern := range r.Repositories {
 		if _, err := path.Match(pattern, ""); err != nil {
-			c.refuse(fmt.Sprintf("repositories[%d]", i), "%q is no pattern such as team/*: it would take no repository", pattern)
+			c.refuse(
+				fmt.Sprintf("repositories[%d]", i), "%q is no pattern such as team/*: it would take no repository",
+				pattern,
+			)
 		}
 	}
-	if r.AuthSecret == nil && r.WebhookSecret == nil && r.PathSecret == nil && (r.Webhook == nil || r.Webhook.AuthSecret == nil) {
-		c.add(Advice, c.at(""), "without authSecret, webhookSecret or pathSecret anyone may say that an image was pushed")
+	if r.AuthSecret == nil && r.WebhookSecret == nil && r.PathSecret == nil &&
+		(r.Webhook == nil || r.Webhook.AuthSecret == nil) {
+		c.add(
+			Advice, c.at(""), "without authSecret, webhookSecret or pathSecret anyone may say that an image was pushed",
+		)
 	}
 }
 

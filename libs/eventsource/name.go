@@ -14,7 +14,10 @@ const subjectMost = 1024
 // NameError says why events of this name could not be stored; nil when they can.
 func NameError(namespace, eventSource, event string) error {
 	if n := len(events.EventSubject(namespace, eventSource, event)); n > subjectMost {
-		return fmt.Errorf("its name of %d bytes is too long: with namespace and EventSource it makes a subject of %d bytes, of which %d are possible; give it a shorter name", len(event), n, subjectMost)
+		return fmt.Errorf(
+			"its name of %d bytes is too long: with namespace and EventSource it makes a subject of %d bytes, of which %d are possible; give it a shorter name",
+			len(event), n, subjectMost,
+		)
 	}
 	return nil
 }

@@ -68,7 +68,10 @@ func requirement(s v1alpha1.EventSelector) (*labels.Requirement, error) {
 	}
 	r, err := labels.NewRequirement(s.Key, operation, values)
 	if err != nil {
-		return nil, fmt.Errorf("key %q, operation %q, value %q: %w; operations are =, ==, !=, in, notin, exists, !, gt, lt", s.Key, s.Operation, s.Value, err)
+		return nil, fmt.Errorf(
+			"key %q, operation %q, value %q: %w; operations are =, ==, !=, in, notin, exists, !, gt, lt", s.Key,
+			s.Operation, s.Value, err,
+		)
 	}
 	return r, nil
 }

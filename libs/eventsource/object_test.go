@@ -9,7 +9,9 @@ import (
 
 // Case 10: fields are paths, and values are patterns.
 func TestFieldsOfObjects(t *testing.T) {
-	object := []byte(`{"metadata":{"name":"shop-eu","annotations":{"state":"done","a.b/c":"x"},"labels":{"app":"web"}},"data":{"v":"2"},"spec":{"replicas":3,"paused":true,"list":[{"name":"a"}],"empty":""},"status":{"phase":"Running"}}`)
+	object := []byte(
+		`{"metadata":{"name":"shop-eu","annotations":{"state":"done","a.b/c":"x"},"labels":{"app":"web"}},"data":{"v":"2"},"spec":{"replicas":3,"paused":true,"list":[{"name":"a"}],"empty":""},"status":{"phase":"Running"}}`,
+	)
 	for name, c := range map[string]struct {
 		key, operation, value string
 		keep                  bool
@@ -31,7 +33,11 @@ func TestFieldsOfObjects(t *testing.T) {
 		"missing":               {"spec.none", "==", "", false},
 		"missing, not":          {"spec.none", "!=", "x", false},
 	} {
-		o, err := NewObjects(&v1alpha1.ResourceFilter{Fields: []v1alpha1.EventSelector{{Key: c.key, Operation: c.operation, Value: c.value}}})
+		o, err := NewObjects(
+			&v1alpha1.ResourceFilter{
+				Fields: []v1alpha1.EventSelector{{Key: c.key, Operation: c.operation, Value: c.value}},
+			},
+		)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -40,11 +46,15 @@ func TestFieldsOfObjects(t *testing.T) {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
-	two := &v1alpha1.ResourceFilter{Fields: []v1alpha1.EventSelector{{Key: "data.v", Value: "2"}, {Key: "status.phase", Value: "Failed"}}}
+	two := &v1alpha1.ResourceFilter{
+		Fields: []v1alpha1.EventSelector{{Key: "data.v", Value: "2"}, {Key: "status.phase", Value: "Failed"}},
+	}
 	if o, err := NewObjects(two); err != nil || o.Keep(object) {
 		t.Errorf("all conditions count: %v", err)
 	}
-	for name, s := range map[string]v1alpha1.EventSelector{"operation": {Key: "a", Operation: "in", Value: "b"}, "pattern": {Key: "a", Value: "("}, "key": {Value: "a"}} {
+	for name, s := range map[string]v1alpha1.EventSelector{
+		"operation": {Key: "a", Operation: "in", Value: "b"}, "pattern": {Key: "a", Value: "("}, "key": {Value: "a"},
+	} {
 		if _, err := NewObjects(&v1alpha1.ResourceFilter{Fields: []v1alpha1.EventSelector{s}}); err == nil {
 			t.Errorf("%s: not refused", name)
 		}
@@ -80,7 +90,9 @@ func TestLabelsOfObjects(t *testing.T) {
 		}
 	}
 	for name, s := range map[string]v1alpha1.EventSelector{
-		"operation": {Key: "a", Operation: "like", Value: "b"}, "key": {Key: "a b", Value: "c"}, "value": {Key: "a", Value: "no label value!"}, "exists with a value": {Key: "a", Operation: "exists", Value: "b"},
+		"operation": {Key: "a", Operation: "like", Value: "b"}, "key": {Key: "a b", Value: "c"},
+		"value":               {Key: "a", Value: "no label value!"},
+		"exists with a value": {Key: "a", Operation: "exists", Value: "b"},
 	} {
 		if _, err := NewObjects(&v1alpha1.ResourceFilter{Labels: []v1alpha1.EventSelector{s}}); err == nil {
 			t.Errorf("%s: not refused", name)
@@ -94,7 +106,9 @@ func TestLabelsOfObjects(t *testing.T) {
 func FuzzObjects(f *testing.F) {
 	f.Add("data.v", "==", "^2$", `{"data":{"v":"2"}}`)
 	f.Fuzz(func(_ *testing.T, key, operation, value, object string) {
-		if o, err := NewObjects(&v1alpha1.ResourceFilter{Fields: []v1alpha1.EventSelector{{Key: key, Operation: operation, Value: value}}}); err == nil {
+		if o, err := NewObjects(
+			&v1alpha1.ResourceFilter{Fields: []v1alpha1.EventSelector{{Key: key, Operation: operation, Value: value}}},
+		); err == nil {
 			o.Keep([]byte(object))
 		}
 	})

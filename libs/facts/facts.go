@@ -1,8 +1,8 @@
 // Package facts tells the mesh what a service did or saw: one rule for ids, subjects, times and lineage.
 //
-// Promise: a fact that is told twice with the same id is stored once. [Publish] returns when the bus has it; an [Outbox]
-// makes nobody wait for a bus that is away.
-// Non-goal: surviving a crash while the bus is away. What a crash loses is still in the status of the objects.
+// Promise: a fact that is told twice with the same id is stored once. [Publish] returns when the bus has it; an
+// [Outbox] makes nobody wait for a bus that is away. Non-goal: surviving a crash while the bus is away. What a crash
+// loses is still in the status of the objects.
 package facts
 
 import (
@@ -32,7 +32,8 @@ type Fact struct {
 // About names an object of a kind of argoproj.io/v1alpha1.
 func About(kind string, o metav1.Object) events.Object {
 	return events.Object{
-		APIVersion: v1alpha1.GroupVersion.String(), Kind: kind, Namespace: o.GetNamespace(), Name: o.GetName(), UID: string(o.GetUID()),
+		APIVersion: v1alpha1.GroupVersion.String(), Kind: kind, Namespace: o.GetNamespace(), Name: o.GetName(),
+		UID: string(o.GetUID()),
 	}
 }
 
@@ -41,7 +42,9 @@ func (f Fact) Event(service string, at time.Time) (bus.Outgoing, error) {
 	kind := f.Body.Fact()
 	e, err := bus.NewEvent(f.ID, service, events.FactType(kind), events.NewFact(f.About, f.Body))
 	if err != nil {
-		return bus.Outgoing{}, fmt.Errorf("tell %s of %s %s/%s: %w", kind, f.About.Kind, f.About.Namespace, f.About.Name, err)
+		return bus.Outgoing{}, fmt.Errorf(
+			"tell %s of %s %s/%s: %w", kind, f.About.Kind, f.About.Namespace, f.About.Name, err,
+		)
 	}
 	e.SetTime(at)
 	e.SetSubject(f.About.Namespace + "/" + f.About.Name)
@@ -49,7 +52,10 @@ func (f Fact) Event(service string, at time.Time) (bus.Outgoing, error) {
 	if l.Correlation == "" {
 		l.Correlation = f.ID
 	}
-	return bus.Outgoing{Subject: events.FactSubject(service, kind, f.About.Namespace, f.About.Name), Event: bus.WithLineage(e, l)}, nil
+	return bus.Outgoing{
+		Subject: events.FactSubject(service, kind, f.About.Namespace, f.About.Name),
+		Event:   bus.WithLineage(e, l),
+	}, nil
 }
 
 // Publisher is the part of the bus that telling needs.

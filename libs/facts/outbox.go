@@ -26,8 +26,8 @@ type Bus interface {
 	Ready() error
 }
 
-// Outbox tells the facts of a service without making anyone wait for the bus: while the bus is away they wait in memory,
-// in order, and are sent when it is back. Safe for concurrent use.
+// Outbox tells the facts of a service without making anyone wait for the bus: while the bus is away they wait in
+// memory, in order, and are sent when it is back. Safe for concurrent use.
 type Outbox struct {
 	bus     Bus
 	service string

@@ -50,7 +50,12 @@ func (f *fakeBus) set(away bool) {
 }
 
 func of(id, name string, body events.Body, l lineage.Lineage) Fact {
-	return Fact{ID: bus.Key(id), About: events.Object{Kind: "Rollout", Namespace: "ns", Name: name}, Body: body, Lineage: l}
+	return Fact{
+		ID:      bus.Key(id),
+		About:   events.Object{Kind: "Rollout", Namespace: "ns", Name: name},
+		Body:    body,
+		Lineage: l,
+	}
 }
 
 func TestTellCarriesTheChain(t *testing.T) {
@@ -60,7 +65,11 @@ func TestTellCarriesTheChain(t *testing.T) {
 	if err := o.Tell(context.Background(), of("id", "shop", events.RolloutPromoted{}, l)); err != nil {
 		t.Fatal(err)
 	}
-	if got := bus.LineageOf(f.last); got != l || f.last.ID() != bus.Key("id") || f.last.Type() != "dev.argosy.rollout.promoted.v1" || f.last.Time().IsZero() || f.last.Subject() != "ns/shop" {
+	if got := bus.LineageOf(
+		f.last,
+	); got != l || f.last.ID() != bus.Key("id") || f.last.Type() != "dev.argosy.rollout.promoted.v1" ||
+		f.last.Time().IsZero() ||
+		f.last.Subject() != "ns/shop" {
 		t.Errorf("got %+v %s", got, f.last)
 	}
 	if diff := cmp.Diff([]string{"facts.rollout-analyzer.rollout.promoted.ns.shop"}, f.got); diff != "" {
@@ -76,7 +85,9 @@ func TestFactsWaitInOrder(t *testing.T) {
 		ended := make(chan error)
 		go func() { ended <- o.Run(ctx) }()
 		for i := range 3 {
-			if err := o.Tell(ctx, of(fmt.Sprint(i), fmt.Sprint(i), events.RolloutWeighted{}, lineage.Lineage{})); err != nil {
+			if err := o.Tell(
+				ctx, of(fmt.Sprint(i), fmt.Sprint(i), events.RolloutWeighted{}, lineage.Lineage{}),
+			); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -123,14 +134,18 @@ func TestStopSendsWhatWaits(t *testing.T) {
 // What begins a chain is its first event.
 func TestAFactWithoutACauseBeginsAChain(t *testing.T) {
 	f := &fakeBus{}
-	if err := Publish(t.Context(), f, events.ServiceSyncAgent, of("id", "shop", events.RolloutPromoted{}, lineage.Lineage{})); err != nil {
+	if err := Publish(
+		t.Context(), f, events.ServiceSyncAgent, of("id", "shop", events.RolloutPromoted{}, lineage.Lineage{}),
+	); err != nil {
 		t.Fatal(err)
 	}
 	if got := bus.LineageOf(f.last).Correlation; got != bus.Key("id") {
 		t.Errorf("correlation %q", got)
 	}
 	f.set(true)
-	err := Publish(t.Context(), f, events.ServiceSyncAgent, of("id", "shop", events.RolloutPromoted{}, lineage.Lineage{}))
+	err := Publish(
+		t.Context(), f, events.ServiceSyncAgent, of("id", "shop", events.RolloutPromoted{}, lineage.Lineage{}),
+	)
 	if err == nil || err.Error() != "tell rollout.promoted of Rollout ns/shop: away" {
 		t.Error(err)
 	}

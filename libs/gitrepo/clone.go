@@ -56,8 +56,12 @@ func (f *Fetcher) clone(ctx context.Context, dir string, s Source) error {
 	if err != nil {
 		return fmt.Errorf("make a folder for a checkout: %w", err)
 	}
-	store := filesystem.NewStorageWithOptions(dot, cache.NewObjectLRU(objectCache), filesystem.Options{LargeObjectThreshold: largeObject})
-	options := &git.CloneOptions{URL: s.Repo, Auth: auth, Depth: s.Depth, SingleBranch: s.Single, InsecureSkipTLS: s.SkipTLS}
+	store := filesystem.NewStorageWithOptions(
+		dot, cache.NewObjectLRU(objectCache), filesystem.Options{LargeObjectThreshold: largeObject},
+	)
+	options := &git.CloneOptions{
+		URL: s.Repo, Auth: auth, Depth: s.Depth, SingleBranch: s.Single, InsecureSkipTLS: s.SkipTLS,
+	}
 	if s.Branch != "" {
 		options.ReferenceName = plumbing.NewBranchReferenceName(s.Branch)
 	}
@@ -75,7 +79,9 @@ func (f *Fetcher) clone(ctx context.Context, dir string, s Source) error {
 		return nil
 	}
 	left := submodules
-	return f.follow(ctx, r, branchOf{namespace: s.Namespace, host: end.Host, auth: auth, depth: submoduleDepth, left: &left})
+	return f.follow(
+		ctx, r, branchOf{namespace: s.Namespace, host: end.Host, auth: auth, depth: submoduleDepth, left: &left},
+	)
 }
 
 // endpoint reads the address of a repository and looks whether it may be reached.
@@ -86,7 +92,9 @@ func (f *Fetcher) endpoint(ctx context.Context, namespace, repo string) (*transp
 	}
 	port, ok := protocols[end.Protocol]
 	if !ok {
-		return nil, fault.Poisonf("git: %q is no address that can be fetched from; http, https and ssh are", redacted(repo))
+		return nil, fault.Poisonf(
+			"git: %q is no address that can be fetched from; http, https and ssh are", redacted(repo),
+		)
 	}
 	if end.Port > 0 {
 		port = strconv.Itoa(end.Port)
@@ -133,7 +141,9 @@ func more(ctx context.Context, r *git.Repository, s Source, auth transport.AuthM
 		}
 		specs = append(specs, spec)
 	}
-	err := r.FetchContext(ctx, &git.FetchOptions{RefSpecs: specs, Auth: auth, Depth: s.Depth, InsecureSkipTLS: s.SkipTLS})
+	err := r.FetchContext(
+		ctx, &git.FetchOptions{RefSpecs: specs, Auth: auth, Depth: s.Depth, InsecureSkipTLS: s.SkipTLS},
+	)
 	if errors.Is(err, git.NoErrAlreadyUpToDate) {
 		return nil
 	}
@@ -208,7 +218,9 @@ func (f *Fetcher) follow(ctx context.Context, r *git.Repository, from branchOf) 
 	}
 	for _, sub := range all {
 		if *from.left--; *from.left < 0 || from.depth == 0 {
-			return fault.Poisonf("git: it has more than %d submodules, or they are nested more than %d deep", submodules, submoduleDepth)
+			return fault.Poisonf(
+				"git: it has more than %d submodules, or they are nested more than %d deep", submodules, submoduleDepth,
+			)
 		}
 		if err := f.submodule(ctx, sub, from); err != nil {
 			return fmt.Errorf("submodule %q: %w", sub.Config().Name, err)
@@ -246,8 +258,9 @@ func (f *Fetcher) submodule(ctx context.Context, sub *git.Submodule, from branch
 
 // refusals are the answers of servers that stay what they are.
 var refusals = []error{
-	transport.ErrRepositoryNotFound, transport.ErrEmptyRemoteRepository, transport.ErrAuthenticationRequired, transport.ErrAuthorizationFailed,
-	transport.ErrInvalidAuthMethod, plumbing.ErrReferenceNotFound, plumbing.ErrObjectNotFound,
+	transport.ErrRepositoryNotFound, transport.ErrEmptyRemoteRepository, transport.ErrAuthenticationRequired,
+	transport.ErrAuthorizationFailed, transport.ErrInvalidAuthMethod, plumbing.ErrReferenceNotFound,
+	plumbing.ErrObjectNotFound,
 }
 
 // classed says whether an error is final. Its text names the host, not the address, which may hold credentials.

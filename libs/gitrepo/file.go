@@ -23,8 +23,8 @@ import (
 // wanted is what the ref of a fetch is called here.
 const wanted = plumbing.ReferenceName("refs/argosy/wanted")
 
-// File returns one file of a repository as it is now at ref, the full name of a reference or a commit; "" is what HEAD of
-// the repository is. One commit is fetched, with nothing checked out; Revision, Branch, Depth and Fetch of s are not
+// File returns one file of a repository as it is now at ref, the full name of a reference or a commit; "" is what HEAD
+// of the repository is. One commit is fetched, with nothing checked out; Revision, Branch, Depth and Fetch of s are not
 // looked at. most bounds the file, in bytes.
 func (f *Fetcher) File(ctx context.Context, s Source, ref, name string, most int64) ([]byte, error) {
 	limit := f.config.Limits.Time
@@ -62,7 +62,9 @@ func (f *Fetcher) commit(ctx context.Context, dir string, s Source, ref string) 
 	}
 	ctx = withDial(ctx, f.dial(s.Namespace))
 	dot := bound(osfs.New(dir, osfs.WithBoundOS()), f.config.Limits)
-	store := filesystem.NewStorageWithOptions(dot, cache.NewObjectLRU(objectCache), filesystem.Options{LargeObjectThreshold: largeObject})
+	store := filesystem.NewStorageWithOptions(
+		dot, cache.NewObjectLRU(objectCache), filesystem.Options{LargeObjectThreshold: largeObject},
+	)
 	repository, err := git.Init(store, nil)
 	if err != nil {
 		return nil, fmt.Errorf("git: make a repository: %w", err)

@@ -13,7 +13,8 @@ func TestOneFileOfARepository(t *testing.T) {
 	s, first, hidden := example(t)
 	f := fetcher(t, nil)
 	for ref, want := range map[string]string{
-		"": "main", "HEAD": "main", "refs/heads/dev": "dev", "refs/tags/v1": "first", "refs/pull/1/head": "hidden", hidden: "hidden", first: "first",
+		"": "main", "HEAD": "main", "refs/heads/dev": "dev", "refs/tags/v1": "first", "refs/pull/1/head": "hidden",
+		hidden: "hidden", first: "first",
 	} {
 		got, err := f.File(t.Context(), Source{Repo: s.URL + "/app/.git"}, ref, "/who", 100)
 		if string(got) != want || err != nil {
@@ -65,7 +66,9 @@ func TestARepositoryOverTheLimitIsRefused(t *testing.T) {
 	}
 	s.Commit("app", map[string]string{"noise": noise.String(), "small": "x"})
 	f := fetcher(t, func(c *Config) { c.Limits.Bytes = 1 << 10 })
-	if got, err := f.File(t.Context(), Source{Repo: s.URL + "/app/.git"}, "", "small", 100); fault.Of(err) != fault.Poison {
+	if got, err := f.File(
+		t.Context(), Source{Repo: s.URL + "/app/.git"}, "", "small", 100,
+	); fault.Of(err) != fault.Poison {
 		t.Errorf("%q, %v", got, err)
 	}
 }

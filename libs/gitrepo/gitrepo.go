@@ -1,8 +1,8 @@
 // Package gitrepo fetches Git repositories, checks a revision out and packs it for the pods that want it.
 //
-// A repository is fetched once for all pods that ask for the same within a short time: its archive lies in a folder of this
-// process. What is fetched is bounded in bytes, files and time; a repository never makes this process read its own files.
-// See docs/adr/0039-fetch-git-in-the-runner.md.
+// A repository is fetched once for all pods that ask for the same within a short time: its archive lies in a folder of
+// this process. What is fetched is bounded in bytes, files and time; a repository never makes this process read its own
+// files. See docs/adr/0039-fetch-git-in-the-runner.md.
 package gitrepo
 
 import (
@@ -98,11 +98,13 @@ func New(c Config) (*Fetcher, error) {
 		}
 	}
 	install()
-	return &Fetcher{config: c, slots: make(chan struct{}, atOnce), now: time.Now, kept: map[[sha256.Size]byte]archive{}}, nil
+	return &Fetcher{
+		config: c, slots: make(chan struct{}, atOnce), now: time.Now, kept: map[[sha256.Size]byte]archive{},
+	}, nil
 }
 
-// Open returns a gzipped tar with one folder, the checkout. Errors of class poison are final: they are the repository's or
-// the manifest's, and hold neither credentials nor addresses with them.
+// Open returns a gzipped tar with one folder, the checkout. Errors of class poison are final: they are the repository's
+// or the manifest's, and hold neither credentials nor addresses with them.
 func (f *Fetcher) Open(ctx context.Context, s Source) (io.ReadCloser, error) {
 	key := sha256.Sum256(fmt.Appendf(nil, "%q", []any{s}))
 	if file, err := f.reuse(key); file != nil || err != nil {

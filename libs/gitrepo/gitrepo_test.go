@@ -110,8 +110,10 @@ func TestACheckoutIsWhatTheManifestAsksFor(t *testing.T) {
 		"one branch alone":      {Source{Branch: "dev", Single: true}, "dev", "ref: refs/heads/dev"},
 		"of a branch":           {Source{Branch: "dev"}, "dev", "ref: refs/heads/dev"},
 		"a shallow one":         {Source{Depth: 1, Revision: "dev"}, "dev", "ref: refs/heads/dev"},
-		"a ref of its own":      {Source{Fetch: []string{"refs/pull/*:refs/remotes/origin/pull/*"}, Revision: hidden}, "hidden", hidden},
-		"without submodules":    {Source{NoSubmodules: true}, "main", "ref: refs/heads/main"},
+		"a ref of its own": {
+			Source{Fetch: []string{"refs/pull/*:refs/remotes/origin/pull/*"}, Revision: hidden}, "hidden", hidden,
+		},
+		"without submodules": {Source{NoSubmodules: true}, "main", "ref: refs/heads/main"},
 	} {
 		c.source.Repo = s.URL + "/app/.git"
 		got, err := files(t, f, c.source)
@@ -171,7 +173,8 @@ func TestRepositoriesLetInWhoTheyKnow(t *testing.T) {
 		if fault.Of(err) != fault.Poison || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: class %s, %v, want %q", name, fault.Of(err), err, c.says)
 		}
-		if err != nil && (strings.Contains(err.Error(), "nope") || strings.Contains(err.Error(), "junk") || strings.Contains(err.Error(), gittest.Password)) {
+		if err != nil &&
+			(strings.Contains(err.Error(), "nope") || strings.Contains(err.Error(), "junk") || strings.Contains(err.Error(), gittest.Password)) {
 			t.Errorf("%s: the error tells a secret: %v", name, err)
 		}
 	}
@@ -180,7 +183,13 @@ func TestRepositoriesLetInWhoTheyKnow(t *testing.T) {
 func TestWhatCannotBeFetchedIsSaid(t *testing.T) {
 	s, _, hidden := example(t)
 	s.Git("empty", "status")
-	s.Commit("evil", map[string]string{"who": "evil", ".gitmodules": "[submodule \"x\"]\n\tpath = x\n\turl = file://" + s.Path("lib") + "\n"})
+	s.Commit(
+		"evil",
+		map[string]string{
+			"who":         "evil",
+			".gitmodules": "[submodule \"x\"]\n\tpath = x\n\turl = file://" + s.Path("lib") + "\n",
+		},
+	)
 	s.Git("evil", "update-index", "--add", "--cacheinfo", "160000,"+hidden+",x")
 	s.Git("evil", "commit", "-q", "-m", "link")
 	s.Commit("large", map[string]string{"a": strings.Repeat("x", 1<<20)})
@@ -250,7 +259,8 @@ func TestAddressesThatAreNotReachedAreNotFetched(t *testing.T) {
 	f := fetcher(t, func(c *Config) {
 		c.Dial = func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("not there") }
 	})
-	if _, err := f.Open(t.Context(), Source{Repo: s.URL + "/app/.git"}); err == nil || !strings.Contains(err.Error(), "not there") {
+	if _, err := f.Open(t.Context(), Source{Repo: s.URL + "/app/.git"}); err == nil ||
+		!strings.Contains(err.Error(), "not there") {
 		t.Errorf("%v", err)
 	}
 }

@@ -31,8 +31,8 @@ func packFile(to, dir string) (int64, error) {
 	return info.Size(), nil
 }
 
-// pack writes a folder as a gzipped tar whose root is the folder's name. Links that lead out of it are left out: whoever
-// unpacks refuses them, and with them the rest.
+// pack writes a folder as a gzipped tar whose root is the folder's name. Links that lead out of it are left out:
+// whoever unpacks refuses them, and with them the rest.
 func pack(w io.Writer, dir string) error {
 	// The history is packed already.
 	zipped, err := gzip.NewWriterLevel(w, gzip.BestSpeed)

@@ -47,7 +47,10 @@ func install() {
 				return (&net.Dialer{Timeout: 30 * time.Second}).DialContext(ctx, network, address)
 			},
 			// Connections are not shared: each belongs to the fetch that made it.
-			DisableKeepAlives: true, TLSHandshakeTimeout: 30 * time.Second, ResponseHeaderTimeout: 2 * time.Minute, MaxResponseHeaderBytes: 64 << 10,
+			DisableKeepAlives:      true,
+			TLSHandshakeTimeout:    30 * time.Second,
+			ResponseHeaderTimeout:  2 * time.Minute,
+			MaxResponseHeaderBytes: 64 << 10,
 		}})
 		client.InstallProtocol("http", web)
 		client.InstallProtocol("https", web)
@@ -62,13 +65,17 @@ func install() {
 type secureShell struct{}
 
 // NewUploadPackSession begins a fetch.
-func (secureShell) NewUploadPackSession(e *transport.Endpoint, auth transport.AuthMethod) (transport.UploadPackSession, error) {
+func (secureShell) NewUploadPackSession(
+	e *transport.Endpoint, auth transport.AuthMethod,
+) (transport.UploadPackSession, error) {
 	e.Proxy = transport.ProxyOptions{URL: direct + "://"}
 	return ssh.DefaultClient.NewUploadPackSession(e, auth)
 }
 
 // NewReceivePackSession is never needed: nothing is pushed.
-func (secureShell) NewReceivePackSession(*transport.Endpoint, transport.AuthMethod) (transport.ReceivePackSession, error) {
+func (secureShell) NewReceivePackSession(
+	*transport.Endpoint, transport.AuthMethod,
+) (transport.ReceivePackSession, error) {
 	return nil, errors.New("nothing is pushed")
 }
 
@@ -110,7 +117,9 @@ func (f *Fetcher) sshAuth(end *transport.Endpoint, s Source) (transport.AuthMeth
 	hosts := gossh.InsecureIgnoreHostKey() //nolint:gosec // only where the manifest asks for it
 	if !s.SkipHostKey {
 		if f.config.KnownHosts == "" {
-			return nil, fault.Poisonf("git: the host key of %s is not known; give --git-known-hosts, or insecureIgnoreHostKey", end.Host)
+			return nil, fault.Poisonf(
+				"git: the host key of %s is not known; give --git-known-hosts, or insecureIgnoreHostKey", end.Host,
+			)
 		}
 		var err error
 		if hosts, err = ssh.NewKnownHostsCallback(f.config.KnownHosts); err != nil {
@@ -124,7 +133,11 @@ func (f *Fetcher) sshAuth(end *transport.Endpoint, s Source) (transport.AuthMeth
 		if s.User != "" {
 			user = s.User
 		}
-		return &ssh.Password{User: user, Password: s.Password, HostKeyCallbackHelper: ssh.HostKeyCallbackHelper{HostKeyCallback: hosts}}, nil
+		return &ssh.Password{
+			User:                  user,
+			Password:              s.Password,
+			HostKeyCallbackHelper: ssh.HostKeyCallbackHelper{HostKeyCallback: hosts},
+		}, nil
 	}
 	keys, err := ssh.NewPublicKeys(user, []byte(s.Key), "")
 	if err != nil {

@@ -19,12 +19,14 @@ func (e *remoteError) Error() string {
 
 // Is knows the exceptions that others test for.
 func (e *remoteError) Is(target error) bool {
-	return target == fs.ErrNotExist && e.class == "java.io.FileNotFoundException" || target == fs.ErrExist && e.class == "org.apache.hadoop.fs.FileAlreadyExistsException"
+	return target == fs.ErrNotExist && e.class == "java.io.FileNotFoundException" ||
+		target == fs.ErrExist && e.class == "org.apache.hadoop.fs.FileAlreadyExistsException"
 }
 
 // standby reports whether another name node is the one to ask.
 func (e *remoteError) standby() bool {
-	return e.class == "org.apache.hadoop.ipc.StandbyException" || e.class == "org.apache.hadoop.ipc.ObserverRetryOnActiveException"
+	return e.class == "org.apache.hadoop.ipc.StandbyException" ||
+		e.class == "org.apache.hadoop.ipc.ObserverRetryOnActiveException"
 }
 
 // waits reports whether the name node needs time before it gives the next block.

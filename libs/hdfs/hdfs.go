@@ -1,10 +1,10 @@
-// Package hdfs speaks the part of Hadoop's protocols that artifacts and folders that are watched need: to look for, list,
-// read, write, rename and remove files of HDFS.
+// Package hdfs speaks the part of Hadoop's protocols that artifacts and folders that are watched need: to look for,
+// list, read, write, rename and remove files of HDFS.
 //
-// Whoever writes a manifest says which servers are asked. What they answer is bounded before it is kept: no answer makes
-// this process hold more than [answerLimit], and no packet of data more than [packetLimit]. Errors of class poison are
-// final. There is no Kerberos and no encryption on the wire; name and data nodes that want them are refused with words.
-// See docs/adr/0048-hdfs-through-the-runner.md.
+// Whoever writes a manifest says which servers are asked. What they answer is bounded before it is kept: no answer
+// makes this process hold more than [answerLimit], and no packet of data more than [packetLimit]. Errors of class
+// poison are final. There is no Kerberos and no encryption on the wire; name and data nodes that want them are refused
+// with words. See docs/adr/0048-hdfs-through-the-runner.md.
 package hdfs
 
 import (
@@ -107,7 +107,10 @@ func infoOf(raw []byte) (Info, error) {
 	if err != nil {
 		return Info{}, err
 	}
-	info := Info{Name: string(status.bytes(2)), Size: int64(status.num(3)), Mode: fs.FileMode(rights.num(1)) & fs.ModePerm, Modified: time.UnixMilli(int64(status.num(7)))}
+	info := Info{
+		Name: string(status.bytes(2)), Size: int64(status.num(3)), Mode: fs.FileMode(rights.num(1)) & fs.ModePerm,
+		Modified: time.UnixMilli(int64(status.num(7))),
+	}
 	switch status.num(1) {
 	case 1:
 		info.Folder = true

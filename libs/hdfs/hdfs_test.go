@@ -39,10 +39,16 @@ func content(size int) string {
 func TestFilesOfAllSizesComeBack(t *testing.T) {
 	h := hdfstest.Start(t)
 	c := client(t, h.Address)
-	for _, size := range []int{0, 1, chunk - 1, chunk, chunk + 1, packetData, packetData + 1, hdfstest.BlockSize - 1, hdfstest.BlockSize, hdfstest.BlockSize + 1, 3*hdfstest.BlockSize + 777} {
+	for _, size := range []int{
+		0, 1, chunk - 1, chunk, chunk + 1, packetData, packetData + 1, hdfstest.BlockSize - 1, hdfstest.BlockSize,
+		hdfstest.BlockSize + 1, 3*hdfstest.BlockSize + 777,
+	} {
 		want := content(size)
 		// A source that gives one byte at a time first, and its end with the last.
-		source := io.MultiReader(iotest.OneByteReader(strings.NewReader(want[:min(size, 1000)])), iotest.DataErrReader(strings.NewReader(want[min(size, 1000):])))
+		source := io.MultiReader(
+			iotest.OneByteReader(strings.NewReader(want[:min(size, 1000)])),
+			iotest.DataErrReader(strings.NewReader(want[min(size, 1000):])),
+		)
 		if err := c.Write(t.Context(), "/a/b/file", source); err != nil {
 			t.Fatalf("%d bytes: %v", size, err)
 		}
@@ -53,7 +59,8 @@ func TestFilesOfAllSizesComeBack(t *testing.T) {
 		if err := c.Read(t.Context(), "/a/b/file", &got); err != nil || got.String() != want {
 			t.Errorf("%d bytes: read %d: %v", size, got.Len(), err)
 		}
-		if info, err := c.Stat(t.Context(), "/a/b/file"); err != nil || info.Size != int64(size) || info.Folder || info.Name != "file" {
+		if info, err := c.Stat(t.Context(), "/a/b/file"); err != nil || info.Size != int64(size) || info.Folder ||
+			info.Name != "file" {
 			t.Errorf("%d bytes: %+v, %v", size, info, err)
 		}
 		if err := c.Delete(t.Context(), "/a/b/file"); err != nil {
@@ -66,10 +73,14 @@ func TestFilesOfAllSizesComeBack(t *testing.T) {
 }
 
 func TestWhatBreaksOffIsNoFile(t *testing.T) {
-	for name, end := range map[string]error{"as a body does": io.ErrUnexpectedEOF, "in another way": errors.New("reset")} {
+	for name, end := range map[string]error{
+		"as a body does": io.ErrUnexpectedEOF, "in another way": errors.New("reset"),
+	} {
 		for _, after := range []int{0, 1, packetData, hdfstest.BlockSize, hdfstest.BlockSize + 5} {
 			h := hdfstest.Start(t)
-			err := client(t, h.Address).Write(t.Context(), "/f", io.MultiReader(strings.NewReader(content(after)), &once{end}))
+			err := client(t, h.Address).Write(
+				t.Context(), "/f", io.MultiReader(strings.NewReader(content(after)), &once{end}),
+			)
 			if !errors.Is(err, ErrSource) || !errors.Is(err, end) || fault.Of(err) != fault.Retry {
 				t.Errorf("%s after %d bytes: %v", name, after, err)
 			}
@@ -134,11 +145,14 @@ func TestAnotherDataNodeGoesOn(t *testing.T) {
 		h.Fail(1, c.f)
 		got.Reset()
 		err := client(t, h.Address).Read(t.Context(), "/f", &got)
-		if fault.Of(err) != fault.Retry || strings.Count(err.Error(), "data node") != 2 || !strings.Contains(err.Error(), c.reads) || !strings.HasPrefix(want, got.String()) {
+		if fault.Of(err) != fault.Retry || strings.Count(err.Error(), "data node") != 2 ||
+			!strings.Contains(err.Error(), c.reads) ||
+			!strings.HasPrefix(want, got.String()) {
 			t.Errorf("both %s: %d bytes, %v", name, got.Len(), err)
 		}
 		err = client(t, h.Address).Write(t.Context(), "/g", strings.NewReader(want))
-		if fault.Of(err) != fault.Retry || errors.Is(err, ErrSource) || !strings.Contains(err.Error(), c.writes) || len(h.Files()) != 1 {
+		if fault.Of(err) != fault.Retry || errors.Is(err, ErrSource) || !strings.Contains(err.Error(), c.writes) ||
+			len(h.Files()) != 1 {
 			t.Errorf("writing, %s: %v", name, err)
 		}
 	}
@@ -166,11 +180,15 @@ func TestAReadMayBeginAnywhere(t *testing.T) {
 func TestNameNodesWaitForDataNodes(t *testing.T) {
 	h := hdfstest.Start(t)
 	h.Haste(3)
-	if err := client(t, h.Address).Write(t.Context(), "/f", strings.NewReader(content(hdfstest.BlockSize+1))); err != nil || len(h.Files()) != 1 {
+	if err := client(t, h.Address).Write(
+		t.Context(), "/f", strings.NewReader(content(hdfstest.BlockSize+1)),
+	); err != nil ||
+		len(h.Files()) != 1 {
 		t.Errorf("%v, %d files", err, len(h.Files()))
 	}
 	h.Haste(2)
-	if err := client(t, h.Address).Write(t.Context(), "/empty", strings.NewReader("")); err != nil || len(h.Files()) != 2 {
+	if err := client(t, h.Address).Write(t.Context(), "/empty", strings.NewReader("")); err != nil ||
+		len(h.Files()) != 2 {
 		t.Errorf("to complete: %v, %d files", err, len(h.Files()))
 	}
 	h.Haste(1000)
@@ -243,11 +261,15 @@ func TestErrorsOfNameNodesAreClassed(t *testing.T) {
 		h.Refuse("getFileInfo", exception)
 		_, err := client(t, h.Address).Stat(t.Context(), "/f")
 		short := exception[strings.LastIndex(exception, ".")+1:]
-		if fault.Of(err) != want || !strings.Contains(err.Error(), short+": getFileInfo is refused") || !strings.Contains(err.Error(), h.Address) || strings.Contains(err.Error(), "stack") {
+		if fault.Of(err) != want || !strings.Contains(err.Error(), short+": getFileInfo is refused") ||
+			!strings.Contains(err.Error(), h.Address) ||
+			strings.Contains(err.Error(), "stack") {
 			t.Errorf("%s: class %s, %v", exception, fault.Of(err), err)
 		}
 	}
-	if _, err := New(Config{Addresses: []string{h.Address}, User: "other"}).Stat(t.Context(), "/f"); fault.Of(err) != fault.Poison {
+	if _, err := New(Config{Addresses: []string{h.Address}, User: "other"}).Stat(
+		t.Context(), "/f",
+	); fault.Of(err) != fault.Poison {
 		t.Errorf("another user: %v", err)
 	}
 }
@@ -261,7 +283,10 @@ func TestFilesThatCannotBeReadAreRefused(t *testing.T) {
 		h.Put("/f", "text")
 		h.Mark("/f", c.field)
 		var got bytes.Buffer
-		if err := client(t, h.Address).Read(t.Context(), "/f", &got); fault.Of(err) != c.class || !strings.Contains(err.Error(), says) || got.Len() != 0 {
+		if err := client(t, h.Address).Read(
+			t.Context(), "/f", &got,
+		); fault.Of(err) != c.class || !strings.Contains(err.Error(), says) ||
+			got.Len() != 0 {
 			t.Errorf("%s: %v, %d bytes", says, err, got.Len())
 		}
 	}
@@ -271,7 +296,8 @@ func TestFilesThatCannotBeReadAreRefused(t *testing.T) {
 	}
 	h.Put("/f", content(5000))
 	gone := errors.New("gone")
-	if err := client(t, h.Address).Read(t.Context(), "/f", failing{gone}); !errors.Is(err, gone) || strings.Contains(err.Error(), "data node") {
+	if err := client(t, h.Address).Read(t.Context(), "/f", failing{gone}); !errors.Is(err, gone) ||
+		strings.Contains(err.Error(), "data node") {
 		t.Errorf("nobody reads: %v", err)
 	}
 }
@@ -312,7 +338,8 @@ func TestServersThatAreNone(t *testing.T) {
 			}
 			_, _ = io.WriteString(conn, c.says)
 		}()
-		if info, err := client(t, l.Addr().String()).Stat(t.Context(), "/file"); fault.Of(err) != fault.Retry || !strings.Contains(err.Error(), c.want) {
+		if info, err := client(t, l.Addr().String()).Stat(t.Context(), "/file"); fault.Of(err) != fault.Retry ||
+			!strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %+v, %v", name, info, err)
 		}
 		_ = l.Close()
@@ -344,7 +371,11 @@ func TestNobodyWaitsForAServerThatIsSilent(t *testing.T) {
 }
 
 func FuzzAnswers(f *testing.F) {
-	f.Add(append(protowire.AppendBytes(nil, putNum(putNum(nil, 1, 1), 2, 0)), protowire.AppendBytes(nil, putBytes(nil, 1, putNum(nil, 1, 2)))...))
+	f.Add(
+		append(
+			protowire.AppendBytes(nil, putNum(putNum(nil, 1, 1), 2, 0)),
+			protowire.AppendBytes(nil, putBytes(nil, 1, putNum(nil, 1, 2)))...),
+	)
 	f.Add([]byte{})
 	f.Fuzz(func(_ *testing.T, packet []byte) {
 		if answer, err := readAnswer(packet, 1); err == nil {

@@ -72,7 +72,10 @@ func blockOf(raw []byte) (block, error) {
 		if err != nil {
 			return b, err
 		}
-		b.nodes = append(b.nodes, node{raw: place.b, address: net.JoinHostPort(string(at.bytes(1)), strconv.FormatUint(at.num(4), 10))})
+		b.nodes = append(
+			b.nodes,
+			node{raw: place.b, address: net.JoinHostPort(string(at.bytes(1)), strconv.FormatUint(at.num(4), 10))},
+		)
 	}
 	return b, nil
 }
@@ -86,8 +89,8 @@ func (b block) sized(size int64) ([]byte, error) {
 	return putNum(putNum(putNum(putBytes(nil, 1, id.bytes(1)), 2, id.num(2)), 3, id.num(3)), 4, uint64(size)), nil
 }
 
-// Read sends a file to a writer, or returns [fs.ErrNotExist]. One that is still being written is an error: nobody knows yet
-// what it will be.
+// Read sends a file to a writer, or returns [fs.ErrNotExist]. One that is still being written is an error: nobody knows
+// yet what it will be.
 func (c *Client) Read(ctx context.Context, name string, to io.Writer) error {
 	size := int64(-1)
 	for at := int64(0); ; {
@@ -156,8 +159,8 @@ func (c *Client) locate(ctx context.Context, name string, at int64) ([]block, in
 // errSink marks that the reader is gone: no other node helps.
 var errSink = errors.New("nobody takes it")
 
-// readBlock sends a block from a byte of the file on, from the first node that has it. A node that breaks off is followed
-// by another, from there on.
+// readBlock sends a block from a byte of the file on, from the first node that has it. A node that breaks off is
+// followed by another, from there on.
 func (c *Client) readBlock(ctx context.Context, b block, at int64, to io.Writer) (int64, error) {
 	failed := fmt.Errorf("no data node has byte %d", at)
 	for i, n := range b.nodes {

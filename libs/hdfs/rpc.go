@@ -26,7 +26,8 @@ const (
 )
 
 const (
-	// patience bounds connecting, and each reading and writing: an upload that pauses is the pod's matter, not the node's.
+	// patience bounds connecting, and each reading and writing: an upload that pauses is the pod's matter, not the
+	// node's.
 	patience = time.Minute
 	// answerLimit is the largest answer of a name node; a page of a listing has some hundred KiB.
 	answerLimit = 4 << 20

@@ -28,8 +28,8 @@ const (
 // ErrSource says that what was to be written could not be read to its end.
 var ErrSource = errors.New("what is to be written breaks off")
 
-// Write makes a file of what a reader holds, with the folders above it. One that is there is [fs.ErrExist]. After an error a
-// part of it may be there, which its name node closes one day: write aside, then rename.
+// Write makes a file of what a reader holds, with the folders above it. One that is there is [fs.ErrExist]. After an
+// error a part of it may be there, which its name node closes one day: write aside, then rename.
 func (c *Client) Write(ctx context.Context, name string, from io.Reader) error {
 	defaults, err := c.defaults(ctx)
 	if err != nil {
@@ -74,7 +74,9 @@ func (c *Client) defaults(ctx context.Context) (wire, error) {
 	case err != nil:
 		return nil, err
 	case d.num(6) != 0:
-		return nil, fault.Poisonf("the cluster wants data to be encrypted on its way (dfs.encrypt.data.transfer), which is not supported")
+		return nil, fault.Poisonf(
+			"the cluster wants data to be encrypted on its way (dfs.encrypt.data.transfer), which is not supported",
+		)
 	case int64(d.num(1)) < chunk:
 		return nil, fmt.Errorf("the name node says that blocks have %d bytes", d.num(1))
 	}
@@ -97,8 +99,8 @@ func again(ctx context.Context, ask func() (done bool, err error)) error {
 	return errors.New("its blocks are not kept as often as the name node wants")
 }
 
-// nextBlock asks for the block that follows another, nil before the first. The lease is renewed with each: none is old when
-// a block is full.
+// nextBlock asks for the block that follows another, nil before the first. The lease is renewed with each: none is old
+// when a block is full.
 func (c *Client) nextBlock(ctx context.Context, name string, before []byte) (b block, err error) {
 	question := putBytes(putBytes(nil, 1, name), 2, c.holder())
 	if before != nil {
@@ -211,8 +213,8 @@ func (p *pipeline) send(from io.Reader) error {
 	return nil
 }
 
-// fill reads until data is full, or the reader has ended with io.EOF. Any other end is an error, that of a body which breaks
-// off too: io.ReadFull would call both io.ErrUnexpectedEOF.
+// fill reads until data is full, or the reader has ended with io.EOF. Any other end is an error, that of a body which
+// breaks off too: io.ReadFull would call both io.ErrUnexpectedEOF.
 func fill(from io.Reader, data []byte) (n int, err error) {
 	for n < len(data) && err == nil {
 		var m int

@@ -1,4 +1,5 @@
-// Package httpx is how services reach what manifests name: names of hosts mean what they mean in a pod of the namespace.
+// Package httpx is how services reach what manifests name: names of hosts mean what they mean in a pod of the
+// namespace.
 package httpx
 
 import (
@@ -28,7 +29,8 @@ func Within(namespace string, dial Dial) Dial {
 		var conn net.Conn
 		for _, name := range candidates(namespace, host) {
 			conn, err = dial(ctx, network, net.JoinHostPort(name, port))
-			// Only a name that there is not lets the next be tried: another server must not answer for one that is away.
+			// Only a name that there is not lets the next be tried: another server must not answer for one that is
+			// away.
 			if of, is := errors.AsType[*net.DNSError](err); !is || !of.IsNotFound {
 				return conn, err
 			}
@@ -42,11 +44,12 @@ func Short(host string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}
-	return net.ParseIP(strings.Trim(host, "[]")) == nil && host != "localhost" && !strings.HasSuffix(host, ".") && strings.Count(host, ".") < 2
+	return net.ParseIP(strings.Trim(host, "[]")) == nil && host != "localhost" && !strings.HasSuffix(host, ".") &&
+		strings.Count(host, ".") < 2
 }
 
-// candidates are the names that a pod of a namespace would look for, in order. The domain of the cluster is completed by
-// whoever resolves them; longer names are the same in all namespaces.
+// candidates are the names that a pod of a namespace would look for, in order. The domain of the cluster is completed
+// by whoever resolves them; longer names are the same in all namespaces.
 func candidates(namespace, host string) []string {
 	switch dots := strings.Count(host, "."); {
 	case !Short(host):

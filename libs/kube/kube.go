@@ -100,7 +100,10 @@ func OwnedOnly(owns func(key string) bool, inner reconcile.Reconciler) reconcile
 // ResyncOnMembership sends every object of list's kind to out each time membership changed,
 // until ctx ends. Feed out to a controller with source.Channel. A cache may be
 // started later.
-func ResyncOnMembership(ctx context.Context, changed <-chan struct{}, reader client.Reader, list client.ObjectList, out chan<- event.GenericEvent) error {
+func ResyncOnMembership(
+	ctx context.Context, changed <-chan struct{}, reader client.Reader, list client.ObjectList,
+	out chan<- event.GenericEvent,
+) error {
 	return ResyncKinds(ctx, changed, reader, Resync{List: list, Out: out})
 }
 

@@ -25,7 +25,9 @@ func TestOnlyOwnedObjectsPassTheGate(t *testing.T) {
 	})
 	gate := OwnedOnly(func(key string) bool { return key == "ns/mine" }, inner)
 	for _, name := range []string{"mine", "other"} {
-		_, err := gate.Reconcile(t.Context(), reconcile.Request{NamespacedName: types.NamespacedName{Namespace: "ns", Name: name}})
+		_, err := gate.Reconcile(
+			t.Context(), reconcile.Request{NamespacedName: types.NamespacedName{Namespace: "ns", Name: name}},
+		)
 		if (err != nil) != (name == "mine") {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -36,7 +38,9 @@ func TestOnlyOwnedObjectsPassTheGate(t *testing.T) {
 }
 
 func configMap(name string) *corev1.ConfigMap {
-	return &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name, Labels: map[string]string{"of": "test"}}}
+	return &corev1.ConfigMap{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name, Labels: map[string]string{"of": "test"}},
+	}
 }
 
 // labelled narrows a reader to the objects of the test.
@@ -88,7 +92,14 @@ func TestOnARealAPIServer(t *testing.T) {
 		if _, err := CreateOnce(t.Context(), c, configMap("once")); err != nil {
 			t.Fatal(err)
 		}
-		objects, err := cache.New(cfg, cache.Options{ByObject: map[client.Object]cache.ByObject{&corev1.ConfigMap{}: {Label: labels.SelectorFromSet(labels.Set{"of": "test"})}}})
+		objects, err := cache.New(
+			cfg,
+			cache.Options{
+				ByObject: map[client.Object]cache.ByObject{
+					&corev1.ConfigMap{}: {Label: labels.SelectorFromSet(labels.Set{"of": "test"})},
+				},
+			},
+		)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -63,9 +63,16 @@ func New(ctx context.Context, cfg Config) (*Telemetry, error) {
 	otel.SetTracerProvider(provider)
 	otel.SetTextMapPropagator(propagation.TraceContext{})
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	log := slog.New(slog.NewJSONHandler(cfg.Out, &slog.HandlerOptions{Level: level})).With("service", cfg.Service, "instance", cfg.Instance)
-	return &Telemetry{Log: log, Registry: registry, Tracer: provider.Tracer(cfg.Service), provider: provider, exports: cfg.Endpoint != ""}, nil
+	registry.MustRegister(
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	)
+	log := slog.New(slog.NewJSONHandler(cfg.Out, &slog.HandlerOptions{Level: level})).With(
+		"service", cfg.Service, "instance", cfg.Instance,
+	)
+	return &Telemetry{
+		Log: log, Registry: registry, Tracer: provider.Tracer(cfg.Service), provider: provider,
+		exports: cfg.Endpoint != "",
+	}, nil
 }
 
 // Flush sends what is still buffered, within five seconds.
@@ -95,11 +102,14 @@ func (t *Telemetry) Start(ctx context.Context, name, traceparent string) (contex
 	return ctx, span, onward["traceparent"]
 }
 
-// onward is the traceparent of a span that nobody is told of: the trace goes on through it, which is all that it is for.
+// onward is the traceparent of a span that nobody is told of: the trace goes on through it, which is all that it is
+// for.
 func onward(ctx context.Context, traceparent string) string {
 	parent := oteltrace.SpanContext{}
 	if traceparent != "" {
-		parent = oteltrace.SpanContextFromContext(propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier{"traceparent": traceparent}))
+		parent = oteltrace.SpanContextFromContext(
+			propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier{"traceparent": traceparent}),
+		)
 	}
 	trace, flags := parent.TraceID(), parent.TraceFlags()&oteltrace.FlagsSampled
 	if !parent.IsValid() {
@@ -109,7 +119,9 @@ func onward(ctx context.Context, traceparent string) string {
 	}
 	var room [len("00-") + 32 + len("-") + 16 + len("-00")]byte
 	out := hex.AppendEncode(append(room[:0], "00-"...), trace[:])
-	span := binary.NativeEndian.AppendUint64(nil, rand.Uint64()|1) //nolint:gosec // an id, not a secret; none is all zeros
+	span := binary.NativeEndian.AppendUint64(
+		nil, rand.Uint64()|1,
+	) //nolint:gosec // an id, not a secret; none is all zeros
 	out = hex.AppendEncode(append(out, '-'), span)
 	return string(hex.AppendEncode(append(out, '-'), []byte{byte(flags)}))
 }

@@ -29,7 +29,8 @@ func TestStartContinuesATrace(t *testing.T) {
 		t.Errorf("junk did not start a trace: %q", fresh)
 	}
 	const unsampled = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
-	if _, _, onward = tel.Start(t.Context(), "work", unsampled); !strings.HasPrefix(onward, unsampled[:36]) || !strings.HasSuffix(onward, "-00") {
+	if _, _, onward = tel.Start(t.Context(), "work", unsampled); !strings.HasPrefix(onward, unsampled[:36]) ||
+		!strings.HasSuffix(onward, "-00") {
 		t.Errorf("got %s, want a trace that is not sampled to stay so", onward)
 	}
 	if _, _, again := tel.Start(t.Context(), "work", ""); again == fresh || !strings.HasSuffix(again, "-01") {

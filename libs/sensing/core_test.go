@@ -25,7 +25,15 @@ func specOf(t testing.TB, text string) *v1alpha1.SensorSpec {
 }
 
 func eventOf(id, data string) Event {
-	return Event{ID: id, Type: "github", Source: "github", Subject: "hook", ContentType: "application/json", Data: []byte(data), Time: time.Unix(0, 0).UTC()}
+	return Event{
+		ID:          id,
+		Type:        "github",
+		Source:      "github",
+		Subject:     "hook",
+		ContentType: "application/json",
+		Data:        []byte(data),
+		Time:        time.Unix(0, 0).UTC(),
+	}
 }
 
 func TestConditions(t *testing.T) {
@@ -48,7 +56,10 @@ func TestConditions(t *testing.T) {
 		}
 	}
 	s := specOf(t, deps)
-	for _, bad := range []string{"a &&", "(a", "a b", "x", "a || || b", ")", strings.Repeat("(", 200) + "a", strings.Repeat("a||", maxCondition), "c_d x"} {
+	for _, bad := range []string{
+		"a &&", "(a", "a b", "x", "a || || b", ")", strings.Repeat("(", 200) + "a", strings.Repeat("a||", maxCondition),
+		"c_d x",
+	} {
 		if _, err := conditionsOf(bad, s.Dependencies, false); err == nil {
 			t.Errorf("%.40q was accepted", bad)
 		}
@@ -59,8 +70,11 @@ func TestConditions(t *testing.T) {
 }
 
 func TestNamesThatFoldTogetherStandForEachOther(t *testing.T) {
-	s := specOf(t, `dependencies: [{name: a-b, eventSourceName: s, eventName: a}, {name: a_b, eventSourceName: s, eventName: b}]
-triggers: [{template: {name: t, conditions: a_b, log: {}}}]`)
+	s := specOf(
+		t,
+		`dependencies: [{name: a-b, eventSourceName: s, eventName: a}, {name: a_b, eventSourceName: s, eventName: b}]
+triggers: [{template: {name: t, conditions: a_b, log: {}}}]`,
+	)
 	if got := drive(Compile(s, Options{}), []string{"a", "b"}); got != "1:a-b1 2:a_b2" {
 		t.Errorf("as upstream: %s", got)
 	}
@@ -74,7 +88,9 @@ func drive(p *Program, names []string) string {
 	windows := map[int]Window{}
 	var fired []string
 	for i, name := range names {
-		v := p.Evaluate(World{EventSource: "s", EventName: name, Event: eventOf(fmt.Sprint(i+1), "{}"), Windows: windows})
+		v := p.Evaluate(
+			World{EventSource: "s", EventName: name, Event: eventOf(fmt.Sprint(i+1), "{}"), Windows: windows},
+		)
 		for _, f := range v.Firings {
 			var parts []string
 			for _, n := range f.Events.Names() {
@@ -89,7 +105,9 @@ func drive(p *Program, names []string) string {
 
 func TestWhoWaits(t *testing.T) {
 	const deps = "dependencies: [{name: a, eventSourceName: s, eventName: a}, {name: b, eventSourceName: s, eventName: b}]\n"
-	for conditions, want := range map[string]bool{"": true, "a": false, "a || b": false, "a && b": true, "a || (a && b)": true} {
+	for conditions, want := range map[string]bool{
+		"": true, "a": false, "a || b": false, "a && b": true, "a || (a && b)": true,
+	} {
 		p := Compile(specOf(t, deps+"triggers: [{template: {name: t, conditions: \""+conditions+"\"}}]"), Options{})
 		if p.Waits(0) != want || p.AnyWaits() != want {
 			t.Errorf("%q: %v", conditions, p.Waits(0))
@@ -123,7 +141,12 @@ triggers: [{template: {name: t, conditions: a && b, conditionsReset: [{byTime: {
 		{"2026-06-01T20:00:00Z", "2026-06-02T00:00:00Z", true},
 	} {
 		a.Arrived = at(c.a)
-		v := p.Evaluate(World{EventSource: "s", EventName: "b", Event: eventOf("b", "{}"), Windows: map[int]Window{0: {"a": a}}, Now: at(c.b)})
+		v := p.Evaluate(
+			World{
+				EventSource: "s", EventName: "b", Event: eventOf("b", "{}"), Windows: map[int]Window{0: {"a": a}},
+				Now: at(c.b),
+			},
+		)
 		if (len(v.Firings) == 1) != c.fires {
 			t.Errorf("%+v: %+v", c, v)
 		}
@@ -168,7 +191,8 @@ triggers:
 		t.Errorf("%v", p.Problems())
 	}
 	v := p.Evaluate(World{EventSource: "s", EventName: "e", Event: eventOf("1", "{}")})
-	if len(v.Firings) != 1 || v.Firings[0].Trigger != 2 || len(v.Rejected) != 1 || v.Rejected[0].Filter != "dependency" {
+	if len(v.Firings) != 1 || v.Firings[0].Trigger != 2 || len(v.Rejected) != 1 ||
+		v.Rejected[0].Filter != "dependency" {
 		t.Errorf("%+v", v)
 	}
 	if _, err := p.Transformed("bad", eventOf("1", "{}"), nil); err == nil {

@@ -137,7 +137,9 @@ func attributeDialect(values map[string]string, holds func(s, part string) bool)
 func (e Event) attributes() map[string]string {
 	all := map[string]string{"specversion": "1.0"}
 	maps.Copy(all, e.Extensions)
-	for name, value := range map[string]string{"id": e.ID, "type": e.Type, "source": e.Source, "subject": e.Subject, "datacontenttype": e.ContentType} {
+	for name, value := range map[string]string{
+		"id": e.ID, "type": e.Type, "source": e.Source, "subject": e.Subject, "datacontenttype": e.ContentType,
+	} {
 		if value != "" {
 			all[name] = value
 		}

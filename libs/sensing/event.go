@@ -54,7 +54,9 @@ func (e Event) Context() []byte {
 
 // Whole is the event as one object, with its data in base64. Source: Argo Events.
 func (e Event) Whole() []byte {
-	raw, err := json.Marshal(map[string]any{"context": json.RawMessage(e.Context()), "data": base64.StdEncoding.EncodeToString(e.Data)})
+	raw, err := json.Marshal(
+		map[string]any{"context": json.RawMessage(e.Context()), "data": base64.StdEncoding.EncodeToString(e.Data)},
+	)
 	if err != nil {
 		return []byte("{}")
 	}

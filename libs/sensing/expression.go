@@ -43,7 +43,8 @@ func parseExpr(text string) (e *expression, err error) {
 	if out.text, err = govaluate.NewEvaluableExpressionFromTokens(slices.Clone(tokens)); err != nil {
 		return nil, err
 	}
-	if original, err := govaluate.NewEvaluableExpression(text); err == nil && slices.ContainsFunc(original.Tokens(), isDate) {
+	if original, err := govaluate.NewEvaluableExpression(text); err == nil &&
+		slices.ContainsFunc(original.Tokens(), isDate) {
 		out.dates = original
 	}
 	return out, nil
@@ -126,7 +127,10 @@ func mask(text string) (masked string, literals, numbers map[string]string, err 
 
 // wordAt is the name or number that runes begin with.
 func wordAt(runes []rune) string {
-	end := slices.IndexFunc(runes, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != '_' && r != '.' })
+	end := slices.IndexFunc(
+		runes,
+		func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != '_' && r != '.' },
+	)
 	if end < 0 {
 		end = len(runes)
 	}
@@ -179,8 +183,8 @@ func (e *expression) evaluate(fields map[string]gjson.Result) (result any, err e
 	return result, err
 }
 
-// asText replaces lists and objects by their text, for patterns that look into them; false when there are none. What works
-// with a list never comes here.
+// asText replaces lists and objects by their text, for patterns that look into them; false when there are none. What
+// works with a list never comes here.
 func asText(fields map[string]gjson.Result, values map[string]any) (found bool) {
 	for name, field := range fields {
 		if field.Type == gjson.JSON {
@@ -201,8 +205,8 @@ func changes(r gjson.Result) bool {
 	return false
 }
 
-// byRank evaluates an expression that only compares numbers. Each number is replaced by its place in the order of all of
-// them, which compares in the same way and is small.
+// byRank evaluates an expression that only compares numbers. Each number is replaced by its place in the order of all
+// of them, which compares in the same way and is small.
 func (e *expression) byRank(fields map[string]gjson.Result) (any, error) {
 	all := ranking(slices.Collect(maps.Values(e.numbers)))
 	for _, found := range fields {

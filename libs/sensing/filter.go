@@ -123,7 +123,8 @@ func listed(operator string, checks []check) check {
 func contextFilter(f *v1alpha1.EventContext) check {
 	return func(e Event, _ World) error {
 		for _, c := range []struct{ name, want, got string }{
-			{"type", f.Type, e.Type}, {"subject", f.Subject, e.Subject}, {"source", f.Source, e.Source}, {"datacontenttype", f.DataContentType, e.ContentType},
+			{"type", f.Type, e.Type}, {"subject", f.Subject, e.Subject}, {"source", f.Source, e.Source},
+			{"datacontenttype", f.DataContentType, e.ContentType},
 		} {
 			if c.want != "" && c.want != c.got {
 				return no("context", "context.%s is %q, not %q", c.name, abbreviate(c.got), c.want)
@@ -155,6 +156,8 @@ func compileScript(source string) (check, error) {
 		case false:
 			return no("script", "the script returned false")
 		}
-		return wrongf("script", "the script returned %s, not true or false", abbreviate(strings.TrimSpace(kindOf(result))))
+		return wrongf(
+			"script", "the script returned %s, not true or false", abbreviate(strings.TrimSpace(kindOf(result))),
+		)
 	}, nil
 }

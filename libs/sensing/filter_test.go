@@ -42,7 +42,8 @@ func TestFilters(t *testing.T) {
 		{`{data: [{path: s, type: string, value: ["hello"], comparator: ">"}]}`, "broken"},
 		{`{data: [{path: s, type: string, value: [hello], comparator: exact}]}`, "data"},
 		{`{data: [{path: s, type: string, value: ["hello world"], comparator: exact}]}`, "pass"},
-		{`[{path: s, type: exact, value: hello world}]`, "broken"}, // a list in flow style without quotes is a list of filters
+		// a list in flow style without quotes is a list of filters
+		{`[{path: s, type: exact, value: hello world}]`, "broken"},
 		{`{data: [{path: num, type: number, value: ["4"], comparator: ">"}]}`, "pass"},
 		{`{data: [{path: num, type: number, value: ["5"], comparator: ">="}]}`, "pass"},
 		{`{data: [{path: num, type: number, value: ["5"], comparator: "<"}]}`, "data"},
@@ -64,15 +65,30 @@ func TestFilters(t *testing.T) {
 		{`{data: [{path: s, type: strange, value: ["."]}]}`, "broken"},
 		{`{data: [{path: "list.#(==2)", type: number, value: [2]}]}`, "pass"},
 		{`{data: [{path: "list.#", type: number, value: [2]}]}`, "pass"},
-		{`{data: [{path: s, type: string, value: ["^HELLO$"], template: '{{ (split " " .Input)._0 | upper }}'}]}`, "pass"},
+		{
+			`{data: [{path: s, type: string, value: ["^HELLO$"], template: '{{ (split " " .Input)._0 | upper }}'}]}`,
+			"pass",
+		},
 		{`{data: [{path: num, type: number, value: [10], template: '{{ mul 2 .Input }}'}]}`, "pass"},
 		{`{data: [{path: s, type: string, value: ["."], template: '{{ "" }}'}]}`, "data!"},
-		{`{data: [{path: s, type: string, value: ["."], template: '{{ range until 10000 }}{{ range until 10000 }}{{ end }}{{ end }}'}]}`, "data!"},
+		{
+			`{data: [{path: s, type: string, value: ["."], template: '{{ range until 10000 }}{{ range until 10000 }}{{ end }}{{ end }}'}]}`,
+			"data!",
+		},
 		{`{data: [{path: s, type: string, value: ["."], template: '{{'}]}`, "broken"},
 		{`{data: [{path: s, type: string, value: [no]}, {path: num, type: number, value: [5]}]}`, "data"},
-		{`{dataLogicalOperator: or, data: [{path: s, type: string, value: [no]}, {path: num, type: number, value: [5]}]}`, "pass"},
-		{`{dataLogicalOperator: or, data: [{path: gone, type: string, value: [no]}, {path: num, type: number, value: [5]}]}`, "pass"},
-		{`{dataLogicalOperator: or, data: [{path: s, type: string, value: [no]}, {path: gone, type: number, value: [5]}]}`, "data!"},
+		{
+			`{dataLogicalOperator: or, data: [{path: s, type: string, value: [no]}, {path: num, type: number, value: [5]}]}`,
+			"pass",
+		},
+		{
+			`{dataLogicalOperator: or, data: [{path: gone, type: string, value: [no]}, {path: num, type: number, value: [5]}]}`,
+			"pass",
+		},
+		{
+			`{dataLogicalOperator: or, data: [{path: s, type: string, value: [no]}, {path: gone, type: number, value: [5]}]}`,
+			"data!",
+		},
 		{`{exprs: [{expr: "a == 5 && x == 'y'", fields: [{name: a, path: num}, {name: x, path: deep.x}]}]}`, "pass"},
 		{`{exprs: [{expr: "a =~ '^h'", fields: [{name: a, path: s}]}]}`, "pass"},
 		{`{exprs: [{expr: "a > 5", fields: [{name: a, path: num}]}]}`, "exprs"},
@@ -80,7 +96,10 @@ func TestFilters(t *testing.T) {
 		{`{exprs: [{expr: "a >", fields: [{name: a, path: num}]}]}`, "broken"},
 		{`{exprs: [{expr: "a > b", fields: [{name: a, path: num}]}]}`, "exprs!"},
 		{`{exprs: [{expr: "a", fields: [{name: a, path: gone}]}]}`, "exprs!"},
-		{`{exprLogicalOperator: or, exprs: [{expr: "a", fields: [{name: a, path: gone}]}, {expr: "b", fields: [{name: b, path: b}]}]}`, "pass"},
+		{
+			`{exprLogicalOperator: or, exprs: [{expr: "a", fields: [{name: a, path: gone}]}, {expr: "b", fields: [{name: b, path: b}]}]}`,
+			"pass",
+		},
 		{`{context: {type: github}}`, "pass"},
 		{`{context: {type: github, subject: hook, source: github, datacontenttype: application/json}}`, "pass"},
 		{`{context: {type: github, subject: other}}`, "context"},
@@ -115,7 +134,11 @@ func TestFilters(t *testing.T) {
 		{`{cloudEvents: [{sql: "partitionkey = 'other'"}]}`, "cloudEvents"},
 		{`{cloudEvents: [{sql: "1 / 0 = 1"}]}`, "cloudEvents"},
 		{`{cloudEvents: [{sql: "time = '2026-01-01T12:00:00Z'"}]}`, "pass"},
-		{`{cloudEvents: [{any: [{sql: "("}]}]}`, "broken"}, {`{cloudEvents: [{all: [{}]}]}`, "broken"}, {`{cloudEvents: [{not: {}}]}`, "broken"},
+		{
+			`{cloudEvents: [{any: [{sql: "("}]}]}`, "broken",
+		},
+		{`{cloudEvents: [{all: [{}]}]}`, "broken"},
+		{`{cloudEvents: [{not: {}}]}`, "broken"},
 		{`{}`, "pass"},
 	}
 	for _, c := range cases {
@@ -147,7 +170,8 @@ func TestOperatorsBetweenFilters(t *testing.T) {
 		if got := judge(t, rest, sample, Options{}); got != c.want {
 			t.Errorf("%s: got %s, want %s", rest, got, c.want)
 		}
-		if got := judge(t, rest, sample, Options{OrSkipsErrors: true}); c.want == "pass" && got != "pass" || c.strict == "pass" && got != "pass" {
+		if got := judge(t, rest, sample, Options{OrSkipsErrors: true}); c.want == "pass" && got != "pass" ||
+			c.strict == "pass" && got != "pass" {
 			t.Errorf("%s, errors skipped: got %s, want %s", rest, got, c.strict)
 		}
 	}
@@ -174,8 +198,13 @@ func TestTransformsComeBeforeFilters(t *testing.T) {
 	for _, c := range []struct{ transform, filter, want string }{
 		{`{jq: ".s = \"new\""}`, `{path: s, type: string, value: ["^new$"]}`, "pass"},
 		{`{script: "event.s = 'new' return event"}`, `{path: s, type: string, value: ["^new$"]}`, "pass"},
-		{`{jq: ".s = \"jq\"", script: "event.s = 'lua' return event"}`, `{path: s, type: string, value: ["^jq$"]}`, "pass"}, // jq wins
-		{`{jq: "{a: 1}, {b: 2}"}`, `{path: a, type: number, value: [1]}`, "pass"},                                           // the first output counts
+		// jq wins
+		{
+			`{jq: ".s = \"jq\"", script: "event.s = 'lua' return event"}`, `{path: s, type: string, value: ["^jq$"]}`,
+			"pass",
+		},
+		// the first output counts
+		{`{jq: "{a: 1}, {b: 2}"}`, `{path: a, type: number, value: [1]}`, "pass"},
 		{`{jq: ".list"}`, `{path: s, type: string, value: ["."]}`, "transform!"},
 		{`{jq: "empty"}`, `{path: s, type: string, value: ["."]}`, "transform!"},
 		{`{jq: "def f: f; f"}`, `{path: s, type: string, value: ["."]}`, "transform!"},
@@ -184,28 +213,44 @@ func TestTransformsComeBeforeFilters(t *testing.T) {
 		{`{script: "while true do end"}`, `{path: s, type: string, value: ["."]}`, "transform!"},
 		{`{}`, `{path: s, type: string, value: ["hello"]}`, "pass"},
 	} {
-		if got := judge(t, "transform: "+c.transform+", filters: {data: ["+c.filter+"]}", sample, Options{}); got != c.want {
+		if got := judge(
+			t, "transform: "+c.transform+", filters: {data: ["+c.filter+"]}", sample, Options{},
+		); got != c.want {
 			t.Errorf("%s: got %s, want %s", c.transform, got, c.want)
 		}
 	}
-	for _, data := range []string{``, `[]`, `null`, `not json`, `{"a":` + strings.Repeat("[", 20000) + `}`, `{"x":"` + strings.Repeat("x", maxTransform) + `"}`} {
+	for _, data := range []string{
+		``, `[]`, `null`, `not json`, `{"a":` + strings.Repeat("[", 20000) + `}`,
+		`{"x":"` + strings.Repeat("x", maxTransform) + `"}`,
+	} {
 		if got := judge(t, "transform: {jq: .}", data, Options{}); got != "transform!" {
 			t.Errorf("%.30s: %s", data, got)
 		}
-		if got := judge(t, "filters: {script: 'return true'}", data, Options{}); len(data) < maxTransform && got != "script!" {
+		if got := judge(t, "filters: {script: 'return true'}", data, Options{}); len(data) < maxTransform &&
+			got != "script!" {
 			t.Errorf("%.30s: %s", data, got)
 		}
 	}
 }
 
 func TestBadDataIsRejectedNotFatal(t *testing.T) {
-	for _, data := range []string{``, `{`, `null`, "\xff\xfe", `{"s":1,"s":2}`, strings.Repeat("[", 100000), `{"s":"` + strings.Repeat("a", 1<<20) + `"}`} {
-		got := judge(t, `filters: {data: [{path: s.t, type: string, value: ["(a+)+$"]}], exprs: [{expr: "a == 1", fields: [{name: a, path: s}]}]}`, data, Options{})
+	for _, data := range []string{
+		``, `{`, `null`, "\xff\xfe", `{"s":1,"s":2}`, strings.Repeat("[", 100000),
+		`{"s":"` + strings.Repeat("a", 1<<20) + `"}`,
+	} {
+		got := judge(
+			t,
+			`filters: {data: [{path: s.t, type: string, value: ["(a+)+$"]}], exprs: [{expr: "a == 1", fields: [{name: a, path: s}]}]}`,
+			data, Options{},
+		)
 		if !strings.HasSuffix(got, "!") && got != "exprs" {
 			t.Errorf("%.20q: %s", data, got)
 		}
 	}
-	if got := judge(t, `filters: {data: [{path: s, type: string, value: ["(a+)+$"]}]}`, `{"s":"`+strings.Repeat("a", 1<<20)+`b"}`, Options{}); got != "data" {
+	if got := judge(
+		t, `filters: {data: [{path: s, type: string, value: ["(a+)+$"]}]}`, `{"s":"`+strings.Repeat("a", 1<<20)+`b"}`,
+		Options{},
+	); got != "data" {
 		t.Errorf("a runaway regular expression: %s", got)
 	}
 }

@@ -33,7 +33,13 @@ dependencies:
       fields: [{name: ref, path: body.ref}, {name: modified, path: body.commits.#.modified}, {name: added, path: body.commits.#.added}]
 `
 	push := func(ref string, commits string) Event {
-		return Event{ID: "1", Data: fmt.Appendf(nil, `{"headers":{"X-GitHub-Event":["push"]},"body":{"ref":%q,"after":"2024-01-15","commits":[%s]}}`, ref, commits)}
+		return Event{
+			ID: "1",
+			Data: fmt.Appendf(
+				nil, `{"headers":{"X-GitHub-Event":["push"]},"body":{"ref":%q,"after":"2024-01-15","commits":[%s]}}`,
+				ref, commits,
+			),
+		}
 	}
 	const inside, outside, added = `{"id":"a","modified":["README.md","services/api/main.go"],"added":[]}`, `{"id":"b","modified":["docs/services/api/x"],"added":[]}`, `{"id":"c","modified":[],"added":["services/api/new.go"]}`
 	for name, c := range map[string]struct {
@@ -53,7 +59,9 @@ dependencies:
 			want bool
 		}{"data": {byData, c.data}, "expr": {byExpr, c.expr}, "either": {byEither, c.eitherOf}} {
 			var spec v1alpha1.SensorSpec
-			if err := yaml.Unmarshal([]byte(want.spec+"triggers: [{template: {name: t, log: {}}}]"), &spec); err != nil {
+			if err := yaml.Unmarshal(
+				[]byte(want.spec+"triggers: [{template: {name: t, log: {}}}]"), &spec,
+			); err != nil {
 				t.Fatal(err)
 			}
 			p := Compile(&spec, Options{})

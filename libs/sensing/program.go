@@ -41,7 +41,9 @@ func ParseOptions(text string) (Options, error) {
 		case "strict":
 			o = Options{NotIn: true, OrSkipsErrors: true, ExactNames: true}
 		default:
-			return o, fmt.Errorf("%s: %q is none of not-in, or-skips-errors, exact-names, strict", OptionsAnnotation, word)
+			return o, fmt.Errorf(
+				"%s: %q is none of not-in, or-skips-errors, exact-names, strict", OptionsAnnotation, word,
+			)
 		}
 	}
 	return o, nil

@@ -29,13 +29,17 @@ func (p *Program) Simulate(arrivals []Arrival, alarm func() func() bool) []Step 
 	windows := map[int]Window{}
 	steps := make([]Step, 0, len(arrivals))
 	for _, a := range arrivals {
-		w := World{EventSource: a.EventSource, EventName: a.EventName, Event: a.Event, Windows: windows, Now: a.Event.Arrived}
+		w := World{
+			EventSource: a.EventSource, EventName: a.EventName, Event: a.Event, Windows: windows, Now: a.Event.Arrived,
+		}
 		if alarm != nil {
 			w.Alarm = alarm()
 		}
 		v := p.Evaluate(w)
 		maps.Copy(windows, v.Windows)
-		step := Step{Arrival: a, Matched: v.Matched, Rejected: v.Rejected, Firings: v.Firings, Waiting: map[int][]string{}}
+		step := Step{
+			Arrival: a, Matched: v.Matched, Rejected: v.Rejected, Firings: v.Firings, Waiting: map[int][]string{},
+		}
 		for i := range v.Windows {
 			if v.Windows[i] != nil {
 				step.Waiting[i] = v.Windows[i].Names()

@@ -41,11 +41,13 @@ func holdsSQL(holds logic, e Event) (ok bool) {
 	return ok && err == nil
 }
 
-// splitSQL takes an expression apart at AND, OR, XOR and NOT. The SDK evaluates these from the left, and gives up at the
-// first error: whether an event passes would depend on the order of the operands.
+// splitSQL takes an expression apart at AND, OR, XOR and NOT. The SDK evaluates these from the left, and gives up at
+// the first error: whether an event passes would depend on the order of the operands.
 func splitSQL(text string, whole cesql.Expression) (logic, error) {
 	stream := parser.NewCaseChangingStream(antlr.NewInputStream(text), true)
-	p := gen.NewCESQLParserParser(antlr.NewCommonTokenStream(gen.NewCESQLParserLexer(stream), antlr.TokenDefaultChannel))
+	p := gen.NewCESQLParserParser(
+		antlr.NewCommonTokenStream(gen.NewCESQLParserLexer(stream), antlr.TokenDefaultChannel),
+	)
 	p.RemoveErrorListeners()
 	root, ok := p.Cesql().(*gen.CesqlContext)
 	if !ok {

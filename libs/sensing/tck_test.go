@@ -24,7 +24,10 @@ type tckCase struct {
 // event is what a Sensor knows of the case's event: every attribute is text, as it
 // is in the headers of a message.
 func (c tckCase) event() Event {
-	e := Event{ID: "full-event", Type: "com.example.FullEvent", Source: "http://example.com/source", Subject: "topic", Extensions: map[string]string{}}
+	e := Event{
+		ID: "full-event", Type: "com.example.FullEvent", Source: "http://example.com/source", Subject: "topic",
+		Extensions: map[string]string{},
+	}
 	attributes := c.EventOverrides
 	if c.Event != nil {
 		e, attributes = Event{Extensions: map[string]string{}}, c.Event
@@ -74,7 +77,9 @@ func holds(t *testing.T, sql string, e Event) (bool, error) {
 
 func tckFiles(t *testing.T) []string {
 	t.Helper()
-	module, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "github.com/cloudevents/sdk-go/sql/v2").Output()
+	module, err := exec.CommandContext(
+		t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "github.com/cloudevents/sdk-go/sql/v2",
+	).Output()
 	if err != nil {
 		t.Fatalf("find the module that holds the kit: %v", err)
 	}

@@ -32,22 +32,40 @@ type Base struct {
 
 // Boot sets up telemetry and opens the bus. It does not wait for the bus: a
 // service that can do part of its work without must be able to start.
-func Boot(ctx context.Context, name string, cfg config.Common, getenv func(string) string, out io.Writer) (*Base, error) {
-	tel, err := obs.New(ctx, obs.Config{Service: name, Instance: cfg.Instance, Level: cfg.LogLevel, Endpoint: getenv("OTEL_EXPORTER_OTLP_ENDPOINT"), Out: out})
+func Boot(
+	ctx context.Context, name string, cfg config.Common, getenv func(string) string, out io.Writer,
+) (*Base, error) {
+	tel, err := obs.New(
+		ctx,
+		obs.Config{
+			Service: name, Instance: cfg.Instance, Level: cfg.LogLevel, Endpoint: getenv("OTEL_EXPORTER_OTLP_ENDPOINT"),
+			Out: out,
+		},
+	)
 	if err != nil {
 		return nil, err
 	}
-	tel.Log.InfoContext(ctx, "starting", "nats_url", cfg.NATSURL, "nats_user", cfg.NATSUser, "http_address", cfg.HTTPAddress, "drain", cfg.Drain)
+	tel.Log.InfoContext(
+		ctx, "starting", "nats_url", cfg.NATSURL, "nats_user", cfg.NATSUser, "http_address", cfg.HTTPAddress, "drain",
+		cfg.Drain,
+	)
 	password, err := cfg.Password()
 	if err != nil {
 		return nil, err
 	}
-	b, err := bus.Connect(bus.Config{URL: cfg.NATSURL, User: cfg.NATSUser, Password: password, Name: name + "/" + cfg.Instance, Log: tel.Log})
+	b, err := bus.Connect(
+		bus.Config{
+			URL: cfg.NATSURL, User: cfg.NATSUser, Password: password, Name: name + "/" + cfg.Instance, Log: tel.Log,
+		},
+	)
 	if err != nil {
 		return nil, err
 	}
 	probes := obs.NewProbes(cfg.HTTPAddress, tel.Registry)
-	return &Base{Telemetry: tel, Bus: b, Members: b.Members(name, cfg.Instance), Probes: probes, drain: cfg.Drain, profile: cfg.ProfileAddress}, nil
+	return &Base{
+		Telemetry: tel, Bus: b, Members: b.Members(name, cfg.Instance), Probes: probes, drain: cfg.Drain,
+		profile: cfg.ProfileAddress,
+	}, nil
 }
 
 // AwaitBus declares the topology, waiting for the server for as long as it takes,
@@ -73,7 +91,10 @@ func (b *Base) Declare() life.Part {
 func (b *Base) Run(ctx context.Context, parts ...life.Part) error {
 	all := []life.Part{life.Of("probes", b.Probes.Serve), life.Of("members", b.Members.Run)}
 	if b.profile != "" {
-		all = append(all, life.Of("profiles", func(ctx context.Context) error { return obs.Serve(ctx, b.profile, obs.Profiles()) }))
+		all = append(
+			all,
+			life.Of("profiles", func(ctx context.Context) error { return obs.Serve(ctx, b.profile, obs.Profiles()) }),
+		)
 	}
 	all = append(all, parts...)
 	err := life.Run(ctx, b.drain, append(all, life.Of("readiness", b.Probes.Drain))...)

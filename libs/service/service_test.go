@@ -18,7 +18,9 @@ import (
 
 func TestAServiceStartsServesAndStops(t *testing.T) {
 	server := bustest.Start(t)
-	cfg := config.Common{NATSURL: server.URL(), HTTPAddress: "127.0.0.1:0", Drain: 10 * time.Second, LogLevel: "error", Instance: "i"}
+	cfg := config.Common{
+		NATSURL: server.URL(), HTTPAddress: "127.0.0.1:0", Drain: 10 * time.Second, LogLevel: "error", Instance: "i",
+	}
 	base, err := service.Boot(t.Context(), "svc", cfg, func(string) string { return "" }, io.Discard)
 	if err != nil {
 		t.Fatal(err)
@@ -50,7 +52,10 @@ func TestProfilesAreServedWhereAskedFor(t *testing.T) {
 	}
 	address := free.Addr().String()
 	_ = free.Close()
-	cfg := config.Common{NATSURL: server.URL(), HTTPAddress: "127.0.0.1:0", ProfileAddress: address, Drain: 10 * time.Second, LogLevel: "error", Instance: "i"}
+	cfg := config.Common{
+		NATSURL: server.URL(), HTTPAddress: "127.0.0.1:0", ProfileAddress: address, Drain: 10 * time.Second,
+		LogLevel: "error", Instance: "i",
+	}
 	base, err := service.Boot(t.Context(), "svc", cfg, func(string) string { return "" }, io.Discard)
 	if err != nil {
 		t.Fatal(err)
@@ -86,13 +91,17 @@ func get(ctx context.Context, url string) (string, error) {
 
 func TestAFailingPartEndsTheService(t *testing.T) {
 	server := bustest.Start(t)
-	cfg := config.Common{NATSURL: server.URL(), HTTPAddress: "127.0.0.1:0", Drain: 10 * time.Second, LogLevel: "error", Instance: "i"}
+	cfg := config.Common{
+		NATSURL: server.URL(), HTTPAddress: "127.0.0.1:0", Drain: 10 * time.Second, LogLevel: "error", Instance: "i",
+	}
 	base, err := service.Boot(t.Context(), "svc", cfg, func(string) string { return "" }, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
 	boom := errors.New("boom")
-	if err := base.Run(t.Context(), life.Of("work", func(context.Context) error { return boom })); !errors.Is(err, boom) {
+	if err := base.Run(t.Context(), life.Of("work", func(context.Context) error { return boom })); !errors.Is(
+		err, boom,
+	) {
 		t.Fatalf("got %v", err)
 	}
 }

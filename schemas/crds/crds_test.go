@@ -40,7 +40,8 @@ func TestEveryKindHasADefinition(t *testing.T) {
 			t.Fatalf("%s: %v", file, err)
 		}
 		n := d.Spec.Names
-		if d.Metadata.Name != n.Plural+"."+v1alpha1.Group || file != n.Plural+".yaml" || d.Spec.Group != v1alpha1.Group {
+		if d.Metadata.Name != n.Plural+"."+v1alpha1.Group || file != n.Plural+".yaml" ||
+			d.Spec.Group != v1alpha1.Group {
 			t.Errorf("%s: names disagree: %+v", file, d)
 		}
 		if !scheme.Recognizes(v1alpha1.Kind(n.Kind)) || !scheme.Recognizes(v1alpha1.Kind(n.ListKind)) {

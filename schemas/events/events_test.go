@@ -90,7 +90,10 @@ func TestSubjects(t *testing.T) {
 		{EventSubject("ns", "s", ""), "events.ns.s.%00"},
 		{SubmitSubject("ci"), "commands.workflow-runner.submit.ci"},
 		{FireSubject("ci", "u-1"), "commands.sensor.fire.ci.u-1"},
-		{FactSubject(ServiceSyncAgent, FactApplicationSynced, "argocd", "a b*>"), "facts.sync-agent.application.synced.argocd.a%20b%2A%3E"},
+		{
+			FactSubject(ServiceSyncAgent, FactApplicationSynced, "argocd", "a b*>"),
+			"facts.sync-agent.application.synced.argocd.a%20b%2A%3E",
+		},
 		{RunSubject("ns", "u-1"), "runs.ns.u-1"},
 		{DeadSubject("EVENTS", "events.ns.s.e"), "dead.EVENTS.events.ns.s.e"},
 		{FactType(FactRolloutAborted), "dev.argosy.rollout.aborted.v1"},
@@ -169,8 +172,10 @@ func plain(t *testing.T, text []byte) any {
 func TestAttachmentsAreKnownByTheirTags(t *testing.T) {
 	hex := strings.Repeat("ab", 32)
 	for tag, want := range map[string]bool{
-		"": true, "sha256-" + hex: true, "sha256-" + hex + ".sig": true, "sha256-" + hex + ".att": true, "sha256-" + hex + ".sbom": true, "sha512-" + hex + hex: true,
-		"v1": false, "latest": false, "sha256-abc": false, "main-" + hex: false, "sha256-" + hex + "x": false, "SHA256-" + hex: false,
+		"": true, "sha256-" + hex: true, "sha256-" + hex + ".sig": true, "sha256-" + hex + ".att": true,
+		"sha256-" + hex + ".sbom": true, "sha512-" + hex + hex: true,
+		"v1": false, "latest": false, "sha256-abc": false, "main-" + hex: false, "sha256-" + hex + "x": false,
+		"SHA256-" + hex: false,
 	} {
 		if got := Attachment(tag); got != want {
 			t.Errorf("%q: %v", tag, got)

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// Body is what one kind of fact says of its object. On the wire it is a [Fact]: a field with the tag `fact:"name"` is the
-// attribute of that name, `fact:",phase"` and `fact:",message"` are the phase and the message. Fields are text, int or
-// [time.Time] (RFC 3339); what is zero is left out.
+// Body is what one kind of fact says of its object. On the wire it is a [Fact]: a field with the tag `fact:"name"` is
+// the attribute of that name, `fact:",phase"` and `fact:",message"` are the phase and the message. Fields are text, int
+// or [time.Time] (RFC 3339); what is zero is left out.
 type Body interface {
 	// Fact is the kind, as noun.verb.
 	Fact() string
@@ -168,10 +168,12 @@ func (AnalysisFinished) Fact() string { return FactAnalysisFinished }
 
 // Bodies are all kinds of facts, by the service that tells them.
 var Bodies = map[string][]Body{
-	ServiceSensor:          {TriggerFired{}},
-	ServiceWorkflowRunner:  {WorkflowStarted{}, StepStarted{}, StepFinished{}, WorkflowFinished{}},
-	ServiceSyncAgent:       {ImageCommitted{}, ApplicationSynced{}, ApplicationFailed{}, ApplicationHealthy{}},
-	ServiceRolloutAnalyzer: {RolloutUpdated{}, RolloutWeighted{}, AnalysisStarted{}, AnalysisFinished{}, RolloutPromoted{}, RolloutAborted{}},
+	ServiceSensor:         {TriggerFired{}},
+	ServiceWorkflowRunner: {WorkflowStarted{}, StepStarted{}, StepFinished{}, WorkflowFinished{}},
+	ServiceSyncAgent:      {ImageCommitted{}, ApplicationSynced{}, ApplicationFailed{}, ApplicationHealthy{}},
+	ServiceRolloutAnalyzer: {
+		RolloutUpdated{}, RolloutWeighted{}, AnalysisStarted{}, AnalysisFinished{}, RolloutPromoted{}, RolloutAborted{},
+	},
 }
 
 // NewFact writes what body says of an object.
@@ -208,7 +210,10 @@ func ReadFact[B Body](f Fact) (B, error) {
 			text = f.Message
 		}
 		if err := readField(v, text); err != nil {
-			return body, fmt.Errorf("fact %s of %s %s/%s: %s: %w", body.Fact(), f.Object.Kind, f.Object.Namespace, f.Object.Name, field.name, err)
+			return body, fmt.Errorf(
+				"fact %s of %s %s/%s: %s: %w", body.Fact(), f.Object.Kind, f.Object.Namespace, f.Object.Name,
+				field.name, err,
+			)
 		}
 	}
 	return body, nil

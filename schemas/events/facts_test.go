@@ -71,7 +71,9 @@ func TestWhatAFactSaysIsRead(t *testing.T) {
 }
 
 func TestFactsLeaveOutWhatIsNotKnown(t *testing.T) {
-	if f := NewFact(Object{}, RolloutWeighted{Weight: "20"}); !cmp.Equal(f.Attributes, map[string]string{"weight": "20"}) {
+	if f := NewFact(Object{}, RolloutWeighted{Weight: "20"}); !cmp.Equal(
+		f.Attributes, map[string]string{"weight": "20"},
+	) {
 		t.Errorf("%+v", f)
 	}
 	if f := NewFact(Object{}, ApplicationSynced{}); f.Attributes["resources"] != "0" {
@@ -83,8 +85,12 @@ func TestFactsLeaveOutWhatIsNotKnown(t *testing.T) {
 }
 
 func TestAFactThatCannotBeReadNamesWhatIsWrong(t *testing.T) {
-	f := Fact{Object: Object{Kind: "Application", Namespace: "ns", Name: "a"}, Attributes: map[string]string{"resources": "many"}}
-	if _, err := ReadFact[ApplicationSynced](f); err == nil || !strings.Contains(err.Error(), "Application ns/a: resources") {
+	f := Fact{
+		Object:     Object{Kind: "Application", Namespace: "ns", Name: "a"},
+		Attributes: map[string]string{"resources": "many"},
+	}
+	if _, err := ReadFact[ApplicationSynced](f); err == nil ||
+		!strings.Contains(err.Error(), "Application ns/a: resources") {
 		t.Error(err)
 	}
 }

@@ -2,8 +2,9 @@ package events
 
 import "strings"
 
-// GitPushed says what a push did to a Git repository, whatever forge told of it. It is the contract dev.argosy.git.pushed.v1, which travels
-// as attributes of the forge's own event: no second message says the same, and whoever looks for pushes reads no body.
+// GitPushed says what a push did to a Git repository, whatever forge told of it. It is the contract
+// dev.argosy.git.pushed.v1, which travels as attributes of the forge's own event: no second message says the same, and
+// whoever looks for pushes reads no body.
 type GitPushed struct {
 	// Repositories are the URLs by which the repository is known, at least one.
 	Repositories []string `json:"repositories"`
@@ -21,8 +22,8 @@ type GitChange struct {
 	Commit string `json:"commit"`
 }
 
-// The attributes of an event that carry a [GitPushed]. Lists are separated by spaces, which neither URLs nor refs hold; refs
-// and commits come in the same order.
+// The attributes of an event that carry a [GitPushed]. Lists are separated by spaces, which neither URLs nor refs hold;
+// refs and commits come in the same order.
 const (
 	ExtGitRepository = "gitrepository"
 	ExtGitRef        = "gitref"
@@ -36,7 +37,10 @@ func (p GitPushed) Attributes() map[string]string {
 	for _, c := range p.Changes {
 		refs, commits = append(refs, c.Ref), append(commits, c.Commit)
 	}
-	out := map[string]string{ExtGitRepository: strings.Join(p.Repositories, " "), ExtGitRef: strings.Join(refs, " "), ExtGitCommit: strings.Join(commits, " "), ExtGitBranch: p.DefaultBranch}
+	out := map[string]string{
+		ExtGitRepository: strings.Join(p.Repositories, " "), ExtGitRef: strings.Join(refs, " "),
+		ExtGitCommit: strings.Join(commits, " "), ExtGitBranch: p.DefaultBranch,
+	}
 	if p.DefaultBranch == "" {
 		delete(out, ExtGitBranch)
 	}

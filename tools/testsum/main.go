@@ -133,7 +133,9 @@ func module(ctx context.Context, total *sum.Total, dir string, off bool, extra [
 // packages lists those of a module that have tests. go test compiles the others
 // too, and all of Kubernetes with the race detector takes ten minutes.
 func packages(ctx context.Context, dir string, env []string) ([]string, error) {
-	cmd := exec.CommandContext(ctx, "go", "list", "-f", "{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}", "./...")
+	cmd := exec.CommandContext(
+		ctx, "go", "list", "-f", "{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}", "./...",
+	)
 	cmd.Dir, cmd.Env = dir, env
 	var trouble strings.Builder
 	cmd.Stderr = &trouble

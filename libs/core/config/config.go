@@ -115,7 +115,10 @@ func (f *Flags) Common(c *Common) {
 	f.Text(&c.NATSPasswordFile, "nats-password-file", "", "file that holds the bus password")
 	f.Text(&c.Kubeconfig, "kubeconfig", f.getenv("KUBECONFIG"), "kubeconfig; empty means in-cluster")
 	f.Text(&c.HTTPAddress, "http-address", ":8080", "address of /healthz, /readyz and /metrics")
-	f.Text(&c.ProfileAddress, "profile-address", "", "loopback address of profiles for go tool pprof, such as 127.0.0.1:6060; empty serves none")
+	f.Text(
+		&c.ProfileAddress, "profile-address", "",
+		"loopback address of profiles for go tool pprof, such as 127.0.0.1:6060; empty serves none",
+	)
 	f.Span(&c.Drain, "drain", 20*time.Second, "how long a stop may take")
 	f.Text(&c.LogLevel, "log-level", "info", "debug, info, warn or error")
 	host, _ := os.Hostname()
@@ -131,7 +134,13 @@ func (c *Common) validate() error {
 		}
 	}
 	if c.ProfileAddress != "" && !loopback(c.ProfileAddress) {
-		errs = append(errs, fmt.Errorf("--profile-address: %q is not a loopback address with a port, such as 127.0.0.1:6060: profiles show what is in memory", c.ProfileAddress))
+		errs = append(
+			errs,
+			fmt.Errorf(
+				"--profile-address: %q is not a loopback address with a port, such as 127.0.0.1:6060: profiles show what is in memory",
+				c.ProfileAddress,
+			),
+		)
 	}
 	if c.Drain <= 0 {
 		errs = append(errs, fmt.Errorf("--drain: %s is not above zero", c.Drain))

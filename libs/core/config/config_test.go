@@ -28,7 +28,9 @@ func TestFlagWinsOverEnvironmentOverDefault(t *testing.T) {
 }
 
 func TestAllMistakesAreReportedAtOnce(t *testing.T) {
-	_, err := parse(t, map[string]string{"ARGOSY_DRAIN": "soon"}, "--nats-url", "nowhere", "--log-level", "loud", "extra")
+	_, err := parse(
+		t, map[string]string{"ARGOSY_DRAIN": "soon"}, "--nats-url", "nowhere", "--log-level", "loud", "extra",
+	)
 	if err == nil {
 		t.Fatal("accepted")
 	}
@@ -41,7 +43,8 @@ func TestAllMistakesAreReportedAtOnce(t *testing.T) {
 
 func TestProfilesAreServedToThisMachineOnly(t *testing.T) {
 	for address, good := range map[string]bool{
-		"": true, "127.0.0.1:6060": true, "[::1]:6060": true, ":6060": false, "0.0.0.0:6060": false, "10.0.0.1:6060": false, "127.0.0.1": false, "localhost:6060": false,
+		"": true, "127.0.0.1:6060": true, "[::1]:6060": true, ":6060": false, "0.0.0.0:6060": false,
+		"10.0.0.1:6060": false, "127.0.0.1": false, "localhost:6060": false,
 	} {
 		if c, err := parse(t, nil, "--profile-address", address); (err == nil) != good || c.ProfileAddress != address {
 			t.Errorf("%q: %v", address, err)

@@ -73,7 +73,9 @@ func (l Lineage) Env() map[string]string {
 // Trailers returns l as the last paragraph of a commit message, "" when empty.
 func (l Lineage) Trailers() string {
 	var b strings.Builder
-	for _, t := range [][2]string{{trailerTrace, l.Trace}, {trailerCorrelation, l.Correlation}, {trailerCausation, l.Causation}} {
+	for _, t := range [][2]string{
+		{trailerTrace, l.Trace}, {trailerCorrelation, l.Correlation}, {trailerCausation, l.Causation},
+	} {
 		if t[1] != "" {
 			fmt.Fprintf(&b, "%s: %s\n", t[0], t[1])
 		}

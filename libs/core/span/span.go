@@ -1,5 +1,5 @@
-// Package span computes with durations that manifests give. What would overflow is the longest duration there is, never a
-// negative one: time.Duration ends at 292 years, and a backoff that doubles gets there in sixty steps.
+// Package span computes with durations that manifests give. What would overflow is the longest duration there is, never
+// a negative one: time.Duration ends at 292 years, and a backoff that doubles gets there in sixty steps.
 package span
 
 import (

@@ -26,7 +26,9 @@ func TestWhatOverflowsIsTheLongest(t *testing.T) {
 }
 
 func TestParse(t *testing.T) {
-	for text, want := range map[string]time.Duration{"20": 20 * time.Second, "1m30s": 90 * time.Second, "99999999999999999": Longest, "-5": -5 * time.Second} {
+	for text, want := range map[string]time.Duration{
+		"20": 20 * time.Second, "1m30s": 90 * time.Second, "99999999999999999": Longest, "-5": -5 * time.Second,
+	} {
 		if got, err := Parse(text); err != nil || got != want {
 			t.Errorf("%q: got %v, %v, want %v", text, got, err, want)
 		}

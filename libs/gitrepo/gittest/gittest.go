@@ -46,7 +46,10 @@ func Start(t *testing.T) *Server {
 	if err != nil {
 		t.Fatalf("git is missing: %v", err)
 	}
-	backend := &cgi.Handler{Path: filepath.Join(strings.TrimSpace(string(path)), "git-http-backend"), Env: []string{"GIT_PROJECT_ROOT=" + s.dir, "GIT_HTTP_EXPORT_ALL=1"}}
+	backend := &cgi.Handler{
+		Path: filepath.Join(strings.TrimSpace(string(path)), "git-http-backend"),
+		Env:  []string{"GIT_PROJECT_ROOT=" + s.dir, "GIT_HTTP_EXPORT_ALL=1"},
+	}
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		user, password, _ := r.BasicAuth()
 		if strings.HasPrefix(r.URL.Path, "/private/") && (user != User || password != Password) {
@@ -77,7 +80,10 @@ func (s *Server) Git(repository string, args ...string) string {
 	}
 	c := exec.CommandContext(s.t.Context(), "git", append([]string{"-c", "protocol.file.allow=always"}, args...)...)
 	c.Dir = dir
-	c.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1", "GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@b", "GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@b")
+	c.Env = append(
+		os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1", "GIT_AUTHOR_NAME=a",
+		"GIT_AUTHOR_EMAIL=a@b", "GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@b",
+	)
 	out, err := c.CombinedOutput()
 	if err != nil {
 		s.t.Fatalf("git %v: %v\n%s", args, err, out)
@@ -118,12 +124,14 @@ func (s *Server) Shell() Shell {
 	s.t.Helper()
 	host, _ := s.key()
 	let, private := s.key()
-	config := &ssh.ServerConfig{PublicKeyCallback: func(_ ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
-		if string(key.Marshal()) != string(let.PublicKey().Marshal()) {
-			return nil, fmt.Errorf("not this key")
-		}
-		return &ssh.Permissions{}, nil
-	}}
+	config := &ssh.ServerConfig{
+		PublicKeyCallback: func(_ ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
+			if string(key.Marshal()) != string(let.PublicKey().Marshal()) {
+				return nil, fmt.Errorf("not this key")
+			}
+			return &ssh.Permissions{}, nil
+		},
+	}
 	config.AddHostKey(host)
 	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -201,7 +209,9 @@ func (s *Server) exec(channel ssh.Channel, payload []byte) {
 	code := uint32(1)
 	if ssh.Unmarshal(payload, &command) == nil {
 		_, path, _ := strings.Cut(command.Text, " ")
-		c := exec.CommandContext(s.t.Context(), "git", "upload-pack", filepath.Join(s.dir, filepath.Clean("/"+strings.Trim(path, "'"))))
+		c := exec.CommandContext(
+			s.t.Context(), "git", "upload-pack", filepath.Join(s.dir, filepath.Clean("/"+strings.Trim(path, "'"))),
+		)
 		c.Stdout, c.Stderr = channel, channel.Stderr()
 		// Not as Stdin: Run would wait for the client to end its side first.
 		in, err := c.StdinPipe()

@@ -25,7 +25,8 @@ const (
 	pool = "BP-1"
 )
 
-// Cluster is a cluster of HDFS: name nodes, of which one stands by, and two data nodes. What it is asked must be as Hadoop wants it.
+// Cluster is a cluster of HDFS: name nodes, of which one stands by, and two data nodes. What it is asked must be as
+// Hadoop wants it.
 type Cluster struct {
 	Address string // of the active name node
 	Standby string
@@ -54,7 +55,10 @@ type dfsFile struct {
 // Start serves a cluster until the test ends.
 func Start(t *testing.T) *Cluster {
 	t.Helper()
-	h := &Cluster{files: map[string]*dfsFile{"/": {folder: true}}, blocks: map[int][]byte{}, refuse: map[string]string{}, cut: map[string]int{}}
+	h := &Cluster{
+		files: map[string]*dfsFile{"/": {folder: true}}, blocks: map[int][]byte{}, refuse: map[string]string{},
+		cut: map[string]int{},
+	}
 	for range 2 {
 		n := &dataNode{cluster: h}
 		n.address = listen(t, n.serve)
@@ -227,7 +231,9 @@ func (h *Cluster) serve(conn net.Conn, standby bool) {
 		}
 		body := protowire.AppendBytes(protowire.AppendBytes(nil, encode(1, call, 2, 0)), answer)
 		if exception != "" {
-			body = protowire.AppendBytes(nil, encode(1, call, 2, 1, 4, exception, 5, method+" is refused\n\tat a stack"))
+			body = protowire.AppendBytes(
+				nil, encode(1, call, 2, 1, 4, exception, 5, method+" is refused\n\tat a stack"),
+			)
 		}
 		if _, err := conn.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(body))), body...)); err != nil {
 			return
@@ -269,7 +275,8 @@ func proper(parts []message) bool {
 		return false
 	}
 	return len(parts) == 2 && protowire.DecodeZigZag(parts[0].number(3)) == -3 ||
-		len(parts) == 3 && parts[1].text(2) == "org.apache.hadoop.hdfs.protocol.ClientProtocol" && parts[1].number(3) == 1
+		len(parts) == 3 && parts[1].text(2) == "org.apache.hadoop.hdfs.protocol.ClientProtocol" &&
+			parts[1].number(3) == 1
 }
 
 func (h *Cluster) hangsUp(method string) bool {

@@ -81,7 +81,9 @@ func allows(header message) (id int, allowed bool) {
 // begins reports whether a block is to be written through all nodes, with CRC32C of 512 bytes.
 func (h *Cluster) begins(op message) bool {
 	sums := op.inner(9)
-	return len(op[2]) == len(h.nodes)-1 && op.number(4) == 6 && int(op.number(5)) == len(h.nodes) && sums.number(1) == 2 && sums.number(2) == 512
+	return len(op[2]) == len(h.nodes)-1 && op.number(4) == 6 && int(op.number(5)) == len(h.nodes) &&
+		sums.number(1) == 2 &&
+		sums.number(2) == 512
 }
 
 // read sends a range of a block, from the chunk that it begins in, in packets of three chunks.
@@ -132,7 +134,8 @@ func (n *dataNode) write(conn io.Writer, in *bufio.Reader, id int) {
 	content := []byte{}
 	for seqno := uint64(0); ; seqno++ {
 		head, data, err := received(in)
-		if err != nil || head.number(1) != uint64(len(content)) || head.number(2) != seqno || len(content)%512 != 0 && len(data) > 0 {
+		if err != nil || head.number(1) != uint64(len(content)) || head.number(2) != seqno ||
+			len(content)%512 != 0 && len(data) > 0 {
 			return
 		}
 		if n.wrong() == Breaks && seqno == 1 {

@@ -37,7 +37,8 @@ func (h *Cluster) answer(method, user string, q message) (answer []byte, excepti
 		return nil, said
 	}
 	name := q.text(1)
-	if len(q) > 1 && (!strings.HasPrefix(name, "/") || path.Clean(name) != name) { // what is about no path has a field or none
+	// what is about no path has a field or none
+	if len(q) > 1 && (!strings.HasPrefix(name, "/") || path.Clean(name) != name) {
 		return nil, badPath
 	}
 	switch method {
@@ -112,7 +113,9 @@ func block(id, size int) []byte { return encode(1, pool, 2, id, 3, 1000+id, 4, s
 
 // located is a LocatedBlockProto with the data nodes in their order.
 func (h *Cluster) located(id, size, offset int) []byte {
-	out := encode(1, block(id, size), 2, offset, 4, 0, 5, encode(1, "token", 2, strconv.Itoa(id), 3, "HDFS_BLOCK_TOKEN", 4, ""))
+	out := encode(
+		1, block(id, size), 2, offset, 4, 0, 5, encode(1, "token", 2, strconv.Itoa(id), 3, "HDFS_BLOCK_TOKEN", 4, ""),
+	)
 	for _, n := range h.nodes {
 		host, port, _ := net.SplitHostPort(n.address)
 		at, _ := strconv.Atoi(port)
@@ -153,7 +156,8 @@ func (h *Cluster) create(name string, q message) (answer []byte, exception strin
 	switch {
 	case h.files[name] != nil:
 		return nil, exists
-	case q.number(4) != 1 || q.number(5) != 1 || q.number(6) != 2 || q.number(7) != BlockSize || q.inner(2).number(1) != 0o644 || q.text(3) == "":
+	case q.number(4) != 1 || q.number(5) != 1 || q.number(6) != 2 || q.number(7) != BlockSize ||
+		q.inner(2).number(1) != 0o644 || q.text(3) == "":
 		return nil, "org.apache.hadoop.HadoopIllegalArgumentException"
 	}
 	h.above(name)
@@ -202,7 +206,8 @@ func (h *Cluster) settles(f *dfsFile, told message) bool {
 	id := f.blocks[last]
 	content, there := h.blocks[id]
 	f.sizes[last] = len(content)
-	return there && told.text(1) == pool && int(told.number(2)) == id && int(told.number(3)) == 1000+id && int(told.number(4)) == len(content)
+	return there && told.text(1) == pool && int(told.number(2)) == id && int(told.number(3)) == 1000+id &&
+		int(told.number(4)) == len(content)
 }
 
 // rename moves a file.

@@ -13,8 +13,8 @@ import (
 type Keys struct{ ID, Secret, Token string }
 
 // Chain is what the SDK's default chain finds: variables, a web identity file (ALIBABA_CLOUD_OIDC_TOKEN_FILE,
-// ALIBABA_CLOUD_ROLE_ARN, ALIBABA_CLOUD_OIDC_PROVIDER_ARN: RRSA), the RAM role of the machine. Where there is a web identity
-// nothing else counts: the role of the machine is that of others too.
+// ALIBABA_CLOUD_ROLE_ARN, ALIBABA_CLOUD_OIDC_PROVIDER_ARN: RRSA), the RAM role of the machine. Where there is a web
+// identity nothing else counts: the role of the machine is that of others too.
 //
 // Token services are asked by the SDK's own client, whatever guards the connections to what a manifest names.
 type Chain struct {

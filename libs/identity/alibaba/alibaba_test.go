@@ -20,7 +20,9 @@ func TestTheChainOfAlibaba(t *testing.T) {
 				t.Error("it was asked before keys were needed")
 			}
 			for range 2 {
-				if keys, err := chain.Keys(); err != nil || keys != (alibaba.Keys{ID: "id", Secret: "secret", Token: "token"}) || s.Asked() != want {
+				if keys, err := chain.Keys(); err != nil ||
+					keys != (alibaba.Keys{ID: "id", Secret: "secret", Token: "token"}) ||
+					s.Asked() != want {
 					t.Errorf("%v, %v; asked %q", keys, err, s.Asked())
 				}
 			}

@@ -40,7 +40,9 @@ func Config(ctx context.Context, a Access) (aws.Config, error) {
 		options = append(options, config.WithRegion(a.Region))
 	}
 	if !a.Own() {
-		options = append(options, config.WithCredentialsProvider(credentials.NewStaticCredentialsProvider(a.ID, a.Secret, a.Token)))
+		options = append(
+			options, config.WithCredentialsProvider(credentials.NewStaticCredentialsProvider(a.ID, a.Secret, a.Token)),
+		)
 	}
 	cfg, err := config.LoadDefaultConfig(ctx, options...)
 	if err != nil {
@@ -54,6 +56,12 @@ func Config(ctx context.Context, a Access) (aws.Config, error) {
 			o.Region = anyRegion
 		}
 	})
-	cfg.Credentials = aws.NewCredentialsCache(stscreds.NewAssumeRoleProvider(client, a.RoleARN, func(o *stscreds.AssumeRoleOptions) { o.RoleSessionName = Session }))
+	cfg.Credentials = aws.NewCredentialsCache(
+		stscreds.NewAssumeRoleProvider(
+			client,
+			a.RoleARN,
+			func(o *stscreds.AssumeRoleOptions) { o.RoleSessionName = Session },
+		),
+	)
 	return cfg, nil
 }

@@ -8,19 +8,31 @@ import (
 )
 
 func TestTheChainOfAWS(t *testing.T) {
-	keys, role := amazontest.Keys{ID: "POD", Secret: "secret", Token: "session"}, amazontest.Keys{ID: "ROLE", Secret: "other", Token: "second"}
+	keys, role := amazontest.Keys{
+		ID: "POD", Secret: "secret", Token: "session",
+	}, amazontest.Keys{
+		ID: "ROLE", Secret: "other", Token: "second",
+	}
 	for name, c := range map[string]struct {
 		environment func(*amazontest.Services)
 		access      amazon.Access
 		id, asked   string
 	}{
-		"web identity":           {(*amazontest.Services).WebIdentity, amazon.Access{}, "POD", "web identity"},
-		"container":              {(*amazontest.Services).Container, amazon.Access{}, "POD", "container"},
-		"machine":                {(*amazontest.Services).Machine, amazon.Access{}, "POD", "machine"},
-		"a role by web identity": {(*amazontest.Services).WebIdentity, amazon.Access{RoleARN: "arn:r"}, "ROLE", "web identity, role arn:r as argosy by POD session"},
-		"a role by keys":         {(*amazontest.Services).WebIdentity, amazon.Access{ID: "MINE", Secret: "s", Token: "t", RoleARN: "arn:r"}, "ROLE", "role arn:r as argosy by MINE t"},
-		"keys":                   {(*amazontest.Services).WebIdentity, amazon.Access{ID: "MINE", Secret: "s"}, "MINE", ""},
-		"nothing":                {func(*amazontest.Services) {}, amazon.Access{}, "", ""},
+		"web identity": {(*amazontest.Services).WebIdentity, amazon.Access{}, "POD", "web identity"},
+		"container":    {(*amazontest.Services).Container, amazon.Access{}, "POD", "container"},
+		"machine":      {(*amazontest.Services).Machine, amazon.Access{}, "POD", "machine"},
+		"a role by web identity": {
+			(*amazontest.Services).WebIdentity, amazon.Access{RoleARN: "arn:r"}, "ROLE",
+			"web identity, role arn:r as argosy by POD session",
+		},
+		"a role by keys": {
+			(*amazontest.Services).WebIdentity, amazon.Access{ID: "MINE", Secret: "s", Token: "t", RoleARN: "arn:r"},
+			"ROLE", "role arn:r as argosy by MINE t",
+		},
+		"keys": {
+			(*amazontest.Services).WebIdentity, amazon.Access{ID: "MINE", Secret: "s"}, "MINE", "",
+		},
+		"nothing": {func(*amazontest.Services) {}, amazon.Access{}, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := amazontest.Start(t, keys, role)

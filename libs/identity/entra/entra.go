@@ -29,15 +29,18 @@ func Credential(client *http.Client) (azcore.TokenCredential, error) {
 // domains end the names of storage accounts and of namespaces of messages in Azure's clouds. Machines of customers have
 // names of other domains.
 var domains = []string{
-	".core.windows.net", ".storage.azure.net", ".servicebus.windows.net",
-	".core.chinacloudapi.cn", ".servicebus.chinacloudapi.cn", ".core.usgovcloudapi.net", ".servicebus.usgovcloudapi.net",
+	".core.windows.net", ".storage.azure.net", ".servicebus.windows.net", ".core.chinacloudapi.cn",
+	".servicebus.chinacloudapi.cn", ".core.usgovcloudapi.net", ".servicebus.usgovcloudapi.net",
 }
 
 // Azures reports whether a host is a server of Azure. A token opens all that its identity may use, so that no other
 // server may see one.
 func Azures(host string) bool {
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
-	if strings.ContainsFunc(host, func(r rune) bool { return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyz0123456789-.", r) }) {
+	if strings.ContainsFunc(
+		host,
+		func(r rune) bool { return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyz0123456789-.", r) },
+	) {
 		return false // such as another server with this name in its path
 	}
 	for _, domain := range domains {

@@ -23,7 +23,9 @@ func TestTheChainOfEntra(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			token, err := found.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{"https://storage.azure.com/.default"}})
+			token, err := found.GetToken(
+				t.Context(), policy.TokenRequestOptions{Scopes: []string{"https://storage.azure.com/.default"}},
+			)
 			if err != nil || token.Token != entratest.Token || s.Asked() != c.asked {
 				t.Errorf("%q, %v; asked %q", token.Token, err, s.Asked())
 			}
@@ -33,9 +35,12 @@ func TestTheChainOfEntra(t *testing.T) {
 
 func TestTokensGoToAzureAlone(t *testing.T) {
 	for host, want := range map[string]bool{
-		"acme.blob.core.windows.net": true, "ACME.queue.core.windows.net.": true, "acme.servicebus.windows.net": true, "acme.privatelink.blob.core.windows.net": true, "acme.z1.blob.storage.azure.net": true,
-		"core.windows.net": false, ".core.windows.net": false, "acme.blob.core.windows.net.example.com": false, "evilcore.windows.net": false, "127.0.0.1": false, "vm.cloudapp.chinacloudapi.cn": false, "": false,
-		"example.com/.core.windows.net": false, "user@acme.core.windows.net": false, "acme.core.windows.net:443": false, "example.com#.core.windows.net": false,
+		"acme.blob.core.windows.net": true, "ACME.queue.core.windows.net.": true, "acme.servicebus.windows.net": true,
+		"acme.privatelink.blob.core.windows.net": true, "acme.z1.blob.storage.azure.net": true,
+		"core.windows.net": false, ".core.windows.net": false, "acme.blob.core.windows.net.example.com": false,
+		"evilcore.windows.net": false, "127.0.0.1": false, "vm.cloudapp.chinacloudapi.cn": false, "": false,
+		"example.com/.core.windows.net": false, "user@acme.core.windows.net": false, "acme.core.windows.net:443": false,
+		"example.com#.core.windows.net": false,
 	} {
 		if got := entra.Azures(host); got != want {
 			t.Errorf("%q: %v", host, got)

@@ -46,12 +46,14 @@ type Account struct {
 }
 
 // Default is what Google's default chain finds: a file that GOOGLE_APPLICATION_CREDENTIALS names, which may be of
-// workload identity federation, or the machine's metadata. Token services are asked by a client of its own, whatever guards
-// the connections to what a manifest names.
+// workload identity federation, or the machine's metadata. Token services are asked by a client of its own, whatever
+// guards the connections to what a manifest names.
 func Default(ctx context.Context, scopes ...string) (*Account, error) {
 	own := &http.Client{Timeout: patience}
 	// Tokens are fetched long after this call.
-	found, err := google.FindDefaultCredentials(context.WithValue(context.WithoutCancel(ctx), oauth2.HTTPClient, own), scopes...)
+	found, err := google.FindDefaultCredentials(
+		context.WithValue(context.WithoutCancel(ctx), oauth2.HTTPClient, own),
+		scopes...)
 	if err != nil {
 		return nil, fmt.Errorf("find an identity of Google: %w", err)
 	}
@@ -106,7 +108,10 @@ func (a *Account) Sign(ctx context.Context, text []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, a.IAM+"/v1/projects/-/serviceAccounts/"+url.PathEscape(email)+":signBlob", bytes.NewReader(ask))
+	r, err := http.NewRequestWithContext(
+		ctx, http.MethodPost, a.IAM+"/v1/projects/-/serviceAccounts/"+url.PathEscape(email)+":signBlob",
+		bytes.NewReader(ask),
+	)
 	if err != nil {
 		return nil, err
 	}

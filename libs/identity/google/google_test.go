@@ -14,11 +14,23 @@ func TestTheChainOfGoogle(t *testing.T) {
 		token, asked string
 		signs        bool
 	}{
-		"a machine":               {func(*googletest.Services) {}, googletest.Token, "machine for " + google.Platform + ", signature", true},
-		"one of a pool":           {func(s *googletest.Services) { s.Machines = "project.svc.id.goog" }, googletest.Pooled, "machine for " + google.Platform, false},
-		"one that may not":        {func(s *googletest.Services) { s.Sign = nil }, googletest.Token, "machine for " + google.Platform, false},
-		"federated":               {func(s *googletest.Services) { s.Federated(false) }, googletest.Pooled, "federation", false},
-		"federated as an account": {func(s *googletest.Services) { s.Federated(true) }, googletest.Token, "federation, as " + googletest.Email + ", signature", true},
+		"a machine": {
+			func(*googletest.Services) {}, googletest.Token, "machine for " + google.Platform + ", signature", true,
+		},
+		"one of a pool": {
+			func(s *googletest.Services) { s.Machines = "project.svc.id.goog" }, googletest.Pooled,
+			"machine for " + google.Platform, false,
+		},
+		"one that may not": {
+			func(s *googletest.Services) { s.Sign = nil }, googletest.Token, "machine for " + google.Platform, false,
+		},
+		"federated": {
+			func(s *googletest.Services) { s.Federated(false) }, googletest.Pooled, "federation", false,
+		},
+		"federated as an account": {
+			func(s *googletest.Services) { s.Federated(true) }, googletest.Token,
+			"federation, as " + googletest.Email + ", signature", true,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := googletest.Start(t)
@@ -34,7 +46,9 @@ func TestTheChainOfGoogle(t *testing.T) {
 				t.Fatalf("%v, %v", token, err)
 			}
 			signed, err := a.Sign(t.Context(), []byte("text"))
-			if c.signs && (string(signed) != "signed text" || err != nil) || !c.signs && !errors.Is(err, google.ErrNoSigner) || s.Asked() != c.asked {
+			if c.signs && (string(signed) != "signed text" || err != nil) ||
+				!c.signs && !errors.Is(err, google.ErrNoSigner) ||
+				s.Asked() != c.asked {
 				t.Errorf("%q, %v; asked %q", signed, err, s.Asked())
 			}
 		})

@@ -1,9 +1,10 @@
-// Package actas acts at the API server as service accounts: what a tenant's manifest asks for is done with the rights of
-// that tenant's account, never with those of the service that does it.
+// Package actas acts at the API server as service accounts: what a tenant's manifest asks for is done with the rights
+// of that tenant's account, never with those of the service that does it.
 //
-// It impersonates, so that the server's audit log names both and no token of an account is held here. The service needs the
-// verb impersonate on the resource serviceaccounts, in all namespaces or in those that it serves; of users and groups it
-// needs none: the server adds the groups of a service account by itself. Source: Kubernetes, user impersonation.
+// It impersonates, so that the server's audit log names both and no token of an account is held here. The service needs
+// the verb impersonate on the resource serviceaccounts, in all namespaces or in those that it serves; of users and
+// groups it needs none: the server adds the groups of a service account by itself. Source: Kubernetes, user
+// impersonation.
 package actas
 
 import (
@@ -74,8 +75,8 @@ func User(namespace, account string) string {
 	return "system:serviceaccount:" + namespace + ":" + account
 }
 
-// As returns a client that acts as an account of a namespace. Whether there is such an account is not looked up: one that
-// there is not has the rights of its groups alone. See [Accounts.Exists].
+// As returns a client that acts as an account of a namespace. Whether there is such an account is not looked up: one
+// that there is not has the rights of its groups alone. See [Accounts.Exists].
 func (a *Accounts) As(namespace, account string) (*Client, error) {
 	user := User(namespace, account)
 	a.mu.Lock()

@@ -23,24 +23,39 @@ func TestAnAccountHasItsOwnRightsAndNoMore(t *testing.T) {
 	}
 	own := a.Own()
 	for _, name := range []string{"mine", "other"} {
-		if _, err := own.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{}); err != nil {
+		if _, err := own.CoreV1().Namespaces().Create(
+			t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{},
+		); err != nil {
 			t.Fatal(err)
 		}
 	}
-	rules := []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"configmaps"}, Verbs: []string{"create"}}}
-	if _, err := own.RbacV1().Roles("mine").Create(t.Context(), &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Name: "writer"}, Rules: rules}, metav1.CreateOptions{}); err != nil {
+	rules := []rbacv1.PolicyRule{
+		{APIGroups: []string{""}, Resources: []string{"configmaps"}, Verbs: []string{"create"}},
+	}
+	if _, err := own.RbacV1().Roles("mine").Create(
+		t.Context(), &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Name: "writer"}, Rules: rules}, metav1.CreateOptions{},
+	); err != nil {
 		t.Fatal(err)
 	}
 	bind := func(name string, subject rbacv1.Subject) {
 		t.Helper()
-		b := &rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Name: name}, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "writer"}, Subjects: []rbacv1.Subject{subject}}
+		b := &rbacv1.RoleBinding{
+			ObjectMeta: metav1.ObjectMeta{Name: name},
+			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "writer"},
+			Subjects:   []rbacv1.Subject{subject},
+		}
 		if _, err := own.RbacV1().RoleBindings("mine").Create(t.Context(), b, metav1.CreateOptions{}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	bind("account", rbacv1.Subject{Kind: rbacv1.ServiceAccountKind, Namespace: "mine", Name: "robot"})
-	bind("group", rbacv1.Subject{Kind: rbacv1.GroupKind, APIGroup: rbacv1.GroupName, Name: "system:serviceaccounts:other"})
-	for _, account := range []types.NamespacedName{{Namespace: "mine", Name: "robot"}, {Namespace: "other", Name: "any"}} {
+	bind(
+		"group",
+		rbacv1.Subject{Kind: rbacv1.GroupKind, APIGroup: rbacv1.GroupName, Name: "system:serviceaccounts:other"},
+	)
+	for _, account := range []types.NamespacedName{
+		{Namespace: "mine", Name: "robot"}, {Namespace: "other", Name: "any"},
+	} {
 		kubetest.AwaitRight(t, cfg, account, "create", "configmaps", "mine")
 	}
 	for i, c := range []struct {
@@ -57,7 +72,10 @@ func TestAnAccountHasItsOwnRightsAndNoMore(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = who.Core.CoreV1().ConfigMaps(c.in).Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprint("c", i)}}, metav1.CreateOptions{})
+		_, err = who.Core.CoreV1().ConfigMaps(c.in).Create(
+			t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprint("c", i)}},
+			metav1.CreateOptions{},
+		)
 		if allowed := err == nil; allowed != c.allowed || err != nil && !apierrors.IsForbidden(err) {
 			t.Errorf("%s/%s in %s: %v", c.namespace, c.account, c.in, err)
 		}
@@ -70,7 +88,9 @@ func TestAnAccountThatThereIsNotIsNamed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := a.Own().CoreV1().ServiceAccounts("default").Create(t.Context(), &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "robot"}}, metav1.CreateOptions{}); err != nil {
+	if _, err := a.Own().CoreV1().ServiceAccounts("default").Create(
+		t.Context(), &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "robot"}}, metav1.CreateOptions{},
+	); err != nil {
 		t.Fatal(err)
 	}
 	if err := a.Exists(t.Context(), "default", "robot"); err != nil {

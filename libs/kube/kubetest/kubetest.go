@@ -46,8 +46,8 @@ func Load(t testing.TB, path string) *rest.Config {
 	return cfg
 }
 
-// AwaitRight waits until an account may do verb to resource, of the group "", in a namespace: rights count a moment after
-// their binding is there.
+// AwaitRight waits until an account may do verb to resource, of the group "", in a namespace: rights count a moment
+// after their binding is there.
 func AwaitRight(t testing.TB, cfg *rest.Config, account types.NamespacedName, verb, resource, namespace string) {
 	t.Helper()
 	api, err := kubernetes.NewForConfig(cfg)
@@ -55,8 +55,10 @@ func AwaitRight(t testing.TB, cfg *rest.Config, account types.NamespacedName, ve
 		t.Fatal(err)
 	}
 	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
-		User:               "system:serviceaccount:" + account.Namespace + ":" + account.Name,
-		Groups:             []string{"system:serviceaccounts", "system:serviceaccounts:" + account.Namespace, "system:authenticated"},
+		User: "system:serviceaccount:" + account.Namespace + ":" + account.Name,
+		Groups: []string{
+			"system:serviceaccounts", "system:serviceaccounts:" + account.Namespace, "system:authenticated",
+		},
 		ResourceAttributes: &authorizationv1.ResourceAttributes{Verb: verb, Resource: resource, Namespace: namespace},
 	}}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -97,6 +99,8 @@ func find(t testing.TB) string {
 			return tool
 		}
 	}
-	t.Fatal("bin/localcluster is not built: run `make cluster-tools` at the top of the repository, or set ARGOSY_LOCALCLUSTER")
+	t.Fatal(
+		"bin/localcluster is not built: run `make cluster-tools` at the top of the repository, or set ARGOSY_LOCALCLUSTER",
+	)
 	panic("unreachable")
 }

@@ -1,5 +1,5 @@
-// Package object handles the kinds of argoproj.io/v1alpha1 as trees, so that one object that cannot be decoded costs only
-// itself, and writes what controllers have to say of them.
+// Package object handles the kinds of argoproj.io/v1alpha1 as trees, so that one object that cannot be decoded costs
+// only itself, and writes what controllers have to say of them.
 package object
 
 import (
@@ -37,8 +37,8 @@ func NewList(kind string) *unstructured.UnstructuredList {
 	return l
 }
 
-// MergePatch changes o as body says, an RFC 7396 merge patch that is encoded here. o itself stays as it is. The error of
-// the API server is returned as it is: callers tell "not found" and "conflict" apart.
+// MergePatch changes o as body says, an RFC 7396 merge patch that is encoded here. o itself stays as it is. The error
+// of the API server is returned as it is: callers tell "not found" and "conflict" apart.
 func MergePatch(ctx context.Context, c client.Writer, o *unstructured.Unstructured, body any) error {
 	raw, err := json.Marshal(body)
 	if err != nil {
@@ -66,7 +66,9 @@ const SpecWarning = "SpecWarning"
 
 // ReportConditions writes status.conditions, stamped with the time, when they say something new. It tells whether they
 // were written; an object that is gone meanwhile needs none.
-func ReportConditions(ctx context.Context, c client.Client, o *unstructured.Unstructured, conditions []v1alpha1.EventCondition) (written bool, err error) {
+func ReportConditions(
+	ctx context.Context, c client.Client, o *unstructured.Unstructured, conditions []v1alpha1.EventCondition,
+) (written bool, err error) {
 	if v1alpha1.SameConditions(o.Object, conditions) {
 		return false, nil
 	}

@@ -39,17 +39,22 @@ func TestConditionsAreWrittenWhenTheySaySomethingNew(t *testing.T) {
 	w := &writer{}
 	o := object.Named("Sensor", "ns", "s")
 	ready := []v1alpha1.EventCondition{{Type: "Ready", Status: "True", Reason: "Listening"}}
-	if written, err := object.ReportConditions(t.Context(), w, o, ready); !written || err != nil || len(w.status.sent) != 1 {
+	if written, err := object.ReportConditions(t.Context(), w, o, ready); !written || err != nil ||
+		len(w.status.sent) != 1 {
 		t.Fatal(written, err, w.status.sent)
 	}
 	var body struct {
 		Status v1alpha1.SensorStatus `json:"status"`
 	}
-	if err := json.Unmarshal([]byte(w.status.sent[0]), &body); err != nil || len(body.Status.Conditions) != 1 || body.Status.Conditions[0].LastTransitionTime == nil {
+	if err := json.Unmarshal([]byte(w.status.sent[0]), &body); err != nil || len(body.Status.Conditions) != 1 ||
+		body.Status.Conditions[0].LastTransitionTime == nil {
 		t.Fatal(err, w.status.sent[0])
 	}
-	o.Object["status"] = map[string]any{"conditions": []any{map[string]any{"type": "Ready", "status": "True", "reason": "Listening"}}}
-	if written, err := object.ReportConditions(t.Context(), w, o, ready); written || err != nil || len(w.status.sent) != 1 {
+	o.Object["status"] = map[string]any{
+		"conditions": []any{map[string]any{"type": "Ready", "status": "True", "reason": "Listening"}},
+	}
+	if written, err := object.ReportConditions(t.Context(), w, o, ready); written || err != nil ||
+		len(w.status.sent) != 1 {
 		t.Error("said again:", written, err, w.status.sent)
 	}
 	w.status.fails = apierrors.NewNotFound(schema.GroupResource{Resource: "sensors"}, "s")
@@ -63,7 +68,8 @@ func TestKinds(t *testing.T) {
 	if l := object.NewList("Sensor"); l.GetKind() != "SensorList" || l.GetAPIVersion() != "argoproj.io/v1alpha1" {
 		t.Error(l.GroupVersionKind())
 	}
-	if o := object.Named("Sensor", "ns", "s"); o.GetKind() != "Sensor" || o.GetNamespace() != "ns" || o.GetName() != "s" {
+	if o := object.Named("Sensor", "ns", "s"); o.GetKind() != "Sensor" || o.GetNamespace() != "ns" ||
+		o.GetName() != "s" {
 		t.Error(o)
 	}
 	if got := object.Warned(nil, nil); got != nil {

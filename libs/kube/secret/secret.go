@@ -1,5 +1,5 @@
-// Package secret reads what manifests keep in Secrets and ConfigMaps, one by one: a cache would watch those of the whole
-// cluster. It never logs a value.
+// Package secret reads what manifests keep in Secrets and ConfigMaps, one by one: a cache would watch those of the
+// whole cluster. It never logs a value.
 package secret
 
 import (

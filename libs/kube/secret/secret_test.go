@@ -77,9 +77,14 @@ func TestValues(t *testing.T) {
 			t.Errorf("%q: %q, %v", what, got, err)
 		}
 	}
-	for what, ref := range map[string]*corev1.SecretKeySelector{"no Secret": key("none", "a"), "no key": key("s", "b"), "nothing but space": key("s", "blank")} {
+	for what, ref := range map[string]*corev1.SecretKeySelector{
+		"no Secret": key("none", "a"), "no key": key("s", "b"), "nothing but space": key("s", "blank"),
+	} {
 		_, err := r.Text(t.Context(), "ns", ref)
-		if text, is := secret.IsMissing(err); !is || text != fmt.Sprintf("secret ns/%s has no key %q", ref.Name, ref.Key) || fault.Of(err) != fault.Retry {
+		if text, is := secret.IsMissing(
+			err,
+		); !is || text != fmt.Sprintf("secret ns/%s has no key %q", ref.Name, ref.Key) ||
+			fault.Of(err) != fault.Retry {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
@@ -139,7 +144,10 @@ func pair(t *testing.T) (cert, private []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{SerialNumber: big.NewInt(1)}, &x509.Certificate{SerialNumber: big.NewInt(1)}, &k.PublicKey, k)
+	der, err := x509.CreateCertificate(
+		rand.Reader, &x509.Certificate{SerialNumber: big.NewInt(1)}, &x509.Certificate{SerialNumber: big.NewInt(1)},
+		&k.PublicKey, k,
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,27 +155,49 @@ func pair(t *testing.T) (cert, private []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: raw})
+	return pem.EncodeToMemory(
+		&pem.Block{Type: "CERTIFICATE", Bytes: der},
+	), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: raw})
 }
 
 func TestTLS(t *testing.T) {
 	cert, private := pair(t)
 	_, other := pair(t)
-	r := secret.NewReader(&objects{secrets: map[string]map[string][]byte{"s": {"cert": cert, "key": private, "other": other, "junk": []byte("junk of a secret")}}}, 0)
+	r := secret.NewReader(
+		&objects{
+			secrets: map[string]map[string][]byte{
+				"s": {"cert": cert, "key": private, "other": other, "junk": []byte("junk of a secret")},
+			},
+		},
+		0,
+	)
 	if cfg, err := r.TLS(t.Context(), "ns", nil); cfg != nil || err != nil {
 		t.Error("none was given:", cfg, err)
 	}
-	cfg, err := r.TLS(t.Context(), "ns", &v1alpha1.EventTLSConfig{CaCertSecret: key("s", "cert"), ClientCertSecret: key("s", "cert"), ClientKeySecret: key("s", "key")})
+	cfg, err := r.TLS(
+		t.Context(),
+		"ns",
+		&v1alpha1.EventTLSConfig{
+			CaCertSecret: key("s", "cert"), ClientCertSecret: key("s", "cert"), ClientKeySecret: key("s", "key"),
+		},
+	)
 	if err != nil || cfg.RootCAs == nil || len(cfg.Certificates) != 1 || cfg.InsecureSkipVerify {
 		t.Fatalf("%+v, %v", cfg, err)
 	}
 	for want, c := range map[string]v1alpha1.EventTLSConfig{
-		"tls.caCertSecret holds no certificate in PEM":                 {CaCertSecret: key("s", "junk")},
-		"tls.clientCertSecret and tls.clientKeySecret go together":     {ClientCertSecret: key("s", "cert")},
-		"tls: the client certificate and key do not fit each other":    {ClientCertSecret: key("s", "cert"), ClientKeySecret: key("s", "other")},
-		"tls: the client certificate and key do not fit each other, o": {ClientCertSecret: key("s", "junk"), ClientKeySecret: key("s", "key")},
+		"tls.caCertSecret holds no certificate in PEM":             {CaCertSecret: key("s", "junk")},
+		"tls.clientCertSecret and tls.clientKeySecret go together": {ClientCertSecret: key("s", "cert")},
+		"tls: the client certificate and key do not fit each other": {
+			ClientCertSecret: key("s", "cert"), ClientKeySecret: key("s", "other"),
+		},
+		"tls: the client certificate and key do not fit each other, o": {
+			ClientCertSecret: key("s", "junk"), ClientKeySecret: key("s", "key"),
+		},
 	} {
-		if _, err := r.TLS(t.Context(), "ns", &c); err == nil || !strings.Contains(err.Error(), want) || fault.Of(err) != fault.Poison || strings.Contains(err.Error(), "junk") {
+		if _, err := r.TLS(
+			t.Context(), "ns", &c,
+		); err == nil || !strings.Contains(err.Error(), want) || fault.Of(err) != fault.Poison ||
+			strings.Contains(err.Error(), "junk") {
 			t.Errorf("%s: %v", want, err)
 		}
 	}

@@ -19,7 +19,9 @@ func Pool(field string, pem []byte) (*x509.CertPool, error) {
 }
 
 // Basic reads a user name and a password; both are "" for none.
-func (r *Reader) Basic(ctx context.Context, namespace string, a *v1alpha1.EventBasicAuth) (user, password string, err error) {
+func (r *Reader) Basic(
+	ctx context.Context, namespace string, a *v1alpha1.EventBasicAuth,
+) (user, password string, err error) {
 	if a == nil {
 		return "", "", nil
 	}
@@ -30,12 +32,15 @@ func (r *Reader) Basic(ctx context.Context, namespace string, a *v1alpha1.EventB
 	return user, password, err
 }
 
-// TLS builds the settings of a connection; nil means that none were given. What a Secret holds is never part of an error.
+// TLS builds the settings of a connection; nil means that none were given. What a Secret holds is never part of an
+// error.
 func (r *Reader) TLS(ctx context.Context, namespace string, t *v1alpha1.EventTLSConfig) (*tls.Config, error) {
 	if t == nil {
 		return nil, nil
 	}
-	cfg := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: t.InsecureSkipVerify} //nolint:gosec // the manifest asks for it by name
+	cfg := &tls.Config{
+		MinVersion: tls.VersionTLS12, InsecureSkipVerify: t.InsecureSkipVerify,
+	} //nolint:gosec // the manifest asks for it by name
 	ca, err := r.Bytes(ctx, namespace, t.CaCertSecret)
 	if err != nil {
 		return nil, err

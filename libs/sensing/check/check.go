@@ -1,5 +1,5 @@
-// Package check says what of a Sensor cannot work and what has no effect. The service and lint both ask it, so that neither
-// knows more than the other.
+// Package check says what of a Sensor cannot work and what has no effect. The service and lint both ask it, so that
+// neither knows more than the other.
 package check
 
 import (
@@ -56,11 +56,15 @@ type look struct {
 }
 
 func (l *look) wrongf(path, format string, args ...any) {
-	l.result.Problems = append(l.result.Problems, sensing.Problem{Path: path, Trigger: l.trigger, Err: fmt.Errorf(format, args...)})
+	l.result.Problems = append(
+		l.result.Problems, sensing.Problem{Path: path, Trigger: l.trigger, Err: fmt.Errorf(format, args...)},
+	)
 }
 
 func (l *look) warnf(path, format string, args ...any) {
-	l.result.Warnings = append(l.result.Warnings, sensing.Problem{Path: path, Trigger: l.trigger, Err: fmt.Errorf(format, args...)})
+	l.result.Warnings = append(
+		l.result.Warnings, sensing.Problem{Path: path, Trigger: l.trigger, Err: fmt.Errorf(format, args...)},
+	)
 }
 
 func (l *look) dependency(i int, d *v1alpha1.EventDependency) {
@@ -88,14 +92,18 @@ func (l *look) dependency(i int, d *v1alpha1.EventDependency) {
 		l.expression(fmt.Sprintf("%s.filters.exprs[%d]", at, j), f.Exprs[j])
 	}
 	if c := f.Context; c != nil && (c.ID != "" || c.SpecVersion != "" || c.Time != nil) {
-		l.warnf(at+".filters.context", "only type, subject, source and datacontenttype are compared; take id, specversion and time out")
+		l.warnf(
+			at+".filters.context",
+			"only type, subject, source and datacontenttype are compared; take id, specversion and time out",
+		)
 	}
 }
 
 // unused reports whether no trigger waits for a dependency; what a trigger that cannot be read waits for, nobody knows.
 func (l *look) unused(name string) bool {
 	all := l.result.Program.Mentions()
-	return len(all) > 0 && !slices.ContainsFunc(all, func(names []string) bool { return len(names) == 0 || slices.Contains(names, name) })
+	return len(all) > 0 &&
+		!slices.ContainsFunc(all, func(names []string) bool { return len(names) == 0 || slices.Contains(names, name) })
 }
 
 func (l *look) operator(path, operator string) {
@@ -112,10 +120,16 @@ func (l *look) expression(at string, f v1alpha1.ExprFilter) {
 	var given []string
 	for i, field := range f.Fields {
 		if slices.Contains(given, field.Name) {
-			l.warnf(fmt.Sprintf("%s.fields[%d].name", at, i), "another field is named %q too, and does not count", field.Name)
+			l.warnf(
+				fmt.Sprintf("%s.fields[%d].name", at, i), "another field is named %q too, and does not count",
+				field.Name,
+			)
 		}
 		if given = append(given, field.Name); !slices.Contains(used, field.Name) {
-			l.warnf(fmt.Sprintf("%s.fields[%d].name", at, i), "the expression does not use %q; an event without it is rejected all the same", field.Name)
+			l.warnf(
+				fmt.Sprintf("%s.fields[%d].name", at, i),
+				"the expression does not use %q; an event without it is rejected all the same", field.Name,
+			)
 		}
 	}
 	for _, name := range used {
@@ -135,7 +149,11 @@ func (l *look) one(at string, t *v1alpha1.Trigger) {
 		l.wrongf(at+".template", "%w", err)
 	}
 	if kind == "k8s" && name != "" && sensing.LabelValue(name) != name {
-		l.warnf(at+".template.name", "%q is no value of a label: objects carry the label events.argoproj.io/trigger=%s; use letters, digits, - _ . and at most 63 of them", name, sensing.LabelValue(name))
+		l.warnf(
+			at+".template.name",
+			"%q is no value of a label: objects carry the label events.argoproj.io/trigger=%s; use letters, digits, - _ . and at most 63 of them",
+			name, sensing.LabelValue(name),
+		)
 	}
 	for i, reset := range t.Template.ConditionsReset {
 		if reset.ByTime == nil {
@@ -161,7 +179,10 @@ func (l *look) one(at string, t *v1alpha1.Trigger) {
 
 func (l *look) rate(path string, r *v1alpha1.TriggerRateLimit) {
 	if r != nil && (r.RequestsPerUnit <= 0 || !slices.Contains([]string{"", "Second", "Minute", "Hour"}, r.Unit)) {
-		l.wrongf(path, "%d per %q is no rate; requestsPerUnit is above 0, unit is Second, Minute or Hour", r.RequestsPerUnit, r.Unit)
+		l.wrongf(
+			path, "%d per %q is no rate; requestsPerUnit is above 0, unit is Second, Minute or Hour", r.RequestsPerUnit,
+			r.Unit,
+		)
 	}
 }
 

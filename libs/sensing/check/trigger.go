@@ -13,11 +13,29 @@ import (
 	"github.com/tidwall/gjson"
 )
 
-// needs are the fields without which a trigger of a kind fails each time; several with | between them stand for each other.
+// needs are the fields without which a trigger of a kind fails each time; several with | between them stand for each
+// other.
 var needs = map[string][]string{
-	"awsLambda": {"functionName", "region"}, "azureEventHubs": {"fqdn", "hubName"}, "azureServiceBus": {"queueName|topicName"}, "custom": {"serverURL"},
-	"email": {"host", "from", "to"}, "http": {"url"}, "jetstream": {"url", "subject"}, "kafka": {"url", "topic"}, "nats": {"url", "subject"},
-	"openWhisk": {"host", "actionName"}, "pulsar": {"url", "topic"}, "slack": {"slackToken"}, "k8s": {"source"}, "argoWorkflow": {"source"},
+	"awsLambda": {
+		"functionName", "region",
+	},
+	"azureEventHubs":  {"fqdn", "hubName"},
+	"azureServiceBus": {"queueName|topicName"},
+	"custom":          {"serverURL"},
+	"email": {
+		"host", "from", "to",
+	},
+	"http":      {"url"},
+	"jetstream": {"url", "subject"},
+	"kafka":     {"url", "topic"},
+	"nats":      {"url", "subject"},
+	"openWhisk": {
+		"host", "actionName",
+	},
+	"pulsar":       {"url", "topic"},
+	"slack":        {"slackToken"},
+	"k8s":          {"source"},
+	"argoWorkflow": {"source"},
 }
 
 // operations by kind; the empty one is the first.
@@ -26,7 +44,10 @@ var operations = map[string][]string{
 	"argoWorkflow": {"submit", "submit-from", "resubmit", "resume", "retry", "suspend", "terminate", "stop"},
 }
 
-var patchStrategies = []string{"", "application/json-patch+json", "application/merge-patch+json", "application/strategic-merge-patch+json", "application/apply-patch+yaml"}
+var patchStrategies = []string{
+	"", "application/json-patch+json", "application/merge-patch+json", "application/strategic-merge-patch+json",
+	"application/apply-patch+yaml",
+}
 
 // common is what kinds have in common.
 type common struct {
@@ -60,12 +81,18 @@ func (l *look) kind(at, kind string, t *v1alpha1.TriggerTemplate) {
 		}
 	}
 	for _, need := range needs[kind] {
-		if !slices.ContainsFunc(strings.Split(need, "|"), func(field string) bool { return present(text, field) || touched(own, kind+"."+field) }) {
+		if !slices.ContainsFunc(
+			strings.Split(need, "|"),
+			func(field string) bool { return present(text, field) || touched(own, kind+"."+field) },
+		) {
 			l.wrongf(at, "%s is missing", strings.ReplaceAll(need, "|", " or "))
 		}
 	}
 	if kind == "kafka" && present(text, "schemaRegistry") {
-		l.wrongf(at+".schemaRegistry", "payloads are sent as JSON: encoding them by a schema is not supported by this version")
+		l.wrongf(
+			at+".schemaRegistry",
+			"payloads are sent as JSON: encoding them by a schema is not supported by this version",
+		)
 	}
 	l.operation(at, kind, c, touched(own, kind+".operation"))
 	if c.Source != nil && !touched(l.given, kind+".source") {
@@ -114,7 +141,8 @@ func (l *look) manifest(at, kind string, c common) {
 	o := object{text: raw, at: at + ".source.resource", operation: c.Operation}
 	for i := range c.Parameters {
 		p := &c.Parameters[i]
-		if strings.Contains(p.Dest, "#(") && !slices.ContainsFunc(o.dests, func(d string) bool { return strings.HasPrefix(p.Dest, d) }) {
+		if strings.Contains(p.Dest, "#(") &&
+			!slices.ContainsFunc(o.dests, func(d string) bool { return strings.HasPrefix(p.Dest, d) }) {
 			if _, err := param.Destination(raw, p.Dest); err != nil {
 				l.wrongf(fmt.Sprintf("%s.parameters[%d].dest", at, i), "hits nothing: %w", err)
 			}
@@ -161,15 +189,23 @@ func (l *look) named(o object) {
 	case slices.Contains(operations["k8s"][1:], o.operation) && !o.has("metadata.name"):
 		l.wrongf(o.at, "metadata.name is missing: the operation %s needs to know which object", o.operation)
 	}
-	if name := gjson.GetBytes(o.text, "metadata.name").String(); creates && name != "" && !touched(o.dests, "metadata.name") {
-		l.warnf(o.at+".metadata.name", "only the first event makes %q, each further one fails: use generateName, or the operation update or patch", name)
+	if name := gjson.GetBytes(o.text, "metadata.name").String(); creates && name != "" &&
+		!touched(o.dests, "metadata.name") {
+		l.warnf(
+			o.at+".metadata.name",
+			"only the first event makes %q, each further one fails: use generateName, or the operation update or patch",
+			name,
+		)
 	}
 }
 
 func (l *look) labels(o object) {
 	gjson.GetBytes(o.text, "metadata.labels").ForEach(func(key, value gjson.Result) bool {
 		if !touched(o.dests, "metadata.labels."+key.String()) && sensing.LabelValue(value.String()) != value.String() {
-			l.wrongf(o.at+".metadata.labels."+key.String(), "%q is no value of a label: letters, digits, - _ . and at most 63 of them", value.String())
+			l.wrongf(
+				o.at+".metadata.labels."+key.String(),
+				"%q is no value of a label: letters, digits, - _ . and at most 63 of them", value.String(),
+			)
 		}
 		return true
 	})
@@ -201,7 +237,9 @@ func (l *look) parameters(at string, list []v1alpha1.TriggerParameter, needsDest
 }
 
 func (l *look) source(at string, src *v1alpha1.TriggerParameterSource) {
-	for field, text := range map[string]string{"dataTemplate": src.DataTemplate, "contextTemplate": src.ContextTemplate} {
+	for field, text := range map[string]string{
+		"dataTemplate": src.DataTemplate, "contextTemplate": src.ContextTemplate,
+	} {
 		if text == "" {
 			continue
 		}
@@ -209,7 +247,8 @@ func (l *look) source(at string, src *v1alpha1.TriggerParameterSource) {
 			l.wrongf(at+"."+field, "%w", err)
 		}
 	}
-	if key := src.ContextKey; key != "" && src.DataKey == "" && src.DataTemplate == "" && src.Value == nil && !slices.Contains(contextKeys, strings.SplitN(key, ".", 2)[0]) {
+	if key := src.ContextKey; key != "" && src.DataKey == "" && src.DataTemplate == "" && src.Value == nil &&
+		!slices.Contains(contextKeys, strings.SplitN(key, ".", 2)[0]) {
 		l.wrongf(at+".contextKey", "%q is none of %s", key, strings.Join(contextKeys, ", "))
 	}
 }
@@ -222,7 +261,10 @@ func (l *look) templateFields(at string, list []v1alpha1.TriggerParameter, kind 
 	for i := range list {
 		first, _, _ := strings.Cut(list[i].Dest, ".")
 		if list[i].Src != nil && first != "" && kind != "" && first != kind && first != "name" {
-			l.warnf(fmt.Sprintf("%s[%d].dest", at, i), "hits nothing: the template is of kind %s, so that dest begins with %s", kind, kind)
+			l.warnf(
+				fmt.Sprintf("%s[%d].dest", at, i),
+				"hits nothing: the template is of kind %s, so that dest begins with %s", kind, kind,
+			)
 		}
 	}
 }

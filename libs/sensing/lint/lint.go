@@ -33,7 +33,10 @@ func Sensor(text []byte) []lint.Finding {
 	found := check.Sensor(s)
 	for _, p := range found.Problems {
 		// What could not be read looks empty.
-		if slices.ContainsFunc(unread, func(e *v1alpha1.FieldError) bool { return strings.HasPrefix(e.Path, p.Path) && p.Path != "" }) {
+		if slices.ContainsFunc(
+			unread,
+			func(e *v1alpha1.FieldError) bool { return strings.HasPrefix(e.Path, p.Path) && p.Path != "" },
+		) {
 			continue
 		}
 		add(lint.Error, p.Path, p.Err.Error())

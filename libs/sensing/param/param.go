@@ -57,7 +57,9 @@ func (f Filler) Apply(document []byte, parameters []v1alpha1.TriggerParameter) (
 
 // Template applies trigger.parameters to the trigger's template and returns the
 // template as it counts for this firing.
-func (f Filler) Template(t *v1alpha1.TriggerTemplate, parameters []v1alpha1.TriggerParameter) (*v1alpha1.TriggerTemplate, error) {
+func (f Filler) Template(
+	t *v1alpha1.TriggerTemplate, parameters []v1alpha1.TriggerParameter,
+) (*v1alpha1.TriggerTemplate, error) {
 	if len(parameters) == 0 {
 		return t, nil
 	}
@@ -105,7 +107,10 @@ func (f Filler) Payload(elements []v1alpha1.TriggerParameter) ([]byte, error) {
 		}
 		value, raw, err := f.resolve(p.Src)
 		if errors.Is(err, errSkip) {
-			return nil, fmt.Errorf("payload[%d].src.dependencyName: %q did not contribute to this firing, and there is no value", i, p.Src.DependencyName)
+			return nil, fmt.Errorf(
+				"payload[%d].src.dependencyName: %q did not contribute to this firing, and there is no value", i,
+				p.Src.DependencyName,
+			)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("payload[%d]: %w", i, err)

@@ -85,7 +85,8 @@ func Exact(n string) bool {
 	return exact
 }
 
-// texts remembers how numbers are written, by their value as float64: those that nobody changed come out as they went in.
+// texts remembers how numbers are written, by their value as float64: those that nobody changed come out as they went
+// in.
 type texts map[float64]string
 
 func (t texts) learn(n json.Number) float64 {
@@ -112,8 +113,8 @@ func (t texts) shown(f float64) string {
 	return strconv.FormatFloat(f, 'g', -1, 64)
 }
 
-// number is a number of the event in a template: a float64, as functions and comparisons of templates know it, except for
-// whole numbers that float64 would change.
+// number is a number of the event in a template: a float64, as functions and comparisons of templates know it, except
+// for whole numbers that float64 would change.
 func (t texts) number(n json.Number) any {
 	if whole, err := strconv.ParseInt(string(n), 10, 64); err == nil && (whole > 1<<53 || whole < -1<<53) {
 		return whole

@@ -62,7 +62,8 @@ func CompileJQ(source string) (*JQ, error) {
 	return &JQ{code: code}, nil
 }
 
-// Run returns the first output of an input, whose numbers may be of type [json.Number]. Source: Argo Events; the others are not asked for.
+// Run returns the first output of an input, whose numbers may be of type [json.Number]. Source: Argo Events; the others
+// are not asked for.
 func (q *JQ) Run(input any, limits Limits) (any, error) {
 	b := newBudget(limits)
 	v, ok := q.code.RunWithContext(b, input, &handle{b}).Next()

@@ -48,8 +48,17 @@ func TestJQ(t *testing.T) {
 		{`reduce .body.list[] as $x (0; . + $x)`, `3`},
 		{`.body as {s: $s} | $s`, `"ab"`},
 		{`(.body.list | .[0]) as $x | [$x, 1] | add`, `2`},
-		{`empty`, "error"}, {`error("x")`, "error"}, {`.body.s.x`, "error"}, {`.[`, "error"}, {`import "a" as a; .`, "error"},
-		{`env.HOME`, `null`}, {`$ENV.HOME`, `null`}, {`input`, "error"}, {`$__budget`, "error"},
+		{
+			`empty`, "error",
+		},
+		{`error("x")`, "error"},
+		{`.body.s.x`, "error"},
+		{`.[`, "error"},
+		{`import "a" as a; .`, "error"},
+		{`env.HOME`, `null`},
+		{`$ENV.HOME`, `null`},
+		{`input`, "error"},
+		{`$__budget`, "error"},
 		{`.body.s |= . + "x" | .body.s`, `"abx"`},
 	}
 	for _, c := range cases {

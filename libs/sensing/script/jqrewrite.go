@@ -5,14 +5,39 @@ import "github.com/itchyny/gojq"
 // growing are the functions whose result may be larger than their input by a
 // factor; what they give is measured.
 var growing = map[string]bool{
-	"tojson": true, "tostring": true, "join": true, "implode": true, "gsub": true, "sub": true, "flatten": true, "add": true,
-	"setpath": true, "map_values": true, "with_entries": true, "from_entries": true, "transpose": true, "combinations": true,
-	"ascii_downcase": true, "splits": true, "split": true, "match": true, "scan": true, "capture": true,
+	"tojson":         true,
+	"tostring":       true,
+	"join":           true,
+	"implode":        true,
+	"gsub":           true,
+	"sub":            true,
+	"flatten":        true,
+	"add":            true,
+	"setpath":        true,
+	"map_values":     true,
+	"with_entries":   true,
+	"from_entries":   true,
+	"transpose":      true,
+	"combinations":   true,
+	"ascii_downcase": true,
+	"splits":         true,
+	"split":          true,
+	"match":          true,
+	"scan":           true,
+	"capture":        true,
 }
 
 // searching are the functions that may find a match at every character, in one
 // instruction.
-var searching = map[string]bool{"match": true, "scan": true, "capture": true, "splits": true, "split": true, "sub": true, "gsub": true}
+var searching = map[string]bool{
+	"match":   true,
+	"scan":    true,
+	"capture": true,
+	"splits":  true,
+	"split":   true,
+	"sub":     true,
+	"gsub":    true,
+}
 
 // boundQuery replaces one node of a syntax tree.
 func boundQuery(node any) any {
@@ -43,7 +68,9 @@ func boundOperator(q *gojq.Query) *gojq.Query {
 
 // call is name(left; right; $budget).
 func call(name string, left, right *gojq.Query) *gojq.Query {
-	return term(&gojq.Term{Type: gojq.TermTypeFunc, Func: &gojq.Func{Name: name, Args: []*gojq.Query{left, right, budgetOf()}}})
+	return term(
+		&gojq.Term{Type: gojq.TermTypeFunc, Func: &gojq.Func{Name: name, Args: []*gojq.Query{left, right, budgetOf()}}},
+	)
 }
 
 func term(t *gojq.Term) *gojq.Query { return &gojq.Query{Term: t} }
@@ -54,7 +81,9 @@ func budgetOf() *gojq.Query {
 
 // measured is q | check.
 func measured(q *gojq.Query) *gojq.Query {
-	check := term(&gojq.Term{Type: gojq.TermTypeFunc, Func: &gojq.Func{Name: boundValue, Args: []*gojq.Query{budgetOf()}}})
+	check := term(
+		&gojq.Term{Type: gojq.TermTypeFunc, Func: &gojq.Func{Name: boundValue, Args: []*gojq.Query{budgetOf()}}},
+	)
 	return &gojq.Query{Left: parens(q), Op: gojq.OpPipe, Right: check}
 }
 
@@ -69,7 +98,9 @@ func update(left, right *gojq.Query, name string) *gojq.Query {
 	identity := term(&gojq.Term{Type: gojq.TermTypeIdentity})
 	value := term(&gojq.Term{Type: gojq.TermTypeFunc, Func: &gojq.Func{Name: held}})
 	modify := &gojq.Query{Left: parens(left), Op: gojq.OpModify, Right: parens(call(name, identity, value))}
-	return &gojq.Query{Left: parens(right), Op: gojq.OpPipe, Patterns: []*gojq.Pattern{{Name: held}}, Right: measured(modify)}
+	return &gojq.Query{
+		Left: parens(right), Op: gojq.OpPipe, Patterns: []*gojq.Pattern{{Name: held}}, Right: measured(modify),
+	}
 }
 
 func boundTerm(t *gojq.Term) *gojq.Term {

@@ -104,15 +104,24 @@ func luaError(b *budget, err error) error {
 
 // newState opens the libraries that only compute.
 func newState(b *budget) *lua.LState {
-	state := lua.NewState(lua.Options{SkipOpenLibs: true, CallStackSize: 200, RegistrySize: 1024, RegistryMaxSize: 256 << 10, MinimizeStackMemory: true})
+	state := lua.NewState(
+		lua.Options{
+			SkipOpenLibs: true, CallStackSize: 200, RegistrySize: 1024, RegistryMaxSize: 256 << 10,
+			MinimizeStackMemory: true,
+		},
+	)
 	for name, open := range map[string]lua.LGFunction{
-		lua.BaseLibName: lua.OpenBase, lua.TabLibName: lua.OpenTable, lua.StringLibName: lua.OpenString, lua.MathLibName: lua.OpenMath,
+		lua.BaseLibName: lua.OpenBase, lua.TabLibName: lua.OpenTable, lua.StringLibName: lua.OpenString,
+		lua.MathLibName: lua.OpenMath,
 	} {
 		state.Push(state.NewFunction(open))
 		state.Push(lua.LString(name))
 		state.Call(1, 0)
 	}
-	for _, name := range []string{"dofile", "loadfile", "load", "loadstring", "require", "module", "print", "collectgarbage", "newproxy", "_printregs"} {
+	for _, name := range []string{
+		"dofile", "loadfile", "load", "loadstring", "require", "module", "print", "collectgarbage", "newproxy",
+		"_printregs",
+	} {
 		state.SetGlobal(name, lua.LNil)
 	}
 	bound(state, b)

@@ -70,7 +70,10 @@ func TestLua(t *testing.T) {
 		{`return ("aaa"):match("a-$")`, `"aaa"`},
 		{`return ("ab"):match("a?b?c?")`, `"ab"`},
 		{`return ("x"):upper() .. ("Y"):lower() .. #"abc" .. ("abc"):sub(2) .. ("ab"):reverse()`, `"Xy3bcba"`},
-		{`return tostring(os) .. tostring(io) .. tostring(require) .. tostring(load) .. tostring(debug) .. tostring(coroutine)`, `"nilnilnilnilnilnil"`},
+		{
+			`return tostring(os) .. tostring(io) .. tostring(require) .. tostring(load) .. tostring(debug) .. tostring(coroutine)`,
+			`"nilnilnilnilnilnil"`,
+		},
 		{`return setmetatable({}, {__concat = function() return "meta" end}) .. "x"`, `"meta"`},
 	}
 	for _, c := range cases {
@@ -83,9 +86,12 @@ func TestLua(t *testing.T) {
 
 func TestLuaRefuses(t *testing.T) {
 	for _, source := range []string{
-		`return (`, `error("x")`, `return event.a.b.c`, `return {} .. "x"`, `return ("x"):match("(")`, `return ("x"):match("%")`, `return ("x"):match("[")`,
-		`return ("x"):match("%b")`, `return ("x"):match("%1")`, `return ("x"):match(")")`, `return ("x"):match("%f")`, `return ("x"):gsub("x", "%5")`, `return ("x"):gsub("x", true)`,
-		`return ("x"):gsub("x", function() return {} end)`, `return table.concat({{}})`, `return string.format("%9999d", 1)`, `return 0/0`,
+		`return (`, `error("x")`, `return event.a.b.c`, `return {} .. "x"`, `return ("x"):match("(")`,
+		`return ("x"):match("%")`, `return ("x"):match("[")`,
+		`return ("x"):match("%b")`, `return ("x"):match("%1")`, `return ("x"):match(")")`, `return ("x"):match("%f")`,
+		`return ("x"):gsub("x", "%5")`, `return ("x"):gsub("x", true)`,
+		`return ("x"):gsub("x", function() return {} end)`, `return table.concat({{}})`,
+		`return string.format("%9999d", 1)`, `return 0/0`,
 		`local t = {} t.t = t return t`, `return ("x"):match(("()"):rep(40))`, strings.Repeat("x", maxSource+1),
 		`local function f() return f() + 1 end return f()`,
 	} {
@@ -118,7 +124,8 @@ var endlessLua = []string{
 func TestEndlessLuaEnds(t *testing.T) {
 	for _, source := range endlessLua {
 		_, err := runLua(t, source, `{}`)
-		if !errors.Is(err, ErrBudget) && (err == nil || !strings.Contains(err.Error(), "over budget") && !strings.Contains(err.Error(), "nested")) {
+		if !errors.Is(err, ErrBudget) &&
+			(err == nil || !strings.Contains(err.Error(), "over budget") && !strings.Contains(err.Error(), "nested")) {
 			t.Errorf("%s: %v", source, err)
 		}
 	}

@@ -14,7 +14,9 @@ func bound(state *lua.LState, b *budget) {
 	l := &library{budget: b}
 	state.SetGlobal(concatName, state.NewFunction(l.concat))
 	text := state.GetGlobal(lua.StringLibName).(*lua.LTable)
-	for name, f := range map[string]lua.LGFunction{"rep": l.rep, "find": l.find, "match": l.match, "gmatch": l.gmatch, "gsub": l.gsub} {
+	for name, f := range map[string]lua.LGFunction{
+		"rep": l.rep, "find": l.find, "match": l.match, "gmatch": l.gmatch, "gsub": l.gsub,
+	} {
 		text.RawSetString(name, state.NewFunction(f))
 	}
 	text.RawSetString("gfind", lua.LNil)
@@ -108,7 +110,8 @@ func (l *library) format(plain lua.LValue) lua.LGFunction {
 			for i < len(layout) && isDigit(layout[i]) {
 				i++
 			}
-			if n, err := strconv.Atoi(layout[start:i]); i-start > 2 && (err != nil || n > maxWidth) && strings.Contains(layout[:start], "%") {
+			if n, err := strconv.Atoi(layout[start:i]); i-start > 2 && (err != nil || n > maxWidth) &&
+				strings.Contains(layout[:start], "%") {
 				state.RaiseError("invalid format (width or precision too long)")
 			}
 		}

@@ -6,8 +6,8 @@ import (
 	"text/template"
 )
 
-// printing are the functions that make text of any value: they show numbers as they are written. What they print else is
-// as in text/template and sprig.
+// printing are the functions that make text of any value: they show numbers as they are written. What they print else
+// is as in text/template and sprig.
 func printing(written texts) template.FuncMap {
 	show := func(values []any) []any {
 		out := make([]any, len(values))

@@ -68,8 +68,8 @@ func actionOf(name string) (parse.Node, error) {
 	return t.Root.Nodes[0], nil
 }
 
-// insertShow ends every pipeline that prints with a function that shows numbers as they are written: text/template prints
-// 12345678 as 1.2345678e+07.
+// insertShow ends every pipeline that prints with a function that shows numbers as they are written: text/template
+// prints 12345678 as 1.2345678e+07.
 func insertShow(node parse.Node, show func(read bool) []*parse.CommandNode) {
 	switch n := node.(type) {
 	case *parse.ListNode:
@@ -201,8 +201,10 @@ func (w *boundedText) Write(p []byte) (int, error) {
 
 // unfit are functions that a template of a manifest must not have: the environment
 // and the network of this process, and what takes seconds by design.
-var unfit = []string{"env", "expandenv", "getHostByName", "genPrivateKey", "genCA", "genCAWithKey", "genSelfSignedCert", "genSelfSignedCertWithKey",
-	"genSignedCert", "genSignedCertWithKey", "derivePassword", "bcrypt", "htpasswd"}
+var unfit = []string{
+	"env", "expandenv", "getHostByName", "genPrivateKey", "genCA", "genCAWithKey", "genSelfSignedCert",
+	"genSelfSignedCertWithKey", "genSignedCert", "genSignedCertWithKey", "derivePassword", "bcrypt", "htpasswd",
+}
 
 // plainFunctions is made once; the map is only copied afterwards.
 var plainFunctions = sync.OnceValue(func() template.FuncMap {

@@ -45,7 +45,9 @@ func TestTemplate(t *testing.T) {
 			t.Errorf("%s: %q, %v", source, got, err)
 		}
 	}
-	for _, source := range []string{`{{`, `{{ env "HOME" }}`, `{{ genPrivateKey "rsa" }}`, `{{ nothing }}`, strings.Repeat("x", maxSource+1)} {
+	for _, source := range []string{
+		`{{`, `{{ env "HOME" }}`, `{{ genPrivateKey "rsa" }}`, `{{ nothing }}`, strings.Repeat("x", maxSource+1),
+	} {
 		if _, err := CompileTemplate(source); err == nil {
 			t.Errorf("%.40s was read", source)
 		}

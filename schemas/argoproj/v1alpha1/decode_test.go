@@ -46,11 +46,28 @@ func TestLooseWorkflowIsRead(t *testing.T) {
 
 func TestOutputsOfACallAreItsTemplates(t *testing.T) {
 	for name, c := range map[string]struct{ template, calls, want string }{
-		"of a step":                      {`{name: work}`, `steps: [[{name: a, template: work, outputs: {artifacts: [{name: x, path: /x}]}}]]`, "x optional"},
-		"of a step that stands alone":    {`{name: work}`, `steps: [{name: a, template: work, outputs: {artifacts: [{name: x, path: /x}]}}]`, "x optional"},
-		"the template's own is stronger": {`{name: work, outputs: {artifacts: [{name: x, path: /own}]}}`, `dag: {tasks: [{name: a, template: work, outputs: {artifacts: [{name: x, path: /x}, {name: z, path: /z}]}}]}`, "x z optional"},
-		"without a path":                 {`{name: work}`, `dag: {tasks: [{name: a, template: work, outputs: {artifacts: [{name: x, from: "{{tasks.a.outputs.artifacts.x}}"}]}}]}`, ""},
-		"of a template that is not here": {`{name: other}`, `dag: {tasks: [{name: a, template: work, outputs: {artifacts: [{name: x, path: /x}]}}]}`, ""},
+		"of a step": {
+			`{name: work}`, `steps: [[{name: a, template: work, outputs: {artifacts: [{name: x, path: /x}]}}]]`,
+			"x optional",
+		},
+		"of a step that stands alone": {
+			`{name: work}`, `steps: [{name: a, template: work, outputs: {artifacts: [{name: x, path: /x}]}}]`,
+			"x optional",
+		},
+		"the template's own is stronger": {
+			`{name: work, outputs: {artifacts: [{name: x, path: /own}]}}`,
+			`dag: {tasks: [{name: a, template: work, outputs: {artifacts: [{name: x, path: /x}, {name: z, path: /z}]}}]}`,
+			"x z optional",
+		},
+		"without a path": {
+			`{name: work}`,
+			`dag: {tasks: [{name: a, template: work, outputs: {artifacts: [{name: x, from: "{{tasks.a.outputs.artifacts.x}}"}]}}]}`,
+			"",
+		},
+		"of a template that is not here": {
+			`{name: other}`, `dag: {tasks: [{name: a, template: work, outputs: {artifacts: [{name: x, path: /x}]}}]}`,
+			"",
+		},
 	} {
 		var spec WorkflowSpec
 		if err := yaml.Unmarshal([]byte("templates: [{name: main, "+c.calls+"}, "+c.template+"]"), &spec); err != nil {
@@ -81,8 +98,10 @@ func TestFiltersInListForm(t *testing.T) {
 		"spec.triggers[0].template.argoWorkflow.group: unknown field",
 		"spec.triggers[0].template.argoWorkflow.resource: unknown field",
 		"spec.triggers[0].template.argoWorkflow.version: unknown field")
-	want := []DataFilter{{Path: "body.ref", Type: "string", Comparator: ComparatorExact, Value: []AnyString{"refs/heads/main"}},
-		{Path: "body.size", Type: "number", Value: []AnyString{"3"}}}
+	want := []DataFilter{
+		{Path: "body.ref", Type: "string", Comparator: ComparatorExact, Value: []AnyString{"refs/heads/main"}},
+		{Path: "body.size", Type: "number", Value: []AnyString{"3"}},
+	}
 	if diff := cmp.Diff(want, s.Spec.Dependencies[0].Filters.Data); diff != "" {
 		t.Errorf("list form (-want +got):\n%s", diff)
 	}

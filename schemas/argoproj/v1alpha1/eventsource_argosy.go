@@ -21,7 +21,8 @@ type EventSourceKinds struct {
 // WebhookHMAC says how the sender of a plain webhook signs its bodies.
 type WebhookHMAC struct {
 	// Scheme is standardWebhooks for what that specification says (headers webhook-id, webhook-timestamp and
-	// webhook-signature, or those of Svix); the other fields but secret then have no effect. Empty means that they count.
+	// webhook-signature, or those of Svix); the other fields but secret then have no effect. Empty means that they
+	// count.
 	Scheme string `json:"scheme,omitempty"`
 	// Header is the header that carries the signature, such as X-Signature. It is needed unless there is a scheme.
 	Header string `json:"header,omitempty"`

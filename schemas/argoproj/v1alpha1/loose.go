@@ -159,11 +159,17 @@ type looseKeys interface {
 }
 
 func (DAGTask) looseKeys() map[string]string {
-	return map[string]string{"inputs": "read as arguments", "outputs": "artifacts are read as optional outputs of its template"}
+	return map[string]string{
+		"inputs":  "read as arguments",
+		"outputs": "artifacts are read as optional outputs of its template",
+	}
 }
 
 func (WorkflowStep) looseKeys() map[string]string {
-	return map[string]string{"inputs": "read as arguments", "outputs": "artifacts are read as optional outputs of its template"}
+	return map[string]string{
+		"inputs":  "read as arguments",
+		"outputs": "artifacts are read as optional outputs of its template",
+	}
 }
 
 func (EventDependencyFilter) looseKeys() map[string]string { return nil }

@@ -50,7 +50,9 @@ func TestOldFormsOfSensorsAreRead(t *testing.T) {
 	for _, w := range warnings {
 		told = append(told, w.Path)
 	}
-	for _, want := range []string{"spec.dependencies[0].gatewayName", "spec.circuit", "spec.triggers[0].parameters[0].src.event"} {
+	for _, want := range []string{
+		"spec.dependencies[0].gatewayName", "spec.circuit", "spec.triggers[0].parameters[0].src.event",
+	} {
 		if !strings.Contains(strings.Join(told, " "), want) {
 			t.Errorf("no warning at %s: %v", want, told)
 		}

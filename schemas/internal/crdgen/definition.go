@@ -8,8 +8,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// Definition returns text, a CustomResourceDefinition, with the schema of its only version replaced by that of t. Names,
-// scope and columns stay as they are.
+// Definition returns text, a CustomResourceDefinition, with the schema of its only version replaced by that of t.
+// Names, scope and columns stay as they are.
 func Definition(text []byte, t reflect.Type) ([]byte, error) {
 	var crd map[string]any
 	if err := yaml.Unmarshal(text, &crd); err != nil {

@@ -39,8 +39,8 @@ func special() map[reflect.Type]Schema {
 	}
 }
 
-// stored reports what a status keeps whole of a spec that was checked when it was written. Checking it again would double
-// definitions that are near the size an API server takes.
+// stored reports what a status keeps whole of a spec that was checked when it was written. Checking it again would
+// double definitions that are near the size an API server takes.
 func stored(outer, t reflect.Type) bool {
 	return strings.HasSuffix(outer.Name(), "Status") && (t.Name() == "Template" || t.Name() == "WorkflowSpec")
 }

@@ -80,7 +80,12 @@ func (c Config) Reader(ctx context.Context) (*bus.Bus, error) {
 	if err := i.Client().Get(ctx, client.ObjectKey{Namespace: "argosy", Name: "nats-reader"}, &s); err != nil {
 		return nil, fmt.Errorf("read the bus password: %w", err)
 	}
-	return bus.Connect(bus.Config{URL: fmt.Sprintf("nats://%s:%d", c.Node, busPort), User: "reader", Password: string(s.Data["password"]), Name: "demo"})
+	return bus.Connect(
+		bus.Config{
+			URL: fmt.Sprintf("nats://%s:%d", c.Node, busPort), User: "reader", Password: string(s.Data["password"]),
+			Name: "demo",
+		},
+	)
 }
 
 // Push commits settings to the app's repository and returns the commit.
@@ -100,7 +105,9 @@ func (c Config) Push(ctx context.Context, s Settings) (string, error) {
 	if err := os.WriteFile(filepath.Join(dir, "app/settings.json"), append(raw, '\n'), 0o644); err != nil {
 		return "", err
 	}
-	for _, args := range [][]string{{"commit", "--quiet", "-am", "app: version " + s.Version}, {"push", "--quiet", "origin", "main"}} {
+	for _, args := range [][]string{
+		{"commit", "--quiet", "-am", "app: version " + s.Version}, {"push", "--quiet", "origin", "main"},
+	} {
 		if _, err := git(ctx, dir, args...); err != nil {
 			return "", err
 		}
@@ -166,7 +173,9 @@ func (c Config) pods(ctx context.Context) error {
 			continue
 		}
 		var pods corev1.PodList
-		if err := i.Client().List(ctx, &pods, client.InNamespace("demo-app"), client.MatchingLabels(set.Spec.Selector.MatchLabels)); err != nil {
+		if err := i.Client().List(
+			ctx, &pods, client.InNamespace("demo-app"), client.MatchingLabels(set.Spec.Selector.MatchLabels),
+		); err != nil {
 			return fmt.Errorf("list pods: %w", err)
 		}
 		var names []string

@@ -193,7 +193,15 @@ func line(e bus.Event) string {
 }
 
 // shown are the attributes worth a person's time.
-var shown = map[string]string{"step": "step", "weight": "weight", "image": "image", "commit": "commit", "revision": "revision", "reason": "reason", "pods": "pods"}
+var shown = map[string]string{
+	"step":     "step",
+	"weight":   "weight",
+	"image":    "image",
+	"commit":   "commit",
+	"revision": "revision",
+	"reason":   "reason",
+	"pods":     "pods",
+}
 
 // chain reads the causal chain back from its end.
 func (s *story) chain() {

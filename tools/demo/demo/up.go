@@ -72,13 +72,18 @@ func Up(ctx context.Context, c Config) error {
 	}
 	i.Images, i.Archives = c.Registry, c.Images
 	deploy := filepath.Join(c.Root, "deploy")
-	if err := i.Apply(ctx, filepath.Join(deploy, "namespace.yaml"), filepath.Join(deploy, "demo/manifests/00-namespace.yaml")); err != nil {
+	if err := i.Apply(
+		ctx, filepath.Join(deploy, "namespace.yaml"), filepath.Join(deploy, "demo/manifests/00-namespace.yaml"),
+	); err != nil {
 		return err
 	}
 	if err := secrets(ctx, i); err != nil {
 		return err
 	}
-	if err := i.Apply(ctx, filepath.Join(c.Root, "schemas/crds"), c.GatewayCRDs, filepath.Join(deploy, "nats"), filepath.Join(deploy, "services"), filepath.Join(deploy, "demo/manifests")); err != nil {
+	if err := i.Apply(
+		ctx, filepath.Join(c.Root, "schemas/crds"), c.GatewayCRDs, filepath.Join(deploy, "nats"),
+		filepath.Join(deploy, "services"), filepath.Join(deploy, "demo/manifests"),
+	); err != nil {
 		return err
 	}
 	for _, namespace := range []string{"argosy-demo", "argosy"} {
@@ -165,7 +170,9 @@ notifications:
 // seed fills the registry and the repositories, before anything listens to them.
 func (c Config) seed(ctx context.Context) error {
 	registry := fmt.Sprintf("%s:%d", c.Node, registryPort)
-	if err := c.tool(ctx, "images", "push", filepath.Join(c.Images, "web.tar"), registry+"/base/web:dev", "--insecure"); err != nil {
+	if err := c.tool(
+		ctx, "images", "push", filepath.Join(c.Images, "web.tar"), registry+"/base/web:dev", "--insecure",
+	); err != nil {
 		return err
 	}
 	err := c.tool(ctx, "images", "context", "--context", filepath.Join(c.Root, "deploy/demo/repos/app/app"),
@@ -211,8 +218,11 @@ func git(ctx context.Context, dir string, args ...string) (string, error) {
 	defer cancel()
 	command := exec.CommandContext(ctx, "git", args...)
 	command.Dir = dir
-	command.Env = append(os.Environ(), "GIT_TERMINAL_PROMPT=0", "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null",
-		"GIT_AUTHOR_NAME=Demo", "GIT_AUTHOR_EMAIL=demo@example.com", "GIT_COMMITTER_NAME=Demo", "GIT_COMMITTER_EMAIL=demo@example.com")
+	command.Env = append(
+		os.Environ(), "GIT_TERMINAL_PROMPT=0", "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null",
+		"GIT_AUTHOR_NAME=Demo", "GIT_AUTHOR_EMAIL=demo@example.com", "GIT_COMMITTER_NAME=Demo",
+		"GIT_COMMITTER_EMAIL=demo@example.com",
+	)
 	out, err := command.CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("git %s: %w\n%s", strings.Join(args, " "), err, out)
@@ -243,19 +253,23 @@ func (c Config) awaitServing(ctx context.Context, k client.Client) error {
 		select {
 		case <-ctx.Done():
 			phase, message := phaseOf(rollout)
-			return fmt.Errorf("rollout demo-app/web is %q (%s) after %s: %w", phase, message, time.Since(began).Round(time.Second), ctx.Err())
+			return fmt.Errorf(
+				"rollout demo-app/web is %q (%s) after %s: %w", phase, message, time.Since(began).Round(time.Second),
+				ctx.Err(),
+			)
 		case <-time.After(250 * time.Millisecond):
 		}
 	}
 }
 
-// serving reports whether the rollout is at rest with a version that works: promoted, or back from one that was aborted,
-// as the last act of an earlier demo leaves it.
+// serving reports whether the rollout is at rest with a version that works: promoted, or back from one that was
+// aborted, as the last act of an earlier demo leaves it.
 func serving(rollout *unstructured.Unstructured) bool {
 	phase, _ := phaseOf(rollout)
 	aborted, _, _ := unstructured.NestedBool(rollout.Object, "status", "abort")
 	stable, _, _ := unstructured.NestedString(rollout.Object, "status", "stableRS")
-	return phase == string(v1alpha1.RolloutHealthy) || phase == string(v1alpha1.RolloutDegraded) && aborted && stable != ""
+	return phase == string(v1alpha1.RolloutHealthy) ||
+		phase == string(v1alpha1.RolloutDegraded) && aborted && stable != ""
 }
 
 func phaseOf(rollout *unstructured.Unstructured) (phase, message string) {

@@ -148,7 +148,10 @@ func read(path string) ([]*unstructured.Unstructured, error) {
 
 func (i *Installer) applyOne(ctx context.Context, o *unstructured.Unstructured) error {
 	return retry(ctx, 30*time.Second, func() (bool, error) {
-		err := i.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(o.DeepCopy()), client.FieldOwner(owner), client.ForceOwnership)
+		err := i.client.Apply(
+			ctx, client.ApplyConfigurationFromUnstructured(o.DeepCopy()), client.FieldOwner(owner),
+			client.ForceOwnership,
+		)
 		if meta.IsNoMatchError(err) || apierrors.IsNotFound(err) {
 			return false, fmt.Errorf("apply %s %s: %w", o.GetKind(), o.GetName(), err)
 		}
@@ -192,7 +195,10 @@ func (i *Installer) Secret(ctx context.Context, namespace, name, key string) (st
 
 // Share makes a secret with a given value.
 func (i *Installer) Share(ctx context.Context, namespace, name, key, value string) (string, error) {
-	s := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}, Data: map[string][]byte{key: []byte(value)}}
+	s := &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
+		Data:       map[string][]byte{key: []byte(value)},
+	}
 	if err := i.client.Create(ctx, s); err != nil && !apierrors.IsAlreadyExists(err) {
 		return "", fmt.Errorf("make secret %s/%s: %w", namespace, name, err)
 	}
@@ -211,7 +217,8 @@ func (i *Installer) Ready(ctx context.Context, namespace string, patience time.D
 		var waiting []string
 		for k := range list.Items {
 			d := &list.Items[k]
-			if d.Status.ObservedGeneration < d.Generation || d.Status.AvailableReplicas < *d.Spec.Replicas || d.Status.UpdatedReplicas < *d.Spec.Replicas {
+			if d.Status.ObservedGeneration < d.Generation || d.Status.AvailableReplicas < *d.Spec.Replicas ||
+				d.Status.UpdatedReplicas < *d.Spec.Replicas {
 				waiting = append(waiting, fmt.Sprintf("%s %d/%d", d.Name, d.Status.AvailableReplicas, *d.Spec.Replicas))
 			}
 		}

@@ -8,7 +8,10 @@ import (
 
 func TestOwnImagesMoveToTheirRegistry(t *testing.T) {
 	o := map[string]any{"spec": map[string]any{"containers": []any{
-		map[string]any{"image": "argosy/sensor:dev", "env": []any{map[string]any{"name": "X", "value": "argosy/executor:dev"}}},
+		map[string]any{
+			"image": "argosy/sensor:dev",
+			"env":   []any{map[string]any{"name": "X", "value": "argosy/executor:dev"}},
+		},
 		map[string]any{"image": "busybox", "args": []any{"not argosy/sensor:dev"}, "ports": int64(1)},
 	}}}
 	relocate(o, "reg:5000/a")
@@ -17,7 +20,8 @@ func TestOwnImagesMoveToTheirRegistry(t *testing.T) {
 		t.Fatal(err)
 	}
 	first, second := containers[0].(map[string]any), containers[1].(map[string]any)
-	if first["image"] != "reg:5000/a/sensor:dev" || first["env"].([]any)[0].(map[string]any)["value"] != "reg:5000/a/executor:dev" {
+	if first["image"] != "reg:5000/a/sensor:dev" ||
+		first["env"].([]any)[0].(map[string]any)["value"] != "reg:5000/a/executor:dev" {
 		t.Errorf("first %v", first)
 	}
 	if second["image"] != "busybox" || second["args"].([]any)[0] != "not argosy/sensor:dev" {

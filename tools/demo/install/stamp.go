@@ -18,8 +18,8 @@ import (
 // annotationImages says of the pods of a Deployment which images they were made with.
 const annotationImages = "argosy.dev/images"
 
-// Only services are deployed anew. The bus, and the Git server and the registry of the demo, have data that lives as long
-// as their pods.
+// Only services are deployed anew. The bus, and the Git server and the registry of the demo, have data that lives as
+// long as their pods.
 const (
 	stampedNamespace = "argosy"
 	keptImage        = "nats-server"
@@ -59,7 +59,10 @@ func (i *Installer) stamp(o *unstructured.Unstructured) error {
 	if !found {
 		return nil
 	}
-	return unstructured.SetNestedField(o.Object, hex.EncodeToString(sum.Sum(nil)[:16]), "spec", "template", "metadata", "annotations", annotationImages)
+	return unstructured.SetNestedField(
+		o.Object, hex.EncodeToString(sum.Sum(nil)[:16]), "spec", "template", "metadata", "annotations",
+		annotationImages,
+	)
 }
 
 func add(sum hash.Hash, path string) error {

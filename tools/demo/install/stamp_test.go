@@ -18,12 +18,20 @@ func TestANewImageOfTheSameNameIsDeployed(t *testing.T) {
 	}
 	stampedIn := func(namespace, kind, image string) string {
 		t.Helper()
-		o := &unstructured.Unstructured{Object: map[string]any{"kind": kind, "metadata": map[string]any{"namespace": namespace}, "spec": map[string]any{"template": map[string]any{
-			"spec": map[string]any{"containers": []any{map[string]any{"image": image}}}}}}}
+		o := &unstructured.Unstructured{
+			Object: map[string]any{
+				"kind":     kind,
+				"metadata": map[string]any{"namespace": namespace},
+				"spec": map[string]any{"template": map[string]any{
+					"spec": map[string]any{"containers": []any{map[string]any{"image": image}}}}},
+			},
+		}
 		if err := i.stamp(o); err != nil {
 			t.Fatal(err)
 		}
-		mark, _, _ := unstructured.NestedString(o.Object, "spec", "template", "metadata", "annotations", annotationImages)
+		mark, _, _ := unstructured.NestedString(
+			o.Object, "spec", "template", "metadata", "annotations", annotationImages,
+		)
 		return mark
 	}
 	stamped := func(kind, image string) string { return stampedIn("argosy", kind, image) }
@@ -37,7 +45,9 @@ func TestANewImageOfTheSameNameIsDeployed(t *testing.T) {
 	if second := stamped("Deployment", "argosy/sensor:dev"); second == first {
 		t.Error("another image has the same mark")
 	}
-	for kind, image := range map[string]string{"Deployment": "argosy/nats-server:dev", "Rollout": "argosy/sensor:dev", "DaemonSet": "argosy/sensor:dev"} {
+	for kind, image := range map[string]string{
+		"Deployment": "argosy/nats-server:dev", "Rollout": "argosy/sensor:dev", "DaemonSet": "argosy/sensor:dev",
+	} {
 		if mark := stamped(kind, image); mark != "" {
 			t.Errorf("%s of %s is marked %q", kind, image, mark)
 		}

@@ -1,5 +1,5 @@
-// Package alibabatest stands in for what gives out keys of Alibaba Cloud: its token service and the metadata of a machine.
-// It also sets the variables by which the SDK finds them.
+// Package alibabatest stands in for what gives out keys of Alibaba Cloud: its token service and the metadata of a
+// machine. It also sets the variables by which the SDK finds them.
 package alibabatest
 
 import (
@@ -41,7 +41,10 @@ func Start(t *testing.T, id, secret, token string) *Services {
 	s := &Services{t: t, id: id, secret: secret, token: token}
 	web := httptest.NewServer(s)
 	t.Cleanup(web.Close)
-	for _, name := range []string{"ACCESS_KEY_ID", "ACCESS_KEY_SECRET", "SECURITY_TOKEN", "OIDC_TOKEN_FILE", "ROLE_ARN", "OIDC_PROVIDER_ARN", "ECS_METADATA", "CREDENTIALS_URI"} {
+	for _, name := range []string{
+		"ACCESS_KEY_ID", "ACCESS_KEY_SECRET", "SECURITY_TOKEN", "OIDC_TOKEN_FILE", "ROLE_ARN", "OIDC_PROVIDER_ARN",
+		"ECS_METADATA", "CREDENTIALS_URI",
+	} {
 		t.Setenv("ALIBABA_CLOUD_"+name, "")
 	}
 	t.Setenv("HOME", t.TempDir())
@@ -83,24 +86,33 @@ func (s *Services) Asked() string {
 	return strings.Join(slices.Compact(slices.Clone(s.asked)), ", ")
 }
 
-// ServeHTTP answers one question, when whoever asks it proves to be who may. Source: Alibaba Cloud, AssumeRoleWithOIDC and
-// the metadata of an instance.
+// ServeHTTP answers one question, when whoever asks it proves to be who may. Source: Alibaba Cloud, AssumeRoleWithOIDC
+// and the metadata of an instance.
 func (s *Services) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	const metadata = "/latest/meta-data/ram/security-credentials/"
 	until := time.Now().Add(time.Hour).UTC().Format("2006-01-02T15:04:05Z")
 	switch {
-	case strings.HasPrefix(r.Host, "sts.") && r.FormValue("Action") == "AssumeRoleWithOIDC" && r.FormValue("OIDCToken") == pod && r.FormValue("RoleArn") == role && r.FormValue("OIDCProviderArn") == provider:
+	case strings.HasPrefix(r.Host, "sts.") && r.FormValue("Action") == "AssumeRoleWithOIDC" &&
+		r.FormValue("OIDCToken") == pod && r.FormValue("RoleArn") == role && r.FormValue("OIDCProviderArn") == provider:
 		s.asked = append(s.asked, "web identity")
-		fmt.Fprintf(w, `{"Credentials":{"AccessKeyId":%q,"AccessKeySecret":%q,"SecurityToken":%q,"Expiration":%q}}`, s.id, s.secret, s.token, until)
+		fmt.Fprintf(
+			w, `{"Credentials":{"AccessKeyId":%q,"AccessKeySecret":%q,"SecurityToken":%q,"Expiration":%q}}`, s.id,
+			s.secret, s.token, until,
+		)
 	case r.Host == "100.100.100.200" && r.URL.Path == "/latest/api/token" && r.Method == http.MethodPut:
 		_, _ = io.WriteString(w, machine)
-	case r.Host == "100.100.100.200" && r.Header.Get("X-Aliyun-Ecs-Metadata-Token") == machine && r.URL.Path == metadata:
+	case r.Host == "100.100.100.200" && r.Header.Get("X-Aliyun-Ecs-Metadata-Token") == machine &&
+		r.URL.Path == metadata:
 		_, _ = io.WriteString(w, "ecs")
-	case r.Host == "100.100.100.200" && r.Header.Get("X-Aliyun-Ecs-Metadata-Token") == machine && r.URL.Path == metadata+"ecs":
+	case r.Host == "100.100.100.200" && r.Header.Get("X-Aliyun-Ecs-Metadata-Token") == machine &&
+		r.URL.Path == metadata+"ecs":
 		s.asked = append(s.asked, "machine")
-		fmt.Fprintf(w, `{"Code":"Success","AccessKeyId":%q,"AccessKeySecret":%q,"SecurityToken":%q,"Expiration":%q}`, s.id, s.secret, s.token, until)
+		fmt.Fprintf(
+			w, `{"Code":"Success","AccessKeyId":%q,"AccessKeySecret":%q,"SecurityToken":%q,"Expiration":%q}`, s.id,
+			s.secret, s.token, until,
+		)
 	default:
 		http.Error(w, "no", http.StatusForbidden)
 	}

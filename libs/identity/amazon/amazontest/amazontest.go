@@ -1,5 +1,5 @@
-// Package amazontest stands in for what gives out credentials of AWS: the token service, the credentials of a container,
-// and the metadata of a machine. It also sets the variables by which the SDK finds them.
+// Package amazontest stands in for what gives out credentials of AWS: the token service, the credentials of a
+// container, and the metadata of a machine. It also sets the variables by which the SDK finds them.
 package amazontest
 
 import (
@@ -47,10 +47,13 @@ func Start(t *testing.T, keys, role Keys) *Services {
 	t.Cleanup(web.Close)
 	s.URL = web.URL
 	for name, value := range map[string]string{ //nolint:gosec // they are taken out of the environment
-		"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_SESSION_TOKEN": "", "AWS_PROFILE": "", "AWS_REGION": "eu-west-1", "HOME": t.TempDir(),
-		"AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null", "AWS_WEB_IDENTITY_TOKEN_FILE": "", "AWS_ROLE_ARN": "", "AWS_ROLE_SESSION_NAME": "",
-		"AWS_CONTAINER_CREDENTIALS_FULL_URI": "", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": "",
-		"AWS_EC2_METADATA_DISABLED": "true", "AWS_ENDPOINT_URL_STS": s.URL,
+		"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_SESSION_TOKEN": "", "AWS_PROFILE": "",
+		"AWS_REGION": "eu-west-1", "HOME": t.TempDir(),
+		"AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null", "AWS_WEB_IDENTITY_TOKEN_FILE": "",
+		"AWS_ROLE_ARN": "", "AWS_ROLE_SESSION_NAME": "",
+		"AWS_CONTAINER_CREDENTIALS_FULL_URI": "", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "",
+		"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": "",
+		"AWS_EC2_METADATA_DISABLED":              "true", "AWS_ENDPOINT_URL_STS": s.URL,
 	} {
 		t.Setenv(name, value)
 	}
@@ -122,7 +125,10 @@ func (s *Services) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func until() string { return time.Now().Add(time.Hour).UTC().Format(time.RFC3339) }
 
 func (s *Services) plain(w http.ResponseWriter) {
-	_, _ = fmt.Fprintf(w, `{"Code":"Success","AccessKeyId":%q,"SecretAccessKey":%q,"Token":%q,"Expiration":%q}`, s.keys.ID, s.keys.Secret, s.keys.Token, until())
+	_, _ = fmt.Fprintf(
+		w, `{"Code":"Success","AccessKeyId":%q,"SecretAccessKey":%q,"Token":%q,"Expiration":%q}`, s.keys.ID,
+		s.keys.Secret, s.keys.Token, until(),
+	)
 }
 
 // token answers as the token service does. Source: AWS Security Token Service, API reference.
@@ -144,14 +150,25 @@ func (s *Services) token(w http.ResponseWriter, r *http.Request) {
 		_, scope, _ := strings.Cut(r.Header.Get("Authorization"), "Credential=")
 		by, _, _ := strings.Cut(scope, "/")
 		given = s.role
-		s.note("role " + role + " as " + r.PostForm.Get("RoleSessionName") + " by " + by + " " + r.Header.Get("X-Amz-Security-Token"))
+		s.note(
+			"role " + role + " as " + r.PostForm.Get("RoleSessionName") + " by " + by + " " + r.Header.Get(
+				"X-Amz-Security-Token",
+			),
+		)
 	default:
 		http.Error(w, "no", http.StatusBadRequest)
 		return
 	}
 	w.Header().Set("Content-Type", "text/xml")
 	//nolint:gosec // a stand-in answers its own test
-	_, _ = fmt.Fprintf(w, `<%[1]sResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><%[1]sResult><Credentials><AccessKeyId>%s</AccessKeyId>`+
-		`<SecretAccessKey>%s</SecretAccessKey><SessionToken>%s</SessionToken><Expiration>%s</Expiration></Credentials></%[1]sResult></%[1]sResponse>`,
-		action, given.ID, given.Secret, given.Token, until())
+	_, _ = fmt.Fprintf(
+		w,
+		`<%[1]sResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><%[1]sResult><Credentials><AccessKeyId>%s</AccessKeyId>`+
+			`<SecretAccessKey>%s</SecretAccessKey><SessionToken>%s</SessionToken><Expiration>%s</Expiration></Credentials></%[1]sResult></%[1]sResponse>`,
+		action,
+		given.ID,
+		given.Secret,
+		given.Token,
+		until(),
+	)
 }

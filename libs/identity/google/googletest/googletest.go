@@ -1,6 +1,6 @@
 // Package googletest stands in for what gives out tokens of Google: the metadata of a machine, the token services of
-// workload identity federation, and the signatures of service accounts. It also sets the variables by which the SDK finds
-// them.
+// workload identity federation, and the signatures of service accounts. It also sets the variables by which the SDK
+// finds them.
 package googletest
 
 import (
@@ -54,13 +54,16 @@ func Start(t *testing.T) *Services {
 	return s
 }
 
-// Federated makes the environment that of a pod elsewhere whose identity Google trusts; with borrows it acts as the service
-// account, and as itself else.
+// Federated makes the environment that of a pod elsewhere whose identity Google trusts; with borrows it acts as the
+// service account, and as itself else.
 func (s *Services) Federated(borrows bool) {
 	dir := s.t.TempDir()
 	file := map[string]any{ //nolint:gosec // a form, not a secret
-		"type": "external_account", "audience": "//iam.googleapis.com/pool", "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
-		"token_url": s.URL + "/sts", "credential_source": map[string]string{"file": filepath.Join(dir, "token")},
+		"type":               "external_account",
+		"audience":           "//iam.googleapis.com/pool",
+		"subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+		"token_url":          s.URL + "/sts",
+		"credential_source":  map[string]string{"file": filepath.Join(dir, "token")},
 	}
 	if borrows {
 		file["service_account_impersonation_url"] = s.URL + "/v1/projects/-/serviceAccounts/" + Email + ":generateAccessToken"
@@ -99,17 +102,27 @@ func (s *Services) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.URL.Path == account+"token" && machine:
 		s.note("machine for " + r.URL.Query().Get("scopes"))
-		fmt.Fprintf(w, `{"access_token":%q,"expires_in":3600,"token_type":"Bearer"}`, map[bool]string{true: Token, false: Pooled}[s.Machines == Email])
+		fmt.Fprintf(
+			w, `{"access_token":%q,"expires_in":3600,"token_type":"Bearer"}`,
+			map[bool]string{true: Token, false: Pooled}[s.Machines == Email],
+		)
 	case r.URL.Path == account+"email" && machine:
 		_, _ = io.WriteString(w, s.Machines)
 	case r.URL.Path == "/computeMetadata/v1/project/project-id" && machine:
 		_, _ = io.WriteString(w, "project")
-	case r.URL.Path == "/sts" && r.FormValue("subject_token") == pod && r.FormValue("audience") == "//iam.googleapis.com/pool":
+	case r.URL.Path == "/sts" && r.FormValue("subject_token") == pod &&
+		r.FormValue("audience") == "//iam.googleapis.com/pool":
 		s.note("federation")
-		fmt.Fprintf(w, `{"access_token":%q,"expires_in":3600,"token_type":"Bearer","issued_token_type":"urn:ietf:params:oauth:token-type:access_token"}`, Pooled)
+		fmt.Fprintf(
+			w,
+			`{"access_token":%q,"expires_in":3600,"token_type":"Bearer","issued_token_type":"urn:ietf:params:oauth:token-type:access_token"}`,
+			Pooled,
+		)
 	case r.URL.Path == "/v1/projects/-/serviceAccounts/"+Email+":generateAccessToken" && bearer == Pooled:
 		s.note("as " + Email)
-		fmt.Fprintf(w, `{"accessToken":%q,"expireTime":%q}`, Token, time.Now().Add(time.Hour).UTC().Format(time.RFC3339))
+		fmt.Fprintf(
+			w, `{"accessToken":%q,"expireTime":%q}`, Token, time.Now().Add(time.Hour).UTC().Format(time.RFC3339),
+		)
 	case r.URL.Path == "/v1/projects/-/serviceAccounts/"+Email+":signBlob" && bearer == Token && s.Sign != nil:
 		s.sign(w, r)
 	default:

@@ -65,13 +65,22 @@ func (f *field) promoted() {
 	paused := f.await("promoted", "shop", v1alpha1.RolloutPaused, nil)
 	f.wantTraffic("promoted", 25, paused.Status.CurrentPodHash, first.Status.StableRS)
 	f.patch("promoted", "shop", `{"status":{"pauseConditions":null}}`, true)
-	healthy := f.await("promoted", "shop", v1alpha1.RolloutHealthy, func(ro *v1alpha1.Rollout) bool { return ro.Status.StableRS == paused.Status.CurrentPodHash })
+	healthy := f.await(
+		"promoted",
+		"shop",
+		v1alpha1.RolloutHealthy,
+		func(ro *v1alpha1.Rollout) bool { return ro.Status.StableRS == paused.Status.CurrentPodHash },
+	)
 	f.wantTraffic("promoted", 0, healthy.Status.StableRS, healthy.Status.StableRS)
 	f.eventually("the old pods to go", func(ctx context.Context) error {
 		return f.sizes(ctx, "promoted", map[string]int32{"shop:v1": 0, "shop:v2": 4})
 	})
 	f.wantRuns("promoted", "shop-"+healthy.Status.StableRS+"-2-3")
-	want := []string{"rollout.updated 1", "rollout.promoted 1", "rollout.updated 2", "rollout.weighted 2 25", "rollout.weighted 2 50", "analysis.started 2", "analysis.finished 2", "rollout.weighted 2 100", "rollout.promoted 2"}
+	want := []string{
+		"rollout.updated 1", "rollout.promoted 1", "rollout.updated 2", "rollout.weighted 2 25",
+		"rollout.weighted 2 50", "analysis.started 2", "analysis.finished 2", "rollout.weighted 2 100",
+		"rollout.promoted 2",
+	}
 	if diff := cmp.Diff(want, f.facts("promoted")); diff != "" {
 		f.t.Errorf("facts (-want +got):\n%s", diff)
 	}
@@ -83,7 +92,12 @@ func (f *field) takenBack() {
 	f.image("bad", "v2")
 	f.await("bad", "shop", v1alpha1.RolloutPaused, nil)
 	f.patch("bad", "shop", `{"status":{"pauseConditions":null}}`, true)
-	ro := f.await("bad", "shop", v1alpha1.RolloutDegraded, func(ro *v1alpha1.Rollout) bool { return ro.Status.Canary.Weights.Canary.Weight == 0 })
+	ro := f.await(
+		"bad",
+		"shop",
+		v1alpha1.RolloutDegraded,
+		func(ro *v1alpha1.Rollout) bool { return ro.Status.Canary.Weights.Canary.Weight == 0 },
+	)
 	if !strings.Contains(ro.Status.Message, `Metric "rate" assessed Failed`) {
 		f.t.Errorf("message %q", ro.Status.Message)
 	}
@@ -102,7 +116,9 @@ func (f *field) harmless() {
 	if want := "spec.template.spec.containers[0].resources.limits.memory"; !strings.Contains(ro.Status.Message, want) {
 		f.t.Errorf("the field is not named: %q", ro.Status.Message)
 	}
-	f.patch("harm", "malformed", `{"spec":{"template":{"spec":{"containers":[{"name":"main","image":"bad:v2"}]}}}}`, false)
+	f.patch(
+		"harm", "malformed", `{"spec":{"template":{"spec":{"containers":[{"name":"main","image":"bad:v2"}]}}}}`, false,
+	)
 	f.await("harm", "malformed", v1alpha1.RolloutHealthy, nil)
 }
 
@@ -112,7 +128,12 @@ func (f *field) aborted() {
 	f.image("abort", "v2")
 	f.await("abort", "shop", v1alpha1.RolloutPaused, nil)
 	f.patch("abort", "shop", `{"status":{"abort":true}}`, true)
-	f.await("abort", "shop", v1alpha1.RolloutDegraded, func(ro *v1alpha1.Rollout) bool { return ro.Status.Canary.Weights.Canary.Weight == 0 })
+	f.await(
+		"abort",
+		"shop",
+		v1alpha1.RolloutDegraded,
+		func(ro *v1alpha1.Rollout) bool { return ro.Status.Canary.Weights.Canary.Weight == 0 },
+	)
 	f.patch("abort", "shop", `{"status":{"abort":false}}`, true)
 	f.await("abort", "shop", v1alpha1.RolloutPaused, nil)
 	f.image("abort", "v1")
@@ -120,7 +141,10 @@ func (f *field) aborted() {
 }
 
 func (f *field) image(namespace, tag string) {
-	f.patch(namespace, "shop", fmt.Sprintf(`{"spec":{"template":{"spec":{"containers":[{"name":"main","image":"shop:%s"}]}}}}`, tag), false)
+	f.patch(
+		namespace, "shop",
+		fmt.Sprintf(`{"spec":{"template":{"spec":{"containers":[{"name":"main","image":"shop:%s"}]}}}}`, tag), false,
+	)
 }
 
 func (f *field) wantTraffic(namespace string, weight int32, canary, stable string) {

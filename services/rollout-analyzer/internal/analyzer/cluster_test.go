@@ -48,7 +48,9 @@ func newField(t *testing.T) *field {
 	path := kubetest.StartPath(t)
 	cfg := kubetest.Load(t, path)
 	scheme := runtime.NewScheme()
-	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme), apiextensionsv1.AddToScheme(scheme)); err != nil {
+	if err := errors.Join(
+		clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme), apiextensionsv1.AddToScheme(scheme),
+	); err != nil {
 		t.Fatal(err)
 	}
 	c, err := client.NewWithWatch(cfg, client.Options{Scheme: scheme})
@@ -162,11 +164,14 @@ func (f *field) nodes() {
 func (f *field) follow(ctx context.Context, rs *appsv1.ReplicaSet) {
 	next := rs.DeepCopy()
 	n := *rs.Spec.Replicas
-	next.Status = appsv1.ReplicaSetStatus{Replicas: n, ReadyReplicas: n, AvailableReplicas: n, FullyLabeledReplicas: n, ObservedGeneration: rs.Generation}
+	next.Status = appsv1.ReplicaSetStatus{
+		Replicas: n, ReadyReplicas: n, AvailableReplicas: n, FullyLabeledReplicas: n, ObservedGeneration: rs.Generation,
+	}
 	if strings.HasSuffix(rs.Spec.Template.Spec.Containers[0].Image, "-bad") {
 		next.Status.ReadyReplicas, next.Status.AvailableReplicas = 0, 0
 	}
-	if next.Status.Replicas == rs.Status.Replicas && next.Status.AvailableReplicas == rs.Status.AvailableReplicas && next.Status.ObservedGeneration == rs.Status.ObservedGeneration {
+	if next.Status.Replicas == rs.Status.Replicas && next.Status.AvailableReplicas == rs.Status.AvailableReplicas &&
+		next.Status.ObservedGeneration == rs.Status.ObservedGeneration {
 		return
 	}
 	// A conflict comes with a newer version, which the watch brings.
@@ -242,7 +247,9 @@ func (f *field) rollout(ctx context.Context, namespace, name string) (*v1alpha1.
 }
 
 // await waits until a Rollout is in a phase and as ok wants it.
-func (f *field) await(namespace, name string, phase v1alpha1.RolloutPhase, ok func(*v1alpha1.Rollout) bool) *v1alpha1.Rollout {
+func (f *field) await(
+	namespace, name string, phase v1alpha1.RolloutPhase, ok func(*v1alpha1.Rollout) bool,
+) *v1alpha1.Rollout {
 	f.t.Helper()
 	var last *v1alpha1.Rollout
 	f.eventually(fmt.Sprintf("rollout %s/%s to be %s", namespace, name, phase), func(ctx context.Context) error {
@@ -252,7 +259,10 @@ func (f *field) await(namespace, name string, phase v1alpha1.RolloutPhase, ok fu
 		}
 		last = ro
 		if ro.Status.Phase != phase || ok != nil && !ok(ro) {
-			return fmt.Errorf("%s %q step %v weights %+v", ro.Status.Phase, ro.Status.Message, ro.Status.CurrentStepIndex, ro.Status.Canary.Weights)
+			return fmt.Errorf(
+				"%s %q step %v weights %+v", ro.Status.Phase, ro.Status.Message, ro.Status.CurrentStepIndex,
+				ro.Status.Canary.Weights,
+			)
 		}
 		return nil
 	})

@@ -22,7 +22,10 @@ func parse(args []string, getenv func(string) string, out io.Writer) (Config, er
 	f := config.New("rollout-analyzer", getenv, out)
 	f.Common(&c.Common)
 	// The other name is the one that existing installations set.
-	f.Text(&c.PrometheusAddress, "prometheus-address", getenv("ARGO_ROLLOUTS_PROMETHEUS_ADDRESS"), "asked by metrics that name no address")
+	f.Text(
+		&c.PrometheusAddress, "prometheus-address", getenv("ARGO_ROLLOUTS_PROMETHEUS_ADDRESS"),
+		"asked by metrics that name no address",
+	)
 	if err := f.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return c, err

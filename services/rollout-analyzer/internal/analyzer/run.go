@@ -49,13 +49,22 @@ func Run(ctx context.Context, args []string, getenv func(string) string, out io.
 		return err
 	}
 	base.Probes.Ready("cache", kube.Synced(mgr.GetCache(), "rollouts and runs"))
-	base.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "argosy_rollout_facts_waiting", Help: "Facts that wait for the bus."},
-		func() float64 { return float64(box.Waiting()) }))
-	return base.Run(ctx,
+	base.Registry.MustRegister(
+		prometheus.NewGaugeFunc(
+			prometheus.GaugeOpts{Name: "argosy_rollout_facts_waiting", Help: "Facts that wait for the bus."},
+			func() float64 { return float64(box.Waiting()) },
+		),
+	)
+	return base.Run(
+		ctx,
 		base.Declare(),
 		life.Of("outbox", box.Run),
-		life.Of("regain", func(ctx context.Context) error { return again.run(ctx, base.Members.Changed(), mgr.GetCache()) }),
-		life.Of("controllers", mgr.Start))
+		life.Of(
+			"regain",
+			func(ctx context.Context) error { return again.run(ctx, base.Members.Changed(), mgr.GetCache()) },
+		),
+		life.Of("controllers", mgr.Start),
+	)
 }
 
 // cacheOptions keeps only the ReplicaSets that rollouts made.
@@ -64,7 +73,9 @@ func cacheOptions() cache.Options {
 	if err != nil {
 		return cache.Options{}
 	}
-	return cache.Options{ByObject: map[client.Object]cache.ByObject{&appsv1.ReplicaSet{}: {Label: labels.NewSelector().Add(*ours)}}}
+	return cache.Options{
+		ByObject: map[client.Object]cache.ByObject{&appsv1.ReplicaSet{}: {Label: labels.NewSelector().Add(*ours)}},
+	}
 }
 
 // parts are what the controllers work with.
@@ -85,7 +96,10 @@ func control(ctx context.Context, mgr manager.Manager, p parts) (*regain, error)
 	if err := rollout.Watch(mgr, kube.OwnedOnly(p.base.Members.Owns, ro), out.rollouts); err != nil {
 		return nil, err
 	}
-	runs := analysisrun.New(mgr.GetClient(), secret.NewReader(mgr.GetAPIReader(), 0), metric.New(p.cfg.PrometheusAddress), p.tell, p.base.Registry)
+	runs := analysisrun.New(
+		mgr.GetClient(), secret.NewReader(mgr.GetAPIReader(), 0), metric.New(p.cfg.PrometheusAddress), p.tell,
+		p.base.Registry,
+	)
 	runs.Events, runs.Log = recorder, p.base.Log
 	return out, analysisrun.Watch(mgr, kube.OwnedOnly(p.base.Members.Owns, runs), out.runs)
 }
@@ -94,6 +108,13 @@ func control(ctx context.Context, mgr manager.Manager, p parts) (*regain, error)
 type regain struct{ rollouts, runs chan event.GenericEvent }
 
 func (r *regain) run(ctx context.Context, changed <-chan struct{}, reader cache.Cache) error {
-	return kube.ResyncKinds(ctx, changed, reader,
-		kube.Resync{List: object.NewList("Rollout"), Out: r.rollouts}, kube.Resync{List: object.NewList("AnalysisRun"), Out: r.runs})
+	return kube.ResyncKinds(
+		ctx,
+		changed,
+		reader,
+		kube.Resync{
+			List: object.NewList("Rollout"), Out: r.rollouts,
+		},
+		kube.Resync{List: object.NewList("AnalysisRun"), Out: r.runs},
+	)
 }

@@ -98,7 +98,9 @@ func (a SwitchService) Key() string { return "point-service/" + a.Service + "=" 
 
 // Key is the wanted state.
 func (a SetWeight) Key() string {
-	return "set-weight/" + a.Route.Kind + "/" + a.Route.Namespace + "/" + a.Route.Name + "=" + itoa(a.Split.CanaryWeight)
+	return "set-weight/" + a.Route.Kind + "/" + a.Route.Namespace + "/" + a.Route.Name + "=" + itoa(
+		a.Split.CanaryWeight,
+	)
 }
 
 // Key is the name, which is derived from the causes.

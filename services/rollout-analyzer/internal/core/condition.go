@@ -17,7 +17,10 @@ func (p *pass) condition(kind v1alpha1.RolloutConditionType) *v1alpha1.RolloutCo
 }
 
 func (p *pass) dropCondition(kind v1alpha1.RolloutConditionType) {
-	p.st.Conditions = slices.DeleteFunc(p.st.Conditions, func(c v1alpha1.RolloutCondition) bool { return c.Type == kind })
+	p.st.Conditions = slices.DeleteFunc(
+		p.st.Conditions,
+		func(c v1alpha1.RolloutCondition) bool { return c.Type == kind },
+	)
 }
 
 func (p *pass) setCondition(kind v1alpha1.RolloutConditionType, is bool, reason, message string) {
@@ -29,7 +32,12 @@ func (p *pass) setCondition(kind v1alpha1.RolloutConditionType, is bool, reason,
 }
 
 func (p *pass) setProgress(status corev1.ConditionStatus, reason, message string, moved bool) {
-	p.put(v1alpha1.RolloutCondition{Type: v1alpha1.RolloutProgressingCond, Status: status, Reason: reason, Message: message}, moved)
+	p.put(
+		v1alpha1.RolloutCondition{
+			Type: v1alpha1.RolloutProgressingCond, Status: status, Reason: reason, Message: message,
+		},
+		moved,
+	)
 }
 
 // put writes a condition; times change only when the condition does, or when fresh says that something moved.

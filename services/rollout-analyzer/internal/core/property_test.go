@@ -83,7 +83,9 @@ func (s *sim) answerable(what string) {
 	if len(s.w.Routes) == 0 || s.w.Rollout.Status.StableRS == "" {
 		return
 	}
-	for service, weight := range map[string]int32{"canary": s.w.Routes[0].CanaryWeight, "stable": s.w.Routes[0].StableWeight} {
+	for service, weight := range map[string]int32{
+		"canary": s.w.Routes[0].CanaryWeight, "stable": s.w.Routes[0].StableWeight,
+	} {
 		hash := s.w.Services[service].Spec.Selector[HashLabel]
 		if weight == 0 || hash == "" {
 			continue
@@ -94,7 +96,8 @@ func (s *sim) answerable(what string) {
 	}
 }
 
-// TestCrashAnywhereEndsTheSame: a process that dies after any action, again and again, gets to where one that lives gets.
+// TestCrashAnywhereEndsTheSame: a process that dies after any action, again and again, gets to where one that lives
+// gets.
 func TestCrashAnywhereEndsTheSame(t *testing.T) {
 	for seed := range uint64(60) {
 		shape := shapes[seed%uint64(len(shapes))]
@@ -165,7 +168,9 @@ func (s *sim) something(rng *rand.Rand, i int) string {
 		ro.Spec.Replicas = new(int32(2 + rng.IntN(6)))
 		return fmt.Sprintf("scale to %d", *ro.Spec.Replicas)
 	case 7:
-		phases := []v1alpha1.AnalysisPhase{v1alpha1.AnalysisSuccessful, v1alpha1.AnalysisFailed, v1alpha1.AnalysisInconclusive}
+		phases := []v1alpha1.AnalysisPhase{
+			v1alpha1.AnalysisSuccessful, v1alpha1.AnalysisFailed, v1alpha1.AnalysisInconclusive,
+		}
 		phase := phases[rng.IntN(len(phases))]
 		s.finishRuns(phase)
 		return "verdict " + string(phase)

@@ -20,9 +20,11 @@ func TestSplitComesClosest(t *testing.T) {
 		{1, 0, false, "0+1"}, {1, 49, false, "0+1"}, {1, 50, false, "1+0"}, {1, 100, false, "1+0"},
 		{3, 50, false, "2+1"}, {5, 33, false, "2+3"}, {10, 25, false, "3+7"}, {0, 50, false, "0+0"},
 		{1, 1, true, "1+1"}, {1, 99, true, "1+1"}, {2, 75, true, "2+1"}, {3, 50, true, "2+2"}, {4, 90, true, "4+1"},
-		{5, 50, true, "3+3"}, {10, 75, true, "8+3"}, {10, 99, true, "10+1"}, {10, 0, true, "0+10"}, {10, 100, true, "10+0"},
+		{5, 50, true, "3+3"}, {10, 75, true, "8+3"}, {10, 99, true, "10+1"}, {10, 0, true, "0+10"},
+		{10, 100, true, "10+0"},
 		// Without surge no candidate fits; one stable pod is kept.
-		{2, 75, false, "1+1"}, {5, 90, false, "4+1"}, {10, 95, false, "9+1"}, {25, 98, false, "24+1"}, {50, 99, false, "49+1"},
+		{2, 75, false, "1+1"}, {5, 90, false, "4+1"}, {10, 95, false, "9+1"}, {25, 98, false, "24+1"},
+		{50, 99, false, "49+1"},
 	} {
 		got := split(c.n, c.weight, c.surge)
 		if text := fmt.Sprintf("%d+%d", got.canary, got.stable); text != c.want {
@@ -44,7 +46,8 @@ func TestSplitNeverLosesASide(t *testing.T) {
 					t.Fatalf("n=%d weight=%d surge=%v: %+v", n, weight, surge, got)
 				}
 				between := weight > 0 && weight < 100 && n > 1
-				if between && (got.canary == 0 || got.stable == 0) || weight == 0 && got.canary > 0 || weight == 100 && got.stable > 0 {
+				if between && (got.canary == 0 || got.stable == 0) || weight == 0 && got.canary > 0 ||
+					weight == 100 && got.stable > 0 {
 					t.Fatalf("n=%d weight=%d surge=%v: %+v", n, weight, surge, got)
 				}
 			}
@@ -120,7 +123,9 @@ func TestDrainTakesUselessPodsFirst(t *testing.T) {
 		t.Error(diff)
 	}
 	stable = set("s", 4, 3)
-	if diff := cmp.Diff(map[string]int32{"o": 1}, drain(4, limits{1, 0}, []*appsv1.ReplicaSet{stable, old}, []*appsv1.ReplicaSet{old})); diff != "" {
+	if diff := cmp.Diff(
+		map[string]int32{"o": 1}, drain(4, limits{1, 0}, []*appsv1.ReplicaSet{stable, old}, []*appsv1.ReplicaSet{old}),
+	); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -133,7 +138,8 @@ func TestLimits(t *testing.T) {
 		want               limits
 	}{
 		{nil, nil, 10, limits{3, 2}}, {nil, nil, 1, limits{1, 0}}, {v("0"), v("5%"), 10, limits{0, 1}},
-		{v("1"), v("0"), 10, limits{1, 0}}, {v("50%"), v("50%"), 3, limits{2, 1}}, {v("nonsense"), v("1"), 3, limits{0, 1}},
+		{v("1"), v("0"), 10, limits{1, 0}}, {v("50%"), v("50%"), 3, limits{2, 1}},
+		{v("nonsense"), v("1"), 3, limits{0, 1}},
 	} {
 		got := limitsOf(&v1alpha1.CanaryStrategy{MaxSurge: c.surge, MaxUnavailable: c.unavailable}, c.n)
 		if got != c.want {

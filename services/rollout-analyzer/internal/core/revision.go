@@ -123,12 +123,18 @@ func (p *pass) buildReplicaSet(name string) *appsv1.ReplicaSet {
 	return &appsv1.ReplicaSet{
 		TypeMeta: metav1.TypeMeta{APIVersion: "apps/v1", Kind: "ReplicaSet"},
 		ObjectMeta: metav1.ObjectMeta{
-			Name: name, Namespace: p.ro.Namespace,
-			Labels:          maps.Clone(template.Labels),
-			Annotations:     p.inherited(map[string]string{AnnotationRevision: itoa(p.lastRevision() + 1), AnnotationDesired: itoa(p.n)}),
+			Name:      name,
+			Namespace: p.ro.Namespace,
+			Labels:    maps.Clone(template.Labels),
+			Annotations: p.inherited(
+				map[string]string{AnnotationRevision: itoa(p.lastRevision() + 1), AnnotationDesired: itoa(p.n)},
+			),
 			OwnerReferences: []metav1.OwnerReference{p.owner()},
 		},
-		Spec: appsv1.ReplicaSetSpec{Replicas: new(int32(0)), MinReadySeconds: p.ro.Spec.MinReadySeconds, Selector: selector, Template: *template},
+		Spec: appsv1.ReplicaSetSpec{
+			Replicas: new(int32(0)), MinReadySeconds: p.ro.Spec.MinReadySeconds, Selector: selector,
+			Template: *template,
+		},
 	}
 }
 
@@ -176,7 +182,10 @@ func (p *pass) assignRevision() {
 	number := revisionOf(p.newRS)
 	if last := p.lastRevision(); number <= last {
 		if number > 0 {
-			p.annotate(p.newRS, AnnotationRevisionHistory, appendHistory(p.newRS.Annotations[AnnotationRevisionHistory], number))
+			p.annotate(
+				p.newRS, AnnotationRevisionHistory,
+				appendHistory(p.newRS.Annotations[AnnotationRevisionHistory], number),
+			)
 		}
 		number = last + 1
 		p.annotate(p.newRS, AnnotationRevision, itoa(number))
@@ -219,7 +228,8 @@ func (p *pass) prune() {
 	}
 	var done []*appsv1.ReplicaSet
 	for _, rs := range p.older {
-		if size(rs) == 0 && rs.Status.Replicas == 0 && rs.Status.ObservedGeneration >= rs.Generation && rs.DeletionTimestamp == nil {
+		if size(rs) == 0 && rs.Status.Replicas == 0 && rs.Status.ObservedGeneration >= rs.Generation &&
+			rs.DeletionTimestamp == nil {
 			done = append(done, rs)
 		}
 	}

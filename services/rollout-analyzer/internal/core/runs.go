@@ -12,8 +12,8 @@ import (
 	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/core/analysis"
 )
 
-// evaluateAnalyses reads the verdicts of the analyses before anything else is decided, so that a bad one moves the traffic back in
-// the same pass.
+// evaluateAnalyses reads the verdicts of the analyses before anything else is decided, so that a bad one moves the
+// traffic back in the same pass.
 func (p *pass) evaluateAnalyses() {
 	if p.promoted() || p.aborted() || p.st.PromoteFull {
 		p.st.Canary.CurrentStepAnalysisRunStatus, p.st.Canary.CurrentBackgroundAnalysisRunStatus = nil, nil
@@ -57,7 +57,9 @@ func (p *pass) judge(run *v1alpha1.AnalysisRun) {
 // known reports whether an earlier pass has seen the verdict, so that a pause that is gone was taken away by a person.
 func (p *pass) known(run *v1alpha1.AnalysisRun) bool {
 	before := p.ro.Status.Canary
-	for _, seen := range []*v1alpha1.RolloutAnalysisRunStatus{before.CurrentStepAnalysisRunStatus, before.CurrentBackgroundAnalysisRunStatus} {
+	for _, seen := range []*v1alpha1.RolloutAnalysisRunStatus{
+		before.CurrentStepAnalysisRunStatus, before.CurrentBackgroundAnalysisRunStatus,
+	} {
 		if seen != nil && seen.Name == run.Name && seen.Status == run.Status.Phase {
 			return true
 		}
@@ -78,7 +80,8 @@ func (p *pass) find(kind string) *v1alpha1.AnalysisRun {
 
 // current reports whether a run belongs to this attempt at this revision.
 func (p *pass) current(run *v1alpha1.AnalysisRun) bool {
-	return !p.anew && run.Labels[HashLabel] == p.hash && run.Annotations[AnnotationRevision] == p.revision && run.Annotations[AnnotationSpent] == ""
+	return !p.anew && run.Labels[HashLabel] == p.hash && run.Annotations[AnnotationRevision] == p.revision &&
+		run.Annotations[AnnotationSpent] == ""
 }
 
 func mirror(run *v1alpha1.AnalysisRun) *v1alpha1.RolloutAnalysisRunStatus {
@@ -97,7 +100,8 @@ func (p *pass) startRuns() {
 	if p.promoted() || p.aborted() || p.step() == nil || p.ro.Spec.Paused {
 		return
 	}
-	if step := p.step().Analysis; step != nil && p.st.Canary.CurrentStepAnalysisRunStatus == nil && p.find(RunTypeStep) == nil {
+	if step := p.step().Analysis; step != nil && p.st.Canary.CurrentStepAnalysisRunStatus == nil &&
+		p.find(RunTypeStep) == nil {
 		p.st.Canary.CurrentStepAnalysisRunStatus = p.startRun(RunTypeStep, *step)
 	}
 	beside := p.canary.Analysis
@@ -197,7 +201,10 @@ func (p *pass) pruneRuns() {
 		keepBad = orElse(s.UnsuccessfulRunHistoryLimit, keepBad)
 	}
 	runs := slices.Clone(p.w.Runs)
-	slices.SortStableFunc(runs, func(a, b *v1alpha1.AnalysisRun) int { return b.CreationTimestamp.Compare(a.CreationTimestamp.Time) })
+	slices.SortStableFunc(
+		runs,
+		func(a, b *v1alpha1.AnalysisRun) int { return b.CreationTimestamp.Compare(a.CreationTimestamp.Time) },
+	)
 	for _, run := range runs {
 		if !run.Status.Phase.Completed() || p.current(run) && !p.promoted() || run.DeletionTimestamp != nil {
 			continue

@@ -170,7 +170,9 @@ func (p *pass) unserved(rs *appsv1.ReplicaSet) bool {
 func (p *pass) reached() bool {
 	if p.routes() {
 		to := p.canaryTarget()
-		return size(p.newRS) == to && enough(availableReplicas(p.newRS), to, p.canary.ReplicaProgressThreshold) && p.settled && (p.n == 0 || p.observedWeight() == p.weightAt(p.index()))
+		return size(p.newRS) == to && enough(availableReplicas(p.newRS), to, p.canary.ReplicaProgressThreshold) &&
+			p.settled &&
+			(p.n == 0 || p.observedWeight() == p.weightAt(p.index()))
 	}
 	for _, rs := range p.older {
 		if rs.Status.AvailableReplicas > 0 {

@@ -45,7 +45,10 @@ func templates() map[v1alpha1.AnalysisTemplateRef]v1alpha1.AnalysisTemplateSpec 
 	metric := v1alpha1.Metric{Name: "rate", Interval: "10s", SuccessCondition: "result[0] > 0.9",
 		Provider: v1alpha1.MetricProvider{Prometheus: &v1alpha1.PrometheusMetric{Query: "up{{args.service}}"}}}
 	return map[v1alpha1.AnalysisTemplateRef]v1alpha1.AnalysisTemplateSpec{
-		{TemplateName: "rate"}: {Args: []v1alpha1.Argument{{Name: "service", Value: v1alpha1.AnyStringPtr("x")}}, Metrics: []v1alpha1.Metric{metric}},
+		{TemplateName: "rate"}: {
+			Args:    []v1alpha1.Argument{{Name: "service", Value: v1alpha1.AnyStringPtr("x")}},
+			Metrics: []v1alpha1.Metric{metric},
+		},
 	}
 }
 
@@ -74,9 +77,14 @@ func (s *sim) make(replicas int32, steps string, routed bool) {
 	c := &v1alpha1.CanaryStrategy{Steps: parseSteps(s.t, steps)}
 	if routed {
 		c.CanaryService, c.StableService = "canary", "stable"
-		c.TrafficRouting = &v1alpha1.RolloutTrafficRouting{Plugins: map[string]jsonText{gatewayPlugin: jsonText(`{"httpRoute":"web"}`)}}
+		c.TrafficRouting = &v1alpha1.RolloutTrafficRouting{
+			Plugins: map[string]jsonText{gatewayPlugin: jsonText(`{"httpRoute":"web"}`)},
+		}
 		for _, name := range []string{"canary", "stable"} {
-			s.w.Services[name] = &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: corev1.ServiceSpec{Selector: map[string]string{"app": "shop"}}}
+			s.w.Services[name] = &corev1.Service{
+				ObjectMeta: metav1.ObjectMeta{Name: name},
+				Spec:       corev1.ServiceSpec{Selector: map[string]string{"app": "shop"}},
+			}
 		}
 		s.w.Routes = []traffic.Observed{{
 			Ref: traffic.Ref{Kind: "HTTPRoute", Namespace: "ns", Name: "web"}, Field: "plugins." + gatewayPlugin,
@@ -176,8 +184,11 @@ func (s *sim) follow(name string) (changed bool) {
 		if name != "" && rs.Name != name {
 			continue
 		}
-		to := appsv1.ReplicaSetStatus{Replicas: size(rs), ReadyReplicas: size(rs), AvailableReplicas: size(rs), ObservedGeneration: rs.Generation}
-		if rs.Status.Replicas != to.Replicas || rs.Status.AvailableReplicas != to.AvailableReplicas || rs.Status.ObservedGeneration != to.ObservedGeneration {
+		to := appsv1.ReplicaSetStatus{
+			Replicas: size(rs), ReadyReplicas: size(rs), AvailableReplicas: size(rs), ObservedGeneration: rs.Generation,
+		}
+		if rs.Status.Replicas != to.Replicas || rs.Status.AvailableReplicas != to.AvailableReplicas ||
+			rs.Status.ObservedGeneration != to.ObservedGeneration {
 			changed = true
 			rs.Status = to
 			s.bump(&rs.ObjectMeta)
@@ -207,7 +218,10 @@ func (s *sim) perform(a Action) {
 		s.updateSet(a)
 	case DeleteReplicaSet:
 		s.say("delete %s", s.shortName(a.Name))
-		s.w.ReplicaSets = slices.DeleteFunc(s.w.ReplicaSets, func(rs *appsv1.ReplicaSet) bool { return rs.Name == a.Name })
+		s.w.ReplicaSets = slices.DeleteFunc(
+			s.w.ReplicaSets,
+			func(rs *appsv1.ReplicaSet) bool { return rs.Name == a.Name },
+		)
 	case SwitchService:
 		s.w.Services[a.Service].Spec.Selector = with(s.w.Services[a.Service].Spec.Selector, HashLabel, a.Hash)
 		s.say("point %s at %s", a.Service, s.short(a.Hash))
@@ -309,7 +323,10 @@ func (s *sim) finishRuns(phase v1alpha1.AnalysisPhase) {
 // short names templates by revision order: A is the first one.
 func (s *sim) short(hash string) string {
 	sets := slices.Clone(s.w.ReplicaSets)
-	sort.SliceStable(sets, func(i, j int) bool { return sets[i].CreationTimestamp.Time.Before(sets[j].CreationTimestamp.Time) })
+	sort.SliceStable(
+		sets,
+		func(i, j int) bool { return sets[i].CreationTimestamp.Time.Before(sets[j].CreationTimestamp.Time) },
+	)
 	for i, rs := range sets {
 		if rs.Labels[HashLabel] == hash {
 			return string(rune('A' + i))
@@ -343,10 +360,16 @@ func (s *sim) show() string {
 	if st.CurrentStepIndex != nil {
 		step = itoa(*st.CurrentStepIndex)
 	}
-	fmt.Fprintf(&b, "%s %q step=%s stable=%s current=%s", st.Phase, st.Message, step, s.short(st.StableRS), s.short(st.CurrentPodHash))
+	fmt.Fprintf(
+		&b, "%s %q step=%s stable=%s current=%s", st.Phase, st.Message, step, s.short(st.StableRS),
+		s.short(st.CurrentPodHash),
+	)
 	if len(s.w.Routes) > 0 {
-		fmt.Fprintf(&b, " weight=%d services=%s/%s", s.w.Routes[0].CanaryWeight,
-			s.short(s.w.Services["canary"].Spec.Selector[HashLabel]), s.short(s.w.Services["stable"].Spec.Selector[HashLabel]))
+		fmt.Fprintf(
+			&b, " weight=%d services=%s/%s", s.w.Routes[0].CanaryWeight,
+			s.short(s.w.Services["canary"].Spec.Selector[HashLabel]),
+			s.short(s.w.Services["stable"].Spec.Selector[HashLabel]),
+		)
 	}
 	for _, rs := range s.w.ReplicaSets {
 		fmt.Fprintf(&b, " %s=%d/%d", s.short(rs.Labels[HashLabel]), rs.Status.AvailableReplicas, size(rs))

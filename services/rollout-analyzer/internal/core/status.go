@@ -75,10 +75,13 @@ func (p *pass) summarise() {
 	p.dropCondition(v1alpha1.RolloutInvalidSpec)
 	moved := p.st.UpdatedReplicas != before.UpdatedReplicas || p.st.AvailableReplicas != before.AvailableReplicas ||
 		p.st.Replicas != before.Replicas || p.st.ReadyReplicas != before.ReadyReplicas ||
-		deref(p.st.CurrentStepIndex) != deref(before.CurrentStepIndex) || p.st.CurrentPodHash != before.CurrentPodHash || p.st.StableRS != before.StableRS
+		deref(p.st.CurrentStepIndex) != deref(
+			before.CurrentStepIndex,
+		) || p.st.CurrentPodHash != before.CurrentPodHash || p.st.StableRS != before.StableRS
 	phase, message := p.phase()
 	p.conditions(phase, moved)
-	if c := p.condition(v1alpha1.RolloutProgressingCond); c != nil && (c.Reason == ReasonAborted || c.Reason == ReasonDeadline) {
+	if c := p.condition(v1alpha1.RolloutProgressingCond); c != nil &&
+		(c.Reason == ReasonAborted || c.Reason == ReasonDeadline) {
 		phase, message = v1alpha1.RolloutDegraded, c.Reason+": "+c.Message
 	}
 	p.st.Phase, p.st.Message = phase, message
@@ -87,7 +90,10 @@ func (p *pass) summarise() {
 		healthy = corev1.ConditionTrue
 		p.conclude()
 	}
-	p.setCondition(v1alpha1.RolloutHealthyCond, healthy == corev1.ConditionTrue, "RolloutHealthy", pick(healthy == corev1.ConditionTrue, "Rollout is healthy", "Rollout is not healthy"))
+	p.setCondition(
+		v1alpha1.RolloutHealthyCond, healthy == corev1.ConditionTrue, "RolloutHealthy",
+		pick(healthy == corev1.ConditionTrue, "Rollout is healthy", "Rollout is not healthy"),
+	)
 }
 
 // conclude ends what no promotion ended: the first deployment, and a way back to the stable template.
@@ -151,9 +157,14 @@ func (p *pass) conditions(phase v1alpha1.RolloutPhase, moved bool) {
 	available := p.st.AvailableReplicas >= p.n-limitsOf(p.canary, p.n).unavailable
 	p.setCondition(v1alpha1.RolloutAvailable, available, pick(available, "AvailableReason", "ReplicaSetNotAvailable"),
 		pick(available, "Rollout has minimum availability", "Rollout does not have minimum availability"))
-	p.setCondition(v1alpha1.RolloutCompleted, p.promoted(), ReasonCompleted, pick(p.promoted(), "Rollout completed", "Rollout is not completed"))
+	p.setCondition(
+		v1alpha1.RolloutCompleted, p.promoted(), ReasonCompleted,
+		pick(p.promoted(), "Rollout completed", "Rollout is not completed"),
+	)
 	waits := p.ro.Spec.Paused || len(p.st.PauseConditions) > 0
-	p.setCondition(v1alpha1.RolloutPausedCond, waits, ReasonPaused, pick(waits, "Rollout is paused", "Rollout is not paused"))
+	p.setCondition(
+		v1alpha1.RolloutPausedCond, waits, ReasonPaused, pick(waits, "Rollout is paused", "Rollout is not paused"),
+	)
 	p.progress(phase, moved)
 }
 
@@ -172,7 +183,9 @@ func (p *pass) timedOut(name string) {
 		p.setCondition(v1alpha1.RolloutProgressingCond, false, ReasonAborted, p.giveUp)
 		return
 	}
-	p.setCondition(v1alpha1.RolloutProgressingCond, false, ReasonDeadline, `ReplicaSet "`+name+`" has timed out progressing.`)
+	p.setCondition(
+		v1alpha1.RolloutProgressingCond, false, ReasonDeadline, `ReplicaSet "`+name+`" has timed out progressing.`,
+	)
 }
 
 // progress keeps the Progressing condition. Its lastUpdateTime is the clock of the progress deadline: it moves when

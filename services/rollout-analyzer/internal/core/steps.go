@@ -24,7 +24,9 @@ func (p *pass) advance() {
 	p.setIndex(i + 1)
 	p.resume()
 	p.st.Canary.CurrentStepAnalysisRunStatus = nil
-	p.note(false, ReasonStepCompleted, "Rollout step "+itoa(i+1)+"/"+itoa(len(p.steps))+" completed ("+describe(*step)+")")
+	p.note(
+		false, ReasonStepCompleted, "Rollout step "+itoa(i+1)+"/"+itoa(len(p.steps))+" completed ("+describe(*step)+")",
+	)
 }
 
 // complete reports whether a step has nothing left to do.

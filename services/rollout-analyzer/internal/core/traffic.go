@@ -112,8 +112,8 @@ func (p *pass) weightAt(i int) int32 {
 	return 0
 }
 
-// stableCanServe reports whether the stable pods can take what a weight leaves to them. An abort only asks for one pod: what
-// it flees from is worse than being short of pods.
+// stableCanServe reports whether the stable pods can take what a weight leaves to them. An abort only asks for one pod:
+// what it flees from is worse than being short of pods.
 func (p *pass) stableCanServe(weight int32) bool {
 	stable := p.stableRS
 	if p.promoted() || stable == nil {
@@ -141,7 +141,8 @@ func (p *pass) setWeights(want int32) {
 		}
 		p.settled = false
 		p.do(SetWeight{
-			Route: r.Ref, Split: traffic.Split{Canary: p.canary.CanaryService, Stable: p.canary.StableService, CanaryWeight: want},
+			Route: r.Ref,
+			Split: traffic.Split{Canary: p.canary.CanaryService, Stable: p.canary.StableService, CanaryWeight: want},
 		})
 	}
 	before := int32(-1)
@@ -169,8 +170,12 @@ func (p *pass) weighted(weight int32) {
 func (p *pass) recordWeights(weight int32) {
 	stable := p.st.StableRS
 	p.st.Canary.Weights = &v1alpha1.TrafficWeights{
-		Canary:   v1alpha1.WeightDestination{Weight: weight, ServiceName: p.canary.CanaryService, PodTemplateHash: p.hash},
-		Stable:   v1alpha1.WeightDestination{Weight: maxWeight - weight, ServiceName: p.canary.StableService, PodTemplateHash: stable},
+		Canary: v1alpha1.WeightDestination{
+			Weight: weight, ServiceName: p.canary.CanaryService, PodTemplateHash: p.hash,
+		},
+		Stable: v1alpha1.WeightDestination{
+			Weight: maxWeight - weight, ServiceName: p.canary.StableService, PodTemplateHash: stable,
+		},
 		Verified: new(p.settled),
 	}
 }

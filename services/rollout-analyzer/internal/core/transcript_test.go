@@ -158,7 +158,9 @@ func (s *sim) option(text string) {
 	case "progressDeadlineAbort":
 		s.w.Rollout.Spec.ProgressDeadlineAbort = true
 	case "background":
-		c.Analysis = &v1alpha1.RolloutAnalysisBackground{Templates: []v1alpha1.AnalysisTemplateRef{{TemplateName: value}}}
+		c.Analysis = &v1alpha1.RolloutAnalysisBackground{
+			Templates: []v1alpha1.AnalysisTemplateRef{{TemplateName: value}},
+		}
 	default:
 		s.t.Fatalf("no such option: %s", text)
 	}

@@ -79,7 +79,9 @@ func (v *checking) canary(c *v1alpha1.CanaryStrategy) {
 	if zero(c.MaxSurge) && zero(c.MaxUnavailable) {
 		v.addf(at+".maxSurge", "maxSurge and maxUnavailable must not both be 0")
 	}
-	for field, value := range map[string]*intstr.IntOrString{".maxSurge": c.MaxSurge, ".maxUnavailable": c.MaxUnavailable} {
+	for field, value := range map[string]*intstr.IntOrString{
+		".maxSurge": c.MaxSurge, ".maxUnavailable": c.MaxUnavailable,
+	} {
 		if value == nil {
 			continue
 		}
@@ -189,7 +191,10 @@ func (v *checking) routing(at string, c *v1alpha1.CanaryStrategy) {
 		case r.Missing:
 			v.addf(at+"."+r.Field, "%s %s/%s is not there", r.Kind, r.Namespace, r.Name)
 		case !r.Paired:
-			v.addf(at+"."+r.Field, "%s %s/%s has no rule with both %s and %s", r.Kind, r.Namespace, r.Name, c.CanaryService, c.StableService)
+			v.addf(
+				at+"."+r.Field, "%s %s/%s has no rule with both %s and %s", r.Kind, r.Namespace, r.Name,
+				c.CanaryService, c.StableService,
+			)
 		}
 	}
 }

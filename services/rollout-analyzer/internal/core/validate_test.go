@@ -17,38 +17,62 @@ import (
 func TestInvalidRolloutsAreMarkedAndLeftAlone(t *testing.T) {
 	for want, breakIt := range map[string]func(*World){
 		"spec.strategy: one of canary": func(w *World) { w.Rollout.Spec.Strategy.Canary = nil },
-		"spec.strategy: exactly one":   func(w *World) { w.Rollout.Spec.Strategy.BlueGreen = &v1alpha1.BlueGreenStrategy{} },
+		"spec.strategy: exactly one": func(w *World) {
+			w.Rollout.Spec.Strategy.BlueGreen = &v1alpha1.BlueGreenStrategy{}
+		},
 		"spec.strategy.blueGreen": func(w *World) {
 			w.Rollout.Spec.Strategy = v1alpha1.RolloutStrategy{BlueGreen: &v1alpha1.BlueGreenStrategy{}}
 		},
 		"spec.selector: must not be empty": func(w *World) { w.Rollout.Spec.Selector = nil },
-		"spec.template.metadata.labels":    func(w *World) { w.Rollout.Spec.Template.Labels = map[string]string{"app": "other"} },
-		"spec.template.spec.containers":    func(w *World) { w.Rollout.Spec.Template.Spec.Containers = nil },
-		"spec.replicas: must not be":       func(w *World) { w.Rollout.Spec.Replicas = new(int32(-1)) },
-		"spec.minReadySeconds":             func(w *World) { w.Rollout.Spec.MinReadySeconds = 600 },
-		"spec.workloadRef":                 func(w *World) { w.Rollout.Spec.WorkloadRef = &v1alpha1.ObjectRef{} },
+		"spec.template.metadata.labels": func(w *World) {
+			w.Rollout.Spec.Template.Labels = map[string]string{"app": "other"}
+		},
+		"spec.template.spec.containers": func(w *World) { w.Rollout.Spec.Template.Spec.Containers = nil },
+		"spec.replicas: must not be":    func(w *World) { w.Rollout.Spec.Replicas = new(int32(-1)) },
+		"spec.minReadySeconds":          func(w *World) { w.Rollout.Spec.MinReadySeconds = 600 },
+		"spec.workloadRef":              func(w *World) { w.Rollout.Spec.WorkloadRef = &v1alpha1.ObjectRef{} },
 		"maxSurge and maxUnavailable must not": func(w *World) {
 			c := canaryOf(w)
 			c.MaxSurge, c.MaxUnavailable = new(intstr.FromInt32(0)), new(intstr.FromString("0%"))
 		},
-		`maxSurge: "lots"`:                       func(w *World) { canaryOf(w).MaxSurge = new(intstr.FromString("lots")) },
-		"steps[0]: exactly one kind":             func(w *World) { canaryOf(w).Steps[0].Pause = &v1alpha1.RolloutPause{} },
-		"steps[0].setWeight: must be between":    func(w *World) { canaryOf(w).Steps[0].SetWeight = new(int32(101)) },
-		`steps[1].pause.duration: "soon"`:        func(w *World) { canaryOf(w).Steps[1].Pause.Duration = new(intstr.FromString("soon")) },
-		"steps[2]: experiment":                   func(w *World) { canaryOf(w).Steps[2] = v1alpha1.CanaryStep{Plugin: &v1alpha1.PluginStep{}} },
+		`maxSurge: "lots"`: func(w *World) {
+			canaryOf(w).MaxSurge = new(intstr.FromString("lots"))
+		},
+		"steps[0]: exactly one kind": func(w *World) {
+			canaryOf(w).Steps[0].Pause = &v1alpha1.RolloutPause{}
+		},
+		"steps[0].setWeight: must be between": func(w *World) { canaryOf(w).Steps[0].SetWeight = new(int32(101)) },
+		`steps[1].pause.duration: "soon"`: func(w *World) {
+			canaryOf(w).Steps[1].Pause.Duration = new(intstr.FromString("soon"))
+		},
+		"steps[2]: experiment": func(w *World) {
+			canaryOf(w).Steps[2] = v1alpha1.CanaryStep{Plugin: &v1alpha1.PluginStep{}}
+		},
 		`AnalysisTemplate "rate" is not there`:   func(w *World) { w.Templates = nil },
 		`canaryService: service "canary" is not`: func(w *World) { delete(w.Services, "canary") },
-		"managed by another Rollout: other":      func(w *World) { w.Services["stable"].Annotations = map[string]string{AnnotationManagedBy: "other"} },
-		"selects app=web":                        func(w *World) { w.Services["stable"].Spec.Selector["app"] = "web" },
-		"selects no pods":                        func(w *World) { w.Services["stable"].Spec.Type = corev1.ServiceTypeExternalName },
-		"HTTPRoute ns/web is not there":          func(w *World) { w.Routes[0].Missing = true },
-		"has no rule with both":                  func(w *World) { w.Routes[0].Paired = false },
-		"needs two different services":           func(w *World) { canaryOf(w).CanaryService = "stable" },
-		"trafficRouting.istio":                   func(w *World) { canaryOf(w).TrafficRouting.Istio = &v1alpha1.IstioTrafficRouting{} },
-		"no router is named":                     func(w *World) { canaryOf(w).TrafficRouting.Plugins = nil },
-		"names no HTTPRoute":                     func(w *World) { canaryOf(w).TrafficRouting.Plugins[gatewayPlugin] = jsonText(`{}`) },
-		"plugins.acme/router":                    func(w *World) { canaryOf(w).TrafficRouting.Plugins["acme/router"] = jsonText(`{}`) },
-		"spec.x: cannot be read":                 func(w *World) { w.Unreadable = []Problem{{"spec.x", "cannot be read"}} },
+		"managed by another Rollout: other": func(w *World) {
+			w.Services["stable"].Annotations = map[string]string{AnnotationManagedBy: "other"}
+		},
+		"selects app=web": func(w *World) { w.Services["stable"].Spec.Selector["app"] = "web" },
+		"selects no pods": func(w *World) {
+			w.Services["stable"].Spec.Type = corev1.ServiceTypeExternalName
+		},
+		"HTTPRoute ns/web is not there": func(w *World) { w.Routes[0].Missing = true },
+		"has no rule with both":         func(w *World) { w.Routes[0].Paired = false },
+		"needs two different services":  func(w *World) { canaryOf(w).CanaryService = "stable" },
+		"trafficRouting.istio": func(w *World) {
+			canaryOf(w).TrafficRouting.Istio = &v1alpha1.IstioTrafficRouting{}
+		},
+		"no router is named": func(w *World) { canaryOf(w).TrafficRouting.Plugins = nil },
+		"names no HTTPRoute": func(w *World) {
+			canaryOf(w).TrafficRouting.Plugins[gatewayPlugin] = jsonText(`{}`)
+		},
+		"plugins.acme/router": func(w *World) {
+			canaryOf(w).TrafficRouting.Plugins["acme/router"] = jsonText(`{}`)
+		},
+		"spec.x: cannot be read": func(w *World) {
+			w.Unreadable = []Problem{{"spec.x", "cannot be read"}}
+		},
 	} {
 		s := newSim(t)
 		s.make(4, "setWeight 25; pause 10s; analysis rate", true)
@@ -114,13 +138,18 @@ func TestAdoptsWhatAnotherControllerMade(t *testing.T) {
 	rs.Spec.Template.Labels[HashLabel] = "foreign"
 	// What an API server fills in.
 	pod := &rs.Spec.Template.Spec
-	pod.RestartPolicy, pod.DNSPolicy, pod.SchedulerName, pod.TerminationGracePeriodSeconds = "Always", "ClusterFirst", "default-scheduler", new(int64(30))
+	pod.RestartPolicy, pod.DNSPolicy, pod.SchedulerName, pod.TerminationGracePeriodSeconds = "Always", "ClusterFirst", "default-scheduler", new(
+		int64(30),
+	)
 	pod.SecurityContext = &corev1.PodSecurityContext{}
 	pod.Containers[0].TerminationMessagePath, pod.Containers[0].TerminationMessagePolicy, pod.Containers[0].ImagePullPolicy = "/dev/termination-log", "File", "IfNotPresent"
 	s.w.ReplicaSets[0] = rs
-	s.w.Rollout.Status = v1alpha1.RolloutStatus{StableRS: "foreign", CurrentPodHash: "foreign", CurrentStepHash: s.w.Rollout.Status.CurrentStepHash}
+	s.w.Rollout.Status = v1alpha1.RolloutStatus{
+		StableRS: "foreign", CurrentPodHash: "foreign", CurrentStepHash: s.w.Rollout.Status.CurrentStepHash,
+	}
 	s.settle(true)
-	if len(s.w.ReplicaSets) != 1 || s.w.Rollout.Status.StableRS != "foreign" || s.w.Rollout.Status.Phase != v1alpha1.RolloutHealthy {
+	if len(s.w.ReplicaSets) != 1 || s.w.Rollout.Status.StableRS != "foreign" ||
+		s.w.Rollout.Status.Phase != v1alpha1.RolloutHealthy {
 		t.Fatalf("deployed anew: %s", s.show())
 	}
 	s.image("v2")
@@ -172,11 +201,17 @@ func TestReplicaSetsCarryTheirCauses(t *testing.T) {
 	s.w.Rollout.Annotations["kubectl.kubernetes.io/last-applied-configuration"] = "{}"
 	s.settle(true)
 	rs := s.w.ReplicaSets[0]
-	want := map[string]string{"argosy.dev/correlationid": "chain", "argosy.dev/key": rs.Name, AnnotationRevision: "1", AnnotationDesired: "1"}
+	want := map[string]string{
+		"argosy.dev/correlationid": "chain",
+		"argosy.dev/key":           rs.Name,
+		AnnotationRevision:         "1",
+		AnnotationDesired:          "1",
+	}
 	if diff := cmp.Diff(want, rs.Annotations); diff != "" {
 		t.Errorf("annotations (-want +got):\n%s", diff)
 	}
-	if !metav1.IsControlledBy(rs, s.w.Rollout) || rs.Spec.Selector.MatchLabels[HashLabel] != rs.Labels[HashLabel] || rs.Spec.Template.Labels[HashLabel] != rs.Labels[HashLabel] {
+	if !metav1.IsControlledBy(rs, s.w.Rollout) || rs.Spec.Selector.MatchLabels[HashLabel] != rs.Labels[HashLabel] ||
+		rs.Spec.Template.Labels[HashLabel] != rs.Labels[HashLabel] {
 		t.Errorf("%+v", rs.ObjectMeta)
 	}
 	s.w.Rollout = s.w.Rollout.DeepCopy()
@@ -202,7 +237,10 @@ func TestWhatHasNoEffectIsSaidOnce(t *testing.T) {
 		}
 		s.follow("")
 	}
-	want := map[string]int{"spec.strategy.canary.maxsurge: unknown field": 1, "spec.strategy.canary.canaryMetadata: has no effect in this version": 1}
+	want := map[string]int{
+		"spec.strategy.canary.maxsurge: unknown field":                       1,
+		"spec.strategy.canary.canaryMetadata: has no effect in this version": 1,
+	}
 	if diff := cmp.Diff(want, said); diff != "" {
 		t.Error(diff)
 	}
@@ -212,10 +250,13 @@ func TestKeysTellActionsApart(t *testing.T) {
 	seen := map[string]Action{}
 	for _, a := range []Action{
 		CreateReplicaSet{Object: set("a", 1, 1)}, CreateReplicaSet{Object: set("b", 1, 1)},
-		UpdateReplicaSet{Name: "a", Version: "1"}, UpdateReplicaSet{Name: "a", Version: "2"}, DeleteReplicaSet{Name: "a", Version: "1"},
+		UpdateReplicaSet{Name: "a", Version: "1"}, UpdateReplicaSet{Name: "a", Version: "2"},
+		DeleteReplicaSet{Name: "a", Version: "1"},
 		SwitchService{Service: "s", Hash: "x"}, SwitchService{Service: "s", Hash: "y"},
-		SetWeight{Route: traffic.Ref{Namespace: "n", Name: "r"}, Split: traffic.Split{CanaryWeight: 1}}, SetWeight{Route: traffic.Ref{Namespace: "n", Name: "r"}, Split: traffic.Split{CanaryWeight: 2}},
-		CreateAnalysisRun{Object: &v1alpha1.AnalysisRun{ObjectMeta: metav1.ObjectMeta{Name: "r"}}}, RetireAnalysisRun{Name: "r"}, DeleteAnalysisRun{Name: "r"},
+		SetWeight{Route: traffic.Ref{Namespace: "n", Name: "r"}, Split: traffic.Split{CanaryWeight: 1}},
+		SetWeight{Route: traffic.Ref{Namespace: "n", Name: "r"}, Split: traffic.Split{CanaryWeight: 2}},
+		CreateAnalysisRun{Object: &v1alpha1.AnalysisRun{ObjectMeta: metav1.ObjectMeta{Name: "r"}}},
+		RetireAnalysisRun{Name: "r"}, DeleteAnalysisRun{Name: "r"},
 		PatchRollout{Revision: "1"}, PublishFact{ID: "f"}, PatchStatus{}, RecordEvent{Reason: "a"}, WakeAt{At: start},
 	} {
 		if twin, is := seen[a.Key()]; is {

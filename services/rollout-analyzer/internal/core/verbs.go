@@ -126,7 +126,13 @@ func (p *pass) promote() {
 	p.st.StableRS, p.st.PromoteFull = p.hash, false
 	p.retireRuns(false)
 	p.end(how)
-	p.note(false, ReasonCompleted, "Rollout completed update to revision "+p.revision+" ("+p.hash+"): Completed all "+itoa(len(p.steps))+" canary steps")
+	p.note(
+		false,
+		ReasonCompleted,
+		"Rollout completed update to revision "+p.revision+" ("+p.hash+"): Completed all "+itoa(
+			len(p.steps),
+		)+" canary steps",
+	)
 	p.fact("", func(r events.Revision) events.Body { return events.RolloutPromoted{Revision: r} })
 }
 

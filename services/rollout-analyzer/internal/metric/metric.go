@@ -94,7 +94,10 @@ func newClients() clients {
 	lax := http.DefaultTransport.(*http.Transport).Clone()
 	// The template says insecure: true.
 	lax.TLSClientConfig = &tls.Config{InsecureSkipVerify: true} //nolint:gosec // ditto
-	return clients{strict: &http.Client{Transport: http.DefaultTransport.(*http.Transport).Clone()}, lax: &http.Client{Transport: lax}}
+	return clients{
+		strict: &http.Client{Transport: http.DefaultTransport.(*http.Transport).Clone()},
+		lax:    &http.Client{Transport: lax},
+	}
 }
 
 func (c clients) pick(insecure bool) *http.Client {
@@ -105,7 +108,9 @@ func (c clients) pick(insecure bool) *http.Client {
 }
 
 // exchange sends a request and reads the whole answer, within limits.
-func exchange(client *http.Client, req *http.Request, auth v1alpha1.Authentication, headers []v1alpha1.WebMetricHeader) (int, []byte, error) {
+func exchange(
+	client *http.Client, req *http.Request, auth v1alpha1.Authentication, headers []v1alpha1.WebMetricHeader,
+) (int, []byte, error) {
 	for _, h := range headers {
 		req.Header.Set(h.Key, h.Value)
 	}

@@ -36,14 +36,28 @@ func TestPrometheus(t *testing.T) {
 		text       string
 	}{
 		{"scalar", `{"status":"success","data":{"resultType":"scalar","result":[1,"0.5"]}}`, 0.5, "0.5"},
-		{"vector", `{"status":"success","data":{"resultType":"vector","result":[{"value":[1,"1"]},{"value":[1,"2.5"]}]}}`, []float64{1, 2.5}, "[1,2.5]"},
+		{
+			"vector",
+			`{"status":"success","data":{"resultType":"vector","result":[{"value":[1,"1"]},{"value":[1,"2.5"]}]}}`,
+			[]float64{1, 2.5}, "[1,2.5]",
+		},
 		{"empty", `{"status":"success","data":{"resultType":"vector","result":[]}}`, []float64{}, "[]"},
-		{"matrix", `{"status":"success","data":{"resultType":"matrix","result":[{"values":[[1,"1"],[2,"2"]]}]}}`, []float64{1, 2}, "[1,2]"},
+		{
+			"matrix", `{"status":"success","data":{"resultType":"matrix","result":[{"values":[[1,"1"],[2,"2"]]}]}}`,
+			[]float64{1, 2}, "[1,2]",
+		},
 	} {
 		address, asked, form := answering(t, 200, c.body)
-		m := v1alpha1.Metric{Provider: v1alpha1.MetricProvider{Prometheus: &v1alpha1.PrometheusMetric{Address: address + "/", Query: "up",
-			Headers:        []v1alpha1.WebMetricHeader{{Key: "X-Org", Value: "1"}},
-			Authentication: v1alpha1.Authentication{BasicAuth: v1alpha1.ProviderBasicAuth{Username: "u", Password: "p"}}}}}
+		m := v1alpha1.Metric{
+			Provider: v1alpha1.MetricProvider{Prometheus: &v1alpha1.PrometheusMetric{
+				Address: address + "/",
+				Query:   "up",
+				Headers: []v1alpha1.WebMetricHeader{{Key: "X-Org", Value: "1"}},
+				Authentication: v1alpha1.Authentication{
+					BasicAuth: v1alpha1.ProviderBasicAuth{Username: "u", Password: "p"},
+				},
+			}},
+		}
 		got, err := New("").Measure(context.Background(), m)
 		if err != nil {
 			t.Errorf("%s: %v", c.name, err)
@@ -60,14 +74,17 @@ func TestPrometheus(t *testing.T) {
 }
 
 func TestPrometheusRange(t *testing.T) {
-	address, asked, form := answering(t, 200, `{"status":"success","warnings":["slow"],"data":{"resultType":"matrix","result":[]}}`)
+	address, asked, form := answering(
+		t, 200, `{"status":"success","warnings":["slow"],"data":{"resultType":"matrix","result":[]}}`,
+	)
 	m := v1alpha1.Metric{Provider: v1alpha1.MetricProvider{Prometheus: &v1alpha1.PrometheusMetric{Query: "up",
 		RangeQuery: &v1alpha1.PrometheusRangeQueryArgs{Start: `now() - duration("5m")`, End: "now()", Step: "1m"}}}}
 	got, err := New(address).Measure(context.Background(), m)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if asked.URL.Path != "/api/v1/query_range" || !strings.Contains(*form, "step=60") || got.Metadata["warnings"] != "slow" {
+	if asked.URL.Path != "/api/v1/query_range" || !strings.Contains(*form, "step=60") ||
+		got.Metadata["warnings"] != "slow" {
 		t.Errorf("asked %s %s, got %+v", asked.URL, *form, got)
 	}
 }
@@ -82,7 +99,9 @@ func TestPrometheusRefuses(t *testing.T) {
 		`type "string"`:         {200, `{"status":"success","data":{"resultType":"string","result":[1,"x"]}}`},
 	} {
 		address, _, _ := answering(t, c.status, c.body)
-		m := v1alpha1.Metric{Provider: v1alpha1.MetricProvider{Prometheus: &v1alpha1.PrometheusMetric{Address: address, Query: "up"}}}
+		m := v1alpha1.Metric{
+			Provider: v1alpha1.MetricProvider{Prometheus: &v1alpha1.PrometheusMetric{Address: address, Query: "up"}},
+		}
 		if _, err := New("").Measure(context.Background(), m); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("want %q, got %v", want, err)
 		}
@@ -106,7 +125,13 @@ func TestWeb(t *testing.T) {
 		{"null", `{"x":null}`, "{$.x}", nil, "null"},
 	} {
 		address, asked, form := answering(t, 200, c.body)
-		m := v1alpha1.Metric{Provider: v1alpha1.MetricProvider{Web: &v1alpha1.WebMetric{URL: address, Method: "POST", JSONPath: c.path, JSONBody: json.RawMessage(`{"a":1}`)}}}
+		m := v1alpha1.Metric{
+			Provider: v1alpha1.MetricProvider{
+				Web: &v1alpha1.WebMetric{
+					URL: address, Method: "POST", JSONPath: c.path, JSONBody: json.RawMessage(`{"a":1}`),
+				},
+			},
+		}
 		got, err := New("").Measure(context.Background(), m)
 		if err != nil {
 			t.Errorf("%s: %v", c.name, err)
@@ -115,7 +140,8 @@ func TestWeb(t *testing.T) {
 		if diff := cmp.Diff(c.want, got.Result); diff != "" || got.Text != c.text {
 			t.Errorf("%s: %q %s", c.name, got.Text, diff)
 		}
-		if asked.Method != http.MethodPost || *form != `{"a":1}` || asked.Header.Get("Content-Type") != "application/json" {
+		if asked.Method != http.MethodPost || *form != `{"a":1}` ||
+			asked.Header.Get("Content-Type") != "application/json" {
 			t.Errorf("%s: asked %s %s", c.name, asked.Method, *form)
 		}
 	}
@@ -131,7 +157,9 @@ func TestWebRefuses(t *testing.T) {
 		"jsonPath":           {200, `{}`, "{$.x"},
 	} {
 		address, _, _ := answering(t, c.status, c.body)
-		m := v1alpha1.Metric{Provider: v1alpha1.MetricProvider{Web: &v1alpha1.WebMetric{URL: address, JSONPath: c.path}}}
+		m := v1alpha1.Metric{
+			Provider: v1alpha1.MetricProvider{Web: &v1alpha1.WebMetric{URL: address, JSONPath: c.path}},
+		}
 		if _, err := New("").Measure(context.Background(), m); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("want %q, got %v", want, err)
 		}
@@ -147,10 +175,15 @@ func TestAnswersAreBounded(t *testing.T) {
 }
 
 func TestSilenceEnds(t *testing.T) {
-	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+	server := httptest.NewServer(
+		http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }),
+	)
 	t.Cleanup(server.Close)
-	m := v1alpha1.Metric{Provider: v1alpha1.MetricProvider{Web: &v1alpha1.WebMetric{URL: server.URL, TimeoutSeconds: 1}}}
-	if _, err := New("").Measure(context.Background(), m); err == nil || !strings.Contains(err.Error(), "no answer within 1s") {
+	m := v1alpha1.Metric{
+		Provider: v1alpha1.MetricProvider{Web: &v1alpha1.WebMetric{URL: server.URL, TimeoutSeconds: 1}},
+	}
+	if _, err := New("").Measure(context.Background(), m); err == nil ||
+		!strings.Contains(err.Error(), "no answer within 1s") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -102,7 +102,9 @@ func (p prometheus) request(ctx context.Context, spec *v1alpha1.PrometheusMetric
 			form.Set(key, strconv.FormatFloat(float64(at.UnixMilli())/1000, 'f', -1, 64))
 		}
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.TrimSuffix(address, "/")+path, strings.NewReader(form.Encode()))
+	req, err := http.NewRequestWithContext(
+		ctx, http.MethodPost, strings.TrimSuffix(address, "/")+path, strings.NewReader(form.Encode()),
+	)
 	if err != nil {
 		return nil, fmt.Errorf("address %q: %w", address, err)
 	}

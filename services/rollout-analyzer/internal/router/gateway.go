@@ -11,7 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// gatewayPlugin is the key of trafficRouting.plugins of the Gateway API. Source: argoproj-labs/rollouts-plugin-trafficrouter-gatewayapi.
+// gatewayPlugin is the key of trafficRouting.plugins of the Gateway API. Source:
+// argoproj-labs/rollouts-plugin-trafficrouter-gatewayapi.
 const gatewayPlugin = "argoproj-labs/gatewayAPI"
 
 // The label of a route while a canary receives traffic from it, as the plugin has it.
@@ -20,8 +21,8 @@ const (
 	inProgress      = "in-progress"
 )
 
-// gatewayAPI shares the traffic of HTTPRoutes. Routes are edited as plain trees: no version of their Go types has to match
-// the cluster's. Only the weights of the two services and one label change; everything else stays as it is.
+// gatewayAPI shares the traffic of HTTPRoutes. Routes are edited as plain trees: no version of their Go types has to
+// match the cluster's. Only the weights of the two services and one label change; everything else stays as it is.
 var gatewayAPI = Router{
 	Field:   "plugins." + gatewayPlugin,
 	Kind:    schema.GroupVersionKind{Group: "gateway.networking.k8s.io", Version: "v1", Kind: "HTTPRoute"},

@@ -74,7 +74,9 @@ func Read(ro *v1alpha1.Rollout) traffic.Routing {
 		}
 	}
 	if len(named) == 0 && len(out.Problems) == 0 {
-		out.Problems = append(out.Problems, traffic.Problem{Field: "plugins." + gatewayPlugin, Reason: "no router is named"})
+		out.Problems = append(
+			out.Problems, traffic.Problem{Field: "plugins." + gatewayPlugin, Reason: "no router is named"},
+		)
 	}
 	return out
 }

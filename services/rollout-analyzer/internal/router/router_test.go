@@ -36,7 +36,10 @@ func TestEachRouterSharesTraffic(t *testing.T) {
 				split := traffic.Split{Canary: "canary", Stable: "stable", CanaryWeight: weight}
 				r.Apply(u, split)
 				got := r.Observe(u, "canary", "stable")
-				want := traffic.Observed{CanaryWeight: weight, StableWeight: 100 - weight, Uniform: true, Paired: true, InProgress: weight > 0}
+				want := traffic.Observed{
+					CanaryWeight: weight, StableWeight: 100 - weight, Uniform: true, Paired: true,
+					InProgress: weight > 0,
+				}
 				if diff := cmp.Diff(want, got); diff != "" {
 					t.Errorf("at %d: %s", weight, diff)
 				}
@@ -46,7 +49,9 @@ func TestEachRouterSharesTraffic(t *testing.T) {
 					t.Errorf("at %d, applied twice: %s", weight, diff)
 				}
 			}
-			if got := r.Observe(&unstructured.Unstructured{Object: map[string]any{"spec": "no"}}, "canary", "stable"); got.Paired {
+			if got := r.Observe(
+				&unstructured.Unstructured{Object: map[string]any{"spec": "no"}}, "canary", "stable",
+			); got.Paired {
 				t.Errorf("what is no route: %+v", got)
 			}
 		})
@@ -73,14 +78,24 @@ func TestEachRouterOfAManifestIsServedOrRefused(t *testing.T) {
 			t.Errorf("%s: %v %+v", field.Name, name, got)
 			continue
 		}
-		if !slices.Contains(served, name[0]) && !cmp.Equal(got.Problems, []traffic.Problem{{Field: name[0], Reason: "is not served by this version"}}) {
+		if !slices.Contains(served, name[0]) &&
+			!cmp.Equal(got.Problems, []traffic.Problem{{Field: name[0], Reason: "is not served by this version"}}) {
 			t.Errorf("%s: %+v", field.Name, got.Problems)
 		}
 	}
 	if blocks < 8 {
 		t.Errorf("%d kinds of routers", blocks)
 	}
-	got := Read(rolloutOf(v1alpha1.RolloutTrafficRouting{Plugins: map[string]json.RawMessage{"acme/x": json.RawMessage("{}"), gatewayPlugin: json.RawMessage(`{"httpRoute":"web"}`)}}))
+	got := Read(
+		rolloutOf(
+			v1alpha1.RolloutTrafficRouting{
+				Plugins: map[string]json.RawMessage{
+					"acme/x":      json.RawMessage("{}"),
+					gatewayPlugin: json.RawMessage(`{"httpRoute":"web"}`),
+				},
+			},
+		),
+	)
 	if len(got.Problems) != 1 || got.Problems[0].Field != "plugins.acme/x" || len(got.Refs[gatewayAPI.Field]) != 1 {
 		t.Errorf("one of two is served: %+v", got)
 	}

@@ -29,15 +29,18 @@ func counting(tb testing.TB, got *atomic.Int64, seen func(id string)) string {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	s := &http.Server{ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		if seen == nil {
-			_, _ = io.Copy(io.Discard, r.Body)
-		} else {
-			body, _ := io.ReadAll(r.Body)
-			seen(string(body))
-		}
-		got.Add(1)
-	})}
+	s := &http.Server{
+		ReadHeaderTimeout: time.Second,
+		Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			if seen == nil {
+				_, _ = io.Copy(io.Discard, r.Body)
+			} else {
+				body, _ := io.ReadAll(r.Body)
+				seen(string(body))
+			}
+			got.Add(1)
+		}),
+	}
 	go func() { _ = s.Serve(l) }()
 	tb.Cleanup(func() { _ = s.Close() })
 	return "http://" + l.Addr().String()
@@ -63,7 +66,16 @@ func (b *bench) fill(n int) {
 	for w := range 16 {
 		all.Go(func() {
 			for i := w; i < n; i += 16 {
-				b.publish("push", fmt.Sprint(i), map[string]any{"body": map[string]any{"ref": "refs/heads/main", "text": "a text that makes the event two hundred bytes long, as the method of the peers has it"}})
+				b.publish(
+					"push",
+					fmt.Sprint(i),
+					map[string]any{
+						"body": map[string]any{
+							"ref":  "refs/heads/main",
+							"text": "a text that makes the event two hundred bytes long, as the method of the peers has it",
+						},
+					},
+				)
 			}
 		})
 	}
@@ -154,13 +166,18 @@ func BenchmarkLag(b *testing.B) {
 	b.ReportMetric(float64(lags[len(lags)*99/100].Microseconds())/1000, "p99-ms")
 }
 
-// BenchmarkManySensors is b.N Sensors on one replica, each with an event of its own: until all are ready, until all have
-// fired, and what the process holds then, with the bus in it.
+// BenchmarkManySensors is b.N Sensors on one replica, each with an event of its own: until all are ready, until all
+// have fired, and what the process holds then, with the bus in it.
 func BenchmarkManySensors(b *testing.B) {
 	x := newBench(b)
 	var got atomic.Int64
 	url := counting(b, &got, nil)
-	readers := x.bus.Share(bus.SharedConfig{Stream: bus.Events, Name: groupName, Subject: "events.>", Self: "one", Live: func() []string { return []string{"one"} }})
+	readers := x.bus.Share(
+		bus.SharedConfig{
+			Stream: bus.Events, Name: groupName, Subject: "events.>", Self: "one",
+			Live: func() []string { return []string{"one"} },
+		},
+	)
 	values := secret.NewReader(fake.NewClientBuilder().Build(), 0)
 	w := trigger.World{Values: values, Sources: source.NewFetcher(values, nil, ""), Log: x.tel.Log, Now: time.Now}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -168,18 +185,29 @@ func BenchmarkManySensors(b *testing.B) {
 	done.Go(func() { _ = readers.Run(ctx) })
 	defer func() { cancel(); done.Wait() }()
 	ready := make(chan struct{}, b.N)
-	ls := &listeners{serving: context.Background(), log: x.tel.Log, now: time.Now, running: map[string]*listening{}, news: func(l *listening) {
-		if listens, _ := l.state(); listens {
-			ready <- struct{}{}
-		}
-	}}
+	ls := &listeners{
+		serving: context.Background(),
+		log:     x.tel.Log,
+		now:     time.Now,
+		running: map[string]*listening{},
+		news: func(l *listening) {
+			if listens, _ := l.state(); listens {
+				ready <- struct{}{}
+			}
+		},
+	}
 	b.ResetTimer()
 	began := time.Now()
 	for i := range b.N {
 		s := sensorOf(b, fmt.Sprintf(strings.ReplaceAll(benchSpec, "push", fmt.Sprint("push", i)), url), nil)
 		s.Name, s.UID = fmt.Sprint("s", i), types.UID(fmt.Sprint("u", i))
 		s.CreationTimestamp = metav1.Now()
-		l := newListener(compileSensor(s, w, func() int { return 1 }), &performer{bus: x.bus, log: x.tel.Log, metrics: x.metrics}, readers, func(string, error) {})
+		l := newListener(
+			compileSensor(s, w, func() int { return 1 }),
+			&performer{bus: x.bus, log: x.tel.Log, metrics: x.metrics},
+			readers,
+			func(string, error) {},
+		)
 		ls.start("ns/"+s.Name, "1", l)
 	}
 	for range b.N {

@@ -43,7 +43,9 @@ func compileSensor(s *v1alpha1.Sensor, w trigger.World, share func() int) *compi
 	for i := range s.Spec.Triggers {
 		a, err := compileTrigger(&s.Spec.Triggers[i], w, share)
 		if err != nil && !found.Stops(i) {
-			u.problems = append(u.problems, sensing.Problem{Path: fmt.Sprintf("spec.triggers[%d]", i), Trigger: i, Err: err})
+			u.problems = append(
+				u.problems, sensing.Problem{Path: fmt.Sprintf("spec.triggers[%d]", i), Trigger: i, Err: err},
+			)
 		}
 		u.triggers = append(u.triggers, a)
 	}

@@ -38,7 +38,9 @@ type bench struct {
 func newBench(t testing.TB) *bench {
 	t.Helper()
 	server := bustest.Start(t)
-	tel, err := obs.New(context.Background(), obs.Config{Service: "sensor", Instance: "i", Level: "error", Out: io.Discard})
+	tel, err := obs.New(
+		context.Background(), obs.Config{Service: "sensor", Instance: "i", Level: "error", Out: io.Discard},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +73,9 @@ func (b *bench) run(l *listener) (stop func()) {
 	name := fmt.Sprint("replica-", len(b.live))
 	b.live = append(b.live, name)
 	b.mu.Unlock()
-	l.readers = b.bus.Share(bus.SharedConfig{Stream: bus.Events, Name: groupName, Subject: "events.>", Self: name, Live: b.replicas})
+	l.readers = b.bus.Share(
+		bus.SharedConfig{Stream: bus.Events, Name: groupName, Subject: "events.>", Self: name, Live: b.replicas},
+	)
 	ctx, cancel := context.WithCancel(context.Background())
 	reading, end := context.WithCancel(context.Background())
 	done, read := make(chan struct{}), make(chan struct{})

@@ -40,9 +40,23 @@ func TestReplicaProcess(t *testing.T) {
 	}
 	values := secret.NewReader(fake.NewClientBuilder().Build(), 0)
 	log := slog.New(slog.DiscardHandler)
-	u := compileSensor(sensorOf(t, os.Getenv(envSpec), nil), trigger.World{Values: values, Sources: source.NewFetcher(values, nil, ""), Log: log, Now: time.Now}, func() int { return 1 })
-	readers := b.Share(bus.SharedConfig{Stream: bus.Events, Name: groupName, Subject: "events.>", Self: "replica", Live: func() []string { return []string{"replica"} }})
-	l := newListener(u, &performer{bus: b, log: log, metrics: newMetrics(prometheus.NewRegistry())}, readers, func(string, error) {})
+	u := compileSensor(
+		sensorOf(t, os.Getenv(envSpec), nil),
+		trigger.World{Values: values, Sources: source.NewFetcher(values, nil, ""), Log: log, Now: time.Now},
+		func() int { return 1 },
+	)
+	readers := b.Share(
+		bus.SharedConfig{
+			Stream: bus.Events, Name: groupName, Subject: "events.>", Self: "replica",
+			Live: func() []string { return []string{"replica"} },
+		},
+	)
+	l := newListener(
+		u,
+		&performer{bus: b, log: log, metrics: newMetrics(prometheus.NewRegistry())},
+		readers,
+		func(string, error) {},
+	)
 	l.ackWait = 300 * time.Millisecond
 	subscription := l.subscribe()
 	go func() { _ = readers.Run(context.Background()) }()

@@ -68,7 +68,9 @@ func (f *field) define(name string) {
 	f.create("", string(text))
 	f.eventually("the definition in "+name, func(ctx context.Context) error {
 		crd := &apiextensionsv1.CustomResourceDefinition{}
-		if err := f.client.Get(ctx, client.ObjectKey{Name: strings.TrimSuffix(name, ".yaml") + ".argoproj.io"}, crd); err != nil {
+		if err := f.client.Get(
+			ctx, client.ObjectKey{Name: strings.TrimSuffix(name, ".yaml") + ".argoproj.io"}, crd,
+		); err != nil {
 			return err
 		}
 		for _, c := range crd.Status.Conditions {
@@ -167,9 +169,21 @@ func (f *field) namespace(name string) {
 	meta := metav1.ObjectMeta{Namespace: name, Name: "builder"}
 	objects := []client.Object{
 		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}},
-		&rbacv1.Role{ObjectMeta: meta, Rules: []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"configmaps", "services"}, Verbs: []string{"create", "get", "update", "patch", "delete"}}}},
-		&rbacv1.RoleBinding{ObjectMeta: meta, RoleRef: rbacv1.RoleRef{APIGroup: "rbac.authorization.k8s.io", Kind: "Role", Name: "builder"},
-			Subjects: []rbacv1.Subject{{Kind: "ServiceAccount", Namespace: name, Name: "builder"}}},
+		&rbacv1.Role{
+			ObjectMeta: meta,
+			Rules: []rbacv1.PolicyRule{
+				{
+					APIGroups: []string{""},
+					Resources: []string{"configmaps", "services"},
+					Verbs:     []string{"create", "get", "update", "patch", "delete"},
+				},
+			},
+		},
+		&rbacv1.RoleBinding{
+			ObjectMeta: meta,
+			RoleRef:    rbacv1.RoleRef{APIGroup: "rbac.authorization.k8s.io", Kind: "Role", Name: "builder"},
+			Subjects:   []rbacv1.Subject{{Kind: "ServiceAccount", Namespace: name, Name: "builder"}},
+		},
 	}
 	for _, o := range objects {
 		if err := f.client.Create(f.t.Context(), o); err != nil {

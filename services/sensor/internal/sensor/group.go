@@ -18,7 +18,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// groupName is what the replicas are called that share Sensors. Those of older versions are members of the service only.
+// groupName is what the replicas are called that share Sensors. Those of older versions are members of the service
+// only.
 const groupName = "sensor-readers"
 
 // group is the replicas that share the Sensors.
@@ -33,7 +34,13 @@ type group struct {
 
 func (g *group) share(self string) *bus.Shared {
 	return g.bus.Share(bus.SharedConfig{
-		Stream: bus.Events, Name: groupName, Subject: "events.>", Self: self, Live: g.members.Live, Alone: g.alone, Exists: g.exists,
+		Stream:  bus.Events,
+		Name:    groupName,
+		Subject: "events.>",
+		Self:    self,
+		Live:    g.members.Live,
+		Alone:   g.alone,
+		Exists:  g.exists,
 		Gained: func() {
 			select {
 			case g.gained <- struct{}{}:
@@ -76,8 +83,8 @@ func (g *group) exists(ctx context.Context, key, id string) (bool, error) {
 // and those of a replica that is gone.
 const firingsEvery = 3 * time.Second
 
-// leftoversEvery is how often, in looks, consumers of the queue are looked for that nobody uses: older versions have one
-// for each Sensor, with or without firings.
+// leftoversEvery is how often, in looks, consumers of the queue are looked for that nobody uses: older versions have
+// one for each Sensor, with or without firings.
 const leftoversEvery = 10
 
 // firings has the firings of the Sensors that are ours looked after, whoever put them on the queue, until ctx ends.
@@ -115,8 +122,13 @@ const firingsOfAll = "commands.sensor.fire.>"
 
 // apart is how many Sensors read on their own.
 func apart(readers *bus.Shared) prometheus.Collector {
-	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "argosy_sensors_apart", Help: "Sensors of this replica that read on their own: new, behind, or failing."},
-		func() float64 { return float64(readers.Apart()) })
+	return prometheus.NewGaugeFunc(
+		prometheus.GaugeOpts{
+			Name: "argosy_sensors_apart",
+			Help: "Sensors of this replica that read on their own: new, behind, or failing.",
+		},
+		func() float64 { return float64(readers.Apart()) },
+	)
 }
 
 // listenToAll has a listener for each Sensor that is there, before anything is read.
@@ -130,8 +142,11 @@ func (r *reconciler) listenToAll(ctx context.Context) error {
 		if raw.GetDeletionTimestamp() != nil {
 			continue
 		}
-		if s, _, err := v1alpha1.DecodeTolerant[v1alpha1.Sensor](raw.Object); err == nil && len(s.Spec.Dependencies) > 0 {
-			r.listen(raw.GetNamespace()+"/"+raw.GetName(), s) //nolint:contextcheck // a listener outlives the call that starts it
+		if s, _, err := v1alpha1.DecodeTolerant[v1alpha1.Sensor](raw.Object); err == nil &&
+			len(s.Spec.Dependencies) > 0 {
+			r.listen(
+				raw.GetNamespace()+"/"+raw.GetName(), s,
+			) //nolint:contextcheck // a listener outlives the call that starts it
 		}
 	}
 	return nil

@@ -43,7 +43,17 @@ type listener struct {
 const ackWait = 10 * time.Second
 
 func newListener(u *compiledSensor, p *performer, readers *bus.Shared, tell func(trigger string, err error)) *listener {
-	l := &listener{compiled: u, bus: p.bus, readers: readers, performer: p, metrics: p.metrics, log: p.log, tell: tell, ackWait: ackWait, queued: make(chan struct{}, 1)}
+	l := &listener{
+		compiled:  u,
+		bus:       p.bus,
+		readers:   readers,
+		performer: p,
+		metrics:   p.metrics,
+		log:       p.log,
+		tell:      tell,
+		ackWait:   ackWait,
+		queued:    make(chan struct{}, 1),
+	}
 	l.windows = windows{kv: p.bus.KV(bus.WindowsBucket), compiled: u, known: map[int]remembered{}}
 	return l
 }
@@ -55,7 +65,9 @@ func (l *listener) subscribe() *bus.Subscription {
 		handle = l.handleInOrder
 	}
 	s := l.compiled.sensor
-	return l.readers.Subscribe(bus.Subscriber{Consumer: l.consumer(), Key: s.Namespace + "/" + s.Name, ID: string(s.UID), Handle: handle})
+	return l.readers.Subscribe(
+		bus.Subscriber{Consumer: l.consumer(), Key: s.Namespace + "/" + s.Name, ID: string(s.UID), Handle: handle},
+	)
 }
 
 // run looks after the firings on the queue until ctx ends, and waits for what is at work.
@@ -70,7 +82,10 @@ func (l *listener) run(ctx context.Context, subscription *bus.Subscription) {
 	subscription.Stop() //nolint:contextcheck // what keeps its place outlives the listener
 	<-subscription.Done()
 	if err := l.compiled.close(); err != nil {
-		l.log.InfoContext(ctx, "a trigger did not close cleanly", "sensor", l.compiled.sensor.Namespace+"/"+l.compiled.sensor.Name, "error", err)
+		l.log.InfoContext(
+			ctx, "a trigger did not close cleanly", "sensor", l.compiled.sensor.Namespace+"/"+l.compiled.sensor.Name,
+			"error", err,
+		)
 	}
 }
 
@@ -90,15 +105,24 @@ func (l *listener) consumer() bus.Consumer {
 	seen := map[string]bool{}
 	for i := range s.Spec.Dependencies {
 		d := &s.Spec.Dependencies[i]
-		f := strings.Join([]string{"events", bus.Token(s.Namespace), wildcard(d.EventSourceName), wildcard(d.EventName)}, ".")
+		f := strings.Join(
+			[]string{"events", bus.Token(s.Namespace), wildcard(d.EventSourceName), wildcard(d.EventName)}, ".",
+		)
 		if !seen[f] {
 			seen[f] = true
 			filters = append(filters, f)
 		}
 	}
 	return bus.Consumer{
-		Stream: bus.Events, Name: consumerName(string(s.UID)), Filters: withoutOverlap(filters), Since: s.CreationTimestamp.Time,
-		Concurrency: eventConcurrency, Serial: l.compiled.ordered(), AckWait: l.ackWait, Grace: stopGrace, Declared: l.hear(placeEvents),
+		Stream:      bus.Events,
+		Name:        consumerName(string(s.UID)),
+		Filters:     withoutOverlap(filters),
+		Since:       s.CreationTimestamp.Time,
+		Concurrency: eventConcurrency,
+		Serial:      l.compiled.ordered(),
+		AckWait:     l.ackWait,
+		Grace:       stopGrace,
+		Declared:    l.hear(placeEvents),
 		Observe: func(class fault.Class, took time.Duration) {
 			l.metrics.events.WithLabelValues(s.Namespace, s.Name, string(class)).Observe(took.Seconds())
 		},
@@ -194,14 +218,20 @@ func (l *listener) firing(f sensing.Firing, d bus.Delivery) (firing, bool) {
 	if a == nil {
 		return firing{}, false
 	}
-	return firing{compiled: l.compiled, trigger: a, events: f, key: keyOf(l.compiled.sensor, a.name, f), cause: bus.After(d.Event)}, true
+	return firing{
+		compiled: l.compiled, trigger: a, events: f, key: keyOf(l.compiled.sensor, a.name, f),
+		cause: bus.After(d.Event),
+	}, true
 }
 
 func (l *listener) evaluate(ctx context.Context, w sensing.World) sensing.Verdict {
 	v := l.compiled.program.Evaluate(w)
 	for _, r := range v.Rejected {
 		l.metrics.rejected.WithLabelValues(l.compiled.sensor.Namespace, l.compiled.sensor.Name, r.Filter).Inc()
-		l.log.DebugContext(ctx, "event rejected", "event_id", w.Event.ID, "dependency", r.Dependency, "filter", r.Filter, "reason", r.Reason)
+		l.log.DebugContext(
+			ctx, "event rejected", "event_id", w.Event.ID, "dependency", r.Dependency, "filter", r.Filter, "reason",
+			r.Reason,
+		)
 	}
 	return v
 }
@@ -225,8 +255,17 @@ func world(d bus.Delivery) (sensing.World, error) {
 }
 
 func view(d bus.Delivery) sensing.Event {
-	e := sensing.Event{ID: d.ID(), Type: d.Type(), Source: d.Source(), Subject: d.Event.Subject(), ContentType: d.DataContentType(),
-		Time: d.Time(), Arrived: d.Stored, Data: d.Data(), Sequence: d.Sequence}
+	e := sensing.Event{
+		ID:          d.ID(),
+		Type:        d.Type(),
+		Source:      d.Source(),
+		Subject:     d.Event.Subject(),
+		ContentType: d.DataContentType(),
+		Time:        d.Time(),
+		Arrived:     d.Stored,
+		Data:        d.Data(),
+		Sequence:    d.Sequence,
+	}
 	if extensions := d.Extensions(); len(extensions) > 0 {
 		e.Extensions = make(map[string]string, len(extensions))
 		for name, v := range extensions {

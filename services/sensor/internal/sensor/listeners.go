@@ -11,14 +11,15 @@ import (
 )
 
 const (
-	// stopGrace is how long a stopped listener may finish what it has in hand. A trigger that waits for its rate or for its
-	// next try may have hours to go: the firing goes back to the queue then.
+	// stopGrace is how long a stopped listener may finish what it has in hand. A trigger that waits for its rate or for
+	// its next try may have hours to go: the firing goes back to the queue then.
 	stopGrace = 5 * time.Second
 	// stopWait is after how long a listener that still has not ended is told of.
 	stopWait = stopGrace + 30*time.Second
 )
 
-// listeners runs one listener per Sensor. No call waits for what a listener does: one Sensor never holds another's work.
+// listeners runs one listener per Sensor. No call waits for what a listener does: one Sensor never holds another's
+// work.
 type listeners struct {
 	serving context.Context //nolint:containedctx // ends with the process; listeners live within it
 	log     *slog.Logger
@@ -88,7 +89,17 @@ func (ls *listeners) find(key, version string) *listening {
 // and the keys to effects that happen twice.
 func (ls *listeners) start(key, version string, l *listener) *listening {
 	ctx, cancel := context.WithCancel(ls.serving)
-	next := &listening{key: key, version: version, compiled: l.compiled, listener: l, since: ls.now(), stop: cancel, stopped: ctx.Done(), done: make(chan struct{}), said: map[string]error{}}
+	next := &listening{
+		key:      key,
+		version:  version,
+		compiled: l.compiled,
+		listener: l,
+		since:    ls.now(),
+		stop:     cancel,
+		stopped:  ctx.Done(),
+		done:     make(chan struct{}),
+		said:     map[string]error{},
+	}
 	l.declared = func(place string, err error) {
 		if next.hear(place, err) {
 			go ls.news(next) // whoever hears it may be busy, and the bus waits for no one
@@ -144,7 +155,10 @@ func (ls *listeners) stopLocked(key string, then func()) {
 	go func() {
 		defer ls.leaving.Done()
 		late := time.AfterFunc(stopWait, func() {
-			ls.log.Warn("a stopped sensor still has something in hand: one of its triggers does not heed the end of its context", "sensor", key)
+			ls.log.Warn(
+				"a stopped sensor still has something in hand: one of its triggers does not heed the end of its context",
+				"sensor", key,
+			)
 		})
 		defer late.Stop()
 		<-l.done

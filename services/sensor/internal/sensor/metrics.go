@@ -29,15 +29,32 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
 	}
 	m := &metrics{
-		events:   prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "argosy_sensor_event_seconds", Help: "Time to handle one event, by error class."}, []string{"namespace", "sensor", "class"}),
-		rejected: counter("argosy_sensor_events_rejected_total", "Events that a filter rejected, by filter.", "namespace", "sensor", "filter"),
-		fired:    counter("argosy_sensor_triggers_total", "Triggers that fired, by error class.", append(own, "class")...),
+		events: prometheus.NewHistogramVec(
+			prometheus.HistogramOpts{
+				Name: "argosy_sensor_event_seconds", Help: "Time to handle one event, by error class.",
+			},
+			[]string{"namespace", "sensor", "class"},
+		),
+		rejected: counter(
+			"argosy_sensor_events_rejected_total", "Events that a filter rejected, by filter.", "namespace", "sensor",
+			"filter",
+		),
+		fired: counter(
+			"argosy_sensor_triggers_total",
+			"Triggers that fired, by error class.",
+			append(own, "class")...),
 		queued:   counter("argosy_sensor_firings_queued_total", "Firings that were put on the work queue.", own...),
 		actions:  counter("argo_events_action_triggered_total", "Actions that were triggered.", theirs...),
 		failures: counter("argo_events_action_failed_total", "Actions that failed.", theirs...),
-		gaveUp:   counter("argo_events_action_retries_failed_total", "Actions that failed after all retries.", theirs...),
-		duration: prometheus.NewSummaryVec(prometheus.SummaryOpts{Name: "argo_events_action_duration_milliseconds", Help: "Time of an action.",
-			Objectives: map[float64]float64{0.5: 0.05, 0.9: 0.01, 0.99: 0.001}}, theirs),
+		gaveUp: counter(
+			"argo_events_action_retries_failed_total",
+			"Actions that failed after all retries.",
+			theirs...),
+		duration: prometheus.NewSummaryVec(
+			prometheus.SummaryOpts{Name: "argo_events_action_duration_milliseconds", Help: "Time of an action.",
+				Objectives: map[float64]float64{0.5: 0.05, 0.9: 0.01, 0.99: 0.001}},
+			theirs,
+		),
 	}
 	r.MustRegister(m.events, m.rejected, m.fired, m.queued, m.actions, m.failures, m.gaveUp, m.duration)
 	return m

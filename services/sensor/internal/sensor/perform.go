@@ -70,12 +70,18 @@ func (p *performer) withRetries(ctx context.Context, f firing) error {
 	if again := p.retry(ctx, f, dead, bus.Key(f.key, "dlq")); again != nil {
 		return worst([]error{err, fmt.Errorf("dlqTrigger: %w", again)})
 	}
-	p.log.WarnContext(ctx, "dlqTrigger fired instead", "sensor", s.Namespace+"/"+s.Name, "trigger", f.trigger.name, "key", f.key, "error", err)
+	p.log.WarnContext(
+		ctx, "dlqTrigger fired instead", "sensor", s.Namespace+"/"+s.Name, "trigger", f.trigger.name, "key", f.key,
+		"error", err,
+	)
 	return nil
 }
 
 func (p *performer) retry(ctx context.Context, f firing, a *compiledTrigger, key string) error {
-	return trigger.Backoff(a.spec.RetryStrategy).Try(ctx, func(ctx context.Context) error { return p.attemptOf(ctx, f, a, key) })
+	return trigger.Backoff(a.spec.RetryStrategy).Try(
+		ctx,
+		func(ctx context.Context) error { return p.attemptOf(ctx, f, a, key) },
+	)
 }
 
 // attemptOf performs the effect, then says so. The commands and the fact have ids made
@@ -106,7 +112,18 @@ func fire(ctx context.Context, f firing, a *compiledTrigger, key string) (trigge
 	if err != nil {
 		return trigger.Result{}, fault.AsPoison(err)
 	}
-	return a.adapter.Fire(ctx, trigger.Call{Sensor: f.compiled.sensor, Template: template, Policy: a.spec.Policy, Firing: f.events, Fill: fill, Key: key, Lineage: f.cause})
+	return a.adapter.Fire(
+		ctx,
+		trigger.Call{
+			Sensor:   f.compiled.sensor,
+			Template: template,
+			Policy:   a.spec.Policy,
+			Firing:   f.events,
+			Fill:     fill,
+			Key:      key,
+			Lineage:  f.cause,
+		},
+	)
 }
 
 func (p *performer) publish(ctx context.Context, f firing, name, key string, result trigger.Result) error {
@@ -121,7 +138,10 @@ func (p *performer) publish(ctx context.Context, f firing, name, key string, res
 	}
 	s := f.compiled.sensor
 	return facts.Publish(ctx, p.bus, events.ServiceSensor, facts.Fact{
-		ID: key, About: facts.About("Sensor", s), Body: events.TriggerFired{Trigger: name, Key: key, Summary: result.Summary}, Lineage: f.cause,
+		ID:      key,
+		About:   facts.About("Sensor", s),
+		Body:    events.TriggerFired{Trigger: name, Key: key, Summary: result.Summary},
+		Lineage: f.cause,
 	})
 }
 

@@ -22,7 +22,9 @@ const (
 
 // enqueue puts a firing on the work queue. Its message id is made of the key.
 func (l *listener) enqueue(ctx context.Context, f firing) error {
-	command := events.FireTrigger{Key: f.key, Namespace: l.compiled.sensor.Namespace, Sensor: l.compiled.sensor.Name, Trigger: f.trigger.name}
+	command := events.FireTrigger{
+		Key: f.key, Namespace: l.compiled.sensor.Namespace, Sensor: l.compiled.sensor.Name, Trigger: f.trigger.name,
+	}
 	for _, name := range f.events.Events.Names() {
 		e := f.events.Events[name]
 		command.Events = append(command.Events, events.FiringEvent{Dependency: name, ID: e.ID, Sequence: e.Sequence})
@@ -48,9 +50,17 @@ func queueName(uid string) string { return "sensor-fire-" + uid }
 
 // queue describes the Sensor's own firings on the work queue.
 func (l *listener) queue() bus.Consumer {
-	return bus.Consumer{Stream: bus.Commands, Name: queueName(string(l.compiled.sensor.UID)), Filters: []string{l.queueSubject()},
-		Concurrency: queueConcurrency, MaxDeliver: queueAttempts, Serial: l.compiled.inline(), AckWait: l.ackWait,
-		Grace: stopGrace, Declared: l.hear(placeQueue)}
+	return bus.Consumer{
+		Stream:      bus.Commands,
+		Name:        queueName(string(l.compiled.sensor.UID)),
+		Filters:     []string{l.queueSubject()},
+		Concurrency: queueConcurrency,
+		MaxDeliver:  queueAttempts,
+		Serial:      l.compiled.inline(),
+		AckWait:     l.ackWait,
+		Grace:       stopGrace,
+		Declared:    l.hear(placeQueue),
+	}
 }
 
 // fireQueued performs one firing of the queue.
@@ -61,7 +71,9 @@ func (l *listener) fireQueued(ctx context.Context, d bus.Delivery) ([]bus.Outgoi
 	}
 	a := l.compiled.find(command.Trigger)
 	if a == nil {
-		return nil, fault.Poisonf("sensor %s/%s has no trigger %q that works", command.Namespace, command.Sensor, command.Trigger)
+		return nil, fault.Poisonf(
+			"sensor %s/%s has no trigger %q that works", command.Namespace, command.Sensor, command.Trigger,
+		)
 	}
 	window, cause, err := l.contributors(ctx, command)
 	if err != nil {
@@ -71,7 +83,10 @@ func (l *listener) fireQueued(ctx context.Context, d bus.Delivery) ([]bus.Outgoi
 	if from.Empty() {
 		from = cause
 	}
-	err = l.performer.withRetries(ctx, firing{compiled: l.compiled, trigger: a, events: sensing.Firing{Events: window}, key: command.Key, cause: from})
+	err = l.performer.withRetries(
+		ctx,
+		firing{compiled: l.compiled, trigger: a, events: sensing.Firing{Events: window}, key: command.Key, cause: from},
+	)
 	if err != nil && ctx.Err() == nil && (fault.Of(err) == fault.Poison || d.Attempt >= queueAttempts) {
 		l.tell(a.name, err)
 	}
@@ -80,19 +95,25 @@ func (l *listener) fireQueued(ctx context.Context, d bus.Delivery) ([]bus.Outgoi
 
 // contributors reads the events of a firing back from the stream, transformed as
 // their dependencies say.
-func (l *listener) contributors(ctx context.Context, command events.FireTrigger) (sensing.Window, lineage.Lineage, error) {
+func (l *listener) contributors(
+	ctx context.Context, command events.FireTrigger,
+) (sensing.Window, lineage.Lineage, error) {
 	window := sensing.Window{}
 	var latest bus.Delivery
 	for _, ref := range command.Events {
 		d, err := l.bus.At(ctx, bus.Events, ref.Sequence)
 		if errors.Is(err, bus.ErrNotFound) {
-			return nil, lineage.Lineage{}, fault.Poisonf("event %s of dependency %s is no longer on the stream", ref.ID, ref.Dependency)
+			return nil, lineage.Lineage{}, fault.Poisonf(
+				"event %s of dependency %s is no longer on the stream", ref.ID, ref.Dependency,
+			)
 		}
 		if err != nil {
 			return nil, lineage.Lineage{}, err
 		}
 		if d.ID() != ref.ID {
-			return nil, lineage.Lineage{}, fault.Poisonf("event %s of dependency %s is not at %d", ref.ID, ref.Dependency, ref.Sequence)
+			return nil, lineage.Lineage{}, fault.Poisonf(
+				"event %s of dependency %s is not at %d", ref.ID, ref.Dependency, ref.Sequence,
+			)
 		}
 		e, err := l.compiled.program.Transformed(ref.Dependency, view(d), alarm())
 		if err != nil {

@@ -27,8 +27,8 @@ import (
 // finalizer lets the Sensor's place in the stream be removed with it.
 const finalizer = "argosy.dev/sensor-consumer"
 
-// reconciler keeps one listener per Sensor. Every replica knows all Sensors; the readers give each its events in the one
-// replica that holds it.
+// reconciler keeps one listener per Sensor. Every replica knows all Sensors; the readers give each its events in the
+// one replica that holds it.
 type reconciler struct {
 	client    client.Client
 	bus       *bus.Bus
@@ -84,15 +84,19 @@ func (r *reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 func (r *reconciler) listen(key string, s *v1alpha1.Sensor) *listening {
 	r.listening.Lock()
 	defer r.listening.Unlock()
-	version := fmt.Sprint(s.Generation, s.UID, s.Annotations[sensing.OptionsAnnotation], s.Annotations[orderedAnnotation])
+	version := fmt.Sprint(
+		s.Generation, s.UID, s.Annotations[sensing.OptionsAnnotation], s.Annotations[orderedAnnotation],
+	)
 	if current := r.listeners.find(key, version); current != nil {
 		return current
 	}
-	return r.listeners.start(key, version, newListener(compileSensor(s, r.world, r.live), r.performer, r.readers, r.failed(s)))
+	return r.listeners.start(
+		key, version, newListener(compileSensor(s, r.world, r.live), r.performer, r.readers, r.failed(s)),
+	)
 }
 
-// end stops the listener of a Sensor that is deleted. What it was doing may put its place or a firing on the streams once
-// more: they are removed again when it has ended.
+// end stops the listener of a Sensor that is deleted. What it was doing may put its place or a firing on the streams
+// once more: they are removed again when it has ended.
 func (r *reconciler) end(key string) {
 	r.listeners.mu.Lock()
 	l := r.listeners.running[key]
@@ -107,7 +111,10 @@ func (r *reconciler) end(key string) {
 		ctx, cancel := context.WithTimeout(r.listeners.serving, stopWait)
 		defer cancel()
 		if err := r.forget(ctx, s.Namespace, string(s.UID)); err != nil {
-			r.log.WarnContext(ctx, "the places of a deleted sensor may be left on the streams", "sensor", key, "uid", s.UID, "error", err)
+			r.log.WarnContext(
+				ctx, "the places of a deleted sensor may be left on the streams", "sensor", key, "uid", s.UID, "error",
+				err,
+			)
 		}
 	})
 }
@@ -123,10 +130,15 @@ func (r *reconciler) heard(l *listening) {
 
 // failed tells the people who look at the Sensor that a firing was given up.
 func (r *reconciler) failed(s *v1alpha1.Sensor) func(trigger string, err error) {
-	about := &corev1.ObjectReference{APIVersion: v1alpha1.GroupVersion.String(), Kind: "Sensor", Namespace: s.Namespace, Name: s.Name, UID: s.UID}
+	about := &corev1.ObjectReference{
+		APIVersion: v1alpha1.GroupVersion.String(), Kind: "Sensor", Namespace: s.Namespace, Name: s.Name, UID: s.UID,
+	}
 	return func(trigger string, err error) {
 		if r.tell != nil {
-			r.tell.Eventf(about, nil, corev1.EventTypeWarning, "TriggerFailed", "Fire", "trigger %s: %.800s", trigger, err.Error())
+			r.tell.Eventf(
+				about, nil, corev1.EventTypeWarning, "TriggerFailed", "Fire", "trigger %s: %.800s", trigger,
+				err.Error(),
+			)
 		}
 	}
 }
@@ -161,8 +173,11 @@ func (r *reconciler) forget(ctx context.Context, namespace, uid string) error {
 	for _, key := range keys {
 		err = errors.Join(err, windows.Purge(ctx, key))
 	}
-	return errors.Join(err, r.readers.DeleteSubscriber(ctx, uid, consumerName(uid)), r.bus.DeleteConsumer(ctx, bus.Commands, queueName(uid)),
-		r.bus.Purge(ctx, bus.Commands, meshevents.FireSubject(namespace, uid)))
+	return errors.Join(
+		err, r.readers.DeleteSubscriber(ctx, uid, consumerName(uid)),
+		r.bus.DeleteConsumer(ctx, bus.Commands, queueName(uid)),
+		r.bus.Purge(ctx, bus.Commands, meshevents.FireSubject(namespace, uid)),
+	)
 }
 
 func (r *reconciler) patchFinalizers(ctx context.Context, old, fresh *unstructured.Unstructured) error {

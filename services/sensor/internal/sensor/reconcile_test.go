@@ -49,10 +49,28 @@ func newOffice(t *testing.T) *office {
 	values := secret.NewReader(c, 0)
 	o := &office{bench: b, client: c, news: make(chan event.GenericEvent)}
 	serving, cancel := context.WithCancel(context.Background())
-	readers := b.bus.Share(bus.SharedConfig{Stream: bus.Events, Name: groupName, Subject: "events.>", Self: "office", Live: func() []string { return []string{"office"} }})
-	o.r = &reconciler{client: c, bus: b.bus, readers: readers, owns: func(string) bool { return true }, performer: &performer{bus: b.bus, log: b.tel.Log, metrics: b.metrics},
-		world: trigger.World{Values: values, Sources: source.NewFetcher(values, nil, ""), Log: b.tel.Log, Now: time.Now}, live: func() int { return 1 }, log: b.tel.Log, news: o.news}
-	o.r.listeners = &listeners{serving: serving, log: b.tel.Log, now: time.Now, news: o.r.heard, running: map[string]*listening{}}
+	readers := b.bus.Share(
+		bus.SharedConfig{
+			Stream: bus.Events, Name: groupName, Subject: "events.>", Self: "office",
+			Live: func() []string { return []string{"office"} },
+		},
+	)
+	o.r = &reconciler{
+		client:    c,
+		bus:       b.bus,
+		readers:   readers,
+		owns:      func(string) bool { return true },
+		performer: &performer{bus: b.bus, log: b.tel.Log, metrics: b.metrics},
+		world: trigger.World{
+			Values: values, Sources: source.NewFetcher(values, nil, ""), Log: b.tel.Log, Now: time.Now,
+		},
+		live: func() int { return 1 },
+		log:  b.tel.Log,
+		news: o.news,
+	}
+	o.r.listeners = &listeners{
+		serving: serving, log: b.tel.Log, now: time.Now, news: o.r.heard, running: map[string]*listening{},
+	}
 	ctx, stop := context.WithCancel(context.Background())
 	drained, read := make(chan error, 1), make(chan error, 1)
 	reading, end := context.WithCancel(context.Background())
@@ -103,7 +121,9 @@ func (o *office) apply(name, spec string, generation int64) {
 
 func (o *office) look(name string) {
 	o.t.Helper()
-	if _, err := o.r.Reconcile(context.Background(), reconcile.Request{NamespacedName: types.NamespacedName{Namespace: "ns", Name: name}}); err != nil {
+	if _, err := o.r.Reconcile(
+		context.Background(), reconcile.Request{NamespacedName: types.NamespacedName{Namespace: "ns", Name: name}},
+	); err != nil {
 		o.t.Fatal(err)
 	}
 }
@@ -165,19 +185,30 @@ func calling(event, url, more string) string {
 	return `{dependencies: [{name: d, eventSourceName: hooks, eventName: ` + event + `}], triggers: [{template: {name: call, http: {url: "` + url + `", payload: [{src: {dependencyName: d, dataKey: a}, dest: a}]}}` + more + `}]}`
 }
 
-// One Sensor that is busy for hours, whatever with, holds no other's work when it is edited or deleted; what it had in hand
-// is done by what it is edited to.
+// One Sensor that is busy for hours, whatever with, holds no other's work when it is edited or deleted; what it had in
+// hand is done by what it is edited to.
 func TestABusySensorHoldsNobody(t *testing.T) {
 	for name, c := range map[string]struct {
 		answer func(w http.ResponseWriter, r *http.Request)
 		more   string
 		events int
 	}{
-		"it retries for hours":       {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) }, ", retryStrategy: {duration: 1h, steps: 100}", 1},
+		"it retries for hours": {
+			func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) },
+			", retryStrategy: {duration: 1h, steps: 100}", 1,
+		},
 		"its target does not answer": {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, "", 1},
-		"all its hands are full":     {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, "", eventConcurrency + queueConcurrency + 3},
-		"it waits for its rate":      {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }, ", rateLimit: {unit: Hour, requestsPerUnit: 1}", 3},
-		"its dlqTrigger fails, slowly": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) },
+		"all its hands are full": {
+			func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, "",
+			eventConcurrency + queueConcurrency + 3,
+		},
+		"it waits for its rate": {
+			func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) },
+			", rateLimit: {unit: Hour, requestsPerUnit: 1}", 3,
+		},
+		"its dlqTrigger fails, slowly": {func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusInternalServerError)
+		},
 			`, dlqTrigger: {template: {name: dead, http: {url: "http://127.0.0.1:1"}}, retryStrategy: {duration: 1h, steps: 9}}`, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -226,7 +257,8 @@ func TestABusySensorIsDeleted(t *testing.T) {
 		t.Fatal(err)
 	}
 	o.look("slow")
-	if err := o.client.Get(t.Context(), client.ObjectKeyFromObject(u), u); client.IgnoreNotFound(err) != nil || err == nil {
+	if err := o.client.Get(t.Context(), client.ObjectKeyFromObject(u), u); client.IgnoreNotFound(err) != nil ||
+		err == nil {
 		t.Errorf("it is still there: %v", err)
 	}
 	await(t, first.done, "the end of what it had in hand")
@@ -249,8 +281,14 @@ func TestReadyIsWhatTheServerConfirmed(t *testing.T) {
 	defer cancel()
 	there := make(chan error, 10)
 	go func() {
-		_ = o.bus.Consume(ctx, bus.Consumer{Stream: bus.Events, Name: "other", Filters: []string{"events.other.>"}, Declared: func(err error) { there <- err }},
-			func(context.Context, bus.Delivery) ([]bus.Outgoing, error) { return nil, nil })
+		_ = o.bus.Consume(
+			ctx,
+			bus.Consumer{
+				Stream: bus.Events, Name: "other", Filters: []string{"events.other.>"},
+				Declared: func(err error) { there <- err },
+			},
+			func(context.Context, bus.Delivery) ([]bus.Outgoing, error) { return nil, nil },
+		)
 	}()
 	if err := await(t, there, "another consumer"); err != nil {
 		t.Fatal(err)

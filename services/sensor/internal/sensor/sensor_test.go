@@ -78,16 +78,20 @@ func (f *field) inbox() *inbox {
 	ctx, cancel := context.WithCancel(context.Background())
 	var done sync.WaitGroup
 	done.Go(func() {
-		_ = f.bus.Consume(ctx, bus.Consumer{Stream: bus.Commands, Name: "test", Filters: []string{"commands.workflow-runner.>"}}, func(_ context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
-			var c events.SubmitWorkflow
-			if err := d.DataAs(&c); err != nil {
-				return nil, err
-			}
-			in.mu.Lock()
-			defer in.mu.Unlock()
-			in.got[c.Namespace] = append(in.got[c.Namespace], c)
-			return nil, nil
-		})
+		_ = f.bus.Consume(
+			ctx,
+			bus.Consumer{Stream: bus.Commands, Name: "test", Filters: []string{"commands.workflow-runner.>"}},
+			func(_ context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
+				var c events.SubmitWorkflow
+				if err := d.DataAs(&c); err != nil {
+					return nil, err
+				}
+				in.mu.Lock()
+				defer in.mu.Unlock()
+				in.got[c.Namespace] = append(in.got[c.Namespace], c)
+				return nil, nil
+			},
+		)
 	})
 	f.t.Cleanup(func() { cancel(); done.Wait() })
 	return in
@@ -175,7 +179,9 @@ func (f *field) command(in *inbox) {
 	}
 	f.eventually("the facts, each with where its chain began", func(ctx context.Context) error {
 		var ids []string
-		for _, d := range f.read(ctx, bus.Facts, events.FactSubject(events.ServiceSensor, events.FactTriggerFired, "command", "build")) {
+		for _, d := range f.read(
+			ctx, bus.Facts, events.FactSubject(events.ServiceSensor, events.FactTriggerFired, "command", "build"),
+		) {
 			ids = append(ids, bus.After(d.Event).Correlation)
 		}
 		slices.Sort(ids) // events of a Sensor without windows are handled side by side
@@ -193,14 +199,17 @@ func (f *field) object(*inbox) {
 	f.publish("object", "push", "p1", "hello")
 	f.eventually("the object", func(ctx context.Context) error {
 		var list corev1.ConfigMapList
-		if err := f.client.List(ctx, &list, client.InNamespace("object"), client.HasLabels{"events.argoproj.io/sensor"}); err != nil {
+		if err := f.client.List(
+			ctx, &list, client.InNamespace("object"), client.HasLabels{"events.argoproj.io/sensor"},
+		); err != nil {
 			return err
 		}
 		if len(list.Items) != 1 {
 			return fmt.Errorf("%d objects", len(list.Items))
 		}
 		o := list.Items[0]
-		if o.Data["text"] != "hello" || !strings.HasSuffix(o.Name, o.Annotations["argosy.dev/key"][:10]) || o.Annotations["argosy.dev/correlationid"] != "p1" {
+		if o.Data["text"] != "hello" || !strings.HasSuffix(o.Name, o.Annotations["argosy.dev/key"][:10]) ||
+			o.Annotations["argosy.dev/correlationid"] != "p1" {
 			return fmt.Errorf("%+v", o)
 		}
 		return nil
@@ -234,7 +243,8 @@ func (f *field) changed(*inbox) {
 	f.create("changed", changing)
 	f.await("changed", "change", "True", "Listening")
 	for i, step := range []struct{ event, want string }{
-		{"create", "map[a:one]"}, {"update", "map[a:one b:two]"}, {"patch", "map[a:one b:two c:three]"}, {"live", "map[a:one! b:two c:three]"}, {"delete", "gone"},
+		{"create", "map[a:one]"}, {"update", "map[a:one b:two]"}, {"patch", "map[a:one b:two c:three]"},
+		{"live", "map[a:one! b:two c:three]"}, {"delete", "gone"},
 	} {
 		f.publish("changed", step.event, fmt.Sprint(i), "!")
 		f.eventually(step.event, func(ctx context.Context) error {
@@ -261,7 +271,9 @@ func (f *field) refused(*inbox) {
 	f.grant("refused")
 	f.eventually("the object, once the account may", func(ctx context.Context) error {
 		var list corev1.ConfigMapList
-		if err := f.client.List(ctx, &list, client.InNamespace("refused"), client.HasLabels{"events.argoproj.io/sensor"}); err != nil {
+		if err := f.client.List(
+			ctx, &list, client.InNamespace("refused"), client.HasLabels{"events.argoproj.io/sensor"},
+		); err != nil {
 			return err
 		}
 		if len(list.Items) != 1 {
@@ -275,11 +287,19 @@ func (f *field) refused(*inbox) {
 func (f *field) grant(namespace string) {
 	f.t.Helper()
 	var log corev1.ConfigMapList
-	if err := f.client.List(f.t.Context(), &log, client.InNamespace(namespace), client.HasLabels{"events.argoproj.io/sensor"}); err != nil || len(log.Items) > 0 {
+	if err := f.client.List(
+		f.t.Context(), &log, client.InNamespace(namespace), client.HasLabels{"events.argoproj.io/sensor"},
+	); err != nil ||
+		len(log.Items) > 0 {
 		f.t.Fatalf("%d objects were made without a right to: %v", len(log.Items), err)
 	}
-	patch := client.RawPatch(types.JSONPatchType, []byte(`[{"op":"replace","path":"/subjects/0/name","value":"nobody"}]`))
-	binding := f.create(namespace, `{apiVersion: rbac.authorization.k8s.io/v1, kind: RoleBinding, metadata: {name: late}, roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: builder}, subjects: [{kind: ServiceAccount, name: x, namespace: `+namespace+`}]}`)
+	patch := client.RawPatch(
+		types.JSONPatchType, []byte(`[{"op":"replace","path":"/subjects/0/name","value":"nobody"}]`),
+	)
+	binding := f.create(
+		namespace,
+		`{apiVersion: rbac.authorization.k8s.io/v1, kind: RoleBinding, metadata: {name: late}, roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: builder}, subjects: [{kind: ServiceAccount, name: x, namespace: `+namespace+`}]}`,
+	)
 	if err := f.client.Patch(f.t.Context(), binding, patch); err != nil {
 		f.t.Fatal(err)
 	}
@@ -288,9 +308,16 @@ func (f *field) grant(namespace string) {
 func (f *field) malformed(in *inbox) {
 	f.namespace("malformed")
 	f.create("malformed", strings.Replace(submitting, "name: run", "conditions: nothing\n      name: run", 1))
-	f.create("malformed", strings.NewReplacer("name: build", "name: empty", "[{name: push, eventSourceName: hooks, eventName: push}]", "[]").Replace(submitting))
+	f.create(
+		"malformed",
+		strings.NewReplacer(
+			"name: build", "name: empty", "[{name: push, eventSourceName: hooks, eventName: push}]", "[]",
+		).Replace(submitting),
+	)
 	f.create("malformed", strings.Replace(submitting, "name: build", "name: good", 1))
-	if c := f.awaitCondition("malformed", "build", "TriggersProvided", "False", "InvalidTriggers"); !strings.Contains(c.Message, "spec.triggers[0].template.conditions") {
+	if c := f.awaitCondition("malformed", "build", "TriggersProvided", "False", "InvalidTriggers"); !strings.Contains(
+		c.Message, "spec.triggers[0].template.conditions",
+	) {
 		f.t.Errorf("the field is not named: %s", c.Message)
 	}
 	if c := f.await("malformed", "empty", "False", "Malformed"); !strings.Contains(c.Message, "spec.dependencies") {
@@ -321,8 +348,13 @@ func (f *field) deleted(in *inbox) {
 	defer cancel()
 	seen := make(chan string, 10)
 	go func() {
-		_ = f.bus.Consume(ctx, bus.Consumer{Stream: bus.Events, Name: consumerName(string(s.GetUID())), Filters: []string{"events.deleted.>"}},
-			func(_ context.Context, d bus.Delivery) ([]bus.Outgoing, error) { seen <- d.ID(); return nil, nil })
+		_ = f.bus.Consume(
+			ctx,
+			bus.Consumer{
+				Stream: bus.Events, Name: consumerName(string(s.GetUID())), Filters: []string{"events.deleted.>"},
+			},
+			func(_ context.Context, d bus.Delivery) ([]bus.Outgoing, error) { seen <- d.ID(); return nil, nil },
+		)
 	}()
 	f.eventually("the place to be free", func(ctx context.Context) error {
 		select {
@@ -367,7 +399,9 @@ func (f *field) named(*inbox) {
 	f.await("named", "objects", "True", "Listening")
 	count := func(list client.ObjectList, n int) func(context.Context) error {
 		return func(ctx context.Context) error {
-			if err := f.client.List(ctx, list, client.InNamespace("named"), client.HasLabels{"events.argoproj.io/sensor"}); err != nil {
+			if err := f.client.List(
+				ctx, list, client.InNamespace("named"), client.HasLabels{"events.argoproj.io/sensor"},
+			); err != nil {
 				return err
 			}
 			if got := meta.LenList(list); got != n {
@@ -392,7 +426,8 @@ func (f *field) named(*inbox) {
 		switch {
 		case c.Name == "latest" && c.Data["text"] != "first":
 			f.t.Errorf("latest holds %s", c.Data["text"])
-		case c.Name != "latest" && (c.Labels["events.argoproj.io/trigger"] != "notify-the-team" || c.Annotations["events.argoproj.io/trigger"] != "notify the team"):
+		case c.Name != "latest" &&
+			(c.Labels["events.argoproj.io/trigger"] != "notify-the-team" || c.Annotations["events.argoproj.io/trigger"] != "notify the team"):
 			f.t.Errorf("%s has %v, %v", c.Name, c.Labels, c.Annotations)
 		}
 	}
@@ -404,7 +439,9 @@ func (f *field) named(*inbox) {
 		}
 		return errors.New("no firing waits")
 	})
-	for _, d := range f.read(f.t.Context(), bus.Facts, events.FactSubject(events.ServiceSensor, events.FactTriggerFired, "named", "objects")) {
+	for _, d := range f.read(
+		f.t.Context(), bus.Facts, events.FactSubject(events.ServiceSensor, events.FactTriggerFired, "named", "objects"),
+	) {
 		var fact events.Fact
 		if err := d.DataAs(&fact); err != nil {
 			f.t.Fatal(err)
@@ -418,7 +455,10 @@ func (f *field) named(*inbox) {
 // busy: a Sensor whose trigger fails and retries for hours, edited and deleted.
 func (f *field) busy(in *inbox) {
 	f.namespace("busy")
-	slow := strings.Replace(strings.Replace(creating, "builder", "nobody", 1), "  - template:", "  - retryStrategy: {duration: 1h, steps: 100}\n    template:", 1)
+	slow := strings.Replace(
+		strings.Replace(creating, "builder", "nobody", 1), "  - template:",
+		"  - retryStrategy: {duration: 1h, steps: 100}\n    template:", 1,
+	)
 	s := f.create("busy", slow)
 	f.await("busy", "make", "True", "Listening")
 	f.publish("busy", "push", "p1", "x")

@@ -64,7 +64,8 @@ func Run(ctx context.Context, args []string, getenv func(string) string, out io.
 	return base.Run(ctx, parts...)
 }
 
-// valueAge is how long a value of a Secret is used: reading the API server for each firing would make it part of every effect.
+// valueAge is how long a value of a Secret is used: reading the API server for each firing would make it part of every
+// effect.
 const valueAge = 15 * time.Second
 
 // reconcilers is how many Sensors are looked at side by side: each may have to wait for the API server or the bus.
@@ -89,20 +90,45 @@ func assemble(ctx context.Context, base *service.Base, mgr manager.Manager, o op
 		return nil, err
 	}
 	repositories, err := gitrepo.New(gitrepo.Config{
-		Dir: filepath.Join(o.scratch, "argosy-sensor-"+bus.Key(o.instance)), KnownHosts: o.knownHosts, Limits: source.GitLimits(),
+		Dir:        filepath.Join(o.scratch, "argosy-sensor-"+bus.Key(o.instance)),
+		KnownHosts: o.knownHosts,
+		Limits:     source.GitLimits(),
 	})
 	if err != nil {
 		return nil, err
 	}
-	world := trigger.World{Values: values, Sources: source.NewFetcher(values, repositories, o.files), Objects: &trigger.Objects{Accounts: accounts, Mapper: mgr.GetRESTMapper()}, Own: o.own, Log: base.Log, Now: time.Now}
-	g := &group{bus: base.Bus, all: base.Members, members: base.Bus.Members(groupName, o.instance), reader: mgr.GetAPIReader(), log: base.Log, gained: make(chan struct{}, 1)}
+	world := trigger.World{
+		Values:  values,
+		Sources: source.NewFetcher(values, repositories, o.files),
+		Objects: &trigger.Objects{Accounts: accounts, Mapper: mgr.GetRESTMapper()},
+		Own:     o.own,
+		Log:     base.Log,
+		Now:     time.Now,
+	}
+	g := &group{
+		bus: base.Bus, all: base.Members, members: base.Bus.Members(groupName, o.instance), reader: mgr.GetAPIReader(),
+		log: base.Log, gained: make(chan struct{}, 1),
+	}
 	readers := g.share(o.instance)
 	base.Registry.MustRegister(apart(readers))
-	r := &reconciler{client: mgr.GetClient(), bus: base.Bus, readers: readers, owns: readers.Holds, performer: &performer{bus: base.Bus, log: base.Log, metrics: m},
-		world: world, live: g.firing, metrics: m, log: base.Log, tell: mgr.GetEventRecorder("argosy-sensor")}
+	r := &reconciler{
+		client:    mgr.GetClient(),
+		bus:       base.Bus,
+		readers:   readers,
+		owns:      readers.Holds,
+		performer: &performer{bus: base.Bus, log: base.Log, metrics: m},
+		world:     world,
+		live:      g.firing,
+		metrics:   m,
+		log:       base.Log,
+		tell:      mgr.GetEventRecorder("argosy-sensor"),
+	}
 	regain, news := make(chan event.GenericEvent), make(chan event.GenericEvent)
 	r.news = news
-	r.listeners = &listeners{serving: context.WithoutCancel(ctx), log: base.Log, now: time.Now, news: r.heard, running: map[string]*listening{}}
+	r.listeners = &listeners{
+		serving: context.WithoutCancel(ctx), log: base.Log, now: time.Now, news: r.heard,
+		running: map[string]*listening{},
+	}
 	watched := object.New("Sensor")
 	err = builder.ControllerManagedBy(mgr).Named("sensor").For(watched).
 		WatchesRawSource(ctrlsource.Channel(regain, &handler.EnqueueRequestForObject{})).

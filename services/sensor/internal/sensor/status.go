@@ -26,7 +26,9 @@ func condition(kind, status, reason, message string) v1alpha1.EventCondition {
 
 // malformed is the status of a Sensor that cannot be read.
 func malformed(err error, warnings []v1alpha1.FieldWarning) []v1alpha1.EventCondition {
-	return object.Warned([]v1alpha1.EventCondition{condition(conditionReady, "False", "Malformed", err.Error())}, warnings)
+	return object.Warned(
+		[]v1alpha1.EventCondition{condition(conditionReady, "False", "Malformed", err.Error())}, warnings,
+	)
 }
 
 // confirmWait is how long the bus may take to confirm a Sensor's place before the status says that it has not:
@@ -41,13 +43,23 @@ func readiness(l *listening, now time.Time) (ready v1alpha1.EventCondition, know
 	case refused != nil:
 		return condition(conditionReady, "False", "Refused", refused.Error()), true
 	case listens:
-		return condition(conditionReady, "True", "Listening", fmt.Sprintf("%d trigger(s) wait for %d dependencies", len(spec.Triggers), len(spec.Dependencies))), true
+		return condition(
+			conditionReady, "True", "Listening",
+			fmt.Sprintf("%d trigger(s) wait for %d dependencies", len(spec.Triggers), len(spec.Dependencies)),
+		), true
 	}
-	return condition(conditionReady, "False", "Connecting", "the bus has not confirmed the place in the stream yet"), now.Sub(l.since) >= confirmWait
+	return condition(
+		conditionReady,
+		"False",
+		"Connecting",
+		"the bus has not confirmed the place in the stream yet",
+	), now.Sub(l.since) >= confirmWait
 }
 
 // conditions is the status of a Sensor that can be read: with what of it cannot work.
-func conditions(u *compiledSensor, ready v1alpha1.EventCondition, warnings []v1alpha1.FieldWarning) []v1alpha1.EventCondition {
+func conditions(
+	u *compiledSensor, ready v1alpha1.EventCondition, warnings []v1alpha1.FieldWarning,
+) []v1alpha1.EventCondition {
 	var dependencies, triggers []string
 	for _, p := range u.problems {
 		if p.Trigger < 0 {
@@ -74,7 +86,9 @@ func provided(kind, reason string, problems []string) v1alpha1.EventCondition {
 }
 
 // report writes the status when it says something new.
-func (r *reconciler) report(ctx context.Context, raw *unstructured.Unstructured, fresh []v1alpha1.EventCondition) error {
+func (r *reconciler) report(
+	ctx context.Context, raw *unstructured.Unstructured, fresh []v1alpha1.EventCondition,
+) error {
 	if !r.owns(raw.GetNamespace() + "/" + raw.GetName()) {
 		return nil
 	}

@@ -128,7 +128,10 @@ func (l *listener) handleInOrder(ctx context.Context, d bus.Delivery) ([]bus.Out
 			return nil, err
 		}
 	}
-	return nil, fmt.Errorf("windows of sensor %s/%s changed %d times while event %s was handled", l.compiled.sensor.Namespace, l.compiled.sensor.Name, raceAttempts, d.ID())
+	return nil, fmt.Errorf(
+		"windows of sensor %s/%s changed %d times while event %s was handled", l.compiled.sensor.Namespace,
+		l.compiled.sensor.Name, raceAttempts, d.ID(),
+	)
 }
 
 func (l *listener) step(ctx context.Context, d bus.Delivery, w sensing.World) error {

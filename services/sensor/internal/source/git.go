@@ -7,8 +7,8 @@ import (
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
 
-// git reads one file of a repository, without a folder of its own: cloneDirectory of the manifest is not needed. Names of
-// hosts mean what they mean in the Sensor's namespace.
+// git reads one file of a repository, without a folder of its own: cloneDirectory of the manifest is not needed. Names
+// of hosts mean what they mean in the Sensor's namespace.
 func (f *Fetcher) git(ctx context.Context, namespace string, l *v1alpha1.EventArtifactLocation) ([]byte, error) {
 	g := l.Git
 	s := gitrepo.Source{Repo: g.URL, SkipHostKey: g.InsecureIgnoreHostKey, Namespace: namespace}
@@ -33,7 +33,9 @@ func revision(g *v1alpha1.EventGitArtifact) string {
 }
 
 // gitAuth says how the repository lets us in.
-func (f *Fetcher) gitAuth(ctx context.Context, namespace string, g *v1alpha1.EventGitArtifact, s *gitrepo.Source) (err error) {
+func (f *Fetcher) gitAuth(
+	ctx context.Context, namespace string, g *v1alpha1.EventGitArtifact, s *gitrepo.Source,
+) (err error) {
 	switch {
 	case g.SshKeySecret != nil:
 		s.Key, err = f.values.Value(ctx, namespace, g.SshKeySecret)

@@ -18,8 +18,8 @@ import (
 // maxToken bounds the answer with a token.
 const maxToken = 1 << 20
 
-// appToken lets in an installation of a GitHub App: the App proves who it is by its key, and is given a token for an hour. It
-// is asked for anew each time, and only HTTPS takes it.
+// appToken lets in an installation of a GitHub App: the App proves who it is by its key, and is given a token for an
+// hour. It is asked for anew each time, and only HTTPS takes it.
 func (f *Fetcher) appToken(ctx context.Context, namespace string, g *v1alpha1.EventGitArtifact) (string, error) {
 	text, err := f.values.Value(ctx, namespace, &g.GithubApp.PrivateKey)
 	if err != nil {
@@ -34,14 +34,20 @@ func (f *Fetcher) appToken(ctx context.Context, namespace string, g *v1alpha1.Ev
 		return "", err
 	}
 	now := time.Now()
-	// Source: GitHub, "Generating a JSON Web Token for a GitHub App": at most ten minutes, and a minute back for clocks that
-	// differ.
-	claims := jwt.RegisteredClaims{Issuer: strconv.FormatInt(g.GithubApp.AppID, 10), IssuedAt: jwt.NewNumericDate(now.Add(-time.Minute)), ExpiresAt: jwt.NewNumericDate(now.Add(8 * time.Minute))}
+	// Source: GitHub, "Generating a JSON Web Token for a GitHub App": at most ten minutes, and a minute back for clocks
+	// that differ.
+	claims := jwt.RegisteredClaims{
+		Issuer: strconv.FormatInt(g.GithubApp.AppID, 10), IssuedAt: jwt.NewNumericDate(now.Add(-time.Minute)),
+		ExpiresAt: jwt.NewNumericDate(now.Add(8 * time.Minute)),
+	}
 	proof, err := jwt.NewWithClaims(jwt.SigningMethodRS256, claims).SignedString(key)
 	if err != nil {
 		return "", fault.Poisonf("git.githubApp.privateKey: %w", err)
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, api+"/app/installations/"+strconv.FormatInt(g.GithubApp.InstallationID, 10)+"/access_tokens", http.NoBody)
+	r, err := http.NewRequestWithContext(
+		ctx, http.MethodPost,
+		api+"/app/installations/"+strconv.FormatInt(g.GithubApp.InstallationID, 10)+"/access_tokens", http.NoBody,
+	)
 	if err != nil {
 		return "", fault.AsPoison(err)
 	}
@@ -56,8 +62,13 @@ func (f *Fetcher) appToken(ctx context.Context, namespace string, g *v1alpha1.Ev
 		Token string `json:"token"`
 	}
 	switch err := json.NewDecoder(io.LimitReader(answer.Body, maxToken)).Decode(&given); {
-	case answer.StatusCode == http.StatusUnauthorized, answer.StatusCode == http.StatusForbidden, answer.StatusCode == http.StatusNotFound:
-		return "", fault.Poisonf("git.githubApp: GitHub gives installation %d of app %d no token: %s", g.GithubApp.InstallationID, g.GithubApp.AppID, answer.Status)
+	case answer.StatusCode == http.StatusUnauthorized,
+		answer.StatusCode == http.StatusForbidden,
+		answer.StatusCode == http.StatusNotFound:
+		return "", fault.Poisonf(
+			"git.githubApp: GitHub gives installation %d of app %d no token: %s", g.GithubApp.InstallationID,
+			g.GithubApp.AppID, answer.Status,
+		)
 	case answer.StatusCode != http.StatusCreated:
 		return "", fmt.Errorf("ask for a token of installation %d: %s", g.GithubApp.InstallationID, answer.Status)
 	case err != nil || given.Token == "":
@@ -71,7 +82,9 @@ func (f *Fetcher) api(repository string) (string, error) {
 	at, err := url.Parse(repository)
 	switch {
 	case err != nil || at.Scheme != "https" || at.Host == "":
-		return "", fault.Poisonf("git.githubApp: url %q does not begin with https://, which a token of an App is for", repository)
+		return "", fault.Poisonf(
+			"git.githubApp: url %q does not begin with https://, which a token of an App is for", repository,
+		)
 	case f.github != "":
 		return f.github, nil
 	case at.Host == "github.com":

@@ -37,8 +37,14 @@ func fetcher(t *testing.T, files string) *Fetcher {
 		t.Fatal(err)
 	}
 	objects := fake.NewClientBuilder().WithObjects(
-		&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "s"}, Data: map[string][]byte{"user": []byte("joe"), "password": []byte("s3cret"), "junk": []byte("junk")}},
-		&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "c"}, Data: map[string]string{"good": manifest, "list": "[1]"}},
+		&corev1.Secret{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "s"},
+			Data:       map[string][]byte{"user": []byte("joe"), "password": []byte("s3cret"), "junk": []byte("junk")},
+		},
+		&corev1.ConfigMap{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "c"},
+			Data:       map[string]string{"good": manifest, "list": "[1]"},
+		},
 	).Build()
 	return NewFetcher(secret.NewReader(objects, 0), repositories, files)
 }
@@ -58,8 +64,11 @@ func fetch(t *testing.T, f *Fetcher, source string) (string, error) {
 func TestConfigMapsAndInline(t *testing.T) {
 	f := fetcher(t, "")
 	for source, want := range map[string]fault.Class{
-		`{configmap: {name: c, key: good}}`: fault.None, `{inline: "kind: ConfigMap\nmetadata: {name: x}"}`: fault.None, `{resource: {kind: ConfigMap, metadata: {name: x}}}`: fault.None,
-		`{configmap: {name: c, key: list}}`: fault.Poison, `{configmap: {name: c, key: late}}`: fault.Retry, `{configmap: {name: late, key: x}}`: fault.Retry, `{}`: fault.Poison, `{inline: "["}`: fault.Poison,
+		`{configmap: {name: c, key: good}}`: fault.None, `{inline: "kind: ConfigMap\nmetadata: {name: x}"}`: fault.None,
+		`{resource: {kind: ConfigMap, metadata: {name: x}}}`: fault.None,
+		`{configmap: {name: c, key: list}}`:                  fault.Poison,
+		`{configmap: {name: c, key: late}}`:                  fault.Retry,
+		`{configmap: {name: late, key: x}}`:                  fault.Retry, `{}`: fault.Poison, `{inline: "["}`: fault.Poison,
 	} {
 		out, err := fetch(t, f, source)
 		if fault.Of(err) != want || err == nil && out != asJSON {
@@ -70,7 +79,10 @@ func TestConfigMapsAndInline(t *testing.T) {
 
 func TestFilesStayInTheirFolder(t *testing.T) {
 	dir, outside := t.TempDir(), filepath.Join(t.TempDir(), "secret.yaml")
-	for path, text := range map[string]string{filepath.Join(dir, "good.yaml"): manifest, outside: manifest, filepath.Join(dir, "big.yaml"): strings.Repeat("#", maxManifest+1)} {
+	for path, text := range map[string]string{
+		filepath.Join(dir, "good.yaml"): manifest, outside: manifest,
+		filepath.Join(dir, "big.yaml"): strings.Repeat("#", maxManifest+1),
+	} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -79,7 +91,10 @@ func TestFilesStayInTheirFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	f := fetcher(t, dir)
-	for path, good := range map[string]bool{"good.yaml": true, filepath.Join(dir, "good.yaml"): true, outside: false, "../secret.yaml": false, "link.yaml": false, "none.yaml": false, "big.yaml": false, "/etc/passwd": false} {
+	for path, good := range map[string]bool{
+		"good.yaml": true, filepath.Join(dir, "good.yaml"): true, outside: false, "../secret.yaml": false,
+		"link.yaml": false, "none.yaml": false, "big.yaml": false, "/etc/passwd": false,
+	} {
 		if out, err := fetch(t, f, `{file: {path: "`+path+`"}}`); (err == nil) != good {
 			t.Errorf("%s: %s, %v", path, out, err)
 		}
@@ -103,7 +118,9 @@ func TestURLs(t *testing.T) {
 	s := httptest.NewTLSServer(handler)
 	defer s.Close()
 	f := fetcher(t, "")
-	for source, want := range map[string]fault.Class{"/good": fault.None, `/good", verifyCert: true, x: "`: fault.Retry, "/none": fault.Retry, "/big": fault.Poison} {
+	for source, want := range map[string]fault.Class{
+		"/good": fault.None, `/good", verifyCert: true, x: "`: fault.Retry, "/none": fault.Retry, "/big": fault.Poison,
+	} {
 		if out, err := fetch(t, f, `{url: {path: "`+s.URL+source+`"}}`); fault.Of(err) != want {
 			t.Errorf("%s: %s, %v", source, out, err)
 		}
@@ -137,16 +154,27 @@ func TestS3(t *testing.T) {
 	defer s.Close()
 	const keys = `accessKey: {name: s, key: user}, secretKey: {name: s, key: password}`
 	host := strings.TrimPrefix(s.URL, "http://")
-	if out, err := fetch(t, fetcher(t, ""), `{s3: {endpoint: "`+host+`", insecure: true, bucket: {name: bucket, key: dir/w.yaml}, `+keys+`}}`); err != nil || out != asJSON {
+	if out, err := fetch(
+		t, fetcher(t, ""),
+		`{s3: {endpoint: "`+host+`", insecure: true, bucket: {name: bucket, key: dir/w.yaml}, `+keys+`}}`,
+	); err != nil ||
+		out != asJSON {
 		t.Errorf("%s, %v", out, err)
 	}
-	if _, err := fetch(t, fetcher(t, ""), `{s3: {endpoint: "`+host+`", insecure: true, bucket: {name: bucket, key: none}, `+keys+`}}`); err == nil {
+	if _, err := fetch(
+		t, fetcher(t, ""), `{s3: {endpoint: "`+host+`", insecure: true, bucket: {name: bucket, key: none}, `+keys+`}}`,
+	); err == nil {
 		t.Error("an object that is not there was found")
 	}
-	if _, err := fetch(t, fetcher(t, ""), `{s3: {endpoint: "x y", bucket: {name: bucket, key: none}, `+keys+`}}`); fault.Of(err) != fault.Poison {
+	if _, err := fetch(
+		t, fetcher(t, ""), `{s3: {endpoint: "x y", bucket: {name: bucket, key: none}, `+keys+`}}`,
+	); fault.Of(err) != fault.Poison {
 		t.Errorf("%v", err)
 	}
-	if _, err := fetch(t, fetcher(t, ""), `{s3: {endpoint: x, caCertificate: {name: s, key: junk}, bucket: {name: bucket, key: none}, `+keys+`}}`); fault.Of(err) != fault.Poison {
+	if _, err := fetch(
+		t, fetcher(t, ""),
+		`{s3: {endpoint: x, caCertificate: {name: s, key: junk}, bucket: {name: bucket, key: none}, `+keys+`}}`,
+	); fault.Of(err) != fault.Poison {
 		t.Errorf("%v", err)
 	}
 }
@@ -158,17 +186,27 @@ func TestGit(t *testing.T) {
 	s.Git("app", "branch", "other")
 	s.Commit("app", map[string]string{"w.yaml": manifest})
 	at := s.URL + "/app/.git"
-	for rest, want := range map[string]string{"": asJSON, ", branch: main": asJSON, ", tag: v1": `{"kind":"Old"}`, ", branch: other": `{"kind":"Old"}`, ", ref: refs/heads/other": `{"kind":"Old"}`} {
+	for rest, want := range map[string]string{
+		"": asJSON, ", branch: main": asJSON, ", tag: v1": `{"kind":"Old"}`, ", branch: other": `{"kind":"Old"}`,
+		", ref: refs/heads/other": `{"kind":"Old"}`,
+	} {
 		out, err := fetch(t, fetcher(t, ""), `{git: {url: "`+at+`", cloneDirectory: /x, filePath: w.yaml`+rest+`}}`)
 		if err != nil || out != want {
 			t.Errorf("%s: %s, %v", rest, out, err)
 		}
 	}
-	out, err := fetch(t, fetcher(t, ""), `{git: {url: "https://nowhere", remote: {urls: ["`+at+`"]}, cloneDirectory: /x, filePath: w.yaml}}`)
+	out, err := fetch(
+		t, fetcher(t, ""),
+		`{git: {url: "https://nowhere", remote: {urls: ["`+at+`"]}, cloneDirectory: /x, filePath: w.yaml}}`,
+	)
 	if err != nil || out != asJSON {
 		t.Errorf("a remote of its own: %s, %v", out, err)
 	}
-	for _, bad := range []string{`filePath: none.yaml`, `filePath: w.yaml, branch: none`, `filePath: w.yaml, creds: {username: {name: late, key: x}}`, `filePath: w.yaml, sshKeySecret: {name: s, key: junk}`, `filePath: ../w.yaml`} {
+	for _, bad := range []string{
+		`filePath: none.yaml`, `filePath: w.yaml, branch: none`,
+		`filePath: w.yaml, creds: {username: {name: late, key: x}}`,
+		`filePath: w.yaml, sshKeySecret: {name: s, key: junk}`, `filePath: ../w.yaml`,
+	} {
 		if out, err := fetch(t, fetcher(t, ""), `{git: {url: "`+at+`", cloneDirectory: /x, `+bad+`}}`); err == nil {
 			t.Errorf("%s: %s", bad, out)
 		}
@@ -180,7 +218,9 @@ func TestGitReadsNoFolderOfTheSensor(t *testing.T) {
 	s := gittest.Start(t)
 	s.Commit("app", map[string]string{"w.yaml": manifest})
 	for _, url := range []string{s.Path("app"), "file://" + s.Path("app")} {
-		if out, err := fetch(t, fetcher(t, ""), `{git: {url: "`+url+`", cloneDirectory: /x, filePath: w.yaml}}`); fault.Of(err) != fault.Poison {
+		if out, err := fetch(
+			t, fetcher(t, ""), `{git: {url: "`+url+`", cloneDirectory: /x, filePath: w.yaml}}`,
+		); fault.Of(err) != fault.Poison {
 			t.Errorf("%s: %s, %v", url, out, err)
 		}
 	}

@@ -101,7 +101,10 @@ func (x *azure) proof(ctx context.Context, c Call, d delivery, target string) (s
 	}
 	to, err := url.Parse(target)
 	if err != nil || to.Scheme != "https" || !entra.Azures(to.Hostname()) {
-		return "", fault.Poisonf("%s: without a key %s is reached as a server of Azure such as name.servicebus.windows.net, which it is not", x.field, target)
+		return "", fault.Poisonf(
+			"%s: without a key %s is reached as a server of Azure such as name.servicebus.windows.net, which it is not",
+			x.field, target,
+		)
 	}
 	own, err := x.identity()
 	if err != nil {
@@ -144,7 +147,12 @@ func signature(resource, keyName, key string, ends time.Time) string {
 type hubs struct{ azure }
 
 func newEventHubs(w World) Adapter {
-	return &hubs{azure{world: w, clients: newClients(), field: "azureEventHubs.sharedAccessKey", scope: "https://eventhubs.azure.net/.default"}}
+	return &hubs{
+		azure{
+			world: w, clients: newClients(), field: "azureEventHubs.sharedAccessKey",
+			scope: "https://eventhubs.azure.net/.default",
+		},
+	}
 }
 
 // Fire sends the payload to the hub.
@@ -173,7 +181,14 @@ func (x *hubs) Fire(ctx context.Context, c Call) (Result, error) {
 type queues struct{ azure }
 
 func newServiceBus(w World) Adapter {
-	return &queues{azure{world: w, clients: newClients(), field: "azureServiceBus.connectionString with SharedAccessKey", scope: "https://servicebus.azure.net/.default"}}
+	return &queues{
+		azure{
+			world:   w,
+			clients: newClients(),
+			field:   "azureServiceBus.connectionString with SharedAccessKey",
+			scope:   "https://servicebus.azure.net/.default",
+		},
+	}
 }
 
 // Fire sends the payload to the queue or topic. The key is the MessageId, by which a
@@ -227,7 +242,11 @@ func connection(text string) (delivery, error) {
 		}
 	}
 	if d.host == "" || (d.keyName == "") != (d.key == "") {
-		return d, fault.AsPoison(fmt.Errorf("azureServiceBus.connectionString: one of Endpoint, SharedAccessKeyName, SharedAccessKey is missing"))
+		return d, fault.AsPoison(
+			fmt.Errorf(
+				"azureServiceBus.connectionString: one of Endpoint, SharedAccessKeyName, SharedAccessKey is missing",
+			),
+		)
 	}
 	return d, nil
 }

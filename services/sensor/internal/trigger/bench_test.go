@@ -36,10 +36,15 @@ func world(t testing.TB) World {
 	}
 	objects := fake.NewClientBuilder().WithObjects(
 		&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "s"}, Data: data},
-		&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "c"}, Data: map[string]string{"k": "v", "m": "kind: ConfigMap\nmetadata: {name: x}"}},
+		&corev1.ConfigMap{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "c"},
+			Data:       map[string]string{"k": "v", "m": "kind: ConfigMap\nmetadata: {name: x}"},
+		},
 	).Build()
 	values := secret.NewReader(objects, 0)
-	return World{Values: values, Sources: source.NewFetcher(values, nil, ""), Log: slog.New(slog.DiscardHandler), Now: time.Now}
+	return World{
+		Values: values, Sources: source.NewFetcher(values, nil, ""), Log: slog.New(slog.DiscardHandler), Now: time.Now,
+	}
 }
 
 // callOf is a firing of a trigger with one event, {"body":"hello","num":5}.
@@ -49,11 +54,29 @@ func callOf(t testing.TB, trigger string) Call {
 	if err := yaml.Unmarshal([]byte(trigger), &spec); err != nil {
 		t.Fatalf("%v in %s", err, trigger)
 	}
-	window := sensing.Window{"d": {ID: "e1", Source: "hooks", Type: "webhook", Data: []byte(`{"body":"hello","num":5,"bad":"a\r\nBcc: x@y.z"}`)}}
+	window := sensing.Window{
+		"d": {
+			ID:     "e1",
+			Source: "hooks",
+			Type:   "webhook",
+			Data:   []byte(`{"body":"hello","num":5,"bad":"a\r\nBcc: x@y.z"}`),
+		},
+	}
 	return Call{
-		Sensor:   &v1alpha1.Sensor{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "s", UID: "u"}, Spec: v1alpha1.SensorSpec{Template: &v1alpha1.EventTemplate{ServiceAccountName: "builder"}}},
-		Template: spec.Template, Policy: spec.Policy, Firing: sensing.Firing{Events: window}, Fill: param.Filler{Events: window, Cache: &param.Cache{}},
-		Key: key, Lineage: lineage.Lineage{Trace: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", Correlation: "e1", Causation: "e1"},
+		Sensor: &v1alpha1.Sensor{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "s", UID: "u"},
+			Spec:       v1alpha1.SensorSpec{Template: &v1alpha1.EventTemplate{ServiceAccountName: "builder"}},
+		},
+		Template: spec.Template,
+		Policy:   spec.Policy,
+		Firing:   sensing.Firing{Events: window},
+		Fill:     param.Filler{Events: window, Cache: &param.Cache{}},
+		Key:      key,
+		Lineage: lineage.Lineage{
+			Trace:       "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+			Correlation: "e1",
+			Causation:   "e1",
+		},
 	}
 }
 

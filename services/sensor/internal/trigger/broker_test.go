@@ -16,14 +16,19 @@ import (
 )
 
 func TestKafka(t *testing.T) {
-	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(3, "out"), kfake.EnableSASL(), kfake.Superuser("PLAIN", "joe", "s3cret"))
+	c, err := kfake.NewCluster(
+		kfake.NumBrokers(1), kfake.SeedTopics(3, "out"), kfake.EnableSASL(), kfake.Superuser("PLAIN", "joe", "s3cret"),
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
 	brokers := strings.Join(c.ListenAddrs(), ",")
-	trigger := fmt.Sprintf(`template: {name: t, kafka: {url: "%s", topic: out, partitioningKey: k, compress: true, requiredAcks: 1, headers: {h: v}, secureHeaders: [{name: x, valueFrom: {secretKeyRef: {name: s, key: token}}}],
-sasl: {mechanism: PLAIN, userSecret: {name: s, key: user}, passwordSecret: {name: s, key: password}}, payload: [{src: {dependencyName: d, dataKey: body}, dest: m}]}}`, brokers)
+	trigger := fmt.Sprintf(
+		`template: {name: t, kafka: {url: "%s", topic: out, partitioningKey: k, compress: true, requiredAcks: 1, headers: {h: v}, secureHeaders: [{name: x, valueFrom: {secretKeyRef: {name: s, key: token}}}],
+sasl: {mechanism: PLAIN, userSecret: {name: s, key: user}, passwordSecret: {name: s, key: password}}, payload: [{src: {dependencyName: d, dataKey: body}, dest: m}]}}`,
+		brokers,
+	)
 	for range 2 {
 		if _, err := fire(t, world(t), trigger); err != nil {
 			t.Fatal(err)
@@ -40,7 +45,8 @@ sasl: {mechanism: PLAIN, userSecret: {name: s, key: user}, passwordSecret: {name
 	for len(got) < 2 && ctx.Err() == nil {
 		got = append(got, reader.PollFetches(ctx).Records()...)
 	}
-	if len(got) != 2 || got[0].Partition != got[1].Partition || string(got[0].Key) != "k" || string(got[0].Value) != `{"m":"hello"}` {
+	if len(got) != 2 || got[0].Partition != got[1].Partition || string(got[0].Key) != "k" ||
+		string(got[0].Value) != `{"m":"hello"}` {
 		t.Fatalf("%d records: %+v", len(got), got)
 	}
 	headers := map[string]string{}
@@ -50,8 +56,12 @@ sasl: {mechanism: PLAIN, userSecret: {name: s, key: user}, passwordSecret: {name
 	if headers["h"] != "v" || headers["x"] != "t0ken" || headers[idHeader] != key {
 		t.Errorf("%v", headers)
 	}
-	for _, bad := range []string{`sasl: {mechanism: MAGIC}`, `schemaRegistry: {url: x}`, `tls: {caCertSecret: {name: s, key: pem}}`} {
-		if _, err := fire(t, world(t), `template: {name: t, kafka: {url: "`+brokers+`", topic: out, payload: [], `+bad+`}}`); fault.Of(err) != fault.Poison {
+	for _, bad := range []string{
+		`sasl: {mechanism: MAGIC}`, `schemaRegistry: {url: x}`, `tls: {caCertSecret: {name: s, key: pem}}`,
+	} {
+		if _, err := fire(
+			t, world(t), `template: {name: t, kafka: {url: "`+brokers+`", topic: out, payload: [], `+bad+`}}`,
+		); fault.Of(err) != fault.Poison {
 			t.Errorf("%s: %v", bad, err)
 		}
 	}
@@ -67,7 +77,9 @@ func mustPlain(t *testing.T) sasl.Mechanism {
 }
 
 func TestMechanisms(t *testing.T) {
-	for name, want := range map[string]string{"": "PLAIN", "plain": "PLAIN", "SCRAM-SHA-256": "SCRAM-SHA-256", "SCRAM-SHA-512": "SCRAM-SHA-512"} {
+	for name, want := range map[string]string{
+		"": "PLAIN", "plain": "PLAIN", "SCRAM-SHA-256": "SCRAM-SHA-256", "SCRAM-SHA-512": "SCRAM-SHA-512",
+	} {
 		if m, err := mechanismOf(name, "u", "p"); err != nil || m.Name() != want {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -78,11 +90,18 @@ func TestNATSAndJetStream(t *testing.T) {
 	server := bustest.Start(t)
 	b := server.Connect("test")
 	for range 2 {
-		if _, err := fire(t, world(t), `template: {name: t, jetstream: {url: "`+server.URL()+`", subject: x, parameters: [{src: {dependencyName: d, dataKey: body}, dest: subject}], payload: [{src: {dependencyName: d, dataKey: body}, dest: m}],
-headers: {ce-specversion: "1.0", ce-id: "1", ce-source: s, ce-type: t}}}`); err == nil {
+		if _, err := fire(
+			t,
+			world(t),
+			`template: {name: t, jetstream: {url: "`+server.URL()+`", subject: x, parameters: [{src: {dependencyName: d, dataKey: body}, dest: subject}], payload: [{src: {dependencyName: d, dataKey: body}, dest: m}],
+headers: {ce-specversion: "1.0", ce-id: "1", ce-source: s, ce-type: t}}}`,
+		); err == nil {
 			t.Fatal("no stream has the subject hello")
 		}
-		if _, err := fire(t, world(t), `template: {name: t, jetstream: {url: "`+server.URL()+`", subject: facts.x, payload: [{src: {dependencyName: d, dataKey: body}, dest: m}], headers: {ce-specversion: "1.0", ce-id: "1", ce-source: s, ce-type: t}}}`); err != nil {
+		if _, err := fire(
+			t, world(t),
+			`template: {name: t, jetstream: {url: "`+server.URL()+`", subject: facts.x, payload: [{src: {dependencyName: d, dataKey: body}, dest: m}], headers: {ce-specversion: "1.0", ce-id: "1", ce-source: s, ce-type: t}}}`,
+		); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -90,13 +109,21 @@ headers: {ce-specversion: "1.0", ce-id: "1", ce-source: s, ce-type: t}}}`); err 
 	if err != nil || len(got) != 1 || string(got[0].Data()) != `{"m":"hello"}` {
 		t.Errorf("%d messages under one key: %v", len(got), err)
 	}
-	if _, err := fire(t, world(t), `template: {name: t, nats: {url: "`+server.URL()+`", subject: free, auth: {token: {name: s, key: token}}, payload: [{src: {dependencyName: d, dataKey: body}, dest: m}]}}`); err != nil {
+	if _, err := fire(
+		t, world(t),
+		`template: {name: t, nats: {url: "`+server.URL()+`", subject: free, auth: {token: {name: s, key: token}}, payload: [{src: {dependencyName: d, dataKey: body}, dest: m}]}}`,
+	); err != nil {
 		t.Error(err)
 	}
-	if _, err := fire(t, world(t), `template: {name: t, nats: {url: "`+server.URL()+`", subject: free, auth: {nkey: {name: s, key: token}}, payload: []}}`); fault.Of(err) != fault.Poison {
+	if _, err := fire(
+		t, world(t),
+		`template: {name: t, nats: {url: "`+server.URL()+`", subject: free, auth: {nkey: {name: s, key: token}}, payload: []}}`,
+	); fault.Of(err) != fault.Poison {
 		t.Error(err)
 	}
-	if _, err := fire(t, world(t), `template: {name: t, nats: {url: "nats://127.0.0.1:1", subject: free, payload: []}}`); fault.Of(err) != fault.Retry {
+	if _, err := fire(
+		t, world(t), `template: {name: t, nats: {url: "nats://127.0.0.1:1", subject: free, payload: []}}`,
+	); fault.Of(err) != fault.Retry {
 		t.Error(err)
 	}
 }

@@ -103,13 +103,19 @@ func (x *services) dial(ctx context.Context, c Call, t *v1alpha1.CustomTrigger) 
 		secure = credentials.NewTLS(cfg)
 	}
 	return x.conns.get([]any{t.ServerURL, t.Secure, ca, t.ServerNameOverride}, func() (*grpc.ClientConn, error) {
-		conn, err := grpc.NewClient(t.ServerURL, grpc.WithTransportCredentials(secure), grpc.WithDefaultCallOptions(grpc.ForceCodec(wireCodec{}), grpc.MaxCallRecvMsgSize(maxAnswer<<6)))
+		conn, err := grpc.NewClient(
+			t.ServerURL, grpc.WithTransportCredentials(secure),
+			grpc.WithDefaultCallOptions(grpc.ForceCodec(wireCodec{}), grpc.MaxCallRecvMsgSize(maxAnswer<<6)),
+		)
 		return conn, fault.AsPoison(err)
 	})
 }
 
 // final are answers that another attempt will not change.
-var final = map[codes.Code]bool{codes.InvalidArgument: true, codes.Unimplemented: true, codes.OutOfRange: true, codes.FailedPrecondition: true}
+var final = map[codes.Code]bool{
+	codes.InvalidArgument: true, codes.Unimplemented: true, codes.OutOfRange: true,
+	codes.FailedPrecondition: true,
+}
 
 func call(ctx context.Context, conn *grpc.ClientConn, method string, in wire) (wire, error) {
 	var out wire

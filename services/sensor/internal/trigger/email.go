@@ -127,7 +127,9 @@ func (x *letters) dial(ctx context.Context, t *v1alpha1.EmailTrigger) (*smtp.Cli
 
 // letter writes the message. Header values are encoded, so that no value of an event
 // can add a header.
-func letter(t *v1alpha1.EmailTrigger, from *mail.Address, to []*mail.Address, key string, now time.Time) ([]byte, error) {
+func letter(
+	t *v1alpha1.EmailTrigger, from *mail.Address, to []*mail.Address, key string, now time.Time,
+) ([]byte, error) {
 	var b bytes.Buffer
 	names := make([]string, len(to))
 	for i, a := range to {
@@ -138,7 +140,8 @@ func letter(t *v1alpha1.EmailTrigger, from *mail.Address, to []*mail.Address, ke
 		domain = after
 	}
 	for _, h := range [][2]string{
-		{"From", from.String()}, {"To", strings.Join(names, ", ")}, {"Subject", mime.QEncoding.Encode("utf-8", strings.NewReplacer("\r", " ", "\n", " ").Replace(t.Subject))},
+		{"From", from.String()}, {"To", strings.Join(names, ", ")},
+		{"Subject", mime.QEncoding.Encode("utf-8", strings.NewReplacer("\r", " ", "\n", " ").Replace(t.Subject))},
 		{"Date", now.Format(time.RFC1123Z)}, {"Message-ID", "<" + key + "@" + domain + ">"}, {"MIME-Version", "1.0"},
 		{"Content-Type", "text/plain; charset=utf-8"}, {"Content-Transfer-Encoding", "quoted-printable"},
 	} {

@@ -47,8 +47,8 @@ func newClient(cfg *tls.Config) *http.Client {
 	return &http.Client{Transport: t}
 }
 
-// commonClient serves all Sensors whose triggers have no TLS settings of their own: each with connections of its own, thousands
-// of them would hold thousands open that one target knows.
+// commonClient serves all Sensors whose triggers have no TLS settings of their own: each with connections of its own,
+// thousands of them would hold thousands open that one target knows.
 var commonClient = sync.OnceValue(func() *http.Client { return newClient(nil) })
 
 // Close closes the connections.
@@ -179,7 +179,13 @@ func exchange(client *http.Client, r *http.Request, policy *v1alpha1.TriggerPoli
 // again are answers of the class 4xx that may become better. Source: Knative's
 // delivery rules, and RFC 8470 for 425.
 func again(status int) bool {
-	return slices.Contains([]int{http.StatusNotFound, http.StatusRequestTimeout, http.StatusConflict, http.StatusTooEarly, http.StatusTooManyRequests}, status)
+	return slices.Contains(
+		[]int{
+			http.StatusNotFound, http.StatusRequestTimeout, http.StatusConflict, http.StatusTooEarly,
+			http.StatusTooManyRequests,
+		},
+		status,
+	)
 }
 
 func accepted(status int, policy *v1alpha1.TriggerPolicy) bool {

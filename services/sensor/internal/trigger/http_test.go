@@ -33,12 +33,14 @@ template:
 		t.Fatal(err)
 	}
 	r := x.got[0]
-	if r.Method != http.MethodPut || r.URL.Path != "/pathhello" || r.Host != "other.example" || x.bodies[0] != `{"a":{"b":"hello"},"num":5}` {
+	if r.Method != http.MethodPut || r.URL.Path != "/pathhello" || r.Host != "other.example" ||
+		x.bodies[0] != `{"a":{"b":"hello"},"num":5}` {
 		t.Errorf("%s %s %s %s", r.Method, r.URL, r.Host, x.bodies[0])
 	}
 	user, password, _ := r.BasicAuth()
 	for _, c := range [][2]string{{r.Header.Get("X-Plain"), "p"}, {r.Header.Get("X-Secret"), "t0ken"}, {r.Header.Get("X-Map"), "v"}, {r.Header.Get("X-Body"), "hello"},
-		{r.Header.Get("X-None"), ""}, {user, "joe"}, {password, "s3cret"}, {r.Header.Get("Idempotency-Key"), key}, {r.Header.Get("Content-Type"), "application/json"},
+		{r.Header.Get("X-None"), ""}, {user, "joe"}, {password, "s3cret"}, {r.Header.Get("Idempotency-Key"), key},
+		{r.Header.Get("Content-Type"), "application/json"},
 		{r.Header.Get("Traceparent")[:5], "00-0a"}} {
 		if c[0] != c[1] {
 			t.Errorf("got %q, want %q", c[0], c[1])
@@ -52,8 +54,10 @@ func TestAnswersOfHTTP(t *testing.T) {
 		policy string
 		want   fault.Class
 	}{
-		{200, "", fault.None}, {302, "", fault.None}, {400, "", fault.Poison}, {401, "", fault.Poison}, {404, "", fault.Retry}, {409, "", fault.Retry}, {429, "", fault.Retry},
-		{500, "", fault.Retry}, {503, "", fault.Retry}, {200, "policy: {status: {allow: [201]}}", fault.Poison}, {400, "policy: {status: {allow: [200, 400]}}", fault.None},
+		{200, "", fault.None}, {302, "", fault.None}, {400, "", fault.Poison}, {401, "", fault.Poison},
+		{404, "", fault.Retry}, {409, "", fault.Retry}, {429, "", fault.Retry},
+		{500, "", fault.Retry}, {503, "", fault.Retry}, {200, "policy: {status: {allow: [201]}}", fault.Poison},
+		{400, "policy: {status: {allow: [200, 400]}}", fault.None},
 		{503, "policy: {status: {allow: [200]}}", fault.Retry}, {204, "policy: {status: {allow: []}}", fault.None},
 	} {
 		x := newTarget(t)
@@ -68,9 +72,12 @@ func TestAnswersOfHTTP(t *testing.T) {
 func TestMistakesInHTTPArePoison(t *testing.T) {
 	x := newTarget(t)
 	for _, rest := range []string{
-		`url: "::"`, `url: "` + x.URL + `", method: "A B"`, `url: "` + x.URL + `", payload: [{src: {dependencyName: none}, dest: a}]`,
-		`url: "` + x.URL + `", parameters: [{src: {dependencyName: d, dataKey: gone}, dest: url}]`, `url: "` + x.URL + `", dynamicHeaders: [{src: {dependencyName: d, dataKey: gone}, dest: x}]`,
-		`url: "` + x.URL + `", tls: {caCertSecret: {name: s, key: pem}}`, `url: "` + x.URL + `", tls: {clientCertSecret: {name: s, key: pem}, clientKeySecret: {name: s, key: pem}}`,
+		`url: "::"`, `url: "` + x.URL + `", method: "A B"`,
+		`url: "` + x.URL + `", payload: [{src: {dependencyName: none}, dest: a}]`,
+		`url: "` + x.URL + `", parameters: [{src: {dependencyName: d, dataKey: gone}, dest: url}]`,
+		`url: "` + x.URL + `", dynamicHeaders: [{src: {dependencyName: d, dataKey: gone}, dest: x}]`,
+		`url: "` + x.URL + `", tls: {caCertSecret: {name: s, key: pem}}`,
+		`url: "` + x.URL + `", tls: {clientCertSecret: {name: s, key: pem}, clientKeySecret: {name: s, key: pem}}`,
 	} {
 		_, err := fire(t, world(t), "template: {name: t, http: {"+rest+"}}")
 		if fault.Of(err) != fault.Poison {
@@ -82,7 +89,9 @@ func TestMistakesInHTTPArePoison(t *testing.T) {
 	}
 	for _, rest := range []string{`secureHeaders: [{name: x, valueFrom: {secretKeyRef: {name: late, key: x}}}]`, `secureHeaders: [{name: x, valueFrom: {secretKeyRef: {name: s, key: late}}}]`,
 		`basicAuth: {username: {name: late, key: x}}`} {
-		if _, err := fire(t, world(t), "template: {name: t, http: {url: \""+x.URL+"\", "+rest+"}}"); fault.Of(err) != fault.Retry {
+		if _, err := fire(
+			t, world(t), "template: {name: t, http: {url: \""+x.URL+"\", "+rest+"}}",
+		); fault.Of(err) != fault.Retry {
 			t.Errorf("%s: a secret may come later: %v", rest, err)
 		}
 	}
@@ -98,7 +107,8 @@ func TestHTTPKeepsToItsTimeout(t *testing.T) {
 	defer close(stuck)
 	began := time.Now()
 	_, err := fire(t, world(t), `template: {name: t, http: {url: "`+s.URL+`", timeout: 1}}`)
-	if took := time.Since(began); fault.Of(err) != fault.Retry || took > 10*time.Second || !strings.Contains(err.Error(), "no answer within 1s") {
+	if took := time.Since(began); fault.Of(err) != fault.Retry || took > 10*time.Second ||
+		!strings.Contains(err.Error(), "no answer within 1s") {
 		t.Errorf("after %s: %v", took, err)
 	}
 }
@@ -112,7 +122,9 @@ func TestHTTPVerifiesCertificates(t *testing.T) {
 		rest string
 		ok   bool
 	}{{"", false}, {", tls: {caCertSecret: {name: s, key: ca}}", true}, {", tls: {insecureSkipVerify: true}", true}} {
-		if _, err := fire(t, world(t), fmt.Sprintf("template: {name: t, http: {url: %q%s}}", s.URL, c.rest)); (err == nil) != c.ok {
+		if _, err := fire(
+			t, world(t), fmt.Sprintf("template: {name: t, http: {url: %q%s}}", s.URL, c.rest),
+		); (err == nil) != c.ok {
 			t.Errorf("%s: %v", c.rest, err)
 		}
 	}

@@ -44,7 +44,11 @@ type change struct {
 
 // changes holds the operations by name.
 var changes = map[string]func(x *objects, ctx context.Context, c change) error{
-	"": (*objects).create, "create": (*objects).create, "update": (*objects).update, "patch": (*objects).patch, "delete": (*objects).remove,
+	"":       (*objects).create,
+	"create": (*objects).create,
+	"update": (*objects).update,
+	"patch":  (*objects).patch,
+	"delete": (*objects).remove,
 }
 
 // Fire builds the object and writes it in the name of the Sensor's service account.
@@ -63,7 +67,9 @@ func (x *objects) Fire(ctx context.Context, c Call) (Result, error) {
 		return Result{}, err
 	}
 	if err := operate(x, ctx, change{call: c, object: o, at: at}); err != nil {
-		return Result{}, fmt.Errorf("%s %s %s/%s: %w", word(t.Operation), o.GetKind(), o.GetNamespace(), o.GetName(), refused(err))
+		return Result{}, fmt.Errorf(
+			"%s %s %s/%s: %w", word(t.Operation), o.GetKind(), o.GetNamespace(), o.GetName(), refused(err),
+		)
 	}
 	said := Result{Summary: fmt.Sprintf("%s %s/%s", o.GetKind(), o.GetNamespace(), o.GetName())}
 	if c.Policy == nil || c.Policy.K8s == nil {

@@ -57,13 +57,20 @@ func (x *records) Fire(ctx context.Context, c Call) (Result, error) {
 
 func (x *records) record(ctx context.Context, c Call, t *v1alpha1.KafkaTrigger) (*kgo.Record, error) {
 	if t.SchemaRegistry != nil {
-		return nil, fault.Poisonf("kafka.schemaRegistry: payloads are sent as JSON; encoding them by a schema is not offered")
+		return nil, fault.Poisonf(
+			"kafka.schemaRegistry: payloads are sent as JSON; encoding them by a schema is not offered",
+		)
 	}
 	body, err := c.Fill.Payload(t.Payload)
 	if err != nil {
 		return nil, fault.Poisonf("kafka.%w", err)
 	}
-	record := &kgo.Record{Topic: t.Topic, Value: body, Partition: int32(t.Partition), Headers: []kgo.RecordHeader{{Key: idHeader, Value: []byte(c.Key)}}}
+	record := &kgo.Record{
+		Topic:     t.Topic,
+		Value:     body,
+		Partition: int32(t.Partition),
+		Headers:   []kgo.RecordHeader{{Key: idHeader, Value: []byte(c.Key)}},
+	}
 	if t.PartitioningKey != "" {
 		record.Key = []byte(t.PartitioningKey)
 	}
@@ -81,7 +88,10 @@ func (x *records) record(ctx context.Context, c Call, t *v1alpha1.KafkaTrigger) 
 }
 
 func (x *records) client(ctx context.Context, c Call, t *v1alpha1.KafkaTrigger) (*kgo.Client, error) {
-	options := []kgo.Opt{kgo.SeedBrokers(strings.Split(t.URL, ",")...), kgo.ClientID("argosy-sensor"), kgo.RecordPartitioner(partitioner(t))}
+	options := []kgo.Opt{
+		kgo.SeedBrokers(strings.Split(t.URL, ",")...), kgo.ClientID("argosy-sensor"),
+		kgo.RecordPartitioner(partitioner(t)),
+	}
 	secure, err := x.world.Values.TLS(ctx, c.Sensor.Namespace, t.TLS)
 	if err != nil {
 		return nil, err
@@ -107,7 +117,9 @@ func (x *records) client(ctx context.Context, c Call, t *v1alpha1.KafkaTrigger) 
 		options = append(options, kgo.ProducerBatchCompression(kgo.SnappyCompression()))
 	}
 	options = append(options, acks(t.RequiredAcks)...)
-	settings := []any{t.URL, t.TLS, t.SASL, user, password, t.Compress, t.RequiredAcks, t.PartitioningKey != "", t.Partition}
+	settings := []any{
+		t.URL, t.TLS, t.SASL, user, password, t.Compress, t.RequiredAcks, t.PartitioningKey != "", t.Partition,
+	}
 	return x.clients.get(settings, func() (*kgo.Client, error) {
 		client, err := kgo.NewClient(options...)
 		return client, fault.AsPoison(err)

@@ -46,7 +46,9 @@ func (x *functions) Fire(ctx context.Context, c Call) (Result, error) {
 		invocation = types.InvocationTypeRequestResponse
 	}
 	if !slices.Contains(invocation.Values(), invocation) {
-		return Result{}, fault.Poisonf("awsLambda.invocationType %q is none of %v", t.InvocationType, invocation.Values())
+		return Result{}, fault.Poisonf(
+			"awsLambda.invocationType %q is none of %v", t.InvocationType, invocation.Values(),
+		)
 	}
 	client, err := x.client(ctx, c, t)
 	if err != nil {
@@ -54,27 +56,35 @@ func (x *functions) Fire(ctx context.Context, c Call) (Result, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	out, err := client.Invoke(ctx, &lambda.InvokeInput{FunctionName: aws.String(t.FunctionName), InvocationType: invocation, Payload: body})
+	out, err := client.Invoke(
+		ctx, &lambda.InvokeInput{FunctionName: aws.String(t.FunctionName), InvocationType: invocation, Payload: body},
+	)
 	if err != nil {
 		return Result{}, fmt.Errorf("invoke %s: %w", t.FunctionName, awsError(err))
 	}
 	if out.FunctionError != nil {
-		return Result{}, fmt.Errorf("invoke %s: the function failed (%s): %s", t.FunctionName, *out.FunctionError, brief(string(out.Payload)))
+		return Result{}, fmt.Errorf(
+			"invoke %s: the function failed (%s): %s", t.FunctionName, *out.FunctionError, brief(string(out.Payload)),
+		)
 	}
 	if !allowed(out.StatusCode, c.Policy) {
-		return Result{}, fmt.Errorf("invoke %s: status %d is not in policy.status.allow", t.FunctionName, out.StatusCode)
+		return Result{}, fmt.Errorf(
+			"invoke %s: status %d is not in policy.status.allow", t.FunctionName, out.StatusCode,
+		)
 	}
 	return Result{Summary: fmt.Sprintf("status %d", out.StatusCode)}, nil
 }
 
 func allowed(status int32, policy *v1alpha1.TriggerPolicy) bool {
-	return policy == nil || policy.Status == nil || len(policy.Status.Allow) == 0 || slices.Contains(policy.Status.Allow, status)
+	return policy == nil || policy.Status == nil || len(policy.Status.Allow) == 0 ||
+		slices.Contains(policy.Status.Allow, status)
 }
 
 // awsError makes what the caller did wrong poison, but for throttling.
 func awsError(err error) error {
 	if r, ok := errors.AsType[*smithyhttp.ResponseError](err); ok {
-		if status := r.HTTPStatusCode(); status >= http.StatusBadRequest && status < http.StatusInternalServerError && (status == http.StatusNotFound || !again(status)) {
+		if status := r.HTTPStatusCode(); status >= http.StatusBadRequest && status < http.StatusInternalServerError &&
+			(status == http.StatusNotFound || !again(status)) {
 			return fault.AsPoison(err)
 		}
 	}
@@ -91,12 +101,16 @@ func (x *functions) client(ctx context.Context, c Call, t *v1alpha1.AWSLambdaTri
 		return nil, err
 	}
 	if access == "" {
-		if err := x.world.Own.Allow(c.Sensor.Namespace, "awsLambda without accessKey", "accessKey and secretKey"); err != nil {
+		if err := x.world.Own.Allow(
+			c.Sensor.Namespace, "awsLambda without accessKey", "accessKey and secretKey",
+		); err != nil {
 			return nil, err
 		}
 	}
 	return x.clients.get([]any{t.Region, access, secret, t.RoleARN}, func() (*lambda.Client, error) {
-		cfg, err := amazon.Config(context.WithoutCancel(ctx), amazon.Access{Region: t.Region, ID: access, Secret: secret, RoleARN: t.RoleARN})
+		cfg, err := amazon.Config(
+			context.WithoutCancel(ctx), amazon.Access{Region: t.Region, ID: access, Secret: secret, RoleARN: t.RoleARN},
+		)
 		if err != nil {
 			return nil, fmt.Errorf("awsLambda: %w", err)
 		}

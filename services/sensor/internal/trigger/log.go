@@ -30,7 +30,9 @@ func (l *logging) Fire(ctx context.Context, c Call) (Result, error) {
 	if quiet {
 		return Result{Summary: "within the interval of the last line"}, nil
 	}
-	l.world.Log.InfoContext(ctx, "trigger fired", "sensor", c.Sensor.Namespace+"/"+c.Sensor.Name, "trigger", c.Template.Name,
-		"key", c.Key, "events", c.Firing.Causes(), "fields", c.Sensor.Spec.LoggingFields)
+	l.world.Log.InfoContext(
+		ctx, "trigger fired", "sensor", c.Sensor.Namespace+"/"+c.Sensor.Name, "trigger", c.Template.Name, "key", c.Key,
+		"events", c.Firing.Causes(), "fields", c.Sensor.Spec.LoggingFields,
+	)
 	return Result{}, nil
 }

@@ -21,7 +21,9 @@ func newPeers(w World) peers { return peers{world: w, open: newPool((*bus.Peer).
 // Close closes the connections.
 func (p *peers) Close() error { return p.open.Close() }
 
-func (p *peers) dial(ctx context.Context, c Call, url string, auth *v1alpha1.NATSAuth, secure *v1alpha1.EventTLSConfig) (*bus.Peer, error) {
+func (p *peers) dial(
+	ctx context.Context, c Call, url string, auth *v1alpha1.NATSAuth, secure *v1alpha1.EventTLSConfig,
+) (*bus.Peer, error) {
 	cfg := bus.PeerConfig{URL: url, Name: "argosy sensor " + c.Sensor.Namespace + "/" + c.Sensor.Name}
 	var err error
 	if cfg.TLS, err = p.world.Values.TLS(ctx, c.Sensor.Namespace, secure); err != nil {

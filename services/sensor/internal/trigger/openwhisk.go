@@ -69,5 +69,7 @@ func actionURL(t *v1alpha1.OpenWhiskTrigger) string {
 	if version == "" {
 		version = "v1"
 	}
-	return host + "/api/" + url.PathEscape(version) + "/namespaces/" + url.PathEscape(namespace) + "/actions/" + url.PathEscape(t.ActionName) + "?blocking=true"
+	return host + "/api/" + url.PathEscape(version) + "/namespaces/" + url.PathEscape(
+		namespace,
+	) + "/actions/" + url.PathEscape(t.ActionName) + "?blocking=true"
 }

@@ -8,8 +8,8 @@ import (
 	"sync"
 )
 
-// pool keeps what adapters hold open, by what it was opened with. A trigger whose parameters name a new server each time
-// must not keep them all. Opening holds nobody up but those who wait for the same.
+// pool keeps what adapters hold open, by what it was opened with. A trigger whose parameters name a new server each
+// time must not keep them all. Opening holds nobody up but those who wait for the same.
 type pool[T any] struct {
 	close func(T) error
 
@@ -36,8 +36,8 @@ func newPool[T any](end func(T) error) *pool[T] {
 	return &pool[T]{open: map[string]*opened[T]{}, close: end}
 }
 
-// get returns the one that was opened with the same settings, or opens it. Settings may hold secrets; only their hash is
-// kept. One that could not be opened is tried again by the next that asks.
+// get returns the one that was opened with the same settings, or opens it. Settings may hold secrets; only their hash
+// is kept. One that could not be opened is tried again by the next that asks.
 func (p *pool[T]) get(settings any, open func() (T, error)) (T, error) {
 	text, err := json.Marshal(settings)
 	if err != nil {

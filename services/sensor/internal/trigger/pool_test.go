@@ -24,7 +24,11 @@ func TestASlowServerHoldsUpNoOther(t *testing.T) {
 		opened := 0
 		for range 2 {
 			waiting.Go(func() {
-				if v, err := p.get("slow", func() (string, error) { opened++; <-answer; return "slow", nil }); v != "slow" || err != nil {
+				if v, err := p.get(
+					"slow",
+					func() (string, error) { opened++; <-answer; return "slow", nil },
+				); v != "slow" ||
+					err != nil {
 					t.Errorf("%q, %v", v, err)
 				}
 			})

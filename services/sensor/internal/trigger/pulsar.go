@@ -77,7 +77,9 @@ func (x *topics) Fire(ctx context.Context, c Call) (Result, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	id, err := producer.Send(ctx, &pulsar.ProducerMessage{Payload: body, Properties: map[string]string{idHeader: c.Key}})
+	id, err := producer.Send(
+		ctx, &pulsar.ProducerMessage{Payload: body, Properties: map[string]string{idHeader: c.Key}},
+	)
 	if err != nil {
 		return Result{}, fmt.Errorf("send to %s: %w", t.Topic, err)
 	}
@@ -85,8 +87,10 @@ func (x *topics) Fire(ctx context.Context, c Call) (Result, error) {
 }
 
 func (x *topics) client(ctx context.Context, c Call, t *v1alpha1.PulsarTrigger) (*producers, error) {
-	options := pulsar.ClientOptions{URL: t.URL, OperationTimeout: requestTimeout / 2, ConnectionTimeout: requestTimeout / 4,
-		TLSAllowInsecureConnection: t.TLSAllowInsecureConnection, TLSValidateHostname: t.TLSValidateHostname}
+	options := pulsar.ClientOptions{
+		URL: t.URL, OperationTimeout: requestTimeout / 2, ConnectionTimeout: requestTimeout / 4,
+		TLSAllowInsecureConnection: t.TLSAllowInsecureConnection, TLSValidateHostname: t.TLSValidateHostname,
+	}
 	token, err := x.world.Values.Value(ctx, c.Sensor.Namespace, t.AuthTokenSecret)
 	if err != nil {
 		return nil, err
@@ -127,7 +131,9 @@ func (x *topics) client(ctx context.Context, c Call, t *v1alpha1.PulsarTrigger) 
 
 // athenzFields may be given in authAthenzParams: the others of the client name files, and those would be files of this
 // service.
-var athenzFields = []string{"providerDomain", "tenantDomain", "tenantService", "keyId", "principalHeader", "roleHeader", "ztsUrl"}
+var athenzFields = []string{
+	"providerDomain", "tenantDomain", "tenantService", "keyId", "principalHeader", "roleHeader", "ztsUrl",
+}
 
 // athenz are the settings of Athenz with the private key of the trigger's Secret, nil when it does not ask for that.
 func (x *topics) athenz(ctx context.Context, c Call, t *v1alpha1.PulsarTrigger) (map[string]string, error) {
@@ -137,7 +143,9 @@ func (x *topics) athenz(ctx context.Context, c Call, t *v1alpha1.PulsarTrigger) 
 	out := map[string]string{}
 	for name, value := range t.AuthAthenzParams {
 		if !slices.Contains(athenzFields, name) {
-			return nil, fault.Poisonf("pulsar.authAthenzParams.%s is none of %s", name, strings.Join(athenzFields, ", "))
+			return nil, fault.Poisonf(
+				"pulsar.authAthenzParams.%s is none of %s", name, strings.Join(athenzFields, ", "),
+			)
 		}
 		out[name] = value
 	}
@@ -147,7 +155,9 @@ func (x *topics) athenz(ctx context.Context, c Call, t *v1alpha1.PulsarTrigger) 
 	}
 	for _, name := range []string{"providerDomain", "tenantDomain", "tenantService", "ztsUrl"} {
 		if out[name] == "" || key == "" {
-			return nil, fault.Poisonf("pulsar: authAthenzParams needs providerDomain, tenantDomain, tenantService and ztsUrl, and authAthenzSecret the private key")
+			return nil, fault.Poisonf(
+				"pulsar: authAthenzParams needs providerDomain, tenantDomain, tenantService and ztsUrl, and authAthenzSecret the private key",
+			)
 		}
 	}
 	out["privateKey"] = "data:application/x-pem-file;base64," + base64.StdEncoding.EncodeToString([]byte(key))

@@ -133,7 +133,9 @@ func (m *messages) remember(t *v1alpha1.SlackTrigger, stamp string) {
 }
 
 // passing are errors of Slack that may become better.
-var passing = []string{"ratelimited", "rate_limited", "internal_error", "fatal_error", "service_unavailable", "request_timeout"}
+var passing = []string{
+	"ratelimited", "rate_limited", "internal_error", "fatal_error", "service_unavailable", "request_timeout",
+}
 
 func (m *messages) send(ctx context.Context, token string, p post) (string, error) {
 	body, err := json.Marshal(p)

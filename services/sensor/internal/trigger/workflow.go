@@ -39,24 +39,48 @@ func (x *workflows) Fire(ctx context.Context, c Call) (Result, error) {
 	}
 	if t.Operation == "" || t.Operation == "submit" {
 		return command(c, events.SubmitSubject(namespace), events.TypeSubmitWorkflow, events.SubmitWorkflow{
-			Key: c.Key, Namespace: namespace, Workflow: manifest, Sensor: c.Sensor.Name, Trigger: c.Template.Name, ServiceAccount: Account(c.Sensor), AccountNamespace: c.Sensor.Namespace,
+			Key:              c.Key,
+			Namespace:        namespace,
+			Workflow:         manifest,
+			Sensor:           c.Sensor.Name,
+			Trigger:          c.Template.Name,
+			ServiceAccount:   Account(c.Sensor),
+			AccountNamespace: c.Sensor.Namespace,
 		})
 	}
 	if !slices.Contains(operations, t.Operation) {
-		return Result{}, fault.Poisonf("argoWorkflow.operation %q is none of submit, %s", t.Operation, strings.Join(operations, ", "))
+		return Result{}, fault.Poisonf(
+			"argoWorkflow.operation %q is none of submit, %s", t.Operation, strings.Join(operations, ", "),
+		)
 	}
 	name := gjson.GetBytes(manifest, "metadata.name").String()
 	if name == "" {
-		return Result{}, fault.Poisonf("argoWorkflow: %s needs the name of what it is about in metadata.name of the source", t.Operation)
+		return Result{}, fault.Poisonf(
+			"argoWorkflow: %s needs the name of what it is about in metadata.name of the source", t.Operation,
+		)
 	}
 	kind := gjson.GetBytes(manifest, "kind").String()
 	if kind == "" || t.Operation != "submit-from" {
 		kind = "Workflow"
 	}
-	return command(c, events.CommandSubject(events.ServiceWorkflowRunner, t.Operation, namespace), events.TypeOperateWorkflow, events.OperateWorkflow{
-		Key: c.Key, Operation: t.Operation, Namespace: namespace, Kind: kind, Name: name, Object: manifest, Args: t.Args,
-		Sensor: c.Sensor.Name, Trigger: c.Template.Name, ServiceAccount: Account(c.Sensor), AccountNamespace: c.Sensor.Namespace,
-	})
+	return command(
+		c,
+		events.CommandSubject(events.ServiceWorkflowRunner, t.Operation, namespace),
+		events.TypeOperateWorkflow,
+		events.OperateWorkflow{
+			Key:              c.Key,
+			Operation:        t.Operation,
+			Namespace:        namespace,
+			Kind:             kind,
+			Name:             name,
+			Object:           manifest,
+			Args:             t.Args,
+			Sensor:           c.Sensor.Name,
+			Trigger:          c.Template.Name,
+			ServiceAccount:   Account(c.Sensor),
+			AccountNamespace: c.Sensor.Namespace,
+		},
+	)
 }
 
 func command(c Call, subject, kind string, data any) (Result, error) {

@@ -40,7 +40,15 @@ func (a *eventHandler) observe(class fault.Class, took time.Duration) {
 }
 
 func (a *eventHandler) consumer() bus.Consumer {
-	return bus.Consumer{Stream: bus.Events, Name: "sync-agent-images", Types: []string{refresh.OlderType, events.TypeImagePushed}, Having: []string{events.ExtGitRef}, Concurrency: 8, Linger: gathering, Observe: a.observe}
+	return bus.Consumer{
+		Stream:      bus.Events,
+		Name:        "sync-agent-images",
+		Types:       []string{refresh.OlderType, events.TypeImagePushed},
+		Having:      []string{events.ExtGitRef},
+		Concurrency: 8,
+		Linger:      gathering,
+		Observe:     a.observe,
+	}
 }
 
 func (a *eventHandler) handle(ctx context.Context, d bus.Delivery) ([]bus.Outgoing, error) {

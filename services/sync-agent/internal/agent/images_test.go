@@ -67,14 +67,19 @@ func TestAnImageIsCommittedOnce(t *testing.T) {
 	}))
 	m.await("first sync", func() bool { return m.app("web").Status.Sync.Status == "Synced" })
 
-	pushed := events.ImagePushed{Registry: host, Repository: "team/web", Tag: "v2", Digest: digest[:60] + "0000" + digest[64:], Verified: events.VerifiedByNone}
+	pushed := events.ImagePushed{
+		Registry: host, Repository: "team/web", Tag: "v2", Digest: digest[:60] + "0000" + digest[64:],
+		Verified: events.VerifiedByNone,
+	}
 	for delivery := range 3 {
 		e, err := bus.NewEvent("image-1", "registry", events.TypeImagePushed, pushed)
 		if err != nil {
 			t.Fatal(err)
 		}
 		// Other subjects get past the bus's own deduplication.
-		if err := m.bus.Publish(t.Context(), events.EventSubject("argocd", "registry", fmt.Sprint(delivery)), e); err != nil {
+		if err := m.bus.Publish(
+			t.Context(), events.EventSubject("argocd", "registry", fmt.Sprint(delivery)), e,
+		); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -85,7 +90,8 @@ func TestAnImageIsCommittedOnce(t *testing.T) {
 	m.await("commit is applied", func() bool {
 		var p corev1.PodTemplate
 		err := m.client.Get(t.Context(), client.ObjectKey{Namespace: "demo", Name: "web"}, &p)
-		return err == nil && p.Template.Spec.Containers[0].Image == host+"/team/web:v2" && p.Annotations["argosy.dev/correlationid"] == "chain"
+		return err == nil && p.Template.Spec.Containers[0].Image == host+"/team/web:v2" &&
+			p.Annotations["argosy.dev/correlationid"] == "chain"
 	})
 	m.git(m.work, "pull", "--quiet", "origin", "main")
 	if got := m.git(m.work, "rev-list", "--count", "HEAD"); got != "2" {
@@ -96,7 +102,9 @@ func TestAnImageIsCommittedOnce(t *testing.T) {
 		t.Errorf("kustomization:\n%s", got)
 	}
 	message := m.git(m.work, "log", "-1", "--format=%B")
-	for _, part := range []string{"build: automatic update of web\n", "Argosy-Correlation-Id: chain", "Argosy-Causation-Id: ", "Argosy-Key: "} {
+	for _, part := range []string{
+		"build: automatic update of web\n", "Argosy-Correlation-Id: chain", "Argosy-Causation-Id: ", "Argosy-Key: ",
+	} {
 		if !strings.Contains(message, part) {
 			t.Errorf("message lacks %q:\n%s", part, message)
 		}
@@ -120,7 +128,10 @@ func TestAForgedPushIsNotBelieved(t *testing.T) {
 	m.await("application is known", func() bool { return m.app("web").Status.Sync.Status != "" })
 	pushes := []events.ImagePushed{
 		{Registry: host, Repository: "team/web", Tag: "forged", Verified: events.VerifiedByNone},
-		{Registry: host, Repository: "team/web", Tag: "signed", Digest: "sha256:" + strings.Repeat("0", 64), Verified: events.VerifiedBySender},
+		{
+			Registry: host, Repository: "team/web", Tag: "signed", Digest: "sha256:" + strings.Repeat("0", 64),
+			Verified: events.VerifiedBySender,
+		},
 	}
 	for i, p := range pushes {
 		e, err := bus.NewEvent(fmt.Sprint("image-", i), "registry", events.TypeImagePushed, p)
@@ -133,7 +144,8 @@ func TestAForgedPushIsNotBelieved(t *testing.T) {
 	}
 	m.await("the signed one is committed", func() bool { return len(m.facts("image.committed")) > 0 })
 	m.git(m.work, "pull", "--quiet", "origin", "main")
-	if got := m.git(m.work, "show", "HEAD:app/kustomization.yaml"); !strings.Contains(got, "newTag: signed") || m.git(m.work, "rev-list", "--count", "HEAD") != "2" {
+	if got := m.git(m.work, "show", "HEAD:app/kustomization.yaml"); !strings.Contains(got, "newTag: signed") ||
+		m.git(m.work, "rev-list", "--count", "HEAD") != "2" {
 		t.Errorf("kustomization:\n%s", got)
 	}
 }

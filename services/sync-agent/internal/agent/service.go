@@ -49,10 +49,15 @@ func parse(args []string, getenv func(string) string, out io.Writer) (Config, er
 	f.Common(&c.Common)
 	f.Text(&c.CacheDir, "cache-dir", "/var/cache/argosy", "folder of the repository mirrors; may be lost")
 	f.Span(&c.Refresh, "refresh", 3*time.Minute, "how often Git is asked when no event comes")
-	f.Text(&c.Control, "control-namespace", "argocd", "namespace of repository Secrets; its Applications mark objects by their bare name")
+	f.Text(
+		&c.Control, "control-namespace", "argocd",
+		"namespace of repository Secrets; its Applications mark objects by their bare name",
+	)
 	f.Text(&c.Insecure, "insecure-registry", "registry.local:5000", "registries reached by plain HTTP, comma separated")
 	f.Text(&c.Author, "commit-author", "argosy <argosy@localhost>", "author of image commits, as name <address>")
-	f.Text(&c.AllowFiles, "allow-file-repositories", "false", "true allows file:// repositories, for tests on one machine")
+	f.Text(
+		&c.AllowFiles, "allow-file-repositories", "false", "true allows file:// repositories, for tests on one machine",
+	)
 	f.Check(func() error {
 		if name, address, ok := strings.Cut(c.Author, " <"); !ok || name == "" || !strings.HasSuffix(address, ">") {
 			return fmt.Errorf("--commit-author: %q is not of the form name <address>", c.Author)
@@ -100,7 +105,14 @@ func assemble(cfg Config, base *service.Base) ([]life.Part, error) {
 	src := source.New(mirrors, render.New(renderBudget), mgr.GetAPIReader(), cfg.Control)
 	live := cluster.New(mgr.GetCache(), mgr.GetRESTMapper(), cfg.Control)
 	agent := application.New(application.Shell{
-		Client: mgr.GetClient(), Reader: mgr.GetAPIReader(), Bus: base.Bus, Live: live, Sources: src, Log: base.Log, Refresh: cfg.Refresh, Control: cfg.Control,
+		Client:  mgr.GetClient(),
+		Reader:  mgr.GetAPIReader(),
+		Bus:     base.Bus,
+		Live:    live,
+		Sources: src,
+		Log:     base.Log,
+		Refresh: cfg.Refresh,
+		Control: cfg.Control,
 	}, base.Registry)
 	regain := make(chan event.GenericEvent)
 	if err := agent.Watch(mgr, base.Members.Owns, regain); err != nil {
@@ -108,7 +120,8 @@ func assemble(cfg Config, base *service.Base) ([]life.Part, error) {
 	}
 	push := refresh.New(mgr.GetClient(), base.Log)
 	image := imageupdate.New(imageupdate.Shell{
-		Client: mgr.GetClient(), Bus: base.Bus, Sources: src, Registry: registry.New(cfg.Insecure), Author: cfg.Author, Log: base.Log,
+		Client: mgr.GetClient(), Bus: base.Bus, Sources: src, Registry: registry.New(cfg.Insecure), Author: cfg.Author,
+		Log: base.Log,
 	}, base.Registry)
 	arrived := newEventHandler(push, image, base.Registry)
 	return []life.Part{
@@ -118,7 +131,9 @@ func assemble(cfg Config, base *service.Base) ([]life.Part, error) {
 			return mgr.Start(ctx)
 		}),
 		life.Of("regain", func(ctx context.Context) error {
-			return kube.ResyncOnMembership(ctx, base.Members.Changed(), mgr.GetCache(), object.NewList("Application"), regain)
+			return kube.ResyncOnMembership(
+				ctx, base.Members.Changed(), mgr.GetCache(), object.NewList("Application"), regain,
+			)
 		}),
 		life.Of("events", func(ctx context.Context) error { return arrived.run(ctx, base) }),
 	}, nil
@@ -126,5 +141,12 @@ func assemble(cfg Config, base *service.Base) ([]life.Part, error) {
 
 func newManager(kubeconfig string, base *service.Base) (manager.Manager, error) {
 	whole := cache.ByObject{Transform: cache.TransformStripManagedFields()}
-	return kube.NewManager(kubeconfig, base.Log, cache.Options{DefaultTransform: cluster.Lean, ByObject: map[client.Object]cache.ByObject{object.New("Application"): whole}})
+	return kube.NewManager(
+		kubeconfig,
+		base.Log,
+		cache.Options{
+			DefaultTransform: cluster.Lean,
+			ByObject:         map[client.Object]cache.ByObject{object.New("Application"): whole},
+		},
+	)
 }

@@ -45,7 +45,9 @@ type mesh struct {
 
 func newMesh(t *testing.T) *mesh {
 	t.Helper()
-	m := &mesh{T: t, kubeconfig: kubetest.StartPath(t), bare: filepath.Join(t.TempDir(), "gitops.git"), work: t.TempDir()}
+	m := &mesh{
+		T: t, kubeconfig: kubetest.StartPath(t), bare: filepath.Join(t.TempDir(), "gitops.git"), work: t.TempDir(),
+	}
 	scheme := runtime.NewScheme()
 	if err := clientgoscheme.AddToScheme(scheme); err != nil {
 		t.Fatal(err)
@@ -68,7 +70,10 @@ func newMesh(t *testing.T) *mesh {
 	m.git("", "init", "--bare", "--quiet", "--initial-branch=main", m.bare)
 	m.git(m.work, "init", "--quiet", "--initial-branch=main")
 	m.git(m.work, "remote", "add", "origin", m.bare)
-	m.await("the kind is served", func() bool { return m.client.List(t.Context(), object.NewList("Application")) == nil })
+	m.await(
+		"the kind is served",
+		func() bool { return m.client.List(t.Context(), object.NewList("Application")) == nil },
+	)
 	return m
 }
 
@@ -189,14 +194,24 @@ func (m *mesh) configMap(name string) *corev1.ConfigMap {
 // push tells of a commit as any forge does: by the attributes of its event.
 func (m *mesh) push(id, commit string) {
 	m.Helper()
-	told := events.GitPushed{Repositories: []string{"file://" + m.bare}, DefaultBranch: "main", Changes: []events.GitChange{{Ref: "refs/heads/main", Commit: commit}}}
+	told := events.GitPushed{
+		Repositories:  []string{"file://" + m.bare},
+		DefaultBranch: "main",
+		Changes:       []events.GitChange{{Ref: "refs/heads/main", Commit: commit}},
+	}
 	m.tell(id, "a forge", map[string]any{"body": "is not looked at"}, told.Attributes())
 }
 
 // pushOlder tells of a commit as a webhook-ingest before this version stored it.
 func (m *mesh) pushOlder(id, commit string) {
 	m.Helper()
-	body := map[string]any{"body": map[string]any{"ref": "refs/heads/main", "after": commit, "repository": map[string]any{"clone_url": "file://" + m.bare, "default_branch": "main"}}}
+	body := map[string]any{
+		"body": map[string]any{
+			"ref":        "refs/heads/main",
+			"after":      commit,
+			"repository": map[string]any{"clone_url": "file://" + m.bare, "default_branch": "main"},
+		},
+	}
 	m.tell(id, refresh.OlderType, body, nil)
 }
 
@@ -233,8 +248,9 @@ func manifest(name, repoURL, path, policy string, annotations map[string]string)
 		"apiVersion": "argoproj.io/v1alpha1", "kind": "Application",
 		"metadata": map[string]any{"name": name, "namespace": "argocd", "annotations": annotations},
 		"spec": map[string]any{
-			"project": "default", "destination": map[string]any{"server": "https://kubernetes.default.svc", "namespace": "demo"},
-			"source": map[string]any{"repoURL": repoURL, "path": path, "targetRevision": "main"},
+			"project":     "default",
+			"destination": map[string]any{"server": "https://kubernetes.default.svc", "namespace": "demo"},
+			"source":      map[string]any{"repoURL": repoURL, "path": path, "targetRevision": "main"},
 		},
 	})
 	if policy != "" {
@@ -251,20 +267,29 @@ const automated = "{automated: {prune: true, selfHeal: true}, syncOptions: [Prun
 
 func TestFromPushToClusterAndBack(t *testing.T) {
 	m := newMesh(t)
-	first := m.commit("first", map[string]string{"app/a.yaml": settings("a", "k", "1"), "app/b.yaml": settings("b", "k", "1")})
+	first := m.commit(
+		"first", map[string]string{"app/a.yaml": settings("a", "k", "1"), "app/b.yaml": settings("b", "k", "1")},
+	)
 	m.agent("one")
 	m.agent("two")
 	m.create(manifest("shop", m.url(), "app", automated, nil))
 	m.await("first sync", func() bool {
 		app := m.app("shop")
-		return app.Status.Sync.Status == "Synced" && app.Status.Sync.Revision == first && app.Status.Health.Status == "Healthy"
+		return app.Status.Sync.Status == "Synced" && app.Status.Sync.Revision == first &&
+			app.Status.Health.Status == "Healthy"
 	})
 	if got := m.configMap("a").Annotations["argocd.argoproj.io/tracking-id"]; got != "shop:/ConfigMap:demo/a" {
 		t.Errorf("tracking id %q", got)
 	}
 
-	chain := lineage.Lineage{Trace: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", Correlation: "c1", Causation: "e1"}
-	second := m.commit("second\n\n"+chain.Trailers(), map[string]string{"app/a.yaml": settings("a", "k", "2"), "app/b.yaml": ""})
+	chain := lineage.Lineage{
+		Trace:       "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+		Correlation: "c1",
+		Causation:   "e1",
+	}
+	second := m.commit(
+		"second\n\n"+chain.Trailers(), map[string]string{"app/a.yaml": settings("a", "k", "2"), "app/b.yaml": ""},
+	)
 	began := time.Now()
 	m.push("push-2", second)
 	m.await("push is applied", func() bool { return m.configMap("a").Data["k"] == "2" })
@@ -272,7 +297,8 @@ func TestFromPushToClusterAndBack(t *testing.T) {
 	m.await("removed manifest is pruned", func() bool { return m.configMap("b") == nil })
 	// The chain is the commit's; the cause of the object is the sync itself.
 	got := lineage.FromAnnotations(m.configMap("a").Annotations)
-	if got.Trace != chain.Trace || got.Correlation != chain.Correlation || got.Causation == "" || got.Causation == chain.Causation {
+	if got.Trace != chain.Trace || got.Correlation != chain.Correlation || got.Causation == "" ||
+		got.Causation == chain.Causation {
 		t.Errorf("lineage %+v", got)
 	}
 
@@ -284,7 +310,8 @@ func TestFromPushToClusterAndBack(t *testing.T) {
 	m.await("drift is healed", func() bool { return m.configMap("a").Data["k"] == "2" })
 	m.await("status is settled", func() bool {
 		app := m.app("shop")
-		return app.Status.Sync.Status == "Synced" && len(app.Status.Resources) == 1 && app.Status.OperationState.Phase == v1alpha1.OperationSucceeded
+		return app.Status.Sync.Status == "Synced" && len(app.Status.Resources) == 1 &&
+			app.Status.OperationState.Phase == v1alpha1.OperationSucceeded
 	})
 	if h := m.app("shop").Status.History; len(h) != 2 || h[1].Revision != second {
 		t.Errorf("history %+v", h)
@@ -318,7 +345,9 @@ func TestManualSyncAndConditions(t *testing.T) {
 	if m.configMap("a") != nil {
 		t.Error("synced without being asked")
 	}
-	request := client.RawPatch("application/merge-patch+json", []byte(`{"operation":{"initiatedBy":{"username":"me"},"sync":{"prune":true}}}`))
+	request := client.RawPatch(
+		"application/merge-patch+json", []byte(`{"operation":{"initiatedBy":{"username":"me"},"sync":{"prune":true}}}`),
+	)
 	raw := object.New("Application")
 	raw.SetNamespace("argocd")
 	raw.SetName("manual")
@@ -328,21 +357,39 @@ func TestManualSyncAndConditions(t *testing.T) {
 	m.await("manual sync", func() bool {
 		app := m.app("manual")
 		s := app.Status.OperationState
-		return app.Operation == nil && s != nil && s.Phase == v1alpha1.OperationSucceeded && s.SyncResult.Revision == sha && m.configMap("a") != nil
+		return app.Operation == nil && s != nil && s.Phase == v1alpha1.OperationSucceeded &&
+			s.SyncResult.Revision == sha &&
+			m.configMap("a") != nil
 	})
-	if err := m.client.Patch(t.Context(), raw, client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"annotations":{"argocd.argoproj.io/refresh":"hard"}}}`))); err != nil {
+	if err := m.client.Patch(
+		t.Context(),
+		raw,
+		client.RawPatch(
+			"application/merge-patch+json",
+			[]byte(`{"metadata":{"annotations":{"argocd.argoproj.io/refresh":"hard"}}}`),
+		),
+	); err != nil {
 		t.Fatal(err)
 	}
-	m.await("refresh annotation is taken", func() bool { return m.app("manual").Annotations["argocd.argoproj.io/refresh"] == "" })
-	finalised := client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"finalizers":["resources-finalizer.argocd.argoproj.io/background"]}}`))
+	m.await(
+		"refresh annotation is taken",
+		func() bool { return m.app("manual").Annotations["argocd.argoproj.io/refresh"] == "" },
+	)
+	finalised := client.RawPatch(
+		"application/merge-patch+json",
+		[]byte(`{"metadata":{"finalizers":["resources-finalizer.argocd.argoproj.io/background"]}}`),
+	)
 	if err := m.client.Patch(t.Context(), raw, finalised); err != nil {
 		t.Fatal(err)
 	}
-	if err := m.client.Delete(t.Context(), raw, &client.DeleteOptions{Preconditions: &metav1.Preconditions{}}); err != nil {
+	if err := m.client.Delete(
+		t.Context(), raw, &client.DeleteOptions{Preconditions: &metav1.Preconditions{}},
+	); err != nil {
 		t.Fatal(err)
 	}
 	m.await("objects go with their application", func() bool {
-		return m.configMap("a") == nil && apierrors.IsNotFound(m.client.Get(t.Context(), client.ObjectKeyFromObject(raw), object.New("Application")))
+		return m.configMap("a") == nil &&
+			apierrors.IsNotFound(m.client.Get(t.Context(), client.ObjectKeyFromObject(raw), object.New("Application")))
 	})
 }
 

@@ -1,5 +1,5 @@
-// Package cluster is the live side of a destination: one watch for each kind, what it shows by application, and what was
-// written and did not come back through a watch yet.
+// Package cluster is the live side of a destination: one watch for each kind, what it shows by application, and what
+// was written and did not come back through a watch yet.
 package cluster
 
 import (
@@ -52,12 +52,18 @@ type written struct {
 	version uint64
 }
 
-// New returns the live side of the cluster of a cache. control is the namespace whose Applications mark objects with their
-// bare name.
+// New returns the live side of the cluster of a cache. control is the namespace whose Applications mark objects with
+// their bare name.
 func New(c cache.Cache, mapper meta.RESTMapper, control string) *Cache {
 	return &Cache{
-		cache: c, Mapper: mapper, control: control, out: make(chan event.GenericEvent, 1024), stopped: make(chan struct{}),
-		watched: map[schema.GroupVersionKind]*kindWatch{}, owned: map[string]map[track.Key]*track.Object{}, localWrites: map[track.Key]written{},
+		cache:       c,
+		Mapper:      mapper,
+		control:     control,
+		out:         make(chan event.GenericEvent, 1024),
+		stopped:     make(chan struct{}),
+		watched:     map[schema.GroupVersionKind]*kindWatch{},
+		owned:       map[string]map[track.Key]*track.Object{},
+		localWrites: map[track.Key]written{},
 	}
 }
 
@@ -80,7 +86,10 @@ func Lean(o any) (any, error) {
 		return u, nil
 	}
 	kept := map[string]any{"apiVersion": u.GetAPIVersion(), "kind": u.GetKind(), "metadata": map[string]any{
-		"name": u.GetName(), "namespace": u.GetNamespace(), "uid": string(u.GetUID()), "resourceVersion": u.GetResourceVersion(),
+		"name":            u.GetName(),
+		"namespace":       u.GetNamespace(),
+		"uid":             string(u.GetUID()),
+		"resourceVersion": u.GetResourceVersion(),
 	}}
 	return &unstructured.Unstructured{Object: kept}, nil
 }
@@ -91,9 +100,9 @@ type kindWatch struct {
 	registration toolscache.ResourceEventHandlerRegistration
 }
 
-// Watch makes sure that a kind is watched, and returns when all that there is of it has been seen: whoever asks while the
-// watch begins waits too, and one that did not come up in time is waited for again. known is false when the cluster does
-// not have the kind.
+// Watch makes sure that a kind is watched, and returns when all that there is of it has been seen: whoever asks while
+// the watch begins waits too, and one that did not come up in time is waited for again. known is false when the cluster
+// does not have the kind.
 func (l *Cache) Watch(ctx context.Context, gvk schema.GroupVersionKind) (known bool, err error) {
 	l.mu.Lock()
 	w := l.watched[gvk]
@@ -115,7 +124,9 @@ func (l *Cache) Watch(ctx context.Context, gvk schema.GroupVersionKind) (known b
 }
 
 // register begins the watch of a kind that is not watched yet.
-func (l *Cache) register(ctx context.Context, w *kindWatch, gvk schema.GroupVersionKind) (r toolscache.ResourceEventHandlerRegistration, known bool, err error) {
+func (l *Cache) register(
+	ctx context.Context, w *kindWatch, gvk schema.GroupVersionKind,
+) (r toolscache.ResourceEventHandlerRegistration, known bool, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.registration != nil {
@@ -271,7 +282,8 @@ func (l *Cache) Wrote(o *track.Object) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	key := track.KeyOf(o)
-	if instance := track.TrackedBy(o); instance != "" && l.owned[instance][key] != nil && version(l.owned[instance][key]) >= version(o) {
+	if instance := track.TrackedBy(o); instance != "" && l.owned[instance][key] != nil &&
+		version(l.owned[instance][key]) >= version(o) {
 		return // the watch was faster
 	}
 	l.localWrites[key] = written{object: o, uid: o.GetUID(), version: version(o)}

@@ -28,7 +28,9 @@ func (c *slowCache) GetInformer(context.Context, client.Object, ...cache.Informe
 	return c, nil
 }
 
-func (c *slowCache) AddEventHandler(toolscache.ResourceEventHandler) (toolscache.ResourceEventHandlerRegistration, error) {
+func (c *slowCache) AddEventHandler(
+	toolscache.ResourceEventHandler,
+) (toolscache.ResourceEventHandlerRegistration, error) {
 	c.begun.Add(1)
 	return registered{c: c}, nil
 }

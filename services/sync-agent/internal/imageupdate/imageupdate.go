@@ -1,5 +1,5 @@
-// Package imageupdate writes new images into Git for the Applications that ask for it: one commit for each, whose trailers
-// continue the chain of the push.
+// Package imageupdate writes new images into Git for the Applications that ask for it: one commit for each, whose
+// trailers continue the chain of the push.
 package imageupdate
 
 import (
@@ -38,7 +38,12 @@ type metrics struct {
 
 // newMetrics registers the metrics of image updates.
 func newMetrics(r prometheus.Registerer) metrics {
-	m := metrics{Commits: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "argosy_sync_image_commits_total", Help: "Image updates, by outcome."}, []string{"outcome"})}
+	m := metrics{
+		Commits: prometheus.NewCounterVec(
+			prometheus.CounterOpts{Name: "argosy_sync_image_commits_total", Help: "Image updates, by outcome."},
+			[]string{"outcome"},
+		),
+	}
 	r.MustRegister(m.Commits)
 	return m
 }
@@ -136,7 +141,10 @@ func (h *Updater) wanted(ctx context.Context, pushed events.ImagePushed) ([]upda
 			}
 			app, _, _ := v1alpha1.DecodeTolerant[v1alpha1.Application](list.Items[i].Object)
 			if !updater.Git || len(updater.Problems) > 0 {
-				h.Log.WarnContext(ctx, "image is wanted but cannot be written", "application", app.Namespace+"/"+app.Name, "git", updater.Git, "problems", updater.Problems)
+				h.Log.WarnContext(
+					ctx, "image is wanted but cannot be written", "application", app.Namespace+"/"+app.Name, "git",
+					updater.Git, "problems", updater.Problems,
+				)
 				continue
 			}
 			out = append(out, update{app: app, updater: updater, rule: rule})
@@ -153,7 +161,8 @@ func (h *Updater) vouch(ctx context.Context, d bus.Delivery, pushed *events.Imag
 		// By tag, since that is what is written: a digest that exists does not make
 		// the tag true.
 		seen, err := h.Registry.Look(ctx, pushed.Registry+"/"+pushed.Repository+":"+pushed.Tag)
-		if err != nil && (pushed.Verified == events.VerifiedByNone || pushed.Verified == "" || !errors.Is(err, registry.ErrAbsent)) {
+		if err != nil &&
+			(pushed.Verified == events.VerifiedByNone || pushed.Verified == "" || !errors.Is(err, registry.ErrAbsent)) {
 			return l, err
 		}
 		if err == nil {
@@ -218,10 +227,24 @@ func (h *Updater) write(ctx context.Context, u update) error {
 		return nil
 	}
 	h.metrics.Commits.WithLabelValues("committed").Inc()
-	h.Log.InfoContext(ctx, "image committed", "application", u.app.Namespace+"/"+u.app.Name, "image", u.pushed.Reference(), "commit", head.SHA)
-	return facts.Publish(ctx, h.Bus, events.ServiceSyncAgent, facts.Fact{ID: u.fact(), About: facts.About("Application", u.app), Lineage: u.lineage, Body: events.ImageCommitted{
-		Commit: head.SHA, Image: u.pushed.Reference(), Tag: u.pushed.Tag, Repository: source.RepoURL, Application: u.app.Namespace + "/" + u.app.Name, Message: "image committed",
-	}})
+	h.Log.InfoContext(
+		ctx, "image committed", "application", u.app.Namespace+"/"+u.app.Name, "image", u.pushed.Reference(), "commit",
+		head.SHA,
+	)
+	return facts.Publish(
+		ctx,
+		h.Bus,
+		events.ServiceSyncAgent,
+		facts.Fact{
+			ID:      u.fact(),
+			About:   facts.About("Application", u.app),
+			Lineage: u.lineage,
+			Body: events.ImageCommitted{
+				Commit: head.SHA, Image: u.pushed.Reference(), Tag: u.pushed.Tag, Repository: source.RepoURL,
+				Application: u.app.Namespace + "/" + u.app.Name, Message: "image committed",
+			},
+		},
+	)
 }
 
 // folder is where the kustomization is, from the root of the repository.

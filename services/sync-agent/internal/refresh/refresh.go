@@ -66,12 +66,17 @@ func (h *Handler) Handle(ctx context.Context, d bus.Delivery) ([]bus.Outgoing, e
 		if !follows || raw.GetAnnotations()[push.AnnotationRefresh] == d.ID() {
 			continue
 		}
-		h.log.InfoContext(ctx, "push concerns application", "application", raw.GetNamespace()+"/"+raw.GetName(), "event_id", d.ID(), "commit", commit)
+		h.log.InfoContext(
+			ctx, "push concerns application", "application", raw.GetNamespace()+"/"+raw.GetName(), "event_id", d.ID(),
+			"commit", commit,
+		)
 		body, err := marks(d, commit)
 		if err != nil {
 			return nil, fault.AsPoison(err)
 		}
-		if err := h.client.Patch(ctx, raw.DeepCopy(), client.RawPatch(types.MergePatchType, body)); client.IgnoreNotFound(err) != nil {
+		if err := h.client.Patch(
+			ctx, raw.DeepCopy(), client.RawPatch(types.MergePatchType, body),
+		); client.IgnoreNotFound(err) != nil {
 			errs = append(errs, fmt.Errorf("refresh application %s/%s: %w", raw.GetNamespace(), raw.GetName(), err))
 		}
 	}
@@ -88,11 +93,13 @@ func marks(d bus.Delivery, commit string) ([]byte, error) {
 		return s
 	}
 	return json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]any{
-		push.AnnotationRefresh: d.ID(), push.AnnotationRevision: value(commit), push.AnnotationCorrelation: value(l.Correlation), push.AnnotationTrace: value(l.Trace),
+		push.AnnotationRefresh: d.ID(), push.AnnotationRevision: value(commit),
+		push.AnnotationCorrelation: value(l.Correlation), push.AnnotationTrace: value(l.Trace),
 	}}})
 }
 
-// pushOf reads what a push did. Events that an older webhook-ingest stored say it in their bodies alone: those of GitHub are read so.
+// pushOf reads what a push did. Events that an older webhook-ingest stored say it in their bodies alone: those of
+// GitHub are read so.
 func pushOf(d bus.Delivery) (events.GitPushed, bool) {
 	told, is := events.ReadGitPushed(func(name string) string {
 		text, _ := d.Extensions()[name].(string)

@@ -58,8 +58,8 @@ func (c *cache) setWide(tree string, wide bool) {
 }
 
 // once returns what is remembered under key or makes it; callers that come meanwhile share the work. It goes on while
-// anybody may still want it: one who gives up does not take it from the others. The work says under which key its result is
-// remembered.
+// anybody may still want it: one who gives up does not take it from the others. The work says under which key its
+// result is remembered.
 func (c *cache) once(ctx context.Context, key string, work func(context.Context) (string, slot)) (Manifests, error) {
 	if s, ok := c.get(key); ok {
 		return s.result, s.err

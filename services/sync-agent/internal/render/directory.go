@@ -35,7 +35,9 @@ var directory = kind{
 }
 
 // plain reads every manifest of a folder, in the order of names.
-func plain(files map[string][]byte, options *v1alpha1.ApplicationSourceDirectory) ([]*unstructured.Unstructured, error) {
+func plain(
+	files map[string][]byte, options *v1alpha1.ApplicationSourceDirectory,
+) ([]*unstructured.Unstructured, error) {
 	if options == nil {
 		options = &v1alpha1.ApplicationSourceDirectory{}
 	}
@@ -133,7 +135,9 @@ func globs(pattern string) (*regexp.Regexp, error) {
 	if pattern == "" {
 		return nil, nil
 	}
-	expr := strings.NewReplacer(`\*`, ".*", `\?`, ".", `\{`, "(?:", `\}`, ")", ",", "|").Replace(regexp.QuoteMeta(pattern))
+	expr := strings.NewReplacer(
+		`\*`, ".*", `\?`, ".", `\{`, "(?:", `\}`, ")", ",", "|",
+	).Replace(regexp.QuoteMeta(pattern))
 	compiled, err := regexp.Compile("^(?:" + expr + ")$")
 	if err != nil {
 		return nil, fmt.Errorf("%w: pattern %q: %w", ErrSource, pattern, err)

@@ -12,13 +12,13 @@ import (
 type kind struct {
 	// name is how status.sourceType calls it.
 	name string
-	// parameters are what a source says to this kind alone, part of the key under which results are remembered; nil when
-	// it says nothing.
+	// parameters are what a source says to this kind alone, part of the key under which results are remembered; nil
+	// when it says nothing.
 	parameters func(v1alpha1.ApplicationSource) any
 	// found reports whether the files of a folder ask for this kind.
 	found func(files map[string][]byte) bool
-	// reachesOut reports whether the files refer to what is above their folder. It may say yes too often, which costs only
-	// reuse of the result. Nil means never.
+	// reachesOut reports whether the files refer to what is above their folder. It may say yes too often, which costs
+	// only reuse of the result. Nil means never.
 	reachesOut func(files map[string][]byte, s v1alpha1.ApplicationSource) bool
 	// refused says why this version does not render it.
 	refused string

@@ -50,7 +50,9 @@ func refersAbove(files map[string][]byte, k *v1alpha1.ApplicationSourceKustomize
 // build runs Kustomize over files that are only in memory: there is no disk to
 // escape to, and remote bases are refused beforehand because they would start
 // git. Plugins and functions stay off.
-func build(files map[string][]byte, dir string, k *v1alpha1.ApplicationSourceKustomize) (objects []*unstructured.Unstructured, err error) {
+func build(
+	files map[string][]byte, dir string, k *v1alpha1.ApplicationSourceKustomize,
+) (objects []*unstructured.Unstructured, err error) {
 	defer func() {
 		// A manifest must not be able to end the process.
 		if r := recover(); r != nil {
@@ -118,8 +120,20 @@ func local(name string, text []byte) ([]byte, error) {
 
 // loaded are the fields whose strings Kustomize loads from somewhere.
 var loaded = map[string]bool{
-	"resources": true, "bases": true, "components": true, "crds": true, "configurations": true, "transformers": true, "generators": true,
-	"validators": true, "patchesStrategicMerge": true, "path": true, "paths": true, "files": true, "envs": true, "env": true,
+	"resources":             true,
+	"bases":                 true,
+	"components":            true,
+	"crds":                  true,
+	"configurations":        true,
+	"transformers":          true,
+	"generators":            true,
+	"validators":            true,
+	"patchesStrategicMerge": true,
+	"path":                  true,
+	"paths":                 true,
+	"files":                 true,
+	"envs":                  true,
+	"env":                   true,
 }
 
 // reference returns the first string of a loaded field that names another place.
@@ -138,7 +152,8 @@ func reference(node any, field string) string {
 			}
 		}
 	case string:
-		if loaded[field] && (remote(node) || (strings.Contains(node, "\n") && strings.Contains(node, "://") && field != "patchesStrategicMerge")) {
+		if loaded[field] &&
+			(remote(node) || (strings.Contains(node, "\n") && strings.Contains(node, "://") && field != "patchesStrategicMerge")) {
 			return node
 		}
 	}
@@ -150,13 +165,18 @@ func remote(entry string) bool {
 	if strings.Contains(entry, "\n") {
 		return false // an inline document
 	}
-	return strings.Contains(entry, "://") || strings.Contains(entry, "::") || strings.Contains(entry, "?ref=") || strings.Contains(entry, "//") ||
-		strings.HasPrefix(entry, "git@") || strings.HasPrefix(entry, "github.com") || strings.Contains(entry, ".git/") || strings.HasSuffix(entry, ".git")
+	return strings.Contains(entry, "://") || strings.Contains(entry, "::") || strings.Contains(entry, "?ref=") ||
+		strings.Contains(entry, "//") ||
+		strings.HasPrefix(entry, "git@") || strings.HasPrefix(entry, "github.com") ||
+		strings.Contains(entry, ".git/") ||
+		strings.HasSuffix(entry, ".git")
 }
 
 // override writes the options of the Application into the kustomization, as
 // `kustomize edit` would.
-func override(fs filesys.FileSystem, files map[string][]byte, dir string, o *v1alpha1.ApplicationSourceKustomize) error {
+func override(
+	fs filesys.FileSystem, files map[string][]byte, dir string, o *v1alpha1.ApplicationSourceKustomize,
+) error {
 	if o == nil {
 		return nil
 	}
@@ -190,7 +210,9 @@ func override(fs filesys.FileSystem, files map[string][]byte, dir string, o *v1a
 }
 
 func options(k map[string]any, o *v1alpha1.ApplicationSourceKustomize) error {
-	for field, value := range map[string]string{"namePrefix": o.NamePrefix, "nameSuffix": o.NameSuffix, "namespace": o.Namespace} {
+	for field, value := range map[string]string{
+		"namePrefix": o.NamePrefix, "nameSuffix": o.NameSuffix, "namespace": o.Namespace,
+	} {
 		if value != "" {
 			k[field] = value
 		}
@@ -230,7 +252,10 @@ func labels(k map[string]any, o *v1alpha1.ApplicationSourceKustomize) error {
 		return merge(k, "commonLabels", o.CommonLabels, o.ForceCommonLabels)
 	}
 	list, _ := k["labels"].([]any)
-	k["labels"] = append(list, map[string]any{"pairs": o.CommonLabels, "includeSelectors": false, "includeTemplates": o.LabelIncludeTemplates})
+	k["labels"] = append(
+		list,
+		map[string]any{"pairs": o.CommonLabels, "includeSelectors": false, "includeTemplates": o.LabelIncludeTemplates},
+	)
 	return nil
 }
 

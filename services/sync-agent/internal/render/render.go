@@ -52,8 +52,8 @@ func (r *Renderer) Render(ctx context.Context, tree Tree, in Input) (Manifests, 
 	if err != nil {
 		return Manifests{}, fmt.Errorf("%w: parameters: %w", ErrSource, err)
 	}
-	// Until it is known that the tree stays in its folder, the whole repository counts: two of the same tree in different
-	// repositories may mean different things.
+	// Until it is known that the tree stays in its folder, the whole repository counts: two of the same tree in
+	// different repositories may mean different things.
 	narrow, all := bus.Key(in.Dir, string(params)), bus.Key(in.Dir, in.Root, in.Source.Path, string(params))
 	key := all
 	if wide, known := r.cache.wide(narrow); known && !wide {

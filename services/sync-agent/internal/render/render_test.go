@@ -49,8 +49,10 @@ func render(t *testing.T, files map[string]string, source v1alpha1.ApplicationSo
 func TestDirectory(t *testing.T) {
 	deep := &v1alpha1.ApplicationSourceDirectory{Recurse: true}
 	files := map[string]string{
-		"app/b.yaml": cm("b") + "---\n" + cm("c") + "---\n# nothing\n", "app/a.json": `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"}}`,
-		"app/sub/d.yml": cm("d"), "app/values.yaml": "x: 1\n", "app/readme.md": "x", "app/skip.yaml": "# +argocd:skip-file-rendering\n" + cm("s"),
+		"app/b.yaml": cm("b") + "---\n" + cm("c") + "---\n# nothing\n",
+		"app/a.json": `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"}}`, "app/sub/d.yml": cm("d"),
+		"app/values.yaml": "x: 1\n", "app/readme.md": "x",
+		"app/skip.yaml": "# +argocd:skip-file-rendering\n" + cm("s"),
 		"app/list.yaml": "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: ConfigMap, metadata: {name: l}}\n",
 	}
 	for name, c := range map[string]struct {
@@ -59,7 +61,9 @@ func TestDirectory(t *testing.T) {
 	}{
 		"flat":    {nil, []string{"ConfigMap/a", "ConfigMap/b", "ConfigMap/c", "ConfigMap/l"}},
 		"recurse": {deep, []string{"ConfigMap/a", "ConfigMap/b", "ConfigMap/c", "ConfigMap/l", "ConfigMap/d"}},
-		"include": {&v1alpha1.ApplicationSourceDirectory{Include: "{a.json,l*}"}, []string{"ConfigMap/a", "ConfigMap/l"}},
+		"include": {
+			&v1alpha1.ApplicationSourceDirectory{Include: "{a.json,l*}"}, []string{"ConfigMap/a", "ConfigMap/l"},
+		},
 		"exclude": {&v1alpha1.ApplicationSourceDirectory{Recurse: true, Exclude: "*.y*ml"}, []string{"ConfigMap/a"}},
 	} {
 		got, err := render(t, files, v1alpha1.ApplicationSource{Directory: c.options})
@@ -67,7 +71,9 @@ func TestDirectory(t *testing.T) {
 			t.Errorf("%s: %v %s", name, err, diff)
 		}
 	}
-	if _, err := render(t, map[string]string{"app/x.yaml": cm("x") + "\t bad"}, v1alpha1.ApplicationSource{}); !errors.Is(err, ErrSource) {
+	if _, err := render(
+		t, map[string]string{"app/x.yaml": cm("x") + "\t bad"}, v1alpha1.ApplicationSource{},
+	); !errors.Is(err, ErrSource) {
 		t.Errorf("a broken manifest: %v", err)
 	}
 }
@@ -79,9 +85,13 @@ spec: {template: {spec: {containers: [{name: c, image: "registry/web:1"}]}}}
 `
 
 func TestKustomize(t *testing.T) {
-	in := Input{Dir: "app/", Root: "", Source: v1alpha1.ApplicationSource{Path: "app", Kustomize: &v1alpha1.ApplicationSourceKustomize{
-		NamePrefix: "p-", Images: []string{"registry/web=other/web:2"},
-	}}}
+	in := Input{
+		Dir:  "app/",
+		Root: "",
+		Source: v1alpha1.ApplicationSource{Path: "app", Kustomize: &v1alpha1.ApplicationSourceKustomize{
+			NamePrefix: "p-", Images: []string{"registry/web=other/web:2"},
+		}},
+	}
 	tree := &memory{files: map[string]string{
 		"app/kustomization.yaml": "resources: [../base]\nimages: [{name: registry/web, newTag: '9'}]\n",
 		"base/kustomization.yml": "resources: [d.yaml]\n", "base/d.yaml": deployment,
@@ -113,7 +123,10 @@ func TestKustomizeStaysLocal(t *testing.T) {
 		"escape":        "resources: [../../../etc/passwd]",
 		"file outside":  "resources: [../secret.yaml]",
 	} {
-		_, err := render(t, map[string]string{"app/kustomization.yaml": k, "app/d.yaml": deployment, "secret.yaml": deployment}, v1alpha1.ApplicationSource{})
+		_, err := render(
+			t, map[string]string{"app/kustomization.yaml": k, "app/d.yaml": deployment, "secret.yaml": deployment},
+			v1alpha1.ApplicationSource{},
+		)
 		if !errors.Is(err, ErrSource) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -132,7 +145,11 @@ func TestCacheForgetsTheOldest(t *testing.T) {
 	c := newCache(10)
 	made := 0
 	get := func(key string) {
-		if _, err := c.once(t.Context(), key, func(context.Context) (string, slot) { made++; return key, slot{size: 6} }); err != nil {
+		if _, err := c.once(
+			t.Context(),
+			key,
+			func(context.Context) (string, slot) { made++; return key, slot{size: 6} },
+		); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -151,7 +168,11 @@ func TestFailuresAreForgottenAndCostNothing(t *testing.T) {
 	c.now = func() time.Time { return now }
 	made := 0
 	get := func(err error) error {
-		_, got := c.once(t.Context(), "k", func(context.Context) (string, slot) { made++; return "k", slot{size: 4, err: err} })
+		_, got := c.once(
+			t.Context(),
+			"k",
+			func(context.Context) (string, slot) { made++; return "k", slot{size: 4, err: err} },
+		)
 		return got
 	}
 	for range 3 {
@@ -204,8 +225,18 @@ func TestOneWhoGivesUpTakesNothingFromOthers(t *testing.T) {
 // The same overlay in two repositories reads what is above it: what one renders to is not what the other does.
 func TestATreeThatReachesOutIsOfItsRepository(t *testing.T) {
 	overlay := "resources: [../base]\n"
-	one := &memory{files: map[string]string{"tree/kustomization.yaml": overlay, "root1/app/kustomization.yaml": overlay, "root1/base/kustomization.yaml": "resources: [a.yaml]\n", "root1/base/a.yaml": cm("one")}}
-	two := &memory{files: map[string]string{"tree/kustomization.yaml": overlay, "root2/app/kustomization.yaml": overlay, "root2/base/kustomization.yaml": "resources: [a.yaml]\n", "root2/base/a.yaml": cm("two")}}
+	one := &memory{
+		files: map[string]string{
+			"tree/kustomization.yaml": overlay, "root1/app/kustomization.yaml": overlay,
+			"root1/base/kustomization.yaml": "resources: [a.yaml]\n", "root1/base/a.yaml": cm("one"),
+		},
+	}
+	two := &memory{
+		files: map[string]string{
+			"tree/kustomization.yaml": overlay, "root2/app/kustomization.yaml": overlay,
+			"root2/base/kustomization.yaml": "resources: [a.yaml]\n", "root2/base/a.yaml": cm("two"),
+		},
+	}
 	r := New(1 << 20)
 	source := v1alpha1.ApplicationSource{Path: "app"}
 	// At the same time, when nobody knows yet what the tree is like.
@@ -251,10 +282,15 @@ func TestComponentsAboveTheFolderAreOfTheRepository(t *testing.T) {
 			files[root+name] = text
 		}
 		tree := &memory{files: files}
-		if _, err := r.Render(t.Context(), tree, Input{Source: v1alpha1.ApplicationSource{Path: "app"}, Dir: "tree/", Root: root}); err != nil {
+		if _, err := r.Render(
+			t.Context(), tree, Input{Source: v1alpha1.ApplicationSource{Path: "app"}, Dir: "tree/", Root: root},
+		); err != nil {
 			t.Fatal(err)
 		}
-		source := v1alpha1.ApplicationSource{Path: "app", Kustomize: &v1alpha1.ApplicationSourceKustomize{Components: []string{"../extra"}}}
+		source := v1alpha1.ApplicationSource{
+			Path:      "app",
+			Kustomize: &v1alpha1.ApplicationSourceKustomize{Components: []string{"../extra"}},
+		}
 		m, err := r.Render(t.Context(), tree, Input{Source: source, Dir: "tree/", Root: root})
 		if err != nil || len(m.Objects) != 1 || m.Objects[0].GetName() != root[:5]+"-a" {
 			t.Errorf("%s: %+v, %v", root, m.Objects, err)

@@ -1,5 +1,5 @@
-// Package source resolves what an Application says of its source to a commit and renders it, with the credentials of the
-// repository.
+// Package source resolves what an Application says of its source to a commit and renders it, with the credentials of
+// the repository.
 package source
 
 import (
@@ -49,7 +49,9 @@ func (v *repoCredentials) credentials(ctx context.Context, location string) (git
 		exact := s.Labels[secretLabel] == "repository" && at == want
 		prefix := s.Labels[secretLabel] == "repo-creds" && strings.HasPrefix(want, at)
 		if length := len(at); (exact || prefix) && (exact || length > best) {
-			best, found = length, git.Credentials{Username: string(s.Data["username"]), Password: string(s.Data["password"])}
+			best, found = length, git.Credentials{
+				Username: string(s.Data["username"]), Password: string(s.Data["password"]),
+			}
 		}
 		if exact && found.Password != "" {
 			return found, nil
@@ -89,7 +91,11 @@ type Rendered struct {
 
 // New returns the sources of mirrors, with the credentials that Secrets of a namespace hold.
 func New(mirrors *git.Store, renderer *render.Renderer, secrets client.Reader, namespace string) *Sources {
-	return &Sources{mirrors: mirrors, renderer: renderer, repoCredentials: &repoCredentials{reader: secrets, namespace: namespace}}
+	return &Sources{
+		mirrors:         mirrors,
+		renderer:        renderer,
+		repoCredentials: &repoCredentials{reader: secrets, namespace: namespace},
+	}
 }
 
 // Mirror returns the mirror of a repository, with its credentials.
@@ -103,7 +109,9 @@ func (s *Sources) Mirror(ctx context.Context, location string) (*git.Mirror, err
 
 // At renders a source as it is now. known is the last answer; when the commit and
 // the source are the same, it still holds.
-func (s *Sources) At(ctx context.Context, source v1alpha1.ApplicationSource, want git.Want, known *Memory) (*Rendered, error) {
+func (s *Sources) At(
+	ctx context.Context, source v1alpha1.ApplicationSource, want git.Want, known *Memory,
+) (*Rendered, error) {
 	spec, err := json.Marshal(source)
 	if err != nil {
 		return nil, fmt.Errorf("encode source: %w", err)
@@ -165,7 +173,9 @@ func Of(spec v1alpha1.ApplicationSpec) (v1alpha1.ApplicationSource, error) {
 	case spec.SourceHydrator != nil:
 		return v1alpha1.ApplicationSource{}, errors.New("spec.sourceHydrator is not supported by this version")
 	case len(spec.Sources) > 1:
-		return v1alpha1.ApplicationSource{}, errors.New("spec.sources: more than one source is not supported by this version")
+		return v1alpha1.ApplicationSource{}, errors.New(
+			"spec.sources: more than one source is not supported by this version",
+		)
 	case len(spec.Sources) == 1:
 		return spec.Sources[0], nil
 	case spec.Source == nil || spec.Source.RepoURL == "":

@@ -14,7 +14,9 @@ import (
 // simulated plays the events of the cases over a Sensor, and returns the report as it is printed.
 func simulated(t *testing.T, sensor string) (r report) {
 	t.Helper()
-	out, errs, code := run(t, nil, "sensor", "simulate", "-f", sensor, "--events", "testdata/cases/events.jsonl", "-o", "yaml")
+	out, errs, code := run(
+		t, nil, "sensor", "simulate", "-f", sensor, "--events", "testdata/cases/events.jsonl", "-o", "yaml",
+	)
 	if code != 0 {
 		t.Fatalf("exit %d: %s", code, errs)
 	}
@@ -49,14 +51,17 @@ func TestCase22QuotedTextIsText(t *testing.T) {
 
 func TestCases23And24NumbersAndNullsStay(t *testing.T) {
 	r := simulated(t, "testdata/cases/23-24-numbers-nulls.yaml")
-	if diff := cmp.Diff([]string{"lua", "jq"}, r.Steps[0].Matched); diff != "" || len(r.Steps[0].Rejected) != 1 || r.Steps[0].Rejected[0].Dependency != "big" {
+	if diff := cmp.Diff([]string{"lua", "jq"}, r.Steps[0].Matched); diff != "" || len(r.Steps[0].Rejected) != 1 ||
+		r.Steps[0].Rejected[0].Dependency != "big" {
 		t.Errorf("%s, rejected %+v", diff, r.Steps[0].Rejected)
 	}
 	text, err := os.ReadFile("testdata/cases/23-24-numbers-nulls.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	fires := file(t, "s.yaml", strings.Replace(string(text), "name: show", "name: show\n        conditions: lua && jq", 1))
+	fires := file(
+		t, "s.yaml", strings.Replace(string(text), "name: show", "name: show\n        conditions: lua && jq", 1),
+	)
 	data := created(t, simulated(t, fires))
 	const want = `{"id":9007199254740993,"big":1234567890123456789,"price":1.50,"list":[1,null,3],"gone":null}`
 	for _, name := range []string{"lua", "jq"} {
@@ -84,7 +89,8 @@ func TestCases25And26Parameters(t *testing.T) {
 	}
 	whole := exactly(t, data["event"])
 	body, err := base64.StdEncoding.DecodeString(whole["data"].(string))
-	if err != nil || !strings.Contains(string(body), `"number":12345678`) || whole["context"].(map[string]any)["id"] != "b-1" {
+	if err != nil || !strings.Contains(string(body), `"number":12345678`) ||
+		whole["context"].(map[string]any)["id"] != "b-1" {
 		t.Errorf("%s, %v", data["event"], err)
 	}
 }

@@ -33,8 +33,17 @@ type letterRow struct {
 }
 
 func rowOf(l bus.DeadLetter, withData bool) letterRow {
-	r := letterRow{Sequence: l.Sequence, Buried: l.Buried, Stream: l.Stream, Subject: l.Subject, Consumer: l.Consumer, Attempts: l.Attempts,
-		Reason: l.Reason, EventID: l.Event.ID(), Type: l.Event.Type()}
+	r := letterRow{
+		Sequence: l.Sequence,
+		Buried:   l.Buried,
+		Stream:   l.Stream,
+		Subject:  l.Subject,
+		Consumer: l.Consumer,
+		Attempts: l.Attempts,
+		Reason:   l.Reason,
+		EventID:  l.Event.ID(),
+		Type:     l.Event.Type(),
+	}
 	if withData && json.Valid(l.Event.Data()) {
 		r.Data = l.Event.Data()
 	}
@@ -46,7 +55,13 @@ type letterList []letterRow
 func (l letterList) text(w io.Writer) {
 	rows := [][]string{{"SEQUENCE", "BURIED", "SUBJECT", "ATTEMPTS", "REASON"}}
 	for _, r := range l {
-		rows = append(rows, []string{strconv.FormatUint(r.Sequence, 10), r.Buried.UTC().Format(time.RFC3339), clip(r.Subject, 60), strconv.Itoa(r.Attempts), clip(r.Reason, 100)})
+		rows = append(
+			rows,
+			[]string{
+				strconv.FormatUint(r.Sequence, 10), r.Buried.UTC().Format(time.RFC3339), clip(r.Subject, 60),
+				strconv.Itoa(r.Attempts), clip(r.Reason, 100),
+			},
+		)
 	}
 	table(w, rows)
 }
@@ -61,22 +76,27 @@ func (r letterRow) text(w io.Writer) {
 func (a *app) deadList() *cobra.Command {
 	var stream, subject string
 	var limit int
-	c := &cobra.Command{Use: "list", Short: "List them, oldest first", Args: args(0, 0), RunE: func(c *cobra.Command, _ []string) error {
-		b, err := a.connect(c.Context())
-		if err != nil {
-			return err
-		}
-		defer b.Close()
-		found, err := b.DeadLetters(c.Context(), stream, subject, limit)
-		if err != nil {
-			return err
-		}
-		rows := letterList{}
-		for _, l := range found {
-			rows = append(rows, rowOf(l, false))
-		}
-		return a.print(rows)
-	}}
+	c := &cobra.Command{
+		Use:   "list",
+		Short: "List them, oldest first",
+		Args:  args(0, 0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			b, err := a.connect(c.Context())
+			if err != nil {
+				return err
+			}
+			defer b.Close()
+			found, err := b.DeadLetters(c.Context(), stream, subject, limit)
+			if err != nil {
+				return err
+			}
+			rows := letterList{}
+			for _, l := range found {
+				rows = append(rows, rowOf(l, false))
+			}
+			return a.print(rows)
+		},
+	}
 	c.Flags().StringVar(&stream, "stream", "*", "only those of EVENTS or COMMANDS")
 	c.Flags().StringVar(&subject, "subject", ">", "only those with this original subject, which may hold wildcards")
 	c.Flags().IntVar(&limit, "limit", 100, "at most so many; 0 means all")
@@ -84,22 +104,27 @@ func (a *app) deadList() *cobra.Command {
 }
 
 func (a *app) deadShow() *cobra.Command {
-	return &cobra.Command{Use: "show SEQUENCE", Short: "Show one with its data", Args: args(1, 1), RunE: func(c *cobra.Command, given []string) error {
-		sequence, err := sequenceOf(given[0])
-		if err != nil {
-			return err
-		}
-		b, err := a.connect(c.Context())
-		if err != nil {
-			return err
-		}
-		defer b.Close()
-		l, err := b.DeadLetter(c.Context(), sequence)
-		if err != nil {
-			return err
-		}
-		return a.print(rowOf(l, true))
-	}}
+	return &cobra.Command{
+		Use:   "show SEQUENCE",
+		Short: "Show one with its data",
+		Args:  args(1, 1),
+		RunE: func(c *cobra.Command, given []string) error {
+			sequence, err := sequenceOf(given[0])
+			if err != nil {
+				return err
+			}
+			b, err := a.connect(c.Context())
+			if err != nil {
+				return err
+			}
+			defer b.Close()
+			l, err := b.DeadLetter(c.Context(), sequence)
+			if err != nil {
+				return err
+			}
+			return a.print(rowOf(l, true))
+		},
+	}
 }
 
 // driven is what redrive did.
@@ -114,43 +139,47 @@ func (d driven) text(w io.Writer) {
 func (a *app) deadRedrive() *cobra.Command {
 	var all bool
 	var stream, subject string
-	c := &cobra.Command{Use: "redrive [SEQUENCE...]", Short: "Put them back where they came from", RunE: func(c *cobra.Command, given []string) error {
-		if all == (len(given) > 0) {
-			return fmt.Errorf("%w: give sequences, or --all", errUsage)
-		}
-		b, err := a.connect(c.Context())
-		if err != nil {
-			return err
-		}
-		defer b.Close()
-		var sequences []uint64
-		for _, text := range given {
-			s, err := sequenceOf(text)
+	c := &cobra.Command{
+		Use:   "redrive [SEQUENCE...]",
+		Short: "Put them back where they came from",
+		RunE: func(c *cobra.Command, given []string) error {
+			if all == (len(given) > 0) {
+				return fmt.Errorf("%w: give sequences, or --all", errUsage)
+			}
+			b, err := a.connect(c.Context())
 			if err != nil {
 				return err
 			}
-			sequences = append(sequences, s)
-		}
-		if all {
-			found, err := b.DeadLetters(c.Context(), stream, subject, 0)
-			if err != nil {
-				return err
+			defer b.Close()
+			var sequences []uint64
+			for _, text := range given {
+				s, err := sequenceOf(text)
+				if err != nil {
+					return err
+				}
+				sequences = append(sequences, s)
 			}
-			for _, l := range found {
-				sequences = append(sequences, l.Sequence)
+			if all {
+				found, err := b.DeadLetters(c.Context(), stream, subject, 0)
+				if err != nil {
+					return err
+				}
+				for _, l := range found {
+					sequences = append(sequences, l.Sequence)
+				}
 			}
-		}
-		done := driven{Redriven: []uint64{}}
-		var errs []error
-		for _, s := range sequences {
-			if err := b.Redrive(c.Context(), s); err != nil {
-				errs = append(errs, err)
-				continue
+			done := driven{Redriven: []uint64{}}
+			var errs []error
+			for _, s := range sequences {
+				if err := b.Redrive(c.Context(), s); err != nil {
+					errs = append(errs, err)
+					continue
+				}
+				done.Redriven = append(done.Redriven, s)
 			}
-			done.Redriven = append(done.Redriven, s)
-		}
-		return errors.Join(append(errs, a.print(done))...)
-	}}
+			return errors.Join(append(errs, a.print(done))...)
+		},
+	}
 	c.Flags().BoolVar(&all, "all", false, "all that --stream and --subject name")
 	c.Flags().StringVar(&stream, "stream", "*", "with --all: only those of EVENTS or COMMANDS")
 	c.Flags().StringVar(&subject, "subject", ">", "with --all: only those with this original subject")

@@ -12,12 +12,16 @@ func (a *app) eventSource() *cobra.Command {
 }
 
 func (a *app) eventSourceLint() *cobra.Command {
-	return &cobra.Command{Use: "lint FILE|DIR...", Short: "Say what is wrong with manifests of EventSources", Args: args(1, -1),
+	return &cobra.Command{
+		Use:   "lint FILE|DIR...",
+		Short: "Say what is wrong with manifests of EventSources",
+		Args:  args(1, -1),
 		RunE: func(_ *cobra.Command, names []string) error {
 			files, err := filesIn(names, ".yaml", ".yml", ".json")
 			if err != nil {
 				return err
 			}
 			return a.lintFiles(files, []string{"EventSource"}, lint.EventSource)
-		}}
+		},
+	}
 }

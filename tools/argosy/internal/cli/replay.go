@@ -43,7 +43,9 @@ func (a *app) replay() *cobra.Command {
 	var id, trigger string
 	var dry bool
 	c := &cobra.Command{
-		Use: "replay NAMESPACE/NAME", Short: "Fire a Sensor's triggers again for past events, under new keys", Args: args(1, 1),
+		Use:   "replay NAMESPACE/NAME",
+		Short: "Fire a Sensor's triggers again for past events, under new keys",
+		Args:  args(1, 1),
 		Long: "Evaluates past events as simulate does and asks the service to fire what fires. Each firing has a new key, made of the old one and --id:\n" +
 			"effects happen again, and the same command line with the same --id does nothing more.",
 		RunE: func(c *cobra.Command, given []string) error {
@@ -99,11 +101,15 @@ func ask(ctx context.Context, b *bus.Bus, s subject, f sensing.Firing, r replayO
 	}
 	first := bus.Key(append([]string{string(s.sensor.UID), name}, f.Causes()...)...)
 	key := bus.Key("replay", r.id, first)
-	command := events.FireTrigger{Key: key, Namespace: s.sensor.Namespace, Sensor: s.sensor.Name, Trigger: name, Replay: r.id}
+	command := events.FireTrigger{
+		Key: key, Namespace: s.sensor.Namespace, Sensor: s.sensor.Name, Trigger: name, Replay: r.id,
+	}
 	one := replayFiring{Trigger: name, Key: key}
 	for _, dependency := range f.Events.Names() {
 		e := f.Events[dependency]
-		command.Events = append(command.Events, events.FiringEvent{Dependency: dependency, ID: e.ID, Sequence: e.Sequence})
+		command.Events = append(
+			command.Events, events.FiringEvent{Dependency: dependency, ID: e.ID, Sequence: e.Sequence},
+		)
 		one.Events = append(one.Events, dependency+"="+e.ID)
 	}
 	if r.dry {

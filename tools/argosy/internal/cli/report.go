@@ -53,7 +53,10 @@ type reportFiring struct {
 }
 
 func reportOf(s subject, steps []sensing.Step, all bool) report {
-	r := report{Sensor: s.sensor.Namespace + "/" + s.sensor.Name, Events: len(steps), Rejected: map[string]int{}, Firings: map[string]int{}, Steps: []reportStep{}}
+	r := report{
+		Sensor: s.sensor.Namespace + "/" + s.sensor.Name, Events: len(steps), Rejected: map[string]int{},
+		Firings: map[string]int{}, Steps: []reportStep{},
+	}
 	for _, p := range s.problems {
 		r.Problems = append(r.Problems, p.String())
 	}
@@ -77,7 +80,13 @@ func reportOf(s subject, steps []sensing.Step, all bool) report {
 
 func stepOf(s subject, step sensing.Step) reportStep {
 	e := step.Arrival.Event
-	out := reportStep{Sequence: e.Sequence, ID: e.ID, From: step.Arrival.EventSource + "/" + step.Arrival.EventName, Time: e.Arrived, Matched: step.Matched}
+	out := reportStep{
+		Sequence: e.Sequence,
+		ID:       e.ID,
+		From:     step.Arrival.EventSource + "/" + step.Arrival.EventName,
+		Time:     e.Arrived,
+		Matched:  step.Matched,
+	}
 	for _, one := range step.Rejected {
 		out.Rejected = append(out.Rejected, reportRejection{one.Dependency, one.Filter, one.Reason})
 	}
@@ -120,7 +129,9 @@ type configured struct {
 }
 
 // preview is the object that would be created, or the settings and the payload.
-func preview(fill param.Filler, t *v1alpha1.TriggerTemplate) (kind string, creates json.RawMessage, note string, err error) {
+func preview(
+	fill param.Filler, t *v1alpha1.TriggerTemplate,
+) (kind string, creates json.RawMessage, note string, err error) {
 	raw, err := json.Marshal(t)
 	if err != nil {
 		return "", nil, "", err
@@ -188,7 +199,10 @@ func settings(fill param.Filler, raw json.RawMessage, c configured) (json.RawMes
 }
 
 func (r report) text(w io.Writer) {
-	fmt.Fprintf(w, "sensor %s over %d events: %d matched, %s rejected, %s fired\n", r.Sensor, r.Events, r.Matched, counts(r.Rejected), counts(r.Firings))
+	fmt.Fprintf(
+		w, "sensor %s over %d events: %d matched, %s rejected, %s fired\n", r.Sensor, r.Events, r.Matched,
+		counts(r.Rejected), counts(r.Firings),
+	)
 	for _, p := range r.Problems {
 		fmt.Fprintf(w, "cannot work: %s\n", printable(p))
 	}
@@ -211,7 +225,9 @@ func counts(m map[string]int) string {
 }
 
 func (s reportStep) text(w io.Writer) {
-	fmt.Fprintf(w, "\n#%d %s %s id %s\n", s.Sequence, s.Time.UTC().Format(time.RFC3339), clip(s.From, 100), clip(s.ID, 60))
+	fmt.Fprintf(
+		w, "\n#%d %s %s id %s\n", s.Sequence, s.Time.UTC().Format(time.RFC3339), clip(s.From, 100), clip(s.ID, 60),
+	)
 	if len(s.Matched) > 0 {
 		fmt.Fprintf(w, "  matched   %s\n", strings.Join(s.Matched, ", "))
 	}

@@ -63,13 +63,21 @@ func Run(ctx context.Context, args []string, getenv func(string) string, out, er
 }
 
 func (a *app) root() *cobra.Command {
-	c := &cobra.Command{Use: "argosy", Short: "Look into the mesh, and drive it", SilenceErrors: true, SilenceUsage: true}
+	c := &cobra.Command{
+		Use: "argosy", Short: "Look into the mesh, and drive it", SilenceErrors: true, SilenceUsage: true,
+	}
 	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
 	f := c.PersistentFlags()
 	f.StringVarP(&a.format, "output", "o", "text", "text, json or yaml")
-	f.StringVar(&a.natsURL, "nats-url", a.env("ARGOSY_NATS_URL", "nats://127.0.0.1:4222"), "servers of the bus [$ARGOSY_NATS_URL]")
+	f.StringVar(
+		&a.natsURL, "nats-url", a.env("ARGOSY_NATS_URL", "nats://127.0.0.1:4222"),
+		"servers of the bus [$ARGOSY_NATS_URL]",
+	)
 	f.StringVar(&a.natsUser, "nats-user", a.getenv("ARGOSY_NATS_USER"), "user on the bus [$ARGOSY_NATS_USER]")
-	f.StringVar(&a.passwordFile, "nats-password-file", a.getenv("ARGOSY_NATS_PASSWORD_FILE"), "file that holds the bus password [$ARGOSY_NATS_PASSWORD_FILE]")
+	f.StringVar(
+		&a.passwordFile, "nats-password-file", a.getenv("ARGOSY_NATS_PASSWORD_FILE"),
+		"file that holds the bus password [$ARGOSY_NATS_PASSWORD_FILE]",
+	)
 	f.StringVar(&a.kubeconfig, "kubeconfig", a.getenv("KUBECONFIG"), "kubeconfig of the cluster [$KUBECONFIG]")
 	c.PersistentPreRunE = func(*cobra.Command, []string) error {
 		if _, ok := formats[a.format]; !ok {

@@ -47,9 +47,14 @@ func (f findings) text(w io.Writer) {
 }
 
 func (a *app) lint() *cobra.Command {
-	return &cobra.Command{Use: "lint FILE...", Short: "Say what is wrong with manifests of Sensors", Args: args(1, -1), RunE: func(_ *cobra.Command, files []string) error {
-		return a.lintFiles(files, []string{"Sensor"}, sensorlint.Sensor)
-	}}
+	return &cobra.Command{
+		Use:   "lint FILE...",
+		Short: "Say what is wrong with manifests of Sensors",
+		Args:  args(1, -1),
+		RunE: func(_ *cobra.Command, files []string) error {
+			return a.lintFiles(files, []string{"Sensor"}, sensorlint.Sensor)
+		},
+	}
 }
 
 // lintFiles looks at the documents of some kinds in files.
@@ -62,7 +67,10 @@ func (a *app) lintFiles(files, kinds []string, look func([]byte) []lint.Finding)
 		}
 		for _, d := range documents(text, kinds...) {
 			for _, f := range look(d.text) {
-				all = append(all, finding{File: name, Line: f.Line + d.line, Severity: f.Severity, Path: f.Path, Message: f.Message})
+				all = append(
+					all,
+					finding{File: name, Line: f.Line + d.line, Severity: f.Severity, Path: f.Path, Message: f.Message},
+				)
 				wrong = wrong || f.Severity == lint.Error
 			}
 		}
@@ -157,7 +165,9 @@ func (a *app) object(ctx context.Context, file, name string) (map[string]any, er
 	if err != nil {
 		return nil, err
 	}
-	u, err := c.Resource(v1alpha1.GroupVersion.WithResource("sensors")).Namespace(namespace).Get(ctx, short, metav1.GetOptions{})
+	u, err := c.Resource(v1alpha1.GroupVersion.WithResource("sensors")).Namespace(namespace).Get(
+		ctx, short, metav1.GetOptions{},
+	)
 	if err != nil {
 		return nil, fmt.Errorf("read sensor %s: %w", name, err)
 	}
@@ -198,7 +208,17 @@ func arrivalsOf(r io.Reader) ([]sensing.Arrival, error) {
 		} else if err != nil {
 			return nil, fmt.Errorf("event %d: %w", len(out)+1, err)
 		}
-		e := sensing.Event{ID: l.ID, Type: l.Type, Source: l.Source, Subject: l.Subject, ContentType: l.DataContentType, Time: l.Time, Arrived: l.Time, Data: l.Data, Sequence: uint64(len(out) + 1)}
+		e := sensing.Event{
+			ID:          l.ID,
+			Type:        l.Type,
+			Source:      l.Source,
+			Subject:     l.Subject,
+			ContentType: l.DataContentType,
+			Time:        l.Time,
+			Arrived:     l.Time,
+			Data:        l.Data,
+			Sequence:    uint64(len(out) + 1),
+		}
 		arrival := sensing.Arrival{EventSource: l.EventSource, EventName: l.EventName, Event: e}
 		if arrival.EventSource == "" {
 			arrival.EventSource = l.Source

@@ -79,8 +79,18 @@ func arrivalOf(d bus.Delivery) (sensing.Arrival, error) {
 	if err != nil {
 		return sensing.Arrival{}, err
 	}
-	e := sensing.Event{ID: d.ID(), Type: d.Type(), Source: d.Source(), Subject: d.Event.Subject(), ContentType: d.DataContentType(), Time: d.Time(), Arrived: d.Stored,
-		Data: d.Data(), Extensions: map[string]string{}, Sequence: d.Sequence}
+	e := sensing.Event{
+		ID:          d.ID(),
+		Type:        d.Type(),
+		Source:      d.Source(),
+		Subject:     d.Event.Subject(),
+		ContentType: d.DataContentType(),
+		Time:        d.Time(),
+		Arrived:     d.Stored,
+		Data:        d.Data(),
+		Extensions:  map[string]string{},
+		Sequence:    d.Sequence,
+	}
 	for key, v := range d.Extensions() {
 		e.Extensions[key] = fmt.Sprint(v)
 	}
@@ -92,7 +102,9 @@ func (a *app) simulate() *cobra.Command {
 	var file, namespace string
 	var all bool
 	c := &cobra.Command{
-		Use: "simulate [NAMESPACE/NAME]", Short: "Show what a Sensor would do with past events, without doing it", Args: args(0, 1),
+		Use:   "simulate [NAMESPACE/NAME]",
+		Short: "Show what a Sensor would do with past events, without doing it",
+		Args:  args(0, 1),
 		Long: "Plays events of the stream, or of a file, over a Sensor of the cluster or of a file. Nothing is created or sent.\n" +
 			"The report says which events matched, which filter rejected which, and what would be created.",
 		Example: "  argosy sensor simulate ci/github --since 24h\n  argosy sensor simulate -f sensor.yaml --events events.jsonl -o yaml",

@@ -16,20 +16,29 @@ import (
 )
 
 func (a *app) workflow() *cobra.Command {
-	c := &cobra.Command{Use: "workflow", Short: "Judge, play and run Workflows without a cluster; look at those of a cluster, and at those that are gone"}
-	c.AddCommand(a.workflowLint(), a.workflowTest(), a.workflowRun(), a.workflowList(), a.workflowGet(), a.workflowResubmit())
+	c := &cobra.Command{
+		Use:   "workflow",
+		Short: "Judge, play and run Workflows without a cluster; look at those of a cluster, and at those that are gone",
+	}
+	c.AddCommand(
+		a.workflowLint(), a.workflowTest(), a.workflowRun(), a.workflowList(), a.workflowGet(), a.workflowResubmit(),
+	)
 	return c
 }
 
 func (a *app) workflowLint() *cobra.Command {
-	return &cobra.Command{Use: "lint FILE|DIR...", Short: "Say what is wrong with manifests of workflows, templates and cron workflows", Args: args(1, -1),
+	return &cobra.Command{
+		Use:   "lint FILE|DIR...",
+		Short: "Say what is wrong with manifests of workflows, templates and cron workflows",
+		Args:  args(1, -1),
 		RunE: func(_ *cobra.Command, names []string) error {
 			files, err := filesIn(names, ".yaml", ".yml", ".json")
 			if err != nil {
 				return err
 			}
 			return a.lintFiles(files, flowlint.Kinds, flowlint.Manifest)
-		}}
+		},
+	}
 }
 
 // filesIn returns the files that names stand for: a folder stands for those below it
@@ -114,7 +123,10 @@ func changes(want, got string) []string {
 
 func (a *app) workflowTest() *cobra.Command {
 	update := false
-	c := &cobra.Command{Use: "test FILE|DIR...", Short: "Play transcripts of workflows in virtual time, and compare the trees that come of them", Args: args(1, -1),
+	c := &cobra.Command{
+		Use:   "test FILE|DIR...",
+		Short: "Play transcripts of workflows in virtual time, and compare the trees that come of them",
+		Args:  args(1, -1),
 		Long: `Play transcripts: files *.txt of three parts, parted by lines of "----".
 The first is a manifest (or "manifest: FILE"), the second what happens outside, line by line; pods it does not name succeed:
   NODE: PHASE [code=N] [result=TEXT] [message=TEXT] [ip=ADDRESS] [artifact=NAME] [container=NAME:CODE] [PARAMETER=VALUE ...]
@@ -141,7 +153,8 @@ The third is the tree that must come of it; --update writes it.`,
 				return errFound
 			}
 			return nil
-		}}
+		},
+	}
 	c.Flags().BoolVar(&update, "update", false, "write what comes of each transcript into it")
 	return c
 }

@@ -47,7 +47,12 @@ func (r runs) text(w io.Writer) {
 		if !one.FinishedAt.IsZero() {
 			took = one.FinishedAt.Sub(one.StartedAt).Round(time.Second).String()
 		}
-		rows = append(rows, []string{one.Namespace, one.Name, string(one.Phase), one.Progress, started, took, one.UID, clip(one.Message, 80)})
+		rows = append(
+			rows,
+			[]string{
+				one.Namespace, one.Name, string(one.Phase), one.Progress, started, took, one.UID, clip(one.Message, 80),
+			},
+		)
 	}
 	table(w, rows)
 }
@@ -56,27 +61,33 @@ func (a *app) workflowList() *cobra.Command {
 	var w where
 	var phase, selector string
 	limit := 0
-	c := &cobra.Command{Use: "list", Short: "List workflows, the latest first", Args: args(0, 0), RunE: func(c *cobra.Command, _ []string) error {
-		chosen, err := labels.Parse(selector)
-		if err != nil {
-			return fmt.Errorf("%w: --selector: %w", errUsage, err)
-		}
-		read := a.live
-		if w.archived {
-			read = a.archived
-		}
-		all, err := read(c.Context(), w.namespace)
-		if err != nil {
-			return err
-		}
-		all = slices.DeleteFunc(all, func(r archive.Record) bool {
-			return phase != "" && !strings.EqualFold(string(r.Phase), phase) || !chosen.Matches(labels.Set(r.Labels))
-		})
-		if limit > 0 && len(all) > limit {
-			all = all[:limit]
-		}
-		return a.print(runs(all))
-	}}
+	c := &cobra.Command{
+		Use:   "list",
+		Short: "List workflows, the latest first",
+		Args:  args(0, 0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			chosen, err := labels.Parse(selector)
+			if err != nil {
+				return fmt.Errorf("%w: --selector: %w", errUsage, err)
+			}
+			read := a.live
+			if w.archived {
+				read = a.archived
+			}
+			all, err := read(c.Context(), w.namespace)
+			if err != nil {
+				return err
+			}
+			all = slices.DeleteFunc(all, func(r archive.Record) bool {
+				return phase != "" && !strings.EqualFold(string(r.Phase), phase) ||
+					!chosen.Matches(labels.Set(r.Labels))
+			})
+			if limit > 0 && len(all) > limit {
+				all = all[:limit]
+			}
+			return a.print(runs(all))
+		},
+	}
 	w.flags(c, "", "namespace; all when it is empty")
 	c.Flags().StringVar(&phase, "phase", "", "only those of this phase")
 	c.Flags().StringVarP(&selector, "selector", "l", "", "only those with these labels")
@@ -149,7 +160,10 @@ func (o whole) text(w io.Writer) {
 		fmt.Fprintf(w, "from %s to %s\n", r.StartedAt.Format(time.RFC3339), r.FinishedAt.Format(time.RFC3339))
 	}
 	rows := [][]string{{"NODE", "TYPE", "PHASE", "MESSAGE"}}
-	for _, id := range slices.SortedFunc(maps.Keys(o.Status.Nodes), func(x, y string) int { return strings.Compare(o.Status.Nodes[x].Name, o.Status.Nodes[y].Name) }) {
+	for _, id := range slices.SortedFunc(
+		maps.Keys(o.Status.Nodes),
+		func(x, y string) int { return strings.Compare(o.Status.Nodes[x].Name, o.Status.Nodes[y].Name) },
+	) {
 		n := o.Status.Nodes[id]
 		rows = append(rows, []string{printable(n.Name), string(n.Type), string(n.Phase), clip(n.Message, 100)})
 	}
@@ -158,17 +172,22 @@ func (o whole) text(w io.Writer) {
 
 func (a *app) workflowGet() *cobra.Command {
 	var w where
-	c := &cobra.Command{Use: "get NAME|UID", Short: "Show a workflow and its nodes; of several archived ones of a name the last", Args: args(1, 1), RunE: func(c *cobra.Command, given []string) error {
-		read := a.readLive
-		if w.archived {
-			read = a.readArchived
-		}
-		wf, err := read(c.Context(), w.namespace, given[0])
-		if err != nil {
-			return err
-		}
-		return a.print(whole{wf})
-	}}
+	c := &cobra.Command{
+		Use:   "get NAME|UID",
+		Short: "Show a workflow and its nodes; of several archived ones of a name the last",
+		Args:  args(1, 1),
+		RunE: func(c *cobra.Command, given []string) error {
+			read := a.readLive
+			if w.archived {
+				read = a.readArchived
+			}
+			wf, err := read(c.Context(), w.namespace, given[0])
+			if err != nil {
+				return err
+			}
+			return a.print(whole{wf})
+		},
+	}
 	w.flags(c, "default", "namespace")
 	return c
 }
@@ -226,31 +245,46 @@ func (r resubmitted) text(w io.Writer) {
 
 func (a *app) workflowResubmit() *cobra.Command {
 	namespace, key := "", ""
-	c := &cobra.Command{Use: "resubmit NAME", Short: "Run a workflow anew, one of the archive when its object is gone", Args: args(1, 1), RunE: func(c *cobra.Command, given []string) error {
-		if key == "" {
-			key = strings.ToLower(rand.Text())
-		}
-		// The runner makes a name of its beginning.
-		if len(key) < 10 || !plainKey(key) {
-			return fmt.Errorf("%w: --key %s must have at least 10 small letters and digits", errUsage, strconv.Quote(key))
-		}
-		b, err := a.connect(c.Context())
-		if err != nil {
-			return err
-		}
-		defer b.Close()
-		ask := events.OperateWorkflow{Key: key, Operation: "resubmit", Namespace: namespace, Kind: "Workflow", Name: given[0]}
-		e, err := bus.NewEvent(bus.Key("resubmit", namespace, given[0], key), "argosy-cli", events.TypeOperateWorkflow, ask)
-		if err != nil {
-			return err
-		}
-		if err := b.Publish(c.Context(), events.CommandSubject(events.ServiceWorkflowRunner, "resubmit", namespace), e); err != nil {
-			return err
-		}
-		return a.print(resubmitted{Namespace: namespace, Name: given[0] + "-" + key[:10], Key: key})
-	}}
+	c := &cobra.Command{
+		Use:   "resubmit NAME",
+		Short: "Run a workflow anew, one of the archive when its object is gone",
+		Args:  args(1, 1),
+		RunE: func(c *cobra.Command, given []string) error {
+			if key == "" {
+				key = strings.ToLower(rand.Text())
+			}
+			// The runner makes a name of its beginning.
+			if len(key) < 10 || !plainKey(key) {
+				return fmt.Errorf(
+					"%w: --key %s must have at least 10 small letters and digits", errUsage, strconv.Quote(key),
+				)
+			}
+			b, err := a.connect(c.Context())
+			if err != nil {
+				return err
+			}
+			defer b.Close()
+			ask := events.OperateWorkflow{
+				Key: key, Operation: "resubmit", Namespace: namespace, Kind: "Workflow", Name: given[0],
+			}
+			e, err := bus.NewEvent(
+				bus.Key("resubmit", namespace, given[0], key), "argosy-cli", events.TypeOperateWorkflow, ask,
+			)
+			if err != nil {
+				return err
+			}
+			if err := b.Publish(
+				c.Context(), events.CommandSubject(events.ServiceWorkflowRunner, "resubmit", namespace), e,
+			); err != nil {
+				return err
+			}
+			return a.print(resubmitted{Namespace: namespace, Name: given[0] + "-" + key[:10], Key: key})
+		},
+	}
 	c.Flags().StringVarP(&namespace, "namespace", "n", "default", "namespace")
-	c.Flags().StringVar(&key, "key", "", "the same key runs it once, however often it is asked for (default: a new one)")
+	c.Flags().StringVar(
+		&key, "key", "", "the same key runs it once, however often it is asked for (default: a new one)",
+	)
 	return c
 }
 

@@ -29,20 +29,33 @@ type runFlags struct {
 
 func (a *app) workflowRun() *cobra.Command {
 	var f runFlags
-	c := &cobra.Command{Use: "run --local FILE", Short: "Run a workflow on this machine, without a cluster", Args: args(1, 1),
+	c := &cobra.Command{
+		Use:   "run --local FILE",
+		Short: "Run a workflow on this machine, without a cluster",
+		Args:  args(1, 1),
 		Long: `Run a workflow on this machine, without a cluster. Containers need docker, podman or nerdctl; scripts run as processes where
 there is none of them. Artifacts of the run are kept in --dir. What needs a cluster (volumes, secrets, resources) is an error of its step.
 Exit code 1 when the workflow does not succeed.`,
 		RunE: func(c *cobra.Command, names []string) error {
 			if !f.local {
-				return fmt.Errorf("%w: only --local runs are possible; to run it in a cluster, kubectl create -f %s", errUsage, names[0])
+				return fmt.Errorf(
+					"%w: only --local runs are possible; to run it in a cluster, kubectl create -f %s", errUsage,
+					names[0],
+				)
 			}
 			return a.runLocal(c.Context(), names[0], f)
-		}}
+		},
+	}
 	flags := c.Flags()
 	flags.BoolVar(&f.local, "local", false, "run it here")
-	flags.BoolVar(&f.processes, "processes", false, "run everything as processes of this machine, containers without their images")
-	flags.StringVar(&f.runtime, "runtime", "", "container runtime that speaks Docker's command line (default: the first of docker, podman, nerdctl)")
+	flags.BoolVar(
+		&f.processes, "processes", false,
+		"run everything as processes of this machine, containers without their images",
+	)
+	flags.StringVar(
+		&f.runtime, "runtime", "",
+		"container runtime that speaks Docker's command line (default: the first of docker, podman, nerdctl)",
+	)
 	flags.StringVar(&f.dir, "dir", "", "folder for artifacts (default: a new one, removed afterwards)")
 	flags.StringVar(&f.entrypoint, "entrypoint", "", "template to begin with")
 	flags.StringArrayVarP(&f.parameters, "parameter", "p", nil, "NAME=VALUE of a parameter of the workflow")
@@ -58,7 +71,9 @@ func (a *app) runLocal(ctx context.Context, file string, f runFlags) error {
 	if err != nil {
 		return err
 	}
-	set, err := stage.Read(string(text), stage.Options{Now: time.Now(), Parameters: parameters, Entrypoint: f.entrypoint})
+	set, err := stage.Read(
+		string(text), stage.Options{Now: time.Now(), Parameters: parameters, Entrypoint: f.entrypoint},
+	)
 	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}

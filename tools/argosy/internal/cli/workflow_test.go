@@ -47,7 +47,8 @@ func TestADifferentTreeIsShown(t *testing.T) {
 	dir := t.TempDir()
 	path := write(t, dir, "a.txt", shortTranscript)
 	code, out := told(t, "workflow", "test", dir)
-	if code != 1 || !strings.Contains(out, "- workflow Failed") || !strings.Contains(out, "+ workflow Succeeded") || !strings.Contains(out, "0 passed, 1 failed") {
+	if code != 1 || !strings.Contains(out, "- workflow Failed") || !strings.Contains(out, "+ workflow Succeeded") ||
+		!strings.Contains(out, "0 passed, 1 failed") {
 		t.Errorf("exit code %d\n%s", code, out)
 	}
 	if code, out := told(t, "workflow", "test", "--update", path); code != 0 {
@@ -74,13 +75,21 @@ func TestTranscriptsThatCannotBePlayed(t *testing.T) {
 
 func TestLintOfWorkflows(t *testing.T) {
 	dir := t.TempDir()
-	write(t, dir, "a.yaml", "kind: ConfigMap\n---\nkind: Workflow\nmetadata: {name: a}\nspec:\n  entrypoint: gone\n  templates: [{name: a, suspend: {}}]\n")
+	write(
+		t, dir, "a.yaml",
+		"kind: ConfigMap\n---\nkind: Workflow\nmetadata: {name: a}\nspec:\n  entrypoint: gone\n  templates: [{name: a, suspend: {}}]\n",
+	)
 	code, out := told(t, "workflow", "lint", dir)
-	if want := `a.yaml:6: error: spec.entrypoint: no template is named "gone"`; code != 1 || !strings.Contains(out, want) {
+	if want := `a.yaml:6: error: spec.entrypoint: no template is named "gone"`; code != 1 ||
+		!strings.Contains(out, want) {
 		t.Errorf("exit code %d, want %q\n%s", code, want, out)
 	}
-	write(t, dir, "a.yaml", "kind: Workflow\nmetadata: {name: a}\nspec:\n  entrypoint: a\n  templates: [{name: a, suspend: {}, extra: 1}]\n")
-	if code, out := told(t, "workflow", "lint", dir); code != 0 || !strings.Contains(out, "warning: spec.templates[0].extra") {
+	write(
+		t, dir, "a.yaml",
+		"kind: Workflow\nmetadata: {name: a}\nspec:\n  entrypoint: a\n  templates: [{name: a, suspend: {}, extra: 1}]\n",
+	)
+	if code, out := told(t, "workflow", "lint", dir); code != 0 ||
+		!strings.Contains(out, "warning: spec.templates[0].extra") {
 		t.Errorf("exit code %d\n%s", code, out)
 	}
 }
@@ -95,10 +104,16 @@ spec:
   templates:
   - {name: main, script: {image: i, command: [sh], source: "echo said {{workflow.parameters.code}}; exit {{workflow.parameters.code}}"}}
 `)
-	if code, out := told(t, "workflow", "run", "--local", "--processes", path); code != 0 || !strings.Contains(out, "said 0") || !strings.Contains(out, "workflow Succeeded") {
+	if code, out := told(
+		t, "workflow", "run", "--local", "--processes", path,
+	); code != 0 || !strings.Contains(out, "said 0") ||
+		!strings.Contains(out, "workflow Succeeded") {
 		t.Errorf("exit code %d\n%s", code, out)
 	}
-	if code, out := told(t, "workflow", "run", "--local", "--processes", "-p", "code=3", "-o", "json", path); code != 1 || !strings.Contains(out, `"phase": "Failed"`) {
+	if code, out := told(
+		t, "workflow", "run", "--local", "--processes", "-p", "code=3", "-o", "json", path,
+	); code != 1 ||
+		!strings.Contains(out, `"phase": "Failed"`) {
 		t.Errorf("exit code %d\n%s", code, out)
 	}
 	for _, wrong := range [][]string{{path}, {"--local", "-p", "code", path}} {

@@ -69,11 +69,15 @@ func (p Processes) command(job Job) (*corev1.Container, []string, error) {
 			return nil, nil, err
 		}
 		if len(t.Script.Command) == 0 {
-			return nil, nil, errors.New("script.command is missing: without a container there is no entrypoint of an image")
+			return nil, nil, errors.New(
+				"script.command is missing: without a container there is no entrypoint of an image",
+			)
 		}
 		return &t.Script.Container, scriptLine(*t.Script, source), nil
 	case t.Container != nil && !p.All:
-		return nil, nil, errors.New("it is a container, and no local runtime was found: install docker, podman or nerdctl, or run its command on this machine with --processes")
+		return nil, nil, errors.New(
+			"it is a container, and no local runtime was found: install docker, podman or nerdctl, or run its command on this machine with --processes",
+		)
 	case t.Container != nil && len(t.Container.Command) > 0:
 		return t.Container, append(slices.Clone(t.Container.Command), t.Container.Args...), nil
 	case t.Container != nil:
@@ -106,7 +110,11 @@ func exitCode(err error) (int32, error) {
 }
 
 func podOf(code int32, result string) flow.Pod {
-	pod := flow.Pod{Phase: flow.PodSucceeded, ExitCode: &code, Report: &protocol.Report{Result: &result, Parameters: map[string]string{}}}
+	pod := flow.Pod{
+		Phase:    flow.PodSucceeded,
+		ExitCode: &code,
+		Report:   &protocol.Report{Result: &result, Parameters: map[string]string{}},
+	}
 	if code != 0 {
 		pod.Phase, pod.Message = flow.PodFailed, fmt.Sprintf("Error (exit code %d)", code)
 	}
@@ -166,7 +174,8 @@ func pathOf(artifacts []v1alpha1.Artifact, name string) string {
 	return ""
 }
 
-// lay puts an artifact where a step wants it. A folder that is there is not replaced: it may be anything of this machine.
+// lay puts an artifact where a step wants it. A folder that is there is not replaced: it may be anything of this
+// machine.
 func lay(from, to string) error {
 	if to == "" {
 		return errors.New("path is missing")

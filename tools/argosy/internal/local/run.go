@@ -63,7 +63,10 @@ type machine struct {
 func Run(ctx context.Context, c Config) (flow.Run, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	m := &machine{Config: c, world: c.Stage.World, locks: map[string][]string{}, stop: map[string]context.CancelFunc{}, news: make(chan ended)}
+	m := &machine{
+		Config: c, world: c.Stage.World, locks: map[string][]string{}, stop: map[string]context.CancelFunc{},
+		news: make(chan ended),
+	}
 	for {
 		m.world.Now = time.Now()
 		d := engine.Decide(m.world)
@@ -143,7 +146,9 @@ func (m *machine) act(ctx context.Context, d flow.Decision) bool {
 				stop()
 			}
 		case flow.Perform:
-			m.world.Tasks[a.NodeID] = flow.Task{Phase: v1alpha1.NodeError, Message: "work without a container needs a cluster", At: time.Now()}
+			m.world.Tasks[a.NodeID] = flow.Task{
+				Phase: v1alpha1.NodeError, Message: "work without a container needs a cluster", At: time.Now(),
+			}
 			news = true
 		case flow.StopTask: // none is at work
 		case flow.SaveMemo:
@@ -213,7 +218,10 @@ func (m *machine) create(ctx context.Context, a flow.CreatePod) {
 }
 
 func (m *machine) run(ctx context.Context, a flow.CreatePod) (flow.Pod, error) {
-	job := Job{Node: a.NodeName, Name: a.PodName, Template: a.Template, Inputs: map[string]string{}, Outputs: map[string]string{}, Out: m.Out}
+	job := Job{
+		Node: a.NodeName, Name: a.PodName, Template: a.Template, Inputs: map[string]string{},
+		Outputs: map[string]string{}, Out: m.Out,
+	}
 	if in := a.Template.Inputs; in != nil {
 		for _, artifact := range in.Artifacts {
 			path, err := m.input(a.PodName, artifact)

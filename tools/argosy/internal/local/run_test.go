@@ -37,8 +37,11 @@ func play(t *testing.T, manifest string, all bool) (flow.Run, string, error) {
 		t.Fatal(err)
 	}
 	out := &locked{}
-	run, err := Run(t.Context(), Config{Stage: set, Runtime: Processes{Dir: t.TempDir(), All: all}, Dir: t.TempDir(), Out: out,
-		Log: func(format string, args ...any) { fmt.Fprintf(out, format+"\n", args...) }})
+	run, err := Run(
+		t.Context(),
+		Config{Stage: set, Runtime: Processes{Dir: t.TempDir(), All: all}, Dir: t.TempDir(), Out: out,
+			Log: func(format string, args ...any) { fmt.Fprintf(out, format+"\n", args...) }},
+	)
 	return run, out.text.String(), err
 }
 
@@ -77,7 +80,8 @@ spec:
 
 func TestStepsOfThisMachineExchangeWhatPodsWould(t *testing.T) {
 	run, out, err := play(t, pipeline, true)
-	if err != nil || run.Phase != v1alpha1.WorkflowSucceeded || !strings.Contains(out, "hello world word in a file raw") {
+	if err != nil || run.Phase != v1alpha1.WorkflowSucceeded ||
+		!strings.Contains(out, "hello world word in a file raw") {
 		t.Errorf("%s: %s, %v\n%s", run.Phase, run.Message, err, out)
 	}
 }
@@ -93,24 +97,54 @@ func TestWhatCannotRunOnThisMachine(t *testing.T) {
 	}{
 		"a container without runtime": {step("container: {image: i, command: [x]}"), false, "no local runtime"},
 		"no command":                  {step("container: {image: i}"), true, "there is no entrypoint"},
-		"no such program":             {step("container: {image: i, command: [/no/such/program]}"), true, "no such file"},
-		"a script without command":    {step("script: {image: i, source: x}"), false, "script.command is missing"},
-		"a request":                   {step("http: {url: 'http://127.0.0.1:1/'}"), false, "work without a container needs a cluster"},
-		"an object":                   {step("resource: {action: get, manifest: '{apiVersion: v1, kind: ConfigMap, metadata: {name: x}}'}"), false, "work without a container needs a cluster"},
-		"data":                        {step("data: {source: {artifactPaths: {name: x, s3: {key: k}}}, transformation: [{expression: data}]}"), false, "work without a container needs a cluster"},
-		"a set":                       {step("containerSet: {containers: [{name: main, image: i, command: [x]}]}"), true, "only container and script"},
-		"a secret":                    {step("script: {image: i, command: [sh], source: x, env: [{name: A, valueFrom: {secretKeyRef: {name: s, key: k}}}]}"), false, "valueFrom needs a cluster"},
-		"a folder of the machine":     {step("inputs: {artifacts: [{name: x, path: $DIR, raw: {data: x}}]}, script: {image: i, command: [sh], source: x}"), false, "is a folder of this machine"},
-		"a missing parameter":         {step("script: {image: i, command: [sh], source: 'true'}, outputs: {parameters: [{name: p, valueFrom: {path: $DIR/gone}}]}"), false, `output parameter "p"`},
-		"an artifact from elsewhere":  {step("inputs: {artifacts: [{name: x, path: $DIR/x, s3: {key: no/where}}]}, script: {image: i, command: [sh], source: x}"), false, "no step of this run made it"},
-		"a key that leads out":        {step("inputs: {artifacts: [{name: x, path: $DIR/x, s3: {key: ../../x}}]}, script: {image: i, command: [sh], source: x}"), false, "leads out of the store"},
+		"no such program": {
+			step("container: {image: i, command: [/no/such/program]}"), true, "no such file",
+		},
+		"a script without command": {step("script: {image: i, source: x}"), false, "script.command is missing"},
+		"a request": {
+			step("http: {url: 'http://127.0.0.1:1/'}"), false, "work without a container needs a cluster",
+		},
+		"an object": {
+			step("resource: {action: get, manifest: '{apiVersion: v1, kind: ConfigMap, metadata: {name: x}}'}"), false,
+			"work without a container needs a cluster",
+		},
+		"data": {
+			step("data: {source: {artifactPaths: {name: x, s3: {key: k}}}, transformation: [{expression: data}]}"),
+			false, "work without a container needs a cluster",
+		},
+		"a set": {
+			step("containerSet: {containers: [{name: main, image: i, command: [x]}]}"), true,
+			"only container and script",
+		},
+		"a secret": {
+			step("script: {image: i, command: [sh], source: x, env: [{name: A, valueFrom: {secretKeyRef: {name: s, key: k}}}]}"),
+			false, "valueFrom needs a cluster",
+		},
+		"a folder of the machine": {
+			step("inputs: {artifacts: [{name: x, path: $DIR, raw: {data: x}}]}, script: {image: i, command: [sh], source: x}"),
+			false, "is a folder of this machine",
+		},
+		"a missing parameter": {
+			step("script: {image: i, command: [sh], source: 'true'}, outputs: {parameters: [{name: p, valueFrom: {path: $DIR/gone}}]}"),
+			false, `output parameter "p"`,
+		},
+		"an artifact from elsewhere": {
+			step("inputs: {artifacts: [{name: x, path: $DIR/x, s3: {key: no/where}}]}, script: {image: i, command: [sh], source: x}"),
+			false, "no step of this run made it",
+		},
+		"a key that leads out": {
+			step("inputs: {artifacts: [{name: x, path: $DIR/x, s3: {key: ../../x}}]}, script: {image: i, command: [sh], source: x}"),
+			false, "leads out of the store",
+		},
 	} {
 		run, out, err := play(t, tc.manifest, tc.all)
-		if err != nil || run.Phase != v1alpha1.WorkflowError && run.Phase != v1alpha1.WorkflowFailed || !strings.Contains(out+run.Message, tc.want) {
+		if err != nil || run.Phase != v1alpha1.WorkflowError && run.Phase != v1alpha1.WorkflowFailed ||
+			!strings.Contains(out+run.Message, tc.want) {
 			t.Errorf("%s: %s %q, %v, want %q\n%s", name, run.Phase, run.Message, err, tc.want, out)
 		}
 	}
-	if _, _, err := play(t, step("suspend: {}"), false); err == nil || !strings.Contains(err.Error(), "nothing is at work") {
+	if _, _, err := play(t, step("suspend: {}"), false); err == nil ||
+		!strings.Contains(err.Error(), "nothing is at work") {
 		t.Errorf("a run that waits for a person: %v", err)
 	}
 }
@@ -132,12 +166,21 @@ spec:
 }
 
 func TestAScriptWithoutSourceIsItsContainer(t *testing.T) {
-	run, out, err := play(t, "metadata: {name: wf}\nspec: {entrypoint: a, templates: [{name: a, script: {image: i, command: [echo], args: [said, '[]']}}]}\n", false)
+	run, out, err := play(
+		t,
+		"metadata: {name: wf}\nspec: {entrypoint: a, templates: [{name: a, script: {image: i, command: [echo], args: [said, '[]']}}]}\n",
+		false,
+	)
 	if err != nil || run.Phase != v1alpha1.WorkflowSucceeded || !strings.Contains(out, "said []\n") {
 		t.Errorf("%s %s, %v\n%s", run.Phase, run.Message, err, out)
 	}
-	for source, want := range map[string]string{"": "--entrypoint sh i -e x", "y": "--entrypoint sh i -e x " + scriptPath} {
-		script := v1alpha1.ScriptTemplate{Container: corev1.Container{Image: "i", Command: []string{"sh"}, Args: []string{"-e", "x"}}, Source: source}
+	for source, want := range map[string]string{
+		"": "--entrypoint sh i -e x", "y": "--entrypoint sh i -e x " + scriptPath,
+	} {
+		script := v1alpha1.ScriptTemplate{
+			Container: corev1.Container{Image: "i", Command: []string{"sh"}, Args: []string{"-e", "x"}},
+			Source:    source,
+		}
 		args, err := Containers{}.arguments("box", Job{Template: v1alpha1.Template{Script: &script}})
 		if got := strings.Join(args, " "); err != nil || !strings.HasSuffix(got, want) {
 			t.Errorf("source %q: %s, %v; want %s", source, got, err, want)
@@ -147,7 +190,11 @@ func TestAScriptWithoutSourceIsItsContainer(t *testing.T) {
 
 func TestADeadlineStopsAStep(t *testing.T) {
 	began := time.Now()
-	run, _, err := play(t, "metadata: {name: wf}\nspec: {entrypoint: a, activeDeadlineSeconds: 1, templates: [{name: a, script: {image: i, command: [sh], source: exec sleep 600}}]}\n", false)
+	run, _, err := play(
+		t,
+		"metadata: {name: wf}\nspec: {entrypoint: a, activeDeadlineSeconds: 1, templates: [{name: a, script: {image: i, command: [sh], source: exec sleep 600}}]}\n",
+		false,
+	)
 	if err != nil || run.Phase != v1alpha1.WorkflowFailed || time.Since(began) > time.Minute {
 		t.Errorf("%s %s, %v after %s", run.Phase, run.Message, err, time.Since(began))
 	}
@@ -213,8 +260,11 @@ spec:
 		t.Fatal(err)
 	}
 	out := &locked{}
-	run, err := Run(t.Context(), Config{Stage: set, Runtime: Containers{Program: program, Dir: t.TempDir()}, Dir: t.TempDir(), Out: out,
-		Log: func(format string, args ...any) { fmt.Fprintf(out, format+"\n", args...) }})
+	run, err := Run(
+		t.Context(),
+		Config{Stage: set, Runtime: Containers{Program: program, Dir: t.TempDir()}, Dir: t.TempDir(), Out: out,
+			Log: func(format string, args ...any) { fmt.Fprintf(out, format+"\n", args...) }},
+	)
 	if err != nil || run.Phase != v1alpha1.WorkflowSucceeded || !strings.Contains(out.text.String(), "one two") {
 		t.Errorf("%s %s, %v\n%s", run.Phase, run.Message, err, out.text.String())
 	}

@@ -33,7 +33,9 @@ type Server struct {
 	Log     *slog.Logger
 }
 
-var repositoryPath = regexp.MustCompile(`^/([a-z0-9][a-z0-9-]{0,62}/[a-z0-9][a-z0-9-]{0,62})(\.git)?/(info/refs|git-upload-pack|git-receive-pack|HEAD|objects/.*)$`)
+var repositoryPath = regexp.MustCompile(
+	`^/([a-z0-9][a-z0-9-]{0,62}/[a-z0-9][a-z0-9-]{0,62})(\.git)?/(info/refs|git-upload-pack|git-receive-pack|HEAD|objects/.*)$`,
+)
 
 // ServeHTTP speaks Git's smart HTTP protocol.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -55,7 +57,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	r.URL.Path = "/" + name + ".git/" + m[3]
 	handler := &cgi.Handler{Path: s.Backend, Dir: s.Root, Env: []string{
-		"GIT_PROJECT_ROOT=" + s.Root, "GIT_HTTP_EXPORT_ALL=1", "REMOTE_USER=demo", "HOME=" + s.Root, "GIT_CONFIG_NOSYSTEM=1"}}
+		"GIT_PROJECT_ROOT=" + s.Root, "GIT_HTTP_EXPORT_ALL=1", "REMOTE_USER=demo", "HOME=" + s.Root,
+		"GIT_CONFIG_NOSYSTEM=1",
+	}}
 	handler.ServeHTTP(w, r)
 	if push && s.Hook != "" {
 		// The push is done whatever becomes of the client.
@@ -95,7 +99,9 @@ func (s *Server) git(ctx context.Context, args ...string) (string, error) {
 }
 
 func (s *Server) refs(ctx context.Context, name string) map[string]string {
-	out, err := s.git(ctx, "-C", filepath.Join(s.Root, name+".git"), "for-each-ref", "--format=%(refname) %(objectname)")
+	out, err := s.git(
+		ctx, "-C", filepath.Join(s.Root, name+".git"), "for-each-ref", "--format=%(refname) %(objectname)",
+	)
 	if err != nil {
 		return nil
 	}
@@ -134,12 +140,30 @@ func (s *Server) payload(ctx context.Context, name, ref, before, after string) (
 	}
 	url := s.BaseURL + "/" + name
 	owner, short, _ := strings.Cut(name, "/")
-	commit := map[string]any{"id": after, "message": strings.TrimSpace(message), "timestamp": time.Now().UTC().Format(time.RFC3339)}
+	commit := map[string]any{
+		"id":        after,
+		"message":   strings.TrimSpace(message),
+		"timestamp": time.Now().UTC().Format(time.RFC3339),
+	}
 	return json.Marshal(map[string]any{
-		"ref": ref, "before": before, "after": after, "created": strings.Trim(before, "0") == "", "deleted": false, "forced": false,
-		"head_commit": commit, "commits": []any{commit}, "pusher": map[string]any{"name": "demo"},
-		"repository": map[string]any{"name": short, "full_name": name, "html_url": url, "url": url, "clone_url": url + ".git",
-			"default_branch": "main", "owner": map[string]any{"login": owner, "name": owner}},
+		"ref":         ref,
+		"before":      before,
+		"after":       after,
+		"created":     strings.Trim(before, "0") == "",
+		"deleted":     false,
+		"forced":      false,
+		"head_commit": commit,
+		"commits":     []any{commit},
+		"pusher":      map[string]any{"name": "demo"},
+		"repository": map[string]any{
+			"name":           short,
+			"full_name":      name,
+			"html_url":       url,
+			"url":            url,
+			"clone_url":      url + ".git",
+			"default_branch": "main",
+			"owner":          map[string]any{"login": owner, "name": owner},
+		},
 	})
 }
 

@@ -49,7 +49,14 @@ func start(t *testing.T, url string) string {
 	if err != nil {
 		t.Skip("git is not installed")
 	}
-	s := &Server{Root: t.TempDir(), Backend: filepath.Join(strings.TrimSpace(string(path)), "git-http-backend"), BaseURL: "http://git", Hook: url, Secret: "s", Log: slog.New(slog.DiscardHandler)}
+	s := &Server{
+		Root:    t.TempDir(),
+		Backend: filepath.Join(strings.TrimSpace(string(path)), "git-http-backend"),
+		BaseURL: "http://git",
+		Hook:    url,
+		Secret:  "s",
+		Log:     slog.New(slog.DiscardHandler),
+	}
 	server := httptest.NewServer(s)
 	t.Cleanup(server.Close)
 	return server.URL
@@ -62,7 +69,10 @@ func git(t *testing.T, dir string, args ...string) string {
 	defer cancel()
 	c := exec.CommandContext(ctx, "git", args...)
 	c.Dir = dir
-	c.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1", "GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@b", "GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@b")
+	c.Env = append(
+		os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1", "GIT_AUTHOR_NAME=a",
+		"GIT_AUTHOR_EMAIL=a@b", "GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@b",
+	)
 	out, err := c.CombinedOutput()
 	if err != nil {
 		t.Fatalf("git %v: %v\n%s", args, err, out)
@@ -109,8 +119,10 @@ func TestAPushIsToldOnceAndSigned(t *testing.T) {
 	if err := json.Unmarshal(h.body, &p); err != nil {
 		t.Fatal(err)
 	}
-	if p.Ref != "refs/heads/main" || p.After != first || strings.Trim(p.Before, "0") != "" || p.Repository.FullName != "shop/web" ||
-		p.Repository.CloneURL != "http://git/shop/web.git" || !strings.Contains(p.HeadCommit.Message, "Argosy-Correlation-Id: c1") {
+	if p.Ref != "refs/heads/main" || p.After != first || strings.Trim(p.Before, "0") != "" ||
+		p.Repository.FullName != "shop/web" ||
+		p.Repository.CloneURL != "http://git/shop/web.git" ||
+		!strings.Contains(p.HeadCommit.Message, "Argosy-Correlation-Id: c1") {
 		t.Errorf("%+v", p)
 	}
 	second := commit(t, dir, "second")
@@ -141,7 +153,10 @@ func TestAHookIsSentUntilItIsTaken(t *testing.T) {
 
 func TestOnlyRepositoriesAreServed(t *testing.T) {
 	base := start(t, "")
-	for _, path := range []string{"/", "/web.git/info/refs", "/../shop/web.git/HEAD", "/shop/web.git/config", "/shop/web.git/hooks/post-receive", "/SHOP/web.git/HEAD"} {
+	for _, path := range []string{
+		"/", "/web.git/info/refs", "/../shop/web.git/HEAD", "/shop/web.git/config", "/shop/web.git/hooks/post-receive",
+		"/SHOP/web.git/HEAD",
+	} {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, base+path, nil)
 		if err != nil {
 			t.Fatal(err)

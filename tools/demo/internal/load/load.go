@@ -34,7 +34,11 @@ const requestTimeout = 3 * time.Second
 
 // New makes a generator of rate requests per second.
 func New(url string, rate int) *Generator {
-	g := &Generator{url: url, rate: rate, client: &http.Client{Timeout: requestTimeout, Transport: &http.Transport{MaxIdleConnsPerHost: 16}}}
+	g := &Generator{
+		url:    url,
+		rate:   rate,
+		client: &http.Client{Timeout: requestTimeout, Transport: &http.Transport{MaxIdleConnsPerHost: 16}},
+	}
 	g.reset()
 	return g
 }

@@ -21,7 +21,8 @@ func TestAnswersAreCountedByVersion(t *testing.T) {
 		answers <- v
 		g.one(t.Context())
 	}
-	if g.stats.Requests != 3 || g.stats.Failed != 1 || g.stats.Versions["v1"] != 2 || g.stats.Versions["v2"] != 1 || g.stats.LastErr == "" {
+	if g.stats.Requests != 3 || g.stats.Failed != 1 || g.stats.Versions["v1"] != 2 || g.stats.Versions["v2"] != 1 ||
+		g.stats.LastErr == "" {
 		t.Errorf("%+v", g.stats)
 	}
 	server.Close()

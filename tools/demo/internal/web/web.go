@@ -46,7 +46,10 @@ func Load(path string) (Settings, error) {
 // hash names the ReplicaSet that the pod belongs to, for whoever compares versions.
 func Serve(ctx context.Context, addr, hash string, s Settings) error {
 	registry := prometheus.NewRegistry()
-	requests := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "web_requests_total", Help: "Answers by status code."}, []string{"version", "hash", "code"})
+	requests := prometheus.NewCounterVec(
+		prometheus.CounterOpts{Name: "web_requests_total", Help: "Answers by status code."},
+		[]string{"version", "hash", "code"},
+	)
 	registry.MustRegister(requests)
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))

@@ -54,7 +54,8 @@ func furnish(root string, image recipe.Image) error {
 	for dir, mode := range map[string]fs.FileMode{
 		// Those that every distribution has: programs write below them.
 		"mnt": 0o755, "media": 0o755, "opt": 0o755, "srv": 0o755,
-		"tmp": 0o777 | fs.ModeSticky, "var/tmp": 0o777 | fs.ModeSticky, "root": 0o700, "home/nonroot": 0o777, "run": 0o755,
+		"tmp": 0o777 | fs.ModeSticky, "var/tmp": 0o777 | fs.ModeSticky, "root": 0o700, "home/nonroot": 0o777,
+		"run": 0o755,
 	} {
 		path := filepath.Join(root, dir)
 		if err := errors.Join(os.MkdirAll(path, 0o755), os.Chmod(path, mode)); err != nil {

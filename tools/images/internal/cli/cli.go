@@ -23,7 +23,9 @@ func Run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		Short:        "Make OCI images without a registry and without Docker",
 		SilenceUsage: true, SilenceErrors: true,
 	}
-	root.AddCommand(newBuild(), newPush(), newContext(getenv)) //nolint:contextcheck // cobra hands the context to each command itself
+	root.AddCommand(
+		newBuild(), newPush(), newContext(getenv),
+	) //nolint:contextcheck // cobra hands the context to each command itself
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
@@ -67,7 +69,10 @@ stand-ins. Archives whose inputs have not changed are kept.`,
 	flags.StringVar(&b.Out, "out", "", "directory of the archives (required)")
 	flags.StringVar(&b.Cache, "cache", defaultCache(), "directory of downloaded Debian packages")
 	flags.StringArrayVarP(&files, "file", "f", nil, "file of recipes (repeatable)")
-	flags.StringArrayVar(&binaries, "binary", nil, "NAME=PATH[,PATH...]: image argosy/NAME:dev of static programs, the first its entrypoint (repeatable)")
+	flags.StringArrayVar(
+		&binaries, "binary", nil,
+		"NAME=PATH[,PATH...]: image argosy/NAME:dev of static programs, the first its entrypoint (repeatable)",
+	)
 	_ = command.MarkFlagRequired("out")
 	return command
 }

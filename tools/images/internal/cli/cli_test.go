@@ -63,10 +63,16 @@ func (b *bench) manifest(t *testing.T, repository, reference string) v1.Manifest
 const dockerfile = "FROM scratch\nWORKDIR /app\nCOPY site \\\n  ./site/\nENV A=\"b c\" D=e\nEXPOSE 80\nENTRYPOINT [\"/app/run\"]\n"
 
 func TestContextPushesDeterministically(t *testing.T) {
-	b := newBench(t, map[string]string{"Dockerfile": dockerfile, "site/index.html": "hello", "site/deep/x": "y", ".git/config": "z"})
+	b := newBench(
+		t,
+		map[string]string{"Dockerfile": dockerfile, "site/index.html": "hello", "site/deep/x": "y", ".git/config": "z"},
+	)
 	b.env["ARGOSY_TRACEPARENT"] = "00-trace"
 	push := func() string {
-		out, errs, code := b.run(t, "context", "--context", b.dir, "--tag", b.host+"/app:1", "--push", "--annotation", "k=v", "--label", "l=w")
+		out, errs, code := b.run(
+			t, "context", "--context", b.dir, "--tag", b.host+"/app:1", "--push", "--annotation", "k=v", "--label",
+			"l=w",
+		)
 		if code != 0 {
 			t.Fatal(errs)
 		}
@@ -84,7 +90,9 @@ func TestContextPushesDeterministically(t *testing.T) {
 		t.Errorf("%d layers, want 1", len(manifest.Layers))
 	}
 	// An image just pushed can be built on.
-	_, errs, code := b.run(t, "context", "--context", b.dir, "--base", b.host+"/app:1", "--tag", b.host+"/app:2", "--push", "--insecure")
+	_, errs, code := b.run(
+		t, "context", "--context", b.dir, "--base", b.host+"/app:1", "--tag", b.host+"/app:2", "--push", "--insecure",
+	)
 	if code != 0 {
 		t.Fatal(errs)
 	}
@@ -104,10 +112,14 @@ func TestContextRefuses(t *testing.T) {
 		"missing":       {"FROM scratch\nCOPY none /\n", "line 2: COPY none: no such file", nil},
 		"escaping":      {"FROM scratch\nCOPY ../x /\n", "COPY ../x", nil},
 		"escaping link": {"FROM scratch\nCOPY links /links\n", "leaves the context", nil},
-		"too large":     {"FROM scratch\nCOPY big /big\n", "--max-context-bytes", []string{"--max-context-bytes", "10"}},
+		"too large": {
+			"FROM scratch\nCOPY big /big\n", "--max-context-bytes", []string{"--max-context-bytes", "10"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := newBench(t, map[string]string{"Dockerfile": c.dockerfile, "big": strings.Repeat("x", 11), "links/file": ""})
+			b := newBench(
+				t, map[string]string{"Dockerfile": c.dockerfile, "big": strings.Repeat("x", 11), "links/file": ""},
+			)
 			if err := os.Symlink("/etc/passwd", filepath.Join(b.dir, "links/evil")); err != nil {
 				t.Fatal(err)
 			}

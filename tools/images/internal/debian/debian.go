@@ -24,7 +24,9 @@ var unwanted = []string{
 const ignoreInstalled = "Dir::State::status=/dev/null"
 
 // weight are directories that no program in an image needs.
-var weight = []string{"usr/share/doc", "usr/share/man", "usr/share/info", "usr/share/locale", "usr/share/lintian", "usr/share/bug"}
+var weight = []string{
+	"usr/share/doc", "usr/share/man", "usr/share/info", "usr/share/locale", "usr/share/lintian", "usr/share/bug",
+}
 
 // Closure lists the packages and all they depend on, sorted.
 func Closure(ctx context.Context, packages, without []string) ([]string, error) {

@@ -22,7 +22,8 @@ func TestStandinsHoldWhatExamplesName(t *testing.T) {
 		}
 	}
 	for _, tag := range []string{
-		"busybox:latest", "alpine:3.23", "alpine:3.6", "python:alpine3.23", "argoproj/argosay:v1", "argoproj/argosay:v2",
+		"busybox:latest", "alpine:3.23", "alpine:3.6", "python:alpine3.23", "argoproj/argosay:v1",
+		"argoproj/argosay:v2",
 		"nginx:1.13", "curlimages/curl:latest", "influxdb:1.2", "node:9.1-alpine", "stedolan/jq:latest", "debian:9.1",
 		"debian:8.9", "debian:latest", "ubuntu:17.10", "alpine/git:latest",
 	} {

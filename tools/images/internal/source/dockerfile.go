@@ -61,7 +61,10 @@ func parseLine(number int, line string) (Instruction, error) {
 	i := Instruction{Line: number, Name: strings.ToUpper(word)}
 	least, known := supported[i.Name]
 	if !known {
-		return i, fmt.Errorf("line %d: %s is not supported, because nothing is run to build an image: build first, then COPY the result (supported: FROM COPY WORKDIR ENV ENTRYPOINT CMD USER EXPOSE LABEL)", number, i.Name)
+		return i, fmt.Errorf(
+			"line %d: %s is not supported, because nothing is run to build an image: build first, then COPY the result (supported: FROM COPY WORKDIR ENV ENTRYPOINT CMD USER EXPOSE LABEL)",
+			number, i.Name,
+		)
 	}
 	rest = strings.TrimSpace(rest)
 	if strings.HasPrefix(rest, "[") && json.Unmarshal([]byte(rest), &i.Args) == nil {

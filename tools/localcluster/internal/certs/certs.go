@@ -104,7 +104,9 @@ func (a *Authority) Issue(r Request) error {
 	return err
 }
 
-func (a *Authority) write(name string, template, parent *x509.Certificate, key *ecdsa.PrivateKey) (*x509.Certificate, error) {
+func (a *Authority) write(
+	name string, template, parent *x509.Certificate, key *ecdsa.PrivateKey,
+) (*x509.Certificate, error) {
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
 	if err != nil {
 		return nil, fmt.Errorf("make serial of %s: %w", name, err)

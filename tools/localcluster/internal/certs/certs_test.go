@@ -13,7 +13,9 @@ func TestIssuedCertificateIsTrusted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	request := Request{Name: "server", User: "system:node:a", Groups: []string{"system:nodes"}, Hosts: []string{"127.0.0.1", "a.svc"}}
+	request := Request{
+		Name: "server", User: "system:node:a", Groups: []string{"system:nodes"}, Hosts: []string{"127.0.0.1", "a.svc"},
+	}
 	if err := a.Issue(request); err != nil {
 		t.Fatal(err)
 	}

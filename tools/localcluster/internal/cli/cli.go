@@ -50,7 +50,10 @@ side by side; of full nodes a machine has one.`,
 		dir = absolute
 		return err
 	}
-	root.AddCommand(newBuild(), newUp(&dir), newDown(&dir), newKubeconfig(&dir), newLoad(&dir), newStatus(&dir), newKubectl(&dir), newHold())
+	root.AddCommand(
+		newBuild(), newUp(&dir), newDown(&dir), newKubeconfig(&dir), newLoad(&dir), newStatus(&dir), newKubectl(&dir),
+		newHold(),
+	)
 	return root
 }
 
@@ -85,14 +88,27 @@ func newUp(dir *string) *cobra.Command {
 	}
 	flags := command.Flags()
 	flags.BoolVar(&bare, "control-plane-only", false, "only etcd and the API server: no pods, no root")
-	flags.BoolVar(&o.Controllers, "controllers", false, "with --control-plane-only: run kube-controller-manager too (garbage collection, namespaces, service accounts)")
+	flags.BoolVar(
+		&o.Controllers, "controllers", false,
+		"with --control-plane-only: run kube-controller-manager too (garbage collection, namespaces, service accounts)",
+	)
 	flags.StringVar(&o.Name, "name", "argosy", "name of the cluster, its node and its kubeconfig context")
-	flags.StringVar(&o.Kube, "kube", os.Getenv("ARGOSY_KUBE"), "the kube binary; built when it is neither given nor beside this one (env ARGOSY_KUBE)")
-	flags.StringToStringVar(&o.Registries, "registry", map[string]string{"registry.local:5000": "http://127.0.0.1:30500"},
-		"HOST=URL: the node pulls images named HOST/... from URL, plain HTTP allowed")
-	flags.StringToStringVar(&o.Aliases, "alias", map[string]string{"registry.local": "registry.argosy-demo.svc.cluster.local"},
-		"NAME=DNSNAME: in pods NAME resolves as DNSNAME")
-	flags.BoolVar(&o.AlwaysPull, "always-pull", false, "keep imagePullPolicy Always as written; otherwise only images of a --registry are always pulled, others when absent")
+	flags.StringVar(
+		&o.Kube, "kube", os.Getenv("ARGOSY_KUBE"),
+		"the kube binary; built when it is neither given nor beside this one (env ARGOSY_KUBE)",
+	)
+	flags.StringToStringVar(
+		&o.Registries, "registry", map[string]string{"registry.local:5000": "http://127.0.0.1:30500"},
+		"HOST=URL: the node pulls images named HOST/... from URL, plain HTTP allowed",
+	)
+	flags.StringToStringVar(
+		&o.Aliases, "alias", map[string]string{"registry.local": "registry.argosy-demo.svc.cluster.local"},
+		"NAME=DNSNAME: in pods NAME resolves as DNSNAME",
+	)
+	flags.BoolVar(
+		&o.AlwaysPull, "always-pull", false,
+		"keep imagePullPolicy Always as written; otherwise only images of a --registry are always pulled, others when absent",
+	)
 	return command
 }
 

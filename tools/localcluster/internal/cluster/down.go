@@ -48,7 +48,10 @@ func Down(ctx context.Context, dir string, progress io.Writer) error {
 	if err := s.removeFiles(ctx); err != nil {
 		return err
 	}
-	s.sayf("cluster %s is down in %s; its logs stay in %s", c.Name, time.Since(start).Round(10*time.Millisecond), c.Path("logs"))
+	s.sayf(
+		"cluster %s is down in %s; its logs stay in %s", c.Name, time.Since(start).Round(10*time.Millisecond),
+		c.Path("logs"),
+	)
 	return nil
 }
 
@@ -106,7 +109,8 @@ func (s *session) removeFiles(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	for _, name := range []string{
-		"etcd", "containerd", "kubelet", "cni", "pods", "registries", "pki", "config", "run", "volumes", "kubeconfig", "state.json", "lock",
+		"etcd", "containerd", "kubelet", "cni", "pods", "registries", "pki", "config", "run", "volumes", "kubeconfig",
+		"state.json", "lock",
 	} {
 		err := process.Poll(ctx, 50*time.Millisecond, func() error { return os.RemoveAll(s.Path(name)) })
 		if err != nil {

@@ -66,7 +66,8 @@ func (s *session) ctr(ctx context.Context, args ...string) (string, error) {
 
 // loadPause imports the sandbox image unless the node has it.
 func (s *session) loadPause(ctx context.Context) error {
-	if out, err := s.ctr(ctx, "images", "list", "--quiet", "name=="+render.PauseImage); err == nil && strings.TrimSpace(out) != "" {
+	if out, err := s.ctr(ctx, "images", "list", "--quiet", "name=="+render.PauseImage); err == nil &&
+		strings.TrimSpace(out) != "" {
 		return nil
 	}
 	binary, err := os.ReadFile(s.pause)

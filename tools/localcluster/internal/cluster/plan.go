@@ -49,7 +49,10 @@ func plan(o Options) (*state.Cluster, error) {
 func fits(c *state.Cluster, o Options) error {
 	if c.Mode != o.Mode || (o.Controllers && !c.Controllers) || !maps.Equal(c.Registries, o.Registries) ||
 		!maps.Equal(c.Aliases, o.Aliases) || c.AlwaysPull != o.AlwaysPull {
-		return fmt.Errorf("%s holds a %s cluster made with other flags; take it down first: localcluster down --dir %s", c.Dir, c.Mode, c.Dir)
+		return fmt.Errorf(
+			"%s holds a %s cluster made with other flags; take it down first: localcluster down --dir %s", c.Dir,
+			c.Mode, c.Dir,
+		)
 	}
 	return nil
 }
@@ -132,8 +135,12 @@ func claim(c *state.Cluster) error {
 	other := strings.TrimSpace(string(raw))
 	if other != "" && other != c.Dir {
 		if _, err := state.Load(other); err == nil {
-			return fmt.Errorf("this machine runs a full node already, from %s: use that one, take it down (localcluster down --dir %s), "+
-				"or start just a control plane with --control-plane-only", other, other)
+			return fmt.Errorf(
+				"this machine runs a full node already, from %s: use that one, take it down (localcluster down --dir %s), "+
+					"or start just a control plane with --control-plane-only",
+				other,
+				other,
+			)
 		}
 	}
 	return os.WriteFile(claimFile, []byte(c.Dir+"\n"), 0o644)
@@ -165,7 +172,10 @@ func checkMachine(c *state.Cluster) error {
 		return errors.New("a full node needs root; without it, start a control plane with --control-plane-only")
 	}
 	if socket := c.Path("run", "containerd.sock"); len(socket) > socketLimit {
-		return fmt.Errorf("the directory's path is too long for a unix socket by %d bytes; choose a shorter --dir", len(socket)-socketLimit)
+		return fmt.Errorf(
+			"the directory's path is too long for a unix socket by %d bytes; choose a shorter --dir",
+			len(socket)-socketLimit,
+		)
 	}
 	missing := map[string]bool{}
 	for program, debian := range required {
@@ -183,5 +193,7 @@ func checkMachine(c *state.Cluster) error {
 	for debian := range missing {
 		packages = append(packages, debian)
 	}
-	return fmt.Errorf("programs are missing; install them: apt-get install --no-install-recommends %s", strings.Join(packages, " "))
+	return fmt.Errorf(
+		"programs are missing; install them: apt-get install --no-install-recommends %s", strings.Join(packages, " "),
+	)
 }

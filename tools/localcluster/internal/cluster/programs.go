@@ -85,7 +85,9 @@ func (s *session) apiserver() program {
 			"--kubelet-certificate-authority="+a.Cert("ca"),
 			"--kubelet-client-certificate="+a.Cert("admin"), "--kubelet-client-key="+a.Key("admin"))
 	} else {
-		argv = append(argv, "--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", "--endpoint-reconciler-type=none")
+		argv = append(
+			argv, "--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", "--endpoint-reconciler-type=none",
+		)
 	}
 	if !s.Controllers {
 		// Nobody makes the service accounts that this plugin asks for.

@@ -59,7 +59,10 @@ func Up(ctx context.Context, o Options) error {
 			return err
 		}
 	}
-	s.sayf("cluster %s is up in %s: export KUBECONFIG=%s", c.Name, time.Since(start).Round(10*time.Millisecond), c.Path("kubeconfig"))
+	s.sayf(
+		"cluster %s is up in %s: export KUBECONFIG=%s", c.Name, time.Since(start).Round(10*time.Millisecond),
+		c.Path("kubeconfig"),
+	)
 	return nil
 }
 
@@ -143,7 +146,10 @@ func (s *session) credentials() error {
 		{Name: "kube-scheduler", User: "system:kube-scheduler"},
 		{Name: "kube-proxy", User: "system:kube-proxy"},
 		{Name: "coredns", Groups: masters},
-		{Name: "kubelet", User: "system:node:" + s.NodeName(), Groups: []string{"system:nodes"}, Hosts: []string{s.NodeName(), s.Network.Gateway}},
+		{
+			Name: "kubelet", User: "system:node:" + s.NodeName(), Groups: []string{"system:nodes"},
+			Hosts: []string{s.NodeName(), s.Network.Gateway},
+		},
 	} {
 		if err := authority.Issue(request); err != nil {
 			return err
@@ -194,7 +200,9 @@ func (s *session) holdNamespace(ctx context.Context) error {
 		return fmt.Errorf("find own executable: %w", err)
 	}
 	spec := process.Spec{Name: holder, Argv: []string{self, "hold", s.Path("kubelet")}, Cloneflags: syscall.CLONE_NEWNS}
-	for _, pid := range append([]int{s.programs.Pid("containerd"), s.programs.Pid("kubelet")}, node.Shims(render.Socket(s.Cluster))...) {
+	for _, pid := range append(
+		[]int{s.programs.Pid("containerd"), s.programs.Pid("kubelet")}, node.Shims(render.Socket(s.Cluster))...,
+	) {
 		if pid != 0 && node.Holds(pid) {
 			spec.Argv, spec.Cloneflags = node.Enter(pid, spec.Argv), 0
 			break
@@ -244,7 +252,10 @@ func (s *session) start(ctx context.Context, p program, spec process.Spec) error
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("%s does not work: %w\nthe end of %s:\n%s", p.name, err, s.programs.Log(p.name), s.programs.Tail(p.name, 15))
+		return fmt.Errorf(
+			"%s does not work: %w\nthe end of %s:\n%s", p.name, err, s.programs.Log(p.name),
+			s.programs.Tail(p.name, 15),
+		)
 	}
 	if fresh {
 		s.sayf("%-24s %s", p.name, time.Since(start).Round(10*time.Millisecond))
@@ -265,7 +276,11 @@ func (s *session) finishNode(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for _, object := range objects {
-		err := process.Poll(ctx, 100*time.Millisecond, func() error { return s.api.Apply(ctx, object.Path, object.YAML) })
+		err := process.Poll(
+			ctx,
+			100*time.Millisecond,
+			func() error { return s.api.Apply(ctx, object.Path, object.YAML) },
+		)
 		if err != nil {
 			return fmt.Errorf("apply first objects: %w", err)
 		}

@@ -33,11 +33,16 @@ func newEtcdCommand() *cobra.Command {
 	flags := command.Flags()
 	flags.StringVar(&o.dataDir, "data-dir", "", "directory of the database")
 	flags.StringVar(&o.clientURL, "client-url", "https://127.0.0.1:2379", "address for clients")
-	flags.StringVar(&o.peerURL, "peer-url", "https://127.0.0.1:2380", "address for peers; there are none, but etcd wants one")
+	flags.StringVar(
+		&o.peerURL, "peer-url", "https://127.0.0.1:2380", "address for peers; there are none, but etcd wants one",
+	)
 	flags.StringVar(&o.ca, "ca", "", "CA that signs clients")
 	flags.StringVar(&o.cert, "cert", "", "certificate of this server")
 	flags.StringVar(&o.key, "key", "", "key of this server")
-	flags.BoolVar(&o.unsafeNoSync, "unsafe-no-fsync", false, "do not wait for the disk: fast, and may lose data when the machine (not the process) dies")
+	flags.BoolVar(
+		&o.unsafeNoSync, "unsafe-no-fsync", false,
+		"do not wait for the disk: fast, and may lose data when the machine (not the process) dies",
+	)
 	return command
 }
 

@@ -125,7 +125,8 @@ func Shims(socket string) []int {
 			continue
 		}
 		args := strings.Split(string(raw), "\x00")
-		if !strings.HasPrefix(filepath.Base(args[0]), "containerd-shim") || !strings.Contains(string(raw), "\x00"+socket+"\x00") {
+		if !strings.HasPrefix(filepath.Base(args[0]), "containerd-shim") ||
+			!strings.Contains(string(raw), "\x00"+socket+"\x00") {
 			continue
 		}
 		if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file))); err == nil {

@@ -85,7 +85,9 @@ func Load(dir string) (*Cluster, error) {
 	}
 	c := &Cluster{Dir: dir}
 	if err := json.Unmarshal(raw, c); err != nil {
-		return nil, fmt.Errorf("parse %s (delete the directory when no cluster runs from it): %w", filepath.Join(dir, file), err)
+		return nil, fmt.Errorf(
+			"parse %s (delete the directory when no cluster runs from it): %w", filepath.Join(dir, file), err,
+		)
 	}
 	return c, nil
 }

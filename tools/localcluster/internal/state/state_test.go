@@ -11,9 +11,14 @@ import (
 func TestSaveThenLoad(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "deep", "cluster")
 	want := &Cluster{
-		Dir: dir, Name: "one", Mode: Full, Services: "10.96.0.0/16",
-		Ports:      Ports{API: 6443, Etcd: 2379},
-		Network:    Network{Bridge: "br", Pods: "10.244.0.0/22", Gateway: "10.244.0.1", Sysctls: map[string]string{"a": "0"}},
+		Dir:      dir,
+		Name:     "one",
+		Mode:     Full,
+		Services: "10.96.0.0/16",
+		Ports:    Ports{API: 6443, Etcd: 2379},
+		Network: Network{
+			Bridge: "br", Pods: "10.244.0.0/22", Gateway: "10.244.0.1", Sysctls: map[string]string{"a": "0"},
+		},
 		Registries: map[string]string{"registry.local:5000": "http://127.0.0.1:30500"},
 	}
 	if err := want.Save(); err != nil {

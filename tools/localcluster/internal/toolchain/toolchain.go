@@ -37,10 +37,14 @@ var Kube = Program{
 }
 
 // CoreDNS answers the cluster's DNS.
-var CoreDNS = Program{Name: "coredns", Module: "tools/thirdparty/coredns", Package: ".", Ldflags: "-s -w", Cold: "about 1 minute"}
+var CoreDNS = Program{
+	Name: "coredns", Module: "tools/thirdparty/coredns", Package: ".", Ldflags: "-s -w", Cold: "about 1 minute",
+}
 
 // Pause is the program of a pod's sandbox.
-var Pause = Program{Name: "pause", Module: "tools/localcluster", Package: "./cmd/pause", Ldflags: "-s -w", Cold: "seconds"}
+var Pause = Program{
+	Name: "pause", Module: "tools/localcluster", Package: "./cmd/pause", Ldflags: "-s -w", Cold: "seconds",
+}
 
 // Finder looks for programs in Dirs, in order, and builds into the first.
 type Finder struct {
@@ -110,5 +114,7 @@ func repository(dirs []string) (string, error) {
 			}
 		}
 	}
-	return "", errors.New("the source tree is not around; run from within the repository, or name the binary with --kube or ARGOSY_KUBE")
+	return "", errors.New(
+		"the source tree is not around; run from within the repository, or name the binary with --kube or ARGOSY_KUBE",
+	)
 }

@@ -132,7 +132,9 @@ func parse(path string) (File, error) {
 func isHTTP(s *ast.SelectorExpr) bool {
 	x, ok := s.X.(*ast.Ident)
 	name := s.Sel.Name
-	return ok && x.Name == "http" && name != "Header" && name != "CanonicalHeaderKey" && !strings.HasPrefix(name, "Status") && !strings.HasPrefix(name, "Method")
+	return ok && x.Name == "http" && name != "Header" && name != "CanonicalHeaderKey" &&
+		!strings.HasPrefix(name, "Status") &&
+		!strings.HasPrefix(name, "Method")
 }
 
 // clocks are the functions of package time that depend on when they are called.
@@ -157,7 +159,9 @@ func (f *File) declaration(d ast.Decl, line, end func(ast.Node) int) {
 	switch d := d.(type) {
 	case *ast.FuncDecl:
 		if d.Body != nil {
-			f.Functions = append(f.Functions, Function{Name: d.Name.Name, At: line(d), Lines: end(d) - line(d) + 1, Body: shape(d)})
+			f.Functions = append(
+				f.Functions, Function{Name: d.Name.Name, At: line(d), Lines: end(d) - line(d) + 1, Body: shape(d)},
+			)
 		}
 		if d.Name.IsExported() && d.Doc == nil && exportedReceiver(d.Recv) {
 			f.bare(d.Name, line(d))

@@ -45,9 +45,24 @@ func impure(f File) []string {
 
 // outside are packages by what a core must not have.
 var outside = map[string]string{
-	"os": "I/O", "os/exec": "I/O", "os/signal": "I/O", "io/ioutil": "I/O", "net": "I/O", "net/rpc": "I/O", "net/smtp": "I/O",
-	"log": "I/O", "log/slog": "I/O", "database/sql": "I/O", "syscall": "I/O", "plugin": "I/O", "context": "context", "embed": "files",
-	"math/rand": "randomness", "math/rand/v2": "randomness", "crypto/rand": "randomness", "github.com/google/uuid": "randomness",
+	"os":                     "I/O",
+	"os/exec":                "I/O",
+	"os/signal":              "I/O",
+	"io/ioutil":              "I/O",
+	"net":                    "I/O",
+	"net/rpc":                "I/O",
+	"net/smtp":               "I/O",
+	"log":                    "I/O",
+	"log/slog":               "I/O",
+	"database/sql":           "I/O",
+	"syscall":                "I/O",
+	"plugin":                 "I/O",
+	"context":                "context",
+	"embed":                  "files",
+	"math/rand":              "randomness",
+	"math/rand/v2":           "randomness",
+	"crypto/rand":            "randomness",
+	"github.com/google/uuid": "randomness",
 }
 
 func sleepless(f File) []string {
@@ -56,7 +71,9 @@ func sleepless(f File) []string {
 	}
 	var out []string
 	for _, line := range f.Sleeps {
-		out = append(out, fmt.Sprintf("%s:%d: a test sleeps; wait for what it waits for, or use testing/synctest", f.Name, line))
+		out = append(
+			out, fmt.Sprintf("%s:%d: a test sleeps; wait for what it waits for, or use testing/synctest", f.Name, line),
+		)
 	}
 	return out
 }
@@ -80,7 +97,9 @@ func (m Module) undocumented() []string {
 
 // isCore holds for what decides, in services and in the libraries that several of them share.
 func isCore(pkg string) bool {
-	return strings.Contains(pkg+"/", "/internal/core/") || within(pkg, "libs/flow") && pkg != "libs/flow/workflowtest" || within(pkg, "libs/sensing")
+	return strings.Contains(pkg+"/", "/internal/core/") ||
+		within(pkg, "libs/flow") && pkg != "libs/flow/workflowtest" ||
+		within(pkg, "libs/sensing")
 }
 
 func within(pkg, folder string) bool { return pkg == folder || strings.HasPrefix(pkg, folder+"/") }

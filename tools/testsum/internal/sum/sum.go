@@ -173,7 +173,10 @@ func (t *Total) finish(e event) {
 		t.fail(e.Package, text)
 	}
 	if n := len(p.result); n > 0 || t.Failed > before {
-		fmt.Fprintf(t.out, "%-4s %s %d passed, %d failed, %.1fs\n", e.Action, short(e.Package), t.Passed-passed, t.Failed-before, e.Elapsed)
+		fmt.Fprintf(
+			t.out, "%-4s %s %d passed, %d failed, %.1fs\n", e.Action, short(e.Package), t.Passed-passed,
+			t.Failed-before, e.Elapsed,
+		)
 	}
 }
 

@@ -68,7 +68,9 @@ func TestTotalsAddUp(t *testing.T) {
 	if code := total.End(); code != 1 {
 		t.Errorf("exit code %d", code)
 	}
-	for _, want := range []string{"4 passed, 6 failed, 2 skipped", "x/a TestLater, x/a TestLater: ", "failed: x/a TestTable/two\n"} {
+	for _, want := range []string{
+		"4 passed, 6 failed, 2 skipped", "x/a TestLater, x/a TestLater: ", "failed: x/a TestTable/two\n",
+	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in:\n%s", want, out.String())
 		}

@@ -1,8 +1,8 @@
 // Package analysisrun is the shell around the core for AnalysisRuns: find what is due, measure it side by side, let the
 // core assess, write the status.
 //
-// Promise: a measurement counts only if the run still is the version that was looked at, so two replicas that measure at
-// once count it once. A provider that hangs holds one worker, for a bounded time, and no other run.
+// Promise: a measurement counts only if the run still is the version that was looked at, so two replicas that measure
+// at once count it once. A provider that hangs holds one worker, for a bounded time, and no other run.
 package analysisrun
 
 import (
@@ -66,8 +66,18 @@ type Reconciler struct {
 
 // New returns a reconciler whose metrics are in registry.
 func New(c client.Client, secrets *secret.Reader, m Measurer, tell Teller, registry prometheus.Registerer) *Reconciler {
-	r := &Reconciler{Client: c, Secrets: secrets, Measurer: m, Tell: tell, Now: time.Now, Log: slog.New(slog.DiscardHandler),
-		measured: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "argosy_rollout_measurements_total", Help: "Measurements taken, by outcome."}, []string{"phase"})}
+	r := &Reconciler{
+		Client:   c,
+		Secrets:  secrets,
+		Measurer: m,
+		Tell:     tell,
+		Now:      time.Now,
+		Log:      slog.New(slog.DiscardHandler),
+		measured: prometheus.NewCounterVec(
+			prometheus.CounterOpts{Name: "argosy_rollout_measurements_total", Help: "Measurements taken, by outcome."},
+			[]string{"phase"},
+		),
+	}
 	registry.MustRegister(r.measured)
 	return r
 }
@@ -113,7 +123,9 @@ func again(plan analysis.Plan, now time.Time) reconcile.Result {
 
 // assess measures what is due and returns the status that follows. A run that has not begun only begins: its clock must
 // be written before its first measurement.
-func (r *Reconciler) assess(ctx context.Context, run *v1alpha1.AnalysisRun, plan analysis.Plan, unreadable error) v1alpha1.AnalysisRunStatus {
+func (r *Reconciler) assess(
+	ctx context.Context, run *v1alpha1.AnalysisRun, plan analysis.Plan, unreadable error,
+) v1alpha1.AnalysisRunStatus {
 	if unreadable != nil {
 		status := *run.Status.DeepCopy()
 		now := metav1.NewTime(r.Now().Truncate(time.Second))
@@ -127,7 +139,9 @@ func (r *Reconciler) assess(ctx context.Context, run *v1alpha1.AnalysisRun, plan
 }
 
 // measure takes all measurements that are due, side by side.
-func (r *Reconciler) measure(ctx context.Context, run *v1alpha1.AnalysisRun, due []v1alpha1.Metric) map[string]v1alpha1.Measurement {
+func (r *Reconciler) measure(
+	ctx context.Context, run *v1alpha1.AnalysisRun, due []v1alpha1.Metric,
+) map[string]v1alpha1.Measurement {
 	out := make(map[string]v1alpha1.Measurement, len(due))
 	if len(due) == 0 {
 		return out
@@ -154,7 +168,9 @@ func (r *Reconciler) measure(ctx context.Context, run *v1alpha1.AnalysisRun, due
 }
 
 // one takes one measurement; whatever goes wrong becomes an error of the measurement.
-func (r *Reconciler) one(ctx context.Context, m v1alpha1.Metric, values map[string]string, err error) v1alpha1.Measurement {
+func (r *Reconciler) one(
+	ctx context.Context, m v1alpha1.Metric, values map[string]string, err error,
+) v1alpha1.Measurement {
 	started := metav1.NewTime(r.Now().Truncate(time.Second))
 	taken := v1alpha1.Measurement{StartedAt: &started, Phase: v1alpha1.AnalysisError}
 	var value metric.Value
@@ -177,7 +193,9 @@ func (r *Reconciler) one(ctx context.Context, m v1alpha1.Metric, values map[stri
 }
 
 // arguments reads the values of a run's arguments, and which of them must not be shown.
-func (r *Reconciler) arguments(ctx context.Context, run *v1alpha1.AnalysisRun) (values map[string]string, secrets []string, err error) {
+func (r *Reconciler) arguments(
+	ctx context.Context, run *v1alpha1.AnalysisRun,
+) (values map[string]string, secrets []string, err error) {
 	values = map[string]string{}
 	for _, a := range run.Spec.Args {
 		switch {
@@ -185,7 +203,14 @@ func (r *Reconciler) arguments(ctx context.Context, run *v1alpha1.AnalysisRun) (
 			values[a.Name] = a.Value.String()
 		case a.ValueFrom != nil && a.ValueFrom.SecretKeyRef != nil:
 			ref := a.ValueFrom.SecretKeyRef
-			text, err := r.Secrets.Value(ctx, run.Namespace, &corev1.SecretKeySelector{LocalObjectReference: corev1.LocalObjectReference{Name: ref.Name}, Key: ref.Key})
+			text, err := r.Secrets.Value(
+				ctx,
+				run.Namespace,
+				&corev1.SecretKeySelector{
+					LocalObjectReference: corev1.LocalObjectReference{Name: ref.Name},
+					Key:                  ref.Key,
+				},
+			)
 			if _, missing := secret.IsMissing(err); missing {
 				return values, secrets, fmt.Errorf("argument %q: secret %s has no key %s", a.Name, ref.Name, ref.Key)
 			}
@@ -211,7 +236,10 @@ func redact(text string, secrets []string) string {
 
 // write patches the status if anything changed, and tells of a beginning and an end. Facts go first: a crash after them
 // repeats the pass, and the repeated fact has the same id.
-func (r *Reconciler) write(ctx context.Context, object *unstructured.Unstructured, run *v1alpha1.AnalysisRun, status v1alpha1.AnalysisRunStatus) error {
+func (r *Reconciler) write(
+	ctx context.Context, object *unstructured.Unstructured, run *v1alpha1.AnalysisRun,
+	status v1alpha1.AnalysisRunStatus,
+) error {
 	tree, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&status)
 	if err != nil {
 		return fmt.Errorf("encode: %w", err)
@@ -233,7 +261,10 @@ func (r *Reconciler) write(ctx context.Context, object *unstructured.Unstructure
 		return err
 	}
 	if status.Phase.Completed() {
-		r.Log.InfoContext(ctx, "analysis finished", "run", run.Namespace+"/"+run.Name, "phase", status.Phase, "message", status.Message)
+		r.Log.InfoContext(
+			ctx, "analysis finished", "run", run.Namespace+"/"+run.Name, "phase", status.Phase, "message",
+			status.Message,
+		)
 		r.record(object, status)
 	}
 	return nil
@@ -247,19 +278,23 @@ func (r *Reconciler) record(object *unstructured.Unstructured, status v1alpha1.A
 	if status.Phase != v1alpha1.AnalysisSuccessful {
 		kind = corev1.EventTypeWarning
 	}
-	r.Events.Event(object, kind, "AnalysisRun"+string(status.Phase), "Analysis Completed. Result: "+string(status.Phase))
+	r.Events.Event(
+		object, kind, "AnalysisRun"+string(status.Phase), "Analysis Completed. Result: "+string(status.Phase),
+	)
 }
 
 func (r *Reconciler) tell(ctx context.Context, run *v1alpha1.AnalysisRun, body events.Body) error {
 	return r.Tell.Tell(ctx, facts.Fact{
-		ID: bus.Key(string(run.UID) + "/" + body.Fact()), About: facts.About("AnalysisRun", run), Body: body, Lineage: lineage.FromAnnotations(run.Annotations),
+		ID: bus.Key(string(run.UID) + "/" + body.Fact()), About: facts.About("AnalysisRun", run), Body: body,
+		Lineage: lineage.FromAnnotations(run.Annotations),
 	})
 }
 
 func said(run *v1alpha1.AnalysisRun, status v1alpha1.AnalysisRunStatus) events.Analysis {
 	a := events.Analysis{
-		Revision: run.Annotations[core.AnnotationRevision], Hash: run.Labels[core.HashLabel], Type: run.Labels[core.LabelRunType],
-		Step: run.Labels[core.LabelStepIndex], Phase: string(status.Phase), Message: status.Message,
+		Revision: run.Annotations[core.AnnotationRevision], Hash: run.Labels[core.HashLabel],
+		Type: run.Labels[core.LabelRunType], Step: run.Labels[core.LabelStepIndex], Phase: string(status.Phase),
+		Message: status.Message,
 	}
 	if owner := metav1.GetControllerOf(run); owner != nil {
 		a.Rollout, a.ReplicaSet = owner.Name, owner.Name+"-"+a.Hash

@@ -45,7 +45,9 @@ type desk struct {
 
 func (d *desk) Measure(_ context.Context, m v1alpha1.Metric) (metric.Value, error) {
 	d.asked = append(d.asked, m.Provider.Web.URL)
-	return metric.Value{Result: d.value, Text: "asked " + m.Provider.Web.URL, Metadata: map[string]string{"url": m.Provider.Web.URL}}, d.err
+	return metric.Value{
+		Result: d.value, Text: "asked " + m.Provider.Web.URL, Metadata: map[string]string{"url": m.Provider.Web.URL},
+	}, d.err
 }
 
 func (d *desk) Tell(_ context.Context, f facts.Fact) error {
@@ -54,7 +56,9 @@ func (d *desk) Tell(_ context.Context, f facts.Fact) error {
 	if f.ID != bus.Key(id) {
 		id = "another id"
 	}
-	d.facts = append(d.facts, id+" "+f.Body.Fact()+" "+data.Phase+" "+data.Attributes["rollout"]+" "+f.Lineage.Correlation)
+	d.facts = append(
+		d.facts, id+" "+f.Body.Fact()+" "+data.Phase+" "+data.Attributes["rollout"]+" "+f.Lineage.Correlation,
+	)
 	return nil
 }
 
@@ -91,7 +95,10 @@ func newDesk(t *testing.T, manifest string, more ...client.Object) *desk {
 	if err := yaml.Unmarshal([]byte(manifest), &u.Object); err != nil {
 		t.Fatal(err)
 	}
-	stored := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "keys"}, Data: map[string][]byte{"token": []byte("s3cr3t")}}
+	stored := &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "keys"},
+		Data:       map[string][]byte{"token": []byte("s3cr3t")},
+	}
 	c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(append(more, u, stored)...).Build()
 	d := &desk{t: t, now: time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC), value: 1}
 	d.Reconciler = New(c, secret.NewReader(c, 0), d, d, prometheus.NewRegistry())
@@ -117,7 +124,9 @@ func (d *desk) pass() (v1alpha1.AnalysisRunStatus, time.Duration) {
 
 func TestARunFromBeginningToEnd(t *testing.T) {
 	d := newDesk(t, run)
-	if st, again := d.pass(); st.Phase != v1alpha1.AnalysisRunning || st.StartedAt == nil || again != time.Millisecond || len(d.asked) != 0 {
+	if st, again := d.pass(); st.Phase != v1alpha1.AnalysisRunning || st.StartedAt == nil ||
+		again != time.Millisecond ||
+		len(d.asked) != 0 {
 		t.Fatalf("begin: %+v after %s, asked %v", st, again, d.asked)
 	}
 	if st, again := d.pass(); st.Phase != v1alpha1.AnalysisRunning || again != 10*time.Second {
@@ -138,7 +147,10 @@ func TestARunFromBeginningToEnd(t *testing.T) {
 	if m.Value != "asked http://example/*****" || m.Metadata["url"] != "http://example/*****" {
 		t.Errorf("a secret was shown: %+v", m)
 	}
-	want := []string{"u1/analysis.started analysis.started Running shop chain", "u1/analysis.finished analysis.finished Successful shop chain"}
+	want := []string{
+		"u1/analysis.started analysis.started Running shop chain",
+		"u1/analysis.finished analysis.finished Successful shop chain",
+	}
 	if diff := cmp.Diff(want, d.facts); diff != "" {
 		t.Error(diff)
 	}
@@ -149,7 +161,8 @@ func TestErrorsAreMeasurements(t *testing.T) {
 	d.err = errors.New("refused by s3cr3t")
 	d.pass()
 	st, again := d.pass()
-	if m := st.MetricResults[0].Measurements[0]; m.Phase != v1alpha1.AnalysisError || m.Message != "refused by *****" || again != 10*time.Second {
+	if m := st.MetricResults[0].Measurements[0]; m.Phase != v1alpha1.AnalysisError || m.Message != "refused by *****" ||
+		again != 10*time.Second {
 		t.Fatalf("%+v after %s", m, again)
 	}
 	d.err, d.value = nil, 2

@@ -26,8 +26,13 @@ func Watch(mgr manager.Manager, inner reconcile.Reconciler, again <-chan event.G
 	err := ctrl.NewControllerManagedBy(mgr).Named("analysisrun").
 		For(run).
 		WatchesRawSource(source.Channel(again, &handler.EnqueueRequestForObject{})).
-		WithOptions(controller.Options{MaxConcurrentReconciles: workers, SkipNameValidation: new(true),
-			RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](5*time.Millisecond, 10*time.Second)}).
+		WithOptions(controller.Options{
+			MaxConcurrentReconciles: workers,
+			SkipNameValidation:      new(true),
+			RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](
+				5*time.Millisecond, 10*time.Second,
+			),
+		}).
 		Complete(inner)
 	if err != nil {
 		return fmt.Errorf("watch analysis runs: %w", err)

@@ -49,7 +49,9 @@ func (e *effort) apply(ctx context.Context, actions []core.Action) error {
 			continue
 		}
 		e.actions.WithLabelValues(kind).Inc()
-		e.Log.InfoContext(ctx, "performed", "rollout", e.object.GetNamespace()+"/"+e.object.GetName(), "decision", a.Key())
+		e.Log.InfoContext(
+			ctx, "performed", "rollout", e.object.GetNamespace()+"/"+e.object.GetName(), "decision", a.Key(),
+		)
 	}
 	return nil
 }
@@ -63,7 +65,12 @@ func (e *effort) perform(ctx context.Context, a core.Action) error {
 		return e.updateReplicaSet(ctx, a)
 	case core.DeleteReplicaSet:
 		rs := &appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{Namespace: e.object.GetNamespace(), Name: a.Name}}
-		return client.IgnoreNotFound(e.Client.Delete(ctx, rs, client.Preconditions{ResourceVersion: &a.Version}, client.PropagationPolicy(metav1.DeletePropagationBackground)))
+		return client.IgnoreNotFound(
+			e.Client.Delete(
+				ctx, rs, client.Preconditions{ResourceVersion: &a.Version},
+				client.PropagationPolicy(metav1.DeletePropagationBackground),
+			),
+		)
 	case core.SwitchService:
 		return e.pointService(ctx, a)
 	case core.SetWeight:
@@ -134,7 +141,9 @@ func (e *effort) setWeight(ctx context.Context, a core.SetWeight) error {
 		return fmt.Errorf("router of %s: %w", a.Route.Kind, errGone)
 	}
 	route := r.New()
-	if err := e.Client.Get(ctx, types.NamespacedName{Namespace: a.Route.Namespace, Name: a.Route.Name}, route); err != nil {
+	if err := e.Client.Get(
+		ctx, types.NamespacedName{Namespace: a.Route.Namespace, Name: a.Route.Name}, route,
+	); err != nil {
 		return fmt.Errorf("read: %w", err)
 	}
 	r.Apply(route, a.Split)
@@ -153,7 +162,9 @@ func (e *effort) createRun(ctx context.Context, a core.CreateAnalysisRun) error 
 
 func (e *effort) retireRun(ctx context.Context, a core.RetireAnalysisRun) error {
 	run := object.New("AnalysisRun")
-	if err := e.Client.Get(ctx, types.NamespacedName{Namespace: e.object.GetNamespace(), Name: a.Name}, run); err != nil {
+	if err := e.Client.Get(
+		ctx, types.NamespacedName{Namespace: e.object.GetNamespace(), Name: a.Name}, run,
+	); err != nil {
 		return client.IgnoreNotFound(err)
 	}
 	next := run.DeepCopy()
@@ -177,7 +188,9 @@ func (e *effort) amend(ctx context.Context, a core.PatchRollout) error {
 		}
 	}
 	next.SetAnnotations(with(next.GetAnnotations(), core.AnnotationRevision, a.Revision))
-	if err := e.Client.Patch(ctx, next, client.MergeFromWithOptions(e.object, client.MergeFromWithOptimisticLock{})); err != nil {
+	if err := e.Client.Patch(
+		ctx, next, client.MergeFromWithOptions(e.object, client.MergeFromWithOptimisticLock{}),
+	); err != nil {
 		return err
 	}
 	e.object = next
@@ -186,7 +199,13 @@ func (e *effort) amend(ctx context.Context, a core.PatchRollout) error {
 
 func (e *effort) publish(ctx context.Context, a core.PublishFact) error {
 	ro := e.world.Rollout
-	return e.Tell.Tell(ctx, facts.Fact{ID: bus.Key(a.ID), About: facts.About("Rollout", ro), Body: a.Body, Lineage: lineage.FromAnnotations(ro.Annotations)})
+	return e.Tell.Tell(
+		ctx,
+		facts.Fact{
+			ID: bus.Key(a.ID), About: facts.About("Rollout", ro), Body: a.Body,
+			Lineage: lineage.FromAnnotations(ro.Annotations),
+		},
+	)
 }
 
 // patchStatus replaces the status if the Rollout still is the version that was looked at.
@@ -197,7 +216,9 @@ func (e *effort) patchStatus(ctx context.Context, a core.PatchStatus) error {
 	}
 	next := e.object.DeepCopy()
 	next.Object["status"] = tree
-	return e.Client.Status().Patch(ctx, next, client.MergeFromWithOptions(e.object, client.MergeFromWithOptimisticLock{}))
+	return e.Client.Status().Patch(
+		ctx, next, client.MergeFromWithOptions(e.object, client.MergeFromWithOptimisticLock{}),
+	)
 }
 
 func (e *effort) record(a core.RecordEvent) {

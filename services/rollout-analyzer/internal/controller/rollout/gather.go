@@ -39,7 +39,9 @@ func (r *Reconciler) gather(ctx context.Context, object *unstructured.Unstructur
 	if len(w.Unreadable) > 0 || ro.DeletionTimestamp != nil {
 		return w, nil
 	}
-	for _, read := range []func(context.Context, *core.World) error{r.replicaSets, r.runs, r.services, r.routes, r.templates} {
+	for _, read := range []func(context.Context, *core.World) error{
+		r.replicaSets, r.runs, r.services, r.routes, r.templates,
+	} {
 		if err := read(ctx, &w); err != nil {
 			return w, err
 		}
@@ -68,7 +70,9 @@ func problems(err error) (out []core.Problem) {
 
 func (r *Reconciler) replicaSets(ctx context.Context, w *core.World) error {
 	var list appsv1.ReplicaSetList
-	if err := r.Client.List(ctx, &list, client.InNamespace(w.Rollout.Namespace), client.MatchingFields{OwnerIndex: string(w.Rollout.UID)}); err != nil {
+	if err := r.Client.List(
+		ctx, &list, client.InNamespace(w.Rollout.Namespace), client.MatchingFields{OwnerIndex: string(w.Rollout.UID)},
+	); err != nil {
 		return fmt.Errorf("list replica sets: %w", err)
 	}
 	for i := range list.Items {
@@ -79,7 +83,9 @@ func (r *Reconciler) replicaSets(ctx context.Context, w *core.World) error {
 
 func (r *Reconciler) runs(ctx context.Context, w *core.World) error {
 	list := object.NewList("AnalysisRun")
-	if err := r.Client.List(ctx, list, client.InNamespace(w.Rollout.Namespace), client.MatchingFields{OwnerIndex: string(w.Rollout.UID)}); err != nil {
+	if err := r.Client.List(
+		ctx, list, client.InNamespace(w.Rollout.Namespace), client.MatchingFields{OwnerIndex: string(w.Rollout.UID)},
+	); err != nil {
 		return fmt.Errorf("list analysis runs: %w", err)
 	}
 	for i := range list.Items {
@@ -132,7 +138,9 @@ func (rc *Reconciler) routes(ctx context.Context, w *core.World) error {
 	return nil
 }
 
-func (rc *Reconciler) observe(ctx context.Context, r router.Router, ref traffic.Ref, c *v1alpha1.CanaryStrategy) (traffic.Observed, error) {
+func (rc *Reconciler) observe(
+	ctx context.Context, r router.Router, ref traffic.Ref, c *v1alpha1.CanaryStrategy,
+) (traffic.Observed, error) {
 	u, out := r.New(), traffic.Observed{Missing: true}
 	err := rc.Client.Get(ctx, types.NamespacedName{Namespace: ref.Namespace, Name: ref.Name}, u)
 	switch {
@@ -167,7 +175,9 @@ func (r *Reconciler) templates(ctx context.Context, w *core.World) error {
 	return nil
 }
 
-func (r *Reconciler) template(ctx context.Context, namespace string, ref v1alpha1.AnalysisTemplateRef) (spec v1alpha1.AnalysisTemplateSpec, found bool, err error) {
+func (r *Reconciler) template(
+	ctx context.Context, namespace string, ref v1alpha1.AnalysisTemplateRef,
+) (spec v1alpha1.AnalysisTemplateSpec, found bool, err error) {
 	u, key := object.New("AnalysisTemplate"), types.NamespacedName{Namespace: namespace, Name: ref.TemplateName}
 	if ref.ClusterScope {
 		u, key = object.New("ClusterAnalysisTemplate"), types.NamespacedName{Name: ref.TemplateName}

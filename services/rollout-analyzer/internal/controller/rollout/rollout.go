@@ -1,7 +1,7 @@
 // Package rollout is the shell around the core for Rollouts: gather the world, let the core decide, apply, report.
 //
-// Promise: the status is patched once per pass, after all effects. Two replicas that work on the same Rollout at once do
-// no harm: writes are guarded by the version that was looked at, names are derived from causes.
+// Promise: the status is patched once per pass, after all effects. Two replicas that work on the same Rollout at once
+// do no harm: writes are guarded by the version that was looked at, names are derived from causes.
 package rollout
 
 import (
@@ -44,9 +44,22 @@ type Reconciler struct {
 }
 
 // New returns a reconciler whose metrics are in registry.
-func New(c client.Client, tell Teller, recorder record.EventRecorder, log *slog.Logger, registry prometheus.Registerer) *Reconciler {
-	r := &Reconciler{Client: c, Tell: tell, Events: recorder, Log: log, Now: time.Now,
-		actions: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "argosy_rollout_actions_total", Help: "Effects performed on rollouts, by kind."}, []string{"kind"})}
+func New(
+	c client.Client, tell Teller, recorder record.EventRecorder, log *slog.Logger, registry prometheus.Registerer,
+) *Reconciler {
+	r := &Reconciler{
+		Client: c,
+		Tell:   tell,
+		Events: recorder,
+		Log:    log,
+		Now:    time.Now,
+		actions: prometheus.NewCounterVec(
+			prometheus.CounterOpts{
+				Name: "argosy_rollout_actions_total", Help: "Effects performed on rollouts, by kind.",
+			},
+			[]string{"kind"},
+		),
+	}
 	registry.MustRegister(r.actions)
 	return r
 }

@@ -54,23 +54,38 @@ func Index(ctx context.Context, mgr manager.Manager) error {
 // Watch makes the manager call inner for every Rollout that something happened to. again brings Rollouts to look at
 // without that.
 func Watch(mgr manager.Manager, inner reconcile.Reconciler, again <-chan event.GenericEvent) error {
-	owned := handler.EnqueueRequestForOwner(mgr.GetScheme(), mgr.GetRESTMapper(), object.New("Rollout"), handler.OnlyControllerOwner())
+	owned := handler.EnqueueRequestForOwner(
+		mgr.GetScheme(), mgr.GetRESTMapper(), object.New("Rollout"), handler.OnlyControllerOwner(),
+	)
 	c, err := ctrl.NewControllerManagedBy(mgr).Named("rollout").
 		For(object.New("Rollout")).
 		Watches(&appsv1.ReplicaSet{}, owned).
 		Watches(object.New("AnalysisRun"), owned).
 		Watches(&corev1.Service{}, handler.EnqueueRequestsFromMapFunc(concerned(mgr.GetClient(), namesService))).
-		Watches(object.New("AnalysisTemplate"), handler.EnqueueRequestsFromMapFunc(concerned(mgr.GetClient(), awaitsTemplate))).
-		Watches(object.New("ClusterAnalysisTemplate"), handler.EnqueueRequestsFromMapFunc(concerned(mgr.GetClient(), awaitsTemplate))).
+		Watches(
+			object.New("AnalysisTemplate"),
+			handler.EnqueueRequestsFromMapFunc(concerned(mgr.GetClient(), awaitsTemplate)),
+		).
+		Watches(
+			object.New("ClusterAnalysisTemplate"),
+			handler.EnqueueRequestsFromMapFunc(concerned(mgr.GetClient(), awaitsTemplate)),
+		).
 		WatchesRawSource(source.Channel(again, &handler.EnqueueRequestForObject{})).
-		WithOptions(controller.Options{MaxConcurrentReconciles: workers, SkipNameValidation: new(true),
-			RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](5*time.Millisecond, slowest)}).
+		WithOptions(controller.Options{
+			MaxConcurrentReconciles: workers,
+			SkipNameValidation:      new(true),
+			RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](
+				5*time.Millisecond, slowest,
+			),
+		}).
 		Build(inner)
 	if err != nil {
 		return fmt.Errorf("watch rollouts: %w", err)
 	}
 	for _, r := range router.Routers {
-		if err := mgr.Add(manager.RunnableFunc(func(ctx context.Context) error { return watchRoutes(ctx, mgr, c, r) })); err != nil {
+		if err := mgr.Add(
+			manager.RunnableFunc(func(ctx context.Context) error { return watchRoutes(ctx, mgr, c, r) }),
+		); err != nil {
 			return fmt.Errorf("watch %s: %w", r.Kind.Kind, err)
 		}
 	}
@@ -82,7 +97,11 @@ func watchRoutes(ctx context.Context, mgr manager.Manager, c controller.Controll
 	for {
 		if _, err := mgr.GetRESTMapper().RESTMapping(r.Kind.GroupKind(), r.Kind.Version); err == nil {
 			var route client.Object = r.New()
-			return c.Watch(source.Kind(mgr.GetCache(), route, handler.EnqueueRequestsFromMapFunc(concerned(mgr.GetClient(), namesRoute))))
+			return c.Watch(
+				source.Kind(
+					mgr.GetCache(), route, handler.EnqueueRequestsFromMapFunc(concerned(mgr.GetClient(), namesRoute)),
+				),
+			)
 		}
 		select {
 		case <-ctx.Done():
@@ -102,7 +121,10 @@ func concerned(c client.Reader, cares func(*v1alpha1.Rollout, client.Object) boo
 		for i := range list.Items {
 			ro, _, _ := v1alpha1.DecodeTolerant[v1alpha1.Rollout](list.Items[i].Object)
 			if cares(ro, o) {
-				out = append(out, reconcile.Request{NamespacedName: types.NamespacedName{Namespace: ro.Namespace, Name: ro.Name}})
+				out = append(
+					out,
+					reconcile.Request{NamespacedName: types.NamespacedName{Namespace: ro.Namespace, Name: ro.Name}},
+				)
 			}
 		}
 		return out
@@ -111,7 +133,10 @@ func concerned(c client.Reader, cares func(*v1alpha1.Rollout, client.Object) boo
 
 // scope is the namespace whose Rollouts may name an object. A route may serve other namespaces than its own.
 func scope(o client.Object) string {
-	if slices.ContainsFunc(router.Routers, func(r router.Router) bool { return o.GetObjectKind().GroupVersionKind() == r.Kind }) {
+	if slices.ContainsFunc(
+		router.Routers,
+		func(r router.Router) bool { return o.GetObjectKind().GroupVersionKind() == r.Kind },
+	) {
 		return ""
 	}
 	return o.GetNamespace()
@@ -129,7 +154,8 @@ func namesService(ro *v1alpha1.Rollout, o client.Object) bool {
 func namesRoute(ro *v1alpha1.Rollout, o client.Object) bool {
 	for _, refs := range router.Read(ro).Refs {
 		for _, ref := range refs {
-			if ref.Kind == o.GetObjectKind().GroupVersionKind().Kind && ref.Name == o.GetName() && ref.Namespace == o.GetNamespace() {
+			if ref.Kind == o.GetObjectKind().GroupVersionKind().Kind && ref.Name == o.GetName() &&
+				ref.Namespace == o.GetNamespace() {
 				return true
 			}
 		}

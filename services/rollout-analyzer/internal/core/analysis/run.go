@@ -101,7 +101,9 @@ func find(results []v1alpha1.MetricResult, name string) *v1alpha1.MetricResult {
 
 // Assess adds new measurements, by metric name, to a run and returns the status that follows. Without measurements it
 // begins the run, or ends it when someone asked for that.
-func Assess(run *v1alpha1.AnalysisRun, fresh map[string]v1alpha1.Measurement, now time.Time) v1alpha1.AnalysisRunStatus {
+func Assess(
+	run *v1alpha1.AnalysisRun, fresh map[string]v1alpha1.Measurement, now time.Time,
+) v1alpha1.AnalysisRunStatus {
 	st := *run.Status.DeepCopy()
 	if st.Phase.Completed() {
 		return st
@@ -121,7 +123,10 @@ func Assess(run *v1alpha1.AnalysisRun, fresh map[string]v1alpha1.Measurement, no
 		}
 		result := find(st.MetricResults, m.Name)
 		if result == nil {
-			st.MetricResults = append(st.MetricResults, v1alpha1.MetricResult{Name: m.Name, Phase: v1alpha1.AnalysisRunning, DryRun: dry[m.Name]})
+			st.MetricResults = append(
+				st.MetricResults,
+				v1alpha1.MetricResult{Name: m.Name, Phase: v1alpha1.AnalysisRunning, DryRun: dry[m.Name]},
+			)
 			result = &st.MetricResults[len(st.MetricResults)-1]
 		}
 		if !result.Phase.Completed() {
@@ -189,7 +194,9 @@ func verdict(b bounds, r v1alpha1.MetricResult) (v1alpha1.AnalysisPhase, string)
 		}
 		return v1alpha1.AnalysisError, message
 	case b.inconclusive >= 0 && r.Inconclusive > b.inconclusive:
-		return v1alpha1.AnalysisInconclusive, limited("inconclusive", r.Inconclusive, "inconclusiveLimit", b.inconclusive)
+		return v1alpha1.AnalysisInconclusive, limited(
+			"inconclusive", r.Inconclusive, "inconclusiveLimit", b.inconclusive,
+		)
 	case b.failure >= 0 && r.Failed > b.failure:
 		return v1alpha1.AnalysisFailed, limited("failed", r.Failed, "failureLimit", b.failure)
 	case b.consecutiveSuccess > 0 && r.ConsecutiveSuccess >= b.consecutiveSuccess:
@@ -199,7 +206,9 @@ func verdict(b bounds, r v1alpha1.MetricResult) (v1alpha1.AnalysisPhase, string)
 	case b.consecutiveSuccess > 0 && b.failure >= 0:
 		return v1alpha1.AnalysisInconclusive, "count was reached before either limit"
 	case b.consecutiveSuccess > 0:
-		return v1alpha1.AnalysisFailed, "count was reached before consecutiveSuccessLimit (" + strconv.Itoa(int(b.consecutiveSuccess)) + ")"
+		return v1alpha1.AnalysisFailed, "count was reached before consecutiveSuccessLimit (" + strconv.Itoa(
+			int(b.consecutiveSuccess),
+		) + ")"
 	default:
 		return v1alpha1.AnalysisSuccessful, ""
 	}
@@ -207,7 +216,8 @@ func verdict(b bounds, r v1alpha1.MetricResult) (v1alpha1.AnalysisPhase, string)
 
 // severity orders verdicts; the worst one is that of the run.
 var severity = map[v1alpha1.AnalysisPhase]int{
-	v1alpha1.AnalysisSuccessful: 1, v1alpha1.AnalysisInconclusive: 2, v1alpha1.AnalysisError: 3, v1alpha1.AnalysisFailed: 4,
+	v1alpha1.AnalysisSuccessful: 1, v1alpha1.AnalysisInconclusive: 2, v1alpha1.AnalysisError: 3,
+	v1alpha1.AnalysisFailed: 4,
 }
 
 // conclude ends a run when all metrics are complete, when one that counts went wrong, or when someone asked for it.
@@ -238,7 +248,9 @@ func conclude(spec v1alpha1.AnalysisRunSpec, st v1alpha1.AnalysisRunStatus, now 
 	return complete(st, worst, message, now)
 }
 
-func complete(st v1alpha1.AnalysisRunStatus, phase v1alpha1.AnalysisPhase, message string, now time.Time) v1alpha1.AnalysisRunStatus {
+func complete(
+	st v1alpha1.AnalysisRunStatus, phase v1alpha1.AnalysisPhase, message string, now time.Time,
+) v1alpha1.AnalysisRunStatus {
 	st.Phase, st.Message = phase, message
 	st.CompletedAt = new(metav1.NewTime(now.Truncate(time.Second)))
 	summarise(&st)

@@ -42,7 +42,8 @@ func metric(name, text string) v1alpha1.Metric {
 }
 
 var letters = map[rune]v1alpha1.AnalysisPhase{
-	's': v1alpha1.AnalysisSuccessful, 'f': v1alpha1.AnalysisFailed, 'i': v1alpha1.AnalysisInconclusive, 'e': v1alpha1.AnalysisError,
+	's': v1alpha1.AnalysisSuccessful, 'f': v1alpha1.AnalysisFailed, 'i': v1alpha1.AnalysisInconclusive,
+	'e': v1alpha1.AnalysisError,
 }
 
 func measured(phase v1alpha1.AnalysisPhase, at time.Time) v1alpha1.Measurement {
@@ -152,7 +153,9 @@ func TestPlan(t *testing.T) {
 }
 
 func TestTerminate(t *testing.T) {
-	run := &v1alpha1.AnalysisRun{Spec: v1alpha1.AnalysisRunSpec{Terminate: true, Metrics: []v1alpha1.Metric{metric("m", "interval=1s")}}}
+	run := &v1alpha1.AnalysisRun{
+		Spec: v1alpha1.AnalysisRunSpec{Terminate: true, Metrics: []v1alpha1.Metric{metric("m", "interval=1s")}},
+	}
 	if p := PlanRun(run, t0); len(p.Due) != 0 {
 		t.Fatalf("measures on: %+v", p)
 	}
@@ -166,7 +169,10 @@ func TestInvalidRunIsAnError(t *testing.T) {
 		{Metrics: []v1alpha1.Metric{metric("m", "interval=soon")}},
 		{Metrics: []v1alpha1.Metric{metric("m", "count=2")}},
 		{Metrics: []v1alpha1.Metric{metric("m", "")}, DryRun: []v1alpha1.DryRun{{MetricName: "*"}}},
-		{Metrics: []v1alpha1.Metric{metric("m", "")}, MeasurementRetention: []v1alpha1.MeasurementRetention{{MetricName: "x"}}},
+		{
+			Metrics:              []v1alpha1.Metric{metric("m", "")},
+			MeasurementRetention: []v1alpha1.MeasurementRetention{{MetricName: "x"}},
+		},
 	} {
 		run := &v1alpha1.AnalysisRun{Spec: spec}
 		if st := Assess(run, nil, t0); st.Phase != v1alpha1.AnalysisError {
@@ -176,8 +182,10 @@ func TestInvalidRunIsAnError(t *testing.T) {
 }
 
 func TestRetention(t *testing.T) {
-	run := &v1alpha1.AnalysisRun{Spec: v1alpha1.AnalysisRunSpec{Metrics: []v1alpha1.Metric{metric("m", "interval=1s count=30")},
-		TTLStrategy: &v1alpha1.AnalysisTTLStrategy{SecondsAfterCompletion: new(int32(60))}}}
+	run := &v1alpha1.AnalysisRun{
+		Spec: v1alpha1.AnalysisRunSpec{Metrics: []v1alpha1.Metric{metric("m", "interval=1s count=30")},
+			TTLStrategy: &v1alpha1.AnalysisTTLStrategy{SecondsAfterCompletion: new(int32(60))}},
+	}
 	for i := range 30 {
 		at := t0.Add(time.Duration(i) * time.Second)
 		run.Status = Assess(run, map[string]v1alpha1.Measurement{"m": measured(v1alpha1.AnalysisSuccessful, at)}, at)

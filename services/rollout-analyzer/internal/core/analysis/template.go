@@ -20,7 +20,9 @@ type Templates = map[v1alpha1.AnalysisTemplateRef]v1alpha1.AnalysisTemplateSpec
 
 // Merge makes the spec of a run of all templates an analysis names, nested ones included, with every argument given.
 // A finite run ends by itself: a metric with an interval but no count is then measured once more than it may fail.
-func Merge(a v1alpha1.RolloutAnalysis, templates Templates, resolve Resolve, finite bool) (v1alpha1.AnalysisRunSpec, error) {
+func Merge(
+	a v1alpha1.RolloutAnalysis, templates Templates, resolve Resolve, finite bool,
+) (v1alpha1.AnalysisRunSpec, error) {
 	m := merging{templates: templates, seen: map[v1alpha1.AnalysisTemplateRef]bool{}}
 	if err := m.all(a.Templates); err != nil {
 		return v1alpha1.AnalysisRunSpec{}, err

@@ -25,14 +25,30 @@ func resolveNothing(v1alpha1.ArgumentValueFrom) (string, error) { return "resolv
 
 func TestMerge(t *testing.T) {
 	templates := Templates{
-		ref("a"):                                {Metrics: []v1alpha1.Metric{metric("one", "interval=1m failureLimit=3")}, Args: []v1alpha1.Argument{arg("x", ""), arg("y", "dflt")}, Templates: []v1alpha1.AnalysisTemplateRef{ref("b"), ref("a")}},
-		ref("b"):                                {Metrics: []v1alpha1.Metric{metric("two", "")}, Args: []v1alpha1.Argument{arg("x", "")}},
+		ref("a"): {
+			Metrics:   []v1alpha1.Metric{metric("one", "interval=1m failureLimit=3")},
+			Args:      []v1alpha1.Argument{arg("x", ""), arg("y", "dflt")},
+			Templates: []v1alpha1.AnalysisTemplateRef{ref("b"), ref("a")},
+		},
+		ref("b"): {
+			Metrics: []v1alpha1.Metric{metric("two", "")}, Args: []v1alpha1.Argument{arg("x", "")},
+		},
 		ref("twin"):                             {Metrics: []v1alpha1.Metric{metric("two", "")}},
 		ref("other"):                            {Args: []v1alpha1.Argument{arg("y", "else")}},
 		{TemplateName: "c", ClusterScope: true}: {Metrics: []v1alpha1.Metric{metric("three", "")}},
 	}
-	given := []v1alpha1.AnalysisRunArgument{{Name: "x", Value: v1alpha1.AnyStringPtr("1")}, {Name: "unused", Value: v1alpha1.AnyStringPtr("2")}}
-	spec, err := Merge(v1alpha1.RolloutAnalysis{Templates: []v1alpha1.AnalysisTemplateRef{ref("a"), {TemplateName: "c", ClusterScope: true}}, Args: given}, templates, resolveNothing, true)
+	given := []v1alpha1.AnalysisRunArgument{
+		{Name: "x", Value: v1alpha1.AnyStringPtr("1")}, {Name: "unused", Value: v1alpha1.AnyStringPtr("2")},
+	}
+	spec, err := Merge(
+		v1alpha1.RolloutAnalysis{
+			Templates: []v1alpha1.AnalysisTemplateRef{ref("a"), {TemplateName: "c", ClusterScope: true}},
+			Args:      given,
+		},
+		templates,
+		resolveNothing,
+		true,
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +102,9 @@ func TestFromRollout(t *testing.T) {
 		}
 	}
 	for _, path := range []string{"spec.nothing", "spec.template.spec.containers[9].image"} {
-		if _, err := FromRollout(ro, v1alpha1.ArgumentValueFrom{FieldRef: &v1alpha1.FieldRef{FieldPath: path}}, "", ""); err == nil {
+		if _, err := FromRollout(
+			ro, v1alpha1.ArgumentValueFrom{FieldRef: &v1alpha1.FieldRef{FieldPath: path}}, "", "",
+		); err == nil {
 			t.Errorf("%s: found", path)
 		}
 	}
@@ -105,7 +123,8 @@ func TestSubstitute(t *testing.T) {
 	if got.SuccessCondition != "result > 0.9" || got.Provider.Prometheus.Query != `rate{service="a"b\c"}` {
 		t.Errorf("got %q, %q", got.SuccessCondition, got.Provider.Prometheus.Query)
 	}
-	if _, err := Substitute(m, map[string]string{"least": "1"}); err == nil || !strings.Contains(err.Error(), "args.service-name") {
+	if _, err := Substitute(m, map[string]string{"least": "1"}); err == nil ||
+		!strings.Contains(err.Error(), "args.service-name") {
 		t.Errorf("a missing argument: %v", err)
 	}
 }

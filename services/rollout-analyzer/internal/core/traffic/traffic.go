@@ -1,5 +1,5 @@
-// Package traffic is what the core and the routers say to each other: which objects split the traffic, what they say, and
-// what they should say. No kind of router stands here.
+// Package traffic is what the core and the routers say to each other: which objects split the traffic, what they say,
+// and what they should say. No kind of router stands here.
 package traffic
 
 // Ref names one object that splits traffic.

@@ -97,7 +97,9 @@ func (p performer) apply(ctx context.Context, i operation.Item) (*track.Object, 
 		}
 	}
 	o.SetAnnotations(annotations)
-	err := p.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(o), client.ForceOwnership, client.FieldOwner(fieldManager))
+	err := p.client.Apply(
+		ctx, client.ApplyConfigurationFromUnstructured(o), client.ForceOwnership, client.FieldOwner(fieldManager),
+	)
 	if err != nil {
 		return nil, fmt.Errorf("apply %s: %w", i.Key, err)
 	}
@@ -109,7 +111,10 @@ func (p performer) apply(ctx context.Context, i operation.Item) (*track.Object, 
 // prune deletes exactly the object that was looked at.
 func (p performer) prune(ctx context.Context, i operation.Item) (*track.Object, error) {
 	uid, at := i.Live.GetUID(), i.Live.GetResourceVersion()
-	err := p.client.Delete(ctx, i.Live.DeepCopy(), client.PropagationPolicy(p.propagation()), client.Preconditions{UID: &uid, ResourceVersion: &at})
+	err := p.client.Delete(
+		ctx, i.Live.DeepCopy(), client.PropagationPolicy(p.propagation()),
+		client.Preconditions{UID: &uid, ResourceVersion: &at},
+	)
 	if client.IgnoreNotFound(err) != nil {
 		return i.Live, fmt.Errorf("prune %s: %w", i.Key, err)
 	}
@@ -168,12 +173,22 @@ func transient(err error) bool {
 	if !errors.As(err, &status) {
 		return true
 	}
-	return apierrors.IsConflict(err) || apierrors.IsServerTimeout(err) || apierrors.IsTooManyRequests(err) || apierrors.IsTimeout(err) || apierrors.IsServiceUnavailable(err)
+	return apierrors.IsConflict(err) || apierrors.IsServerTimeout(err) || apierrors.IsTooManyRequests(err) ||
+		apierrors.IsTimeout(err) ||
+		apierrors.IsServiceUnavailable(err)
 }
 
 func result(o outcome) v1alpha1.ResourceResult {
 	k := o.item.Key
-	r := v1alpha1.ResourceResult{Group: k.Group, Version: o.item.Version, Kind: k.Kind, Namespace: k.Namespace, Name: k.Name, SyncPhase: "Sync", HookPhase: "Running"}
+	r := v1alpha1.ResourceResult{
+		Group:     k.Group,
+		Version:   o.item.Version,
+		Kind:      k.Kind,
+		Namespace: k.Namespace,
+		Name:      k.Name,
+		SyncPhase: "Sync",
+		HookPhase: "Running",
+	}
 	switch {
 	case o.err != nil:
 		r.Status, r.Message, r.HookPhase = "SyncFailed", o.err.Error(), "Failed"

@@ -23,13 +23,17 @@ const resourcesFinalizer = "resources-finalizer.argocd.argoproj.io"
 
 // cascade deletes the objects of a deleted application when it asks for that, the
 // highest wave first, and lets the application go when nothing is left.
-func (a *Reconciler) cascade(ctx context.Context, raw *unstructured.Unstructured, app *v1alpha1.Application) (reconcile.Result, error) {
+func (a *Reconciler) cascade(
+	ctx context.Context, raw *unstructured.Unstructured, app *v1alpha1.Application,
+) (reconcile.Result, error) {
 	i := slices.IndexFunc(raw.GetFinalizers(), func(f string) bool { return strings.HasPrefix(f, resourcesFinalizer) })
 	if i < 0 {
 		return reconcile.Result{}, nil
 	}
 	for _, r := range app.Status.Resources {
-		if _, err := a.Live.Watch(ctx, schema.GroupVersionKind{Group: r.Group, Version: r.Version, Kind: r.Kind}); err != nil {
+		if _, err := a.Live.Watch(
+			ctx, schema.GroupVersionKind{Group: r.Group, Version: r.Version, Kind: r.Kind},
+		); err != nil {
 			return reconcile.Result{}, err
 		}
 	}
@@ -49,7 +53,9 @@ func (a *Reconciler) cascade(ctx context.Context, raw *unstructured.Unstructured
 
 // deleteHighest deletes the objects of the highest wave and counts all that have
 // to go.
-func (a *Reconciler) deleteHighest(ctx context.Context, objects map[track.Key]*track.Object, policy metav1.DeletionPropagation) (left int, err error) {
+func (a *Reconciler) deleteHighest(
+	ctx context.Context, objects map[track.Key]*track.Object, policy metav1.DeletionPropagation,
+) (left int, err error) {
 	var going []*track.Object
 	for key, o := range objects {
 		if key.Kind == "CustomResourceDefinition" || operation.OptionsOf(o).Has("Delete=false") {
@@ -59,7 +65,8 @@ func (a *Reconciler) deleteHighest(ctx context.Context, objects map[track.Key]*t
 	}
 	var errs []error
 	for _, o := range going {
-		if o.GetDeletionTimestamp() != nil || slices.ContainsFunc(going, func(x *track.Object) bool { return operation.Wave(x) > operation.Wave(o) }) {
+		if o.GetDeletionTimestamp() != nil ||
+			slices.ContainsFunc(going, func(x *track.Object) bool { return operation.Wave(x) > operation.Wave(o) }) {
 			continue
 		}
 		uid := o.GetUID()

@@ -41,8 +41,10 @@ func matters(e event.UpdateEvent) bool {
 	if before == nil || after == nil {
 		return true
 	}
-	return !same(before.Object["spec"], after.Object["spec"]) || !same(before.Object["operation"], after.Object["operation"]) ||
-		!maps.Equal(before.GetAnnotations(), after.GetAnnotations()) || after.GetDeletionTimestamp() != nil
+	return !same(before.Object["spec"], after.Object["spec"]) ||
+		!same(before.Object["operation"], after.Object["operation"]) ||
+		!maps.Equal(before.GetAnnotations(), after.GetAnnotations()) ||
+		after.GetDeletionTimestamp() != nil
 }
 
 func same(a, b any) bool { return reflect.DeepEqual(a, b) }

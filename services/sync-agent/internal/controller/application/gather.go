@@ -30,7 +30,9 @@ func (p *pass) gather(ctx context.Context, found *source.Rendered) (operation.Wo
 	}
 	repeated := p.desired(&w, found)
 	if len(repeated) > 0 {
-		p.report.condition("RepeatedResourceWarning", fmt.Sprintf("more than one manifest for %v; the last one wins", repeated))
+		p.report.condition(
+			"RepeatedResourceWarning", fmt.Sprintf("more than one manifest for %v; the last one wins", repeated),
+		)
 	}
 	if err := p.observe(ctx, &w); err != nil {
 		return w, err
@@ -52,7 +54,9 @@ func (p *pass) desired(w *operation.World, found *source.Rendered) (repeated []t
 		}
 		o := &track.Object{Object: maps.Clone(shared.Object)}
 		namespaced, known := scopes[shared.GroupVersionKind().GroupKind()]
-		if mapping, err := p.Live.Mapper.RESTMapping(shared.GroupVersionKind().GroupKind(), shared.GroupVersionKind().Version); err == nil {
+		if mapping, err := p.Live.Mapper.RESTMapping(
+			shared.GroupVersionKind().GroupKind(), shared.GroupVersionKind().Version,
+		); err == nil {
 			namespaced, known = mapping.Scope.Name() == meta.RESTScopeNameNamespace, true
 		}
 		if metadata, ok := o.Object["metadata"].(map[string]any); ok {
@@ -95,7 +99,9 @@ func definedScopes(objects []*track.Object) map[schema.GroupKind]bool {
 // marked as ours, of the kinds that are used now or were before.
 func (p *pass) observe(ctx context.Context, w *operation.World) error {
 	for _, r := range p.app.Status.Resources {
-		if _, err := p.Live.Watch(ctx, schema.GroupVersionKind{Group: r.Group, Version: r.Version, Kind: r.Kind}); err != nil {
+		if _, err := p.Live.Watch(
+			ctx, schema.GroupVersionKind{Group: r.Group, Version: r.Version, Kind: r.Kind},
+		); err != nil {
 			return err
 		}
 	}

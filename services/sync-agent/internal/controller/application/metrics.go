@@ -12,9 +12,20 @@ type metrics struct {
 
 func newMetrics(r prometheus.Registerer) *metrics {
 	m := &metrics{
-		syncs:     prometheus.NewCounterVec(prometheus.CounterOpts{Name: "argosy_sync_operations_total", Help: "Operations that ended, by phase."}, []string{"phase"}),
-		objects:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "argosy_sync_objects_total", Help: "Objects written, by action and outcome."}, []string{"action", "outcome"}),
-		checkouts: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "argosy_sync_checkout_seconds", Help: "Time to resolve and render a source, by outcome."}, []string{"outcome"}),
+		syncs: prometheus.NewCounterVec(
+			prometheus.CounterOpts{Name: "argosy_sync_operations_total", Help: "Operations that ended, by phase."},
+			[]string{"phase"},
+		),
+		objects: prometheus.NewCounterVec(
+			prometheus.CounterOpts{Name: "argosy_sync_objects_total", Help: "Objects written, by action and outcome."},
+			[]string{"action", "outcome"},
+		),
+		checkouts: prometheus.NewHistogramVec(
+			prometheus.HistogramOpts{
+				Name: "argosy_sync_checkout_seconds", Help: "Time to resolve and render a source, by outcome.",
+			},
+			[]string{"outcome"},
+		),
 	}
 	r.MustRegister(m.syncs, m.objects, m.checkouts)
 	return m

@@ -166,7 +166,9 @@ func (p *pass) run(ctx context.Context, decodeErr error) (time.Time, error) {
 func (p *pass) lost(ctx context.Context, err error) time.Time {
 	p.report.condition("ComparisonError", err.Error())
 	p.report.unknown()
-	p.Log.WarnContext(ctx, "source cannot be read", "application", p.name(), "failures", p.known.failures+1, "error", err)
+	p.Log.WarnContext(
+		ctx, "source cannot be read", "application", p.name(), "failures", p.known.failures+1, "error", err,
+	)
 	wait := min(time.Second<<min(p.known.failures, 10), p.Refresh)
 	p.known.failures++
 	return time.Now().Add(wait)
@@ -175,9 +177,14 @@ func (p *pass) lost(ctx context.Context, err error) time.Time {
 // renderSource renders the source at the revision that is wanted now.
 func (p *pass) renderSource(ctx context.Context) (*source.Rendered, error) {
 	source := p.source
-	if s := p.app.Status.OperationState; s != nil && s.Phase == v1alpha1.OperationRunning && !s.Operation.InitiatedBy.Automated && s.SyncResult != nil && s.SyncResult.Revision != "" {
+	if s := p.app.Status.OperationState; s != nil && s.Phase == v1alpha1.OperationRunning &&
+		!s.Operation.InitiatedBy.Automated &&
+		s.SyncResult != nil &&
+		s.SyncResult.Revision != "" {
 		source.TargetRevision = s.SyncResult.Revision
-	} else if o := p.app.Operation; o != nil && o.Sync != nil && o.Sync.Revision != "" {
+	} else if o := p.app.Operation; o != nil &&
+		o.Sync != nil &&
+		o.Sync.Revision != "" {
 		source.TargetRevision = o.Sync.Revision
 	}
 	want := git.Want{Since: time.Now().Add(-p.Refresh)}
@@ -209,7 +216,9 @@ func destination(d v1alpha1.ApplicationDestination) error {
 	case d.Name == "" && d.Server == "":
 		return errors.New("spec.destination: server or name is missing")
 	}
-	return fmt.Errorf("spec.destination: only the agent's own cluster is supported by this version, not %s%s", d.Name, d.Server)
+	return fmt.Errorf(
+		"spec.destination: only the agent's own cluster is supported by this version, not %s%s", d.Name, d.Server,
+	)
 }
 
 // lineage is what facts of this checkout carry: the chain of the commit, caused by
@@ -217,7 +226,8 @@ func destination(d v1alpha1.ApplicationDestination) error {
 func (p *pass) lineage(found *source.Rendered) lineage.Lineage {
 	l := found.Lineage
 	a := p.app.Annotations
-	if a[push.AnnotationRefresh] == "" || (a[push.AnnotationRevision] != "" && a[push.AnnotationRevision] != found.Revision) {
+	if a[push.AnnotationRefresh] == "" ||
+		(a[push.AnnotationRevision] != "" && a[push.AnnotationRevision] != found.Revision) {
 		return l
 	}
 	if l.Empty() {
@@ -242,7 +252,10 @@ func (p *pass) advance(ctx context.Context, w *operation.World, found *source.Re
 		}
 		if plan.Begins {
 			p.report.begin(w, plan)
-			p.Log.InfoContext(ctx, "sync begins", "application", p.name(), "revision", w.Revision, "automated", plan.Operation.InitiatedBy.Automated)
+			p.Log.InfoContext(
+				ctx, "sync begins", "application", p.name(), "revision", w.Revision, "automated",
+				plan.Operation.InitiatedBy.Automated,
+			)
 		}
 		if len(plan.Step) == 0 {
 			if plan.Phase == "" {
@@ -269,13 +282,18 @@ func (p *pass) advance(ctx context.Context, w *operation.World, found *source.Re
 // end tells how the operation ended and plans once more, for the report. Facts go
 // out before the status says that the operation is over: a crash in between
 // repeats them with the same ids.
-func (p *pass) end(ctx context.Context, w *operation.World, plan operation.Plan, l lineage.Lineage) (operation.Plan, error) {
+func (p *pass) end(
+	ctx context.Context, w *operation.World, plan operation.Plan, l lineage.Lineage,
+) (operation.Plan, error) {
 	p.report.end(w, plan)
 	if err := p.tellEnd(ctx, *w, plan, l); err != nil {
 		return plan, err
 	}
 	p.metrics.syncs.WithLabelValues(string(plan.Phase)).Inc()
-	p.Log.InfoContext(ctx, "sync ended", "application", p.name(), "revision", w.Revision, "phase", plan.Phase, "message", plan.Message)
+	p.Log.InfoContext(
+		ctx, "sync ended", "application", p.name(), "revision", w.Revision, "phase", plan.Phase, "message",
+		plan.Message,
+	)
 	w.State, w.Request = p.report.operation, nil
 	after := operation.Decide(*w)
 	if after.Begins {

@@ -43,7 +43,9 @@ func (r *report) condition(kind, message string) {
 			now = *old.LastTransitionTime
 		}
 	}
-	r.conditions = append(r.conditions, v1alpha1.ApplicationCondition{Type: kind, Message: message, LastTransitionTime: &now})
+	r.conditions = append(
+		r.conditions, v1alpha1.ApplicationCondition{Type: kind, Message: message, LastTransitionTime: &now},
+	)
 }
 
 // unknown is the comparison that could not be made.
@@ -74,7 +76,8 @@ func (r *report) did(outcomes []outcome) {
 		fresh := result(o)
 		list := &r.operation.SyncResult.Resources
 		i := slices.IndexFunc(*list, func(x v1alpha1.ResourceResult) bool {
-			return x.Group == fresh.Group && x.Kind == fresh.Kind && x.Namespace == fresh.Namespace && x.Name == fresh.Name
+			return x.Group == fresh.Group && x.Kind == fresh.Kind && x.Namespace == fresh.Namespace &&
+				x.Name == fresh.Name
 		})
 		if i < 0 {
 			*list = append(*list, fresh)
@@ -96,7 +99,10 @@ func (r *report) end(w *operation.World, plan operation.Plan) {
 		limit = int(*l)
 	}
 	source := w.Source
-	entry := v1alpha1.RevisionHistory{Revision: w.Revision, DeployStartedAt: r.operation.StartedAt, DeployedAt: &now, Source: &source, InitiatedBy: &r.operation.Operation.InitiatedBy}
+	entry := v1alpha1.RevisionHistory{
+		Revision: w.Revision, DeployStartedAt: r.operation.StartedAt, DeployedAt: &now, Source: &source,
+		InitiatedBy: &r.operation.Operation.InitiatedBy,
+	}
 	if n := len(r.status.History); n > 0 {
 		entry.ID = r.status.History[n-1].ID + 1
 	}
@@ -106,10 +112,17 @@ func (r *report) end(w *operation.World, plan operation.Plan) {
 
 func (r *report) compared(w operation.World, plan operation.Plan, kind string) {
 	r.status.SourceType = kind
-	r.status.Sync = v1alpha1.SyncStatus{Status: synced(plan.Synced), Revision: w.Revision, ComparedTo: v1alpha1.ComparedTo{
-		Source: w.Source, Destination: r.app.Spec.Destination, IgnoreDifferences: r.app.Spec.IgnoreDifferences,
-	}}
-	health := v1alpha1.AppHealthStatus{Status: plan.Health.Status, Message: plan.Health.Message, LastTransitionTime: r.status.Health.LastTransitionTime}
+	r.status.Sync = v1alpha1.SyncStatus{
+		Status:   synced(plan.Synced),
+		Revision: w.Revision,
+		ComparedTo: v1alpha1.ComparedTo{
+			Source: w.Source, Destination: r.app.Spec.Destination, IgnoreDifferences: r.app.Spec.IgnoreDifferences,
+		},
+	}
+	health := v1alpha1.AppHealthStatus{
+		Status: plan.Health.Status, Message: plan.Health.Message,
+		LastTransitionTime: r.status.Health.LastTransitionTime,
+	}
 	if health.Status != r.status.Health.Status {
 		now := metav1.Now()
 		health.LastTransitionTime = &now
@@ -135,7 +148,9 @@ func (r *report) compared(w operation.World, plan operation.Plan, kind string) {
 	}
 	slices.Sort(r.status.Summary.Images)
 	if r.hooks > 0 {
-		r.condition("ExcludedResourceWarning", fmt.Sprintf("%d hook(s) left out: this version does not run hooks", r.hooks))
+		r.condition(
+			"ExcludedResourceWarning", fmt.Sprintf("%d hook(s) left out: this version does not run hooks", r.hooks),
+		)
 	}
 }
 
@@ -148,8 +163,14 @@ func synced(yes bool) string {
 
 func resource(i operation.Item) v1alpha1.ResourceStatus {
 	s := v1alpha1.ResourceStatus{
-		Group: i.Key.Group, Version: i.Version, Kind: i.Key.Kind, Namespace: i.Key.Namespace, Name: i.Key.Name,
-		Status: synced(i.Action == operation.Skip), RequiresPruning: i.Action == operation.Prune, SyncWave: int64(i.Wave),
+		Group:           i.Key.Group,
+		Version:         i.Version,
+		Kind:            i.Key.Kind,
+		Namespace:       i.Key.Namespace,
+		Name:            i.Key.Name,
+		Status:          synced(i.Action == operation.Skip),
+		RequiresPruning: i.Action == operation.Prune,
+		SyncWave:        int64(i.Wave),
 	}
 	if i.Health.Status != "" {
 		s.Health = &v1alpha1.HealthStatus{Status: i.Health.Status, Message: i.Health.Message}

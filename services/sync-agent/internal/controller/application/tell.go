@@ -35,7 +35,9 @@ func (p *pass) tellHealthy(ctx context.Context, w operation.World, plan operatio
 }
 
 func (p *pass) syncFact(w operation.World, phase, message string) events.Sync {
-	return events.Sync{Revision: w.Revision, Repo: p.source.RepoURL, Resources: len(w.Desired), Phase: phase, Message: message}
+	return events.Sync{
+		Revision: w.Revision, Repo: p.source.RepoURL, Resources: len(w.Desired), Phase: phase, Message: message,
+	}
 }
 
 func factID(app *v1alpha1.Application, revision, fact string) string {

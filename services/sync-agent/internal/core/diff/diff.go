@@ -51,7 +51,9 @@ func normal(o *track.Object) map[string]any {
 	delete(n, "status")
 	meta, _ := n["metadata"].(map[string]any)
 	meta = maps.Clone(meta)
-	for _, field := range []string{"creationTimestamp", "managedFields", "resourceVersion", "uid", "generation", "selfLink"} {
+	for _, field := range []string{
+		"creationTimestamp", "managedFields", "resourceVersion", "uid", "generation", "selfLink",
+	} {
 		delete(meta, field)
 	}
 	if annotations, ok := meta["annotations"].(map[string]any); ok {
@@ -165,7 +167,9 @@ func (c *comparison) differ(got any, there bool) {
 }
 
 func mergeKey(lists ...[]any) string {
-	for _, key := range []string{"name", "containerPort", "port", "mountPath", "devicePath", "ip", "topologyKey", "type"} {
+	for _, key := range []string{
+		"name", "containerPort", "port", "mountPath", "devicePath", "ip", "topologyKey", "type",
+	} {
 		if all(key, lists) {
 			return key
 		}

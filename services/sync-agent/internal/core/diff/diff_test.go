@@ -19,7 +19,9 @@ func TestCompare(t *testing.T) {
 		"text is no number": {"data: {a: '1000m'}", "data: {a: '1'}", "data.a"},
 		"duration":          {"spec: {a: 60s}", "spec: {a: 1m0s}", ""},
 		"named, injected":   {"spec: {c: [{name: a, image: x}]}", "spec: {c: [{name: side}, {name: a, image: x}]}", ""},
-		"named, differs":    {"spec: {c: [{name: a, image: x}]}", "spec: {c: [{name: a, image: y}]}", "spec.c.name=a.image"},
+		"named, differs": {
+			"spec: {c: [{name: a, image: x}]}", "spec: {c: [{name: a, image: y}]}", "spec.c.name=a.image",
+		},
 		"plain list":        {"spec: {c: [a, b]}", "spec: {c: [b, a]}", "spec.c.0"},
 		"list length":       {"spec: {c: [a]}", "spec: {c: [a, b]}", "spec.c"},
 		"status is ignored": {"status: {a: 1}", "spec: {}", ""},
@@ -34,7 +36,9 @@ func TestCompare(t *testing.T) {
 		}
 	}
 	secret := tracktest.Object(t, "apiVersion: v1\nkind: Secret\nmetadata: {name: x}\nstringData: {a: b}\n")
-	if got := Compare(secret, tracktest.Object(t, "apiVersion: v1\nkind: Secret\nmetadata: {name: x}\ndata: {a: Yg==}\n")); got != nil {
+	if got := Compare(
+		secret, tracktest.Object(t, "apiVersion: v1\nkind: Secret\nmetadata: {name: x}\ndata: {a: Yg==}\n"),
+	); got != nil {
 		t.Errorf("secret: %+v", got)
 	}
 }

@@ -27,7 +27,8 @@ func PreserveRolloutFields(desired, live *track.Object) {
 			return
 		}
 		selector[templateHash] = hash
-		_ = unstructured.SetNestedStringMap(desired.Object, selector, "spec", "selector") // its parent is a map: it was read above
+		// its parent is a map: it was read above
+		_ = unstructured.SetNestedStringMap(desired.Object, selector, "spec", "selector")
 	case "HTTPRoute":
 		keepWeights(desired, live)
 	}

@@ -10,18 +10,22 @@ import (
 
 func TestWhatARolloutWroteIsKept(t *testing.T) {
 	cases := []struct{ name, desired, live, want string }{
-		{"pinned service",
+		{
+			"pinned service",
 			`{kind: Service, spec: {selector: {app: web}, ports: [{port: 80}]}}`,
 			`{kind: Service, metadata: {annotations: {argo-rollouts.argoproj.io/managed-by-rollouts: web}}, spec: {selector: {app: old, rollouts-pod-template-hash: abc}}}`,
-			`{kind: Service, spec: {selector: {app: web, rollouts-pod-template-hash: abc}, ports: [{port: 80}]}}`},
+			`{kind: Service, spec: {selector: {app: web, rollouts-pod-template-hash: abc}, ports: [{port: 80}]}}`,
+		},
 		{"service of nobody",
 			`{kind: Service, spec: {selector: {app: web}}}`,
 			`{kind: Service, spec: {selector: {app: web, rollouts-pod-template-hash: abc}}}`,
 			`{kind: Service, spec: {selector: {app: web}}}`},
-		{"weights of Git's silence",
+		{
+			"weights of Git's silence",
 			`{kind: HTTPRoute, spec: {rules: [{backendRefs: [{name: a, port: 80}, {name: b, port: 80, weight: 7}]}]}}`,
 			`{kind: HTTPRoute, spec: {rules: [{backendRefs: [{name: a, weight: 20}, {name: b, weight: 80}]}]}}`,
-			`{kind: HTTPRoute, spec: {rules: [{backendRefs: [{name: a, port: 80, weight: 20}, {name: b, port: 80, weight: 7}]}]}}`},
+			`{kind: HTTPRoute, spec: {rules: [{backendRefs: [{name: a, port: 80, weight: 20}, {name: b, port: 80, weight: 7}]}]}}`,
+		},
 		{"more rules than live",
 			`{kind: HTTPRoute, spec: {rules: [{backendRefs: [{name: a}]}]}}`, `{kind: HTTPRoute, spec: {}}`,
 			`{kind: HTTPRoute, spec: {rules: [{backendRefs: [{name: a}]}]}}`},

@@ -26,7 +26,9 @@ func deployment(v view) Health {
 
 func replicaSet(v view) Health {
 	if v.stale() {
-		return progressing("Waiting for rollout to finish: observed replica set generation less than desired generation")
+		return progressing(
+			"Waiting for rollout to finish: observed replica set generation less than desired generation",
+		)
 	}
 	if status, _, message := v.condition("ReplicaFailure"); status == "True" {
 		return Health{Degraded, message}
@@ -48,7 +50,9 @@ func statefulSet(v view) Health {
 		return Health{Status: Healthy}
 	}
 	if v.has("spec", "updateStrategy", "rollingUpdate") {
-		if v.count("status", "updatedReplicas") < v.replicas()-v.count("spec", "updateStrategy", "rollingUpdate", "partition") {
+		if v.count("status", "updatedReplicas") < v.replicas()-v.count(
+			"spec", "updateStrategy", "rollingUpdate", "partition",
+		) {
 			return progressing("Waiting for partitioned roll out to finish")
 		}
 		return Health{Status: Healthy}

@@ -22,7 +22,8 @@ func pod(v view) Health {
 	case "Failed":
 		return Health{Degraded, v.text("status", "message")}
 	case "Running":
-		if ready, _, _ := v.condition("Ready"); ready == "True" && v.text("spec", "restartPolicy") != "Never" && v.text("spec", "restartPolicy") != "OnFailure" {
+		if ready, _, _ := v.condition("Ready"); ready == "True" && v.text("spec", "restartPolicy") != "Never" &&
+			v.text("spec", "restartPolicy") != "OnFailure" {
 			return Health{Status: Healthy}
 		}
 	}

@@ -204,7 +204,11 @@ func setInNodes(text []byte, v Value) ([]byte, error) {
 		}
 	}
 	entry, err := root.Pipe(kyaml.Lookup("images"), kyaml.ElementMatcher{
-		Keys: []string{"name"}, Values: []string{v.Entry}, Create: kyaml.NewMapRNode(&map[string]string{"name": v.Entry}),
+		Keys: []string{
+			"name",
+		},
+		Values: []string{v.Entry},
+		Create: kyaml.NewMapRNode(&map[string]string{"name": v.Entry}),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("find image %s: %w", v.Entry, err)

@@ -33,7 +33,8 @@ func (p *Plan) gate(w World) {
 	switch {
 	case w.State != nil && w.State.Phase == v1alpha1.OperationTerminating && w.State.Operation.Sync != nil:
 		p.Operation, p.Retry = &w.State.Operation, w.State.RetryCount
-	case w.State != nil && w.State.Phase == v1alpha1.OperationRunning && w.State.Operation.Sync != nil && (w.State.SyncResult == nil || w.State.SyncResult.Revision == w.Revision):
+	case w.State != nil && w.State.Phase == v1alpha1.OperationRunning && w.State.Operation.Sync != nil &&
+		(w.State.SyncResult == nil || w.State.SyncResult.Revision == w.Revision):
 		p.Operation, p.Retry = &w.State.Operation, w.State.RetryCount
 	case w.Request != nil && w.Request.Sync != nil:
 		p.Requested = true
@@ -60,7 +61,9 @@ func (p *Plan) automate(w World, automated *v1alpha1.SyncPolicyAutomated) {
 		return
 	}
 	o := v1alpha1.Operation{
-		Sync:        &v1alpha1.SyncOperation{Revision: w.Revision, Prune: automated.Prune, SyncOptions: w.Policy.SyncOptions},
+		Sync: &v1alpha1.SyncOperation{
+			Revision: w.Revision, Prune: automated.Prune, SyncOptions: w.Policy.SyncOptions,
+		},
 		InitiatedBy: v1alpha1.OperationInitiator{Automated: true},
 	}
 	if w.Policy.Retry != nil {

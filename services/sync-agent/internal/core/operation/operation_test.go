@@ -24,7 +24,13 @@ func simple(t testing.TB, kind, name, wave string) *track.Object {
 	if kind == "Deployment" {
 		api = "apps/v1"
 	}
-	return tracktest.Object(t, fmt.Sprintf("apiVersion: %s\nkind: %s\nmetadata: {name: %s, namespace: ns, annotations: {argocd.argoproj.io/sync-wave: %q}}\nspec: {x: 1}\n", api, kind, name, wave))
+	return tracktest.Object(
+		t,
+		fmt.Sprintf(
+			"apiVersion: %s\nkind: %s\nmetadata: {name: %s, namespace: ns, annotations: {argocd.argoproj.io/sync-wave: %q}}\nspec: {x: 1}\n",
+			api, kind, name, wave,
+		),
+	)
 }
 
 func auto(prune, heal bool) v1alpha1.SyncPolicy {
@@ -32,7 +38,16 @@ func auto(prune, heal bool) v1alpha1.SyncPolicy {
 }
 
 func world(policy v1alpha1.SyncPolicy, desired ...*track.Object) World {
-	return World{Instance: "app", Destination: "ns", Policy: policy, Revision: "r1", Desired: desired, Live: map[track.Key]*track.Object{}, NormalizedDiffs: map[track.Key]NormalizedDiff{}, Now: noon}
+	return World{
+		Instance:        "app",
+		Destination:     "ns",
+		Policy:          policy,
+		Revision:        "r1",
+		Desired:         desired,
+		Live:            map[track.Key]*track.Object{},
+		NormalizedDiffs: map[track.Key]NormalizedDiff{},
+		Now:             noon,
+	}
 }
 
 // perform does to the world what the shell would.
@@ -48,7 +63,9 @@ func perform(w *World, step []Item) {
 			a = map[string]string{}
 		}
 		if !i.Untracked {
-			a[track.AppliedAnnotation], a[track.TrackingAnnotation] = i.Fingerprint, track.TrackingID(w.Instance, i.Key, w.Destination)
+			a[track.AppliedAnnotation], a[track.TrackingAnnotation] = i.Fingerprint, track.TrackingID(
+				w.Instance, i.Key, w.Destination,
+			)
 		}
 		o.SetAnnotations(a)
 		w.Live[i.Key] = o
@@ -61,7 +78,11 @@ func run(t testing.TB, w *World) (steps []string, last Plan) {
 	for range 100 {
 		p := Decide(*w)
 		if p.Begins {
-			w.State = &v1alpha1.OperationState{Operation: *p.Operation, Phase: v1alpha1.OperationRunning, SyncResult: &v1alpha1.SyncOperationResult{Revision: w.Revision}}
+			w.State = &v1alpha1.OperationState{
+				Operation:  *p.Operation,
+				Phase:      v1alpha1.OperationRunning,
+				SyncResult: &v1alpha1.SyncOperationResult{Revision: w.Revision},
+			}
 			w.Request = nil
 		}
 		if len(p.Step) == 0 {
@@ -83,8 +104,11 @@ func run(t testing.TB, w *World) (steps []string, last Plan) {
 }
 
 func TestOrder(t *testing.T) {
-	w := world(auto(true, true), simple(t, "Deployment", "d", "0"), simple(t, "ConfigMap", "late", "5"), simple(t, "ConfigMap", "c", "0"), simple(t, "Secret", "s", "-1"),
-		tracktest.Object(t, "apiVersion: v1\nkind: Namespace\nmetadata: {name: ns}\n"))
+	w := world(
+		auto(true, true), simple(t, "Deployment", "d", "0"), simple(t, "ConfigMap", "late", "5"),
+		simple(t, "ConfigMap", "c", "0"), simple(t, "Secret", "s", "-1"),
+		tracktest.Object(t, "apiVersion: v1\nkind: Namespace\nmetadata: {name: ns}\n"),
+	)
 	steps, last := run(t, &w)
 	want := []string{"create Namespace/ns, create Secret/s", "create ConfigMap/c, create Deployment/d"}
 	if diff := cmp.Diff(want, steps); diff != "" {
@@ -94,19 +118,31 @@ func TestOrder(t *testing.T) {
 		t.Errorf("wait: %q", last.Wait)
 	}
 	d := w.Live[track.Key{Group: "apps", Kind: "Deployment", Namespace: "ns", Name: "d"}]
-	d.Object["status"] = map[string]any{"updatedReplicas": int64(1), "replicas": int64(1), "availableReplicas": int64(1)}
+	d.Object["status"] = map[string]any{
+		"updatedReplicas":   int64(1),
+		"replicas":          int64(1),
+		"availableReplicas": int64(1),
+	}
 	steps, last = run(t, &w)
-	if diff := cmp.Diff([]string{"create ConfigMap/late"}, steps); diff != "" || last.Phase != v1alpha1.OperationSucceeded || !last.Synced {
+	if diff := cmp.Diff(
+		[]string{"create ConfigMap/late"}, steps,
+	); diff != "" || last.Phase != v1alpha1.OperationSucceeded ||
+		!last.Synced {
 		t.Errorf("%s %+v", diff, last)
 	}
 }
 
 func TestPruneGoesBackwardsAndOnlyForOurs(t *testing.T) {
-	all := []*track.Object{simple(t, "ConfigMap", "a", "0"), simple(t, "ConfigMap", "b", "1"), simple(t, "Secret", "b", "1"), simple(t, "ConfigMap", "kept", "0")}
+	all := []*track.Object{
+		simple(t, "ConfigMap", "a", "0"), simple(t, "ConfigMap", "b", "1"), simple(t, "Secret", "b", "1"),
+		simple(t, "ConfigMap", "kept", "0"),
+	}
 	w := world(auto(true, true), all...)
 	all[3].SetAnnotations(map[string]string{OptionsAnnotation: "Prune=false"})
 	run(t, &w)
-	w.Live[track.Key{Group: "", Kind: "ConfigMap", Namespace: "ns", Name: "foreign"}] = simple(t, "ConfigMap", "foreign", "0")
+	w.Live[track.Key{Group: "", Kind: "ConfigMap", Namespace: "ns", Name: "foreign"}] = simple(
+		t, "ConfigMap", "foreign", "0",
+	)
 	w.Revision, w.Desired = "r2", nil
 	if p := Decide(w); p.Operation != nil || p.Problem == "" {
 		t.Errorf("everything would have been pruned: %+v", p)
@@ -124,8 +160,12 @@ func TestPruneGoesBackwardsAndOnlyForOurs(t *testing.T) {
 func TestGate(t *testing.T) {
 	heal := func(count int64, ago time.Duration) *v1alpha1.OperationState {
 		at := metav1.NewTime(noon.Add(-ago))
-		return &v1alpha1.OperationState{Phase: v1alpha1.OperationSucceeded, FinishedAt: &at, SyncResult: &v1alpha1.SyncOperationResult{Revision: "r1"},
-			Operation: v1alpha1.Operation{Sync: &v1alpha1.SyncOperation{AutoHealAttemptsCount: count}}}
+		return &v1alpha1.OperationState{
+			Phase:      v1alpha1.OperationSucceeded,
+			FinishedAt: &at,
+			SyncResult: &v1alpha1.SyncOperationResult{Revision: "r1"},
+			Operation:  v1alpha1.Operation{Sync: &v1alpha1.SyncOperation{AutoHealAttemptsCount: count}},
+		}
 	}
 	failed := func(count int64, ago time.Duration) *v1alpha1.OperationState {
 		s := heal(0, ago)
@@ -142,8 +182,10 @@ func TestGate(t *testing.T) {
 		wake    time.Duration
 		problem bool
 	}{
-		"manual":             {v1alpha1.SyncPolicy{}, nil, nil, false, 0, false},
-		"manual, asked":      {v1alpha1.SyncPolicy{}, nil, &v1alpha1.Operation{Sync: &v1alpha1.SyncOperation{}}, true, 0, false},
+		"manual": {v1alpha1.SyncPolicy{}, nil, nil, false, 0, false},
+		"manual, asked": {
+			v1alpha1.SyncPolicy{}, nil, &v1alpha1.Operation{Sync: &v1alpha1.SyncOperation{}}, true, 0, false,
+		},
 		"disabled":           {off, nil, nil, false, 0, false},
 		"new revision":       {auto(false, false), nil, nil, true, 0, false},
 		"drift, no heal":     {auto(true, false), heal(0, 0), nil, false, 0, false},
@@ -177,7 +219,9 @@ func TestWhatTheServerMadeOfItIsNoDrift(t *testing.T) {
 	if Decide(w).Synced {
 		t.Fatal("drift was not seen")
 	}
-	w.NormalizedDiffs[key] = Settle(w, Item{Key: key, Desired: w.Desired[0], Fingerprint: diff.Fingerprint(w.Desired[0])}, w.Live[key])
+	w.NormalizedDiffs[key] = Settle(
+		w, Item{Key: key, Desired: w.Desired[0], Fingerprint: diff.Fingerprint(w.Desired[0])}, w.Live[key],
+	)
 	if p := Decide(w); !p.Synced {
 		t.Errorf("%+v", p.Items)
 	}
@@ -216,7 +260,10 @@ func TestAppliedIsSynced(t *testing.T) {
 			taken := map[track.Key]bool{}
 			for range n {
 				o := simple(t, kinds[r.IntN(len(kinds))], fmt.Sprint("n", r.IntN(5)), fmt.Sprint(r.IntN(3)-1))
-				o.Object["spec"] = map[string]any{"x": int64(r.IntN(3)), "l": []any{map[string]any{"name": "a", "v": int64(r.IntN(2))}}}
+				o.Object["spec"] = map[string]any{
+					"x": int64(r.IntN(3)),
+					"l": []any{map[string]any{"name": "a", "v": int64(r.IntN(2))}},
+				}
 				if key := track.KeyOf(o); !taken[key] {
 					taken[key] = true
 					out = append(out, o)

@@ -1,5 +1,5 @@
-// Package operation is the machine of a sync: what to apply and prune now, in which order, when to begin by itself, when to
-// try again, and when it is over.
+// Package operation is the machine of a sync: what to apply and prune now, in which order, when to begin by itself,
+// when to try again, and when it is over.
 package operation
 
 import (
@@ -98,7 +98,15 @@ func (w World) content(i Item, judged *track.Object) (Action, string) {
 }
 
 func (w World) extra(key track.Key, live *track.Object) Item {
-	i := Item{Key: key, Version: live.GroupVersionKind().Version, Wave: Wave(live), Live: live, Action: Prune, Reason: "is no longer in Git", Health: health.Assess(live)}
+	i := Item{
+		Key:     key,
+		Version: live.GroupVersionKind().Version,
+		Wave:    Wave(live),
+		Live:    live,
+		Action:  Prune,
+		Reason:  "is no longer in Git",
+		Health:  health.Assess(live),
+	}
 	options := OptionsOf(live)
 	if options.Has("Prune=false") || (w.options().Has("Prune=false") && !options.Has("Prune=true")) {
 		i.Kept, i.Reason = true, "is no longer in Git but must be kept (Prune=false)"
@@ -120,7 +128,9 @@ func (w World) home(seen map[track.Key]bool) (Item, bool) {
 		meta["labels"], meta["annotations"] = anyMap(m.Labels), anyMap(m.Annotations)
 	}
 	o := &track.Object{Object: map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": meta}}
-	return Item{Key: key, Version: "v1", Desired: o, Action: Create, Reason: "CreateNamespace=true", Untracked: true}, true
+	return Item{
+		Key: key, Version: "v1", Desired: o, Action: Create, Reason: "CreateNamespace=true", Untracked: true,
+	}, true
 }
 
 func anyMap(m map[string]string) map[string]any {
@@ -238,7 +248,8 @@ func (p *Plan) chosen() []Item {
 	var out []Item
 	for _, i := range p.Items {
 		if slices.ContainsFunc(p.Operation.Sync.Resources, func(r v1alpha1.SyncOperationResource) bool {
-			return r.Group == i.Key.Group && r.Kind == i.Key.Kind && r.Name == i.Key.Name && (r.Namespace == "" || r.Namespace == i.Key.Namespace)
+			return r.Group == i.Key.Group && r.Kind == i.Key.Kind && r.Name == i.Key.Name &&
+				(r.Namespace == "" || r.Namespace == i.Key.Namespace)
 		}) {
 			out = append(out, i)
 		}
@@ -255,7 +266,9 @@ func (p *Plan) waits(items []Item, first func(Item) bool) bool {
 		}
 		switch i.Health.Status {
 		case health.Degraded:
-			p.Phase, p.Message = v1alpha1.OperationFailed, fmt.Sprintf("wave %d: %s is degraded: %s", i.Wave, i.Key, i.Health.Message)
+			p.Phase, p.Message = v1alpha1.OperationFailed, fmt.Sprintf(
+				"wave %d: %s is degraded: %s", i.Wave, i.Key, i.Health.Message,
+			)
 			return true
 		case health.Progressing, health.Missing:
 			p.Wait = fmt.Sprintf("waiting for healthy state of %s (wave %d)", i.Key, i.Wave)

@@ -110,7 +110,10 @@ func Worst(items []Item) health.Health {
 			continue
 		}
 		if i.Health.Worse(worst) {
-			worst = health.Health{Status: i.Health.Status, Message: strings.TrimSpace(i.Key.String() + ": " + i.Health.Message)}
+			worst = health.Health{
+				Status:  i.Health.Status,
+				Message: strings.TrimSpace(i.Key.String() + ": " + i.Health.Message),
+			}
 		}
 	}
 	if counted > 0 && missing == counted {

@@ -42,8 +42,8 @@ func Of(told events.GitPushed) Push {
 	return p
 }
 
-// Concerns returns what the ref names now that a source follows among those that were pushed. An empty default branch makes
-// every branch count for HEAD: refreshing too often does no harm.
+// Concerns returns what the ref names now that a source follows among those that were pushed. An empty default branch
+// makes every branch count for HEAD: refreshing too often does no harm.
 func (p Push) Concerns(s v1alpha1.ApplicationSource) (commit string, ok bool) {
 	if !slices.Contains(p.URLs, NormalURL(s.RepoURL)) {
 		return "", false

@@ -7,8 +7,8 @@ import (
 	"github.com/tidwall/gjson"
 )
 
-// ReadOlder reads the view of a push of GitHub that was stored before pushes of all forges had attributes. It may go when no stream
-// holds such events any more.
+// ReadOlder reads the view of a push of GitHub that was stored before pushes of all forges had attributes. It may go
+// when no stream holds such events any more.
 func ReadOlder(data []byte) (events.GitPushed, bool) {
 	all := gjson.GetManyBytes(data, "body.ref", "body.after", "body.deleted", "body.repository")
 	p := events.GitPushed{DefaultBranch: all[3].Get("default_branch").String()}

@@ -5,7 +5,13 @@ import (
 )
 
 func TestTracking(t *testing.T) {
-	o := &Object{Object: map[string]any{"apiVersion": "apps/v1", "kind": "Deployment", "metadata": map[string]any{"name": "d", "namespace": "ns"}}}
+	o := &Object{
+		Object: map[string]any{
+			"apiVersion": "apps/v1",
+			"kind":       "Deployment",
+			"metadata":   map[string]any{"name": "d", "namespace": "ns"},
+		},
+	}
 	o.SetAnnotations(map[string]string{TrackingAnnotation: TrackingID("app", KeyOf(o), "elsewhere")})
 	if got := o.GetAnnotations()[TrackingAnnotation]; got != "app:apps/Deployment:ns/d" || TrackedBy(o) != "app" {
 		t.Errorf("%s, %s", got, TrackedBy(o))

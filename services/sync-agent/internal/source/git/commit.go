@@ -92,7 +92,10 @@ func (m *Mirror) build(ctx context.Context, c Change, parent string, content []b
 	name, address, _ := strings.Cut(strings.TrimSuffix(c.Author, ">"), " <")
 	env := []string{
 		"GIT_INDEX_FILE=" + filepath.Join(scratch, "index"),
-		"GIT_AUTHOR_NAME=" + name, "GIT_AUTHOR_EMAIL=" + address, "GIT_COMMITTER_NAME=" + name, "GIT_COMMITTER_EMAIL=" + address,
+		"GIT_AUTHOR_NAME=" + name,
+		"GIT_AUTHOR_EMAIL=" + address,
+		"GIT_COMMITTER_NAME=" + name,
+		"GIT_COMMITTER_EMAIL=" + address,
 	}
 	blob, err := m.line(ctx, content, env, "hash-object", "-w", "--stdin")
 	if err != nil {
@@ -134,12 +137,18 @@ func (m *Mirror) line(ctx context.Context, input []byte, env []string, args ...s
 
 // push moves the branch from parent to next, or not at all.
 func (m *Mirror) push(ctx context.Context, branch, parent, next string) error {
-	_, err := m.run(ctx, nil, nil, "push", "--quiet", "--force-with-lease="+branch+":"+parent, "--end-of-options", m.url, next+":"+branch)
+	_, err := m.run(
+		ctx, nil, nil, "push", "--quiet", "--force-with-lease="+branch+":"+parent, "--end-of-options", m.url,
+		next+":"+branch,
+	)
 	if err == nil {
 		return nil
 	}
 	text := err.Error()
-	for _, sign := range []string{"stale info", "non-fast-forward", "fetch first", "cannot lock ref", "reference already exists", "failed to update ref"} {
+	for _, sign := range []string{
+		"stale info", "non-fast-forward", "fetch first", "cannot lock ref", "reference already exists",
+		"failed to update ref",
+	} {
 		if strings.Contains(text, sign) {
 			return fmt.Errorf("push %s of %s: %w: %w", branch, redact(m.url), ErrMoved, err)
 		}

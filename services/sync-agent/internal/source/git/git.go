@@ -66,8 +66,11 @@ func (g command) environment() []string {
 		"GIT_ALLOW_PROTOCOL=" + g.transport, "GIT_OPTIONAL_LOCKS=0",
 	}
 	// A header that git sends must not follow a redirect to another host.
-	config := [][2]string{{"http.followRedirects", "initial"}, {"gc.auto", "0"}, {"maintenance.auto", "false"}, {"core.hooksPath", "/dev/null"},
-		{"http.lowSpeedLimit", "1000"}, {"http.lowSpeedTime", "20"}, {"protocol.version", "2"}, {"safe.directory", "*"}}
+	config := [][2]string{
+		{"http.followRedirects", "initial"}, {"gc.auto", "0"}, {"maintenance.auto", "false"},
+		{"core.hooksPath", "/dev/null"}, {"http.lowSpeedLimit", "1000"}, {"http.lowSpeedTime", "20"},
+		{"protocol.version", "2"}, {"safe.directory", "*"},
+	}
 	if g.creds.Password != "" {
 		token := base64.StdEncoding.EncodeToString([]byte(g.creds.Username + ":" + g.creds.Password))
 		config[0][1] = "false"
@@ -75,7 +78,9 @@ func (g command) environment() []string {
 	}
 	env = append(env, "GIT_CONFIG_COUNT="+strconv.Itoa(len(config)))
 	for i, kv := range config {
-		env = append(env, fmt.Sprintf("GIT_CONFIG_KEY_%d=%s", i, kv[0]), fmt.Sprintf("GIT_CONFIG_VALUE_%d=%s", i, kv[1]))
+		env = append(
+			env, fmt.Sprintf("GIT_CONFIG_KEY_%d=%s", i, kv[0]), fmt.Sprintf("GIT_CONFIG_VALUE_%d=%s", i, kv[1]),
+		)
 	}
 	return env
 }
@@ -118,7 +123,9 @@ func check(location string, file bool) error {
 
 // plainRef refuses names that git would take for an option or an expression.
 func plainRef(name string) error {
-	if name == "" || strings.HasPrefix(name, "-") || strings.ContainsAny(name, " \t\n:^~?*[\\") || strings.Contains(name, "..") || strings.Contains(name, "@{") {
+	if name == "" || strings.HasPrefix(name, "-") || strings.ContainsAny(name, " \t\n:^~?*[\\") ||
+		strings.Contains(name, "..") ||
+		strings.Contains(name, "@{") {
 		return fmt.Errorf("%q is not a branch, tag or commit", name)
 	}
 	return nil

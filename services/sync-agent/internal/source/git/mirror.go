@@ -46,7 +46,11 @@ func (s *Store) Mirror(ctx context.Context, location string, creds Credentials) 
 		if s.file {
 			transport += ":file"
 		}
-		m = &Mirror{command: command{dir: filepath.Join(s.dir, id), transport: transport, url: location, creds: creds}, now: s.now, refs: map[string]*tracked{}}
+		m = &Mirror{
+			command: command{dir: filepath.Join(s.dir, id), transport: transport, url: location, creds: creds},
+			now:     s.now,
+			refs:    map[string]*tracked{},
+		}
 		s.all[id] = m
 	}
 	s.mu.Unlock()
@@ -94,8 +98,8 @@ func (m *Mirror) init(ctx context.Context) error {
 	return nil
 }
 
-// unlock takes away the locks that a git of an earlier process left when it was killed: with one of them every later fetch
-// would fail. Nobody else works in the mirror yet.
+// unlock takes away the locks that a git of an earlier process left when it was killed: with one of them every later
+// fetch would fail. Nobody else works in the mirror yet.
 func (m *Mirror) unlock() error {
 	root, err := os.OpenRoot(m.dir)
 	if err != nil {
@@ -171,7 +175,10 @@ func (m *Mirror) tracked(ref string) *tracked {
 func (m *Mirror) fetch(ctx context.Context, ref string, t *tracked) (string, error) {
 	began := m.now()
 	local := "refs/argosy/" + strings.TrimPrefix(ref, "refs/")
-	if _, err := m.run(ctx, nil, nil, "fetch", "--quiet", "--no-tags", "--depth=1", "--no-write-fetch-head", "--end-of-options", m.url, "+"+ref+":"+local); err != nil {
+	if _, err := m.run(
+		ctx, nil, nil, "fetch", "--quiet", "--no-tags", "--depth=1", "--no-write-fetch-head", "--end-of-options", m.url,
+		"+"+ref+":"+local,
+	); err != nil {
 		m.forget(ref)
 		return "", fmt.Errorf("fetch %s of %s: %w", ref, redact(m.url), err)
 	}
@@ -199,7 +206,10 @@ func (m *Mirror) fetchCommit(ctx context.Context, commit string) error {
 	if _, err := m.run(ctx, nil, nil, "cat-file", "-e", commit+"^{commit}"); err == nil {
 		return nil
 	}
-	if _, err := m.run(ctx, nil, nil, "fetch", "--quiet", "--no-tags", "--depth=1", "--no-write-fetch-head", "--end-of-options", m.url, commit); err != nil {
+	if _, err := m.run(
+		ctx, nil, nil, "fetch", "--quiet", "--no-tags", "--depth=1", "--no-write-fetch-head", "--end-of-options", m.url,
+		commit,
+	); err != nil {
 		return fmt.Errorf("fetch commit %s of %s: %w", commit, redact(m.url), err)
 	}
 	return nil
@@ -216,7 +226,10 @@ func (m *Mirror) fullRef(ctx context.Context, revision string) (string, error) {
 	if ref != "" {
 		return ref, nil
 	}
-	out, err := m.run(ctx, nil, nil, "ls-remote", "--symref", "--end-of-options", m.url, "HEAD", "refs/heads/"+revision, "refs/tags/"+revision)
+	out, err := m.run(
+		ctx, nil, nil, "ls-remote", "--symref", "--end-of-options", m.url, "HEAD", "refs/heads/"+revision,
+		"refs/tags/"+revision,
+	)
 	if err != nil {
 		return "", fmt.Errorf("list refs of %s: %w", redact(m.url), err)
 	}

@@ -47,7 +47,9 @@ func TestLocksOfAKilledGitAreTakenAway(t *testing.T) {
 	if _, err := first.Resolve(t.Context(), "main", Want{Since: time.Now()}); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"config.lock", "packed-refs.lock", "HEAD.lock", "shallow.lock", "refs/heads/main.lock"} {
+	for _, name := range []string{
+		"config.lock", "packed-refs.lock", "HEAD.lock", "shallow.lock", "refs/heads/main.lock",
+	} {
 		if err := os.MkdirAll(filepath.Dir(filepath.Join(first.dir, name)), 0o700); err != nil {
 			t.Fatal(err)
 		}

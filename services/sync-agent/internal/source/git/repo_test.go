@@ -81,7 +81,9 @@ func TestResolve(t *testing.T) {
 	o.git(o.work, "push", "--quiet", "origin", "v1")
 	second := o.commit("second", map[string]string{"a": "2"})
 	m := mirror(t, o)
-	for revision, want := range map[string]string{"": second, "HEAD": second, "main": second, "refs/heads/main": second, "v1": first, first: first} {
+	for revision, want := range map[string]string{
+		"": second, "HEAD": second, "main": second, "refs/heads/main": second, "v1": first, first: first,
+	} {
 		got, err := m.Resolve(t.Context(), revision, Want{Since: time.Now()})
 		if err != nil || got != want {
 			t.Errorf("%q: %s, %v; want %s", revision, got, err, want)
@@ -91,7 +93,8 @@ func TestResolve(t *testing.T) {
 	if got, err := m.Resolve(t.Context(), "main", Want{}); err != nil || got != second {
 		t.Errorf("an old answer was good enough, got %s, %v", got, err)
 	}
-	if got, err := m.Resolve(t.Context(), "main", Want{SHA: third, Since: time.Now().Add(time.Hour)}); err != nil || got != third {
+	if got, err := m.Resolve(t.Context(), "main", Want{SHA: third, Since: time.Now().Add(time.Hour)}); err != nil ||
+		got != third {
 		t.Errorf("after a push: %s, %v", got, err)
 	}
 	if _, err := m.Resolve(t.Context(), "nowhere", Want{}); !errors.Is(err, ErrNoRevision) {
@@ -124,7 +127,9 @@ func TestFiles(t *testing.T) {
 	if err := os.Symlink("dir", filepath.Join(o.work, "alias")); err != nil {
 		t.Fatal(err)
 	}
-	sha := o.commit("message\n\nArgosy-Correlation-Id: c1", map[string]string{"real.yaml": "a: 1", "dir/x": "x", "skip": "s"})
+	sha := o.commit(
+		"message\n\nArgosy-Correlation-Id: c1", map[string]string{"real.yaml": "a: 1", "dir/x": "x", "skip": "s"},
+	)
 	m := mirror(t, o)
 	if _, err := m.Resolve(t.Context(), "main", Want{}); err != nil {
 		t.Fatal(err)
@@ -171,8 +176,16 @@ func TestApplyComparesAndSwaps(t *testing.T) {
 	for i := range 4 {
 		m := mirror(t, o)
 		group.Go(func() {
-			_, _, err := m.Apply(context.Background(), Change{Branch: "refs/heads/main", Path: "f", Author: "A <a@example.org>", Message: fmt.Sprintf("more %d\n", i),
-				Edit: func(old []byte, _ Commit) ([]byte, error) { return append(old, '+'), nil }})
+			_, _, err := m.Apply(
+				context.Background(),
+				Change{
+					Branch:  "refs/heads/main",
+					Path:    "f",
+					Author:  "A <a@example.org>",
+					Message: fmt.Sprintf("more %d\n", i),
+					Edit:    func(old []byte, _ Commit) ([]byte, error) { return append(old, '+'), nil },
+				},
+			)
 			if err != nil {
 				t.Error(err)
 			}

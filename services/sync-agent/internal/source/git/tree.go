@@ -38,7 +38,9 @@ func (m *Mirror) Describe(ctx context.Context, commit, dir string) (Commit, erro
 	if dir = clean(dir); dir != "" {
 		spec = commit + ":" + dir
 	}
-	out, err := m.run(ctx, strings.NewReader("contents "+commit+"\ninfo "+spec+"\n"), nil, "cat-file", "--batch-command")
+	out, err := m.run(
+		ctx, strings.NewReader("contents "+commit+"\ninfo "+spec+"\n"), nil, "cat-file", "--batch-command",
+	)
 	if err != nil {
 		return c, fmt.Errorf("read commit %s: %w", commit, err)
 	}
