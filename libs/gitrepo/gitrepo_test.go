@@ -174,7 +174,8 @@ func TestRepositoriesLetInWhoTheyKnow(t *testing.T) {
 			t.Errorf("%s: class %s, %v, want %q", name, fault.Of(err), err, c.says)
 		}
 		if err != nil &&
-			(strings.Contains(err.Error(), "nope") || strings.Contains(err.Error(), "junk") || strings.Contains(err.Error(), gittest.Password)) {
+			(strings.Contains(err.Error(), "nope") || strings.Contains(err.Error(), "junk") ||
+				strings.Contains(err.Error(), gittest.Password)) {
 			t.Errorf("%s: the error tells a secret: %v", name, err)
 		}
 	}

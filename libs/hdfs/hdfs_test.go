@@ -278,7 +278,10 @@ func TestFilesThatCannotBeReadAreRefused(t *testing.T) {
 	for says, c := range map[string]struct {
 		field protowire.Number
 		class fault.Class
-	}{"still being written": {3, fault.Retry}, "encryption zone": {6, fault.Poison}, "erasure coded": {7, fault.Poison}} {
+	}{
+		"still being written": {3, fault.Retry}, "encryption zone": {6, fault.Poison},
+		"erasure coded": {7, fault.Poison},
+	} {
 		h := hdfstest.Start(t)
 		h.Put("/f", "text")
 		h.Mark("/f", c.field)

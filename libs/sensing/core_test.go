@@ -213,7 +213,10 @@ func TestWildcards(t *testing.T) {
 	for _, c := range []struct {
 		pattern, name string
 		want          bool
-	}{{"web*", "webhook", true}, {"*", "x", true}, {"w?b", "web", true}, {"[ab]x", "bx", true}, {"web", "webhook", false}, {"[", "x", false}, {"[", "[", true}, {"a*", "b", false}} {
+	}{
+		{"web*", "webhook", true}, {"*", "x", true}, {"w?b", "web", true}, {"[ab]x", "bx", true},
+		{"web", "webhook", false}, {"[", "x", false}, {"[", "[", true}, {"a*", "b", false},
+	} {
 		if glob(c.pattern, c.name) != c.want {
 			t.Errorf("%s over %s", c.pattern, c.name)
 		}

@@ -59,7 +59,10 @@ func compileDialect(f *v1alpha1.CloudEventsFilter, depth int) (dialect, error) {
 	for _, c := range []struct {
 		values map[string]string
 		holds  func(s, part string) bool
-	}{{f.Exact, func(s, part string) bool { return s == part }}, {f.Prefix, strings.HasPrefix}, {f.Suffix, strings.HasSuffix}} {
+	}{
+		{f.Exact, func(s, part string) bool { return s == part }}, {f.Prefix, strings.HasPrefix},
+		{f.Suffix, strings.HasSuffix},
+	} {
 		if len(c.values) > 0 {
 			parts = append(parts, attributeDialect(c.values, c.holds))
 		}

@@ -70,7 +70,10 @@ func TestValues(t *testing.T) {
 		" \n":   func() (string, error) { return r.Value(t.Context(), "ns", key("s", "blank")) },
 		"":      func() (string, error) { return r.Text(t.Context(), "ns", nil) },
 		"w": func() (string, error) {
-			return r.From(t.Context(), "ns", &v1alpha1.EventValueFromSource{ConfigMapKeyRef: &corev1.ConfigMapKeySelector{LocalObjectReference: corev1.LocalObjectReference{Name: "c"}, Key: "k"}})
+			config := corev1.LocalObjectReference{Name: "c"}
+			return r.From(t.Context(), "ns", &v1alpha1.EventValueFromSource{
+				ConfigMapKeyRef: &corev1.ConfigMapKeySelector{LocalObjectReference: config, Key: "k"},
+			})
 		},
 	} {
 		if got, err := read(); got != what || err != nil {

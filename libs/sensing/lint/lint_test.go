@@ -126,7 +126,8 @@ func TestTriggersThatCannotWork(t *testing.T) {
 			`warning: spec.triggers[0].template.name: "notify the team" is no value of a label: objects carry the label events.argoproj.io/trigger=notify-the-team`,
 		},
 		"the same of another kind": {"template: {name: notify the team, log: {}}", ""},
-		"a dest that hits nothing": {`template: {name: t, k8s: {source: {resource: {apiVersion: v1, kind: X, metadata: {generateName: x}, spec: {p: [{name: a}]}}}, parameters: [{src: {dependencyName: d, dataKey: x}, dest: 'spec.p.#(name=="b").value'}]}}`,
+		"a dest that hits nothing": {
+			`template: {name: t, k8s: {source: {resource: {apiVersion: v1, kind: X, metadata: {generateName: x}, spec: {p: [{name: a}]}}}, parameters: [{src: {dependencyName: d, dataKey: x}, dest: 'spec.p.#(name=="b").value'}]}}`,
 			`error: spec.triggers[0].template.k8s.parameters[0].dest: hits nothing: no element of "spec.p" fits`},
 		"a dest that hits": {
 			`template: {name: t, k8s: {source: {resource: {apiVersion: v1, kind: X, metadata: {generateName: x}, spec: {p: [{name: a}]}}}, parameters: [{src: {dependencyName: d, dataKey: x}, dest: 'spec.p.#(name=="a").value'}]}}`,

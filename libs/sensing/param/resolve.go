@@ -43,7 +43,10 @@ func (f Filler) fromEvent(src *v1alpha1.TriggerParameterSource, e sensing.Event)
 	for _, s := range []struct {
 		template, key string
 		data          func() []byte
-	}{{src.DataTemplate, src.DataKey, func() []byte { return e.Data }}, {src.ContextTemplate, src.ContextKey, e.Context}} {
+	}{
+		{src.DataTemplate, src.DataKey, func() []byte { return e.Data }},
+		{src.ContextTemplate, src.ContextKey, e.Context},
+	} {
 		if s.template != "" {
 			text, err := f.render(s.template, s.data())
 			if err == nil {

@@ -66,7 +66,8 @@ func (s *Services) Federated(borrows bool) {
 		"credential_source":  map[string]string{"file": filepath.Join(dir, "token")},
 	}
 	if borrows {
-		file["service_account_impersonation_url"] = s.URL + "/v1/projects/-/serviceAccounts/" + Email + ":generateAccessToken"
+		file["service_account_impersonation_url"] = s.URL + "/v1/projects/-/serviceAccounts/" + Email +
+			":generateAccessToken"
 	}
 	text, err := json.Marshal(file)
 	if err != nil {

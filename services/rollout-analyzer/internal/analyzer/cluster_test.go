@@ -183,8 +183,10 @@ func (f *field) analyzer(instance, prometheus string) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- Run(ctx, []string{"--kubeconfig", f.kubeconfig, "--nats-url", f.busURL, "--http-address", "127.0.0.1:0",
-			"--instance", instance, "--prometheus-address", prometheus, "--drain", "5s"}, func(string) string { return "" }, f.log())
+		ended <- Run(ctx, []string{
+			"--kubeconfig", f.kubeconfig, "--nats-url", f.busURL, "--http-address", "127.0.0.1:0",
+			"--instance", instance, "--prometheus-address", prometheus, "--drain", "5s"},
+			func(string) string { return "" }, f.log())
 	}()
 	f.t.Cleanup(func() {
 		cancel()

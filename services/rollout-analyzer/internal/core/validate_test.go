@@ -138,11 +138,12 @@ func TestAdoptsWhatAnotherControllerMade(t *testing.T) {
 	rs.Spec.Template.Labels[HashLabel] = "foreign"
 	// What an API server fills in.
 	pod := &rs.Spec.Template.Spec
-	pod.RestartPolicy, pod.DNSPolicy, pod.SchedulerName, pod.TerminationGracePeriodSeconds = "Always", "ClusterFirst", "default-scheduler", new(
-		int64(30),
-	)
+	pod.RestartPolicy, pod.DNSPolicy, pod.SchedulerName = "Always", "ClusterFirst", "default-scheduler"
+	pod.TerminationGracePeriodSeconds = new(int64(30))
 	pod.SecurityContext = &corev1.PodSecurityContext{}
-	pod.Containers[0].TerminationMessagePath, pod.Containers[0].TerminationMessagePolicy, pod.Containers[0].ImagePullPolicy = "/dev/termination-log", "File", "IfNotPresent"
+	c := &pod.Containers[0]
+	c.TerminationMessagePath, c.TerminationMessagePolicy = "/dev/termination-log", "File"
+	c.ImagePullPolicy = "IfNotPresent"
 	s.w.ReplicaSets[0] = rs
 	s.w.Rollout.Status = v1alpha1.RolloutStatus{
 		StableRS: "foreign", CurrentPodHash: "foreign", CurrentStepHash: s.w.Rollout.Status.CurrentStepHash,

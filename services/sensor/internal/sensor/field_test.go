@@ -131,7 +131,8 @@ func (f *field) sensor(instance string) (stop func()) {
 	ended := make(chan error, 1)
 	log := f.log()
 	go func() {
-		ended <- Run(ctx, []string{"--kubeconfig", f.kubeconfig, "--nats-url", f.url, "--http-address", "127.0.0.1:0", "--instance", instance,
+		ended <- Run(ctx, []string{
+			"--kubeconfig", f.kubeconfig, "--nats-url", f.url, "--http-address", "127.0.0.1:0", "--instance", instance,
 			"--drain", "5s", "--log-level", "debug"}, func(string) string { return "" }, log)
 	}()
 	stopped := false

@@ -427,7 +427,8 @@ func (f *field) named(*inbox) {
 		case c.Name == "latest" && c.Data["text"] != "first":
 			f.t.Errorf("latest holds %s", c.Data["text"])
 		case c.Name != "latest" &&
-			(c.Labels["events.argoproj.io/trigger"] != "notify-the-team" || c.Annotations["events.argoproj.io/trigger"] != "notify the team"):
+			(c.Labels["events.argoproj.io/trigger"] != "notify-the-team" ||
+				c.Annotations["events.argoproj.io/trigger"] != "notify the team"):
 			f.t.Errorf("%s has %v, %v", c.Name, c.Labels, c.Annotations)
 		}
 	}

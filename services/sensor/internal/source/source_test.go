@@ -68,7 +68,9 @@ func TestConfigMapsAndInline(t *testing.T) {
 		`{resource: {kind: ConfigMap, metadata: {name: x}}}`: fault.None,
 		`{configmap: {name: c, key: list}}`:                  fault.Poison,
 		`{configmap: {name: c, key: late}}`:                  fault.Retry,
-		`{configmap: {name: late, key: x}}`:                  fault.Retry, `{}`: fault.Poison, `{inline: "["}`: fault.Poison,
+		`{configmap: {name: late, key: x}}`:                  fault.Retry,
+		`{}`:                                                 fault.Poison,
+		`{inline: "["}`:                                      fault.Poison,
 	} {
 		out, err := fetch(t, f, source)
 		if fault.Of(err) != want || err == nil && out != asJSON {

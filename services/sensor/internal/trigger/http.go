@@ -43,7 +43,8 @@ func newClients() *pool[*http.Client] {
 func newClient(cfg *tls.Config) *http.Client {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.DialContext = identity.Dial
-	t.TLSClientConfig, t.MaxIdleConns, t.MaxIdleConnsPerHost, t.ForceAttemptHTTP2 = cfg, 2*idlePerHost, idlePerHost, true
+	t.TLSClientConfig, t.ForceAttemptHTTP2 = cfg, true
+	t.MaxIdleConns, t.MaxIdleConnsPerHost = 2*idlePerHost, idlePerHost
 	return &http.Client{Transport: t}
 }
 

@@ -38,7 +38,9 @@ template:
 		t.Errorf("%s %s %s %s", r.Method, r.URL, r.Host, x.bodies[0])
 	}
 	user, password, _ := r.BasicAuth()
-	for _, c := range [][2]string{{r.Header.Get("X-Plain"), "p"}, {r.Header.Get("X-Secret"), "t0ken"}, {r.Header.Get("X-Map"), "v"}, {r.Header.Get("X-Body"), "hello"},
+	for _, c := range [][2]string{
+		{r.Header.Get("X-Plain"), "p"}, {r.Header.Get("X-Secret"), "t0ken"}, {r.Header.Get("X-Map"), "v"},
+		{r.Header.Get("X-Body"), "hello"},
 		{r.Header.Get("X-None"), ""}, {user, "joe"}, {password, "s3cret"}, {r.Header.Get("Idempotency-Key"), key},
 		{r.Header.Get("Content-Type"), "application/json"},
 		{r.Header.Get("Traceparent")[:5], "00-0a"}} {
@@ -87,7 +89,9 @@ func TestMistakesInHTTPArePoison(t *testing.T) {
 			t.Errorf("a secret is told: %v", err)
 		}
 	}
-	for _, rest := range []string{`secureHeaders: [{name: x, valueFrom: {secretKeyRef: {name: late, key: x}}}]`, `secureHeaders: [{name: x, valueFrom: {secretKeyRef: {name: s, key: late}}}]`,
+	for _, rest := range []string{
+		`secureHeaders: [{name: x, valueFrom: {secretKeyRef: {name: late, key: x}}}]`,
+		`secureHeaders: [{name: x, valueFrom: {secretKeyRef: {name: s, key: late}}}]`,
 		`basicAuth: {username: {name: late, key: x}}`} {
 		if _, err := fire(
 			t, world(t), "template: {name: t, http: {url: \""+x.URL+"\", "+rest+"}}",

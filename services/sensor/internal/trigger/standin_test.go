@@ -294,7 +294,9 @@ func customServer(t *testing.T) (address string, got chan wire) {
 	method := func(name string, answer func(in wire) (*wire, error)) grpc.MethodDesc {
 		return grpc.MethodDesc{
 			MethodName: name,
-			Handler: func(_ any, ctx context.Context, decode func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
+			Handler: func(
+				_ any, ctx context.Context, decode func(any) error, _ grpc.UnaryServerInterceptor,
+			) (any, error) {
 				var in wire
 				if err := decode(&in); err != nil {
 					return nil, err
@@ -384,7 +386,11 @@ func TestWorkflowCommands(t *testing.T) {
 			c.Operation != operation {
 			t.Errorf("%s: %+v %v", operation, c, err)
 		}
-		if want := map[bool]string{true: "WorkflowTemplate", false: "Workflow"}[operation == "submit-from"]; c.Kind != want {
+		want := "Workflow"
+		if operation == "submit-from" {
+			want = "WorkflowTemplate"
+		}
+		if c.Kind != want {
 			t.Errorf("%s of a %s", operation, c.Kind)
 		}
 	}

@@ -29,7 +29,9 @@ var directory = kind{
 	name:       "Directory",
 	parameters: func(s v1alpha1.ApplicationSource) any { return given(s.Directory) },
 	found:      func(map[string][]byte) bool { return true },
-	render: func(files map[string][]byte, _ string, s v1alpha1.ApplicationSource) ([]*unstructured.Unstructured, error) {
+	render: func(
+		files map[string][]byte, _ string, s v1alpha1.ApplicationSource,
+	) ([]*unstructured.Unstructured, error) {
 		return plain(files, s.Directory)
 	},
 }

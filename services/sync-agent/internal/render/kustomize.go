@@ -22,7 +22,9 @@ var kustomize = kind{
 	reachesOut: func(files map[string][]byte, s v1alpha1.ApplicationSource) bool {
 		return refersAbove(files, s.Kustomize)
 	},
-	render: func(files map[string][]byte, dir string, s v1alpha1.ApplicationSource) ([]*unstructured.Unstructured, error) {
+	render: func(
+		files map[string][]byte, dir string, s v1alpha1.ApplicationSource,
+	) ([]*unstructured.Unstructured, error) {
 		return build(files, dir, s.Kustomize)
 	},
 }
@@ -153,7 +155,8 @@ func reference(node any, field string) string {
 		}
 	case string:
 		if loaded[field] &&
-			(remote(node) || (strings.Contains(node, "\n") && strings.Contains(node, "://") && field != "patchesStrategicMerge")) {
+			(remote(node) || strings.Contains(node, "\n") && strings.Contains(node, "://") &&
+				field != "patchesStrategicMerge") {
 			return node
 		}
 	}

@@ -277,7 +277,8 @@ func TestComponentsAboveTheFolderAreOfTheRepository(t *testing.T) {
 	r := New(1 << 20)
 	for _, root := range []string{"root1/", "root2/"} {
 		files := map[string]string{"tree/kustomization.yaml": "resources: [a.yaml]\n", "tree/a.yaml": cm("a")}
-		for name, text := range map[string]string{"app/kustomization.yaml": "resources: [a.yaml]\n", "app/a.yaml": cm("a"),
+		for name, text := range map[string]string{
+			"app/kustomization.yaml": "resources: [a.yaml]\n", "app/a.yaml": cm("a"),
 			"extra/kustomization.yaml": "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\nnamePrefix: " + root[:5] + "-\n"} {
 			files[root+name] = text
 		}

@@ -67,8 +67,11 @@ func (l letterList) text(w io.Writer) {
 }
 
 func (r letterRow) text(w io.Writer) {
-	for _, p := range [][2]string{{"sequence", strconv.FormatUint(r.Sequence, 10)}, {"buried", r.Buried.UTC().Format(time.RFC3339)}, {"stream", r.Stream}, {"subject", r.Subject},
-		{"consumer", r.Consumer}, {"attempts", strconv.Itoa(r.Attempts)}, {"event", r.EventID}, {"type", r.Type}, {"reason", r.Reason}, {"data", string(r.Data)}} {
+	for _, p := range [][2]string{
+		{"sequence", strconv.FormatUint(r.Sequence, 10)}, {"buried", r.Buried.UTC().Format(time.RFC3339)},
+		{"stream", r.Stream}, {"subject", r.Subject},
+		{"consumer", r.Consumer}, {"attempts", strconv.Itoa(r.Attempts)}, {"event", r.EventID}, {"type", r.Type},
+		{"reason", r.Reason}, {"data", string(r.Data)}} {
 		fmt.Fprintf(w, "%-9s %s\n", p[0], printable(p[1]))
 	}
 }

@@ -31,7 +31,8 @@ func receiver(t *testing.T, codes ...int) (url string, hooks <-chan hook) {
 	}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
-		got <- hook{r.Header.Get("X-GitHub-Delivery"), r.Header.Get("X-GitHub-Event"), r.Header.Get("X-Hub-Signature-256"), body}
+		h := r.Header
+		got <- hook{h.Get("X-GitHub-Delivery"), h.Get("X-GitHub-Event"), h.Get("X-Hub-Signature-256"), body}
 		select {
 		case code := <-answers:
 			w.WriteHeader(code)

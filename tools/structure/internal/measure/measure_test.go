@@ -54,6 +54,24 @@ func TestOffences(t *testing.T) {
 			"// Package p is.\npackage p\n\n// T is.\ntype T[A any] int\n\nfunc (t *T[A]) M() {}\n",
 			"p.go:7: M is exported",
 		},
+		{
+			"a wide line", "libs/x", "p.go",
+			"// Package p is.\npackage p\n\nvar x = " + strings.Repeat("1 + ", 30) + "1\n",
+			"p.go:4: is wider than 120 columns",
+		},
+		{
+			"a wide comment", "libs/x", "p.go", "// Package p is " + strings.Repeat("x ", 60) + ".\npackage p\n",
+			"p.go:1: is wider",
+		},
+		{
+			"a long string", "libs/x", "p.go",
+			"// Package p is.\npackage p\n\nvar x = \"" + strings.Repeat("x ", 60) + "\"\n", "",
+		},
+		{
+			"a text of lines", "libs/x", "p.go",
+			"// Package p is.\npackage p\n\nvar x = `\n" + strings.Repeat("x ", 61) + "`\n", "",
+		},
+		{"a long word", "libs/x", "p.go", "// Package p is.\n//\n// " + strings.Repeat("x", 130) + "\npackage p\n", ""},
 		{"generated", "libs/x", "zz_generated.p.go", "package p\n\nfunc F() {}\n", ""},
 		{"a test sleeps", "libs/x", "p_test.go", sleep, "p_test.go:5: a test sleeps"},
 		{

@@ -32,6 +32,7 @@ type File struct {
 	Test      bool
 	Imports   []string
 	Functions []Function
+	Wide      []int    // lines that are wider than a screen
 	Documents bool     // it holds the comment of its package
 	Bare      []string // exported names without a comment, with their lines
 	Sleeps    []int    // lines that call time.Sleep
@@ -101,6 +102,7 @@ func parse(path string) (File, error) {
 		return f, err
 	}
 	f.Documents = tree.Doc != nil
+	f.Wide = wide(text)
 	for _, i := range tree.Imports {
 		name, err := strconv.Unquote(i.Path.Value)
 		if err != nil {

@@ -12,6 +12,9 @@ func (m Module) Offences() []string {
 	var out []string
 	for _, f := range m.Files {
 		out = append(out, m.imports(f)...)
+		for _, line := range f.Wide {
+			out = append(out, fmt.Sprintf("%s:%d: is wider than %d columns", f.Name, line, width))
+		}
 		if f.Test {
 			out = append(out, sleepless(f)...)
 			continue

@@ -129,7 +129,8 @@ func (r *Reconciler) assess(
 	if unreadable != nil {
 		status := *run.Status.DeepCopy()
 		now := metav1.NewTime(r.Now().Truncate(time.Second))
-		status.Phase, status.Message, status.CompletedAt = v1alpha1.AnalysisError, "Analysis spec invalid: "+unreadable.Error(), &now
+		status.Phase, status.CompletedAt = v1alpha1.AnalysisError, &now
+		status.Message = "Analysis spec invalid: " + unreadable.Error()
 		return status
 	}
 	if run.Status.Phase == "" {
