@@ -19,8 +19,8 @@ import (
 // patience is how long a case may take before it has failed.
 const patience = 20 * time.Second
 
-// eventSuite judges EventSources and Sensors: each is accepted, and the effects of a Sensor's triggers are seen after an
-// event of each of its dependencies.
+// eventSuite judges EventSources and Sensors: each is accepted, and the effects of a Sensor's triggers are seen after
+// an event of each of its dependencies.
 type eventSuite struct {
 	*stage
 
@@ -37,7 +37,10 @@ func Events(ctx context.Context, c Config) (*Report, error) {
 		return nil, err
 	}
 	defer log.Close()
-	s := &eventSuite{stage: &stage{bin: c.Bin, logs: log}, config: c, report: &Report{}, sources: map[string]*unstructured.Unstructured{}}
+	s := &eventSuite{
+		stage: &stage{bin: c.Bin, logs: log}, config: c, report: &Report{},
+		sources: map[string]*unstructured.Unstructured{},
+	}
 	defer s.strike()
 	fmt.Fprintln(c.Progress, "starting a control plane, the bus and the services; their log is", log.Name())
 	if err := s.raise(ctx); err != nil {
@@ -93,10 +96,15 @@ const busyName = "conformance-busy"
 func busy() *unstructured.Unstructured {
 	o := object("argoproj.io/v1alpha1", "Sensor", busyName, map[string]any{"spec": map[string]any{
 		"dependencies": []any{map[string]any{"name": "any", "eventSourceName": busyName, "eventName": "hook"}},
-		"triggers": []any{map[string]any{
-			"retryStrategy": map[string]any{"duration": "1h", "steps": int64(100)},
-			"template":      map[string]any{"name": "fails", "http": map[string]any{"url": "http://127.0.0.1:1", "method": "POST"}},
-		}},
+		"triggers": []any{
+			map[string]any{
+				"retryStrategy": map[string]any{"duration": "1h", "steps": int64(100)},
+				"template": map[string]any{
+					"name": "fails",
+					"http": map[string]any{"url": "http://127.0.0.1:1", "method": "POST"},
+				},
+			},
+		},
 	}})
 	o.SetNamespace(namespace)
 	return o
@@ -195,7 +203,12 @@ func (s *eventSuite) missing(ctx context.Context, sensors []manifest) error {
 			if _, _, found := sourceOf(es, d.event); found {
 				continue
 			}
-			hook := map[string]any{"endpoint": "/made-up/" + d.source + "/" + d.event, "method": "POST", "port": "12000", "url": ""}
+			hook := map[string]any{
+				"endpoint": "/made-up/" + d.source + "/" + d.event,
+				"method":   "POST",
+				"port":     "12000",
+				"url":      "",
+			}
 			if err := unstructured.SetNestedMap(es.Object, hook, "spec", "webhook", d.event); err != nil {
 				return err
 			}

@@ -54,7 +54,14 @@ func newOutside(ctx context.Context, s *stage) (*outside, error) {
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/git/", &cgi.Handler{Path: "/usr/lib/git-core/git-http-backend", Root: "/git", Env: []string{"GIT_PROJECT_ROOT=" + root, "GIT_HTTP_EXPORT_ALL=1"}})
+	mux.Handle(
+		"/git/",
+		&cgi.Handler{
+			Path: "/usr/lib/git-core/git-http-backend",
+			Root: "/git",
+			Env:  []string{"GIT_PROJECT_ROOT=" + root, "GIT_HTTP_EXPORT_ALL=1"},
+		},
+	)
 	mux.HandleFunc("/manifests/", func(out http.ResponseWriter, _ *http.Request) { fmt.Fprint(out, helloWorkflow) })
 	mux.HandleFunc("/", w.take)
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -94,13 +101,18 @@ func repository(ctx context.Context, root string) error {
 	if err := os.MkdirAll(filepath.Join(work, "examples"), 0o755); err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(work, "examples", "hello-world.yaml"), []byte(helloWorkflow), 0o600); err != nil {
+	if err := os.WriteFile(
+		filepath.Join(work, "examples", "hello-world.yaml"), []byte(helloWorkflow), 0o600,
+	); err != nil {
 		return err
 	}
 	for _, args := range [][]string{
 		{"init", "-q", "-b", "master", work},
 		{"-C", work, "add", "."},
-		{"-C", work, "-c", "user.name=conformance", "-c", "user.email=conformance@localhost", "commit", "-qm", "examples: hello"},
+		{
+			"-C", work, "-c", "user.name=conformance", "-c", "user.email=conformance@localhost", "commit", "-qm",
+			"examples: hello",
+		},
 		{"-C", work, "tag", "v2.4.0"},
 		{"-C", work, "branch", "main"},
 		{"clone", "-q", "--bare", work, filepath.Join(root, "argo.git")},

@@ -15,7 +15,12 @@ func TestAnEventIsMadeThatFiltersLetPass(t *testing.T) {
 			{Path: "body.ref", Type: "string", Value: []v1alpha1.AnyString{"^refs/heads/(main|master)$"}},
 			{Path: "body.other", Type: "string", Comparator: "!=", Value: []v1alpha1.AnyString{"a"}},
 		},
-		Exprs:  []v1alpha1.ExprFilter{{Expr: `a == "b" || c >= 10`, Fields: []v1alpha1.PayloadField{{Name: "a", Path: "x.a"}, {Name: "c", Path: "x.c"}}}},
+		Exprs: []v1alpha1.ExprFilter{
+			{
+				Expr:   `a == "b" || c >= 10`,
+				Fields: []v1alpha1.PayloadField{{Name: "a", Path: "x.a"}, {Name: "c", Path: "x.c"}},
+			},
+		},
 		Script: `if event.body.s == "z" and event.body.t ~= 1 then return true end`,
 	}
 	got, err := grant(`{"body":{}}`, wishes(f))
@@ -29,7 +34,12 @@ func TestAnEventIsMadeThatFiltersLetPass(t *testing.T) {
 }
 
 func TestReferencesAreFoundWhereverTheyStand(t *testing.T) {
-	got := references(map[string]any{"a": []any{map[string]any{"b": map[string]any{"name": "n", "key": "k"}}}, "c": map[string]any{"name": "only"}})
+	got := references(
+		map[string]any{
+			"a": []any{map[string]any{"b": map[string]any{"name": "n", "key": "k"}}},
+			"c": map[string]any{"name": "only"},
+		},
+	)
 	if len(got) != 1 || got[0] != (reference{"n", "k"}) {
 		t.Errorf("%v", got)
 	}

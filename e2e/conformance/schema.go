@@ -117,7 +117,9 @@ type comparison struct {
 }
 
 func compareTypes(report *Report, known map[string]kind, rows [][]string) {
-	c := &comparison{report: report, fields: map[string]map[string]string{}, alias: map[string]string{}, done: map[string]bool{}}
+	c := &comparison{
+		report: report, fields: map[string]map[string]string{}, alias: map[string]string{}, done: map[string]bool{},
+	}
 	for _, row := range rows {
 		if row[1] == "" {
 			c.alias[row[0]] = row[2]

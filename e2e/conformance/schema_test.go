@@ -49,12 +49,14 @@ func TestFieldsThatWeHavePass(t *testing.T) {
 }
 
 func TestFieldsThatWeLackOrReadOtherwiseFail(t *testing.T) {
-	table := typesTable + "SensorSpec\tinvented\tstring\t\n" + "SensorSpec\teventBusName\tinteger\t\n" + "Unheard\tfield\tstring\t\n" +
+	table := typesTable + "SensorSpec\tinvented\tstring\t\n" + "SensorSpec\teventBusName\tinteger\t\n" +
+		"Unheard\tfield\tstring\t\n" +
 		"SensorSpec\ttriggers\tmap:Trigger\t\n"
 	report, err := Schema(tables(t, map[string]string{"events.types.tsv": table}), "")
 	got := verdicts(t, report, err)
 	for name, want := range map[string]string{
-		"SensorSpec.invented": "no such field", "SensorSpec.eventBusName": "does not read", "Unheard": "no type", "SensorSpec.triggers": "does not read",
+		"SensorSpec.invented": "no such field", "SensorSpec.eventBusName": "does not read", "Unheard": "no type",
+		"SensorSpec.triggers": "does not read",
 	} {
 		if !strings.Contains(got[name], want) {
 			t.Errorf("%s: %q, want %q", name, got[name], want)
@@ -81,9 +83,12 @@ func TestADefinitionThatDisagreesWithTheTypeFails(t *testing.T) {
 
 func TestPathsAreFollowedThroughListsAndMaps(t *testing.T) {
 	table := "path\ttype\n.spec.triggers[].template.http.secureHeaders[].name\tstring\n.spec.loggingFields\tmap\n.spec.triggers\tstring\n.spec.nothing\tstring\n"
-	report, err := Schema(tables(t, map[string]string{"Sensor.paths.tsv": table, "Unheard.paths.tsv": "path\ttype\n.a\tstring\n"}), "")
+	report, err := Schema(
+		tables(t, map[string]string{"Sensor.paths.tsv": table, "Unheard.paths.tsv": "path\ttype\n.a\tstring\n"}), "",
+	)
 	got := verdicts(t, report, err)
-	if got["Sensor.spec.triggers[].template.http.secureHeaders[].name"] != "" || got["Sensor.spec.loggingFields"] != "" {
+	if got["Sensor.spec.triggers[].template.http.secureHeaders[].name"] != "" ||
+		got["Sensor.spec.loggingFields"] != "" {
 		t.Errorf("%+v", got)
 	}
 	for _, bad := range []string{"Sensor.spec.triggers", "Sensor.spec.nothing", "Unheard.a"} {

@@ -53,7 +53,9 @@ func scalar(want string, t reflect.Type) bool {
 	case "string":
 		return t.Kind() == reflect.String || t.Name() == "Time" || t.Name() == "Duration" || t.Name() == "Quantity"
 	case "integer":
-		return slices.Contains([]reflect.Kind{reflect.Int, reflect.Int32, reflect.Int64, reflect.Uint32, reflect.Uint64}, t.Kind())
+		return slices.Contains(
+			[]reflect.Kind{reflect.Int, reflect.Int32, reflect.Int64, reflect.Uint32, reflect.Uint64}, t.Kind(),
+		)
 	case "number":
 		return t.Kind() == reflect.Float64 || t.Kind() == reflect.Float32
 	case "boolean":

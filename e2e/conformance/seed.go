@@ -140,11 +140,16 @@ func seedCommit(ctx context.Context) (string, error) {
 	}
 	for name, text := range seedFiles {
 		path := filepath.Join(dir, name)
-		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o750), os.WriteFile(path, []byte(text), 0o600)); err != nil {
+		if err := errors.Join(
+			os.MkdirAll(filepath.Dir(path), 0o750), os.WriteFile(path, []byte(text), 0o600),
+		); err != nil {
 			return "", err
 		}
 	}
-	for _, args := range [][]string{{"add", "-A"}, {"commit", "--quiet", "--allow-empty", "-m", "app: as it is"}, {"push", "--quiet", "origin", "HEAD:refs/heads/main"}} {
+	for _, args := range [][]string{
+		{"add", "-A"}, {"commit", "--quiet", "--allow-empty", "-m", "app: as it is"},
+		{"push", "--quiet", "origin", "HEAD:refs/heads/main"},
+	} {
 		if _, err := git(ctx, dir, args...); err != nil {
 			return "", err
 		}
@@ -157,8 +162,11 @@ func git(ctx context.Context, dir string, args ...string) (string, error) {
 	defer cancel()
 	command := exec.CommandContext(ctx, "git", args...)
 	command.Dir = dir
-	command.Env = append(os.Environ(), "GIT_TERMINAL_PROMPT=0", "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null",
-		"GIT_AUTHOR_NAME=Guide", "GIT_AUTHOR_EMAIL=guide@example.com", "GIT_COMMITTER_NAME=Guide", "GIT_COMMITTER_EMAIL=guide@example.com")
+	command.Env = append(
+		os.Environ(), "GIT_TERMINAL_PROMPT=0", "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null",
+		"GIT_AUTHOR_NAME=Guide", "GIT_AUTHOR_EMAIL=guide@example.com", "GIT_COMMITTER_NAME=Guide",
+		"GIT_COMMITTER_EMAIL=guide@example.com",
+	)
 	out, err := command.CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("git %s: %w: %s", strings.Join(args, " "), err, out)
@@ -172,7 +180,9 @@ func pushed(ctx context.Context, commit string) error {
 	if err != nil {
 		return err
 	}
-	request.Header.Set("Accept", "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json")
+	request.Header.Set(
+		"Accept", "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json",
+	)
 	answer, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return fmt.Errorf("ask the registry for the image: %w", err)

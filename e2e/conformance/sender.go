@@ -43,34 +43,78 @@ func hooks() map[string]func(o occasion, body string) hook {
 	return map[string]func(occasion, string) hook{
 		"webhook": func(_ occasion, body string) hook { return hook{nil, body} },
 		"github": func(o occasion, body string) hook {
-			return hook{map[string]string{"X-GitHub-Event": wantedEvent(o), "X-GitHub-Delivery": rand.Text(), "X-Hub-Signature-256": "sha256=" + sign(o.secret("webhookSecret"), body)}, body}
+			return hook{
+				map[string]string{
+					"X-GitHub-Event":      wantedEvent(o),
+					"X-GitHub-Delivery":   rand.Text(),
+					"X-Hub-Signature-256": "sha256=" + sign(o.secret("webhookSecret"), body),
+				},
+				body,
+			}
 		},
 		"gitlab": func(o occasion, body string) hook {
-			return hook{map[string]string{"X-Gitlab-Event": "Push Hook", "X-Gitlab-Token": o.secret("secretToken"), "X-Gitlab-Event-UUID": rand.Text()}, body}
+			return hook{
+				map[string]string{
+					"X-Gitlab-Event":      "Push Hook",
+					"X-Gitlab-Token":      o.secret("secretToken"),
+					"X-Gitlab-Event-UUID": rand.Text(),
+				},
+				body,
+			}
 		},
 		"bitbucket": func(_ occasion, body string) hook {
-			return hook{map[string]string{"X-Event-Key": "repo:push", "X-Request-UUID": rand.Text(), "X-Hook-UUID": rand.Text()}, body}
+			return hook{
+				map[string]string{
+					"X-Event-Key":    "repo:push",
+					"X-Request-UUID": rand.Text(),
+					"X-Hook-UUID":    rand.Text(),
+				},
+				body,
+			}
 		},
 		"bitbucketserver": func(o occasion, body string) hook {
-			return hook{map[string]string{"X-Event-Key": wantedEvent(o), "X-Request-Id": rand.Text(), "X-Hub-Signature": "sha256=" + sign(o.secret("webhookSecret"), body)}, body}
+			return hook{
+				map[string]string{
+					"X-Event-Key":     wantedEvent(o),
+					"X-Request-Id":    rand.Text(),
+					"X-Hub-Signature": "sha256=" + sign(o.secret("webhookSecret"), body),
+				},
+				body,
+			}
 		},
 		"gerrit": func(_ occasion, body string) hook { return hook{nil, body} },
 		"stripe": func(_ occasion, _ string) hook {
-			return hook{nil, `{"id":"evt_` + rand.Text() + `","object":"event","type":"charge.succeeded","data":{"object":{}}}`}
+			return hook{
+				nil, `{"id":"evt_` + rand.Text() + `","object":"event","type":"charge.succeeded","data":{"object":{}}}`,
+			}
 		},
 		"slack": func(o occasion, _ string) hook {
-			body := `{"token":"` + o.secret("token") + `","type":"event_callback","event_id":"Ev` + rand.Text() + `","event":{"type":"message","text":"hello"}}`
+			body := `{"token":"` + o.secret(
+				"token",
+			) + `","type":"event_callback","event_id":"Ev` + rand.Text() + `","event":{"type":"message","text":"hello"}}`
 			at := strconv.FormatInt(time.Now().Unix(), 10)
-			return hook{map[string]string{"X-Slack-Request-Timestamp": at, "X-Slack-Signature": "v0=" + sign(o.secret("signingSecret"), "v0:"+at+":"+body)}, body}
+			return hook{
+				map[string]string{
+					"X-Slack-Request-Timestamp": at,
+					"X-Slack-Signature":         "v0=" + sign(o.secret("signingSecret"), "v0:"+at+":"+body),
+				},
+				body,
+			}
 		},
 		"storageGrid": func(o occasion, _ string) hook {
-			return hook{map[string]string{"Content-Type": "application/x-www-form-urlencoded"}, "Action=Publish&Message=" +
-				`%7B%22Records%22%3A%5B%7B%22eventName%22%3A%22ObjectCreated%3APut%22%2C%22s3%22%3A%7B%22bucket%22%3A%7B%22name%22%3A%22b%22%7D%2C%22object%22%3A%7B%22key%22%3A%22hello-1.txt%22%7D%7D%7D%5D%7D` +
-				"&TopicArn=" + text(o.settings["topicArn"]) + "&Version=2010-03-31&MessageId=" + rand.Text()}
+			return hook{
+				map[string]string{"Content-Type": "application/x-www-form-urlencoded"},
+				"Action=Publish&Message=" +
+					`%7B%22Records%22%3A%5B%7B%22eventName%22%3A%22ObjectCreated%3APut%22%2C%22s3%22%3A%7B%22bucket%22%3A%7B%22name%22%3A%22b%22%7D%2C%22object%22%3A%7B%22key%22%3A%22hello-1.txt%22%7D%7D%7D%5D%7D` +
+					"&TopicArn=" + text(o.settings["topicArn"]) + "&Version=2010-03-31&MessageId=" + rand.Text(),
+			}
 		},
 		"sns": func(o occasion, _ string) hook {
 			topic, _ := o.settings["topicArn"].(string)
-			return hook{map[string]string{"X-Amz-Sns-Message-Type": "Notification"}, `{"Type":"Notification","MessageId":"` + rand.Text() + `","TopicArn":"` + topic + `","Message":"hello","Timestamp":"2026-01-01T00:00:00Z"}`}
+			return hook{
+				map[string]string{"X-Amz-Sns-Message-Type": "Notification"},
+				`{"Type":"Notification","MessageId":"` + rand.Text() + `","TopicArn":"` + topic + `","Message":"hello","Timestamp":"2026-01-01T00:00:00Z"}`,
+			}
 		},
 	}
 }
@@ -147,7 +191,8 @@ func ownContext(o occasion) bool {
 		return true
 	}
 	c := o.filters.Context
-	return (c.Source == "" || c.Source == o.source) && (c.Subject == "" || c.Subject == o.event) && (c.Type == "" || c.Type == o.kind) &&
+	return (c.Source == "" || c.Source == o.source) && (c.Subject == "" || c.Subject == o.event) &&
+		(c.Type == "" || c.Type == o.kind) &&
 		(c.DataContentType == "" || c.DataContentType == "application/json")
 }
 
@@ -191,7 +236,10 @@ func (s *eventSuite) put(ctx context.Context, o occasion, data string) error {
 		for _, f := range []struct {
 			want string
 			set  func(string)
-		}{{c.Source, e.SetSource}, {c.Subject, e.SetSubject}, {c.Type, e.SetType}, {c.DataContentType, e.SetDataContentType}} {
+		}{
+			{c.Source, e.SetSource}, {c.Subject, e.SetSubject}, {c.Type, e.SetType},
+			{c.DataContentType, e.SetDataContentType},
+		} {
 			if f.want != "" {
 				f.set(f.want)
 			}

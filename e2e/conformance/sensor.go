@@ -22,8 +22,18 @@ func (s *eventSuite) prepare(ctx context.Context, all []manifest) error {
 	objects := []*unstructured.Unstructured{
 		object("v1", "Namespace", namespace, nil),
 		object("rbac.authorization.k8s.io/v1", "ClusterRoleBinding", "conformance", map[string]any{
-			"roleRef":  map[string]any{"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
-			"subjects": []any{map[string]any{"kind": "Group", "apiGroup": "rbac.authorization.k8s.io", "name": "system:serviceaccounts:" + namespace}},
+			"roleRef": map[string]any{
+				"apiGroup": "rbac.authorization.k8s.io",
+				"kind":     "ClusterRole",
+				"name":     "cluster-admin",
+			},
+			"subjects": []any{
+				map[string]any{
+					"kind":     "Group",
+					"apiGroup": "rbac.authorization.k8s.io",
+					"name":     "system:serviceaccounts:" + namespace,
+				},
+			},
 		}),
 	}
 	for _, name := range namespaces(all) {
@@ -47,10 +57,23 @@ func (s *eventSuite) prepare(ctx context.Context, all []manifest) error {
 		}
 	}
 	// What a trigger that submits from a CronWorkflow names.
-	objects = append(objects, object("argoproj.io/v1alpha1", "CronWorkflow", "special-trigger", map[string]any{"spec": map[string]any{
-		"schedules": []any{"0 0 1 1 *"}, "workflowSpec": map[string]any{"entrypoint": "a", "templates": []any{map[string]any{"name": "a", "suspend": map[string]any{}}}}}}))
+	objects = append(
+		objects,
+		object("argoproj.io/v1alpha1", "CronWorkflow", "special-trigger", map[string]any{"spec": map[string]any{
+			"schedules": []any{
+				"0 0 1 1 *",
+			},
+			"workflowSpec": map[string]any{
+				"entrypoint": "a",
+				"templates":  []any{map[string]any{"name": "a", "suspend": map[string]any{}}},
+			},
+		}}),
+	)
 	for name := range secrets {
-		objects = append(objects, object("v1", "Secret", name, map[string]any{"stringData": secrets[name]}), object("v1", "ConfigMap", name, map[string]any{"data": configs[name]}))
+		objects = append(
+			objects, object("v1", "Secret", name, map[string]any{"stringData": secrets[name]}),
+			object("v1", "ConfigMap", name, map[string]any{"data": configs[name]}),
+		)
 	}
 	for _, o := range objects {
 		if kind := o.GetKind(); kind == "Secret" || kind == "ConfigMap" || kind == "CronWorkflow" {
@@ -132,7 +155,10 @@ func (s *eventSuite) remove(ctx context.Context, m manifest) {
 func outOfReach(sensor *unstructured.Unstructured, now time.Time) string {
 	far := ""
 	walkJSON(sensor.Object["spec"], func(m map[string]any) {
-		for _, key := range []string{"awsLambda", "azureEventHubs", "azureServiceBus", "slack", "email", "openWhisk", "openwhisk", "pulsar", "custom", "kafka", "s3", "sshKeySecret", "githubApp"} {
+		for _, key := range []string{
+			"awsLambda", "azureEventHubs", "azureServiceBus", "slack", "email", "openWhisk", "openwhisk", "pulsar",
+			"custom", "kafka", "s3", "sshKeySecret", "githubApp",
+		} {
 			if _, ok := m[key]; ok && far == "" {
 				far = key
 			}
@@ -160,8 +186,11 @@ func (s *eventSuite) fire(ctx context.Context, sensor *unstructured.Unstructured
 		if !found {
 			return "", fmt.Errorf("no event %s/%s", d.EventSourceName, d.EventName)
 		}
-		way, err := s.send(ctx, occasion{source: d.EventSourceName, event: d.EventName, kind: kind, settings: settings, filters: d.Filters,
-			keys: dataKeys(sensor, d.Name)})
+		way, err := s.send(
+			ctx,
+			occasion{source: d.EventSourceName, event: d.EventName, kind: kind, settings: settings, filters: d.Filters,
+				keys: dataKeys(sensor, d.Name)},
+		)
 		if err != nil {
 			return way, fmt.Errorf("send %s: %w", kind, err)
 		}
@@ -212,7 +241,9 @@ func dataKeys(sensor *unstructured.Unstructured, dependency string) []string {
 
 // effects looks for what each trigger should have done.
 func (s *eventSuite) effects(ctx context.Context, sensor *unstructured.Unstructured) error {
-	facts, err := s.bus.Read(ctx, bus.Facts, events.FactSubject(events.ServiceSensor, events.FactTriggerFired, namespace, sensor.GetName()))
+	facts, err := s.bus.Read(
+		ctx, bus.Facts, events.FactSubject(events.ServiceSensor, events.FactTriggerFired, namespace, sensor.GetName()),
+	)
 	if err != nil {
 		return err
 	}

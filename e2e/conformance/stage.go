@@ -85,8 +85,12 @@ func (s *stage) strike() {
 
 func (s *stage) controlPlane(ctx context.Context) error {
 	dir, tool := filepath.Join(s.dir, "cluster"), filepath.Join(s.bin, "localcluster")
-	s.later(func() { _ = exec.Command(tool, "down", "--dir", dir).Run() }) //nolint:noctx // it must run after the context has ended
-	if out, err := exec.CommandContext(ctx, tool, "up", "--control-plane-only", "--dir", dir).CombinedOutput(); err != nil {
+	s.later(
+		func() { _ = exec.Command(tool, "down", "--dir", dir).Run() },
+	) //nolint:noctx // it must run after the context has ended
+	if out, err := exec.CommandContext(
+		ctx, tool, "up", "--control-plane-only", "--dir", dir,
+	).CombinedOutput(); err != nil {
 		return fmt.Errorf("start a control plane: %w: %s", err, out)
 	}
 	s.kubeconfig = filepath.Join(dir, "kubeconfig")
@@ -144,7 +148,9 @@ func (s *stage) startBus(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.process(ctx, "nats-server", "-a", "127.0.0.1", "-p", port, "-js", "-sd", filepath.Join(s.dir, "nats")); err != nil {
+	if err := s.process(
+		ctx, "nats-server", "-a", "127.0.0.1", "-p", port, "-js", "-sd", filepath.Join(s.dir, "nats"),
+	); err != nil {
 		return err
 	}
 	s.natsURL = "nats://127.0.0.1:" + port
@@ -160,7 +166,10 @@ func (s *stage) service(ctx context.Context, name string, args ...string) error 
 	if err != nil {
 		return err
 	}
-	args = append(args, "--kubeconfig", s.kubeconfig, "--nats-url", s.natsURL, "--http-address", "127.0.0.1:"+port, "--instance", name, "--log-level", "warn")
+	args = append(
+		args, "--kubeconfig", s.kubeconfig, "--nats-url", s.natsURL, "--http-address", "127.0.0.1:"+port, "--instance",
+		name, "--log-level", "warn",
+	)
 	return s.process(ctx, name, args...)
 }
 
@@ -184,7 +193,9 @@ func (s *stage) process(ctx context.Context, name string, args ...string) error 
 // apply writes an object whatever was there before.
 func (s *stage) apply(ctx context.Context, o *unstructured.Unstructured) error {
 	o = o.DeepCopy()
-	err := s.kube.Apply(ctx, client.ApplyConfigurationFromUnstructured(o), client.FieldOwner("conformance"), client.ForceOwnership)
+	err := s.kube.Apply(
+		ctx, client.ApplyConfigurationFromUnstructured(o), client.FieldOwner("conformance"), client.ForceOwnership,
+	)
 	if err != nil {
 		return fmt.Errorf("apply %s %s: %w", o.GetKind(), o.GetName(), err)
 	}

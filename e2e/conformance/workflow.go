@@ -102,9 +102,14 @@ func (s *workflowSuite) prepare(ctx context.Context) error {
 		return err
 	}
 	// The sizes of semaphores that upstream keeps in its database.
-	limits := object("v1", "ConfigMap", "argosy-semaphores", map[string]any{"data": map[string]any{"workflow": "1", "template": "2"}})
+	limits := object(
+		"v1", "ConfigMap", "argosy-semaphores",
+		map[string]any{"data": map[string]any{"workflow": "1", "template": "2"}},
+	)
 	// The repository that a file of the data asks for, as its table says: ours has no settings.
-	repositories := object("v1", "ConfigMap", "artifact-repositories", map[string]any{"data": map[string]any{"my-key": "{}"}})
+	repositories := object(
+		"v1", "ConfigMap", "artifact-repositories", map[string]any{"data": map[string]any{"my-key": "{}"}},
+	)
 	for _, m := range append(seeds, manifest{object: limits}, manifest{object: repositories}) {
 		if !strings.HasPrefix(m.object.GetKind(), "Cluster") {
 			m.object.SetNamespace(workflowsNamespace)
@@ -220,7 +225,8 @@ func (s *workflowSuite) stuck(wf *unstructured.Unstructured) string {
 	var b strings.Builder
 	for _, v := range nodes {
 		n, _ := v.(map[string]any)
-		if message, _ := n["message"].(string); message != "" && !strings.HasPrefix(message, "child ") && b.Len() < 600 {
+		if message, _ := n["message"].(string); message != "" && !strings.HasPrefix(message, "child ") &&
+			b.Len() < 600 {
 			fmt.Fprintf(&b, "; %v %v: %.200s", n["displayName"], n["phase"], message)
 		}
 	}
@@ -233,12 +239,15 @@ func (s *workflowSuite) actFor(ctx context.Context, wf *unstructured.Unstructure
 	for id, v := range nodes {
 		n, _ := v.(map[string]any)
 		template, _ := n["templateName"].(string)
-		if n["type"] != string(v1alpha1.NodeTypeSuspend) || n["phase"] != string(v1alpha1.NodeRunning) || timed(wf, template) {
+		if n["type"] != string(v1alpha1.NodeTypeSuspend) || n["phase"] != string(v1alpha1.NodeRunning) ||
+			timed(wf, template) {
 			continue
 		}
 		order := fmt.Sprintf(`{"operation":"resume","selector":"id=%s","outputs":%s}`, id, answers(n))
 		patch := fmt.Sprintf(`{"metadata":{"annotations":{"order.argosy.dev/%s":%q}}}`, id, order)
-		if err := s.kube.Patch(ctx, wf.DeepCopy(), client.RawPatch("application/merge-patch+json", []byte(patch))); err != nil {
+		if err := s.kube.Patch(
+			ctx, wf.DeepCopy(), client.RawPatch("application/merge-patch+json", []byte(patch)),
+		); err != nil {
 			return fmt.Errorf("resume %s: %w", id, err)
 		}
 	}

@@ -173,9 +173,15 @@ func atLeastOnce(m *mesh) {
 }
 
 func killedAtEachStep(m *mesh) {
-	m.source("/a", `{webhook: {a: {endpoint: /a, method: POST, port: "12000"}, b: {endpoint: /b, method: POST, port: "12000"}}}`)
-	m.acting(`[{name: a, eventSourceName: hooks, eventName: a}, {name: b, eventSourceName: hooks, eventName: b}]`,
-		`[{src: {dependencyName: a, dataKey: body.id}, dest: a}, {src: {dependencyName: b, dataKey: body.id}, dest: b}]`, "")
+	m.source(
+		"/a",
+		`{webhook: {a: {endpoint: /a, method: POST, port: "12000"}, b: {endpoint: /b, method: POST, port: "12000"}}}`,
+	)
+	m.acting(
+		`[{name: a, eventSourceName: hooks, eventName: a}, {name: b, eventSourceName: hooks, eventName: b}]`,
+		`[{src: {dependencyName: a, dataKey: body.id}, dest: a}, {src: {dependencyName: b, dataKey: body.id}, dest: b}]`,
+		"",
+	)
 	for pair := range 4 {
 		id := fmt.Sprint(pair)
 		for step, path := range []string{"/a", "/b"} {
@@ -210,7 +216,9 @@ func unread(m *mesh) {
 	for sender := range senders {
 		busy.Go(func() {
 			for i := sender; i < events; i += senders {
-				e, err := bus.NewEvent(fmt.Sprint(i), "hooks", "webhook", map[string]any{"body": map[string]string{"id": fmt.Sprint(i)}})
+				e, err := bus.NewEvent(
+					fmt.Sprint(i), "hooks", "webhook", map[string]any{"body": map[string]string{"id": fmt.Sprint(i)}},
+				)
 				if err == nil {
 					err = m.bus.Publish(m.Context(), bus.Subject("events", m.namespace, "hooks", "in"), e)
 				}
@@ -263,9 +271,13 @@ func signatures(m *mesh) {
 	m.source("/hub", signed)
 	m.acting(onPush, theID, "")
 	for name, code := range map[string]int{
-		"wrong":   m.hub("push", "1", asSent("1"), "guess"),
-		"missing": m.post("/hub", "", asSent("2"), map[string]string{"X-GitHub-Event": "push", "X-GitHub-Delivery": "2"}),
-		"sha1":    m.post("/hub", "", asSent("3"), map[string]string{"X-GitHub-Event": "push", "X-GitHub-Delivery": "3", "X-Hub-Signature": "sha1=00"}),
+		"wrong": m.hub("push", "1", asSent("1"), "guess"),
+		"missing": m.post("/hub", "", asSent("2"), map[string]string{
+			"X-GitHub-Event": "push", "X-GitHub-Delivery": "2",
+		}),
+		"sha1": m.post("/hub", "", asSent("3"), map[string]string{
+			"X-GitHub-Event": "push", "X-GitHub-Delivery": "3", "X-Hub-Signature": "sha1=00",
+		}),
 	} {
 		if code != http.StatusUnauthorized {
 			m.Errorf("%s: %d", name, code)
@@ -274,14 +286,21 @@ func signatures(m *mesh) {
 	m.hub("push", "4", asSent("4"), secret)
 	m.acts(1)
 	// Without its secret a source refuses everything.
-	hub := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "Secret", "metadata": map[string]any{"name": "hub", "namespace": m.namespace}}}
+	hub := &unstructured.Unstructured{
+		Object: map[string]any{
+			"apiVersion": "v1",
+			"kind":       "Secret",
+			"metadata":   map[string]any{"name": "hub", "namespace": m.namespace},
+		},
+	}
 	if err := m.kube.Delete(m.Context(), hub); err != nil {
 		m.Fatal(err)
 	}
 	m.ingest.kill()
 	m.ingest.start()
 	eventually(m.T, "nothing is taken without the secret", func() error {
-		if code := m.hub("push", "5", asSent("5"), secret); code != http.StatusUnauthorized && code != http.StatusServiceUnavailable {
+		if code := m.hub("push", "5", asSent("5"), secret); code != http.StatusUnauthorized &&
+			code != http.StatusServiceUnavailable {
 			return fmt.Errorf("status %d", code)
 		}
 		return nil
@@ -309,7 +328,11 @@ func realPayloads(m *mesh) {
 
 func aRegistry(m *mesh) {
 	m.source("/registry", `{registry: {images: {webhook: {endpoint: /registry, method: POST, port: "12000"}}}}`)
-	m.acting(`[{name: e, eventSourceName: hooks, eventName: images}]`, `[{src: {dependencyName: e, dataKey: repository}, dest: repository}, {src: {dependencyName: e, dataKey: digest}, dest: digest}]`, "")
+	m.acting(
+		`[{name: e, eventSourceName: hooks, eventName: images}]`,
+		`[{src: {dependencyName: e, dataKey: repository}, dest: repository}, {src: {dependencyName: e, dataKey: digest}, dest: digest}]`,
+		"",
+	)
 	digest := fmt.Sprintf("sha256:%x", sha256.Sum256(nil))
 	body := `{"events": [{"id": "1", "action": "push", "target": {"mediaType": "application/vnd.oci.image.manifest.v1+json", "repository": "shop/web", "tag": "v1", "digest": "` + digest +
 		`"}, "request": {"host": "registry.example.org"}}]}`
@@ -324,12 +347,18 @@ func aRegistry(m *mesh) {
 
 func aLargeBody(m *mesh) {
 	m.source("/in", plain)
-	m.acting(onPlain, `[{src: {dependencyName: e, dataKey: body.id}, dest: id}, {src: {dependencyName: e, dataTemplate: "{{ len .Input.body.filler }}"}, dest: length}]`, "")
+	m.acting(
+		onPlain,
+		`[{src: {dependencyName: e, dataKey: body.id}, dest: id}, {src: {dependencyName: e, dataTemplate: "{{ len .Input.body.filler }}"}, dest: length}]`,
+		"",
+	)
 	const filler = 25<<20 - 1024
 	if code := m.post("/in", "1", `{"id":"1","filler":"`+strings.Repeat("x", filler)+`"}`, nil); code != http.StatusOK {
 		m.Errorf("status %d", code)
 	}
-	if code := m.post("/in", "2", `{"id":"2","filler":"`+strings.Repeat("x", 25<<20)+`"}`, nil); code != http.StatusRequestEntityTooLarge {
+	if code := m.post(
+		"/in", "2", `{"id":"2","filler":"`+strings.Repeat("x", 25<<20)+`"}`, nil,
+	); code != http.StatusRequestEntityTooLarge {
 		m.Errorf("over the limit: %d", code)
 	}
 	m.acts(1)
@@ -357,7 +386,10 @@ func aTypo(m *mesh) {
 func aTrace(m *mesh) {
 	m.source("/in", plain)
 	m.acting(onPlain, theID, "")
-	m.post("/in", "1", asSent("1"), map[string]string{"Traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"})
+	m.post(
+		"/in", "1", asSent("1"),
+		map[string]string{"Traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"},
+	)
 	m.acts(1)
 	if got := m.sink.traces[0]; !strings.HasPrefix(got, "00-0af7651916cd43dd8448eb211c80319c-") {
 		m.Errorf("the action carries trace %q", got)

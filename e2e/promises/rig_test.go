@@ -213,9 +213,15 @@ func eventually(t *testing.T, what string, check func() error) {
 // mesh starts everything that a promise needs.
 func (f *field) mesh(t *testing.T) *mesh {
 	t.Helper()
-	m := &mesh{T: t, kube: f.kube, namespace: fmt.Sprintf("p%d", time.Now().UnixNano()), sink: &sink{keys: map[string]map[string]int{}}}
+	m := &mesh{
+		T: t, kube: f.kube, namespace: fmt.Sprintf("p%d", time.Now().UnixNano()),
+		sink: &sink{keys: map[string]map[string]int{}},
+	}
 	apply(t, f.kube, "", "{apiVersion: v1, kind: Namespace, metadata: {name: "+m.namespace+"}}")
-	apply(t, f.kube, m.namespace, "{apiVersion: v1, kind: Secret, metadata: {name: hub}, stringData: {secret: "+secret+"}}")
+	apply(
+		t, f.kube, m.namespace,
+		"{apiVersion: v1, kind: Secret, metadata: {name: hub}, stringData: {secret: "+secret+"}}",
+	)
 	address, hooks := free(t), free(t)
 	host, port, _ := strings.Cut(address, ":")
 	natsURL := "nats://" + address
@@ -249,7 +255,10 @@ func (m *mesh) program(name, ready string, args ...string) *program {
 func (m *mesh) service(name, kubeconfig, natsURL string, args ...string) *program {
 	m.Helper()
 	address := free(m.T)
-	args = append(args, "--nats-url="+natsURL, "--kubeconfig="+kubeconfig, "--http-address="+address, "--instance="+name, "--log-level=error")
+	args = append(
+		args, "--nats-url="+natsURL, "--kubeconfig="+kubeconfig, "--http-address="+address, "--instance="+name,
+		"--log-level=error",
+	)
 	return m.program(name, "http://"+address+"/readyz", args...)
 }
 
@@ -257,7 +266,10 @@ func (m *mesh) service(name, kubeconfig, natsURL string, args ...string) *progra
 // until it listens.
 func (m *mesh) source(path, spec string) {
 	m.Helper()
-	o := apply(m.T, m.kube, m.namespace, "{apiVersion: argoproj.io/v1alpha1, kind: EventSource, metadata: {name: hooks}, spec: "+spec+"}")
+	o := apply(
+		m.T, m.kube, m.namespace,
+		"{apiVersion: argoproj.io/v1alpha1, kind: EventSource, metadata: {name: hooks}, spec: "+spec+"}",
+	)
 	m.Cleanup(func() { _ = m.kube.Delete(context.Background(), o) }) // the API server goes too
 	eventually(m.T, "the hook is served", func() error {
 		if code := status(http.Get(m.url + path)); code == http.StatusNotFound || code == 0 {
@@ -324,7 +336,16 @@ func (m *mesh) post(path, id, body string, header map[string]string) int {
 func (m *mesh) hub(kind, id, body, key string) int {
 	mac := hmac.New(sha256.New, []byte(key))
 	mac.Write([]byte(body))
-	return m.post("/hub", "", body, map[string]string{"X-GitHub-Event": kind, "X-GitHub-Delivery": id, "X-Hub-Signature-256": "sha256=" + hex.EncodeToString(mac.Sum(nil))})
+	return m.post(
+		"/hub",
+		"",
+		body,
+		map[string]string{
+			"X-GitHub-Event":      kind,
+			"X-GitHub-Delivery":   id,
+			"X-Hub-Signature-256": "sha256=" + hex.EncodeToString(mac.Sum(nil)),
+		},
+	)
 }
 
 // acts waits until so many events have their action, and fails for one that has two.

@@ -27,7 +27,9 @@ func run(m *testing.M) (int, error) {
 	if err != nil {
 		return 1, err
 	}
-	before := command(root, filepath.Join(root, "bin/localcluster"), "status", "--dir", filepath.Join(root, ".cluster")).Run() == nil
+	before := command(
+		root, filepath.Join(root, "bin/localcluster"), "status", "--dir", filepath.Join(root, ".cluster"),
+	).Run() == nil
 	if err := command(root, "make", "up").Run(); err != nil {
 		return 1, fmt.Errorf("make up: %w", err)
 	}

@@ -107,25 +107,39 @@ func TestNothingIsLostWhenTheBusRestartsDuringAPush(t *testing.T) {
 func TestTheSameDeliveryThreeTimesIsOneWorkflow(t *testing.T) {
 	w := world.Open(t)
 	var secret corev1.Secret
-	if err := w.Kube.Get(t.Context(), client.ObjectKey{Namespace: "ci", Name: "github-webhook-secret"}, &secret); err != nil {
+	if err := w.Kube.Get(
+		t.Context(), client.ObjectKey{Namespace: "ci", Name: "github-webhook-secret"}, &secret,
+	); err != nil {
 		t.Fatal(err)
 	}
 	var ingest corev1.Service
-	if err := w.Kube.Get(t.Context(), client.ObjectKey{Namespace: "argosy", Name: "webhook-ingest"}, &ingest); err != nil {
+	if err := w.Kube.Get(
+		t.Context(), client.ObjectKey{Namespace: "argosy", Name: "webhook-ingest"}, &ingest,
+	); err != nil {
 		t.Fatal(err)
 	}
 	// A delivery as the Git server sends it, of a commit that is there already.
 	change := w.Push(demo.Settings{Version: version(t)})
 	change.Await(events.FactRolloutPromoted)
-	body, err := json.Marshal(map[string]any{"ref": "refs/heads/main", "after": change.Commit, "created": false,
-		"repository": map[string]any{"full_name": "demo/app", "clone_url": "http://git.argosy-demo.svc:8080/demo/app.git"}})
+	body, err := json.Marshal(map[string]any{
+		"ref":     "refs/heads/main",
+		"after":   change.Commit,
+		"created": false,
+		"repository": map[string]any{
+			"full_name": "demo/app",
+			"clone_url": "http://git.argosy-demo.svc:8080/demo/app.git",
+		},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	before := change.Workflows()
 	delivery := fmt.Sprint("again-", time.Now().UnixNano())
 	for range 3 {
-		post(t, "http://"+ingest.Spec.ClusterIP+":12000/push", delivery, demo.Signature(string(secret.Data["secret"]), body), body)
+		post(
+			t, "http://"+ingest.Spec.ClusterIP+":12000/push", delivery,
+			demo.Signature(string(secret.Data["secret"]), body), body,
+		)
 	}
 	w.Await("its workflow is there", time.Minute, func() error {
 		if n := change.Workflows(); n != before+1 {

@@ -97,7 +97,9 @@ func (w *World) Rest() {
 	})
 	w.Await("workflows are finished", 2*time.Minute, func() error {
 		for _, wf := range w.Workflows() {
-			if phase, _, _ := unstructured.NestedString(wf.Object, "status", "phase"); !v1alpha1.WorkflowPhase(phase).Completed() {
+			if phase, _, _ := unstructured.NestedString(
+				wf.Object, "status", "phase",
+			); !v1alpha1.WorkflowPhase(phase).Completed() {
 				return fmt.Errorf("workflow %s is %q", wf.GetName(), phase)
 			}
 		}
@@ -112,7 +114,8 @@ func (w *World) servicesUp() error {
 	}
 	for i := range list.Items {
 		d := &list.Items[i]
-		if d.Status.ObservedGeneration < d.Generation || d.Status.AvailableReplicas != *d.Spec.Replicas || d.Status.Replicas != *d.Spec.Replicas {
+		if d.Status.ObservedGeneration < d.Generation || d.Status.AvailableReplicas != *d.Spec.Replicas ||
+			d.Status.Replicas != *d.Spec.Replicas {
 			return fmt.Errorf("%s has %d of %d available", d.Name, d.Status.AvailableReplicas, *d.Spec.Replicas)
 		}
 	}
@@ -169,8 +172,10 @@ func (w *World) Kill(service string) {
 		}
 	}
 	now := int64(0)
-	w.must(w.Kube.DeleteAllOf(w.ctx(), &corev1.Pod{}, client.InNamespace("argosy"), client.MatchingLabels{"app": service},
-		&client.DeleteAllOfOptions{DeleteOptions: client.DeleteOptions{GracePeriodSeconds: &now}}))
+	w.must(
+		w.Kube.DeleteAllOf(w.ctx(), &corev1.Pod{}, client.InNamespace("argosy"), client.MatchingLabels{"app": service},
+			&client.DeleteAllOfOptions{DeleteOptions: client.DeleteOptions{GracePeriodSeconds: &now}}),
+	)
 }
 
 // KillContainer ends the processes with SIGKILL and keeps the pod with its disk:
