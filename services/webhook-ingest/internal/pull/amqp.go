@@ -64,7 +64,10 @@ func amqpID(c v1alpha1.AMQPEventSource, d amqp.Delivery) string {
 	if d.MessageId == "" {
 		return ""
 	}
-	return Key("amqp", c.ExchangeName, d.Exchange, d.RoutingKey, d.AppId, d.UserId, d.Type, d.Timestamp.Unix(), d.MessageId, d.Body)
+	return Key(
+		"amqp", c.ExchangeName, d.Exchange, d.RoutingKey, d.AppId, d.UserId, d.Type, d.Timestamp.Unix(), d.MessageId,
+		d.Body,
+	)
 }
 
 // prefetch is how many messages the broker sends ahead.
@@ -112,7 +115,10 @@ func consumeAMQP(channel *amqp.Channel, c v1alpha1.AMQPEventSource) (<-chan amqp
 		consume = *c.Consume
 	}
 	if c.ExchangeName != "" {
-		if err := channel.ExchangeDeclare(c.ExchangeName, c.ExchangeType, exchange.Durable, exchange.AutoDelete, exchange.Internal, exchange.NoWait, nil); err != nil {
+		if err := channel.ExchangeDeclare(
+			c.ExchangeName, c.ExchangeType, exchange.Durable, exchange.AutoDelete, exchange.Internal, exchange.NoWait,
+			nil,
+		); err != nil {
 			return nil, fmt.Errorf("declare exchange %s: %w", c.ExchangeName, err)
 		}
 	}
@@ -120,16 +126,22 @@ func consumeAMQP(channel *amqp.Channel, c v1alpha1.AMQPEventSource) (<-chan amqp
 	if err := yaml.Unmarshal([]byte(queue.Arguments), &arguments); err != nil {
 		return nil, fmt.Errorf("queueDeclare.arguments: %w", err)
 	}
-	q, err := channel.QueueDeclare(queue.Name, queue.Durable, queue.AutoDelete, queue.Exclusive, queue.NoWait, wholeNumbers(arguments))
+	q, err := channel.QueueDeclare(
+		queue.Name, queue.Durable, queue.AutoDelete, queue.Exclusive, queue.NoWait, wholeNumbers(arguments),
+	)
 	if err != nil {
 		return nil, fmt.Errorf("declare queue %s: %w", queue.Name, err)
 	}
 	if c.ExchangeName != "" {
-		if err := channel.QueueBind(q.Name, c.RoutingKey, c.ExchangeName, c.QueueBind != nil && c.QueueBind.NoWait, nil); err != nil {
+		if err := channel.QueueBind(
+			q.Name, c.RoutingKey, c.ExchangeName, c.QueueBind != nil && c.QueueBind.NoWait, nil,
+		); err != nil {
 			return nil, fmt.Errorf("bind queue %s: %w", q.Name, err)
 		}
 	}
-	deliveries, err := channel.Consume(q.Name, consume.ConsumerTag, false, consume.Exclusive, consume.NoLocal, consume.NoWait, nil)
+	deliveries, err := channel.Consume(
+		q.Name, consume.ConsumerTag, false, consume.Exclusive, consume.NoLocal, consume.NoWait, nil,
+	)
 	if err != nil {
 		return nil, fmt.Errorf("consume queue %s: %w", q.Name, err)
 	}
@@ -170,9 +182,21 @@ type amqpData struct {
 
 func amqpView(c v1alpha1.AMQPEventSource, d amqp.Delivery) amqpData {
 	data := amqpData{
-		ContentType: d.ContentType, ContentEncoding: d.ContentEncoding, DeliveryMode: int(d.DeliveryMode), Priority: int(d.Priority),
-		CorrelationID: d.CorrelationId, ReplyTo: d.ReplyTo, Expiration: d.Expiration, MessageID: d.MessageId, Timestamp: d.Timestamp.String(),
-		Type: d.Type, AppID: d.AppId, Exchange: d.Exchange, RoutingKey: d.RoutingKey, Content: content(c.JSONBody, d.Body), Metadata: c.Metadata,
+		ContentType:     d.ContentType,
+		ContentEncoding: d.ContentEncoding,
+		DeliveryMode:    int(d.DeliveryMode),
+		Priority:        int(d.Priority),
+		CorrelationID:   d.CorrelationId,
+		ReplyTo:         d.ReplyTo,
+		Expiration:      d.Expiration,
+		MessageID:       d.MessageId,
+		Timestamp:       d.Timestamp.String(),
+		Type:            d.Type,
+		AppID:           d.AppId,
+		Exchange:        d.Exchange,
+		RoutingKey:      d.RoutingKey,
+		Content:         content(c.JSONBody, d.Body),
+		Metadata:        c.Metadata,
 	}
 	for name, value := range d.Headers {
 		if data.Headers == nil {
@@ -206,7 +230,9 @@ func amqpValue(marks *Marks, path string, value any) any {
 		}
 		return out
 	case amqp.Decimal:
-		return new(big.Rat).SetFrac(big.NewInt(int64(v.Value)), new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(v.Scale)), nil)).FloatString(int(v.Scale))
+		return new(big.Rat).SetFrac(
+			big.NewInt(int64(v.Value)), new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(v.Scale)), nil),
+		).FloatString(int(v.Scale))
 	default:
 		return plainProperties(map[string]any{"": v})[""]
 	}

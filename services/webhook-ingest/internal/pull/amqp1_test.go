@@ -63,7 +63,9 @@ func newSecureAzured(t *testing.T, token string) (a *azured, rig azureRig) {
 	t.Helper()
 	web := httptest.NewTLSServer(http.NotFoundHandler()) // for its certificate
 	t.Cleanup(web.Close)
-	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{MinVersion: tls.VersionTLS12, Certificates: web.TLS.Certificates})
+	l, err := tls.Listen(
+		"tcp", "127.0.0.1:0", &tls.Config{MinVersion: tls.VersionTLS12, Certificates: web.TLS.Certificates},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +79,9 @@ func newSecureAzured(t *testing.T, token string) (a *azured, rig azureRig) {
 func listenAzured(t *testing.T, l net.Listener) *azured {
 	t.Helper()
 	t.Cleanup(func() { _ = l.Close() })
-	a := &azured{t: t, address: l.Addr().String(), queues: map[string][]*amqp1.Message{}, gone: map[*amqp1.Message]bool{}}
+	a := &azured{
+		t: t, address: l.Addr().String(), queues: map[string][]*amqp1.Message{}, gone: map[*amqp1.Message]bool{},
+	}
 	go func() {
 		for {
 			conn, err := l.Accept()
@@ -172,7 +176,8 @@ func (p *amqpPeer) login() error {
 	return p.greet()
 }
 
-// claim judges a token. Source: "AMQP 1.0 in Azure Service Bus and Event Hubs protocol guide", claims-based authorization.
+// claim judges a token. Source: "AMQP 1.0 in Azure Service Bus and Event Hubs protocol guide", claims-based
+// authorization.
 func (p *amqpPeer) claim(m *amqp1.Message) *amqp1.Message {
 	text, _ := m.Value.(string)
 	about := m.ApplicationProperties
@@ -186,7 +191,8 @@ func (p *amqpPeer) claim(m *amqp1.Message) *amqp1.Message {
 		q, _ := url.ParseQuery(strings.TrimPrefix(text, "SharedAccessSignature "))
 		mac := hmac.New(sha256.New, []byte("guest"))
 		mac.Write([]byte(strings.ToLower(url.QueryEscape(q.Get("sr"))) + "\n" + q.Get("se")))
-		good = q.Get("skn") == "guest" && q.Get("sig") == base64.StdEncoding.EncodeToString(mac.Sum(nil)) && strings.EqualFold(q.Get("sr"), fmt.Sprint(about["name"]))
+		good = q.Get("skn") == "guest" && q.Get("sig") == base64.StdEncoding.EncodeToString(mac.Sum(nil)) &&
+			strings.EqualFold(q.Get("sr"), fmt.Sprint(about["name"]))
 		if strings.Contains(text, "sig=given") {
 			good = true
 		}
@@ -195,7 +201,10 @@ func (p *amqpPeer) claim(m *amqp1.Message) *amqp1.Message {
 	if good && about["operation"] == "put-token" {
 		code, p.claimed = 202, true
 	}
-	return &amqp1.Message{ApplicationProperties: map[string]any{"status-code": code, "status-description": "as it is"}, Value: ""}
+	return &amqp1.Message{
+		ApplicationProperties: map[string]any{"status-code": code, "status-description": "as it is"},
+		Value:                 "",
+	}
 }
 
 // greet sends the protocol's header back.
@@ -248,7 +257,10 @@ func (p *amqpPeer) answer(kind uint64, fields []any, payload []byte) error {
 			link.credit = numberAt(fields, 5) + numberAt(fields, 6) - link.sent // what is on its way counts
 			if at(fields, 8) == true {
 				link.credit = 0
-				return p.write(amqpFlow, nil, uint32(0), uint32(5000), uint32(0), uint32(5000), uint32(link.handle), uint32(link.sent), uint32(0), uint32(0), true)
+				return p.write(
+					amqpFlow, nil, uint32(0), uint32(5000), uint32(0), uint32(5000), uint32(link.handle),
+					uint32(link.sent), uint32(0), uint32(0), true,
+				)
 			}
 			return p.deliver(link)
 		}
@@ -281,7 +293,10 @@ func (p *amqpPeer) attach(fields []any) error {
 		address, _ := at(list, 0).(string)
 		return described{d, []any{address}}
 	}
-	if err := p.write(amqpAttach, nil, name, uint32(handle), !receives, mode(at(fields, 3)), mode(at(fields, 4)), end(amqpSource, from), end(amqpTarget, to), nil, nil, uint32(0)); err != nil {
+	if err := p.write(
+		amqpAttach, nil, name, uint32(handle), !receives, mode(at(fields, 3)), mode(at(fields, 4)),
+		end(amqpSource, from), end(amqpTarget, to), nil, nil, uint32(0),
+	); err != nil {
 		return err
 	}
 	address, _ := at(to, 0).(string)
@@ -294,7 +309,9 @@ func (p *amqpPeer) attach(fields []any) error {
 	link := &amqpLink{channel: p.channel, handle: handle, address: address, sends: receives}
 	p.links[uint64(p.channel)<<32|handle] = link
 	if !receives {
-		return p.write(amqpFlow, nil, uint32(0), uint32(5000), uint32(0), uint32(5000), uint32(handle), uint32(0), uint32(100))
+		return p.write(
+			amqpFlow, nil, uint32(0), uint32(5000), uint32(0), uint32(5000), uint32(handle), uint32(0), uint32(100),
+		)
 	}
 	filters, _ := at(from, 7).(map[string]any)
 	for _, f := range filters {
@@ -351,12 +368,17 @@ func (p *amqpPeer) send(link *amqpLink, m *amqp1.Message, settled bool) error {
 	p.sent[id] = m
 	link.credit--
 	link.sent++
-	return p.write(amqpTransfer, body, uint32(link.handle), uint32(id), binary.BigEndian.AppendUint64(make([]byte, 8, 16), id), uint32(0), settled, false)
+	return p.write(
+		amqpTransfer, body, uint32(link.handle), uint32(id), binary.BigEndian.AppendUint64(make([]byte, 8, 16), id),
+		uint32(0), settled, false,
+	)
 }
 
 // question is a message that the peer sends.
 func (p *amqpPeer) question(from *amqpLink, delivery uint64, payload []byte) error {
-	if err := p.write(amqpDisposition, nil, true, uint32(delivery), uint32(delivery), true, described{amqpAccepted, []any{}}); err != nil {
+	if err := p.write(
+		amqpDisposition, nil, true, uint32(delivery), uint32(delivery), true, described{amqpAccepted, []any{}},
+	); err != nil {
 		return err
 	}
 	var m amqp1.Message
@@ -381,7 +403,10 @@ func (p *amqpPeer) settle(fields []any) error {
 	}
 	state, _ := at(fields, 4).(described)
 	if at(fields, 3) != true { // it wants to hear that we heard it
-		if err := p.write(amqpDisposition, nil, false, uint32(numberAt(fields, 1)), uint32(last), true, described{state.code, []any{}}); err != nil {
+		if err := p.write(
+			amqpDisposition, nil, false, uint32(numberAt(fields, 1)), uint32(last), true,
+			described{state.code, []any{}},
+		); err != nil {
 			return err
 		}
 	}

@@ -26,8 +26,8 @@ type azureRig struct {
 	client   *http.Client // reaches storage
 }
 
-// azureIdentity is the identity of this process, where the namespace of the manifest may use it. Its token opens all that it
-// may use, and is sent to Azure alone.
+// azureIdentity is the identity of this process, where the namespace of the manifest may use it. Its token opens all
+// that it may use, and is sent to Azure alone.
 func (e Env) azureIdentity(field, instead, host string) (azcore.TokenCredential, error) {
 	if err := e.Own.Allow(e.Namespace, field, instead); err != nil {
 		return nil, err
@@ -53,8 +53,8 @@ func (e Env) azureSecure(given *tls.Config) *tls.Config {
 	}
 }
 
-// azureAddress is the address that a connection string names: amqps://host, or amqp://host of an emulator. The text is a
-// secret, and stands in no error.
+// azureAddress is the address that a connection string names: amqps://host, or amqp://host of an emulator. The text is
+// a secret, and stands in no error.
 func azureAddress(text string) (string, error) {
 	scheme, host := "amqps://", ""
 	for part := range strings.SplitSeq(text, ";") {

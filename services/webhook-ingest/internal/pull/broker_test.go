@@ -30,14 +30,22 @@ func redisd(t *testing.T) (address string, client *redis.Client) {
 func TestRedisChannels(t *testing.T) {
 	address, client := redisd(t)
 	r := newRig(t)
-	r.start(redisChannels(v1alpha1.RedisEventSource{HostAddress: address, Password: ref("password"), Patterns: []string{"news.*"}, JSONBody: true}))
+	r.start(
+		redisChannels(
+			v1alpha1.RedisEventSource{
+				HostAddress: address, Password: ref("password"), Patterns: []string{"news.*"}, JSONBody: true,
+			},
+		),
+	)
 	if err := client.Publish(t.Context(), "news.a", `{"n":1}`).Err(); err != nil {
 		t.Fatal(err)
 	}
 	if e := r.next(); e.get("channel") != "news.a" || e.get("pattern") != "news.*" || e.get("body.n") != "1" {
 		t.Errorf("%+v", e)
 	}
-	if err := redisChannels(v1alpha1.RedisEventSource{HostAddress: address}).Run(t.Context(), r.env, r.emit); err == nil {
+	if err := redisChannels(v1alpha1.RedisEventSource{HostAddress: address}).Run(
+		t.Context(), r.env, r.emit,
+	); err == nil {
 		t.Error("let in without a password")
 	}
 }
@@ -45,11 +53,16 @@ func TestRedisChannels(t *testing.T) {
 func TestRedisStreamsAreReadOnceAndTakenBack(t *testing.T) {
 	address, client := redisd(t)
 	r := newRig(t)
-	c := v1alpha1.RedisStreamEventSource{HostAddress: address, Password: ref("password"), Streams: []string{"s", "u"}, Metadata: map[string]string{"k": "v"}}
+	c := v1alpha1.RedisStreamEventSource{
+		HostAddress: address, Password: ref("password"), Streams: []string{"s", "u"},
+		Metadata: map[string]string{"k": "v"},
+	}
 	stop := r.start(redisStreams(c))
 	add := func(value string) {
 		t.Helper()
-		if err := client.XAdd(t.Context(), &redis.XAddArgs{Stream: "s", Values: map[string]any{"k": value}}).Err(); err != nil {
+		if err := client.XAdd(
+			t.Context(), &redis.XAddArgs{Stream: "s", Values: map[string]any{"k": value}},
+		).Err(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -91,10 +104,13 @@ func rabbit(t *testing.T, plugins ...string) string {
 	dir, p, dist := t.TempDir(), port(t), port(t)
 	write(t, filepath.Join(dir, "plugins"), "["+strings.Join(plugins, ",")+"].")
 	cmd := exec.Command("/usr/lib/rabbitmq/bin/rabbitmq-server")
-	cmd.Env = append(os.Environ(), "HOME="+dir, "RABBITMQ_NODENAME=t"+p+"@localhost", "RABBITMQ_NODE_IP_ADDRESS=127.0.0.1", "RABBITMQ_NODE_PORT="+p,
-		"RABBITMQ_DIST_PORT="+dist, "RABBITMQ_MNESIA_BASE="+dir, "RABBITMQ_LOG_BASE="+dir, "RABBITMQ_PID_FILE="+filepath.Join(dir, "pid"),
-		"RABBITMQ_ENABLED_PLUGINS_FILE="+filepath.Join(dir, "plugins"), "RABBITMQ_CONFIG_FILE="+filepath.Join(dir, "none"), "ERL_EPMD_ADDRESS=127.0.0.1",
-		"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=+S 1:1")
+	cmd.Env = append(
+		os.Environ(), "HOME="+dir, "RABBITMQ_NODENAME=t"+p+"@localhost", "RABBITMQ_NODE_IP_ADDRESS=127.0.0.1",
+		"RABBITMQ_NODE_PORT="+p, "RABBITMQ_DIST_PORT="+dist, "RABBITMQ_MNESIA_BASE="+dir, "RABBITMQ_LOG_BASE="+dir,
+		"RABBITMQ_PID_FILE="+filepath.Join(dir, "pid"), "RABBITMQ_ENABLED_PLUGINS_FILE="+filepath.Join(dir, "plugins"),
+		"RABBITMQ_CONFIG_FILE="+filepath.Join(dir, "none"), "ERL_EPMD_ADDRESS=127.0.0.1",
+		"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=+S 1:1",
+	)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -122,8 +138,15 @@ func TestAMQPKeepsWhatIsNotDurable(t *testing.T) {
 	secretData["url"] = url
 	r := newRig(t)
 	c := v1alpha1.AMQPEventSource{
-		URLSecret: ref("url"), ExchangeName: "x", ExchangeType: "topic", RoutingKey: "a.*", JSONBody: true,
-		QueueDeclare: &v1alpha1.AMQPQueueDeclareConfig{Name: "q", Durable: true, Arguments: "x-max-length: 1000"}, Metadata: map[string]string{"k": "v"},
+		URLSecret:    ref("url"),
+		ExchangeName: "x",
+		ExchangeType: "topic",
+		RoutingKey:   "a.*",
+		JSONBody:     true,
+		QueueDeclare: &v1alpha1.AMQPQueueDeclareConfig{
+			Name: "q", Durable: true, Arguments: "x-max-length: 1000",
+		},
+		Metadata: map[string]string{"k": "v"},
 	}
 	stop := r.start(amqpQueue(c))
 	conn, err := amqp.Dial(url)
@@ -137,13 +160,25 @@ func TestAMQPKeepsWhatIsNotDurable(t *testing.T) {
 	}
 	put := func(id string) {
 		t.Helper()
-		err := channel.PublishWithContext(t.Context(), "x", "a.b", true, false, amqp.Publishing{MessageId: id, ContentType: "application/json", DeliveryMode: amqp.Persistent, Body: []byte(`{"id":"` + id + `"}`)})
+		err := channel.PublishWithContext(
+			t.Context(),
+			"x",
+			"a.b",
+			true,
+			false,
+			amqp.Publishing{
+				MessageId: id, ContentType: "application/json", DeliveryMode: amqp.Persistent,
+				Body: []byte(`{"id":"` + id + `"}`),
+			},
+		)
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
 	put("1")
-	if e := r.next(); e.get("messageId") != "1" || e.get("body.id") != "1" || e.get("routingKey") != "a.b" || e.id == "" || e.get("metadata.k") != "v" {
+	if e := r.next(); e.get("messageId") != "1" || e.get("body.id") != "1" || e.get("routingKey") != "a.b" ||
+		e.id == "" ||
+		e.get("metadata.k") != "v" {
 		t.Errorf("%+v", e)
 	}
 	_ = stop()
@@ -211,7 +246,13 @@ func TestMQTTKeepsMessagesWhileNobodyReads(t *testing.T) {
 func TestEmitterSpeaksMQTT(t *testing.T) {
 	url := mqttBroker(t)
 	r := newRig(t)
-	r.start(emitterChannel(v1alpha1.EmitterEventSource{Broker: url, ChannelKey: "key", ChannelName: "news", Username: ref("user"), Password: ref("password")}))
+	r.start(
+		emitterChannel(
+			v1alpha1.EmitterEventSource{
+				Broker: url, ChannelKey: "key", ChannelName: "news", Username: ref("user"), Password: ref("password"),
+			},
+		),
+	)
 	publishMQTT(t, url, "key/news/", "hello")
 	if e := r.next(); e.get("topic") != "key/news/" || e.get("body") != "aGVsbG8=" {
 		t.Errorf("%+v", e)

@@ -74,7 +74,9 @@ func (s *schedule) run(ctx context.Context, env Env, emit Emit) error {
 			return nil
 		}
 		last = at
-		if err := emit(ctx, Key("calendar", at.UnixNano()), calendarData{EventTime: at.String(), Metadata: s.config.Metadata}); err != nil {
+		if err := emit(
+			ctx, Key("calendar", at.UnixNano()), calendarData{EventTime: at.String(), Metadata: s.config.Metadata},
+		); err != nil {
 			return err
 		}
 		// A kill right before repeats the event under the same id.

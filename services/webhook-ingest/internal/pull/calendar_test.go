@@ -36,9 +36,30 @@ func TestCalendar(t *testing.T) {
 		}{
 			{"schedule", v1alpha1.CalendarEventSource{Schedule: "*/10 * * * *"}, 31 * time.Minute, 3, ""},
 			{"interval", v1alpha1.CalendarEventSource{Interval: "7s"}, 22 * time.Second, 3, ""},
-			{"zone", v1alpha1.CalendarEventSource{Schedule: "0 9 * * *", Timezone: "America/New_York"}, 24 * time.Hour, 1, ""},
-			{"excluded dates", v1alpha1.CalendarEventSource{Schedule: "0 0 * * *", ExclusionDates: []string{"EXDATE:20000104T000000Z,20000105T000000Z"}}, 96 * time.Hour, 2, ""},
-			{"excluded rule", v1alpha1.CalendarEventSource{Schedule: "0 * * * *", ExclusionDates: []string{"DTSTART:20000101T000000Z\nRRULE:FREQ=HOURLY;INTERVAL=2"}}, 4 * time.Hour, 2, ""},
+			{
+				"zone", v1alpha1.CalendarEventSource{Schedule: "0 9 * * *", Timezone: "America/New_York"},
+				24 * time.Hour, 1, "",
+			},
+			{
+				"excluded dates",
+				v1alpha1.CalendarEventSource{
+					Schedule:       "0 0 * * *",
+					ExclusionDates: []string{"EXDATE:20000104T000000Z,20000105T000000Z"},
+				},
+				96 * time.Hour,
+				2,
+				"",
+			},
+			{
+				"excluded rule",
+				v1alpha1.CalendarEventSource{
+					Schedule:       "0 * * * *",
+					ExclusionDates: []string{"DTSTART:20000101T000000Z\nRRULE:FREQ=HOURLY;INTERVAL=2"},
+				},
+				4 * time.Hour,
+				2,
+				"",
+			},
 		}
 		for _, c := range cases {
 			if got := fired(t, r, c.c, c.during); len(got) != c.want {
@@ -73,7 +94,12 @@ func TestTheSameTimeIsTheSameEvent(t *testing.T) {
 func TestMissedTimesAreCaughtUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
-		c := v1alpha1.CalendarEventSource{Schedule: "0 * * * *", Persistence: &v1alpha1.EventPersistence{Catchup: &v1alpha1.CatchupConfiguration{Enabled: true, MaxDuration: "5h"}}}
+		c := v1alpha1.CalendarEventSource{
+			Schedule: "0 * * * *",
+			Persistence: &v1alpha1.EventPersistence{
+				Catchup: &v1alpha1.CatchupConfiguration{Enabled: true, MaxDuration: "5h"},
+			},
+		}
 		if got := fired(t, r, c, 90*time.Minute); len(got) != 1 {
 			t.Fatalf("%v", got)
 		}
@@ -96,9 +122,16 @@ func TestMissedTimesAreCaughtUp(t *testing.T) {
 func TestBadClocks(t *testing.T) {
 	for name, c := range map[string]v1alpha1.CalendarEventSource{
 		"nothing": {}, "impossible": {Schedule: "0 0 31 2 *"}, "six fields": {Schedule: "* * * * * *"},
-		"busy": {Interval: "1ms"}, "no duration": {Interval: "soon"}, "zone": {Schedule: "* * * * *", Timezone: "Mars/Base"},
-		"dates": {Schedule: "* * * * *", ExclusionDates: []string{"EXDATE:soon"}}, "rule": {Schedule: "* * * * *", ExclusionDates: []string{"RRULE:FREQ=NEVER"}},
-		"catch up": {Schedule: "* * * * *", Persistence: &v1alpha1.EventPersistence{Catchup: &v1alpha1.CatchupConfiguration{Enabled: true, MaxDuration: "long"}}},
+		"busy": {Interval: "1ms"}, "no duration": {Interval: "soon"},
+		"zone":  {Schedule: "* * * * *", Timezone: "Mars/Base"},
+		"dates": {Schedule: "* * * * *", ExclusionDates: []string{"EXDATE:soon"}},
+		"rule":  {Schedule: "* * * * *", ExclusionDates: []string{"RRULE:FREQ=NEVER"}},
+		"catch up": {
+			Schedule: "* * * * *",
+			Persistence: &v1alpha1.EventPersistence{
+				Catchup: &v1alpha1.CatchupConfiguration{Enabled: true, MaxDuration: "long"},
+			},
+		},
 	} {
 		r := newRig(t)
 		if err := calendar(c).Run(t.Context(), r.env, r.emit); err == nil {

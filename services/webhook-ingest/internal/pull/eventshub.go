@@ -91,15 +91,20 @@ func (h *hub) known(saved []byte) map[string]string {
 	return before
 }
 
-// home is the namespace of the hub; fqdn may begin with amqp://, for an emulator. Without keys the identity of this process
-// counts, where the namespace may use it.
+// home is the namespace of the hub; fqdn may begin with amqp://, for an emulator. Without keys the identity of this
+// process counts, where the namespace may use it.
 func (h *hub) home(ctx context.Context) (*azeventhubs.ConsumerClient, error) {
 	// What fails is tried again by whoever runs readers.
-	options := &azeventhubs.ConsumerClientOptions{TLSConfig: h.env.azureSecure(nil), CustomEndpoint: h.env.azure.endpoint, RetryOptions: azeventhubs.RetryOptions{MaxRetries: -1}}
+	options := &azeventhubs.ConsumerClientOptions{
+		TLSConfig: h.env.azureSecure(nil), CustomEndpoint: h.env.azure.endpoint,
+		RetryOptions: azeventhubs.RetryOptions{MaxRetries: -1},
+	}
 	host, emulated := strings.CutPrefix(h.config.FQDN, "amqp://")
 	host = strings.TrimSuffix(strings.TrimPrefix(host, "amqps://"), "/")
 	if h.config.SharedAccessKeyName == nil && h.config.SharedAccessKey == nil {
-		own, err := h.env.azureIdentity("azureEventsHub without sharedAccessKey", "sharedAccessKeyName and sharedAccessKey", host)
+		own, err := h.env.azureIdentity(
+			"azureEventsHub without sharedAccessKey", "sharedAccessKeyName and sharedAccessKey", host,
+		)
 		if err != nil {
 			return nil, err
 		}
@@ -120,9 +125,12 @@ func (h *hub) home(ctx context.Context) (*azeventhubs.ConsumerClient, error) {
 	if emulated {
 		text += ";UseDevelopmentEmulator=true"
 	}
-	client, err := azeventhubs.NewConsumerClientFromConnectionString(text, h.config.HubName, azeventhubs.DefaultConsumerGroup, options)
+	client, err := azeventhubs.NewConsumerClientFromConnectionString(
+		text, h.config.HubName, azeventhubs.DefaultConsumerGroup, options,
+	)
 	if err != nil {
-		return nil, errors.New("fqdn, sharedAccessKeyName and sharedAccessKey make no connection string") // the error may quote it
+		// the error may quote it
+		return nil, errors.New("fqdn, sharedAccessKeyName and sharedAccessKey make no connection string")
 	}
 	return client, nil
 }
@@ -177,7 +185,12 @@ func (h *hub) read(ctx context.Context, id string) error {
 	h.mu.Lock()
 	after := strings.ReplaceAll(h.at[id], "'", "")
 	h.mu.Unlock()
-	partition, err := h.client.NewPartitionClient(id, &azeventhubs.PartitionClientOptions{StartPosition: azeventhubs.StartPosition{Offset: &after}, Prefetch: prefetch})
+	partition, err := h.client.NewPartitionClient(
+		id,
+		&azeventhubs.PartitionClientOptions{
+			StartPosition: azeventhubs.StartPosition{Offset: &after}, Prefetch: prefetch,
+		},
+	)
 	if err != nil {
 		return fmt.Errorf("read partition %s of hub %s: %w", id, h.config.HubName, err)
 	}
@@ -204,14 +217,18 @@ func (h *hub) read(ctx context.Context, id string) error {
 }
 
 // next waits for one event; with impatient it returns none in a pause.
-func (h *hub) next(ctx context.Context, partition *azeventhubs.PartitionClient, impatient bool) (*azeventhubs.ReceivedEventData, error) {
+func (h *hub) next(
+	ctx context.Context, partition *azeventhubs.PartitionClient, impatient bool,
+) (*azeventhubs.ReceivedEventData, error) {
 	waiting := ctx
 	if impatient {
 		var cancel context.CancelFunc
 		waiting, cancel = context.WithTimeout(ctx, hubPause)
 		defer cancel()
 	}
-	events, err := guarded(func() ([]*azeventhubs.ReceivedEventData, error) { return partition.ReceiveEvents(waiting, 1, nil) })
+	events, err := guarded(
+		func() ([]*azeventhubs.ReceivedEventData, error) { return partition.ReceiveEvents(waiting, 1, nil) },
+	)
 	if err != nil && waiting.Err() != nil && ctx.Err() == nil {
 		return nil, nil
 	}
@@ -223,11 +240,19 @@ func (h *hub) next(ctx context.Context, partition *azeventhubs.PartitionClient, 
 
 func (h *hub) take(ctx context.Context, id string, e *azeventhubs.ReceivedEventData) error {
 	raw := e.RawAMQPMessage
-	data := hubData{PartitionKey: amqpWord(raw.MessageAnnotations["x-opt-partition-key"]), Body: amqpBytes(raw.Body.Data, raw.Body.Value), Metadata: h.config.Metadata}
+	data := hubData{
+		PartitionKey: amqpWord(raw.MessageAnnotations["x-opt-partition-key"]),
+		Body:         amqpBytes(raw.Body.Data, raw.Body.Value),
+		Metadata:     h.config.Metadata,
+	}
 	if raw.Properties != nil {
 		data.ID = amqpWord(raw.Properties.MessageID)
 	}
-	position := Key("azureEventsHub", h.config.FQDN, h.config.HubName, id, amqpWord(raw.MessageAnnotations["x-opt-sequence-number"]), amqpWord(raw.MessageAnnotations["x-opt-enqueued-time"]))
+	position := Key(
+		"azureEventsHub", h.config.FQDN, h.config.HubName, id,
+		amqpWord(raw.MessageAnnotations["x-opt-sequence-number"]),
+		amqpWord(raw.MessageAnnotations["x-opt-enqueued-time"]),
+	)
 	if err := h.emit(ctx, position, data); err != nil {
 		return err
 	}

@@ -26,9 +26,15 @@ func file(c v1alpha1.FileEventSource) Reader {
 		if err != nil {
 			return err
 		}
-		t := tree{match: match, op: c.EventType, metadata: c.Metadata, every: pollFiles, list: func(context.Context) (map[string]entry, error) {
-			return listFiles(c.WatchPathConfig.Directory)
-		}}
+		t := tree{
+			match:    match,
+			op:       c.EventType,
+			metadata: c.Metadata,
+			every:    pollFiles,
+			list: func(context.Context) (map[string]entry, error) {
+				return listFiles(c.WatchPathConfig.Directory)
+			},
+		}
 		if c.Polling {
 			return t.run(ctx, env, emit)
 		}
@@ -168,12 +174,15 @@ func (t tree) now(ctx context.Context, env Env, emit Emit, name, op string) erro
 
 // followed tells which files changed behind links that were there before, and returns
 // how they are now.
-func (t tree) followed(ctx context.Context, env Env, emit Emit, before map[string]entry, folder string) (map[string]entry, error) {
+func (t tree) followed(
+	ctx context.Context, env Env, emit Emit, before map[string]entry, folder string,
+) (map[string]entry, error) {
 	now := links(folder)
 	for _, name := range slices.Sorted(maps.Keys(now)) {
 		was, known := before[name]
 		is := now[name]
-		if !known || !t.wants(name, opWrite) || was.Size == is.Size && was.Time == is.Time && was.Content == is.Content {
+		if !known || !t.wants(name, opWrite) ||
+			was.Size == is.Size && was.Time == is.Time && was.Content == is.Content {
 			continue
 		}
 		if err := t.now(ctx, env, emit, name, opWrite); err != nil {

@@ -39,7 +39,10 @@ func genericServer(c v1alpha1.GenericEventSource) Reader {
 		if c.Insecure {
 			secure = insecure.NewCredentials()
 		}
-		conn, err := grpc.NewClient(c.URL, grpc.WithTransportCredentials(secure), grpc.WithDefaultCallOptions(grpc.ForceCodec(pairCodec{}), grpc.MaxCallRecvMsgSize(maxGeneric)))
+		conn, err := grpc.NewClient(
+			c.URL, grpc.WithTransportCredentials(secure),
+			grpc.WithDefaultCallOptions(grpc.ForceCodec(pairCodec{}), grpc.MaxCallRecvMsgSize(maxGeneric)),
+		)
 		if err != nil {
 			return fmt.Errorf("connect to %s: %w", c.URL, err)
 		}
@@ -74,7 +77,9 @@ func genericEvents(ctx context.Context, stream grpc.ClientStream, c v1alpha1.Gen
 		case err != nil:
 			return fmt.Errorf("read from %s: %w", c.URL, err)
 		}
-		if err := emit(ctx, "", genericData{Content: content(c.JSONBody, event.bytes), Metadata: c.Metadata}); err != nil {
+		if err := emit(
+			ctx, "", genericData{Content: content(c.JSONBody, event.bytes), Metadata: c.Metadata},
+		); err != nil {
 			return err
 		}
 	}

@@ -17,23 +17,26 @@ func eventing(t *testing.T, events ...wirePair) (address string, asked chan wire
 	t.Helper()
 	asked, auth = make(chan wirePair, 10), make(chan string, 10)
 	s := grpc.NewServer(grpc.ForceServerCodec(pairCodec{}))
-	s.RegisterService(&grpc.ServiceDesc{ServiceName: "generic.Eventing", HandlerType: (*any)(nil), Streams: []grpc.StreamDesc{{
-		StreamName: "StartEventSource", ServerStreams: true, Handler: func(_ any, stream grpc.ServerStream) error {
-			var in wirePair
-			if err := stream.RecvMsg(&in); err != nil {
-				return err
-			}
-			md, _ := metadata.FromIncomingContext(stream.Context())
-			auth <- strings.Join(md.Get("authorization"), " ")
-			asked <- in
-			for _, e := range events {
-				if err := stream.SendMsg(&e); err != nil {
+	s.RegisterService(
+		&grpc.ServiceDesc{ServiceName: "generic.Eventing", HandlerType: (*any)(nil), Streams: []grpc.StreamDesc{{
+			StreamName: "StartEventSource", ServerStreams: true, Handler: func(_ any, stream grpc.ServerStream) error {
+				var in wirePair
+				if err := stream.RecvMsg(&in); err != nil {
 					return err
 				}
-			}
-			return nil
-		},
-	}}}, nil)
+				md, _ := metadata.FromIncomingContext(stream.Context())
+				auth <- strings.Join(md.Get("authorization"), " ")
+				asked <- in
+				for _, e := range events {
+					if err := stream.SendMsg(&e); err != nil {
+						return err
+					}
+				}
+				return nil
+			},
+		}}},
+		nil,
+	)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -46,7 +49,10 @@ func eventing(t *testing.T, events ...wirePair) (address string, asked chan wire
 func TestAGenericServerStreamsEvents(t *testing.T) {
 	address, asked, auth := eventing(t, wirePair{"x", []byte(`{"n":1}`)}, wirePair{"x", []byte("text")})
 	r := newRig(t)
-	c := v1alpha1.GenericEventSource{URL: address, Config: "key: value", Insecure: true, JSONBody: true, AuthSecret: ref("password"), Metadata: map[string]string{"k": "v"}}
+	c := v1alpha1.GenericEventSource{
+		URL: address, Config: "key: value", Insecure: true, JSONBody: true, AuthSecret: ref("password"),
+		Metadata: map[string]string{"k": "v"},
+	}
 	err := genericServer(c).Run(t.Context(), r.env, r.emit)
 	if err == nil || !strings.Contains(err.Error(), "ended") {
 		t.Errorf("%v: the end of a stream is read again later", err)
@@ -69,18 +75,24 @@ func TestAGenericServerIsStoppedAndRefused(t *testing.T) {
 	address, _, _ := eventing(t, wirePair{"x", []byte("1")}, wirePair{"x", []byte("2")})
 	r := newRig(t)
 	r.refuse = func(told) bool { return true }
-	if err := genericServer(v1alpha1.GenericEventSource{URL: address, Insecure: true}).Run(t.Context(), r.env, r.emit); err == nil {
+	if err := genericServer(v1alpha1.GenericEventSource{URL: address, Insecure: true}).Run(
+		t.Context(), r.env, r.emit,
+	); err == nil {
 		t.Error("an event that is not durable ends the reading")
 	}
 	if err := genericServer(v1alpha1.GenericEventSource{URL: address}).Run(t.Context(), r.env, r.emit); err == nil {
 		t.Error("TLS with a server that has none")
 	}
-	if err := genericServer(v1alpha1.GenericEventSource{URL: address, Insecure: true, AuthSecret: ref("none")}).Run(t.Context(), r.env, r.emit); err == nil {
+	if err := genericServer(v1alpha1.GenericEventSource{URL: address, Insecure: true, AuthSecret: ref("none")}).Run(
+		t.Context(), r.env, r.emit,
+	); err == nil {
 		t.Error("without its secret")
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := genericServer(v1alpha1.GenericEventSource{URL: address, Insecure: true}).Run(ctx, r.env, r.emit); err == nil {
+	if err := genericServer(v1alpha1.GenericEventSource{URL: address, Insecure: true}).Run(
+		ctx, r.env, r.emit,
+	); err == nil {
 		t.Error("a stream that never began")
 	}
 }
@@ -99,7 +111,8 @@ func FuzzGenericMessage(f *testing.F) {
 			t.Fatal(err)
 		}
 		var again wirePair
-		if err := (pairCodec{}).Unmarshal(text, &again); err != nil || again.name != m.name || string(again.bytes) != string(m.bytes) {
+		if err := (pairCodec{}).Unmarshal(text, &again); err != nil || again.name != m.name ||
+			string(again.bytes) != string(m.bytes) {
 			t.Errorf("%+v became %+v: %v", m, again, err)
 		}
 	})

@@ -35,7 +35,9 @@ func hdfsFolder(c v1alpha1.HDFSEventSource) Reader {
 		}
 		switch {
 		case c.KrbKeytabSecret != nil, c.KrbCCacheSecret != nil:
-			return errors.New("krbKeytabSecret and krbCCacheSecret are not supported by this version: name nodes that want Kerberos cannot be read")
+			return errors.New(
+				"krbKeytabSecret and krbCCacheSecret are not supported by this version: name nodes that want Kerberos cannot be read",
+			)
 		case c.HdfsUser == "":
 			return errors.New("hdfsUser is needed")
 		case len(c.Addresses) == 0:
@@ -43,9 +45,15 @@ func hdfsFolder(c v1alpha1.HDFSEventSource) Reader {
 		}
 		client := hdfs.New(hdfs.Config{Addresses: c.Addresses, User: c.HdfsUser})
 		defer client.Close()
-		t := tree{match: match, op: c.Type, metadata: c.Metadata, every: every, list: func(ctx context.Context) (map[string]entry, error) {
-			return hdfsTree(ctx, client, path.Clean(c.Directory))
-		}}
+		t := tree{
+			match:    match,
+			op:       c.Type,
+			metadata: c.Metadata,
+			every:    every,
+			list: func(ctx context.Context) (map[string]entry, error) {
+				return hdfsTree(ctx, client, path.Clean(c.Directory))
+			},
+		}
 		if err := t.run(ctx, env, emit); err != nil && !over(ctx) {
 			return err
 		}
@@ -56,7 +64,8 @@ func hdfsFolder(c v1alpha1.HDFSEventSource) Reader {
 // hdfsTree reads a folder and all below it.
 func hdfsTree(ctx context.Context, client *hdfs.Client, root string) (map[string]entry, error) {
 	out := map[string]entry{}
-	// Folders are looked into one after the other, not while another is being listed: each page of a listing is old at once.
+	// Folders are looked into one after the other, not while another is being listed: each page of a listing is old at
+	// once.
 	for todo := []string{root}; len(todo) > 0; {
 		folder := todo[len(todo)-1]
 		todo = todo[:len(todo)-1]
@@ -73,7 +82,8 @@ func hdfsTree(ctx context.Context, client *hdfs.Client, root string) (map[string
 			return nil
 		})
 		if err != nil && (folder == root || !errors.Is(err, fs.ErrNotExist)) {
-			return nil, fmt.Errorf("read folder %s: %w", folder, err) // what is gone since it was listed is told with the next look
+			// what is gone since it was listed is told with the next look
+			return nil, fmt.Errorf("read folder %s: %w", folder, err)
 		}
 	}
 	return out, nil

@@ -16,7 +16,15 @@ func TestAFolderOfHDFSIsTold(t *testing.T) {
 	n.Put("/in/old.txt", "x")
 	r := newRig(t)
 	c := v1alpha1.HDFSEventSource{
-		Addresses: []string{n.Address}, Directory: "/in/", PathRegexp: `.*\.txt$`, Type: "CREATE", HdfsUser: hdfstest.User, CheckInterval: "20ms", Metadata: map[string]string{"k": "v"},
+		Addresses: []string{
+			n.Address,
+		},
+		Directory:     "/in/",
+		PathRegexp:    `.*\.txt$`,
+		Type:          "CREATE",
+		HdfsUser:      hdfstest.User,
+		CheckInterval: "20ms",
+		Metadata:      map[string]string{"k": "v"},
 	}
 	stop := r.start(hdfsFolder(c))
 	n.Put("/in/deep/new.other", "x")
@@ -45,7 +53,13 @@ func TestTheActiveNameNodeIsFound(t *testing.T) {
 	n := hdfstest.Start(t)
 	n.Put("/in/a", "x")
 	r := newRig(t)
-	c := v1alpha1.HDFSEventSource{Addresses: []string{"127.0.0.1:1", n.Standby, n.Address}, Directory: "/in", Path: "b", HdfsUser: hdfstest.User, CheckInterval: "20ms"}
+	c := v1alpha1.HDFSEventSource{
+		Addresses:     []string{"127.0.0.1:1", n.Standby, n.Address},
+		Directory:     "/in",
+		Path:          "b",
+		HdfsUser:      hdfstest.User,
+		CheckInterval: "20ms",
+	}
 	r.start(hdfsFolder(c))
 	n.Put("/in/b", "x")
 	if e := r.next(); e.get("name") != "/in/b" || e.get("op") != "CREATE" {
@@ -58,7 +72,9 @@ func TestHDFSThatCannotBeRead(t *testing.T) {
 	n.Put("/in/a", "x")
 	locked.Refuse("getListing", "org.apache.hadoop.security.AccessControlException")
 	r := newRig(t)
-	good := v1alpha1.HDFSEventSource{Addresses: []string{n.Address}, Directory: "/in", Path: "a", HdfsUser: hdfstest.User}
+	good := v1alpha1.HDFSEventSource{
+		Addresses: []string{n.Address}, Directory: "/in", Path: "a", HdfsUser: hdfstest.User,
+	}
 	for name, c := range map[string]struct {
 		change func(*v1alpha1.HDFSEventSource)
 		says   string
@@ -73,7 +89,10 @@ func TestHDFSThatCannotBeRead(t *testing.T) {
 		"a keytab":     {func(c *v1alpha1.HDFSEventSource) { c.KrbKeytabSecret = ref("user") }, "Kerberos"},
 		"tickets":      {func(c *v1alpha1.HDFSEventSource) { c.KrbCCacheSecret = ref("user") }, "Kerberos"},
 		"another user": {func(c *v1alpha1.HDFSEventSource) { c.HdfsUser = "guest" }, "AccessControlException"},
-		"locked":       {func(c *v1alpha1.HDFSEventSource) { c.Addresses = []string{locked.Address} }, "AccessControlException: getListing is refused"},
+		"locked": {
+			func(c *v1alpha1.HDFSEventSource) { c.Addresses = []string{locked.Address} },
+			"AccessControlException: getListing is refused",
+		},
 	} {
 		config := good
 		c.change(&config)

@@ -24,7 +24,9 @@ func TestAQueueOfSQSIsReadByTheIdentityOfTheService(t *testing.T) {
 		"web identity": {(*amazontest.Services).WebIdentity, "", "web identity"},
 		"container":    {(*amazontest.Services).Container, "", "container"},
 		"machine":      {(*amazontest.Services).Machine, "", "machine"},
-		"a role":       {(*amazontest.Services).WebIdentity, "arn:r", "web identity, role arn:r as argosy by guest session"},
+		"a role": {
+			(*amazontest.Services).WebIdentity, "arn:r", "web identity, role arn:r as argosy by guest session",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			services := amazontest.Start(t, guest, guest)
@@ -34,7 +36,14 @@ func TestAQueueOfSQSIsReadByTheIdentityOfTheService(t *testing.T) {
 			t.Cleanup(server.Close)
 			r := newRig(t)
 			r.env.Own = identity.For("ns")
-			r.start(sqsQueue(v1alpha1.SQSEventSource{Queue: "orders", QueueAccountID: "42", Region: "eu-west-1", Endpoint: server.URL, RoleARN: c.role}))
+			r.start(
+				sqsQueue(
+					v1alpha1.SQSEventSource{
+						Queue: "orders", QueueAccountID: "42", Region: "eu-west-1", Endpoint: server.URL,
+						RoleARN: c.role,
+					},
+				),
+			)
 			if e := r.next(); e.get("messageId") != "m1" {
 				t.Errorf("%+v", e)
 			}
@@ -55,17 +64,27 @@ func TestOnlyNamedNamespacesReadByTheIdentityOfTheService(t *testing.T) {
 	r := newRig(t)
 	r.env.Own = identity.For("argosy", "ns-2")
 	for name, reader := range map[string]Reader{
-		"sqs":                 sqsQueue(v1alpha1.SQSEventSource{Queue: "q", Region: "eu-west-1"}),
-		"sqs with a role":     sqsQueue(v1alpha1.SQSEventSource{Queue: "q", Region: "eu-west-1", RoleARN: "arn:r"}),
-		"pubSub":              pubSubTopic(v1alpha1.PubSubEventSource{Topic: "t", ProjectID: "p"}),
-		"mns":                 mnsQueue(v1alpha1.MNSEventSource{Queue: "q", Endpoint: "http://127.0.0.1:1"}),
-		"kafka.awsMskIamAuth": kafkaTopic(v1alpha1.KafkaEventSource{URL: "127.0.0.1:1", Topic: "t", AWSMSKIAMAuth: &v1alpha1.AWSMSKIAMConfig{Region: "eu-west-1"}}),
-		"azureServiceBus":     serviceBus(v1alpha1.AzureServiceBusEventSource{QueueName: "q", FullyQualifiedNamespace: "acme.servicebus.windows.net"}),
-		"azureEventsHub":      eventsHub(v1alpha1.AzureEventsHubEventSource{FQDN: "acme.servicebus.windows.net", HubName: "h"}),
-		"azureQueueStorage":   storageQueue(v1alpha1.AzureQueueStorageEventSource{QueueName: "q", StorageAccountName: "acme"}),
+		"sqs":             sqsQueue(v1alpha1.SQSEventSource{Queue: "q", Region: "eu-west-1"}),
+		"sqs with a role": sqsQueue(v1alpha1.SQSEventSource{Queue: "q", Region: "eu-west-1", RoleARN: "arn:r"}),
+		"pubSub":          pubSubTopic(v1alpha1.PubSubEventSource{Topic: "t", ProjectID: "p"}),
+		"mns":             mnsQueue(v1alpha1.MNSEventSource{Queue: "q", Endpoint: "http://127.0.0.1:1"}),
+		"kafka.awsMskIamAuth": kafkaTopic(v1alpha1.KafkaEventSource{
+			URL: "127.0.0.1:1", Topic: "t", AWSMSKIAMAuth: &v1alpha1.AWSMSKIAMConfig{Region: "eu-west-1"},
+		}),
+		"azureServiceBus": serviceBus(v1alpha1.AzureServiceBusEventSource{
+			QueueName: "q", FullyQualifiedNamespace: "acme.servicebus.windows.net",
+		}),
+		"azureEventsHub": eventsHub(v1alpha1.AzureEventsHubEventSource{
+			FQDN: "acme.servicebus.windows.net", HubName: "h",
+		}),
+		"azureQueueStorage": storageQueue(v1alpha1.AzureQueueStorageEventSource{
+			QueueName: "q", StorageAccountName: "acme",
+		}),
 	} {
 		err := reader.Run(t.Context(), r.env, r.emit)
-		if fault.Of(err) != fault.Poison || !strings.Contains(err.Error(), "--"+identity.Flag) || !strings.Contains(err.Error(), `"ns"`) || !strings.Contains(err.Error(), strings.Fields(name)[0]) {
+		if fault.Of(err) != fault.Poison || !strings.Contains(err.Error(), "--"+identity.Flag) ||
+			!strings.Contains(err.Error(), `"ns"`) ||
+			!strings.Contains(err.Error(), strings.Fields(name)[0]) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -122,10 +141,17 @@ func TestMSKGetsASignedRequestAsToken(t *testing.T) {
 		t.Fatal(err)
 	}
 	q := signed.Query()
-	if signed.Host != "kafka.eu-west-1.amazonaws.com" || q.Get("Action") != "kafka-cluster:Connect" || !strings.HasPrefix(q.Get("X-Amz-Credential"), "POD/") || q.Get("X-Amz-Security-Token") != "session" || len(q.Get("X-Amz-Signature")) != 64 || services.Asked() != "container" {
+	if signed.Host != "kafka.eu-west-1.amazonaws.com" || q.Get("Action") != "kafka-cluster:Connect" ||
+		!strings.HasPrefix(q.Get("X-Amz-Credential"), "POD/") ||
+		q.Get("X-Amz-Security-Token") != "session" ||
+		len(q.Get("X-Amz-Signature")) != 64 ||
+		services.Asked() != "container" {
 		t.Errorf("%s; asked %q", signed, services.Asked())
 	}
-	if _, err := kafkaServer(t.Context(), r.env, v1alpha1.KafkaEventSource{AWSMSKIAMAuth: &v1alpha1.AWSMSKIAMConfig{Region: "r"}, SASL: &v1alpha1.SASLConfig{}}); err == nil {
+	if _, err := kafkaServer(
+		t.Context(), r.env,
+		v1alpha1.KafkaEventSource{AWSMSKIAMAuth: &v1alpha1.AWSMSKIAMConfig{Region: "r"}, SASL: &v1alpha1.SASLConfig{}},
+	); err == nil {
 		t.Error("two ways to be let in")
 	}
 	if _, err := kafkaIAM(t.Context(), r.env, ""); err == nil {
@@ -134,7 +160,9 @@ func TestMSKGetsASignedRequestAsToken(t *testing.T) {
 }
 
 func TestMNSIsReadByTheIdentityOfTheService(t *testing.T) {
-	for want, environment := range map[string]func(*alibabatest.Services){"web identity": (*alibabatest.Services).WebIdentity, "machine": func(*alibabatest.Services) {}} {
+	for want, environment := range map[string]func(*alibabatest.Services){
+		"web identity": (*alibabatest.Services).WebIdentity, "machine": func(*alibabatest.Services) {},
+	} {
 		t.Run(want, func(t *testing.T) {
 			m := &mnsd{token: "session"}
 			server := httptest.NewServer(m)

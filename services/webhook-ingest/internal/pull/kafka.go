@@ -26,28 +26,33 @@ const kafkaLook = 5 * time.Second
 // go on where the group stopped; without one the owner reads a partition from where
 // it stopped itself. The offset in the topic, and the record's own time, name the event.
 func kafkaTopic(c v1alpha1.KafkaEventSource) Reader {
-	return Reader{Filter: c.Filter, AllReplicas: c.ConsumerGroup != nil, Limit: float64(c.LimitEventsPerSecond), Run: func(ctx context.Context, env Env, emit Emit) error {
-		base, err := kafkaServer(ctx, env, c)
-		if err != nil {
-			return err
-		}
-		place, err := kafkaStart(ctx, env, c, base)
-		if err != nil {
-			return err
-		}
-		options, err := kafkaOptions(c, place)
-		if err != nil {
-			return err
-		}
-		client, err := kgo.NewClient(append(base, options...)...)
-		if err != nil {
-			return fmt.Errorf("set up kafka: %w", err)
-		}
-		defer client.CloseAllowingRebalance()
-		env.Up()
-		r := kafkaReader{config: c, env: env, client: client, place: place, emit: emit}
-		return r.read(ctx)
-	}}
+	return Reader{
+		Filter:      c.Filter,
+		AllReplicas: c.ConsumerGroup != nil,
+		Limit:       float64(c.LimitEventsPerSecond),
+		Run: func(ctx context.Context, env Env, emit Emit) error {
+			base, err := kafkaServer(ctx, env, c)
+			if err != nil {
+				return err
+			}
+			place, err := kafkaStart(ctx, env, c, base)
+			if err != nil {
+				return err
+			}
+			options, err := kafkaOptions(c, place)
+			if err != nil {
+				return err
+			}
+			client, err := kgo.NewClient(append(base, options...)...)
+			if err != nil {
+				return fmt.Errorf("set up kafka: %w", err)
+			}
+			defer client.CloseAllowingRebalance()
+			env.Up()
+			r := kafkaReader{config: c, env: env, client: client, place: place, emit: emit}
+			return r.read(ctx)
+		},
+	}
 }
 
 // kafkaStart looks where to go on, over a connection of its own: the other one joins
@@ -150,12 +155,14 @@ func kafkaSASL(ctx context.Context, env Env, c *v1alpha1.SASLConfig) (sasl.Mecha
 	case "SCRAM-SHA-512":
 		return scram.Auth{User: user, Pass: password}.AsSha512Mechanism(), nil
 	default:
-		return nil, fmt.Errorf("sasl.mechanism %q is not supported; use PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512", c.Mechanism)
+		return nil, fmt.Errorf(
+			"sasl.mechanism %q is not supported; use PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512", c.Mechanism,
+		)
 	}
 }
 
-// kafkaIAM lets in by the identity of this process, where the namespace may use it: each connection gets a token that is a
-// signed request of AWS.
+// kafkaIAM lets in by the identity of this process, where the namespace may use it: each connection gets a token that
+// is a signed request of AWS.
 func kafkaIAM(ctx context.Context, env Env, region string) (sasl.Mechanism, error) {
 	if err := env.Own.Allow(env.Namespace, "kafka.awsMskIamAuth", "sasl"); err != nil {
 		return nil, err
@@ -196,7 +203,9 @@ func (r kafkaReader) read(ctx context.Context) error {
 			return err
 		}
 		for _, one := range records {
-			id := Key("kafka", r.config.URL, one.Topic, r.place.Topic, one.Partition, one.Offset, one.Timestamp.UnixMilli())
+			id := Key(
+				"kafka", r.config.URL, one.Topic, r.place.Topic, one.Partition, one.Offset, one.Timestamp.UnixMilli(),
+			)
 			if err := r.emit(ctx, id, kafkaView(r.config, one)); err != nil {
 				return err
 			}
@@ -272,7 +281,10 @@ type kafkaData struct {
 }
 
 func kafkaView(c v1alpha1.KafkaEventSource, r *kgo.Record) kafkaData {
-	data := kafkaData{Topic: r.Topic, Partition: int(r.Partition), Timestamp: r.Timestamp.String(), Content: content(c.JSONBody, r.Value), Metadata: c.Metadata}
+	data := kafkaData{
+		Topic: r.Topic, Partition: int(r.Partition), Timestamp: r.Timestamp.String(),
+		Content: content(c.JSONBody, r.Value), Metadata: c.Metadata,
+	}
 	data.Key, data.KeyEncoding = plainText(string(r.Key))
 	for _, h := range r.Headers {
 		if data.Headers == nil {

@@ -22,7 +22,8 @@ type kafkaPlace struct {
 	Topic string `json:"topic,omitempty"`
 	// Next is where each partition goes on; of a group it is where the group began.
 	Next map[string]int64 `json:"next"`
-	// remade says that what the group committed may be of the topic before; begun are the partitions that began anew since.
+	// remade says that what the group committed may be of the topic before; begun are the partitions that began anew
+	// since.
 	remade bool
 	begun  map[int32]bool
 }
@@ -151,7 +152,9 @@ func (p *kafkaPlace) offset(partition string) kgo.Offset {
 
 // adjust is asked where partitions begin of which the group committed nothing: where
 // the group began to be read, not at the end as it is now.
-func (p *kafkaPlace) adjust(_ context.Context, offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
+func (p *kafkaPlace) adjust(
+	_ context.Context, offsets map[string]map[int32]kgo.Offset,
+) (map[string]map[int32]kgo.Offset, error) {
 	for topic, partitions := range offsets {
 		partitions = maps.Clone(partitions)
 		for partition, o := range partitions {

@@ -20,18 +20,29 @@ func TestTheViewOfKafka(t *testing.T) {
 		}
 		return told{data: string(text)}
 	}
-	if e := view(&kgo.Record{Key: []byte("a")}); !strings.Contains(e.data, `"body":null`) || e.get("key") != "a" || strings.Contains(e.data, "Encoding") {
+	if e := view(&kgo.Record{Key: []byte("a")}); !strings.Contains(e.data, `"body":null`) || e.get("key") != "a" ||
+		strings.Contains(e.data, "Encoding") {
 		t.Errorf("a tombstone: %s", e.data)
 	}
-	e := view(&kgo.Record{Key: []byte{0xff, 0}, Value: []byte(`{}`), Headers: []kgo.RecordHeader{{Key: "t", Value: []byte("v")}, {Key: "b", Value: []byte{0xff}}}})
-	if e.get("key") != "/wA=" || e.get("keyEncoding") != "base64" || e.get("headers.t") != "v" || e.get("headers.b") != "/w==" || e.get("headersEncoding.b") != "base64" || e.get("headersEncoding.t") != "" {
+	e := view(
+		&kgo.Record{
+			Key:     []byte{0xff, 0},
+			Value:   []byte(`{}`),
+			Headers: []kgo.RecordHeader{{Key: "t", Value: []byte("v")}, {Key: "b", Value: []byte{0xff}}},
+		},
+	)
+	if e.get("key") != "/wA=" || e.get("keyEncoding") != "base64" || e.get("headers.t") != "v" ||
+		e.get("headers.b") != "/w==" ||
+		e.get("headersEncoding.b") != "base64" ||
+		e.get("headersEncoding.t") != "" {
 		t.Errorf("%s", e.data)
 	}
 }
 
 func kafkaAdmin(t *testing.T, url string, options ...kgo.Opt) *kgo.Client {
 	t.Helper()
-	client, err := kgo.NewClient(append(options, kgo.SeedBrokers(strings.Split(url, ",")...), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
+	client, err := kgo.NewClient(
+		append(options, kgo.SeedBrokers(strings.Split(url, ",")...), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +76,9 @@ func TestATopicThatIsMadeAgainIsReadFromItsBeginning(t *testing.T) {
 	admin := kafkaAdmin(t, url)
 	put := func(text string) {
 		t.Helper()
-		if err := admin.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Value: []byte(text)}).FirstErr(); err != nil {
+		if err := admin.ProduceSync(
+			t.Context(), &kgo.Record{Topic: topic, Value: []byte(text)},
+		).FirstErr(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -89,7 +102,8 @@ func TestATopicThatIsMadeAgainIsReadFromItsBeginning(t *testing.T) {
 		put(`"` + name + ` 5"`)
 		stop = r.start(kafkaTopic(c))
 		third, fourth, fifth := r.next(), r.next(), r.next()
-		if third.get("body") != name+" 3" || fifth.get("body") != name+" 5" || third.id == first.id || fourth.id == second.id {
+		if third.get("body") != name+" 3" || fifth.get("body") != name+" 5" || third.id == first.id ||
+			fourth.id == second.id {
 			t.Errorf("%s: %+v, %+v, %+v", name, third, fourth, fifth)
 		}
 		select {
@@ -112,7 +126,9 @@ func TestAGroupThatWasAskedToReadLosesNothingBeforeItsFirstEvent(t *testing.T) {
 	admin := kafkaAdmin(t, url)
 	put := func(text string) {
 		t.Helper()
-		if err := admin.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Value: []byte(text)}).FirstErr(); err != nil {
+		if err := admin.ProduceSync(
+			t.Context(), &kgo.Record{Topic: topic, Value: []byte(text)},
+		).FirstErr(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -132,7 +148,9 @@ func TestAGroupThatWasAskedToReadLosesNothingBeforeItsFirstEvent(t *testing.T) {
 		_ = stop()
 	}
 	r := newRig(t)
-	if err := kafkaTopic(v1alpha1.KafkaEventSource{URL: url, Topic: "nowhere", Partition: "0"}).Run(t.Context(), r.env, r.emit); err == nil {
+	if err := kafkaTopic(v1alpha1.KafkaEventSource{URL: url, Topic: "nowhere", Partition: "0"}).Run(
+		t.Context(), r.env, r.emit,
+	); err == nil {
 		t.Error("a topic that is not there")
 	}
 }
@@ -148,7 +166,9 @@ func TestWhatAKafkaProducerTookBackIsNoEvent(t *testing.T) {
 		if err := producer.BeginTransaction(); err != nil {
 			t.Fatal(err)
 		}
-		if err := producer.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Value: []byte(text)}).FirstErr(); err != nil {
+		if err := producer.ProduceSync(
+			t.Context(), &kgo.Record{Topic: topic, Value: []byte(text)},
+		).FirstErr(); err != nil {
 			t.Fatal(err)
 		}
 		if err := producer.EndTransaction(t.Context(), commit); err != nil {

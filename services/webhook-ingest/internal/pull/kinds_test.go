@@ -44,7 +44,8 @@ func TestBodies(t *testing.T) {
 		asJSON    bool
 		raw, want string
 	}{
-		"text": {false, "hello", `{"body":"hello"}`}, "JSON as text": {false, `{"a":1}`, `{"body":"{\"a\":1}"}`}, "JSON": {true, `{"a":1}`, `{"body":{"a":1}}`},
+		"text": {false, "hello", `{"body":"hello"}`}, "JSON as text": {false, `{"a":1}`, `{"body":"{\"a\":1}"}`},
+		"JSON":  {true, `{"a":1}`, `{"body":{"a":1}}`},
 		"empty": {false, "", `{"body":""}`}, "bytes": {false, "\xff", `{"body":"/w==","bodyEncoding":"base64"}`},
 	} {
 		if text, err := json.Marshal(textContent(c.asJSON, []byte(c.raw))); err != nil || string(text) != c.want {
@@ -74,14 +75,23 @@ func FuzzContent(f *testing.F) {
 func TestWhatPublishersOfAMQPSay(t *testing.T) {
 	c := v1alpha1.AMQPEventSource{JSONBody: true}
 	d := amqp.Delivery{MessageId: "1", Body: []byte(`{"n":1}`), Headers: amqp.Table{
-		"tenant": "acme", "bytes": []byte{0xff}, "n": int32(5), "deep": amqp.Table{"list": []any{"a", int64(1)}}, "price": amqp.Decimal{Scale: 2, Value: 150}, "at": clockTime, "none": nil,
+		"tenant": "acme",
+		"bytes":  []byte{0xff},
+		"n":      int32(5),
+		"deep":   amqp.Table{"list": []any{"a", int64(1)}},
+		"price":  amqp.Decimal{Scale: 2, Value: 150},
+		"at":     clockTime,
+		"none":   nil,
 	}}
 	text, err := json.Marshal(amqpView(c, d))
 	if err != nil {
 		t.Fatal(err)
 	}
 	e := told{data: string(text)}
-	for path, want := range map[string]string{"headers.tenant": "acme", "headers.bytes": "/w==", "headersEncoding.bytes": "base64", "headers.n": "5", "headers.deep.list.1": "1", "headers.price": "1.50", "headers.at": "2026-01-02T03:04:05Z", "body.n": "1"} {
+	for path, want := range map[string]string{
+		"headers.tenant": "acme", "headers.bytes": "/w==", "headersEncoding.bytes": "base64", "headers.n": "5",
+		"headers.deep.list.1": "1", "headers.price": "1.50", "headers.at": "2026-01-02T03:04:05Z", "body.n": "1",
+	} {
 		if got := e.get(path); got != want {
 			t.Errorf("%s is %q, want %q", path, got, want)
 		}
@@ -107,13 +117,17 @@ func TestAFileThatComesBackIsNews(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		n := 0
-		look := tree{match: func(string) bool { return true }, every: time.Microsecond, list: func(context.Context) (map[string]entry, error) {
-			if n++; n > len(rounds) {
-				cancel()
-				return rounds[len(rounds)-1], nil
-			}
-			return rounds[n-1], nil
-		}}
+		look := tree{
+			match: func(string) bool { return true },
+			every: time.Microsecond,
+			list: func(context.Context) (map[string]entry, error) {
+				if n++; n > len(rounds) {
+					cancel()
+					return rounds[len(rounds)-1], nil
+				}
+				return rounds[n-1], nil
+			},
+		}
 		return look.run(ctx, r.env, r.emit)
 	}
 	if err := run(rounds); err != nil {
@@ -166,7 +180,11 @@ func TestFilesBehindLinks(t *testing.T) {
 		if err := os.Symlink(dir, entrance); err != nil {
 			t.Fatal(err)
 		}
-		c := v1alpha1.FileEventSource{Polling: polling, EventType: "WRITE", WatchPathConfig: v1alpha1.WatchPathConfig{Directory: entrance, PathRegexp: `^[a-z]+\.yaml$`}}
+		c := v1alpha1.FileEventSource{
+			Polling:         polling,
+			EventType:       "WRITE",
+			WatchPathConfig: v1alpha1.WatchPathConfig{Directory: entrance, PathRegexp: `^[a-z]+\.yaml$`},
+		}
 		r.start(file(c))
 		version("..2", "changed")
 		link("..2", "..data_tmp")
@@ -213,10 +231,12 @@ func TestAHubThatIsMadeAgain(t *testing.T) {
 func TestMarksOfWhatIsNoText(t *testing.T) {
 	var m Marks
 	name, text := m.plain("\xff", "\xfe")
-	if name != base64.StdEncoding.EncodeToString([]byte("\xff")) || text != "/g==" || m[name] != "name base64, value base64" {
+	if name != base64.StdEncoding.EncodeToString([]byte("\xff")) || text != "/g==" ||
+		m[name] != "name base64, value base64" {
 		t.Errorf("%q %q %v", name, text, m)
 	}
-	if h := m.headers(map[string][]string{"a": {"b", "\xff"}}); h["a"][0] != "b" || h["a"][1] != "/w==" || m["a"] != "base64" {
+	if h := m.headers(map[string][]string{"a": {"b", "\xff"}}); h["a"][0] != "b" || h["a"][1] != "/w==" ||
+		m["a"] != "base64" {
 		t.Errorf("%v %v", h, m)
 	}
 	if m.headers(nil) != nil {

@@ -97,7 +97,8 @@ func dialBucket(ctx context.Context, env Env, c v1alpha1.EventS3Artifact) (*mini
 		endpoint = u.Host
 	}
 	client, err := minio.New(endpoint, &minio.Options{
-		Creds: credentials.NewStaticV4(access, key, ""), Secure: !c.Insecure, Region: c.Region, Transport: http.RoundTripper(transport),
+		Creds: credentials.NewStaticV4(access, key, ""), Secure: !c.Insecure, Region: c.Region,
+		Transport: http.RoundTripper(transport),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("set up the client of %s: %w", c.Endpoint, err)

@@ -124,7 +124,10 @@ func (r mnsReader) remove(ctx context.Context, handle string) error {
 
 // call makes one signed call about the messages of the queue.
 func (r mnsReader) call(ctx context.Context, method, query string) ([]byte, error) {
-	request, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(r.config.Endpoint, "/")+"/queues/"+url.PathEscape(r.config.Queue)+"/messages?"+query, nil)
+	request, err := http.NewRequestWithContext(
+		ctx, method,
+		strings.TrimSuffix(r.config.Endpoint, "/")+"/queues/"+url.PathEscape(r.config.Queue)+"/messages?"+query, nil,
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -155,7 +158,10 @@ func (r mnsReader) call(ctx context.Context, method, query string) ([]byte, erro
 // the method, two headers that are not sent, the date, the x-mns headers, the resource.
 func mnsSignature(secret string, r *http.Request) string {
 	mac := hmac.New(sha1.New, []byte(secret))
-	fmt.Fprintf(mac, "%s\n\n\n%s\nx-mns-version:%s\n%s", r.Method, r.Header.Get("Date"), r.Header.Get("x-mns-version"), r.URL.RequestURI())
+	fmt.Fprintf(
+		mac, "%s\n\n\n%s\nx-mns-version:%s\n%s", r.Method, r.Header.Get("Date"), r.Header.Get("x-mns-version"),
+		r.URL.RequestURI(),
+	)
 	return base64.StdEncoding.EncodeToString(mac.Sum(nil))
 }
 

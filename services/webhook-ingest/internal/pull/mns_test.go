@@ -30,7 +30,8 @@ func (m *mnsd) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	mac := hmac.New(sha1.New, []byte("guest"))
 	mac.Write([]byte(r.Method + "\n\n\n" + r.Header.Get("Date") + "\nx-mns-version:2015-06-06\n" + r.RequestURI))
 	switch {
-	case r.Header.Get("Authorization") != "MNS guest:"+base64.StdEncoding.EncodeToString(mac.Sum(nil)) || r.Header.Get("Security-Token") != m.token:
+	case r.Header.Get("Authorization") != "MNS guest:"+base64.StdEncoding.EncodeToString(mac.Sum(nil)) ||
+		r.Header.Get("Security-Token") != m.token:
 		w.WriteHeader(http.StatusForbidden)
 		fmt.Fprint(w, `<Error xmlns="http://mns.aliyuncs.com/doc/v1"><Code>AccessDenied</Code></Error>`)
 	case r.URL.Path != "/queues/orders/messages":
@@ -66,7 +67,9 @@ func TestAnMNSMessageIsDeletedWhenItIsDurable(t *testing.T) {
 	server := httptest.NewServer(m)
 	t.Cleanup(server.Close)
 	r := newRig(t)
-	c := v1alpha1.MNSEventSource{Queue: "orders", Endpoint: server.URL + "/", AccessKey: ref("user"), SecretKey: ref("password"), JSONBody: true}
+	c := v1alpha1.MNSEventSource{
+		Queue: "orders", Endpoint: server.URL + "/", AccessKey: ref("user"), SecretKey: ref("password"), JSONBody: true,
+	}
 	var seen told
 	r.refuse = func(e told) bool { seen = e; return e.get("messageId") == "m2" }
 	if err := mnsQueue(c).Run(t.Context(), r.env, r.emit); err == nil {
@@ -102,23 +105,28 @@ func TestMNSThatCannotBeRead(t *testing.T) {
 	t.Cleanup(server.Close)
 	secretData["other"] = "other"
 	r := newRig(t)
-	good := v1alpha1.MNSEventSource{Queue: "orders", Endpoint: server.URL, AccessKey: ref("user"), SecretKey: ref("password")}
+	good := v1alpha1.MNSEventSource{
+		Queue: "orders", Endpoint: server.URL, AccessKey: ref("user"), SecretKey: ref("password"),
+	}
 	for name, c := range map[string]struct {
 		change func(*v1alpha1.MNSEventSource)
 		says   string
 	}{
 		"no endpoint":   {func(c *v1alpha1.MNSEventSource) { c.Endpoint = "cn-hangzhou" }, "no URL"},
 		"half the keys": {func(c *v1alpha1.MNSEventSource) { c.AccessKey = nil }, "come together"},
-		"no keys":       {func(c *v1alpha1.MNSEventSource) { c.AccessKey, c.SecretKey = nil, nil }, "--identity-namespaces"},
-		"no secret":     {func(c *v1alpha1.MNSEventSource) { c.SecretKey = ref("empty") }, "no key"},
-		"no access":     {func(c *v1alpha1.MNSEventSource) { c.AccessKey = ref("empty") }, "no key"},
-		"other key":     {func(c *v1alpha1.MNSEventSource) { c.SecretKey = ref("other") }, "403 AccessDenied"},
-		"no queue":      {func(c *v1alpha1.MNSEventSource) { c.Queue = "none" }, "404 QueueNotExist"},
-		"nobody":        {func(c *v1alpha1.MNSEventSource) { c.Endpoint = "http://127.0.0.1:1" }, "reach 127.0.0.1:1"},
+		"no keys": {
+			func(c *v1alpha1.MNSEventSource) { c.AccessKey, c.SecretKey = nil, nil }, "--identity-namespaces",
+		},
+		"no secret": {func(c *v1alpha1.MNSEventSource) { c.SecretKey = ref("empty") }, "no key"},
+		"no access": {func(c *v1alpha1.MNSEventSource) { c.AccessKey = ref("empty") }, "no key"},
+		"other key": {func(c *v1alpha1.MNSEventSource) { c.SecretKey = ref("other") }, "403 AccessDenied"},
+		"no queue":  {func(c *v1alpha1.MNSEventSource) { c.Queue = "none" }, "404 QueueNotExist"},
+		"nobody":    {func(c *v1alpha1.MNSEventSource) { c.Endpoint = "http://127.0.0.1:1" }, "reach 127.0.0.1:1"},
 	} {
 		config := good
 		c.change(&config)
-		if err := mnsQueue(config).Run(t.Context(), r.env, r.emit); err == nil || !strings.Contains(err.Error(), c.says) {
+		if err := mnsQueue(config).Run(t.Context(), r.env, r.emit); err == nil ||
+			!strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -131,7 +139,9 @@ func TestMNSThatCannotBeRead(t *testing.T) {
 // TestMNSSignature is the example that Alibaba Cloud publishes, of which it shows all
 // but the last characters.
 func TestMNSSignature(t *testing.T) {
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://1.mns.cn-hangzhou.aliyuncs.com/MyQueue", nil)
+	r, err := http.NewRequestWithContext(
+		t.Context(), http.MethodGet, "http://1.mns.cn-hangzhou.aliyuncs.com/MyQueue", nil,
+	)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,9 +28,20 @@ func mqttTopic(c v1alpha1.MQTTEventSource) Reader {
 		if err != nil {
 			return err
 		}
-		s := mqttSession{url: c.URL, client: c.ClientID, topic: c.Topic, user: user, password: password, tls: secure, keep: true}
+		s := mqttSession{
+			url:      c.URL,
+			client:   c.ClientID,
+			topic:    c.Topic,
+			user:     user,
+			password: password,
+			tls:      secure,
+			keep:     true,
+		}
 		return s.run(ctx, env, func(ctx context.Context, id string, m mqtt.Message) error {
-			data := mqttData{Topic: m.Topic(), MessageID: int(m.MessageID()), Content: content(c.JSONBody, m.Payload()), Metadata: c.Metadata}
+			data := mqttData{
+				Topic: m.Topic(), MessageID: int(m.MessageID()), Content: content(c.JSONBody, m.Payload()),
+				Metadata: c.Metadata,
+			}
 			return emit(ctx, id, data)
 		})
 	}}
@@ -57,9 +68,13 @@ func emitterChannel(c v1alpha1.EmitterEventSource) Reader {
 			return err
 		}
 		topic := strings.Trim(c.ChannelKey, "/") + "/" + strings.Trim(c.ChannelName, "/") + "/"
-		s := mqttSession{url: c.Broker, client: Key(env.Name())[:20], topic: topic, user: user, password: password, tls: secure}
+		s := mqttSession{
+			url: c.Broker, client: Key(env.Name())[:20], topic: topic, user: user, password: password, tls: secure,
+		}
 		return s.run(ctx, env, func(ctx context.Context, id string, m mqtt.Message) error {
-			return emit(ctx, id, emitterData{Topic: m.Topic(), Content: content(c.JSONBody, m.Payload()), Metadata: c.Metadata})
+			return emit(
+				ctx, id, emitterData{Topic: m.Topic(), Content: content(c.JSONBody, m.Payload()), Metadata: c.Metadata},
+			)
 		})
 	}}
 }
@@ -121,8 +136,12 @@ func (s mqttSession) run(ctx context.Context, env Env, see mqttSee) error {
 
 // connect opens the session and subscribes.
 func (s mqttSession) connect(env Env, known *retained, lost chan<- error, messages *backlog) (mqtt.Client, error) {
-	options := mqtt.NewClientOptions().AddBroker(s.url).SetClientID(s.client).SetUsername(s.user).SetPassword(s.password).
-		SetCleanSession(!s.keep).SetAutoAckDisabled(true).SetAutoReconnect(false).SetConnectTimeout(mqttPatience).SetOrderMatters(true).
+	options := mqtt.NewClientOptions().AddBroker(s.url).SetClientID(s.client).SetUsername(s.user).SetPassword(
+		s.password,
+	).
+		SetCleanSession(!s.keep).SetAutoAckDisabled(
+		true,
+	).SetAutoReconnect(false).SetConnectTimeout(mqttPatience).SetOrderMatters(true).
 		SetConnectionLostHandler(func(_ mqtt.Client, err error) { lost <- err }).
 		// A kept session delivers all that waits before the subscription is renewed.
 		SetDefaultPublishHandler(func(_ mqtt.Client, m mqtt.Message) { messages.push(m) })
@@ -135,7 +154,10 @@ func (s mqttSession) connect(env Env, known *retained, lost chan<- error, messag
 		return nil, fmt.Errorf("connect to %s: %w", s.url, err)
 	}
 	if there, ok := connecting.(*mqtt.ConnectToken); ok && s.keep && known.before && !there.SessionPresent() {
-		env.notef("the broker at %s kept no session for the client %s: what was published while nobody read is lost", s.url, s.client)
+		env.notef(
+			"the broker at %s kept no session for the client %s: what was published while nobody read is lost", s.url,
+			s.client,
+		)
 	}
 	qos := byte(0)
 	if s.keep {

@@ -86,7 +86,9 @@ func TestARetainedMessageIsToldWhenItChanges(t *testing.T) {
 	}
 	retain(`"open"`)
 	ids := map[string]bool{}
-	for i, c2 := range []struct{ change, want string }{{"", "open"}, {"", ""}, {`"shut"`, "shut"}, {"", ""}, {`"open"`, "open"}} {
+	for i, c2 := range []struct{ change, want string }{
+		{"", "open"}, {"", ""}, {`"shut"`, "shut"}, {"", ""}, {`"open"`, "open"},
+	} {
 		stop := r.start(mqttTopic(c))
 		if c2.change != "" {
 			retain(c2.change)

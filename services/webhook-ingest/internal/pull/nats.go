@@ -9,7 +9,9 @@ import (
 )
 
 // natsServer is how a server is reached.
-func natsServer(ctx context.Context, env Env, url string, auth *v1alpha1.NATSAuth, secure *v1alpha1.EventTLSConfig) (foreign.Server, error) {
+func natsServer(
+	ctx context.Context, env Env, url string, auth *v1alpha1.NATSAuth, secure *v1alpha1.EventTLSConfig,
+) (foreign.Server, error) {
 	s := foreign.Server{URL: url, Name: "argosy " + env.Name()}
 	var err error
 	if s.TLS, err = env.TLS(ctx, secure); err != nil || auth == nil {
@@ -31,17 +33,21 @@ func natsServer(ctx context.Context, env Env, url string, auth *v1alpha1.NATSAut
 // natsSubject subscribes to a subject. Core NATS keeps nothing and gives no ids; with
 // a queue the replicas share the messages, without one the owner reads.
 func natsSubject(c v1alpha1.NATSEventsSource) Reader {
-	return Reader{Filter: c.Filter, AllReplicas: c.Queue != "", Run: func(ctx context.Context, env Env, emit Emit) error {
-		server, err := natsServer(ctx, env, c.URL, c.Auth, c.TLS)
-		if err != nil {
-			return err
-		}
-		return server.Subscribe(ctx, c.Subject, c.Queue, env.Up, func(m foreign.Message) error {
-			data := natsData{Subject: m.Subject, Content: content(c.JSONBody, m.Data), Metadata: c.Metadata}
-			data.Header = data.Encodings.headers(m.Header)
-			return emit(ctx, "", data)
-		})
-	}}
+	return Reader{
+		Filter:      c.Filter,
+		AllReplicas: c.Queue != "",
+		Run: func(ctx context.Context, env Env, emit Emit) error {
+			server, err := natsServer(ctx, env, c.URL, c.Auth, c.TLS)
+			if err != nil {
+				return err
+			}
+			return server.Subscribe(ctx, c.Subject, c.Queue, env.Up, func(m foreign.Message) error {
+				data := natsData{Subject: m.Subject, Content: content(c.JSONBody, m.Data), Metadata: c.Metadata}
+				data.Header = data.Encodings.headers(m.Header)
+				return emit(ctx, "", data)
+			})
+		},
+	}
 }
 
 // natsData is the view. Source: Argo Events, NATSEventData.
@@ -74,7 +80,12 @@ func jetStream(c v1alpha1.JetStreamEventSource) Reader {
 			place = foreign.Place{Stream: c.Stream}
 		}
 		consumer := foreign.Consumer{
-			Stream: c.Stream, Durable: c.Durable, Subjects: c.Subjects, Oldest: c.Oldest, Owner: env.Name(), Last: place,
+			Stream:   c.Stream,
+			Durable:  c.Durable,
+			Subjects: c.Subjects,
+			Oldest:   c.Oldest,
+			Owner:    env.Name(),
+			Last:     place,
 			Save: func(ctx context.Context, p foreign.Place) error {
 				text, err := json.Marshal(p)
 				if err != nil {
@@ -88,7 +99,10 @@ func jetStream(c v1alpha1.JetStreamEventSource) Reader {
 			consumer.Durable = "argosy-" + Key(env.Name())
 		}
 		return server.Consume(ctx, consumer, env.Up, func(m foreign.Message) error {
-			data := jetStreamData{Stream: c.Stream, Subject: m.Subject, Sequence: m.Sequence, Content: content(c.JSONBody, m.Data), Metadata: c.Metadata}
+			data := jetStreamData{
+				Stream: c.Stream, Subject: m.Subject, Sequence: m.Sequence, Content: content(c.JSONBody, m.Data),
+				Metadata: c.Metadata,
+			}
 			data.Header = data.Encodings.headers(m.Header)
 			return emit(ctx, Key("jetstream", c.URL, c.Stream, m.Sequence, m.Time.UnixNano()), data)
 		})

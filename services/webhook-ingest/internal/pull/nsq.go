@@ -32,7 +32,10 @@ func nsqTopic(c v1alpha1.NSQEventSource) Reader {
 		}
 		consumer.SetLoggerLevel(nsq.LogLevelMax)
 		consumer.AddConcurrentHandlers(nsq.HandlerFunc(func(m *nsq.Message) error {
-			data := nsqData{Content: content(c.JSONBody, m.Body), Timestamp: strconv.FormatInt(m.Timestamp, 10), Address: m.NSQDAddress, Metadata: c.Metadata}
+			data := nsqData{
+				Content: content(c.JSONBody, m.Body), Timestamp: strconv.FormatInt(m.Timestamp, 10),
+				Address: m.NSQDAddress, Metadata: c.Metadata,
+			}
 			err := emit(ctx, Key("nsq", c.HostAddress, c.Topic, string(m.ID[:]), m.Timestamp), data)
 			if err != nil {
 				m.RequeueWithoutBackoff(0) // for the next reader; by default it would wait for 90 s

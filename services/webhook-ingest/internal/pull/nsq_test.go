@@ -95,9 +95,18 @@ func TestAnNSQMessageIsFinishedWhenItIsDurable(t *testing.T) {
 		defer func() { refused = true }()
 		return !refused
 	}
-	stop := r.start(nsqTopic(v1alpha1.NSQEventSource{HostAddress: address, Topic: "orders", Channel: "argosy", JSONBody: true, Metadata: map[string]string{"k": "v"}}))
+	stop := r.start(
+		nsqTopic(
+			v1alpha1.NSQEventSource{
+				HostAddress: address, Topic: "orders", Channel: "argosy", JSONBody: true,
+				Metadata: map[string]string{"k": "v"},
+			},
+		),
+	)
 	e := r.next()
-	if e.get("body.n") != "1" || e.get("timestamp") != "1700000000000000000" || e.get("nsqdAddress") != address || e.get("metadata.k") != "v" || e.id == "" {
+	if e.get("body.n") != "1" || e.get("timestamp") != "1700000000000000000" || e.get("nsqdAddress") != address ||
+		e.get("metadata.k") != "v" ||
+		e.id == "" {
 		t.Errorf("%+v", e)
 	}
 	var seen []string
@@ -111,16 +120,21 @@ func TestAnNSQMessageIsFinishedWhenItIsDurable(t *testing.T) {
 		}
 	}
 	all := strings.Join(seen, "; ")
-	if !strings.Contains(all, "SUB orders argosy") || !strings.Contains(all, "REQ "+nsqID) || strings.Index(all, "REQ") > strings.Index(all, "FIN "+nsqID) {
+	if !strings.Contains(all, "SUB orders argosy") || !strings.Contains(all, "REQ "+nsqID) ||
+		strings.Index(all, "REQ") > strings.Index(all, "FIN "+nsqID) {
 		t.Errorf("%s: what is not durable comes again", all)
 	}
 	if err := stop(); err != nil {
 		t.Error(err)
 	}
-	if err := nsqTopic(v1alpha1.NSQEventSource{HostAddress: "127.0.0.1:1", Topic: "t", Channel: "c"}).Run(t.Context(), r.env, r.emit); err == nil {
+	if err := nsqTopic(v1alpha1.NSQEventSource{HostAddress: "127.0.0.1:1", Topic: "t", Channel: "c"}).Run(
+		t.Context(), r.env, r.emit,
+	); err == nil {
 		t.Error("nobody is there")
 	}
-	if err := nsqTopic(v1alpha1.NSQEventSource{HostAddress: address, Topic: "no topic"}).Run(t.Context(), r.env, r.emit); err == nil {
+	if err := nsqTopic(v1alpha1.NSQEventSource{HostAddress: address, Topic: "no topic"}).Run(
+		t.Context(), r.env, r.emit,
+	); err == nil {
 		t.Error("a name that cannot be")
 	}
 }

@@ -97,8 +97,10 @@ func dialPubSub(ctx context.Context, env Env, c v1alpha1.PubSubEventSource) (*su
 		if address = pubSubAddress; project == "" {
 			project = account.ProjectID
 		}
-		options = append(options, grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{MinVersion: tls.VersionTLS12})),
-			grpc.WithPerRPCCredentials(oauth.TokenSource{TokenSource: account.TokenSource}))
+		options = append(
+			options, grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{MinVersion: tls.VersionTLS12})),
+			grpc.WithPerRPCCredentials(oauth.TokenSource{TokenSource: account.TokenSource}),
+		)
 	}
 	if project == "" {
 		return nil, errors.New("projectID is empty, and the credentials name no project")
@@ -140,7 +142,9 @@ func googleAccount(ctx context.Context, env Env, c v1alpha1.PubSubEventSource) (
 		return nil, err
 	}
 	// The library fetches tokens with it long after this call.
-	account, err := google.CredentialsFromJSONWithType(context.WithoutCancel(ctx), key, google.ServiceAccount, pubSubScope)
+	account, err := google.CredentialsFromJSONWithType(
+		context.WithoutCancel(ctx), key, google.ServiceAccount, pubSubScope,
+	)
 	if err != nil {
 		return nil, errors.New("credentialSecret holds no key of a service account") // the error may quote the key
 	}
@@ -186,8 +190,14 @@ func (s *subscription) again(ctx context.Context) error {
 	if err != nil {
 		return s.place(ctx, time.Now()) // it is new, or of another kind that had this name before
 	}
-	s.env.notef("%s was gone: it was made again; what the topic did not keep since %s is lost", s.name, before.Format(time.RFC3339))
-	_, err = s.client.Seek(ctx, &pubsubpb.SeekRequest{Subscription: s.name, Target: &pubsubpb.SeekRequest_Time{Time: timestamppb.New(before)}})
+	s.env.notef(
+		"%s was gone: it was made again; what the topic did not keep since %s is lost", s.name,
+		before.Format(time.RFC3339),
+	)
+	_, err = s.client.Seek(
+		ctx,
+		&pubsubpb.SeekRequest{Subscription: s.name, Target: &pubsubpb.SeekRequest_Time{Time: timestamppb.New(before)}},
+	)
 	if err != nil && status.Code(err) != codes.Unimplemented {
 		return fmt.Errorf("go back in %s: %w", s.name, err)
 	}
@@ -254,7 +264,9 @@ func (s *subscription) settle(ctx context.Context, taken, left []string) error {
 	defer cancel()
 	var err error
 	if len(taken) > 0 {
-		if _, err = s.client.Acknowledge(ctx, &pubsubpb.AcknowledgeRequest{Subscription: s.name, AckIds: taken}); err != nil {
+		if _, err = s.client.Acknowledge(
+			ctx, &pubsubpb.AcknowledgeRequest{Subscription: s.name, AckIds: taken},
+		); err != nil {
 			err = fmt.Errorf("acknowledge to %s: %w", s.name, err)
 		}
 	}
@@ -266,7 +278,9 @@ func (s *subscription) settle(ctx context.Context, taken, left []string) error {
 
 // hold keeps messages from others for some seconds.
 func (s *subscription) hold(ctx context.Context, handles []string, seconds int32) error {
-	_, err := s.client.ModifyAckDeadline(ctx, &pubsubpb.ModifyAckDeadlineRequest{Subscription: s.name, AckIds: handles, AckDeadlineSeconds: seconds})
+	_, err := s.client.ModifyAckDeadline(
+		ctx, &pubsubpb.ModifyAckDeadlineRequest{Subscription: s.name, AckIds: handles, AckDeadlineSeconds: seconds},
+	)
 	return err
 }
 

@@ -35,11 +35,16 @@ func acknowledged(server *pstest.Server, id string) error {
 func TestAPubSubMessageIsAcknowledgedWhenItIsDurable(t *testing.T) {
 	server := pubSub(t)
 	r := newRig(t)
-	c := v1alpha1.PubSubEventSource{ProjectID: "p", Topic: "orders", SubscriptionID: "sub", JSONBody: true, Metadata: map[string]string{"k": "v"}}
+	c := v1alpha1.PubSubEventSource{
+		ProjectID: "p", Topic: "orders", SubscriptionID: "sub", JSONBody: true, Metadata: map[string]string{"k": "v"},
+	}
 	stop := r.start(pubSubTopic(c)) // makes topic and subscription
 	one := server.Publish("projects/p/topics/orders", []byte(`{"n":1}`), map[string]string{"a": "b"})
 	first := r.next()
-	if first.get("id") != one || first.get("body.n") != "1" || first.get("attributes.a") != "b" || first.get("metadata.k") != "v" || first.get("publishTime") == "" || first.id == "" {
+	if first.get("id") != one || first.get("body.n") != "1" || first.get("attributes.a") != "b" ||
+		first.get("metadata.k") != "v" ||
+		first.get("publishTime") == "" ||
+		first.id == "" {
 		t.Errorf("%+v", first)
 	}
 	eventually(t, "acknowledge", func() error { return acknowledged(server, one) })
@@ -64,11 +69,15 @@ func TestAPubSubMessageIsAcknowledgedWhenItIsDurable(t *testing.T) {
 
 func TestPubSubSubscriptions(t *testing.T) {
 	server := pubSub(t)
-	if _, err := server.GServer.CreateTopic(t.Context(), &pubsubpb.Topic{Name: "projects/other/topics/there"}); err != nil {
+	if _, err := server.GServer.CreateTopic(
+		t.Context(), &pubsubpb.Topic{Name: "projects/other/topics/there"},
+	); err != nil {
 		t.Fatal(err)
 	}
 	r := newRig(t)
-	c := v1alpha1.PubSubEventSource{ProjectID: "p", TopicProjectID: "other", Topic: "there", DeleteSubscriptionOnFinish: true}
+	c := v1alpha1.PubSubEventSource{
+		ProjectID: "p", TopicProjectID: "other", Topic: "there", DeleteSubscriptionOnFinish: true,
+	}
 	stop := r.start(pubSubTopic(c)) // with a name of its own
 	id := server.Publish("projects/other/topics/there", []byte("x"), nil)
 	if e := r.next(); e.get("id") != id || e.get("body") != "eA==" {
@@ -79,7 +88,9 @@ func TestPubSubSubscriptions(t *testing.T) {
 	}
 	list := func() []*pubsubpb.Subscription {
 		t.Helper()
-		out, err := server.GServer.ListSubscriptions(t.Context(), &pubsubpb.ListSubscriptionsRequest{Project: "projects/p"})
+		out, err := server.GServer.ListSubscriptions(
+			t.Context(), &pubsubpb.ListSubscriptionsRequest{Project: "projects/p"},
+		)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -89,8 +100,13 @@ func TestPubSubSubscriptions(t *testing.T) {
 	if len(made) != 1 || made[0].GetTopic() != "projects/other/topics/there" {
 		t.Fatalf("%v", made)
 	}
-	wrong := v1alpha1.PubSubEventSource{ProjectID: "p", Topic: "other", SubscriptionID: made[0].GetName()[strings.LastIndex(made[0].GetName(), "/")+1:]}
-	if err := pubSubTopic(wrong).Run(t.Context(), r.env, r.emit); err == nil || !strings.Contains(err.Error(), "belongs to topic") {
+	wrong := v1alpha1.PubSubEventSource{
+		ProjectID:      "p",
+		Topic:          "other",
+		SubscriptionID: made[0].GetName()[strings.LastIndex(made[0].GetName(), "/")+1:],
+	}
+	if err := pubSubTopic(wrong).Run(t.Context(), r.env, r.emit); err == nil ||
+		!strings.Contains(err.Error(), "belongs to topic") {
 		t.Errorf("the subscription of another topic: %v", err)
 	}
 	for range 2 { // it may have been interrupted after the first
@@ -105,7 +121,10 @@ func TestPubSubSubscriptions(t *testing.T) {
 	if pubSubTopic(c).Finish != nil {
 		t.Error("nobody asked to remove the subscription")
 	}
-	if err := pubSubTopic(v1alpha1.PubSubEventSource{ProjectID: "p", SubscriptionID: "none"}).Run(t.Context(), r.env, r.emit); err == nil || !strings.Contains(err.Error(), "no topic is given") {
+	if err := pubSubTopic(v1alpha1.PubSubEventSource{ProjectID: "p", SubscriptionID: "none"}).Run(
+		t.Context(), r.env, r.emit,
+	); err == nil ||
+		!strings.Contains(err.Error(), "no topic is given") {
 		t.Errorf("nothing to read: %v", err)
 	}
 	if err := pubSubTopic(v1alpha1.PubSubEventSource{Topic: "t"}).Run(t.Context(), r.env, r.emit); err == nil {
@@ -119,8 +138,13 @@ func TestPubSubCredentials(t *testing.T) {
 		t.Fatal(err)
 	}
 	account, err := json.Marshal(map[string]string{
-		"type": "service_account", "project_id": "mine", "client_email": "a@b", "token_uri": "http://127.0.0.1:1",
-		"private_key": string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})),
+		"type":         "service_account",
+		"project_id":   "mine",
+		"client_email": "a@b",
+		"token_uri":    "http://127.0.0.1:1",
+		"private_key": string(
+			pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)}),
+		),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -128,13 +152,17 @@ func TestPubSubCredentials(t *testing.T) {
 	secretData["account"] = string(account)
 	secretData["federated"] = `{"type":"external_account","audience":"x"}`
 	r := newRig(t)
-	s, err := dialPubSub(t.Context(), r.env, v1alpha1.PubSubEventSource{CredentialSecret: ref("account"), SubscriptionID: "s"})
+	s, err := dialPubSub(
+		t.Context(), r.env, v1alpha1.PubSubEventSource{CredentialSecret: ref("account"), SubscriptionID: "s"},
+	)
 	if err != nil || s.name != "projects/mine/subscriptions/s" || s.conn.Target() != pubSubAddress {
 		t.Fatalf("%+v, %v", s, err)
 	}
 	_ = s.conn.Close()
 	for _, name := range []string{"federated", "user", "empty"} {
-		_, err := dialPubSub(t.Context(), r.env, v1alpha1.PubSubEventSource{CredentialSecret: ref(name), ProjectID: "p"})
+		_, err := dialPubSub(
+			t.Context(), r.env, v1alpha1.PubSubEventSource{CredentialSecret: ref(name), ProjectID: "p"},
+		)
 		if err == nil || strings.Contains(err.Error(), "guest") {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -158,7 +186,9 @@ func TestAPubSubSubscriptionThatIsGoneGoesBackAndSaysSo(t *testing.T) {
 	r := newRig(t)
 	notes := make(chan string, 10)
 	r.env.Note = func(text string) { notes <- text }
-	c := v1alpha1.PubSubEventSource{ProjectID: "p", Topic: "orders", SubscriptionID: "gone", DeleteSubscriptionOnFinish: true}
+	c := v1alpha1.PubSubEventSource{
+		ProjectID: "p", Topic: "orders", SubscriptionID: "gone", DeleteSubscriptionOnFinish: true,
+	}
 	began := time.Now()
 	stop := r.start(pubSubTopic(c))
 	_ = stop()

@@ -120,29 +120,37 @@ type Positions interface {
 
 // Kinds makes the readers of one kind of an EventSource, by event.
 var Kinds = map[string]func(*v1alpha1.EventSourceSpec) map[string]Reader{
-	"amqp":              func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.AMQP, amqpQueue) },
-	"azureEventsHub":    func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.AzureEventsHub, eventsHub) },
-	"azureQueueStorage": func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.AzureQueueStorage, storageQueue) },
-	"azureServiceBus":   func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.AzureServiceBus, serviceBus) },
-	"calendar":          func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.Calendar, calendar) },
-	"emitter":           func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.Emitter, emitterChannel) },
-	"file":              func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.File, file) },
-	"generic":           func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.Generic, genericServer) },
-	"hdfs":              func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.HDFS, hdfsFolder) },
-	"jetstream":         func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.JetStream, jetStream) },
-	"kafka":             func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.Kafka, kafkaTopic) },
-	"minio":             func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.Minio, bucket) },
-	"mns":               func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.MNS, mnsQueue) },
-	"mqtt":              func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.MQTT, mqttTopic) },
-	"nats":              func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.NATS, natsSubject) },
-	"nsq":               func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.NSQ, nsqTopic) },
-	"pubSub":            func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.PubSub, pubSubTopic) },
-	"pulsar":            func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.Pulsar, pulsarTopics) },
-	"redis":             func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.Redis, redisChannels) },
-	"redisStream":       func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.RedisStream, redisStreams) },
-	"resource":          func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.Resource, resource) },
-	"sqs":               func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.SQS, sqsQueue) },
-	"sftp":              func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.SFTP, sftpServer) },
+	"amqp": func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.AMQP, amqpQueue) },
+	"azureEventsHub": func(s *v1alpha1.EventSourceSpec) map[string]Reader {
+		return each(s.AzureEventsHub, eventsHub)
+	},
+	"azureQueueStorage": func(s *v1alpha1.EventSourceSpec) map[string]Reader {
+		return each(s.AzureQueueStorage, storageQueue)
+	},
+	"azureServiceBus": func(s *v1alpha1.EventSourceSpec) map[string]Reader {
+		return each(s.AzureServiceBus, serviceBus)
+	},
+	"calendar":  func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.Calendar, calendar) },
+	"emitter":   func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.Emitter, emitterChannel) },
+	"file":      func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.File, file) },
+	"generic":   func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.Generic, genericServer) },
+	"hdfs":      func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.HDFS, hdfsFolder) },
+	"jetstream": func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.JetStream, jetStream) },
+	"kafka":     func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.Kafka, kafkaTopic) },
+	"minio":     func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.Minio, bucket) },
+	"mns":       func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.MNS, mnsQueue) },
+	"mqtt":      func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.MQTT, mqttTopic) },
+	"nats":      func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.NATS, natsSubject) },
+	"nsq":       func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.NSQ, nsqTopic) },
+	"pubSub":    func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.PubSub, pubSubTopic) },
+	"pulsar":    func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.Pulsar, pulsarTopics) },
+	"redis":     func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.Redis, redisChannels) },
+	"redisStream": func(s *v1alpha1.EventSourceSpec) map[string]Reader {
+		return each(s.RedisStream, redisStreams)
+	},
+	"resource": func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.Resource, resource) },
+	"sqs":      func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.SQS, sqsQueue) },
+	"sftp":     func(s *v1alpha1.EventSourceSpec) map[string]Reader { return each(s.SFTP, sftpServer) },
 }
 
 func each[T any](sources map[string]T, read func(T) Reader) map[string]Reader {

@@ -81,12 +81,13 @@ func pulsarFollow(ctx context.Context, c v1alpha1.PulsarEventSource, consumer pu
 // pulsarRead is remembered of an event whose topics were subscribed to.
 const pulsarRead = "subscribed"
 
-// pulsarSubscription says how topics are read. One that was subscribed to before and whose subscription is gone begins with
-// what the topic still has, not with what comes next.
+// pulsarSubscription says how topics are read. One that was subscribed to before and whose subscription is gone begins
+// with what the topic still has, not with what comes next.
 func pulsarSubscription(name string, topics []string, shared, known bool) pulsar.ConsumerOptions {
 	out := pulsar.ConsumerOptions{
 		SubscriptionName: name, Type: pulsar.Exclusive, SubscriptionInitialPosition: pulsar.SubscriptionPositionLatest,
-		ReceiverQueueSize: prefetch, AckGroupingOptions: &pulsar.AckGroupingOptions{MaxSize: 1}, // each is written at once
+		// each is written at once
+		ReceiverQueueSize: prefetch, AckGroupingOptions: &pulsar.AckGroupingOptions{MaxSize: 1},
 	}
 	if shared {
 		out.Type = pulsar.Shared
@@ -103,11 +104,17 @@ func pulsarSubscription(name string, topics []string, shared, known bool) pulsar
 }
 
 // pulsarTake tells of a message, then acknowledges it.
-func pulsarTake(ctx context.Context, c v1alpha1.PulsarEventSource, consumer pulsar.Consumer, m pulsar.Message, emit Emit) error {
+func pulsarTake(
+	ctx context.Context, c v1alpha1.PulsarEventSource, consumer pulsar.Consumer, m pulsar.Message, emit Emit,
+) error {
 	at, published := m.ID(), m.PublishTime().UTC()
-	data := pulsarData{Key: m.Key(), PublishTime: published.String(), Content: content(c.JSONBody, m.Payload()), Metadata: c.Metadata}
+	data := pulsarData{
+		Key: m.Key(), PublishTime: published.String(), Content: content(c.JSONBody, m.Payload()), Metadata: c.Metadata,
+	}
 	// The numbers as they are on the wire, where they have no sign.
-	id := Key("pulsar", c.URL, m.Topic(), uint64(at.LedgerID()), uint64(at.EntryID()), at.BatchIdx(), published.UnixNano())
+	id := Key(
+		"pulsar", c.URL, m.Topic(), uint64(at.LedgerID()), uint64(at.EntryID()), at.BatchIdx(), published.UnixNano(),
+	)
 	if err := emit(ctx, id, data); err != nil {
 		return err
 	}
@@ -117,7 +124,9 @@ func pulsarTake(ctx context.Context, c v1alpha1.PulsarEventSource, consumer puls
 // pulsarCluster is how the manifest wants to be let in: by a token, by Athenz, or by the
 // certificate of TLS.
 func pulsarCluster(ctx context.Context, env Env, c v1alpha1.PulsarEventSource) (pulsar.ClientOptions, error) {
-	out := pulsar.ClientOptions{OperationTimeout: pulsarPatience, ConnectionTimeout: pulsarPatience, Logger: log.DefaultNopLogger()}
+	out := pulsar.ClientOptions{
+		OperationTimeout: pulsarPatience, ConnectionTimeout: pulsarPatience, Logger: log.DefaultNopLogger(),
+	}
 	hosts, ssl, err := pulsarHosts(c.URL)
 	if err != nil {
 		return out, err
@@ -141,7 +150,9 @@ func pulsarCluster(ctx context.Context, env Env, c v1alpha1.PulsarEventSource) (
 		out.Authentication, err = pulsarAthenz(ctx, env, c)
 	case ssl && len(out.TLSConfig.Certificates) > 0:
 		own := out.TLSConfig.Certificates[0]
-		out.Authentication = pulsar.NewAuthenticationFromTLSCertSupplier(func() (*tls.Certificate, error) { return &own, nil })
+		out.Authentication = pulsar.NewAuthenticationFromTLSCertSupplier(
+			func() (*tls.Certificate, error) { return &own, nil },
+		)
 	}
 	return out, err
 }
@@ -151,7 +162,9 @@ func pulsarAthenz(ctx context.Context, env Env, c v1alpha1.PulsarEventSource) (p
 	params := map[string]string{}
 	for name, value := range c.AuthAthenzParams {
 		if !slices.Contains(eventsource.AthenzFields, name) {
-			return nil, fmt.Errorf("authAthenzParams.%s is none of %s", name, strings.Join(eventsource.AthenzFields, ", "))
+			return nil, fmt.Errorf(
+				"authAthenzParams.%s is none of %s", name, strings.Join(eventsource.AthenzFields, ", "),
+			)
 		}
 		params[name] = value
 	}
@@ -161,7 +174,9 @@ func pulsarAthenz(ctx context.Context, env Env, c v1alpha1.PulsarEventSource) (p
 	}
 	for _, name := range []string{"providerDomain", "tenantDomain", "tenantService", "ztsUrl"} {
 		if params[name] == "" || key == "" {
-			return nil, errors.New("authAthenzParams needs providerDomain, tenantDomain, tenantService and ztsUrl, and authAthenzSecret the private key")
+			return nil, errors.New(
+				"authAthenzParams needs providerDomain, tenantDomain, tenantService and ztsUrl, and authAthenzSecret the private key",
+			)
 		}
 	}
 	params["privateKey"] = "data:application/x-pem-file;base64," + base64.StdEncoding.EncodeToString([]byte(key))

@@ -62,7 +62,10 @@ type pulsard struct {
 
 func newPulsard(t *testing.T) *pulsard {
 	t.Helper()
-	p := &pulsard{t: t, token: "guest", acked: map[string]bool{}, topics: map[pulsarLine]string{}, sent: map[pulsarLine]map[int]bool{}}
+	p := &pulsard{
+		t: t, token: "guest", acked: map[string]bool{}, topics: map[pulsarLine]string{},
+		sent: map[pulsarLine]map[int]bool{},
+	}
 	p.address = "pulsar://" + serve(t, p.serve)
 	return p
 }
@@ -134,7 +137,9 @@ func (p *pulsard) answer(conn net.Conn, kind uint64, in decoded) bool {
 		}
 		p.send(conn, cmdConnected, joined(text(1, "stand-in"), number(2, 15)), nil)
 	case cmdPartitions:
-		p.send(conn, cmdPartitionsAnswer, joined(number(1, uint64(p.parts)), number(2, in.number(2)), number(3, 0)), nil)
+		p.send(
+			conn, cmdPartitionsAnswer, joined(number(1, uint64(p.parts)), number(2, in.number(2)), number(3, 0)), nil,
+		)
 	case cmdLookup:
 		kind := uint64(1)
 		p.mu.Lock()
@@ -142,7 +147,10 @@ func (p *pulsard) answer(conn net.Conn, kind uint64, in decoded) bool {
 			p.pass, kind = p.pass-1, 0
 		}
 		p.mu.Unlock()
-		p.send(conn, cmdLookupAnswer, joined(text(1, p.address), number(3, kind), number(4, in.number(2)), number(5, 1)), nil)
+		p.send(
+			conn, cmdLookupAnswer, joined(text(1, p.address), number(3, kind), number(4, in.number(2)), number(5, 1)),
+			nil,
+		)
 	case cmdSubscribe:
 		p.mu.Lock()
 		p.topics[pulsarLine{conn, in.number(4)}] = in.text(1)
@@ -175,7 +183,9 @@ func (p *pulsard) deliver(conn net.Conn, consumer uint64) {
 				p.sent[line] = map[int]bool{}
 			}
 			p.sent[line][entry] = true
-			p.send(conn, cmdMessage, joined(number(1, consumer), inner(2, number(1, 7), number(2, uint64(entry)))), stored)
+			p.send(
+				conn, cmdMessage, joined(number(1, consumer), inner(2, number(1, 7), number(2, uint64(entry)))), stored,
+			)
 		}
 	}
 }
@@ -192,14 +202,20 @@ func TestAPulsarMessageIsAcknowledgedWhenItIsDurable(t *testing.T) {
 	p.put(`{"n":1}`)
 	r := newRig(t)
 	r.env.Event = "orders"
-	c := v1alpha1.PulsarEventSource{URL: p.address, Topics: []string{"persistent://public/default/t"}, Type: "shared", AuthTokenSecret: ref("user"), JSONBody: true, Metadata: map[string]string{"k": "v"}}
+	c := v1alpha1.PulsarEventSource{
+		URL: p.address, Topics: []string{"persistent://public/default/t"}, Type: "shared", AuthTokenSecret: ref("user"),
+		JSONBody: true, Metadata: map[string]string{"k": "v"},
+	}
 	reader := pulsarTopics(c)
 	if !reader.AllReplicas || pulsarTopics(v1alpha1.PulsarEventSource{}).AllReplicas {
 		t.Error("replicas share a shared subscription, and no other")
 	}
 	stop := r.start(reader)
 	first := r.next()
-	if first.get("body.n") != "1" || first.get("key") != "key" || first.get("publishTime") != "2023-11-14 22:13:20 +0000 UTC" || first.get("metadata.k") != "v" || first.id == "" {
+	if first.get("body.n") != "1" || first.get("key") != "key" ||
+		first.get("publishTime") != "2023-11-14 22:13:20 +0000 UTC" ||
+		first.get("metadata.k") != "v" ||
+		first.id == "" {
 		t.Errorf("%+v", first)
 	}
 	eventually(t, "acknowledge", func() error { return p.done(0) })
@@ -251,7 +267,9 @@ func TestPulsarTopicsInParts(t *testing.T) {
 	p.add(pulsarStored(joined(number(3, 1700000000000), number(11, 2)), batched("a", "b")))
 	r := newRig(t)
 	r.env.Event = "orders"
-	r.start(pulsarTopics(v1alpha1.PulsarEventSource{URL: p.address, Topics: []string{"t"}, AuthTokenSecret: ref("user")}))
+	r.start(
+		pulsarTopics(v1alpha1.PulsarEventSource{URL: p.address, Topics: []string{"t"}, AuthTokenSecret: ref("user")}),
+	)
 	ids := map[string]bool{}
 	for range 4 { // the stand-in has the same in both partitions
 		e := r.next()
@@ -263,7 +281,10 @@ func TestPulsarTopicsInParts(t *testing.T) {
 	// The ids are those of the versions that read Pulsar by code of their own.
 	for _, part := range []string{"0", "1"} {
 		for batch := range 2 {
-			id := Key("pulsar", p.address, "persistent://public/default/t-partition-"+part, 7, 0, batch, time.UnixMilli(1700000000000).UnixNano())
+			id := Key(
+				"pulsar", p.address, "persistent://public/default/t-partition-"+part, 7, 0, batch,
+				time.UnixMilli(1700000000000).UnixNano(),
+			)
 			if !ids[id] {
 				t.Errorf("%v lacks %s: each place has its own id", ids, id)
 			}
@@ -282,7 +303,10 @@ func TestPulsarTopicsInParts(t *testing.T) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if got := strings.Join(p.subscribed, " "); !strings.Contains(got, "persistent://public/default/t-partition-0/orders/0") || !strings.Contains(got, "t-partition-1/orders/0") {
+	if got := strings.Join(
+		p.subscribed, " ",
+	); !strings.Contains(got, "persistent://public/default/t-partition-0/orders/0") ||
+		!strings.Contains(got, "t-partition-1/orders/0") {
 		t.Errorf("subscribed %s", got)
 	}
 }
@@ -293,20 +317,35 @@ func TestPulsarByAthenz(t *testing.T) {
 		t.Fatal(err)
 	}
 	zts := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != "/zts/v1/domain/pulsar/token" || !strings.Contains(r.Header.Get("Athenz-Principal-Auth"), "d=shop;n=reader") {
+		if r.URL.Path != "/zts/v1/domain/pulsar/token" ||
+			!strings.Contains(r.Header.Get("Athenz-Principal-Auth"), "d=shop;n=reader") {
 			http.Error(w, "no", http.StatusForbidden)
 			return
 		}
 		fmt.Fprintf(w, `{"token":"role-token","expiryTime":%d}`, time.Now().Add(time.Hour).Unix())
 	}))
 	t.Cleanup(zts.Close)
-	secretData["athenz"] = string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)}))
+	secretData["athenz"] = string(
+		pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)}),
+	)
 	p := newPulsard(t)
 	p.token = "role-token"
 	p.put("text")
 	r := newRig(t)
-	r.start(pulsarTopics(v1alpha1.PulsarEventSource{URL: p.address, Topics: []string{"t"}, AuthAthenzSecret: ref("athenz"),
-		AuthAthenzParams: map[string]string{"providerDomain": "pulsar", "tenantDomain": "shop", "tenantService": "reader", "principalHeader": "Athenz-Principal-Auth", "ztsUrl": zts.URL}}))
+	r.start(
+		pulsarTopics(v1alpha1.PulsarEventSource{
+			URL:              p.address,
+			Topics:           []string{"t"},
+			AuthAthenzSecret: ref("athenz"),
+			AuthAthenzParams: map[string]string{
+				"providerDomain":  "pulsar",
+				"tenantDomain":    "shop",
+				"tenantService":   "reader",
+				"principalHeader": "Athenz-Principal-Auth",
+				"ztsUrl":          zts.URL,
+			},
+		}),
+	)
 	if e := r.next(); e.get("body") != "dGV4dA==" {
 		t.Errorf("%+v", e)
 	}
@@ -316,11 +355,18 @@ func TestPulsarSaysWhatItCannotDo(t *testing.T) {
 	p := newPulsard(t)
 	r := newRig(t)
 	for name, c := range map[string]v1alpha1.PulsarEventSource{
-		"type": {Type: "failover"}, "athenz": {AuthAthenzSecret: ref("user")}, "athenz parameters": {AuthAthenzParams: map[string]string{"a": "b"}},
-		"a file of the service": {AuthAthenzSecret: ref("user"), AuthAthenzParams: map[string]string{"privateKey": "file:///etc/passwd"}},
-		"no secret":             {AuthTokenSecret: ref("empty")}, "certificate": {TLSTrustCertsSecret: ref("user")}, "half a pair": {TLS: &v1alpha1.EventTLSConfig{ClientCertSecret: ref("user")}},
-		"no topics": {URL: p.address, Topics: []string{}, AuthTokenSecret: ref("user")}, "half a topic": {URL: p.address, Topics: []string{"a/b"}, AuthTokenSecret: ref("user")},
-		"no address": {URL: "x://y"}, "no host": {URL: "pulsar://"}, "nobody": {URL: "pulsar://127.0.0.1:1"}, "no token": {URL: p.address},
+		"type": {Type: "failover"}, "athenz": {AuthAthenzSecret: ref("user")},
+		"athenz parameters": {AuthAthenzParams: map[string]string{"a": "b"}},
+		"a file of the service": {
+			AuthAthenzSecret: ref("user"), AuthAthenzParams: map[string]string{"privateKey": "file:///etc/passwd"},
+		},
+		"no secret":    {AuthTokenSecret: ref("empty")},
+		"certificate":  {TLSTrustCertsSecret: ref("user")},
+		"half a pair":  {TLS: &v1alpha1.EventTLSConfig{ClientCertSecret: ref("user")}},
+		"no topics":    {URL: p.address, Topics: []string{}, AuthTokenSecret: ref("user")},
+		"half a topic": {URL: p.address, Topics: []string{"a/b"}, AuthTokenSecret: ref("user")},
+		"no address":   {URL: "x://y"}, "no host": {URL: "pulsar://"}, "nobody": {URL: "pulsar://127.0.0.1:1"},
+		"no token": {URL: p.address},
 	} {
 		if c.URL == "" {
 			c.URL = "pulsar://127.0.0.1:1"
@@ -340,7 +386,8 @@ func TestPulsarSaysWhatItCannotDo(t *testing.T) {
 
 func TestWherePulsarIs(t *testing.T) {
 	for text, want := range map[string]string{
-		"pulsar://h": "h:6650", "pulsar+ssl://h/": "h:6651 ssl", "pulsar://a:1,b,[::1]": "a:1 b:6650 [::1]:6650", "http://h:8080": "error", "pulsar://a,,b": "error",
+		"pulsar://h": "h:6650", "pulsar+ssl://h/": "h:6651 ssl", "pulsar://a:1,b,[::1]": "a:1 b:6650 [::1]:6650",
+		"http://h:8080": "error", "pulsar://a,,b": "error",
 	} {
 		hosts, ssl, err := pulsarHosts(text)
 		got := strings.Join(hosts, " ")
@@ -354,7 +401,10 @@ func TestWherePulsarIs(t *testing.T) {
 			t.Errorf("%s: %q, want %q", text, got, want)
 		}
 	}
-	for text, want := range map[string]string{"t": "persistent://public/default/t", "a/b/t": "persistent://a/b/t", "non-persistent://a/b/t": "non-persistent://a/b/t", "": "", "a/b": ""} {
+	for text, want := range map[string]string{
+		"t": "persistent://public/default/t", "a/b/t": "persistent://a/b/t",
+		"non-persistent://a/b/t": "non-persistent://a/b/t", "": "", "a/b": "",
+	} {
 		if got, err := fullTopic(text); got != want || (err == nil) != (want != "") {
 			t.Errorf("%s: %q, %v", text, got, err)
 		}

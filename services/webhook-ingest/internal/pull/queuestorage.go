@@ -53,8 +53,11 @@ func storageQueue(c v1alpha1.AzureQueueStorageEventSource) Reader {
 	}}
 }
 
-// storageClient has the connection string of the manifest, or the identity of this process where the namespace may use it.
-func storageClient(ctx context.Context, env Env, c v1alpha1.AzureQueueStorageEventSource) (*azqueue.QueueClient, error) {
+// storageClient has the connection string of the manifest, or the identity of this process where the namespace may use
+// it.
+func storageClient(
+	ctx context.Context, env Env, c v1alpha1.AzureQueueStorageEventSource,
+) (*azqueue.QueueClient, error) {
 	if c.QueueName == "" || strings.ContainsAny(c.QueueName, "/?#%") {
 		return nil, fmt.Errorf("queueName %q is no name of a queue", c.QueueName)
 	}
@@ -63,7 +66,9 @@ func storageClient(ctx context.Context, env Env, c v1alpha1.AzureQueueStorageEve
 		client = env.azure.client
 	}
 	// What fails is tried again by whoever runs readers.
-	options := &azqueue.ClientOptions{ClientOptions: policy.ClientOptions{Transport: client, Retry: policy.RetryOptions{MaxRetries: -1}}}
+	options := &azqueue.ClientOptions{
+		ClientOptions: policy.ClientOptions{Transport: client, Retry: policy.RetryOptions{MaxRetries: -1}},
+	}
 	if c.ConnectionString == nil {
 		host := c.StorageAccountName + ".queue.core.windows.net"
 		own, err := env.azureIdentity("azureQueueStorage.storageAccountName", "connectionString", host)
@@ -84,7 +89,9 @@ func storageClient(ctx context.Context, env Env, c v1alpha1.AzureQueueStorageEve
 		}
 	}
 	// The error may quote the connection string.
-	return nil, errors.New("the connection string needs AccountName with AccountKey in base64, or QueueEndpoint that is a URL with SharedAccessSignature")
+	return nil, errors.New(
+		"the connection string needs AccountName with AccountKey in base64, or QueueEndpoint that is a URL with SharedAccessSignature",
+	)
 }
 
 // storagePlace is where the queues of an account are, without what lets us in: it is part of the ids of events.
@@ -106,7 +113,9 @@ type storageReader struct {
 func (r storageReader) batch(ctx context.Context, up func()) (int, error) {
 	began := time.Now()
 	count, hidden := int32(storageBatch), int32(storageHidden)
-	list, err := r.client.DequeueMessages(ctx, &azqueue.DequeueMessagesOptions{NumberOfMessages: &count, VisibilityTimeout: &hidden})
+	list, err := r.client.DequeueMessages(
+		ctx, &azqueue.DequeueMessagesOptions{NumberOfMessages: &count, VisibilityTimeout: &hidden},
+	)
 	if err != nil {
 		return 0, fmt.Errorf("read queue %s: %w", r.config.QueueName, storageError(err))
 	}
@@ -141,7 +150,11 @@ func (r storageReader) take(ctx context.Context, m *azqueue.DequeuedMessage) err
 	if m.MessageText != nil {
 		text = *m.MessageText
 	}
-	data := storageData{ID: *m.MessageID, Content: content(r.config.JSONBody, storageText(r.config.DecodeMessage, text)), Metadata: r.config.Metadata}
+	data := storageData{
+		ID:       *m.MessageID,
+		Content:  content(r.config.JSONBody, storageText(r.config.DecodeMessage, text)),
+		Metadata: r.config.Metadata,
+	}
 	if m.InsertionTime != nil {
 		data.Inserted = m.InsertionTime.UTC()
 	}

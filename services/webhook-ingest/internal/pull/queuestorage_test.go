@@ -39,7 +39,10 @@ type storaged struct {
 // sharedKeyText is what is signed of a request. Source: Azure, "Authorize with Shared Key".
 func sharedKeyText(r *http.Request) string {
 	lines := []string{r.Method}
-	for _, name := range []string{"Content-Encoding", "Content-Language", "Content-Length", "Content-MD5", "Content-Type", "Date", "If-Modified-Since", "If-Match", "If-None-Match", "If-Unmodified-Since", "Range"} {
+	for _, name := range []string{
+		"Content-Encoding", "Content-Language", "Content-Length", "Content-MD5", "Content-Type", "Date",
+		"If-Modified-Since", "If-Match", "If-None-Match", "If-Unmodified-Since", "Range",
+	} {
 		lines = append(lines, r.Header.Get(name))
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.Header)) {
@@ -64,7 +67,9 @@ func (s *storaged) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer s.mu.Unlock()
 	mac := hmac.New(sha256.New, []byte("key"))
 	mac.Write([]byte(sharedKeyText(r)))
-	signed := r.Header.Get("Authorization") == "SharedKey account:"+base64.StdEncoding.EncodeToString(mac.Sum(nil)) || r.URL.Query().Get("sig") == "token" || s.token != "" && r.Header.Get("Authorization") == "Bearer "+s.token
+	signed := r.Header.Get("Authorization") == "SharedKey account:"+base64.StdEncoding.EncodeToString(mac.Sum(nil)) ||
+		r.URL.Query().Get("sig") == "token" ||
+		s.token != "" && r.Header.Get("Authorization") == "Bearer "+s.token
 	switch {
 	case !signed:
 		w.WriteHeader(http.StatusForbidden)
@@ -72,7 +77,9 @@ func (s *storaged) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case s.refuse != 0:
 		w.WriteHeader(s.refuse)
 	case r.Method == http.MethodDelete:
-		s.deleted = append(s.deleted, strings.TrimPrefix(r.URL.Path, "/orders/messages/")+":"+r.URL.Query().Get("popreceipt"))
+		s.deleted = append(
+			s.deleted, strings.TrimPrefix(r.URL.Path, "/orders/messages/")+":"+r.URL.Query().Get("popreceipt"),
+		)
 		w.WriteHeader(http.StatusNoContent)
 	case r.URL.Path != "/orders/messages":
 		w.WriteHeader(http.StatusNotFound)
@@ -113,7 +120,10 @@ func TestAStoredMessageIsDeletedWhenItIsDurable(t *testing.T) {
 	secretData["storage"] = "AccountName=account;AccountKey=a2V5;QueueEndpoint=" + place + "/"
 	secretData["signed"] = "QueueEndpoint=" + place + ";SharedAccessSignature=?sv=1&sig=token"
 	r := newRig(t)
-	c := v1alpha1.AzureQueueStorageEventSource{QueueName: "orders", ConnectionString: ref("storage"), DecodeMessage: true, JSONBody: true, Metadata: map[string]string{"k": "v"}}
+	c := v1alpha1.AzureQueueStorageEventSource{
+		QueueName: "orders", ConnectionString: ref("storage"), DecodeMessage: true, JSONBody: true,
+		Metadata: map[string]string{"k": "v"},
+	}
 	var seen told
 	r.refuse = func(e told) bool { seen = e; return e.get("messageID") == "m2" }
 	if err := storageQueue(c).Run(t.Context(), r.env, r.emit); err == nil {
@@ -123,7 +133,9 @@ func TestAStoredMessageIsDeletedWhenItIsDurable(t *testing.T) {
 		t.Error(err)
 	}
 	first := r.next()
-	if first.get("body.n") != "1" || first.get("insertionTime") != "2023-11-14T22:13:20Z" || first.get("metadata.k") != "v" || first.id == "" {
+	if first.get("body.n") != "1" || first.get("insertionTime") != "2023-11-14T22:13:20Z" ||
+		first.get("metadata.k") != "v" ||
+		first.id == "" {
 		t.Errorf("%+v", first)
 	}
 	r.refuse = nil
@@ -146,7 +158,13 @@ func TestStoredMessagesAsTheyAre(t *testing.T) {
 	s, place := newStoraged(t)
 	secretData["storage"] = "AccountName=account;AccountKey=a2V5;QueueEndpoint=" + place
 	r := newRig(t)
-	r.start(storageQueue(v1alpha1.AzureQueueStorageEventSource{QueueName: "orders", ConnectionString: ref("storage"), WaitTimeInSeconds: 1}))
+	r.start(
+		storageQueue(
+			v1alpha1.AzureQueueStorageEventSource{
+				QueueName: "orders", ConnectionString: ref("storage"), WaitTimeInSeconds: 1,
+			},
+		),
+	)
 	if e := r.next(); e.get("body") != "ZXlKdUlqb3hmUT09" { // base64 of the text, which is base64
 		t.Errorf("%+v", e)
 	}
@@ -159,7 +177,16 @@ func TestStorageThatCannotBeRead(t *testing.T) {
 	s, place := newStoraged(t)
 	secretData["storage"] = "AccountName=account;AccountKey=a2V5;QueueEndpoint=" + place
 	secretData["other key"] = "AccountName=account;AccountKey=b3RoZXI=;QueueEndpoint=" + place
-	maps.Copy(secretData, map[string]string{"no account key": "AccountName=account", "bad key": "AccountName=a;AccountKey=!", "nowhere": "AccountKey=a2V5", "no pairs": "words", "hidden": "QueueEndpoint=http://127.0.0.1:1;SharedAccessSignature=sv=1&sig=a2V5"})
+	maps.Copy(
+		secretData,
+		map[string]string{
+			"no account key": "AccountName=account",
+			"bad key":        "AccountName=a;AccountKey=!",
+			"nowhere":        "AccountKey=a2V5",
+			"no pairs":       "words",
+			"hidden":         "QueueEndpoint=http://127.0.0.1:1;SharedAccessSignature=sv=1&sig=a2V5",
+		},
+	)
 	r := newRig(t)
 	read := func(c v1alpha1.AzureQueueStorageEventSource) error {
 		if c.QueueName == "" {
@@ -168,7 +195,10 @@ func TestStorageThatCannotBeRead(t *testing.T) {
 		return storageQueue(c).Run(t.Context(), r.env, r.emit)
 	}
 	for _, name := range []string{"no account key", "bad key", "nowhere", "no pairs", "hidden"} {
-		if err := read(v1alpha1.AzureQueueStorageEventSource{ConnectionString: ref(name)}); err == nil || strings.Contains(err.Error(), "a2V5") || strings.Contains(err.Error(), "words") {
+		if err := read(
+			v1alpha1.AzureQueueStorageEventSource{ConnectionString: ref(name)},
+		); err == nil || strings.Contains(err.Error(), "a2V5") ||
+			strings.Contains(err.Error(), "words") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -176,22 +206,35 @@ func TestStorageThatCannotBeRead(t *testing.T) {
 		config v1alpha1.AzureQueueStorageEventSource
 		says   string
 	}{
-		"identity":  {v1alpha1.AzureQueueStorageEventSource{StorageAccountName: "account"}, "--identity-namespaces"},
-		"no name":   {v1alpha1.AzureQueueStorageEventSource{ConnectionString: ref("storage"), QueueName: "a/b"}, "no name of a queue"},
+		"identity": {v1alpha1.AzureQueueStorageEventSource{StorageAccountName: "account"}, "--identity-namespaces"},
+		"no name": {
+			v1alpha1.AzureQueueStorageEventSource{ConnectionString: ref("storage"), QueueName: "a/b"},
+			"no name of a queue",
+		},
 		"no secret": {v1alpha1.AzureQueueStorageEventSource{ConnectionString: ref("empty")}, "no key"},
-		"other key": {v1alpha1.AzureQueueStorageEventSource{ConnectionString: ref("other key")}, "403 AuthenticationFailed"},
-		"no queue":  {v1alpha1.AzureQueueStorageEventSource{ConnectionString: ref("storage"), QueueName: "none"}, "404 QueueNotFound"},
+		"other key": {
+			v1alpha1.AzureQueueStorageEventSource{ConnectionString: ref("other key")}, "403 AuthenticationFailed",
+		},
+		"no queue": {
+			v1alpha1.AzureQueueStorageEventSource{ConnectionString: ref("storage"), QueueName: "none"},
+			"404 QueueNotFound",
+		},
 	} {
 		if err := read(c.config); err == nil || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	s.messages = "no XML <"
-	if err := read(v1alpha1.AzureQueueStorageEventSource{ConnectionString: ref("storage"), QueueName: "orders"}); err == nil {
+	if err := read(
+		v1alpha1.AzureQueueStorageEventSource{ConnectionString: ref("storage"), QueueName: "orders"},
+	); err == nil {
 		t.Error("an answer that is no list")
 	}
 	s.refuse = http.StatusServiceUnavailable
-	if err := read(v1alpha1.AzureQueueStorageEventSource{ConnectionString: ref("storage"), QueueName: "orders"}); err == nil || !strings.Contains(err.Error(), "503") {
+	if err := read(
+		v1alpha1.AzureQueueStorageEventSource{ConnectionString: ref("storage"), QueueName: "orders"},
+	); err == nil ||
+		!strings.Contains(err.Error(), "503") {
 		t.Errorf("an answer that is none: %v", err)
 	}
 }
@@ -215,7 +258,8 @@ func TestWhereStorageIs(t *testing.T) {
 
 func TestAStorageQueueIsReadByTheIdentityOfTheService(t *testing.T) {
 	for want, environment := range map[string]func(*entratest.Services){
-		"web identity for https://storage.azure.com/.default": (*entratest.Services).WebIdentity, "machine for https://storage.azure.com": func(*entratest.Services) {},
+		"web identity for https://storage.azure.com/.default": (*entratest.Services).WebIdentity,
+		"machine for https://storage.azure.com":               func(*entratest.Services) {},
 	} {
 		t.Run(want, func(t *testing.T) {
 			services := entratest.Start(t)
@@ -226,14 +270,20 @@ func TestAStorageQueueIsReadByTheIdentityOfTheService(t *testing.T) {
 			r := newRig(t)
 			r.env.Own = identity.For("ns")
 			r.env.azure.entra = func() (azcore.TokenCredential, error) { return entra.Credential(services.Client()) }
-			r.env.azure.client = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: true},
-				DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-					if address != "acme.queue.core.windows.net:443" {
-						t.Errorf("reached %s", address)
-					}
-					return (&net.Dialer{}).DialContext(ctx, network, server.Listener.Addr().String())
-				}}}
-			r.start(storageQueue(v1alpha1.AzureQueueStorageEventSource{QueueName: "orders", StorageAccountName: "acme"}))
+			r.env.azure.client = &http.Client{
+				Transport: &http.Transport{
+					TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: true},
+					DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+						if address != "acme.queue.core.windows.net:443" {
+							t.Errorf("reached %s", address)
+						}
+						return (&net.Dialer{}).DialContext(ctx, network, server.Listener.Addr().String())
+					},
+				},
+			}
+			r.start(
+				storageQueue(v1alpha1.AzureQueueStorageEventSource{QueueName: "orders", StorageAccountName: "acme"}),
+			)
 			if e := r.next(); e.get("messageID") != "m1" || services.Asked() != want {
 				t.Errorf("%+v; asked %q", e, services.Asked())
 			}

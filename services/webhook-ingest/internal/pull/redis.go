@@ -28,7 +28,13 @@ func (r redisServer) connect(ctx context.Context, env Env) (*redis.Client, error
 		return nil, err
 	}
 	client := redis.NewClient(&redis.Options{
-		Addr: r.address, Username: r.user, Password: password, DB: int(r.db), TLSConfig: secure, PoolSize: 2, ContextTimeoutEnabled: true,
+		Addr:                  r.address,
+		Username:              r.user,
+		Password:              password,
+		DB:                    int(r.db),
+		TLSConfig:             secure,
+		PoolSize:              2,
+		ContextTimeoutEnabled: true,
 	})
 	if err := client.Ping(ctx).Err(); err != nil {
 		_ = client.Close()
@@ -72,7 +78,10 @@ func redisChannels(c v1alpha1.RedisEventSource) Reader {
 			if err != nil {
 				return fmt.Errorf("read from redis: %w", err)
 			}
-			data := redisData{Channel: m.Channel, Pattern: m.Pattern, Content: textContent(c.JSONBody, []byte(m.Payload)), Metadata: c.Metadata}
+			data := redisData{
+				Channel: m.Channel, Pattern: m.Pattern, Content: textContent(c.JSONBody, []byte(m.Payload)),
+				Metadata: c.Metadata,
+			}
 			if err := emit(ctx, "", data); err != nil {
 				return err
 			}

@@ -67,7 +67,8 @@ type group struct {
 type places struct {
 	// Last is the last message that is durable, or where the group began.
 	Last map[string]string `json:"last"`
-	// First is the oldest message that the stream had. Trimming only makes it newer: with an older one it was made again.
+	// First is the oldest message that the stream had. Trimming only makes it newer: with an older one it was made
+	// again.
 	First map[string]string `json:"first"`
 }
 
@@ -80,7 +81,8 @@ func (g *group) load(ctx context.Context) error {
 		return err
 	}
 	if text != nil && json.Unmarshal(text, &g.at) != nil || g.at.Last == nil || g.at.First == nil {
-		g.at = places{Last: map[string]string{}, First: map[string]string{}} // of another kind that had this name before
+		// of another kind that had this name before
+		g.at = places{Last: map[string]string{}, First: map[string]string{}}
 	}
 	return nil
 }
@@ -148,8 +150,8 @@ func (g *group) begin(stream, first, last string) (from string, known bool) {
 	return before, true
 }
 
-// endsOf are the id of the oldest message of a stream, "" for none, and the newest id that it ever gave; "0-0" when there
-// is no stream.
+// endsOf are the id of the oldest message of a stream, "" for none, and the newest id that it ever gave; "0-0" when
+// there is no stream.
 func (g *group) endsOf(ctx context.Context, stream string) (first, last string, err error) {
 	info, err := g.client.XInfoStream(ctx, stream).Result()
 	if err != nil && (errors.Is(err, redis.Nil) || strings.Contains(err.Error(), "no such key")) {
@@ -206,7 +208,12 @@ func (g *group) read(ctx context.Context) error {
 			}
 			return err
 		}
-		found, err := g.client.XReadGroup(ctx, &redis.XReadGroupArgs{Group: g.name, Consumer: g.consumer, Streams: streams, Count: count, Block: 5 * time.Second}).Result()
+		found, err := g.client.XReadGroup(
+			ctx,
+			&redis.XReadGroupArgs{
+				Group: g.name, Consumer: g.consumer, Streams: streams, Count: count, Block: 5 * time.Second,
+			},
+		).Result()
 		if over(ctx) {
 			return nil
 		}
@@ -233,7 +240,12 @@ func (g *group) takeOver(ctx context.Context, count int64) error {
 			return fmt.Errorf("look for messages of stream %s that are held: %w", stream, err)
 		}
 		for _, id := range ids {
-			left, err := g.client.XClaim(ctx, &redis.XClaimArgs{Stream: stream, Group: g.name, Consumer: g.consumer, MinIdle: stuckFor, Messages: []string{id}}).Result()
+			left, err := g.client.XClaim(
+				ctx,
+				&redis.XClaimArgs{
+					Stream: stream, Group: g.name, Consumer: g.consumer, MinIdle: stuckFor, Messages: []string{id},
+				},
+			).Result()
 			if errors.Is(err, redis.Nil) {
 				// It was deleted from the stream: nothing is left to tell. Since 7.0 the server does this by itself.
 				err = g.acknowledge(ctx, stream, id)
@@ -253,7 +265,9 @@ func (g *group) takeOver(ctx context.Context, count int64) error {
 func (g *group) stuck(ctx context.Context, stream string, count int64) ([]string, error) {
 	var out []string
 	for start := "-"; int64(len(out)) < count; {
-		page, err := g.client.XPendingExt(ctx, &redis.XPendingExtArgs{Stream: stream, Group: g.name, Start: start, End: "+", Count: pendingBatch}).Result()
+		page, err := g.client.XPendingExt(
+			ctx, &redis.XPendingExtArgs{Stream: stream, Group: g.name, Start: start, End: "+", Count: pendingBatch},
+		).Result()
 		if err != nil && !errors.Is(err, redis.Nil) {
 			return nil, err
 		}
@@ -293,7 +307,8 @@ func (g *group) tellOne(ctx context.Context, stream, at, id string, data redisSt
 		if err := g.emit(ctx, id, data); err != nil {
 			return err
 		}
-		// It is durable now, whatever becomes of the acknowledgement: a reader that is stopped here knows how far it was.
+		// It is durable now, whatever becomes of the acknowledgement: a reader that is stopped here knows how far it
+		// was.
 		if newerID(at, g.at.Last[stream]) {
 			g.at.Last[stream], g.dirty = at, true
 		}

@@ -11,7 +11,13 @@ import (
 func TestTextOfRedisIsText(t *testing.T) {
 	address, client := redisd(t)
 	r := newRig(t)
-	r.start(redisChannels(v1alpha1.RedisEventSource{HostAddress: address, Password: ref("password"), Channels: []string{"orders[eu]", "a*"}}))
+	r.start(
+		redisChannels(
+			v1alpha1.RedisEventSource{
+				HostAddress: address, Password: ref("password"), Channels: []string{"orders[eu]", "a*"},
+			},
+		),
+	)
 	for _, m := range [][2]string{{"orderse", "no"}, {"ab", "no"}, {"orders[eu]", "hello"}, {"a*", "\xff"}} {
 		if err := client.Publish(t.Context(), m[0], m[1]).Err(); err != nil {
 			t.Fatal(err)
@@ -24,14 +30,19 @@ func TestTextOfRedisIsText(t *testing.T) {
 		t.Errorf("%+v", e)
 	}
 	r.quiet()
-	if err := redisChannels(v1alpha1.RedisEventSource{HostAddress: address, Password: ref("password")}).Run(t.Context(), r.env, r.emit); err == nil {
+	if err := redisChannels(v1alpha1.RedisEventSource{HostAddress: address, Password: ref("password")}).Run(
+		t.Context(), r.env, r.emit,
+	); err == nil {
 		t.Error("nothing is asked for")
 	}
 }
 
 func TestStreamsOfAnOlderRedis(t *testing.T) {
 	p := port(t)
-	program(t, "redis-server", "--port", p, "--bind", "127.0.0.1", "--save", "", "--requirepass", "guest", "--rename-command", "XAUTOCLAIM", "")
+	program(
+		t, "redis-server", "--port", p, "--bind", "127.0.0.1", "--save", "", "--requirepass", "guest",
+		"--rename-command", "XAUTOCLAIM", "",
+	)
 	address := "127.0.0.1:" + p
 	answering(t, address)
 	client := redis.NewClient(&redis.Options{Addr: address, Password: "guest"})
@@ -53,7 +64,9 @@ func streamsAreReadAndTakenOver(t *testing.T, address string, client *redis.Clie
 		return id
 	}
 	add(map[string]any{"k": "\xff", "t": "text"})
-	if e := r.next(); e.get("values.k") != "/w==" || e.get("valuesEncoding.k") != "base64" || e.get("values.t") != "text" || e.get("valuesEncoding.t") != "" {
+	if e := r.next(); e.get("values.k") != "/w==" || e.get("valuesEncoding.k") != "base64" ||
+		e.get("values.t") != "text" ||
+		e.get("valuesEncoding.t") != "" {
 		t.Errorf("%+v", e)
 	}
 	_ = stop()
@@ -62,10 +75,14 @@ func streamsAreReadAndTakenOver(t *testing.T, address string, client *redis.Clie
 	for i := range 3 {
 		ids = append(ids, add(map[string]any{"n": i}))
 	}
-	if _, err := client.XReadGroup(t.Context(), &redis.XReadGroupArgs{Group: defaultGroup, Consumer: "dead", Streams: []string{"old", ">"}}).Result(); err != nil {
+	if _, err := client.XReadGroup(
+		t.Context(), &redis.XReadGroupArgs{Group: defaultGroup, Consumer: "dead", Streams: []string{"old", ">"}},
+	).Result(); err != nil {
 		t.Fatal(err)
 	}
-	if err := client.Do(t.Context(), "XCLAIM", "old", defaultGroup, "dead", "0", ids[0], ids[1], ids[2], "IDLE", "60000").Err(); err != nil {
+	if err := client.Do(
+		t.Context(), "XCLAIM", "old", defaultGroup, "dead", "0", ids[0], ids[1], ids[2], "IDLE", "60000",
+	).Err(); err != nil {
 		t.Fatal(err)
 	}
 	if err := client.XDel(t.Context(), "old", ids[1]).Err(); err != nil {
@@ -88,7 +105,9 @@ func streamsAreReadAndTakenOver(t *testing.T, address string, client *redis.Clie
 func TestARedisGroupThatIsGoneGoesOnWhereItWas(t *testing.T) {
 	address, client := redisd(t)
 	for name, lose := range map[string]func(stream string) error{
-		"the group":  func(stream string) error { return client.XGroupDestroy(t.Context(), stream, defaultGroup).Err() },
+		"the group": func(stream string) error {
+			return client.XGroupDestroy(t.Context(), stream, defaultGroup).Err()
+		},
 		"the stream": func(stream string) error { return client.Del(t.Context(), stream).Err() },
 	} {
 		stream := "lost " + name
@@ -98,7 +117,9 @@ func TestARedisGroupThatIsGoneGoesOnWhereItWas(t *testing.T) {
 		c := v1alpha1.RedisStreamEventSource{HostAddress: address, Password: ref("password"), Streams: []string{stream}}
 		add := func(id, value string) {
 			t.Helper()
-			if err := client.XAdd(t.Context(), &redis.XAddArgs{Stream: stream, ID: id, Values: map[string]any{"k": value}}).Err(); err != nil {
+			if err := client.XAdd(
+				t.Context(), &redis.XAddArgs{Stream: stream, ID: id, Values: map[string]any{"k": value}},
+			).Err(); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -119,7 +140,8 @@ func TestARedisGroupThatIsGoneGoesOnWhereItWas(t *testing.T) {
 		}
 		stop = r.start(redisStreams(c))
 		second, third := r.next(), r.next()
-		if first.get("values.k") != "1" || second.get("values.k") != "2" || third.get("values.k") != "3" || third.id == first.id {
+		if first.get("values.k") != "1" || second.get("values.k") != "2" || third.get("values.k") != "3" ||
+			third.id == first.id {
 			t.Errorf("%s: %+v, %+v, %+v", name, first, second, third)
 		}
 		if len(notes) != 1 {
@@ -134,7 +156,10 @@ func TestStreamIDs(t *testing.T) {
 	for _, c := range []struct {
 		a, b string
 		want bool
-	}{{"1-0", "0-0", true}, {"1-2", "1-1", true}, {"1-1", "1-1", false}, {"2-0", "10-0", false}, {"18446744073709551615-1", "5-0", true}, {"x", "0-0", false}} {
+	}{
+		{"1-0", "0-0", true}, {"1-2", "1-1", true}, {"1-1", "1-1", false}, {"2-0", "10-0", false},
+		{"18446744073709551615-1", "5-0", true}, {"x", "0-0", false},
+	} {
 		if newerID(c.a, c.b) != c.want {
 			t.Errorf("%s after %s", c.a, c.b)
 		}
@@ -148,7 +173,9 @@ func TestARedisMessageIsAcknowledgedThoughItsReaderIsStopped(t *testing.T) {
 	if err := client.XGroupCreateMkStream(t.Context(), "s", defaultGroup, "0").Err(); err != nil {
 		t.Fatal(err)
 	}
-	if err := client.XAdd(t.Context(), &redis.XAddArgs{Stream: "s", Values: map[string]any{"k": "1"}}).Err(); err != nil {
+	if err := client.XAdd(
+		t.Context(), &redis.XAddArgs{Stream: "s", Values: map[string]any{"k": "1"}},
+	).Err(); err != nil {
 		t.Fatal(err)
 	}
 	if err := stoppedAtItsEvent(t, redisStreams(c), r.env); err != nil {

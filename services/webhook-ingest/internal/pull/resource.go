@@ -17,9 +17,9 @@ import (
 	"k8s.io/client-go/dynamic"
 )
 
-// resource watches objects of the cluster with the rights of the EventSource's service account, as upstream does. The version of an object names the event,
-// so every replica watches and one event results. After a restart it goes on where
-// it stopped: what is there already is not told again as new.
+// resource watches objects of the cluster with the rights of the EventSource's service account, as upstream does. The
+// version of an object names the event, so every replica watches and one event results. After a restart it goes on
+// where it stopped: what is there already is not told again as new.
 func resource(c v1alpha1.ResourceEventSource) Reader {
 	return Reader{AllReplicas: true, Run: func(ctx context.Context, env Env, emit Emit) error {
 		who, err := env.Accounts.As(env.Namespace, env.Account)
@@ -167,7 +167,10 @@ func (w *watcher) tell(ctx context.Context, kind string, o, old *unstructured.Un
 	if !w.filter.Keep(text) {
 		return nil
 	}
-	data := resourceData{Type: kind, Body: text, Group: w.config.Group, Version: w.config.Version, Resource: w.config.Resource, Metadata: w.config.Metadata}
+	data := resourceData{
+		Type: kind, Body: text, Group: w.config.Group, Version: w.config.Version, Resource: w.config.Resource,
+		Metadata: w.config.Metadata,
+	}
 	if old != nil {
 		before, err := json.Marshal(old.Object)
 		if err != nil {

@@ -24,16 +24,26 @@ func reading(t *testing.T, cfg *rest.Config) *actas.Accounts {
 		t.Fatal(err)
 	}
 	api := accounts.Own().RbacV1()
-	role := &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Name: "reading"}, Rules: []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"configmaps"}, Verbs: []string{"get", "list", "watch"}}}}
+	role := &rbacv1.Role{
+		ObjectMeta: metav1.ObjectMeta{Name: "reading"},
+		Rules: []rbacv1.PolicyRule{
+			{APIGroups: []string{""}, Resources: []string{"configmaps"}, Verbs: []string{"get", "list", "watch"}},
+		},
+	}
 	if _, err := api.Roles("default").Create(t.Context(), role, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	binding := &rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Name: "reading"}, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "reading"},
-		Subjects: []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: "ns", Name: actas.Default}}}
+	binding := &rbacv1.RoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: "reading"},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "reading"},
+		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: "ns", Name: actas.Default}},
+	}
 	if _, err := api.RoleBindings("default").Create(t.Context(), binding, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	kubetest.AwaitRight(t, cfg, types.NamespacedName{Namespace: "ns", Name: actas.Default}, "watch", "configmaps", "default")
+	kubetest.AwaitRight(
+		t, cfg, types.NamespacedName{Namespace: "ns", Name: actas.Default}, "watch", "configmaps", "default",
+	)
 	return accounts
 }
 
@@ -48,14 +58,18 @@ func TestResourcesThatTheAccountMayNotSeeAreNotTold(t *testing.T) {
 	} {
 		r := newRig(t)
 		r.env.Accounts = accounts
-		if err := resource(c).Run(t.Context(), r.env, r.emit); err == nil || !strings.Contains(err.Error(), "system:serviceaccount:ns:default") {
+		if err := resource(c).Run(t.Context(), r.env, r.emit); err == nil ||
+			!strings.Contains(err.Error(), "system:serviceaccount:ns:default") {
 			t.Errorf("%s: %v", name, err)
 		}
 		r.quiet()
 	}
 	r := newRig(t)
 	r.env.Accounts, r.env.Account = accounts, "other"
-	if err := resource(v1alpha1.ResourceEventSource{Namespace: "default", Version: "v1", Resource: "configmaps"}).Run(t.Context(), r.env, r.emit); err == nil || !strings.Contains(err.Error(), "system:serviceaccount:ns:other") {
+	if err := resource(v1alpha1.ResourceEventSource{Namespace: "default", Version: "v1", Resource: "configmaps"}).Run(
+		t.Context(), r.env, r.emit,
+	); err == nil ||
+		!strings.Contains(err.Error(), "system:serviceaccount:ns:other") {
 		t.Errorf("another account: %v", err)
 	}
 }
@@ -69,7 +83,10 @@ func TestResourcesAreToldOnce(t *testing.T) {
 	}
 	maps := client.CoreV1().ConfigMaps("default")
 	object := func(name, value string) *corev1.ConfigMap {
-		return &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"team": "a"}}, Data: map[string]string{"v": value}}
+		return &corev1.ConfigMap{
+			ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"team": "a"}},
+			Data:       map[string]string{"v": value},
+		}
 	}
 	create := func(name string) {
 		t.Helper()
@@ -81,14 +98,22 @@ func TestResourcesAreToldOnce(t *testing.T) {
 	r := newRig(t)
 	r.env.Accounts = accounts
 	c := v1alpha1.ResourceEventSource{
-		Namespace: "default", Version: "v1", Resource: "configmaps", EventTypes: []string{"ADD", "UPDATE", "DELETE"},
-		Filter: &v1alpha1.ResourceFilter{Prefix: "app-", Labels: []v1alpha1.EventSelector{{Key: "team", Operation: "in", Value: "a,b"}}}, Metadata: map[string]string{"k": "v"},
+		Namespace:  "default",
+		Version:    "v1",
+		Resource:   "configmaps",
+		EventTypes: []string{"ADD", "UPDATE", "DELETE"},
+		Filter: &v1alpha1.ResourceFilter{
+			Prefix: "app-",
+			Labels: []v1alpha1.EventSelector{{Key: "team", Operation: "in", Value: "a,b"}},
+		},
+		Metadata: map[string]string{"k": "v"},
 	}
 	stop := r.start(resource(c))
 	expect := func(kind, name string) told {
 		t.Helper()
 		e := r.next()
-		if e.get("type") != kind || e.get("body.metadata.name") != name || e.get("resource") != "configmaps" || e.get("metadata.k") != "v" {
+		if e.get("type") != kind || e.get("body.metadata.name") != name || e.get("resource") != "configmaps" ||
+			e.get("metadata.k") != "v" {
 			t.Fatalf("want %s of %s: %+v", kind, name, e)
 		}
 		return e
@@ -138,7 +163,13 @@ func TestFieldsAndLabelsOfResources(t *testing.T) {
 	}
 	maps := client.CoreV1().ConfigMaps("default")
 	for _, o := range []corev1.ConfigMap{
-		{ObjectMeta: metav1.ObjectMeta{Name: "shop-eu", Labels: map[string]string{"team": "a"}, Annotations: map[string]string{"state": "done"}}, Data: map[string]string{"v": "2"}},
+		{
+			ObjectMeta: metav1.ObjectMeta{
+				Name: "shop-eu", Labels: map[string]string{"team": "a"},
+				Annotations: map[string]string{"state": "done"},
+			},
+			Data: map[string]string{"v": "2"},
+		},
 		{ObjectMeta: metav1.ObjectMeta{Name: "shop-euro"}, Data: map[string]string{"v": "1"}},
 	} {
 		if _, err := maps.Create(t.Context(), &o, metav1.CreateOptions{}); err != nil {
@@ -152,13 +183,30 @@ func TestFieldsAndLabelsOfResources(t *testing.T) {
 		filter *v1alpha1.ResourceFilter
 		want   string
 	}{
-		"byData": {field("data.v", "2"), "shop-eu"}, "byAnnotation": {field("metadata.annotations.state", "done"), "shop-eu"}, "byPattern": {field("metadata.name", "^shop-(eu|us)$"), "shop-eu"},
-		"exists":         {&v1alpha1.ResourceFilter{Prefix: "shop-", Labels: []v1alpha1.EventSelector{{Key: "team", Operation: "exists"}}}, "shop-eu"},
-		"does not exist": {&v1alpha1.ResourceFilter{Prefix: "shop-", Labels: []v1alpha1.EventSelector{{Key: "team", Operation: "!"}}}, "shop-euro"},
+		"byData":       {field("data.v", "2"), "shop-eu"},
+		"byAnnotation": {field("metadata.annotations.state", "done"), "shop-eu"},
+		"byPattern":    {field("metadata.name", "^shop-(eu|us)$"), "shop-eu"},
+		"exists": {
+			&v1alpha1.ResourceFilter{
+				Prefix: "shop-", Labels: []v1alpha1.EventSelector{{Key: "team", Operation: "exists"}},
+			},
+			"shop-eu",
+		},
+		"does not exist": {
+			&v1alpha1.ResourceFilter{Prefix: "shop-", Labels: []v1alpha1.EventSelector{{Key: "team", Operation: "!"}}},
+			"shop-euro",
+		},
 	} {
 		r := newRig(t)
 		r.env.Accounts = accounts
-		stop := r.start(resource(v1alpha1.ResourceEventSource{Namespace: "default", Version: "v1", Resource: "configmaps", EventTypes: []string{"ADD"}, Filter: c.filter}))
+		stop := r.start(
+			resource(
+				v1alpha1.ResourceEventSource{
+					Namespace: "default", Version: "v1", Resource: "configmaps", EventTypes: []string{"ADD"},
+					Filter: c.filter,
+				},
+			),
+		)
 		if e := r.next(); e.get("body.metadata.name") != c.want {
 			t.Errorf("%s: %+v", name, e)
 		}

@@ -17,11 +17,16 @@ const restPatience = 40 * time.Second
 // restMost bounds an answer. The largest is a batch of messages of 64 KiB in base64.
 const restMost = 8 << 20
 
-// restClient follows no redirects: a signature is made for one place. It does not reach where clouds give out identities.
+// restClient follows no redirects: a signature is made for one place. It does not reach where clouds give out
+// identities.
 func restClient() *http.Client {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.DialContext = identity.Dial
-	return &http.Client{Transport: transport, Timeout: restPatience, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	return &http.Client{
+		Transport:     transport,
+		Timeout:       restPatience,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
 }
 
 // exchange sends a request and reads the answer. Its error does not name the URL,

@@ -59,8 +59,12 @@ func newRig(t *testing.T) *rig {
 	}
 	r := &rig{t: t, events: make(chan told, 1000), up: make(chan struct{}, 100)}
 	r.env = Env{
-		Namespace: "ns", EventSource: "es", Event: t.Name(), Log: slog.New(slog.DiscardHandler), Positions: &memory{kept: map[string][]byte{}},
-		Secrets: secret.NewReader(fake.NewClientBuilder().WithObjects(secrets).Build(), 0),
+		Namespace:   "ns",
+		EventSource: "es",
+		Event:       t.Name(),
+		Log:         slog.New(slog.DiscardHandler),
+		Positions:   &memory{kept: map[string][]byte{}},
+		Secrets:     secret.NewReader(fake.NewClientBuilder().WithObjects(secrets).Build(), 0),
 		Up: func() {
 			select {
 			case r.up <- struct{}{}:

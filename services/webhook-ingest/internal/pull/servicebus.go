@@ -39,9 +39,12 @@ func serviceBus(c v1alpha1.AzureServiceBusEventSource) Reader {
 		if err != nil {
 			return fmt.Errorf("read %s: %w", entity, err)
 		}
-		// The first question shows that the entity is there and may be read: receiving says so only when a message comes.
+		// The first question shows that the entity is there and may be read: receiving says so only when a message
+		// comes.
 		asking, cancel := context.WithTimeout(ctx, azurePatience)
-		_, err = guarded(func() ([]*azservicebus.ReceivedMessage, error) { return receiver.PeekMessages(asking, 1, nil) })
+		_, err = guarded(
+			func() ([]*azservicebus.ReceivedMessage, error) { return receiver.PeekMessages(asking, 1, nil) },
+		)
 		cancel()
 		if err != nil {
 			if over(ctx) {
@@ -71,24 +74,33 @@ func serviceBusEntity(c v1alpha1.AzureServiceBusEventSource) (string, error) {
 	}
 }
 
-func serviceBusReceiver(client *azservicebus.Client, c v1alpha1.AzureServiceBusEventSource) (*azservicebus.Receiver, error) {
+func serviceBusReceiver(
+	client *azservicebus.Client, c v1alpha1.AzureServiceBusEventSource,
+) (*azservicebus.Receiver, error) {
 	if c.QueueName != "" {
 		return client.NewReceiverForQueue(c.QueueName, nil)
 	}
 	return client.NewReceiverForSubscription(c.TopicName, c.SubscriptionName, nil)
 }
 
-// serviceBusClient has the connection string of the manifest, or the identity of this process where the namespace may use
-// it. The address is part of the ids of events.
-func serviceBusClient(ctx context.Context, env Env, c v1alpha1.AzureServiceBusEventSource) (client *azservicebus.Client, address string, err error) {
+// serviceBusClient has the connection string of the manifest, or the identity of this process where the namespace may
+// use it. The address is part of the ids of events.
+func serviceBusClient(
+	ctx context.Context, env Env, c v1alpha1.AzureServiceBusEventSource,
+) (client *azservicebus.Client, address string, err error) {
 	given, err := env.TLS(ctx, c.TLS)
 	if err != nil {
 		return nil, "", err
 	}
 	// What fails is tried again by whoever runs readers.
-	options := &azservicebus.ClientOptions{TLSConfig: env.azureSecure(given), CustomEndpoint: env.azure.endpoint, RetryOptions: azservicebus.RetryOptions{MaxRetries: -1}}
+	options := &azservicebus.ClientOptions{
+		TLSConfig: env.azureSecure(given), CustomEndpoint: env.azure.endpoint,
+		RetryOptions: azservicebus.RetryOptions{MaxRetries: -1},
+	}
 	if c.ConnectionString == nil {
-		own, err := env.azureIdentity("azureServiceBus.fullyQualifiedNamespace", "connectionString", c.FullyQualifiedNamespace)
+		own, err := env.azureIdentity(
+			"azureServiceBus.fullyQualifiedNamespace", "connectionString", c.FullyQualifiedNamespace,
+		)
 		if err != nil {
 			return nil, "", err
 		}
@@ -103,7 +115,10 @@ func serviceBusClient(ctx context.Context, env Env, c v1alpha1.AzureServiceBusEv
 		return nil, "", err
 	}
 	if client, err = azservicebus.NewClientFromConnectionString(text, options); err != nil {
-		err = errors.New("the connection string needs SharedAccessKeyName and SharedAccessKey, or SharedAccessSignature") // the error may quote it
+		// the error may quote it
+		err = errors.New(
+			"the connection string needs SharedAccessKeyName and SharedAccessKey, or SharedAccessSignature",
+		)
 	}
 	return client, address, err
 }
@@ -178,8 +193,11 @@ type serviceBusData struct {
 func serviceBusView(c v1alpha1.AzureServiceBusEventSource, m *azservicebus.ReceivedMessage) serviceBusData {
 	raw := m.RawAMQPMessage
 	data := serviceBusData{
-		Properties: plainProperties(raw.ApplicationProperties), Content: content(c.JSONBody, amqpBytes(raw.Body.Data, raw.Body.Value)), Metadata: c.Metadata,
-		EnqueuedTime: m.EnqueuedTime, SequenceNumber: m.SequenceNumber,
+		Properties:     plainProperties(raw.ApplicationProperties),
+		Content:        content(c.JSONBody, amqpBytes(raw.Body.Data, raw.Body.Value)),
+		Metadata:       c.Metadata,
+		EnqueuedTime:   m.EnqueuedTime,
+		SequenceNumber: m.SequenceNumber,
 	}
 	if p := raw.Properties; p != nil {
 		data.ContentType, data.ReplyTo, data.Subject = p.ContentType, p.ReplyTo, p.Subject

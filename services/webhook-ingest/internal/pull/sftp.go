@@ -39,9 +39,15 @@ func sftpServer(c v1alpha1.SFTPEventSource) Reader {
 			return err
 		}
 		defer func() { _ = client.Close() }()
-		t := tree{match: match, op: c.EventType, metadata: c.Metadata, every: every, list: func(context.Context) (map[string]entry, error) {
-			return listSFTP(client, c.WatchPathConfig.Directory)
-		}}
+		t := tree{
+			match:    match,
+			op:       c.EventType,
+			metadata: c.Metadata,
+			every:    every,
+			list: func(context.Context) (map[string]entry, error) {
+				return listSFTP(client, c.WatchPathConfig.Directory)
+			},
+		}
 		return t.run(ctx, env, emit)
 	}}
 }
@@ -68,7 +74,10 @@ func dialSFTP(ctx context.Context, env Env, c v1alpha1.SFTPEventSource) (*sftp.C
 	}
 	// The manifest has no place for a host key, as upstream; the server is trusted.
 	over, channels, requests, err := ssh.NewClientConn(conn, address, &ssh.ClientConfig{
-		User: user, Auth: []ssh.AuthMethod{method}, Timeout: sftpPatience, HostKeyCallback: ssh.InsecureIgnoreHostKey(), //nolint:gosec // said above
+		User:            user,
+		Auth:            []ssh.AuthMethod{method},
+		Timeout:         sftpPatience,
+		HostKeyCallback: ssh.InsecureIgnoreHostKey(), //nolint:gosec // said above
 	})
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("log in to %s: %w", address, err), conn.Close())

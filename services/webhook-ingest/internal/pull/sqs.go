@@ -68,7 +68,9 @@ func sqsClient(ctx context.Context, env Env, c v1alpha1.SQSEventSource) (*sqs.Cl
 			return nil, err
 		}
 	}
-	cfg, err := amazon.Config(ctx, amazon.Access{Region: c.Region, ID: access, Secret: secret, Token: session, RoleARN: c.RoleARN})
+	cfg, err := amazon.Config(
+		ctx, amazon.Access{Region: c.Region, ID: access, Secret: secret, Token: session, RoleARN: c.RoleARN},
+	)
 	if err != nil {
 		return nil, fmt.Errorf("set up sqs: %w", err)
 	}
@@ -94,7 +96,10 @@ func (r sqsReader) batch(ctx context.Context) error {
 	}
 	began := time.Now()
 	out, err := r.client.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{
-		QueueUrl: &r.url, MaxNumberOfMessages: sqsBatch, VisibilityTimeout: sqsHidden, WaitTimeSeconds: int32(min(wait, sqsMaxWait)),
+		QueueUrl:              &r.url,
+		MaxNumberOfMessages:   sqsBatch,
+		VisibilityTimeout:     sqsHidden,
+		WaitTimeSeconds:       int32(min(wait, sqsMaxWait)),
 		MessageAttributeNames: []string{"All"},
 	})
 	if err != nil {
@@ -112,7 +117,11 @@ func (r sqsReader) batch(ctx context.Context) error {
 }
 
 func (r sqsReader) take(ctx context.Context, m *types.Message) error {
-	data := sqsData{ID: aws.ToString(m.MessageId), Content: content(r.config.JSONBody, []byte(aws.ToString(m.Body))), Metadata: r.config.Metadata}
+	data := sqsData{
+		ID:       aws.ToString(m.MessageId),
+		Content:  content(r.config.JSONBody, []byte(aws.ToString(m.Body))),
+		Metadata: r.config.Metadata,
+	}
 	if len(m.MessageAttributes) > 0 {
 		data.Attributes = map[string]sqsAttribute{}
 	}

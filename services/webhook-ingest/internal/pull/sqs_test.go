@@ -66,13 +66,26 @@ func (q *queue) gone() string {
 func TestAnSQSMessageIsDeletedWhenItIsDurable(t *testing.T) {
 	q := &queue{messages: []map[string]any{
 		{"MessageId": "m1", "ReceiptHandle": "r1", "Body": `{"n":1}`},
-		{"MessageId": "m2", "ReceiptHandle": "r2", "Body": "text", "MessageAttributes": map[string]any{"a": map[string]any{"DataType": "String", "StringValue": "v"}}},
+		{
+			"MessageId":         "m2",
+			"ReceiptHandle":     "r2",
+			"Body":              "text",
+			"MessageAttributes": map[string]any{"a": map[string]any{"DataType": "String", "StringValue": "v"}},
+		},
 	}}
 	server := httptest.NewServer(q)
 	t.Cleanup(server.Close)
 	r := newRig(t)
 	c := v1alpha1.SQSEventSource{
-		Queue: "orders", QueueAccountID: "42", Region: "eu-west-1", Endpoint: server.URL, AccessKey: ref("user"), SecretKey: ref("password"), JSONBody: true, WaitTimeSeconds: 60, Metadata: map[string]string{"k": "v"},
+		Queue:           "orders",
+		QueueAccountID:  "42",
+		Region:          "eu-west-1",
+		Endpoint:        server.URL,
+		AccessKey:       ref("user"),
+		SecretKey:       ref("password"),
+		JSONBody:        true,
+		WaitTimeSeconds: 60,
+		Metadata:        map[string]string{"k": "v"},
 	}
 	r.refuse = func(e told) bool { return e.get("messageId") == "m2" }
 	if err := sqsQueue(c).Run(t.Context(), r.env, r.emit); err == nil {
@@ -109,7 +122,8 @@ func TestAnSQSMessageIsDeletedWhenItIsDurable(t *testing.T) {
 		t.Error(err)
 	}
 	c.QueueAccountID = ""
-	if err := sqsQueue(c).Run(t.Context(), r.env, r.emit); err == nil || !strings.Contains(err.Error(), "find queue orders") {
+	if err := sqsQueue(c).Run(t.Context(), r.env, r.emit); err == nil ||
+		!strings.Contains(err.Error(), "find queue orders") {
 		t.Errorf("a queue of somebody else: %v", err)
 	}
 	c.SecretKey = ref("none")
@@ -122,7 +136,10 @@ func TestAnSQSMessageIsDeletedThoughItsReaderIsStopped(t *testing.T) {
 	q := &queue{messages: []map[string]any{{"MessageId": "m1", "ReceiptHandle": "r1", "Body": "text"}}}
 	server := httptest.NewServer(q)
 	t.Cleanup(server.Close)
-	c := v1alpha1.SQSEventSource{Queue: "orders", QueueAccountID: "42", Region: "eu-west-1", Endpoint: server.URL, AccessKey: ref("user"), SecretKey: ref("password")}
+	c := v1alpha1.SQSEventSource{
+		Queue: "orders", QueueAccountID: "42", Region: "eu-west-1", Endpoint: server.URL, AccessKey: ref("user"),
+		SecretKey: ref("password"),
+	}
 	_ = stoppedAtItsEvent(t, sqsQueue(c), newRig(t).env)
 	if got := q.gone(); got != "r1" {
 		t.Errorf("deleted %q", got)

@@ -34,17 +34,30 @@ func TestNATS(t *testing.T) {
 	b := server.Connect("sender")
 	for _, queue := range []string{"", "q"} {
 		r := newRig(t)
-		r.start(natsSubject(v1alpha1.NATSEventsSource{URL: server.URL(), Subject: "events.>", Queue: queue, JSONBody: true, Metadata: map[string]string{"k": "v"}}))
+		r.start(
+			natsSubject(
+				v1alpha1.NATSEventsSource{
+					URL: server.URL(), Subject: "events.>", Queue: queue, JSONBody: true,
+					Metadata: map[string]string{"k": "v"},
+				},
+			),
+		)
 		publishNATS(t, b, "1"+queue)
-		if e := r.next(); e.get("subject") != "events.a.b.c" || e.get("body.id") != "1"+queue || e.get("header.ce-id.0") != "1"+queue || e.get("metadata.k") != "v" {
+		if e := r.next(); e.get("subject") != "events.a.b.c" || e.get("body.id") != "1"+queue ||
+			e.get("header.ce-id.0") != "1"+queue ||
+			e.get("metadata.k") != "v" {
 			t.Errorf("%+v", e)
 		}
 	}
 	r := newRig(t)
-	if err := natsSubject(v1alpha1.NATSEventsSource{URL: server.URL(), Subject: "x", Auth: &v1alpha1.NATSAuth{Nkey: ref("user")}}).Run(t.Context(), r.env, r.emit); err == nil {
+	if err := natsSubject(
+		v1alpha1.NATSEventsSource{URL: server.URL(), Subject: "x", Auth: &v1alpha1.NATSAuth{Nkey: ref("user")}},
+	).Run(t.Context(), r.env, r.emit); err == nil {
 		t.Error("a key that is none")
 	}
-	if err := natsSubject(v1alpha1.NATSEventsSource{URL: "nats://127.0.0.1:1", Subject: "x"}).Run(t.Context(), r.env, r.emit); err == nil {
+	if err := natsSubject(v1alpha1.NATSEventsSource{URL: "nats://127.0.0.1:1", Subject: "x"}).Run(
+		t.Context(), r.env, r.emit,
+	); err == nil {
 		t.Error("no server")
 	}
 }
@@ -54,7 +67,9 @@ func TestJetStreamGoesOnWhereItStopped(t *testing.T) {
 	b := server.Connect("sender")
 	publishNATS(t, b, "1")
 	r := newRig(t)
-	c := v1alpha1.JetStreamEventSource{URL: server.URL(), Stream: bus.Events, Subjects: []string{"events.a.>"}, Oldest: true, JSONBody: true}
+	c := v1alpha1.JetStreamEventSource{
+		URL: server.URL(), Stream: bus.Events, Subjects: []string{"events.a.>"}, Oldest: true, JSONBody: true,
+	}
 	stop := r.start(jetStream(c))
 	first := r.next()
 	if first.get("body.id") != "1" || first.get("sequence") != "1" || first.id == "" {
@@ -93,21 +108,29 @@ func brokers(t *testing.T, topic string) string {
 func TestKafkaGoesOnWhereItStopped(t *testing.T) {
 	topic := "argosy-" + Key(time.Now())
 	url := brokers(t, topic)
-	producer, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(url, ",")...), kgo.AllowAutoTopicCreation(), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	producer, err := kgo.NewClient(
+		kgo.SeedBrokers(strings.Split(url, ",")...), kgo.AllowAutoTopicCreation(),
+		kgo.RecordPartitioner(kgo.ManualPartitioner()),
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer producer.Close()
 	put := func(text string) {
 		t.Helper()
-		r := &kgo.Record{Topic: topic, Key: []byte("k"), Value: []byte(text), Headers: []kgo.RecordHeader{{Key: "h", Value: []byte("v")}}}
+		r := &kgo.Record{
+			Topic: topic, Key: []byte("k"), Value: []byte(text),
+			Headers: []kgo.RecordHeader{{Key: "h", Value: []byte("v")}},
+		}
 		if err := producer.ProduceSync(t.Context(), r).FirstErr(); err != nil {
 			t.Fatal(err)
 		}
 	}
 	put(`{"n":1}`)
 	for name, c := range map[string]v1alpha1.KafkaEventSource{
-		"group":     {ConsumerGroup: &v1alpha1.KafkaConsumerGroup{GroupName: "g", Oldest: true, RebalanceStrategy: "sticky"}},
+		"group": {
+			ConsumerGroup: &v1alpha1.KafkaConsumerGroup{GroupName: "g", Oldest: true, RebalanceStrategy: "sticky"},
+		},
 		"partition": {Partition: "0"},
 	} {
 		c.URL, c.Topic, c.JSONBody = url, topic, true
@@ -119,7 +142,9 @@ func TestKafkaGoesOnWhereItStopped(t *testing.T) {
 		}
 		stop := r.start(kafkaTopic(c))
 		first := r.next()
-		if first.get("body.n") != "1" || first.get("headers.h") != "v" || first.get("key") != "k" || first.get("topic") != topic || first.id == "" {
+		if first.get("body.n") != "1" || first.get("headers.h") != "v" || first.get("key") != "k" ||
+			first.get("topic") != topic ||
+			first.id == "" {
 			t.Errorf("%s: %+v", name, first)
 		}
 		for len(r.events) > 0 {
@@ -152,8 +177,10 @@ func TestKafkaGoesOnWhereItStopped(t *testing.T) {
 func TestKafkaSaysWhatItCannotDo(t *testing.T) {
 	r := newRig(t)
 	for name, c := range map[string]v1alpha1.KafkaEventSource{
-		"no position": {}, "partition": {Partition: "x"}, "schemas": {Partition: "0", SchemaRegistry: &v1alpha1.SchemaRegistryConfig{}},
-		"mechanism": {Partition: "0", SASL: &v1alpha1.SASLConfig{Mechanism: "GSSAPI"}}, "no secret": {Partition: "0", SASL: &v1alpha1.SASLConfig{UserSecret: ref("empty")}},
+		"no position": {}, "partition": {Partition: "x"},
+		"schemas":   {Partition: "0", SchemaRegistry: &v1alpha1.SchemaRegistryConfig{}},
+		"mechanism": {Partition: "0", SASL: &v1alpha1.SASLConfig{Mechanism: "GSSAPI"}},
+		"no secret": {Partition: "0", SASL: &v1alpha1.SASLConfig{UserSecret: ref("empty")}},
 	} {
 		c.URL, c.Topic = "127.0.0.1:1", "t"
 		if err := kafkaTopic(c).Run(t.Context(), r.env, r.emit); err == nil {
@@ -161,7 +188,10 @@ func TestKafkaSaysWhatItCannotDo(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"PLAIN", "scram-sha-256", "SCRAM-SHA-512"} {
-		if _, err := kafkaSASL(t.Context(), r.env, &v1alpha1.SASLConfig{Mechanism: name, UserSecret: ref("user"), PasswordSecret: ref("password")}); err != nil {
+		if _, err := kafkaSASL(
+			t.Context(), r.env,
+			&v1alpha1.SASLConfig{Mechanism: name, UserSecret: ref("user"), PasswordSecret: ref("password")},
+		); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -174,7 +204,11 @@ func TestBucketSpeaksTheProtocolOfMinIO(t *testing.T) {
 		case r.Method == http.MethodHead || r.URL.Query().Has("location"):
 			w.WriteHeader(http.StatusOK)
 		case r.URL.Query().Get("prefix") == "in/" && r.URL.Query().Get("events") == "s3:ObjectCreated:*":
-			_, _ = w.Write([]byte(`{"Records":[{"eventName":"s3:ObjectCreated:Put","s3":{"bucket":{"name":"b"},"object":{"key":"in/a","sequencer":"17"}}}]}` + "\n"))
+			_, _ = w.Write(
+				[]byte(
+					`{"Records":[{"eventName":"s3:ObjectCreated:Put","s3":{"bucket":{"name":"b"},"object":{"key":"in/a","sequencer":"17"}}}]}` + "\n",
+				),
+			)
 			w.(http.Flusher).Flush()
 			<-r.Context().Done()
 		default:
@@ -184,8 +218,14 @@ func TestBucketSpeaksTheProtocolOfMinIO(t *testing.T) {
 	defer server.Close()
 	r := newRig(t)
 	c := v1alpha1.EventS3Artifact{
-		Endpoint: server.URL, Insecure: true, Region: "us-east-1", AccessKey: *ref("user"), SecretKey: *ref("password"), Bucket: v1alpha1.EventS3Bucket{Name: "b12"},
-		Events: []string{"s3:ObjectCreated:*"}, Filter: &v1alpha1.EventS3Filter{Prefix: "in/"},
+		Endpoint:  server.URL,
+		Insecure:  true,
+		Region:    "us-east-1",
+		AccessKey: *ref("user"),
+		SecretKey: *ref("password"),
+		Bucket:    v1alpha1.EventS3Bucket{Name: "b12"},
+		Events:    []string{"s3:ObjectCreated:*"},
+		Filter:    &v1alpha1.EventS3Filter{Prefix: "in/"},
 	}
 	stop := r.start(bucket(c))
 	if e := r.next(); e.get("notification.0.s3.object.key") != "in/a" || e.id == "" {

@@ -25,7 +25,12 @@ func write(t *testing.T, name, text string) {
 func TestFilesAreTold(t *testing.T) {
 	for _, polling := range []bool{false, true} {
 		r, dir := newRig(t), t.TempDir()
-		c := v1alpha1.FileEventSource{Polling: polling, EventType: "CREATE", WatchPathConfig: v1alpha1.WatchPathConfig{Directory: dir, PathRegexp: `.*\.txt$`}, Metadata: map[string]string{"k": "v"}}
+		c := v1alpha1.FileEventSource{
+			Polling:         polling,
+			EventType:       "CREATE",
+			WatchPathConfig: v1alpha1.WatchPathConfig{Directory: dir, PathRegexp: `.*\.txt$`},
+			Metadata:        map[string]string{"k": "v"},
+		}
 		stop := r.start(file(c))
 		write(t, filepath.Join(dir, "x.other"), "no")
 		write(t, filepath.Join(dir, "x.txt"), "yes")
@@ -52,7 +57,14 @@ func TestAFileThatIsRemoved(t *testing.T) {
 	r, dir := newRig(t), t.TempDir()
 	name := filepath.Join(dir, "a")
 	write(t, name, "x")
-	r.start(file(v1alpha1.FileEventSource{Polling: true, WatchPathConfig: v1alpha1.WatchPathConfig{Directory: dir, Path: "a"}}))
+	r.start(
+		file(
+			v1alpha1.FileEventSource{
+				Polling:         true,
+				WatchPathConfig: v1alpha1.WatchPathConfig{Directory: dir, Path: "a"},
+			},
+		),
+	)
 	write(t, name, "longer")
 	if e := r.next(); e.get("op") != "WRITE" {
 		t.Errorf("%+v", e)
@@ -68,11 +80,14 @@ func TestAFileThatIsRemoved(t *testing.T) {
 func TestBadFolders(t *testing.T) {
 	dir := t.TempDir()
 	for name, c := range map[string]v1alpha1.WatchPathConfig{
-		"none": {}, "no path": {Directory: dir}, "bad expression": {Directory: dir, PathRegexp: "("}, "gone": {Directory: dir + "/x", Path: "y"},
+		"none": {}, "no path": {Directory: dir}, "bad expression": {Directory: dir, PathRegexp: "("},
+		"gone": {Directory: dir + "/x", Path: "y"},
 	} {
 		for _, polling := range []bool{true, false} {
 			r := newRig(t)
-			if err := file(v1alpha1.FileEventSource{Polling: polling, WatchPathConfig: c}).Run(t.Context(), r.env, r.emit); err == nil {
+			if err := file(v1alpha1.FileEventSource{Polling: polling, WatchPathConfig: c}).Run(
+				t.Context(), r.env, r.emit,
+			); err == nil {
 				t.Errorf("%s: no error", name)
 			}
 		}

@@ -27,14 +27,23 @@ func bitbucketHooks(base string) func(v1alpha1.BitbucketEventSource) *hookReconc
 			if err != nil {
 				return site{}, err
 			}
-			want := bitbucketHook{Description: "argosy " + env.Name(), URL: address(&c.Webhook), Active: true, Events: c.Events, Secret: secret}
+			want := bitbucketHook{
+				Description: "argosy " + env.Name(), URL: address(&c.Webhook), Active: true, Events: c.Events,
+				Secret: secret,
+			}
 			s := site{secrets: secret}
 			repositories := c.Repositories
 			if len(repositories) == 0 && c.Owner != "" {
 				repositories = []v1alpha1.BitbucketRepository{{Owner: c.Owner, RepositorySlug: c.RepositorySlug}}
 			}
 			for _, r := range repositories {
-				s.places = append(s.places, bitbucketPlace{newREST(base, sign), at("repositories", r.Owner, r.RepositorySlug, "hooks"), r.Owner + "/" + r.RepositorySlug, want})
+				s.places = append(
+					s.places,
+					bitbucketPlace{
+						newREST(base, sign), at("repositories", r.Owner, r.RepositorySlug, "hooks"),
+						r.Owner + "/" + r.RepositorySlug, want,
+					},
+				)
 			}
 			return s, nil
 		})

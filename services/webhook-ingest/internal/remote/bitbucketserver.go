@@ -35,11 +35,20 @@ func bitbucketServerHooks(c v1alpha1.BitbucketServerEventSource) *hookReconciler
 		if secure != nil {
 			api.client.Transport = &http.Transport{TLSClientConfig: secure, Proxy: http.ProxyFromEnvironment}
 		}
-		want := serverHook{Name: "argosy " + env.Name(), URL: address(c.Webhook), Active: true, Events: c.Events, Configuration: map[string]string{"secret": secret}}
+		want := serverHook{
+			Name: "argosy " + env.Name(), URL: address(c.Webhook), Active: true, Events: c.Events,
+			Configuration: map[string]string{"secret": secret},
+		}
 		s := site{secrets: secret}
 		repositories, err := serverRepositories(ctx, api, c)
 		for _, r := range repositories {
-			s.places = append(s.places, serverPlace{api, at("projects", r.ProjectKey, "repos", r.RepositorySlug), r.ProjectKey + "/" + r.RepositorySlug, want})
+			s.places = append(
+				s.places,
+				serverPlace{
+					api, at("projects", r.ProjectKey, "repos", r.RepositorySlug), r.ProjectKey + "/" + r.RepositorySlug,
+					want,
+				},
+			)
 		}
 		return s, err
 	})
@@ -50,10 +59,14 @@ func bitbucketServerHooks(c v1alpha1.BitbucketServerEventSource) *hookReconciler
 }
 
 // serverRepositories are those that are named, and those of the projects.
-func serverRepositories(ctx context.Context, api rest, c v1alpha1.BitbucketServerEventSource) ([]v1alpha1.BitbucketServerRepository, error) {
+func serverRepositories(
+	ctx context.Context, api rest, c v1alpha1.BitbucketServerEventSource,
+) ([]v1alpha1.BitbucketServerRepository, error) {
 	out := append([]v1alpha1.BitbucketServerRepository(nil), c.Repositories...)
 	if len(out) == 0 && c.RepositorySlug != "" {
-		out = append(out, v1alpha1.BitbucketServerRepository{ProjectKey: c.ProjectKey, RepositorySlug: c.RepositorySlug})
+		out = append(
+			out, v1alpha1.BitbucketServerRepository{ProjectKey: c.ProjectKey, RepositorySlug: c.RepositorySlug},
+		)
 	}
 	for _, project := range c.Projects {
 		found, err := serverPages[struct {
@@ -78,7 +91,9 @@ func serverPages[T any](ctx context.Context, api rest, path string) ([]T, error)
 			IsLastPage    bool `json:"isLastPage"`
 			NextPageStart int  `json:"nextPageStart"`
 		}
-		if _, err := api.call(ctx, http.MethodGet, fmt.Sprintf("%s?limit=100&start=%d", path, start), nil, &page); err != nil {
+		if _, err := api.call(
+			ctx, http.MethodGet, fmt.Sprintf("%s?limit=100&start=%d", path, start), nil, &page,
+		); err != nil {
 			return nil, err
 		}
 		out = append(out, page.Values...)

@@ -20,14 +20,22 @@ func giteaHooks(c v1alpha1.GiteaEventSource) *hookReconciler {
 			return site{}, err
 		}
 		api := newREST(c.BaseURL, withHeader("Authorization", "token "+token))
-		want := giteaHook{Type: "gitea", Active: true, Events: c.Events, Config: map[string]string{"url": address(c.Webhook), "content_type": "json", "secret": secret}}
+		want := giteaHook{
+			Type:   "gitea",
+			Active: true,
+			Events: c.Events,
+			Config: map[string]string{"url": address(c.Webhook), "content_type": "json", "secret": secret},
+		}
 		if len(want.Events) == 0 || want.Events[0] == "*" {
 			want.Events = giteaEvents
 		}
 		s := site{secrets: secret}
 		for _, r := range c.Repositories {
 			for _, repo := range r.Names {
-				s.places = append(s.places, giteaPlace{api, at("api", "v1", "repos", r.Owner, repo, "hooks"), r.Owner + "/" + repo, want})
+				s.places = append(
+					s.places,
+					giteaPlace{api, at("api", "v1", "repos", r.Owner, repo, "hooks"), r.Owner + "/" + repo, want},
+				)
 			}
 		}
 		for _, org := range c.Organizations {
@@ -38,7 +46,9 @@ func giteaHooks(c v1alpha1.GiteaEventSource) *hookReconciler {
 }
 
 // giteaEvents are those that every version in use knows. Source: Gitea, "Webhooks".
-var giteaEvents = []string{"create", "delete", "fork", "push", "issues", "issue_comment", "pull_request", "repository", "release", "package"}
+var giteaEvents = []string{
+	"create", "delete", "fork", "push", "issues", "issue_comment", "pull_request", "repository", "release", "package",
+}
 
 type giteaHook struct {
 	ID     int64             `json:"id,omitempty"`
@@ -60,7 +70,9 @@ func (p giteaPlace) list(ctx context.Context) ([]hook, error) {
 	var out []hook
 	for page := 1; page <= maxPages; page++ {
 		var hooks []giteaHook
-		if _, err := p.api.call(ctx, http.MethodGet, p.path+"?limit=50&page="+strconv.Itoa(page), nil, &hooks); err != nil {
+		if _, err := p.api.call(
+			ctx, http.MethodGet, p.path+"?limit=50&page="+strconv.Itoa(page), nil, &hooks,
+		); err != nil {
 			return nil, err
 		}
 		if len(hooks) == 0 { // a server may give less than it was asked for
@@ -68,7 +80,13 @@ func (p giteaPlace) list(ctx context.Context) ([]hook, error) {
 		}
 		for _, h := range hooks {
 			if h.Config["url"] == p.want.Config["url"] {
-				out = append(out, hook{id: strconv.FormatInt(h.ID, 10), same: h.Active && sameSet(h.Events, p.want.Events) && h.Config["content_type"] == "json"})
+				out = append(
+					out,
+					hook{
+						id:   strconv.FormatInt(h.ID, 10),
+						same: h.Active && sameSet(h.Events, p.want.Events) && h.Config["content_type"] == "json",
+					},
+				)
 			}
 		}
 	}

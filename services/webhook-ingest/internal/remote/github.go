@@ -118,7 +118,10 @@ func appProof(key []byte, app int64, now time.Time) (string, error) {
 			return "", errors.New("githubApp.privateKey is no RSA key")
 		}
 	}
-	claims := jwt.RegisteredClaims{Issuer: strconv.FormatInt(app, 10), IssuedAt: jwt.NewNumericDate(now.Add(-time.Minute)), ExpiresAt: jwt.NewNumericDate(now.Add(8 * time.Minute))}
+	claims := jwt.RegisteredClaims{
+		Issuer: strconv.FormatInt(app, 10), IssuedAt: jwt.NewNumericDate(now.Add(-time.Minute)),
+		ExpiresAt: jwt.NewNumericDate(now.Add(8 * time.Minute)),
+	}
 	text, err := jwt.NewWithClaims(jwt.SigningMethodRS256, claims).SignedString(private)
 	if err != nil {
 		return "", fmt.Errorf("githubApp.privateKey: %w", err)
@@ -160,7 +163,8 @@ func (p githubPlace) list(ctx context.Context) ([]hook, error) {
 				continue
 			}
 			same := sameSet(h.Events, p.want.Events) && h.GetActive() == p.want.GetActive() &&
-				h.Config.GetContentType() == p.want.Config.GetContentType() && h.Config.GetInsecureSSL() == p.want.Config.GetInsecureSSL()
+				h.Config.GetContentType() == p.want.Config.GetContentType() &&
+				h.Config.GetInsecureSSL() == p.want.Config.GetInsecureSSL()
 			out = append(out, hook{id: strconv.FormatInt(h.GetID(), 10), same: same})
 		}
 		if o.Page = res.NextPage; o.Page == 0 {
@@ -239,7 +243,9 @@ func (p githubPlace) recall(ctx context.Context, id string, since time.Time) ([]
 	return out, nil
 }
 
-func (p githubPlace) deliveries(ctx context.Context, id int64, o *github.ListCursorOptions) ([]*github.HookDelivery, *github.Response, error) {
+func (p githubPlace) deliveries(
+	ctx context.Context, id int64, o *github.ListCursorOptions,
+) ([]*github.HookDelivery, *github.Response, error) {
 	if p.repo == "" {
 		return p.client.Organizations.ListHookDeliveries(ctx, p.owner, id, o)
 	}

@@ -123,7 +123,13 @@ func (h *hub) redeliver(w http.ResponseWriter, r *http.Request) {
 func (h *hub) grant(w http.ResponseWriter, r *http.Request) {
 	text := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
 	claims := jwt.RegisteredClaims{}
-	_, err := jwt.ParseWithClaims(text, &claims, func(*jwt.Token) (any, error) { return h.key, nil }, jwt.WithValidMethods([]string{"RS256"}), jwt.WithExpirationRequired())
+	_, err := jwt.ParseWithClaims(
+		text,
+		&claims,
+		func(*jwt.Token) (any, error) { return h.key, nil },
+		jwt.WithValidMethods([]string{"RS256"}),
+		jwt.WithExpirationRequired(),
+	)
 	if err != nil || claims.Issuer != "5" {
 		w.WriteHeader(http.StatusUnauthorized)
 		return
@@ -135,14 +141,25 @@ func (h *hub) grant(w http.ResponseWriter, r *http.Request) {
 
 func githubSource(server *httptest.Server) v1alpha1.GithubEventSource {
 	return v1alpha1.GithubEventSource{
-		Webhook: listening(), ApiToken: ref("token"), WebhookSecret: ref("secret"), Events: []string{"push", "pull_request"}, DeleteHookOnFinish: true,
-		GithubBaseURL: server.URL, GithubUploadURL: server.URL,
-		Organizations: []string{"o"}, Repositories: []v1alpha1.OwnedRepositories{{Owner: "o", Names: []string{"r"}}},
+		Webhook:            listening(),
+		ApiToken:           ref("token"),
+		WebhookSecret:      ref("secret"),
+		Events:             []string{"push", "pull_request"},
+		DeleteHookOnFinish: true,
+		GithubBaseURL:      server.URL,
+		GithubUploadURL:    server.URL,
+		Organizations:      []string{"o"},
+		Repositories:       []v1alpha1.OwnedRepositories{{Owner: "o", Names: []string{"r"}}},
 	}
 }
 
 func other(id int) map[string]any {
-	return map[string]any{"id": id, "config": map[string]any{"url": "https://other.example"}, "events": []string{"push"}, "active": true}
+	return map[string]any{
+		"id":     id,
+		"config": map[string]any{"url": "https://other.example"},
+		"events": []string{"push"},
+		"active": true,
+	}
 }
 
 func TestGitHubHooksAreKept(t *testing.T) {
@@ -159,18 +176,26 @@ func TestGitHubHooksAreKept(t *testing.T) {
 	}
 	made := h.hooks["o/r"][3]
 	config := made["config"].(map[string]any)
-	if config["url"] != "https://hooks.example/in" || config["secret"] != "S" || config["content_type"] != "json" || made["edited"] != nil || made["active"] != true {
+	if config["url"] != "https://hooks.example/in" || config["secret"] != "S" || config["content_type"] != "json" ||
+		made["edited"] != nil ||
+		made["active"] != true {
 		t.Errorf("%v", made)
 	}
 	made["events"] = []any{"push"}
-	h.hooks["o/r"] = append(h.hooks["o/r"], map[string]any{"id": 9, "config": map[string]any{"url": "https://hooks.example/in"}})
+	h.hooks["o/r"] = append(
+		h.hooks["o/r"], map[string]any{"id": 9, "config": map[string]any{"url": "https://hooks.example/in"}},
+	)
 	if err := k.reconcile(t.Context(), env); err != nil {
 		t.Fatal(err)
 	}
-	if len(h.hooks["o/r"]) != 4 || made["edited"] != true || len(made["events"].([]any)) != 2 || h.hooks["o"][0]["edited"] != nil {
+	if len(h.hooks["o/r"]) != 4 || made["edited"] != true || len(made["events"].([]any)) != 2 ||
+		h.hooks["o"][0]["edited"] != nil {
 		t.Errorf("%v: what was changed comes back, what is twice goes", h.hooks)
 	}
-	rotated := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "s"}, Data: map[string][]byte{"token": []byte("T"), "secret": []byte("S2")}}
+	rotated := &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "s"},
+		Data:       map[string][]byte{"token": []byte("T"), "secret": []byte("S2")},
+	}
 	if err := secrets.Update(t.Context(), rotated); err != nil {
 		t.Fatal(err)
 	}
@@ -190,13 +215,20 @@ func TestGitHubHooksAreKept(t *testing.T) {
 
 func TestGitHubIsAskedForDeliveriesThatNeverArrived(t *testing.T) {
 	at := func(id int, guid string, code int, age time.Duration) map[string]any {
-		return map[string]any{"id": id, "guid": guid, "status_code": code, "event": "push", "delivered_at": time.Now().Add(-age).UTC().Format(time.RFC3339)}
+		return map[string]any{
+			"id":           id,
+			"guid":         guid,
+			"status_code":  code,
+			"event":        "push",
+			"delivered_at": time.Now().Add(-age).UTC().Format(time.RFC3339),
+		}
 	}
 	ping := at(8, "ping", 502, time.Hour)
 	ping["event"] = "ping"
 	h := &hub{token: "T", hooks: map[string][]map[string]any{}, deliveries: []map[string]any{
-		ping, at(7, "refused", 502, time.Hour), at(6, "late", 202, 2*time.Hour), at(5, "late", 500, 3*time.Hour), at(4, "unreached", 0, 4*time.Hour),
-		at(3, "fine", 202, 5*time.Hour), at(2, "old", 500, 80*time.Hour), at(1, "older", 500, 90*time.Hour),
+		ping, at(7, "refused", 502, time.Hour), at(6, "late", 202, 2*time.Hour), at(5, "late", 500, 3*time.Hour),
+		at(4, "unreached", 0, 4*time.Hour), at(3, "fine", 202, 5*time.Hour), at(2, "old", 500, 80*time.Hour),
+		at(1, "older", 500, 90*time.Hour),
 	}}
 	c := githubSource(h.serve(t))
 	c.Organizations = nil
@@ -225,7 +257,9 @@ func TestAGitHubAppProvesItself(t *testing.T) {
 	if err := githubHooks(c).reconcile(t.Context(), env); err != nil || len(h.hooks["o"]) != 1 {
 		t.Errorf("%v, %v", err, h.hooks)
 	}
-	for name, text := range map[string]string{"no PEM": "x", "no key": string(pem.EncodeToMemory(&pem.Block{Type: "X", Bytes: []byte("x")}))} {
+	for name, text := range map[string]string{
+		"no PEM": "x", "no key": string(pem.EncodeToMemory(&pem.Block{Type: "X", Bytes: []byte("x")})),
+	} {
 		env, _ = environment(map[string]string{"key": text, "secret": "S"})
 		if err := githubHooks(c).reconcile(t.Context(), env); err == nil || strings.Contains(err.Error(), text) {
 			t.Errorf("%s: %v", name, err)

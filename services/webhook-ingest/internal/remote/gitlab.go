@@ -48,8 +48,9 @@ func gitlabHooks(c v1alpha1.GitlabEventSource) *hookReconciler {
 
 // gitlabEvents are the switches of a hook. Source: GitLab, "Project webhooks API".
 var gitlabEvents = []string{
-	"confidential_issues_events", "confidential_note_events", "deployment_events", "feature_flag_events", "issues_events", "job_events",
-	"merge_requests_events", "note_events", "pipeline_events", "push_events", "releases_events", "subgroup_events", "tag_push_events", "wiki_page_events",
+	"confidential_issues_events", "confidential_note_events", "deployment_events", "feature_flag_events",
+	"issues_events", "job_events", "merge_requests_events", "note_events", "pipeline_events", "push_events",
+	"releases_events", "subgroup_events", "tag_push_events", "wiki_page_events",
 }
 
 // gitlabHook sets every switch: some are on unless they are told.

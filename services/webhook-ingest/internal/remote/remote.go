@@ -121,7 +121,10 @@ type hookReconciler struct {
 }
 
 func newHookReconciler(finish bool, open func(ctx context.Context, env pull.Env) (site, error)) *hookReconciler {
-	return &hookReconciler{open: open, every: interval, finish: finish, now: time.Now, since: map[string]time.Time{}, tries: map[string]int{}}
+	return &hookReconciler{
+		open: open, every: interval, finish: finish, now: time.Now, since: map[string]time.Time{},
+		tries: map[string]int{},
+	}
 }
 
 func (k *hookReconciler) reader() pull.Reader {
@@ -221,7 +224,10 @@ func (k *hookReconciler) ask(ctx context.Context, env pull.Env, name, id string,
 			return fmt.Errorf("ask for delivery %s again: %w", a.delivery, err)
 		}
 		k.tries[a.delivery]++
-		env.Log.InfoContext(ctx, "a delivery that did not arrive was asked for again", "eventsource", env.Namespace+"/"+env.EventSource, "event", env.Event, "place", name, "delivery", a.delivery)
+		env.Log.InfoContext(
+			ctx, "a delivery that did not arrive was asked for again", "eventsource", env.Namespace+"/"+env.EventSource,
+			"event", env.Event, "place", name, "delivery", a.delivery,
+		)
 	}
 	k.since[name] = began.Add(-overlap)
 	return nil

@@ -26,7 +26,10 @@ func environment(values map[string]string) (pull.Env, client.Client) {
 		s.Data[k] = []byte(v)
 	}
 	c := fake.NewClientBuilder().WithObjects(s).Build()
-	return pull.Env{Namespace: "ns", EventSource: "es", Event: "e", Log: slog.New(slog.DiscardHandler), Secrets: secret.NewReader(c, 0), Up: func() {}}, c
+	return pull.Env{
+		Namespace: "ns", EventSource: "es", Event: "e", Log: slog.New(slog.DiscardHandler),
+		Secrets: secret.NewReader(c, 0), Up: func() {},
+	}, c
 }
 
 func ref(key string) *corev1.SecretKeySelector {
@@ -39,7 +42,14 @@ func listening() *v1alpha1.WebhookContext {
 
 func TestMissedAreThoseThatNeverArrived(t *testing.T) {
 	got := missed([]attempt{
-		{id: 6, delivery: "c"}, {id: 5, delivery: "a", arrived: true}, {id: 4, delivery: "c"}, {id: 3, delivery: "b"}, {id: 2, delivery: "a"}, {id: 1, delivery: "d", arrived: true},
+		{
+			id: 6, delivery: "c",
+		},
+		{id: 5, delivery: "a", arrived: true},
+		{id: 4, delivery: "c"},
+		{id: 3, delivery: "b"},
+		{id: 2, delivery: "a"},
+		{id: 1, delivery: "d", arrived: true},
 	})
 	if len(got) != 2 || got[0].id != 3 || got[1].id != 6 {
 		t.Errorf("%+v: the newest attempt of each, the oldest delivery first", got)
@@ -48,7 +58,8 @@ func TestMissedAreThoseThatNeverArrived(t *testing.T) {
 
 func TestTheAddressIsURLAndEndpoint(t *testing.T) {
 	for _, c := range []struct{ url, endpoint, want string }{
-		{"https://h", "/in", "https://h/in"}, {"https://h/", "in/", "https://h/in"}, {"https://h/x", "", "https://h/x"}, {"", "/in", ""},
+		{"https://h", "/in", "https://h/in"}, {"https://h/", "in/", "https://h/in"}, {"https://h/x", "", "https://h/x"},
+		{"", "/in", ""},
 	} {
 		if got := address(&v1alpha1.WebhookContext{URL: c.url, Endpoint: c.endpoint}); got != c.want {
 			t.Errorf("%+v: %q", c, got)
@@ -70,7 +81,10 @@ func (broken) list(context.Context) ([]hook, error) { return nil, errPlace }
 func TestOnePlaceThatFailsDoesNotStopTheOthers(t *testing.T) {
 	env, _ := environment(nil)
 	good := &shelf{}
-	k := newHookReconciler(false, func(context.Context, pull.Env) (site, error) { return site{places: []place{broken{}, good}}, nil })
+	k := newHookReconciler(
+		false,
+		func(context.Context, pull.Env) (site, error) { return site{places: []place{broken{}, good}}, nil },
+	)
 	if err := k.reconcile(t.Context(), env); !errors.Is(err, errPlace) || len(good.hooks) != 1 {
 		t.Errorf("%v, %v", err, good.hooks)
 	}
@@ -116,7 +130,10 @@ func TestALookEveryTenMinutesAndARefusedDeliveryFiveTimes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		env, _ := environment(nil)
 		s := &shelf{hooks: []hook{{id: "1", same: true}}, log: []attempt{{id: 7, delivery: "d"}}}
-		k := newHookReconciler(false, func(context.Context, pull.Env) (site, error) { return site{places: []place{s}, secrets: "x"}, nil })
+		k := newHookReconciler(
+			false,
+			func(context.Context, pull.Env) (site, error) { return site{places: []place{s}, secrets: "x"}, nil },
+		)
 		ctx, cancel := context.WithTimeout(t.Context(), 95*time.Minute)
 		defer cancel()
 		began := time.Now()

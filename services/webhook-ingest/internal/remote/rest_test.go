@@ -178,52 +178,128 @@ var makes = map[string]struct {
 }{
 	"gitlab": {
 		forge: func() *forge {
-			return &forge{auth: bearing("PRIVATE-TOKEN", "T"), page: gitlabPage, id: "id", known: map[string]bool{"/api/v4/projects/g%2Fp/hooks": true, "/api/v4/groups/g/hooks": true}}
+			return &forge{
+				auth:  bearing("PRIVATE-TOKEN", "T"),
+				page:  gitlabPage,
+				id:    "id",
+				known: map[string]bool{"/api/v4/projects/g%2Fp/hooks": true, "/api/v4/groups/g/hooks": true},
+			}
 		},
 		keep: func(base string) *hookReconciler {
-			return gitlabHooks(v1alpha1.GitlabEventSource{Webhook: listening(), AccessToken: ref("token"), SecretToken: ref("secret"), GitlabBaseURL: base, Events: []string{"PushEvents", "MergeRequestsEvents"}, Projects: []string{"g/p"}, Groups: []string{"g"}, DeleteHookOnFinish: true})
+			return gitlabHooks(
+				v1alpha1.GitlabEventSource{
+					Webhook:            listening(),
+					AccessToken:        ref("token"),
+					SecretToken:        ref("secret"),
+					GitlabBaseURL:      base,
+					Events:             []string{"PushEvents", "MergeRequestsEvents"},
+					Projects:           []string{"g/p"},
+					Groups:             []string{"g"},
+					DeleteHookOnFinish: true,
+				},
+			)
 		},
 		secret: func(h map[string]any) any { return h["token"] }, change: "PUT", finish: true,
 	},
 	"gitea": {
 		forge: func() *forge {
-			return &forge{auth: bearing("Authorization", "token T"), page: giteaPage, id: "id", known: map[string]bool{"/api/v1/repos/o/r/hooks": true, "/api/v1/orgs/o/hooks": true}}
+			return &forge{
+				auth:  bearing("Authorization", "token T"),
+				page:  giteaPage,
+				id:    "id",
+				known: map[string]bool{"/api/v1/repos/o/r/hooks": true, "/api/v1/orgs/o/hooks": true},
+			}
 		},
 		keep: func(base string) *hookReconciler {
-			return giteaHooks(v1alpha1.GiteaEventSource{Webhook: listening(), AccessToken: ref("token"), WebhookSecret: ref("secret"), BaseURL: base, Repositories: []v1alpha1.OwnedRepositories{{Owner: "o", Names: []string{"r"}}}, Organizations: []string{"o"}, DeleteHookOnFinish: true})
+			return giteaHooks(
+				v1alpha1.GiteaEventSource{
+					Webhook:            listening(),
+					AccessToken:        ref("token"),
+					WebhookSecret:      ref("secret"),
+					BaseURL:            base,
+					Repositories:       []v1alpha1.OwnedRepositories{{Owner: "o", Names: []string{"r"}}},
+					Organizations:      []string{"o"},
+					DeleteHookOnFinish: true,
+				},
+			)
 		},
-		secret: func(h map[string]any) any { return h["config"].(map[string]any)["secret"] }, change: "PATCH", finish: true,
+		secret: func(h map[string]any) any { return h["config"].(map[string]any)["secret"] },
+		change: "PATCH",
+		finish: true,
 	},
 	"bitbucket": {
 		forge: func() *forge {
-			return &forge{page: bitbucketPage, id: "uuid", words: true, known: map[string]bool{"/repositories/o/r/hooks": true, "/repositories/o/s/hooks": true}, auth: func(r *http.Request) bool {
-				user, password, ok := r.BasicAuth()
-				return ok && user == "T" && password == "S"
-			}}
+			return &forge{
+				page:  bitbucketPage,
+				id:    "uuid",
+				words: true,
+				known: map[string]bool{"/repositories/o/r/hooks": true, "/repositories/o/s/hooks": true},
+				auth: func(r *http.Request) bool {
+					user, password, ok := r.BasicAuth()
+					return ok && user == "T" && password == "S"
+				},
+			}
 		},
 		keep: func(base string) *hookReconciler {
-			return bitbucketHooks(base)(v1alpha1.BitbucketEventSource{Webhook: *listening(), Auth: v1alpha1.BitbucketAuth{Basic: &v1alpha1.BitbucketBasicAuth{Username: *ref("token"), Password: *ref("secret")}}, WebhookSecret: ref("secret"), Events: []string{"repo:push"},
-				Repositories: []v1alpha1.BitbucketRepository{{Owner: "o", RepositorySlug: "r"}, {Owner: "o", RepositorySlug: "s"}}, DeleteHookOnFinish: true})
+			return bitbucketHooks(base)(
+				v1alpha1.BitbucketEventSource{
+					Webhook: *listening(),
+					Auth: v1alpha1.BitbucketAuth{
+						Basic: &v1alpha1.BitbucketBasicAuth{Username: *ref("token"), Password: *ref("secret")},
+					},
+					WebhookSecret: ref("secret"),
+					Events:        []string{"repo:push"},
+					Repositories: []v1alpha1.BitbucketRepository{
+						{Owner: "o", RepositorySlug: "r"}, {Owner: "o", RepositorySlug: "s"},
+					},
+					DeleteHookOnFinish: true,
+				},
+			)
 		},
 		secret: func(h map[string]any) any { return h["secret"] }, change: "PUT", finish: true,
 	},
 	"bitbucketserver": {
 		forge: func() *forge {
-			return &forge{auth: bearing("Authorization", "Bearer T"), page: serverPage, id: "id",
+			return &forge{
+				auth:  bearing("Authorization", "Bearer T"),
+				page:  serverPage,
+				id:    "id",
 				hooks: map[string][]map[string]any{"/rest/api/1.0/projects/P/repos": {{"slug": "a"}, {"slug": "b"}}},
-				known: map[string]bool{"/rest/api/1.0/projects/P/repos": true, "/rest/api/1.0/projects/P/repos/a/webhooks": true, "/rest/api/1.0/projects/P/repos/b/webhooks": true}}
+				known: map[string]bool{
+					"/rest/api/1.0/projects/P/repos":            true,
+					"/rest/api/1.0/projects/P/repos/a/webhooks": true,
+					"/rest/api/1.0/projects/P/repos/b/webhooks": true,
+				},
+			}
 		},
 		keep: func(base string) *hookReconciler {
-			return bitbucketServerHooks(v1alpha1.BitbucketServerEventSource{Webhook: listening(), AccessToken: ref("token"), WebhookSecret: ref("secret"), BitbucketserverBaseURL: base, Events: []string{"repo:refs_changed"}, Projects: []string{"P"}, DeleteHookOnFinish: true})
+			return bitbucketServerHooks(
+				v1alpha1.BitbucketServerEventSource{
+					Webhook:                listening(),
+					AccessToken:            ref("token"),
+					WebhookSecret:          ref("secret"),
+					BitbucketserverBaseURL: base,
+					Events:                 []string{"repo:refs_changed"},
+					Projects:               []string{"P"},
+					DeleteHookOnFinish:     true,
+				},
+			)
 		},
-		secret: func(h map[string]any) any { return h["configuration"].(map[string]any)["secret"] }, change: "PUT", finish: true,
+		secret: func(h map[string]any) any { return h["configuration"].(map[string]any)["secret"] },
+		change: "PUT",
+		finish: true,
 	},
 	"stripe": {
 		forge: func() *forge {
-			return &forge{auth: bearing("Authorization", "Bearer T"), page: stripePage, id: "id", words: true, known: map[string]bool{"/v1/webhook_endpoints": true}}
+			return &forge{
+				auth: bearing("Authorization", "Bearer T"), page: stripePage, id: "id", words: true,
+				known: map[string]bool{"/v1/webhook_endpoints": true},
+			}
 		},
 		keep: func(base string) *hookReconciler {
-			return stripeHooks(base)(v1alpha1.StripeEventSource{Webhook: listening(), ApiKey: ref("token"), CreateWebhook: true})
+			return stripeHooks(base)(
+				v1alpha1.StripeEventSource{Webhook: listening(), ApiKey: ref("token"), CreateWebhook: true},
+			)
 		},
 		secret: func(map[string]any) any { return "S" }, change: "POST",
 	},
@@ -241,7 +317,13 @@ func TestHooksAreMadeOnceKeptAndRemoved(t *testing.T) {
 			for path := range f.known {
 				if f.hooks[path] == nil {
 					places = append(places, path)
-					f.hooks[path] = []map[string]any{{f.id: f.name(1), "url": "https://other.example", "config": map[string]any{"url": "https://other.example"}}}
+					f.hooks[path] = []map[string]any{
+						{
+							f.id:     f.name(1),
+							"url":    "https://other.example",
+							"config": map[string]any{"url": "https://other.example"},
+						},
+					}
 				}
 			}
 			k := m.keep(f.start(t))
@@ -312,12 +394,17 @@ func TestCredentialsStayOnTheirServer(t *testing.T) {
 
 func TestWithoutCredentialsOrURLNobodyIsAsked(t *testing.T) {
 	spec := &v1alpha1.EventSourceSpec{
-		Github:           map[string]v1alpha1.GithubEventSource{"a": {Webhook: listening()}, "b": {ApiToken: ref("token"), Webhook: &v1alpha1.WebhookContext{Endpoint: "/in"}}},
-		Gitlab:           map[string]v1alpha1.GitlabEventSource{"a": {Webhook: listening()}},
-		EventSourceKinds: v1alpha1.EventSourceKinds{Gitea: map[string]v1alpha1.GiteaEventSource{"a": {Webhook: listening(), AccessToken: ref("token")}}},
-		Bitbucket:        map[string]v1alpha1.BitbucketEventSource{"a": {Webhook: *listening()}},
-		Bitbucketserver:  map[string]v1alpha1.BitbucketServerEventSource{"a": {Webhook: listening()}},
-		Stripe:           map[string]v1alpha1.StripeEventSource{"a": {Webhook: listening(), ApiKey: ref("token")}},
+		Github: map[string]v1alpha1.GithubEventSource{
+			"a": {Webhook: listening()},
+			"b": {ApiToken: ref("token"), Webhook: &v1alpha1.WebhookContext{Endpoint: "/in"}},
+		},
+		Gitlab: map[string]v1alpha1.GitlabEventSource{"a": {Webhook: listening()}},
+		EventSourceKinds: v1alpha1.EventSourceKinds{
+			Gitea: map[string]v1alpha1.GiteaEventSource{"a": {Webhook: listening(), AccessToken: ref("token")}},
+		},
+		Bitbucket:       map[string]v1alpha1.BitbucketEventSource{"a": {Webhook: *listening()}},
+		Bitbucketserver: map[string]v1alpha1.BitbucketServerEventSource{"a": {Webhook: listening()}},
+		Stripe:          map[string]v1alpha1.StripeEventSource{"a": {Webhook: listening(), ApiKey: ref("token")}},
 	}
 	for kind, readers := range Kinds {
 		if got := readers(spec); len(got) != 0 {
@@ -327,7 +414,10 @@ func TestWithoutCredentialsOrURLNobodyIsAsked(t *testing.T) {
 }
 
 func TestSwitchesOfGitLab(t *testing.T) {
-	for name, want := range map[string]string{"PushEvents": "push_events", "MergeRequestsEvents": "merge_requests_events", "SubGroupEvents": "subgroup_events", "*": "*"} {
+	for name, want := range map[string]string{
+		"PushEvents": "push_events", "MergeRequestsEvents": "merge_requests_events",
+		"SubGroupEvents": "subgroup_events", "*": "*",
+	} {
 		if got := gitlabSwitch(name); got != want {
 			t.Errorf("%s: %s", name, got)
 		}

@@ -27,7 +27,11 @@ func stripeHooks(base string) func(v1alpha1.StripeEventSource) *hookReconciler {
 			if len(events) == 0 {
 				events = []string{"*"}
 			}
-			return site{places: []place{stripePlace{newREST(base, withHeader("Authorization", "Bearer "+key)), address(c.Webhook), events}}}, nil
+			return site{
+				places: []place{
+					stripePlace{newREST(base, withHeader("Authorization", "Bearer "+key)), address(c.Webhook), events},
+				},
+			}, nil
 		})
 	}
 }
@@ -75,7 +79,9 @@ func (p stripePlace) list(ctx context.Context) ([]hook, error) {
 }
 
 func (p stripePlace) create(ctx context.Context) error {
-	_, err := p.api.call(ctx, http.MethodPost, stripePath, url.Values{"url": {p.url}, "enabled_events[]": p.events}, nil)
+	_, err := p.api.call(
+		ctx, http.MethodPost, stripePath, url.Values{"url": {p.url}, "enabled_events[]": p.events}, nil,
+	)
 	return err
 }
 

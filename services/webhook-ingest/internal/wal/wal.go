@@ -93,7 +93,8 @@ func (l *Log) recover() error {
 // beginning of one that was being written: its sender never got an answer.
 func (l *Log) keepDamaged(end int64) error {
 	var head [header]byte
-	if _, err := l.file.ReadAt(head[:], l.size); err != nil || l.size+header+int64(binary.BigEndian.Uint32(head[:4])) > end {
+	if _, err := l.file.ReadAt(head[:], l.size); err != nil ||
+		l.size+header+int64(binary.BigEndian.Uint32(head[:4])) > end {
 		return nil //nolint:nilerr // it is shorter than a record says it is
 	}
 	rest := make([]byte, min(end-l.size, l.budget/asideShare))
