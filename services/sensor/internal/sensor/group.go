@@ -144,9 +144,9 @@ func (r *reconciler) listenToAll(ctx context.Context) error {
 		}
 		if s, _, err := v1alpha1.DecodeTolerant[v1alpha1.Sensor](raw.Object); err == nil &&
 			len(s.Spec.Dependencies) > 0 {
-			r.listen(
+			r.listen( //nolint:contextcheck // a listener outlives the call that starts it
 				raw.GetNamespace()+"/"+raw.GetName(), s,
-			) //nolint:contextcheck // a listener outlives the call that starts it
+			)
 		}
 	}
 	return nil
