@@ -10,6 +10,8 @@ import (
 	"io"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/core/retry"
+
 	"github.com/argosy-mesh/argosy/libs/core/fault"
 	"google.golang.org/protobuf/encoding/protowire"
 )
@@ -83,20 +85,19 @@ func (c *Client) defaults(ctx context.Context) (wire, error) {
 	return d, nil
 }
 
-// again asks until it is done: name nodes wait for data nodes to tell them of blocks.
+// errNotYet is the answer while blocks are not kept as often as they should be.
+var errNotYet = errors.New("its blocks are not kept as often as the name node wants")
+
+// again asks until it is done, for about 12 seconds: name nodes wait for data nodes to tell them of blocks.
 func again(ctx context.Context, ask func() (done bool, err error)) error {
-	const longest = 8 * time.Second // about 12 seconds in all
-	for pause := 50 * time.Millisecond; pause < longest; pause *= 2 {
-		if done, err := ask(); done || err != nil {
-			return err
+	policy := retry.Policy{First: 50 * time.Millisecond, Factor: 2, Steps: 9}
+	return policy.While(ctx, func(err error) bool { return errors.Is(err, errNotYet) }, func(context.Context) error {
+		done, err := ask()
+		if err == nil && !done {
+			return errNotYet
 		}
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-time.After(pause):
-		}
-	}
-	return errors.New("its blocks are not kept as often as the name node wants")
+		return err
+	})
 }
 
 // nextBlock asks for the block that follows another, nil before the first. The lease is renewed with each: none is old

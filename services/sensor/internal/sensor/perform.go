@@ -78,7 +78,7 @@ func (p *performer) withRetries(ctx context.Context, f firing) error {
 }
 
 func (p *performer) retry(ctx context.Context, f firing, a *compiledTrigger, key string) error {
-	return trigger.Backoff(a.spec.RetryStrategy).Try(
+	return trigger.Backoff(a.spec.RetryStrategy).Do(
 		ctx,
 		func(ctx context.Context) error { return p.attemptOf(ctx, f, a, key) },
 	)

@@ -249,7 +249,7 @@ func refused(err error) error {
 // await waits until an object has all labels of the policy.
 func await(ctx context.Context, at dynamic.ResourceInterface, name string, policy *v1alpha1.K8SResourcePolicy) error {
 	missing := fmt.Errorf("policy.k8s: %s does not have the labels %v", name, policy.Labels)
-	err := Backoff(policy.Backoff).Try(ctx, func(ctx context.Context) error {
+	err := Backoff(policy.Backoff).Do(ctx, func(ctx context.Context) error {
 		found, err := at.Get(ctx, name, metav1.GetOptions{})
 		if err != nil {
 			return err
