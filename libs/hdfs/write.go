@@ -91,13 +91,17 @@ var errNotYet = errors.New("its blocks are not kept as often as the name node wa
 // again asks until it is done, for about 12 seconds: name nodes wait for data nodes to tell them of blocks.
 func again(ctx context.Context, ask func() (done bool, err error)) error {
 	policy := retry.Policy{First: 50 * time.Millisecond, Factor: 2, Steps: 9}
-	return policy.While(ctx, func(err error) bool { return errors.Is(err, errNotYet) }, func(context.Context) error {
+	err := policy.While(ctx, func(err error) bool { return errors.Is(err, errNotYet) }, func(context.Context) error {
 		done, err := ask()
 		if err == nil && !done {
 			return errNotYet
 		}
 		return err
 	})
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
 }
 
 // nextBlock asks for the block that follows another, nil before the first. The lease is renewed with each: none is old

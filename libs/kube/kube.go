@@ -157,12 +157,12 @@ func sendAll(ctx context.Context, reader client.Reader, list client.ObjectList, 
 	return nil
 }
 
-// Synced is a check of readiness: it fails until the cache has seen all of what it watches so far, which is what.
-func Synced(c cache.Cache, what string) func() error {
+// Synced is a check of readiness: it fails until the cache has seen all of what it watches so far, which is what. The
+// wait ends with ctx.
+func Synced(ctx context.Context, c cache.Cache, what string) func() error {
 	done := make(chan struct{})
 	go func() {
-		// The cache outlives this wait: it ends with the process.
-		if c.WaitForCacheSync(context.Background()) {
+		if c.WaitForCacheSync(ctx) {
 			close(done)
 		}
 	}()

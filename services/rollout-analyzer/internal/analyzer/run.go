@@ -48,7 +48,7 @@ func Run(ctx context.Context, args []string, getenv func(string) string, out io.
 	if err != nil {
 		return err
 	}
-	base.Probes.Ready("cache", kube.Synced(mgr.GetCache(), "rollouts and runs"))
+	base.Probes.Ready("cache", kube.Synced(ctx, mgr.GetCache(), "rollouts and runs"))
 	base.Registry.MustRegister(
 		prometheus.NewGaugeFunc(
 			prometheus.GaugeOpts{Name: "argosy_rollout_facts_waiting", Help: "Facts that wait for the bus."},

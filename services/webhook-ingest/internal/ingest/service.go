@@ -75,14 +75,16 @@ func Run(ctx context.Context, args []string, getenv func(string) string, out io.
 	if err != nil {
 		return errors.Join(err, local.Close())
 	}
-	parts, err := assemble(cfg, base, mgr, local) //nolint:contextcheck // the probe it sets up waits with a deadline of its own
+	parts, err := assemble(ctx, cfg, base, mgr, local)
 	if err != nil {
 		return errors.Join(err, local.Close())
 	}
 	return errors.Join(base.Run(ctx, parts...), local.Close())
 }
 
-func assemble(cfg Config, base *service.Base, mgr manager.Manager, local *wal.Log) ([]life.Part, error) {
+func assemble(
+	ctx context.Context, cfg Config, base *service.Base, mgr manager.Manager, local *wal.Log,
+) ([]life.Part, error) {
 	table := newRoutes()
 	in := newIntake(base.Bus, local, base.Log)
 	out := newSink(in, base.Telemetry)
@@ -110,7 +112,7 @@ func assemble(cfg Config, base *service.Base, mgr manager.Manager, local *wal.Lo
 	}
 	list := object.NewList("EventSource")
 	// Hooks are taken from the moment the routes are known, with or without bus.
-	base.Probes.Ready("routes", kube.Synced(mgr.GetCache(), "event sources"))
+	base.Probes.Ready("routes", kube.Synced(ctx, mgr.GetCache(), "event sources"))
 	return []life.Part{
 		base.Declare(),
 		headroom(),

@@ -52,7 +52,7 @@ func (d *desk) Measure(_ context.Context, m v1alpha1.Metric) (metric.Value, erro
 
 func (d *desk) Tell(_ context.Context, f facts.Fact) error {
 	data := events.NewFact(f.About, f.Body)
-	id := string(data.Object.UID) + "/" + f.Body.Fact()
+	id := data.Object.UID + "/" + f.Body.Fact()
 	if f.ID != bus.Key(id) {
 		id = "another id"
 	}

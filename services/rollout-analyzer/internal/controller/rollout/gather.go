@@ -124,11 +124,11 @@ func Services(ro *v1alpha1.Rollout) (names []string) {
 	return names
 }
 
-func (rc *Reconciler) routes(ctx context.Context, w *core.World) error {
+func (r *Reconciler) routes(ctx context.Context, w *core.World) error {
 	w.Routing = router.Read(w.Rollout)
-	for _, r := range router.Routers {
-		for _, ref := range w.Routing.Refs[r.Field] {
-			observed, err := rc.observe(ctx, r, ref, w.Rollout.Spec.Strategy.Canary)
+	for _, kind := range router.Routers {
+		for _, ref := range w.Routing.Refs[kind.Field] {
+			observed, err := r.observe(ctx, kind, ref, w.Rollout.Spec.Strategy.Canary)
 			if err != nil {
 				return err
 			}
@@ -138,19 +138,19 @@ func (rc *Reconciler) routes(ctx context.Context, w *core.World) error {
 	return nil
 }
 
-func (rc *Reconciler) observe(
-	ctx context.Context, r router.Router, ref traffic.Ref, c *v1alpha1.CanaryStrategy,
+func (r *Reconciler) observe(
+	ctx context.Context, kind router.Router, ref traffic.Ref, c *v1alpha1.CanaryStrategy,
 ) (traffic.Observed, error) {
-	u, out := r.New(), traffic.Observed{Missing: true}
-	err := rc.Client.Get(ctx, types.NamespacedName{Namespace: ref.Namespace, Name: ref.Name}, u)
+	u, out := kind.New(), traffic.Observed{Missing: true}
+	err := r.Client.Get(ctx, types.NamespacedName{Namespace: ref.Namespace, Name: ref.Name}, u)
 	switch {
 	case apierrors.IsNotFound(err) || meta.IsNoMatchError(err):
 	case err != nil:
 		return out, fmt.Errorf("read %s %s/%s: %w", ref.Kind, ref.Namespace, ref.Name, err)
 	default:
-		out = r.Observe(u, c.CanaryService, c.StableService)
+		out = kind.Observe(u, c.CanaryService, c.StableService)
 	}
-	out.Ref, out.Field = ref, r.Field
+	out.Ref, out.Field = ref, kind.Field
 	return out, nil
 }
 
