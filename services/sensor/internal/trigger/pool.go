@@ -105,10 +105,10 @@ func (p *pool[T]) end(old *opened[T]) error {
 		return nil
 	}
 	finish := func() error {
-		if old.err != nil {
-			return nil
+		if opened := old.err == nil; opened {
+			return p.close(old.value)
 		}
-		return p.close(old.value)
+		return nil
 	}
 	select {
 	case <-old.ready:
