@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/argosy-mesh/argosy/libs/flow/expression"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/expr-lang/expr"
 )
@@ -141,6 +142,9 @@ func Ready(task v1alpha1.DAGTask, results func(task string) map[string]bool) (bo
 	source := Condition(task)
 	if source == "" {
 		return true, nil
+	}
+	if len(source) > expression.MaxSource {
+		return false, fmt.Errorf("task %q: depends is longer than %d bytes", task.Name, expression.MaxSource)
 	}
 	env := map[string]any{}
 	for _, name := range On(task) {

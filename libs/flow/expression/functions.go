@@ -4,8 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
-	"github.com/Masterminds/sprig/v3"
 	"github.com/argosy-mesh/argosy/libs/flow/exactjson"
 	"github.com/expr-lang/expr/builtin"
 	"github.com/theory/jsonpath"
@@ -14,10 +14,7 @@ import (
 // functions are those that upstream adds to the language. Numbers of JSON keep their value: where upstream reads them as
 // floats, ids beyond 2^53 change.
 func functions() map[string]any {
-	library := sprig.GenericFuncMap()
-	for _, unsafe := range []string{"env", "expandenv", "getHostByName"} {
-		delete(library, unsafe)
-	}
+	library := library()
 	library["mustFromJson"] = exactjson.Read
 	library["fromJson"] = func(text string) any {
 		value, err := exactjson.Read(text)
@@ -63,6 +60,9 @@ func selectJSON(document, path string) (any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("jsonpath %q: %w", path, err)
 	}
+	if err := affordable(value, path); err != nil {
+		return nil, err
+	}
 	found := slices.Collect(p.Select(value).All())
 	switch {
 	case p.Query().Singular() == nil && found == nil:
@@ -73,4 +73,36 @@ func selectJSON(document, path string) (any, error) {
 		return nil, fmt.Errorf("jsonpath %q: finds nothing", path)
 	}
 	return found[0], nil
+}
+
+// maxFound bounds what a JSONPath may come by.
+const maxFound = 10_000_000
+
+// affordable says whether a path may be followed: one that looks at all that lies below, and from there again, comes by
+// each value many times.
+func affordable(value any, path string) error {
+	found, all := 1, count(value)
+	for range strings.Count(path, "..") {
+		if found > maxFound/all {
+			return fmt.Errorf("jsonpath %q: %w: it comes by more than %d values", path, ErrBudget, maxFound)
+		}
+		found *= all
+	}
+	return nil
+}
+
+// count is how many values there are in one.
+func count(value any) int {
+	n := 1
+	switch v := value.(type) {
+	case map[string]any:
+		for _, inner := range v {
+			n += count(inner)
+		}
+	case []any:
+		for _, inner := range v {
+			n += count(inner)
+		}
+	}
+	return n
 }
