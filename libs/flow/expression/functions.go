@@ -14,22 +14,13 @@ import (
 // functions are those that upstream adds to the language. Numbers of JSON keep their value: where upstream reads them as
 // floats, ids beyond 2^53 change.
 func functions() map[string]any {
-	library := library()
-	library["mustFromJson"] = exactjson.Read
-	library["fromJson"] = func(text string) any {
-		value, err := exactjson.Read(text)
-		if err != nil {
-			return "" // as the library does
-		}
-		return value
-	}
 	return map[string]any{
 		"asInt":    func(v any) (int, error) { return converted[int](builtin.Int, v) },
 		"asFloat":  func(v any) (float64, error) { return converted[float64](builtin.Float, v) },
 		"toJson":   exactjson.Text,
 		"fromJSON": exactjson.Read,
 		"jsonpath": selectJSON,
-		"sprig":    library,
+		"sprig":    library(),
 	}
 }
 

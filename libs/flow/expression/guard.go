@@ -6,8 +6,10 @@ import (
 	"reflect"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/Masterminds/sprig/v3"
+	"github.com/argosy-mesh/argosy/libs/flow/exactjson"
 	"github.com/expr-lang/expr/vm/runtime"
 )
 
@@ -47,7 +49,9 @@ func room(n, bytes int) error {
 
 // library are the functions of sprig, but for those that look at the machine, draw lots, or make keys: a core does the same
 // each time it is asked. Those whose result may be far larger than their arguments look first.
-func library() map[string]any {
+func library() map[string]any { return maps.Clone(sharedLibrary()) } // an expression may change the one it gets
+
+var sharedLibrary = sync.OnceValue(func() map[string]any {
 	out := sprig.GenericFuncMap()
 	for _, impure := range []string{
 		"env", "expandenv", "getHostByName", "randAlphaNum", "randAlpha", "randAscii", "randNumeric", "randInt", "randBytes", "shuffle", "uuidv4",
@@ -57,8 +61,16 @@ func library() map[string]any {
 		delete(out, impure)
 	}
 	maps.Copy(out, guarded(out))
+	out["mustFromJson"] = exactjson.Read
+	out["fromJson"] = func(text string) any {
+		value, err := exactjson.Read(text)
+		if err != nil {
+			return "" // as the library does
+		}
+		return value
+	}
 	return out
-}
+})
 
 func guarded(of map[string]any) map[string]any {
 	until, _ := of["untilStep"].(func(start, stop, step int) []int)
