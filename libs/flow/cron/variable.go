@@ -23,7 +23,8 @@ func variables(w World, s v1alpha1.CronWorkflowStatus) map[string]any {
 		"labels": texts(w.Labels), "annotations": texts(w.Annotations),
 	}
 	now := w.Now
-	return map[string]any{"cronworkflow": about, "failed": s.Failed, "succeeded": s.Succeeded, "now": func() time.Time { return now }}
+	return map[string]any{"cronworkflow": about, "failed": s.Failed, "succeeded": s.Succeeded,
+		"now": func() time.Time { return now }}
 }
 
 // texts are labels or annotations by their names, and all of them as JSON.

@@ -117,7 +117,8 @@ func (o Order) Leaves() []string {
 }
 
 // taskResults are what depends may ask of a task. Source: Argo Workflows, enhanced depends logic.
-var taskResults = []string{"Succeeded", "Failed", "Errored", "Skipped", "Omitted", "Daemoned", "AnySucceeded", "AllFailed"}
+var taskResults = []string{"Succeeded", "Failed", "Errored", "Skipped", "Omitted", "Daemoned", "AnySucceeded",
+	"AllFailed"}
 
 // Check says what is wrong with a depends expression, such as a result that no task has.
 func Check(task v1alpha1.DAGTask) error {

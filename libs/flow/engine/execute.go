@@ -125,9 +125,10 @@ func (k *engine) retryStrategy(t v1alpha1.Template) *v1alpha1.RetryStrategy {
 	return k.World.Spec.RetryStrategy
 }
 
-// resolveStrategy resolves the tags of how a template is tried again. Those about the last attempt stay: their values come
-// with each attempt.
-func (k *engine) resolveStrategy(c state.Call, t v1alpha1.Template, s v1alpha1.RetryStrategy) (v1alpha1.RetryStrategy, error) {
+// resolveStrategy resolves the tags of how a template is tried again. Those about the last attempt stay: their values
+// come with each attempt.
+func (k *engine) resolveStrategy(c state.Call, t v1alpha1.Template, s v1alpha1.RetryStrategy) (v1alpha1.RetryStrategy,
+	error) {
 	if !strings.Contains(exactjson.Text(s), "{{") {
 		return s, nil
 	}

@@ -61,7 +61,8 @@ func (k *engine) inputParameters(c state.Call, t v1alpha1.Template, sc scope.Sco
 }
 
 // argument is the value of an input by what the caller gave, or else by its own: then its tags are not resolved.
-func (k *engine) argument(args v1alpha1.Arguments, p v1alpha1.Parameter, sc scope.Scope) (value string, given, ok bool, err error) {
+func (k *engine) argument(args v1alpha1.Arguments, p v1alpha1.Parameter, sc scope.Scope) (value string, given, ok bool,
+	err error) {
 	for _, a := range args.Parameters {
 		if a.Name != p.Name {
 			continue

@@ -10,8 +10,8 @@ import (
 	"github.com/expr-lang/expr/builtin"
 )
 
-// MaxSource and the others are what one evaluation may cost: manifests and the outputs of pods are untrusted. The bounds are those of the scripts of
-// Sensors, and far above what an expression over a run's values needs.
+// MaxSource and the others are what one evaluation may cost: manifests and the outputs of pods are untrusted. The
+// bounds are those of the scripts of Sensors, and far above what an expression over a run's values needs.
 const (
 	MaxSource = 128 << 10 // bytes of an expression
 	maxNodes  = 10_000    // of its syntax tree
@@ -25,8 +25,8 @@ const (
 // ErrBudget is wrapped by the error of an expression that would cost too much.
 var ErrBudget = errors.New("over budget")
 
-// budget is what is left of one evaluation. The language bounds the lists that it makes itself, not how often it goes over
-// them, nor the texts that it joins.
+// budget is what is left of one evaluation. The language bounds the lists that it makes itself, not how often it goes
+// over them, nor the texts that it joins.
 type budget struct{ turns, weight int }
 
 func newBudget() *budget { return &budget{turns: maxTurns, weight: maxWeight} }
@@ -120,7 +120,8 @@ func (b *budget) payAll(v reflect.Value, depth int) error {
 	return nil
 }
 
-// charges puts the payments into the syntax tree: before each turn of a loop, for what functions get, and for what is joined.
+// charges puts the payments into the syntax tree: before each turn of a loop, for what functions get, and for what is
+// joined.
 type charges struct{}
 
 // Visit changes one node, whose children were visited.
@@ -150,7 +151,8 @@ func (charges) Visit(node *ast.Node) {
 // weighed is a node that pays for its value. What stands in the source has been paid by its length.
 func weighed(n ast.Node) ast.Node {
 	switch n.(type) {
-	case *ast.PredicateNode, *ast.StringNode, *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.NilNode, *ast.ConstantNode:
+	case *ast.PredicateNode, *ast.StringNode, *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.NilNode,
+		*ast.ConstantNode:
 		return n
 	}
 	return &ast.CallNode{Callee: &ast.IdentifierNode{Value: weighName}, Arguments: []ast.Node{n}}

@@ -13,7 +13,8 @@ func TestWhatCostsTooMuchIsRefused(t *testing.T) {
 	for i := range 40 {
 		double += "let a" + strings.Repeat("x", i+1) + " = " + last(i) + " + " + last(i) + "; "
 	}
-	deep := map[string]any{"deep": strings.Repeat("[", 4000) + strings.Repeat("]", 4000), "big": strings.Repeat("x", 1<<20)}
+	deep := map[string]any{"deep": strings.Repeat("[", 4000) + strings.Repeat("]", 4000),
+		"big": strings.Repeat("x", 1<<20)}
 	for name, source := range map[string]string{
 		"loops within loops":        "let r = 1..900; all(r, all(r, all(r, true)))",
 		"texts that double":         double + "len(" + last(40) + ")",
@@ -60,7 +61,8 @@ func TestParenthesesWithoutEnd(t *testing.T) {
 }
 
 func TestNothingIsDrawnByLot(t *testing.T) {
-	for _, source := range []string{"sprig.randAlphaNum(5)", "sprig.uuidv4()", "sprig.shuffle('abc')", "sprig.genPrivateKey('rsa')", "sprig.env('HOME')"} {
+	for _, source := range []string{"sprig.randAlphaNum(5)", "sprig.uuidv4()", "sprig.shuffle('abc')",
+		"sprig.genPrivateKey('rsa')", "sprig.env('HOME')"} {
 		if got, err := expression.Evaluate(source, nil); err == nil {
 			t.Errorf("%s: %v", source, got)
 		}
@@ -109,7 +111,8 @@ func TestWhatIsUsualIsNot(t *testing.T) {
 }
 
 func TestConditionsAreBounded(t *testing.T) {
-	for _, condition := range []string{strings.Repeat("(", 1<<20) + "1 == 1" + strings.Repeat(")", 1<<20), "1 == 1" + strings.Repeat(")", 10), "'a' > 1 =~ ((("} {
+	for _, condition := range []string{strings.Repeat("(", 1<<20) + "1 == 1" + strings.Repeat(")", 1<<20),
+		"1 == 1" + strings.Repeat(")", 10), "'a' > 1 =~ ((("} {
 		if got, err := expression.Condition(condition); err == nil {
 			t.Errorf("%.20s: %v", condition, got)
 		}

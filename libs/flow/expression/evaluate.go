@@ -1,5 +1,6 @@
 // Package expression runs the expressions and conditions of manifests over given values, with the functions that
-// templates have. It knows neither tags with a scope nor workflows. Expressions are bounded in size: manifests are untrusted.
+// templates have. It knows neither tags with a scope nor workflows. Expressions are bounded in size: manifests are
+// untrusted.
 package expression
 
 import (
@@ -12,12 +13,13 @@ import (
 	"github.com/expr-lang/expr/parser"
 )
 
-// Evaluate runs an expression of a manifest over env, with the functions that templates have. What it may cost is bounded:
-// its length, the turns of its loops, the sizes of what it makes and hands on. An error that wraps [ErrBudget] says that
-// it would be too much.
+// Evaluate runs an expression of a manifest over env, with the functions that templates have. What it may cost is
+// bounded: its length, the turns of its loops, the sizes of what it makes and hands on. An error that wraps [ErrBudget]
+// says that it would be too much.
 func Evaluate(source string, env map[string]any) (result any, err error) {
 	if len(source) > MaxSource {
-		return nil, fmt.Errorf("expression %q: %w: it is longer than %d bytes", exactjson.Abbreviate(source), ErrBudget, MaxSource)
+		return nil, fmt.Errorf("expression %q: %w: it is longer than %d bytes", exactjson.Abbreviate(source), ErrBudget,
+			MaxSource)
 	}
 	defer func() {
 		if failure := recover(); failure != nil {
@@ -29,7 +31,8 @@ func Evaluate(source string, env map[string]any) (result any, err error) {
 		all = map[string]any{}
 	}
 	maps.Copy(all, functions())
-	options := append([]expr.Option{expr.Env(all), expr.AllowUndefinedVariables(), expr.MaxNodes(maxNodes), expr.DisableBuiltin("fromJSON")},
+	options := append([]expr.Option{expr.Env(all), expr.AllowUndefinedVariables(), expr.MaxNodes(maxNodes),
+		expr.DisableBuiltin("fromJSON")},
 		newBudget().options()...)
 	program, err := expr.Compile(source, options...)
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/theory/jsonpath"
 )
 
-// functions are those that upstream adds to the language. Numbers of JSON keep their value: where upstream reads them as
-// floats, ids beyond 2^53 change.
+// functions are those that upstream adds to the language. Numbers of JSON keep their value: where upstream reads them
+// as floats, ids beyond 2^53 change.
 func functions() map[string]any {
 	return map[string]any{
 		"asInt":    func(v any) (int, error) { return converted[int](builtin.Int, v) },
@@ -41,7 +41,8 @@ func converted[T any](convert func(any) any, v any) (out T, err error) {
 	return out, nil
 }
 
-// selectJSON returns what a JSONPath finds in JSON text: the value when the path can find no more than one, else a list.
+// selectJSON returns what a JSONPath finds in JSON text: the value when the path can find no more than one, else a
+// list.
 func selectJSON(document, path string) (any, error) {
 	value, err := exactjson.Read(document)
 	if err != nil {

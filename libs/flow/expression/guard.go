@@ -47,15 +47,17 @@ func room(n, bytes int) error {
 	return nil
 }
 
-// library are the functions of sprig, but for those that look at the machine, draw lots, or make keys: a core does the same
-// each time it is asked. Those whose result may be far larger than their arguments look first.
+// library are the functions of sprig, but for those that look at the machine, draw lots, or make keys: a core does the
+// same each time it is asked. Those whose result may be far larger than their arguments look first.
 func library() map[string]any { return maps.Clone(sharedLibrary()) } // an expression may change the one it gets
 
 var sharedLibrary = sync.OnceValue(func() map[string]any {
 	out := sprig.GenericFuncMap()
 	for _, impure := range []string{
-		"env", "expandenv", "getHostByName", "randAlphaNum", "randAlpha", "randAscii", "randNumeric", "randInt", "randBytes", "shuffle", "uuidv4",
-		"bcrypt", "htpasswd", "genPrivateKey", "derivePassword", "buildCustomCert", "genCA", "genCAWithKey", "genSelfSignedCert",
+		"env", "expandenv", "getHostByName", "randAlphaNum", "randAlpha", "randAscii", "randNumeric", "randInt", "randBytes",
+		"shuffle", "uuidv4",
+		"bcrypt", "htpasswd", "genPrivateKey", "derivePassword", "buildCustomCert", "genCA", "genCAWithKey",
+		"genSelfSignedCert",
 		"genSelfSignedCertWithKey", "genSignedCert", "genSignedCertWithKey", "encryptAES", "decryptAES",
 	} {
 		delete(out, impure)

@@ -19,9 +19,10 @@ type Waste struct {
 	Location v1alpha1.ArtifactLocation `json:"location"` // complete
 }
 
-// Garbage lists what a strategy takes away of the artifacts that pods stored. An artifact's own strategy wins over that of
-// the workflow.
-func Garbage(nodes []v1alpha1.NodeStatus, spec v1alpha1.WorkflowSpec, repository *v1alpha1.ArtifactRepository, strategy string) []Waste {
+// Garbage lists what a strategy takes away of the artifacts that pods stored. An artifact's own strategy wins over that
+// of the workflow.
+func Garbage(nodes []v1alpha1.NodeStatus, spec v1alpha1.WorkflowSpec, repository *v1alpha1.ArtifactRepository,
+	strategy string) []Waste {
 	var out []Waste
 	for i := range nodes {
 		n := &nodes[i]

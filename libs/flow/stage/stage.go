@@ -39,8 +39,9 @@ type Options struct {
 // it finds in its cluster. Where there is no Workflow, the last template is played as
 // `argo submit --from` would.
 func Read(manifest string, o Options) (*Stage, error) {
-	p := &Stage{Answers: map[flow.Lookup]flow.Answer{}, configs: map[string]corev1.ConfigMap{}, World: flow.World{Namespace: "default", UID: "local", Pods: map[string]flow.Pod{}, Tasks: map[string]flow.Task{},
-		Answers: map[flow.Lookup]flow.Answer{}, Held: map[string]bool{}, Now: o.Now, Created: o.Now}}
+	p := &Stage{Answers: map[flow.Lookup]flow.Answer{}, configs: map[string]corev1.ConfigMap{},
+		World: flow.World{Namespace: "default", UID: "local", Pods: map[string]flow.Pod{}, Tasks: map[string]flow.Task{},
+			Answers: map[flow.Lookup]flow.Answer{}, Held: map[string]bool{}, Now: o.Now, Created: o.Now}}
 	workflow, err := p.documents(manifest)
 	if err != nil {
 		return nil, err
@@ -134,7 +135,8 @@ func played(kind string, document []byte) (*v1alpha1.Workflow, error) {
 
 // begin makes the world in which a workflow starts.
 func (p *Stage) begin(workflow *v1alpha1.Workflow) error {
-	p.World.Name, p.World.Labels, p.World.Annotations, p.World.Spec = workflow.Name, workflow.Labels, workflow.Annotations, workflow.Spec
+	p.World.Name, p.World.Labels, p.World.Annotations, p.World.Spec = workflow.Name, workflow.Labels, workflow.Annotations,
+		workflow.Spec
 	if p.World.Name == "" {
 		p.World.Name = "wf"
 	}

@@ -100,10 +100,12 @@ func TestWhatHDFSRefusesEndsTheTransfer(t *testing.T) {
 		t.Fatal(err)
 	}
 	began := time.Now()
-	if report := d.save(inHDFS(t, h, "/old", "path: '"+large+"', archive: {none: {}}", "")); !strings.Contains(report.Error, "force") {
+	if report := d.save(inHDFS(t, h, "/old", "path: '"+large+"', archive: {none: {}}",
+		"")); !strings.Contains(report.Error, "force") {
 		t.Errorf("there already: %q", report.Error)
 	}
-	if report := d.save(inHDFS(t, h, "/new", "path: '"+large+"', archive: {none: {}}", "krbUsername: u")); !strings.Contains(report.Error, "krbUsername") {
+	if report := d.save(inHDFS(t, h, "/new", "path: '"+large+"', archive: {none: {}}",
+		"krbUsername: u")); !strings.Contains(report.Error, "krbUsername") {
 		t.Errorf("Kerberos: %q", report.Error)
 	}
 	if took := time.Since(began); took > time.Minute {
@@ -117,7 +119,8 @@ func TestWhatHDFSRefusesEndsTheTransfer(t *testing.T) {
 func TestAnUploadToHDFSThatBreaksOffLeavesNothing(t *testing.T) {
 	h := hdfstest.Start(t)
 	r := &Signer{Key: []byte("k")}
-	web := httptest.NewServer(&Server{Stores: &store.Stores{}, Signer: r, Log: slog.New(slog.DiscardHandler), most: 400_000})
+	web := httptest.NewServer(&Server{Stores: &store.Stores{}, Signer: r, Log: slog.New(slog.DiscardHandler),
+		most: 400_000})
 	defer web.Close()
 	r.Base = web.URL
 	a := inHDFS(t, h, "/run/a", "path: /x, archive: {none: {}}", "")
@@ -145,7 +148,8 @@ func TestAnUploadToHDFSThatBreaksOffLeavesNothing(t *testing.T) {
 			t.Errorf("half of it: %d", code)
 		}
 	}
-	if code, err := send(http.MethodPut, out.URL, -1, strings.NewReader(strings.Repeat("x", 400_001))); code != http.StatusRequestEntityTooLarge {
+	if code, err := send(http.MethodPut, out.URL, -1,
+		strings.NewReader(strings.Repeat("x", 400_001))); code != http.StatusRequestEntityTooLarge {
 		t.Errorf("more than may be: %d, %v", code, err)
 	}
 	in := r.Transfer(http.MethodGet, "ci", a, time.Now().Add(time.Hour))

@@ -1,5 +1,5 @@
-// Package object has what the parts of the runner know of objects in the Kubernetes API: kinds, labels, annotations, owners,
-// and what of them is cached.
+// Package object has what the parts of the runner know of objects in the Kubernetes API: kinds, labels, annotations,
+// owners, and what of them is cached.
 package object
 
 import (

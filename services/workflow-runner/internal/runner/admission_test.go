@@ -99,7 +99,8 @@ func TestTheAPIServerRefusesWhatIsWrong(t *testing.T) {
 }
 
 func TestFlagsOfAdmissionAreChecked(t *testing.T) {
-	for _, args := range [][]string{{"--admission-cert", "c"}, {"--admission-address", ":8443", "--admission-secret", "noslash"}} {
+	for _, args := range [][]string{{"--admission-cert", "c"},
+		{"--admission-address", ":8443", "--admission-secret", "noslash"}} {
 		if _, err := parse(args, func(string) string { return "" }, &strings.Builder{}); err == nil {
 			t.Errorf("%v is taken", args)
 		}

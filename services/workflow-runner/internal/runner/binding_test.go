@@ -52,7 +52,8 @@ spec:
 		list := c.workflows()
 		seen := map[string]bool{}
 		for _, wf := range list {
-			if wf.Labels["workflows.argoproj.io/workflow-event-binding"] != "b" || !strings.HasPrefix(wf.Name, "t-") || wf.Status.Phase != v1alpha1.WorkflowRunning {
+			if wf.Labels["workflows.argoproj.io/workflow-event-binding"] != "b" || !strings.HasPrefix(wf.Name, "t-") ||
+				wf.Status.Phase != v1alpha1.WorkflowRunning {
 				return fmt.Errorf("%s %v %s", wf.Name, wf.Labels, wf.Status.Phase)
 			}
 			seen[wf.Spec.Arguments.Parameters[0].Value.String()] = true
@@ -98,7 +99,8 @@ func TestTheSameEventIsHandledOnce(t *testing.T) {
 	}
 	b := &binding.Reconciler{Client: c.kube}
 	for range 3 {
-		if err := b.Handle(t.Context(), one, bus.Delivery{Event: e, Subject: events.EventSubject("ci", "cal", "tick")}); err != nil {
+		if err := b.Handle(t.Context(), one, bus.Delivery{Event: e,
+			Subject: events.EventSubject("ci", "cal", "tick")}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -33,7 +33,8 @@ func (p *pluginServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			Plugin map[string]struct{ Greet string } `json:"plugin"`
 		} `json:"template"`
 	}
-	if err := json.NewDecoder(r.Body).Decode(&body); err != nil || r.Method != http.MethodPost || r.URL.Path != "/api/v1/template.execute" {
+	if err := json.NewDecoder(r.Body).Decode(&body); err != nil || r.Method != http.MethodPost ||
+		r.URL.Path != "/api/v1/template.execute" {
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
@@ -130,7 +131,8 @@ spec:
 	before := c.playPlugins()
 	stop() // while the plugin is at work; the next one finds its pod
 	c.runner("b")
-	if n := c.node("greeter", ".greet"); n.Phase != v1alpha1.NodeSucceeded || n.Type != v1alpha1.NodeTypePlugin || *n.Outputs.Result != "hello world" || n.Outputs.Parameters[0].Value.String() != "5" {
+	if n := c.node("greeter", ".greet"); n.Phase != v1alpha1.NodeSucceeded || n.Type != v1alpha1.NodeTypePlugin ||
+		*n.Outputs.Result != "hello world" || n.Outputs.Parameters[0].Value.String() != "5" {
 		t.Errorf("greet: %+v", n)
 	}
 	c.await("the other plugin is there", func() error {
@@ -142,7 +144,8 @@ spec:
 	if n := c.node("greeter", ".nobody"); n.Phase != v1alpha1.NodeFailed || n.Message != "nobody is there" {
 		t.Errorf("nobody: %s %s", n.Phase, n.Message)
 	}
-	if n := c.node("greeter", ".other"); n.Phase != v1alpha1.NodeFailed || !strings.Contains(n.Message, "of deaf, hello, none does this work") {
+	if n := c.node("greeter", ".other"); n.Phase != v1alpha1.NodeFailed ||
+		!strings.Contains(n.Message, "of deaf, hello, none does this work") {
 		t.Errorf("other: %s %s", n.Phase, n.Message)
 	}
 	c.awaitPhase(v1alpha1.WorkflowSucceeded)
