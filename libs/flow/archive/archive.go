@@ -29,7 +29,7 @@ type Record struct {
 	StartedAt  time.Time              `json:"startedAt"`
 	FinishedAt time.Time              `json:"finishedAt"`
 	Labels     map[string]string      `json:"labels,omitempty"`
-	Large      bool                   `json:"large,omitempty"` // the workflow is an object, not a value beside the record
+	Large      bool                   `json:"large,omitempty"` // the workflow is an object, no value beside this
 }
 
 // messageLimit bounds the message in a record; the workflow has it whole.
@@ -86,8 +86,7 @@ func Read(stored map[string][]byte) ([]Record, error) {
 		all = append(all, r)
 	}
 	slices.SortFunc(all, func(a, b Record) int {
-		return cmp.Or(b.FinishedAt.Compare(a.FinishedAt),
-			cmp.Compare(a.UID, b.UID))
+		return cmp.Or(b.FinishedAt.Compare(a.FinishedAt), cmp.Compare(a.UID, b.UID))
 	})
 	return all, errors.Join(errs...)
 }

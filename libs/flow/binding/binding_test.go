@@ -31,8 +31,9 @@ func TestWhatABindingSubmits(t *testing.T) {
 			"selector is missing"},
 		"a selector of text": {`{event: {selector: "payload.message"}, submit: {workflowTemplateRef: {name: t}}}`, "",
 			"neither true nor false"},
-		"a broken selector": {`{event: {selector: "payload ="}, submit: {workflowTemplateRef: {name: t}}}`, "", "selector"},
-		"no template":       {`{event: {selector: "true"}, submit: {workflowTemplateRef: {}}}`, "", "name is missing"},
+		"a broken selector": {`{event: {selector: "payload ="}, submit: {workflowTemplateRef: {name: t}}}`, "",
+			"selector"},
+		"no template": {`{event: {selector: "true"}, submit: {workflowTemplateRef: {}}}`, "", "name is missing"},
 		"an argument that fails": {`{event: {selector: "true"}, submit: {workflowTemplateRef: {name: t}, arguments: {parameters: [{name: e, valueFrom: {event: "payload.message.a.b"}}]}}}`,
 			"", `"e"`},
 	} {

@@ -189,7 +189,8 @@ func (d *Decision) stopped(w World) (bool, error) {
 
 // condition notes an error, or that there is none any more.
 func (d *Decision) condition(kind string, err error) {
-	d.Status.Conditions = slices.DeleteFunc(d.Status.Conditions, func(c v1alpha1.Condition) bool { return c.Type == kind })
+	d.Status.Conditions = slices.DeleteFunc(d.Status.Conditions,
+		func(c v1alpha1.Condition) bool { return c.Type == kind })
 	if err != nil {
 		d.Status.Conditions = append(d.Status.Conditions,
 			v1alpha1.Condition{Type: kind, Status: "True", Message: err.Error()})
@@ -218,8 +219,7 @@ func history(w World) []string {
 			return !c.Phase.Completed() || (c.Phase == v1alpha1.WorkflowSucceeded) != of.succeeded
 		})
 		slices.SortFunc(ended, func(a, b Child) int {
-			return cmp.Or(b.Finished.Compare(a.Finished),
-				cmp.Compare(b.Name, a.Name))
+			return cmp.Or(b.Finished.Compare(a.Finished), cmp.Compare(b.Name, a.Name))
 		})
 		for i, c := range ended {
 			if int64(i) >= limit {

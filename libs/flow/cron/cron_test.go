@@ -56,7 +56,8 @@ func TestWhenACronWorkflowRuns(t *testing.T) {
 		"allow":  {func(w *World) { w.Children = running }, "12:00"},
 		"forbid": {func(w *World) { w.Children, w.Spec.ConcurrencyPolicy = running, "Forbid" }, ""},
 		"forbid, made just now": {func(w *World) {
-			w.Spec.Schedules, w.Spec.ConcurrencyPolicy, w.Status.LastScheduledTime = []string{"@every 1s"}, "Forbid", at(0)
+			w.Spec.Schedules, w.Spec.ConcurrencyPolicy, w.Status.LastScheduledTime = []string{"@every 1s"}, "Forbid",
+				at(0)
 			w.Status.Active = []corev1.ObjectReference{{Name: RunName("c", noon)}}
 		}, ""},
 		"several schedules": {func(w *World) {
@@ -64,7 +65,10 @@ func TestWhenACronWorkflowRuns(t *testing.T) {
 			w.Now = noon.Add(-50 * time.Second)
 		}, "11:59"},
 		"of version 3": {func(w *World) { w.Spec.Schedules, w.Spec.Schedule = nil, "*/5 * * * *" }, "12:00"},
-		"of both versions": {func(w *World) { w.Spec.Schedules, w.Spec.Schedule = []string{"0 0 1 1 *"}, "*/5 * * * *" },
+		"of both versions": {func(w *World) {
+			w.Spec.Schedules, w.Spec.Schedule = []string{"0 0 1 1 *"},
+				"*/5 * * * *"
+		},
 			"12:00"},
 		"odd, of version 3": {func(w *World) { w.Spec.Schedule = "* *" }, ""},
 		"a zone": {func(w *World) { w.Spec.Schedules, w.Spec.Timezone = []string{"0 13 * * *"}, "Europe/Paris" },
@@ -86,7 +90,8 @@ func TestWhenACronWorkflowRuns(t *testing.T) {
 			w.Spec.StopStrategy = &v1alpha1.StopStrategy{Expression: "cronworkflow.failed >= 2"}
 			w.Status.Failed = 2
 		}, ""},
-		"stop strategy, later": {func(w *World) { w.Spec.StopStrategy = &v1alpha1.StopStrategy{Expression: "failed >= 2"} },
+		"stop strategy, later": {
+			func(w *World) { w.Spec.StopStrategy = &v1alpha1.StopStrategy{Expression: "failed >= 2"} },
 			"12:00"},
 		"stop strategy, bad": {func(w *World) { w.Spec.StopStrategy = &v1alpha1.StopStrategy{Expression: "failed >="} },
 			""},
@@ -105,7 +110,8 @@ func TestWhenACronWorkflowRuns(t *testing.T) {
 func TestReplaceEndsWhatRuns(t *testing.T) {
 	d := Decide(world(func(w *World) {
 		w.Spec.ConcurrencyPolicy = "Replace"
-		w.Children = []Child{{Name: "c-1", Phase: v1alpha1.WorkflowRunning}, {Name: "c-0", Phase: v1alpha1.WorkflowSucceeded}}
+		w.Children = []Child{{Name: "c-1", Phase: v1alpha1.WorkflowRunning},
+			{Name: "c-0", Phase: v1alpha1.WorkflowSucceeded}}
 	}))
 	if len(d.Terminate) != 1 || d.Terminate[0] != "c-1" || len(d.Submit) != 1 {
 		t.Errorf("%+v", d)

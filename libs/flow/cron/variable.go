@@ -19,8 +19,9 @@ func variables(w World, s v1alpha1.CronWorkflowStatus) map[string]any {
 		last = s.LastScheduledTime.Time
 	}
 	about := map[string]any{
-		"name": w.Name, "namespace": w.Namespace, "failed": s.Failed, "succeeded": s.Succeeded, "lastScheduledTime": last,
-		"labels": texts(w.Labels), "annotations": texts(w.Annotations),
+		"name": w.Name, "namespace": w.Namespace, "failed": s.Failed, "succeeded": s.Succeeded,
+		"lastScheduledTime": last,
+		"labels":            texts(w.Labels), "annotations": texts(w.Annotations),
 	}
 	now := w.Now
 	return map[string]any{"cronworkflow": about, "failed": s.Failed, "succeeded": s.Succeeded,

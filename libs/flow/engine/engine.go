@@ -91,7 +91,8 @@ func (k *engine) goOn(change *flow.RunChange) {
 		moves := k.Nodes.Moves()
 		k.Memory.Restart()
 		root, _ := k.Nodes.Named(k.World.Name)
-		if !root.Phase.Fulfilled() && !k.lockedOut(workflowHolder(k.World.Name), k.World.Spec.Synchronization, k.Globals) {
+		if !root.Phase.Fulfilled() && !k.lockedOut(workflowHolder(k.World.Name), k.World.Spec.Synchronization,
+			k.Globals) {
 			root = k.execute(state.Call{Name: k.World.Name, Display: k.World.Name, Template: k.World.Spec.Entrypoint,
 				Args: k.arguments()})
 		}
@@ -189,7 +190,8 @@ func (k *engine) end(change *flow.RunChange, phase v1alpha1.WorkflowPhase, messa
 }
 
 func (k *engine) decision(change *flow.RunChange) flow.Decision {
-	d := flow.Decision{Actions: k.Actions, Metrics: k.Metrics, Lookups: k.Lookups, Before: map[string]v1alpha1.NodePhase{}}
+	d := flow.Decision{Actions: k.Actions, Metrics: k.Metrics, Lookups: k.Lookups,
+		Before: map[string]v1alpha1.NodePhase{}}
 	if at, set := k.Memory.Wake(); set && change.FinishedAt == nil {
 		d.Wake = at
 	}

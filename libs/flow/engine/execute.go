@@ -108,7 +108,8 @@ func (k *engine) guarded(c state.Call, t v1alpha1.Template, sc scope.Scope) v1al
 func (k *engine) dispatch(c state.Call, t v1alpha1.Template, sc scope.Scope) v1alpha1.NodeStatus {
 	kind, ok := kindOf(&t)
 	if !ok {
-		return k.Fail(c, kind.node, fmt.Errorf("template %q: it names no work; one of %s is needed", c.Template, KindNames()))
+		return k.Fail(c, kind.node, fmt.Errorf("template %q: it names no work; one of %s is needed", c.Template,
+			KindNames()))
 	}
 	return kind.of(k).Do(c, t, sc)
 }

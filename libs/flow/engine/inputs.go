@@ -126,7 +126,8 @@ func inputArtifact(c state.Call, want v1alpha1.Artifact) (*v1alpha1.Artifact, er
 	got := want
 	for _, a := range c.Args.Artifacts {
 		if a.Name == want.Name {
-			got.ArtifactLocation, got.Archive, got.SubPath = a.ArtifactLocation, orArchive(a.Archive, want.Archive), a.SubPath
+			got.ArtifactLocation, got.Archive, got.SubPath = a.ArtifactLocation, orArchive(a.Archive, want.Archive),
+				a.SubPath
 			got.Optional = want.Optional || a.Optional
 		}
 	}

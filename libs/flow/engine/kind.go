@@ -45,7 +45,8 @@ func kinds() []kind {
 			tasks(v1alpha1.NodeTypePod)},
 		{"http", func(t *v1alpha1.Template) bool { return t.HTTP != nil }, v1alpha1.NodeTypeHTTP,
 			tasks(v1alpha1.NodeTypeHTTP)},
-		{"data", func(t *v1alpha1.Template) bool { return t.Data != nil }, v1alpha1.NodeTypePod, tasks(v1alpha1.NodeTypePod)},
+		{"data", func(t *v1alpha1.Template) bool { return t.Data != nil }, v1alpha1.NodeTypePod,
+			tasks(v1alpha1.NodeTypePod)},
 		{"plugin", func(t *v1alpha1.Template) bool { return t.Plugin != nil }, v1alpha1.NodeTypePlugin,
 			tasks(v1alpha1.NodeTypePlugin)},
 	}

@@ -13,7 +13,8 @@ import (
 var aside = []string{
 	"name", "activeDeadlineSeconds", "affinity", "annotations", "archiveLocation", "automountServiceAccountToken",
 	"daemon", "executor", "failFast", "hostAliases",
-	"initContainers", "inputs", "memoize", "metadata", "metrics", "nodeSelector", "outputs", "parallelism", "podResources",
+	"initContainers", "inputs", "memoize", "metadata", "metrics", "nodeSelector", "outputs", "parallelism",
+	"podResources",
 	"podSpecPatch", "pendingTimeout", "priority", "priorityClassName",
 	"resourceClaims", "retryStrategy", "schedulerName", "securityContext", "serviceAccountName", "sidecars",
 	"synchronization", "timeout", "tolerations", "volumes",

@@ -114,7 +114,8 @@ func (k *engine) waiting(n v1alpha1.NodeStatus, s *v1alpha1.Synchronization) v1a
 	}
 	for _, r := range semaphores(s) {
 		if r.ConfigMapKeyRef != nil {
-			names = append(names, k.lockName(r.Namespace, "ConfigMap", r.ConfigMapKeyRef.Name+"/"+r.ConfigMapKeyRef.Key))
+			names = append(names, k.lockName(r.Namespace, "ConfigMap",
+				r.ConfigMapKeyRef.Name+"/"+r.ConfigMapKeyRef.Key))
 		}
 	}
 	text := strings.Join(names, ", ")

@@ -19,7 +19,8 @@ func (k *engine) describe(change *flow.RunChange) error {
 		return nil
 	}
 	out := &v1alpha1.Metadata{Labels: map[string]string{}, Annotations: map[string]string{}}
-	for _, part := range []struct{ from, to map[string]string }{{m.Labels, out.Labels}, {m.Annotations, out.Annotations}} {
+	for _, part := range []struct{ from, to map[string]string }{{m.Labels, out.Labels},
+		{m.Annotations, out.Annotations}} {
 		for name, text := range part.from {
 			value, err := k.Globals.Text(text)
 			if err != nil {

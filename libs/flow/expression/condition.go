@@ -15,7 +15,8 @@ import (
 // govaluate's with bare words as strings; an error makes the node Error.
 func Condition(condition string) (yes bool, err error) {
 	if strings.Count(condition, "(") > maxGroups {
-		return false, fmt.Errorf("when %q: %w: it has more than %d parentheses", exactjson.Abbreviate(condition), ErrBudget,
+		return false, fmt.Errorf("when %q: %w: it has more than %d parentheses", exactjson.Abbreviate(condition),
+			ErrBudget,
 			maxGroups)
 	}
 	defer func() {

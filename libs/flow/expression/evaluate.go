@@ -65,7 +65,8 @@ func truth(source string, result any) (bool, error) {
 // values of its variables.
 func Check(source string) error {
 	if len(source) > MaxSource {
-		return fmt.Errorf("expression %q: %w: it is longer than %d bytes", exactjson.Abbreviate(source), ErrBudget, MaxSource)
+		return fmt.Errorf("expression %q: %w: it is longer than %d bytes", exactjson.Abbreviate(source), ErrBudget,
+			MaxSource)
 	}
 	if _, err := parser.Parse(source); err != nil {
 		what, _, _ := strings.Cut(err.Error(), "\n") // the rest draws an arrow below the source

@@ -16,8 +16,10 @@ import (
 // guards look at the arguments of those functions of the language whose result may be far larger than they are.
 func guards() map[string]func(args []any) error {
 	return map[string]func([]any) error{
-		"repeat":  func(args []any) error { return room(runtime.ToInt(at(args, 1)), len(text(args, 0))) },
-		"replace": func(args []any) error { return room(strings.Count(text(args, 0), text(args, 1)), len(text(args, 2))) },
+		"repeat": func(args []any) error { return room(runtime.ToInt(at(args, 1)), len(text(args, 0))) },
+		"replace": func(args []any) error {
+			return room(strings.Count(text(args, 0), text(args, 1)), len(text(args, 2)))
+		},
 		"join": func(args []any) error {
 			if list := reflect.ValueOf(at(args, 0)); list.Kind() == reflect.Slice {
 				return room(list.Len(), len(text(args, 1)))
@@ -54,7 +56,8 @@ func library() map[string]any { return maps.Clone(sharedLibrary()) } // an expre
 var sharedLibrary = sync.OnceValue(func() map[string]any {
 	out := sprig.GenericFuncMap()
 	for _, impure := range []string{
-		"env", "expandenv", "getHostByName", "randAlphaNum", "randAlpha", "randAscii", "randNumeric", "randInt", "randBytes",
+		"env", "expandenv", "getHostByName", "randAlphaNum", "randAlpha", "randAscii", "randNumeric", "randInt",
+		"randBytes",
 		"shuffle", "uuidv4",
 		"bcrypt", "htpasswd", "genPrivateKey", "derivePassword", "buildCustomCert", "genCA", "genCAWithKey",
 		"genSelfSignedCert",

@@ -215,7 +215,8 @@ func (k *linter) cron(s *v1alpha1.CronWorkflowSpec) {
 	}
 	k.oneOf("spec.concurrencyPolicy", s.ConcurrencyPolicy, "Allow", "Forbid", "Replace")
 	for path, n := range map[string]*int64{"startingDeadlineSeconds": s.StartingDeadlineSeconds,
-		"successfulJobsHistoryLimit": s.SuccessfulJobsHistoryLimit, "failedJobsHistoryLimit": s.FailedJobsHistoryLimit} {
+		"successfulJobsHistoryLimit": s.SuccessfulJobsHistoryLimit,
+		"failedJobsHistoryLimit":     s.FailedJobsHistoryLimit} {
 		if n != nil && *n < 0 {
 			k.errorf("spec."+path, "is %d; it cannot be negative", *n)
 		}

@@ -34,7 +34,8 @@ func Garbage(nodes []v1alpha1.NodeStatus, spec v1alpha1.WorkflowSpec, repository
 				continue
 			}
 			place := Relocate(repository, a.ArtifactLocation)
-			if storeOf(place) == nil || slices.ContainsFunc(out, func(w Waste) bool { return same(w.Location, place) }) {
+			if storeOf(place) == nil || slices.ContainsFunc(out,
+				func(w Waste) bool { return same(w.Location, place) }) {
 				continue
 			}
 			out = append(out, Waste{Node: n.ID, Name: a.Name, Location: place})

@@ -33,7 +33,8 @@ func Pick(ref *v1alpha1.ArtifactRepositoryRef, config corev1.ConfigMap) (key str
 	}
 	r = &v1alpha1.ArtifactRepository{}
 	if err := yaml.Unmarshal([]byte(text), r); err != nil {
-		return key, nil, fmt.Errorf("ConfigMap %s/%s: artifact repository %q: %w", config.Namespace, config.Name, key, err)
+		return key, nil, fmt.Errorf("ConfigMap %s/%s: artifact repository %q: %w", config.Namespace, config.Name, key,
+			err)
 	}
 	return key, r, nil
 }

@@ -18,10 +18,11 @@ type Memory struct {
 	waitingBelow       map[string]map[string]bool // by holder: places where something waits for room
 	waitingForCapacity map[string]bool            // places that wait for room themselves
 	pending            map[string]bool            // places that wait for an answer or a lock
-	refused            map[string]int64           // by boundary: the limit of children at work that kept one from starting
-	wakes              alarms
-	path               []string         // from the run to the place that is visited
-	kept               map[string]State // what the types of templates keep, by the id of their nodes
+	// by boundary: the limit of children at work that kept one from starting
+	refused map[string]int64
+	wakes   alarms
+	path    []string         // from the run to the place that is visited
+	kept    map[string]State // what the types of templates keep, by the id of their nodes
 }
 
 // New is the memory of who has seen nothing.

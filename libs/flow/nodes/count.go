@@ -111,6 +111,7 @@ func atWork(n v1alpha1.NodeStatus) int64 {
 
 // publishes reports whether outputs are for the whole workflow too.
 func publishes(o *v1alpha1.Outputs) bool {
-	return o != nil && (slices.ContainsFunc(o.Parameters, func(p v1alpha1.Parameter) bool { return p.GlobalName != "" }) ||
+	return o != nil && (slices.ContainsFunc(o.Parameters,
+		func(p v1alpha1.Parameter) bool { return p.GlobalName != "" }) ||
 		slices.ContainsFunc(o.Artifacts, func(a v1alpha1.Artifact) bool { return a.GlobalName != "" }))
 }

@@ -29,8 +29,9 @@ type Store struct {
 // New is a store of the nodes of a workflow, which belong to it from then on. Lists within lent ones are not written
 // to.
 func New(workflow string, all map[string]v1alpha1.NodeStatus, lent bool) *Store {
-	s := &Store{counts: newCounts(workflow, all), workflow: workflow, nodes: all, children: map[string]map[string]bool{},
-		lent: lent}
+	s := &Store{counts: newCounts(workflow, all), workflow: workflow, nodes: all,
+		children: map[string]map[string]bool{},
+		lent:     lent}
 	s.Turn()
 	return s
 }

@@ -26,7 +26,8 @@ func TestNodesAreSet(t *testing.T) {
 		changed[0].Outputs.Parameters[0].Value.String() != "1" {
 		t.Errorf("%+v %v", changed, err)
 	}
-	changed, err = operation.Set(waiting(), func(v1alpha1.NodeStatus) bool { return true }, nil, v1alpha1.NodeFailed, "")
+	changed, err = operation.Set(waiting(), func(v1alpha1.NodeStatus) bool { return true }, nil, v1alpha1.NodeFailed,
+		"")
 	if err != nil || len(changed) != 2 || changed[0].Name != "wf.v" || changed[1].Phase != v1alpha1.NodeFailed {
 		t.Errorf("%+v %v", changed, err)
 	}

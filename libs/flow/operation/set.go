@@ -56,7 +56,8 @@ func Resumed(n v1alpha1.NodeStatus, supplied map[string]string) (v1alpha1.NodeSt
 			value = p.ValueFrom.Default.String()
 		default:
 			if value, ok = inputDefault(n.Inputs, p.Name); !ok {
-				return n, fmt.Errorf("output parameter %q of node %s is not supplied and has no default", p.Name, n.Name)
+				return n, fmt.Errorf("output parameter %q of node %s is not supplied and has no default", p.Name,
+					n.Name)
 			}
 		}
 		p.Value = v1alpha1.AnyStringPtr(value)

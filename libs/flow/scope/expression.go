@@ -16,8 +16,7 @@ var later = []string{"item", "retries", "lastRetry", "workflow.status", "workflo
 // mentioned are those of the later names that an expression refers to.
 func mentioned(source string) []string {
 	if !slices.ContainsFunc(later, func(name string) bool {
-		return strings.Contains(source,
-			name[strings.LastIndex(name, ".")+1:])
+		return strings.Contains(source, name[strings.LastIndex(name, ".")+1:])
 	}) {
 		return nil
 	}

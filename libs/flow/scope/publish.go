@@ -107,7 +107,8 @@ func (s Scope) AddMetadata(labels, annotations map[string]string, own *v1alpha1.
 	for key, value := range annotations {
 		s.values["workflow.annotations."+key] = value
 	}
-	for name, all := range map[string]map[string]string{"workflow.labels": labels, "workflow.annotations": annotations} {
+	for name, all := range map[string]map[string]string{"workflow.labels": labels,
+		"workflow.annotations": annotations} {
 		s.values[name], s.values[name+".json"] = exactjson.Text(all), exactjson.Text(all)
 	}
 }

@@ -96,7 +96,8 @@ var strict = []string{"inputs.", "steps.", "tasks.", "workflow.parameters."}
 // arguments, hooks, metadata and metrics are resolved where they are used, with more or later values.
 func (s Scope) ResolveSpec(spec v1alpha1.WorkflowSpec) (v1alpha1.WorkflowSpec, error) {
 	own := spec
-	own.Templates, own.TemplateDefaults, own.Arguments, own.Hooks, own.WorkflowMetadata, own.Metrics = nil, nil, nil, nil,
+	own.Templates, own.TemplateDefaults, own.Arguments, own.Hooks, own.WorkflowMetadata, own.Metrics = nil, nil, nil,
+		nil,
 		nil, nil
 	if !strings.Contains(exactjson.Text(own), "{{") {
 		return spec, nil

@@ -33,7 +33,8 @@ func (s *State) publishGlobal(n v1alpha1.NodeStatus) {
 	for _, p := range n.Outputs.Parameters {
 		if p.GlobalName != "" && p.Value != nil {
 			s.Globals.Set("workflow.outputs.parameters."+p.GlobalName, p.Value.String())
-			s.published.Parameters = replaceNamed(s.published.Parameters, v1alpha1.Parameter{Name: p.GlobalName, Value: p.Value},
+			s.published.Parameters = replaceNamed(s.published.Parameters,
+				v1alpha1.Parameter{Name: p.GlobalName, Value: p.Value},
 				func(x v1alpha1.Parameter) string { return x.Name })
 		}
 	}

@@ -63,7 +63,8 @@ func (s *State) PodName(n v1alpha1.NodeStatus) string {
 
 // PodOf is the name of the pod of a node. Where ids would clash pods would too.
 func (s *State) PodOf(node, template string) string {
-	return nodes.PodName(s.World.Name, node, template) + strings.TrimPrefix(s.Nodes.ID(node), nodes.ID(s.World.Name, node))
+	return nodes.PodName(s.World.Name, node, template) + strings.TrimPrefix(s.Nodes.ID(node),
+		nodes.ID(s.World.Name, node))
 }
 
 // Closed reports whether nothing new begins at the place that is visited: the workflow is told to stop, and it is not

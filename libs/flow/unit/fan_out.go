@@ -84,7 +84,8 @@ func (k Runner) fanOut(u Unit, l loop.Loop, sc scope.Scope) Outcome {
 		k.Memory.Leave(true)
 	}
 	out := at.outcome(u)
-	out.calls = state.Call{Template: u.Step.Template, Ref: u.Step.TemplateRef, Inline: u.Step.Inline, Library: u.Library}
+	out.calls = state.Call{Template: u.Step.Template, Ref: u.Step.TemplateRef, Inline: u.Step.Inline,
+		Library: u.Library}
 	return k.closeGroup(u, out)
 }
 

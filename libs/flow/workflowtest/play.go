@@ -197,7 +197,8 @@ func (p *play) run() (string, error) {
 			continue
 		}
 		if again := engine.Decide(p.w); !again.Empty() && p.w.Run.Phase == v1alpha1.WorkflowRunning {
-			return p.text(), fmt.Errorf("a recorded decision gives new changes though nothing happened: %+v", again.Nodes)
+			return p.text(), fmt.Errorf("a recorded decision gives new changes though nothing happened: %+v",
+				again.Nodes)
 		}
 		if p.w.Run.Phase.Completed() {
 			if p.retry() {
@@ -370,7 +371,8 @@ func (p *play) tree() string {
 	nodes := slices.SortedFunc(maps.Values(p.w.Run.Nodes),
 		func(a, b v1alpha1.NodeStatus) int { return strings.Compare(a.Name, b.Name) })
 	for _, n := range nodes {
-		fmt.Fprintf(&b, "%s%s %s %s%s%s\n", n.Name, shownAs(n), n.Type, n.Phase, suffix(n.Message), outputsText(n.Outputs))
+		fmt.Fprintf(&b, "%s%s %s %s%s%s\n", n.Name, shownAs(n), n.Type, n.Phase, suffix(n.Message),
+			outputsText(n.Outputs))
 	}
 	return b.String()
 }

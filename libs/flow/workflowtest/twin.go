@@ -136,7 +136,8 @@ func same(what string, got, want any) error {
 	var lines []string
 	for id := range joined(g, w) {
 		if !reflect.DeepEqual(g[id], w[id]) {
-			lines = append(lines, fmt.Sprintf("%s: %+v, and by looking at everything %+v", orName(g[id], w[id]), g[id], w[id]))
+			lines = append(lines, fmt.Sprintf("%s: %+v, and by looking at everything %+v", orName(g[id], w[id]), g[id],
+				w[id]))
 		}
 	}
 	slices.Sort(lines)

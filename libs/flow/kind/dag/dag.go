@@ -127,7 +127,8 @@ func (g *graph) visit(task v1alpha1.DAGTask, halted bool) {
 	u := g.unit(task)
 	if !started {
 		run, err := depends.Ready(task, g.results)
-		c := state.Call{Name: u.Node, Display: u.Display, Template: task.Template, Ref: task.TemplateRef, Library: g.library,
+		c := state.Call{Name: u.Node, Display: u.Display, Template: task.Template, Ref: task.TemplateRef,
+			Library:  g.library,
 			Boundary: u.Boundary}
 		switch {
 		case err != nil:

@@ -101,7 +101,8 @@ func (k Kind) locate(t *v1alpha1.Template, s scope.Scope) error {
 		one[0].ArtifactLocation, one[0].Archive = in.ArtifactLocation, in.Archive
 	}
 	if !location.Located(one[0]) {
-		return fmt.Errorf("resource.manifestFrom: artifact %q has no place that can be reached and is no input", one[0].Name)
+		return fmt.Errorf("resource.manifestFrom: artifact %q has no place that can be reached and is no input",
+			one[0].Name)
 	}
 	one[0].ArtifactLocation = location.Relocate(k.World.Repository, one[0].ArtifactLocation)
 	t.Resource.ManifestFrom.Artifact = one[0]

@@ -135,8 +135,7 @@ func (a *Archivist) Find(ctx context.Context, namespace, name string) (*v1alpha1
 
 // readArchived reads the workflow of a record.
 func readArchived(ctx context.Context, b *bus.Bus, r archive.Record) (*v1alpha1.Workflow, error) {
-	return archive.Open(r,
-		func(key string) ([]byte, uint64, error) { return b.KV(bus.ArchiveBucket).Get(ctx, key) },
+	return archive.Open(r, func(key string) ([]byte, uint64, error) { return b.KV(bus.ArchiveBucket).Get(ctx, key) },
 		func(name string) (io.ReadCloser, error) { return b.Objects(bus.ArchiveBucket).Open(ctx, name) })
 }
 
@@ -154,7 +153,8 @@ func (a *Archivist) Run(ctx context.Context) error {
 			continue
 		}
 		if err := a.thin(ctx, time.Now()); err != nil && ctx.Err() == nil {
-			a.Log.WarnContext(ctx, "the archive of workflows was not cut to its limits; it will be tried again", "error", err)
+			a.Log.WarnContext(ctx, "the archive of workflows was not cut to its limits; it will be tried again",
+				"error", err)
 		}
 	}
 }

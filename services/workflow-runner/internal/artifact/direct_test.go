@@ -82,7 +82,8 @@ func (d *depot) execute(task protocol.Task, staging string, args ...string) (cod
 func (d *depot) save(a v1alpha1.Artifact) protocol.Termination {
 	d.t.Helper()
 	out := d.signer.Transfer(http.MethodPut, "ci", a, time.Now().Add(time.Hour))
-	code, said, report := d.execute(protocol.Task{Artifacts: []protocol.Transfer{out}}, d.t.TempDir(), "run", "--", "true")
+	code, said, report := d.execute(protocol.Task{Artifacts: []protocol.Transfer{out}}, d.t.TempDir(), "run", "--",
+		"true")
 	if code != 0 {
 		d.t.Fatalf("%d %s", code, said)
 	}

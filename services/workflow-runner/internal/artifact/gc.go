@@ -141,7 +141,8 @@ func (j *GC) Settle(ctx context.Context, wf *v1alpha1.Workflow, known *journal.R
 	nodes := slices.SortedFunc(maps.Values(known.State.Nodes),
 		func(a, b v1alpha1.NodeStatus) int { return strings.Compare(a.ID, b.ID) })
 	n := gcRecord{Namespace: wf.Namespace, Name: wf.Name, UID: string(wf.UID), Ended: true,
-		Completion: wasteOf(known, nodes, location.GCOnCompletion), Deletion: wasteOf(known, nodes, location.GCOnDeletion)}
+		Completion: wasteOf(known, nodes, location.GCOnCompletion),
+		Deletion:   wasteOf(known, nodes, location.GCOnDeletion)}
 	if len(n.Completion)+len(n.Deletion) > 0 {
 		if err := j.KV.Put(ctx, noteKey(n.workflow(), n.UID), object.JSON(n)); err != nil {
 			return fmt.Errorf("note the artifacts of workflow %s: %w", n.workflow(), err)
@@ -304,7 +305,8 @@ func (j *GC) remove(ctx context.Context, n gcRecord, waste []location.Waste) err
 		err := j.Stores.Remove(limited, n.Namespace, w.Location)
 		cancel()
 		if fault.Of(err) == fault.Poison {
-			j.Log.WarnContext(ctx, "an artifact stays that should go", "workflow", n.workflow(), "artifact", w.Name, "key",
+			j.Log.WarnContext(ctx, "an artifact stays that should go", "workflow", n.workflow(), "artifact", w.Name,
+				"key",
 				store.Key(w.Location), "error", err)
 			continue
 		}
@@ -345,7 +347,8 @@ func (j *GC) mark(ctx context.Context, raw *unstructured.Unstructured, gone []lo
 	target := object.Workflow()
 	target.SetNamespace(wf.Namespace)
 	target.SetName(wf.Name)
-	if err := j.Cached.Patch(ctx, target, client.RawPatch(types.MergePatchType, body)); client.IgnoreNotFound(err) != nil {
+	if err := j.Cached.Patch(ctx, target, client.RawPatch(types.MergePatchType,
+		body)); client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("show what is gone of workflow %s/%s: %w", wf.Namespace, wf.Name, err)
 	}
 	return nil

@@ -19,7 +19,8 @@ func TestAStoreThatIsAwayHoldsNoOther(t *testing.T) {
 	var dials atomic.Int32
 	insecure := true
 	at := func(host, key string) v1alpha1.ArtifactLocation {
-		return v1alpha1.ArtifactLocation{S3: &v1alpha1.S3Artifact{Endpoint: host, Bucket: "bucket", Key: key, Region: "r",
+		return v1alpha1.ArtifactLocation{S3: &v1alpha1.S3Artifact{Endpoint: host, Bucket: "bucket", Key: key,
+			Region:   "r",
 			Insecure: &insecure}}
 	}
 	j := NewGC(GCConfig{Log: slog.New(slog.DiscardHandler),
@@ -35,7 +36,8 @@ func TestAStoreThatIsAwayHoldsNoOther(t *testing.T) {
 		t.Error("all is removed from a store that is away")
 	}
 	once := dials.Load()
-	if err := j.remove(t.Context(), gcRecord{Namespace: "ns", Name: "other"}, waste); err == nil || dials.Load() != once {
+	if err := j.remove(t.Context(), gcRecord{Namespace: "ns", Name: "other"}, waste); err == nil ||
+		dials.Load() != once {
 		t.Errorf("it was tried %d times more: %v", dials.Load()-once, err)
 	}
 	if err := j.remove(t.Context(), gcRecord{Namespace: "ns2", Name: "wf"}, waste[:1]); err == nil ||

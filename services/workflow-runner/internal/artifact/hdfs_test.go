@@ -22,7 +22,8 @@ import (
 func inHDFS(t *testing.T, h *hdfstest.Cluster, name, more, place string) v1alpha1.Artifact {
 	t.Helper()
 	var a v1alpha1.Artifact
-	text := "{name: a, hdfs: {addresses: ['" + h.Address + "'], hdfsUser: " + hdfstest.User + ", path: '" + name + "', " + place + "}, " + more + "}"
+	text := "{name: a, hdfs: {addresses: ['" + h.Address + "'], hdfsUser: " + hdfstest.User +
+		", path: '" + name + "', " + place + "}, " + more + "}"
 	if err := yaml.UnmarshalStrict([]byte(text), &a); err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +96,8 @@ func TestWhatHDFSRefusesEndsTheTransfer(t *testing.T) {
 		t.Errorf("optional: %d %s", code, said)
 	}
 	h.Put("/old", "old")
-	large := filepath.Join(t.TempDir(), "large") // more than fits on the way: who still sends must hear it too, and not try again
+	// more than fits on the way: who still sends must hear it too, and not try again
+	large := filepath.Join(t.TempDir(), "large")
 	if err := os.WriteFile(large, make([]byte, 20<<20), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -61,7 +61,8 @@ func TestARepositoryComesIntoAPod(t *testing.T) {
 			t.Errorf("%s: exit code %d, %s", name, code, said)
 		}
 	}
-	in, _ := d.signer.Input("ci", artifactOf(t, "{name: a, path: /src, git: {"+repo+login+"}}"), time.Now().Add(time.Hour))
+	in, _ := d.signer.Input("ci", artifactOf(t, "{name: a, path: /src, git: {"+repo+login+"}}"),
+		time.Now().Add(time.Hour))
 	for method, body := range map[string]string{http.MethodPost: "{}", http.MethodPut: "x"} {
 		if code, _ := (asker{t, d.signer}).do(method, in.URL, body); code < 400 {
 			t.Errorf("%s: %d", method, code)

@@ -97,7 +97,8 @@ func named(name, key string) bool { return key != "" && strings.HasSuffix(name, 
 // refusedCommand classes what the API server says to a command. What the account may not do it may not do the next time
 // either: the command is dead, and can be redriven when the rights are there.
 func refusedCommand(err error) error {
-	if apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) || apierrors.IsNotFound(err) || apierrors.IsForbidden(err) {
+	if apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) || apierrors.IsNotFound(err) ||
+		apierrors.IsForbidden(err) {
 		return fault.AsPoison(err)
 	}
 	return err

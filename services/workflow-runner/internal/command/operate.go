@@ -87,7 +87,8 @@ func (o *Operator) Handle(ctx context.Context, d bus.Delivery) ([]bus.Outgoing, 
 		err = verb(ctx, asked{command, by, d.Event})
 	}
 	if err != nil {
-		return nil, refusedCommand(fmt.Errorf("%s %s/%s, key %s: %w", command.Operation, command.Namespace, command.Name,
+		return nil, refusedCommand(fmt.Errorf("%s %s/%s, key %s: %w", command.Operation, command.Namespace,
+			command.Name,
 			command.Key, err))
 	}
 	return nil, nil

@@ -79,7 +79,8 @@ func (o *Operator) retry(ctx context.Context, c asked) error {
 	if err != nil {
 		return err
 	}
-	return o.ask(ctx, c, ask, map[string]any{object.LabelCompleted: nil}, map[string]any{"suspend": nil, "shutdown": nil})
+	return o.ask(ctx, c, ask, map[string]any{object.LabelCompleted: nil},
+		map[string]any{"suspend": nil, "shutdown": nil})
 }
 
 // ask puts an order on a workflow.

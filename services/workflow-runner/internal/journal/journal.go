@@ -67,7 +67,8 @@ type Run struct {
 // Replay reads a run from its journal, and its last record: what a replica that died after recording did not get to
 // tell. It is nil when nothing was recorded yet.
 func Replay(ctx context.Context, b *bus.Bus, namespace, uid string) (r *Run, latest *Entry, err error) {
-	r = &Run{subject: events.RunSubject(namespace, uid), Found: map[flow.Lookup]flow.Answer{}, Obeyed: map[string]bool{}}
+	r = &Run{subject: events.RunSubject(namespace, uid), Found: map[flow.Lookup]flow.Answer{},
+		Obeyed: map[string]bool{}}
 	entries, err := b.Read(ctx, bus.Runs, r.subject)
 	if err != nil {
 		return nil, nil, fmt.Errorf("replay run %s: %w", uid, err)

@@ -84,7 +84,8 @@ func (m *Upstream) Count(wf *v1alpha1.Workflow, state flow.Run, d flow.Decision)
 			scope := strconv.FormatBool(ref.ClusterScope)
 			m.templates.WithLabelValues(scope, ref.Name, wf.Namespace, phase).Inc()
 			if d.Run.FinishedAt != nil && !state.StartedAt.IsZero() {
-				m.runtimes.WithLabelValues(scope, ref.Name, wf.Namespace).Observe(d.Run.FinishedAt.Sub(state.StartedAt).Seconds())
+				m.runtimes.WithLabelValues(scope, ref.Name,
+					wf.Namespace).Observe(d.Run.FinishedAt.Sub(state.StartedAt).Seconds())
 			}
 		}
 	}
@@ -196,7 +197,8 @@ func (m *Upstream) Report(ctx context.Context, log *slog.Logger, workflow string
 		}
 		if problem != "" {
 			m.Errors.WithLabelValues("MetricEmission").Inc()
-			log.WarnContext(ctx, "a metric was not reported", "workflow", workflow, "metric", one.Name, "problem", problem)
+			log.WarnContext(ctx, "a metric was not reported", "workflow", workflow, "metric", one.Name, "problem",
+				problem)
 		}
 	}
 }

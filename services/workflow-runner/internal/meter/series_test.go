@@ -48,7 +48,8 @@ argo_workflows_size_sum 10
 argo_workflows_size_count 2
 `
 	took := func(v int) string {
-		return fmt.Sprintf("# HELP argo_workflows_took h\n# TYPE argo_workflows_took gauge\nargo_workflows_took %d\n", v)
+		return fmt.Sprintf("# HELP argo_workflows_took h\n# TYPE argo_workflows_took gauge\nargo_workflows_took %d\n",
+			v)
 	}
 	same := func(when, want string) {
 		t.Helper()

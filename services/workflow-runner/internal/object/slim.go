@@ -54,7 +54,8 @@ func slimPod(p *corev1.Pod) {
 	s := p.Status
 	p.Status = corev1.PodStatus{Phase: s.Phase, Message: s.Message, Reason: s.Reason, PodIP: s.PodIP,
 		StartTime:             s.StartTime,
-		InitContainerStatuses: slimStatuses(s.InitContainerStatuses), ContainerStatuses: slimStatuses(s.ContainerStatuses)}
+		InitContainerStatuses: slimStatuses(s.InitContainerStatuses),
+		ContainerStatuses:     slimStatuses(s.ContainerStatuses)}
 	for _, c := range s.Conditions {
 		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse {
 			p.Status.Conditions = append(p.Status.Conditions, c)
@@ -67,7 +68,8 @@ func slimContainers(all []corev1.Container) []corev1.Container {
 	out := make([]corev1.Container, len(all))
 	for i := range all {
 		out[i] = corev1.Container{Name: all[i].Name,
-			Resources: corev1.ResourceRequirements{Requests: all[i].Resources.Requests, Limits: all[i].Resources.Limits}}
+			Resources: corev1.ResourceRequirements{Requests: all[i].Resources.Requests,
+				Limits: all[i].Resources.Limits}}
 	}
 	return out
 }

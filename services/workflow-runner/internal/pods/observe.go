@@ -57,7 +57,8 @@ func PhaseOf(pod *corev1.Pod) flow.PodPhase {
 	case corev1.PodFailed:
 		return flow.PodFailed
 	case corev1.PodRunning:
-		if ended := terminated(pod.Status.ContainerStatuses, MainContainer); ended != nil && len(pod.Spec.Containers) == 1 {
+		if ended := terminated(pod.Status.ContainerStatuses, MainContainer); ended != nil &&
+			len(pod.Spec.Containers) == 1 {
 			if ended.ExitCode == 0 {
 				return flow.PodSucceeded
 			}
@@ -140,7 +141,8 @@ func stoppedFor(t *corev1.ContainerStateTerminated) int {
 
 // waiting says what a pod that does not run yet waits for.
 func waiting(pod *corev1.Pod) string {
-	for _, statuses := range [][]corev1.ContainerStatus{pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses} {
+	for _, statuses := range [][]corev1.ContainerStatus{pod.Status.InitContainerStatuses,
+		pod.Status.ContainerStatuses} {
 		for _, c := range statuses {
 			if w := c.State.Waiting; w != nil && w.Reason != "" && w.Reason != "PodInitializing" &&
 				w.Reason != "ContainerCreating" {

@@ -111,7 +111,8 @@ func podMeta(wf *v1alpha1.Workflow, a flow.CreatePod, cause lineage.Lineage) met
 		Labels: map[string]string{object.LabelWorkflow: wf.Name, object.LabelCompleted: "false"},
 		Annotations: map[string]string{object.AnnotationNodeID: a.NodeID, object.AnnotationNodeName: a.NodeName,
 			object.AnnotationRun: string(wf.UID)},
-		OwnerReferences: []metav1.OwnerReference{{APIVersion: v1alpha1.GroupVersion.String(), Kind: "Workflow", Name: wf.Name,
+		OwnerReferences: []metav1.OwnerReference{{APIVersion: v1alpha1.GroupVersion.String(), Kind: "Workflow",
+			Name:       wf.Name,
 			UID:        wf.UID,
 			Controller: &controller, BlockOwnerDeletion: &controller}},
 	}
@@ -127,7 +128,8 @@ func podMeta(wf *v1alpha1.Workflow, a flow.CreatePod, cause lineage.Lineage) met
 
 func podSpec(spec v1alpha1.WorkflowSpec, t v1alpha1.Template, volumes []corev1.Volume) corev1.PodSpec {
 	out := corev1.PodSpec{
-		RestartPolicy: corev1.RestartPolicyNever, ServiceAccountName: first(t.ServiceAccountName, spec.ServiceAccountName),
+		RestartPolicy:                corev1.RestartPolicyNever,
+		ServiceAccountName:           first(t.ServiceAccountName, spec.ServiceAccountName),
 		AutomountServiceAccountToken: spec.AutomountServiceAccountToken,
 		Volumes:                      append(append(slices.Clone(spec.Volumes), t.Volumes...), volumes...),
 		ImagePullSecrets:             spec.ImagePullSecrets, NodeSelector: spec.NodeSelector, Affinity: spec.Affinity,
@@ -178,8 +180,11 @@ func first(values ...string) string {
 func addScript(pod *corev1.Pod, main *corev1.Container, source string) {
 	pod.Annotations[object.AnnotationScript] = source
 	pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: scriptVolume, VolumeSource: corev1.VolumeSource{
-		DownwardAPI: &corev1.DownwardAPIVolumeSource{DefaultMode: new(int32(0o755)), Items: []corev1.DownwardAPIVolumeFile{{
-			Path: path.Base(protocol.ScriptPath), FieldRef: &corev1.ObjectFieldSelector{FieldPath: "metadata.annotations['" + object.AnnotationScript + "']"}}}}}})
+		DownwardAPI: &corev1.DownwardAPIVolumeSource{DefaultMode: new(int32(0o755)),
+			Items: []corev1.DownwardAPIVolumeFile{{
+				Path: path.Base(protocol.ScriptPath),
+				FieldRef: &corev1.ObjectFieldSelector{
+					FieldPath: "metadata.annotations['" + object.AnnotationScript + "']"}}}}}})
 	main.VolumeMounts = append(main.VolumeMounts,
 		corev1.VolumeMount{Name: scriptVolume, MountPath: protocol.ScriptDir, ReadOnly: true})
 	main.Args = append(slices.Clone(main.Args), protocol.ScriptPath)
@@ -200,7 +205,8 @@ func (p *Pods) task(wf *v1alpha1.Workflow, a flow.CreatePod) protocol.Task {
 		for _, out := range out.Parameters {
 			if out.ValueFrom != nil && out.ValueFrom.Path != "" {
 				task.Parameters = append(task.Parameters,
-					protocol.Parameter{Name: out.Name, Path: out.ValueFrom.Path, Optional: out.ValueFrom.Default != nil})
+					protocol.Parameter{Name: out.Name, Path: out.ValueFrom.Path,
+						Optional: out.ValueFrom.Default != nil})
 			}
 		}
 		for _, artifact := range out.Artifacts {
@@ -284,7 +290,8 @@ func claimVolumes(workflow string, templates []corev1.PersistentVolumeClaim) []c
 	var out []corev1.Volume
 	for i := range templates {
 		out = append(out, corev1.Volume{Name: templates[i].Name, VolumeSource: corev1.VolumeSource{
-			PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: workflow + "-" + templates[i].Name}}})
+			PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{
+				ClaimName: workflow + "-" + templates[i].Name}}})
 	}
 	return out
 }

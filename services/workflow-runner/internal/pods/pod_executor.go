@@ -111,7 +111,8 @@ func wrapAll(containers []corev1.Container, main int, j job, t v1alpha1.Template
 		wrap(&containers[i], variable, setFlags(t, containers[i].Name))
 		if own.Logs != nil && t.ContainerSet == nil {
 			containers[i].VolumeMounts = append(containers[i].VolumeMounts,
-				corev1.VolumeMount{Name: stagingVolume, MountPath: protocol.LogsDir, SubPath: path.Base(protocol.LogsDir)})
+				corev1.VolumeMount{Name: stagingVolume, MountPath: protocol.LogsDir,
+					SubPath: path.Base(protocol.LogsDir)})
 		}
 	}
 	return nil
@@ -149,7 +150,8 @@ func wrap(c *corev1.Container, task corev1.EnvVar, flags []string) {
 	c.Args = slices.Concat([]string{"run"}, flags, []string{"--"}, c.Command, c.Args)
 	c.Command = []string{protocol.ExecutorPath}
 	c.Env = append(c.Env, task)
-	mount := corev1.VolumeMount{Name: stagingVolume, MountPath: protocol.ExecutorPath, SubPath: "executor", ReadOnly: true}
+	mount := corev1.VolumeMount{Name: stagingVolume, MountPath: protocol.ExecutorPath, SubPath: "executor",
+		ReadOnly: true}
 	if len(flags) > 0 {
 		// Containers of a set tell each other how they ended through this volume.
 		mount = corev1.VolumeMount{Name: stagingVolume, MountPath: protocol.StagingDir}

@@ -40,7 +40,8 @@ func build(t *testing.T, spec, template string) (*corev1.Pod, error) {
 		}
 	}
 	a.Spec = &wf.Spec
-	known := &images{known: map[string]imageProgram{"known": {Entrypoint: []string{"/entry"}, Cmd: []string{"default"}}}}
+	known := &images{known: map[string]imageProgram{"known": {Entrypoint: []string{"/entry"},
+		Cmd: []string{"default"}}}}
 	r := &Pods{Signer: &artifact.Signer{Base: "http://store", Key: []byte("k")}, Image: "executor:1", Images: known}
 	return r.Build(t.Context(), wf, a, lineage.Lineage{Trace: "00-t", Correlation: "c", Causation: "before"})
 }
@@ -92,7 +93,8 @@ outputs:
 		t.Errorf("%v %v", main.Command, main.Args)
 	}
 	task := taskOf(t, main)
-	if len(task.Parameters) != 1 || !task.Parameters[0].Optional || len(task.Artifacts) != 1 || !task.Artifacts[0].Plain ||
+	if len(task.Parameters) != 1 || !task.Parameters[0].Optional || len(task.Artifacts) != 1 ||
+		!task.Artifacts[0].Plain ||
 		task.Result {
 		t.Errorf("%+v", task)
 	}
@@ -119,7 +121,8 @@ func taskOf(t *testing.T, c corev1.Container) protocol.Task {
 
 func TestAScriptWithoutSourceIsItsContainer(t *testing.T) {
 	for source, want := range map[string][]string{"": {"echo", "[]"}, "x": {"echo", "[]", protocol.ScriptPath}} {
-		pod := mustBuild(t, "entrypoint: main", "name: gen\nscript: {image: known, args: [echo, '[]'], source: '"+source+"'}")
+		pod := mustBuild(t, "entrypoint: main",
+			"name: gen\nscript: {image: known, args: [echo, '[]'], source: '"+source+"'}")
 		main := pod.Spec.Containers[0]
 		if _, annotated := pod.Annotations[object.AnnotationScript]; !slices.Equal(main.Args, want) ||
 			annotated != (source != "") || len(main.VolumeMounts) != len(want)-2 {
@@ -236,21 +239,27 @@ func TestPodsAsTheCoreSeesThem(t *testing.T) {
 		{"no node", corev1.PodStatus{Conditions: []corev1.PodCondition{{Type: corev1.PodScheduled,
 			Status: corev1.ConditionFalse, Reason: "Unschedulable", Message: "0/1"}}},
 			flow.PodPending, "Unschedulable: 0/1", false},
-		{"no image", corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{{State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ErrImagePull", Message: "x"}}}}},
+		{"no image", corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{{
+			State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{
+				Reason: "ErrImagePull", Message: "x"}}}}},
 			flow.PodPending, "ErrImagePull: x", false},
 		{"main ended well before the pod says so",
-			corev1.PodStatus{Phase: corev1.PodRunning, ContainerStatuses: ended(0, "Completed")}, flow.PodSucceeded, "", false},
+			corev1.PodStatus{Phase: corev1.PodRunning, ContainerStatuses: ended(0, "Completed")}, flow.PodSucceeded, "",
+			false},
 		{"main failed before the pod says so", corev1.PodStatus{Phase: corev1.PodRunning,
 			ContainerStatuses: ended(3, "Error")}, flow.PodFailed, "Error (exit code 3)", false},
 		{"out of memory", corev1.PodStatus{Phase: corev1.PodFailed, ContainerStatuses: ended(137, "OOMKilled")},
 			flow.PodFailed, "OOMKilled (exit code 137)", false},
-		{"evicted", corev1.PodStatus{Phase: corev1.PodFailed, Message: "evicted", ContainerStatuses: ended(137, "Error")},
+		{"evicted", corev1.PodStatus{Phase: corev1.PodFailed, Message: "evicted",
+			ContainerStatuses: ended(137, "Error")},
 			flow.PodFailed, "evicted", false},
-		{"never ran", corev1.PodStatus{Phase: corev1.PodFailed, Reason: "NodeLost"}, flow.PodFailed, "pod failed: NodeLost",
+		{"never ran", corev1.PodStatus{Phase: corev1.PodFailed, Reason: "NodeLost"}, flow.PodFailed,
+			"pod failed: NodeLost",
 			true},
 		{"init failed", corev1.PodStatus{Phase: corev1.PodFailed,
 			InitContainerStatuses: []corev1.ContainerStatus{{Name: "init",
-				State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 1, Message: "no store"}}}}},
+				State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 1,
+					Message: "no store"}}}}},
 			flow.PodFailed,
 			"init container init ended with exit code 1: no store", true},
 	}
@@ -294,7 +303,8 @@ func TestSetsAreJudgedByAllTheirContainers(t *testing.T) {
 			"container b: OOMKilled (exit code 137)"},
 		"two by themselves": {[]end{{"main", 1, 5, "Error", "{}"}, {"b", 2, 4, "Error", "{}"}},
 			"container b: Error (exit code 2)"},
-		"each stopped for others": {[]end{{"a", 1, 4, "Error", `{"stopped": "b"}`}, {"b", 2, 5, "Error", `{"stopped": "a"}`}},
+		"each stopped for others": {[]end{{"a", 1, 4, "Error", `{"stopped": "b"}`},
+			{"b", 2, 5, "Error", `{"stopped": "a"}`}},
 			"container a: Error (exit code 1)"},
 	} {
 		pod := &corev1.Pod{Status: corev1.PodStatus{Phase: corev1.PodFailed,

@@ -67,7 +67,8 @@ spec:
 		t.Fatal(err)
 	}
 	c.await("it goes", func() error {
-		if err := c.kube.Get(t.Context(), client.ObjectKeyFromObject(made), binding.Object()); !apierrors.IsNotFound(err) {
+		if err := c.kube.Get(t.Context(), client.ObjectKeyFromObject(made),
+			binding.Object()); !apierrors.IsNotFound(err) {
 			return errors.Join(errors.New("it is there"), err)
 		}
 		return nil
@@ -90,7 +91,8 @@ spec:
 func TestTheSameEventIsHandledOnce(t *testing.T) {
 	t.Parallel()
 	c := start(t)
-	one := &v1alpha1.WorkflowEventBinding{Spec: v1alpha1.WorkflowEventBindingSpec{Event: v1alpha1.WorkflowEvent{Selector: "true"},
+	one := &v1alpha1.WorkflowEventBinding{Spec: v1alpha1.WorkflowEventBindingSpec{
+		Event:  v1alpha1.WorkflowEvent{Selector: "true"},
 		Submit: &v1alpha1.WorkflowSubmit{WorkflowTemplateRef: v1alpha1.WorkflowTemplateRef{Name: "t"}}}}
 	one.Name, one.Namespace, one.UID = "b", "ci", "u"
 	e, err := bus.NewEvent("id", "calendar", "calendar", map[string]any{"eventTime": "now"})

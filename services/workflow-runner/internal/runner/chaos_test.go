@@ -120,7 +120,9 @@ func (w *wire) watch(from *bufio.Reader, to io.Writer) error {
 				return err
 			}
 			message = append(message, payload...)
-			entry = slices.ContainsFunc(w.writes, func(prefix string) bool { return strings.HasPrefix(words[1], prefix) })
+			entry = slices.ContainsFunc(w.writes, func(prefix string) bool {
+				return strings.HasPrefix(words[1], prefix)
+			})
 		}
 		if entry && w.cut(true) {
 			return errors.New("cut before an entry")
@@ -168,7 +170,8 @@ func (c *cluster) live(ctx context.Context, w *wire) {
 		return
 	}
 	for life := 0; ctx.Err() == nil; life++ {
-		args := []string{"--kubeconfig", c.kubeconfig, "--nats-url", "nats://" + w.listen.Addr().String(), "--http-address",
+		args := []string{"--kubeconfig", c.kubeconfig, "--nats-url", "nats://" + w.listen.Addr().String(),
+			"--http-address",
 			"127.0.0.1:0", "--instance", "runner", "--log-level", "error"}
 		child := exec.CommandContext(ctx, self)
 		child.Env = append(os.Environ(), childVariable+"="+strings.Join(args, "\n"))

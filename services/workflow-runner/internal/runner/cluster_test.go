@@ -224,7 +224,8 @@ func TestARunOutlivesItsRunner(t *testing.T) {
 		t.Errorf("%s, progress %s, %d nodes", wf.Name, wf.Status.Progress, len(wf.Status.Nodes))
 	}
 	c.await("facts are told once", func() error {
-		if s, f, e := c.facts("workflow.started"), c.facts("step.finished"), c.facts("workflow.finished"); s != 1 || f != 3 ||
+		if s, f, e := c.facts("workflow.started"), c.facts("step.finished"), c.facts("workflow.finished"); s != 1 ||
+			f != 3 ||
 			e != 1 {
 			return fmt.Errorf("%d started, %d steps finished, %d finished", s, f, e)
 		}

@@ -70,7 +70,8 @@ subjects: [{kind: ServiceAccount, name: builder, namespace: ci}]
 		return json.RawMessage(`{"metadata":{"generateName":"w-"` + more + `},"spec":{"entrypoint":"m","templates":[{"name":"m","suspend":{}}]}}`)
 	}
 	submit := func(key, account, namespace string, more string) events.SubmitWorkflow {
-		return events.SubmitWorkflow{Key: key + "-abcdefghij", Namespace: namespace, Workflow: manifest(more), Sensor: "s",
+		return events.SubmitWorkflow{Key: key + "-abcdefghij", Namespace: namespace, Workflow: manifest(more),
+			Sensor:         "s",
 			ServiceAccount: account, AccountNamespace: "ci"}
 	}
 	// The account may: of a command that comes twice one workflow is made, though the account cannot look.
@@ -90,7 +91,8 @@ subjects: [{kind: ServiceAccount, name: builder, namespace: ci}]
 			Sensor: "s", ServiceAccount: "builder", AccountNamespace: "ci"})
 	c.told("a stop by the subject of another", events.CommandSubject(events.ServiceWorkflowRunner, "resume", "ci"),
 		events.TypeOperateWorkflow,
-		events.OperateWorkflow{Key: "stop2", Operation: "stop", Namespace: "ci", Kind: "Workflow", Name: "w-may-abcdef"})
+		events.OperateWorkflow{Key: "stop2", Operation: "stop", Namespace: "ci", Kind: "Workflow",
+			Name: "w-may-abcdef"})
 	said := c.refusals(6)
 	for id, want := range map[string]string{
 		"no rights": "system:serviceaccount:ci:default", "elsewhere": "system:serviceaccount:ci:builder",

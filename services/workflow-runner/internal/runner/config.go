@@ -23,15 +23,16 @@ type Config struct {
 	BridgeImage   string // image of what stands beside artifact drivers
 	ArtifactURL   string // where pods reach this service's artifact store
 	ImagePrograms string // file that says what images run
-	Repositories  string // namespace of what the namespaces of workflows do not have: artifact repositories, executor plugins
-	HTTPReach     string // public, or any: whether http templates reach loopback and link-local addresses
-	Insecure      string // registries that are asked over plain HTTP, comma separated
-	Scratch       string // folder for Git repositories that are fetched for pods
-	KnownHosts    string // file with the host keys of Git servers
-	GCS           string // where Google Cloud Storage is
-	Own           identity.Own
-	Archive       archive.Limits
-	Admission     admissionConfig
+	// namespace of what the namespaces of workflows do not have: artifact repositories, executor plugins
+	Repositories string
+	HTTPReach    string // public, or any: whether http templates reach loopback and link-local addresses
+	Insecure     string // registries that are asked over plain HTTP, comma separated
+	Scratch      string // folder for Git repositories that are fetched for pods
+	KnownHosts   string // file with the host keys of Git servers
+	GCS          string // where Google Cloud Storage is
+	Own          identity.Own
+	Archive      archive.Limits
+	Admission    admissionConfig
 }
 
 // admissionConfig says whether and how workflows are judged before the API server takes them.
@@ -86,7 +87,8 @@ func parse(args []string, getenv func(string) string, out io.Writer) (Config, er
 	f.Text(&c.Scratch, "scratch", os.TempDir(), "folder for Git repositories that are fetched for pods")
 	f.Text(&c.KnownHosts, "git-known-hosts", "", "file with the host keys of Git servers, as ssh-keyscan prints them")
 	f.Text(&c.GCS, "gcs-endpoint", store.GCS, "where Google Cloud Storage is")
-	f.Number(&c.Archive.Count, "archive-count", 10_000, "workflows that ended and are kept in the archive; 0 keeps none")
+	f.Number(&c.Archive.Count, "archive-count", 10_000,
+		"workflows that ended and are kept in the archive; 0 keeps none")
 	f.Span(&c.Archive.Age, "archive-age", 30*24*time.Hour,
 		"how long workflows that ended are kept in the archive; 0 keeps them for good")
 	identity.Declare(f, &c.Own)

@@ -119,7 +119,8 @@ func TestAnEditOfTheStatusIsAnOrder(t *testing.T) {
 	c.edit("asking", func(_ *unstructured.Unstructured, s map[string]any) { suspended(s, "four", end) })
 	c.await("it is refused", func() error {
 		for _, wf := range c.workflows() {
-			if said := wf.Annotations[object.RefusedAnnotation]; !strings.Contains(said, `status: output parameter "who"`) {
+			if said := wf.Annotations[object.RefusedAnnotation]; !strings.Contains(said,
+				`status: output parameter "who"`) {
 				return fmt.Errorf("refused: %q", said)
 			}
 		}
@@ -180,7 +181,8 @@ spec:
 				}
 			}
 			s["nodes"] = kept
-			if err := unstructured.SetNestedSlice(o.Object, []any{map[string]any{"name": "p", "value": argument}}, "spec",
+			if err := unstructured.SetNestedSlice(o.Object, []any{map[string]any{"name": "p", "value": argument}},
+				"spec",
 				"arguments", "parameters"); err != nil {
 				t.Error(err)
 			}
@@ -189,7 +191,8 @@ spec:
 	retry("new", "again", "[0]", "good")
 	c.await("a new pod of the failed step only", func() error {
 		for _, p := range c.pods() {
-			if strings.HasSuffix(p.Annotations[object.AnnotationNodeName], ".bad") && p.Spec.Containers[0].Command[1] == "new" &&
+			if strings.HasSuffix(p.Annotations[object.AnnotationNodeName], ".bad") &&
+				p.Spec.Containers[0].Command[1] == "new" &&
 				len(c.pods()) == 2 {
 				return nil
 			}

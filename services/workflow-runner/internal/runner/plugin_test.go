@@ -63,14 +63,16 @@ func (p *pluginServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (c *cluster) playPlugins() (names []string) {
 	c.t.Helper()
 	var pods corev1.PodList
-	if err := c.kube.List(c.t.Context(), &pods, client.InNamespace("ci"), client.HasLabels{task.PluginsOf}); err != nil {
+	if err := c.kube.List(c.t.Context(), &pods, client.InNamespace("ci"),
+		client.HasLabels{task.PluginsOf}); err != nil {
 		c.t.Fatal(err)
 	}
 	for i := range pods.Items {
 		p := &pods.Items[i]
 		names = append(names, p.Name)
 		if p.Status.PodIP == "" {
-			p.Status.Phase, p.Status.PodIP, p.Status.PodIPs = corev1.PodRunning, "127.0.0.1", []corev1.PodIP{{IP: "127.0.0.1"}}
+			p.Status.Phase, p.Status.PodIP, p.Status.PodIPs = corev1.PodRunning, "127.0.0.1",
+				[]corev1.PodIP{{IP: "127.0.0.1"}}
 			if err := c.kube.Status().Update(c.t.Context(), p); err != nil {
 				c.t.Fatal(err)
 			}

@@ -164,7 +164,8 @@ spec:
 	})
 	for _, want := range []string{`argo_workflows_mine{status="Succeeded"} 1`,
 		`argo_workflows_total_count{namespace="ci",phase="Succeeded"} 1`,
-		`argo_workflows_gauge{phase="Succeeded"} 1`, `argo_workflows_pods_total_count{namespace="ci",phase="Succeeded"} 1`} {
+		`argo_workflows_gauge{phase="Succeeded"} 1`,
+		`argo_workflows_pods_total_count{namespace="ci",phase="Succeeded"} 1`} {
 		c.scraped("http://"+at+"/metrics", want)
 	}
 	gone := object.Workflow()

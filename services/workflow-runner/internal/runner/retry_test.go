@@ -51,7 +51,8 @@ spec:
 	c.operate("retry-key-1", "retry", "again", "-p", "p=new")
 	c.await("a new pod of the failed step", func() error {
 		for _, p := range c.pods() {
-			if strings.HasSuffix(p.Annotations[object.AnnotationNodeName], ".bad") && p.Spec.Containers[0].Command[1] == "new" {
+			if strings.HasSuffix(p.Annotations[object.AnnotationNodeName], ".bad") &&
+				p.Spec.Containers[0].Command[1] == "new" {
 				return nil
 			}
 		}
@@ -90,7 +91,8 @@ spec:
 	c.operate("retry-key-2", "retry", "again")
 	c.await("a retry of what succeeded is refused", func() error {
 		for _, wf := range c.workflows() {
-			if said := wf.Annotations["argosy.dev/refused-orders"]; strings.Contains(said, "nothing is to be done again") &&
+			if said := wf.Annotations["argosy.dev/refused-orders"]; strings.Contains(said,
+				"nothing is to be done again") &&
 				wf.Labels[object.LabelCompleted] == "true" {
 				return nil
 			}

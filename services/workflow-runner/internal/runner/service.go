@@ -78,7 +78,8 @@ func assemble(ctx context.Context, cfg Config, base *service.Base) ([]life.Part,
 	clock := &cron.Reconciler{Client: mgr.GetClient(), Meters: meters, Log: base.Log, Now: time.Now}
 	bind := &binding.Reconciler{Client: mgr.GetClient(), Bus: base.Bus, Owns: base.Members.Owns, Metrics: m,
 		Meters: meters, Log: base.Log}
-	if err := errors.Join(runner.Control(mgr, base.Members.Owns, regain[0]), clock.Control(mgr, base.Members, regain[1]),
+	if err := errors.Join(runner.Control(mgr, base.Members.Owns, regain[0]),
+		clock.Control(mgr, base.Members, regain[1]),
 		bind.Control(mgr, regain[2])); err != nil {
 		return nil, err
 	}
@@ -112,12 +113,10 @@ func assemble(ctx context.Context, cfg Config, base *service.Base) ([]life.Part,
 		life.Of("artifact-drivers", runner.Janitor.Stores.Drivers.Run),
 		life.Of("bindings", bind.Drain),
 		life.Of("commands", func(ctx context.Context) error {
-			return base.Bus.Consume(ctx, submit.Consumer(),
-				submit.Handle)
+			return base.Bus.Consume(ctx, submit.Consumer(), submit.Handle)
 		}),
 		life.Of("operations", func(ctx context.Context) error {
-			return base.Bus.Consume(ctx, operate.Consumer(),
-				operate.Handle)
+			return base.Bus.Consume(ctx, operate.Consumer(), operate.Handle)
 		}),
 	), nil
 }
@@ -169,8 +168,9 @@ func judging(c admissionConfig, mgr manager.Manager, log *slog.Logger) ([]life.P
 	namespace, name, _ := strings.Cut(c.Secret, "/")
 	server, err := admission.New(admission.Config{Address: c.Address, Cert: c.Cert, Key: c.Key,
 		Hosts: strings.FieldsFunc(c.Hosts, separates), Webhook: c.Webhook,
-		Secret: types.NamespacedName{Namespace: namespace, Name: name}, Client: mgr.GetClient(), Reader: mgr.GetAPIReader(),
-		Log: log})
+		Secret: types.NamespacedName{Namespace: namespace, Name: name}, Client: mgr.GetClient(),
+		Reader: mgr.GetAPIReader(),
+		Log:    log})
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", service.ErrUsage, err)
 	}

@@ -39,9 +39,11 @@ func (b *Reconciler) Handle(ctx context.Context, one *v1alpha1.WorkflowEventBind
 	}
 	wf, prefix, err := binding.Bind(*one, o)
 	if err != nil {
-		// Most events are meant for others: one that an expression fails on is none of this binding. Source: Argo Workflows.
+		// Most events are meant for others: one that an expression fails on is none of this binding. Source: Argo
+		// Workflows.
 		b.Meters.Errors.WithLabelValues("WorkflowEventBinding").Inc()
-		b.Log.InfoContext(ctx, "event was passed over", "binding", one.Namespace+"/"+one.Name, "event_id", d.ID(), "error",
+		b.Log.InfoContext(ctx, "event was passed over", "binding", one.Namespace+"/"+one.Name, "event_id", d.ID(),
+			"error",
 			err)
 		return nil
 	}

@@ -122,12 +122,14 @@ func backfillTimes(spec v1alpha1.CronWorkflowSpec, text string) ([]time.Time, er
 	first, last, _ := strings.Cut(text, "/")
 	from, err := time.Parse(time.RFC3339, first)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %q is no span such as 2026-01-01T00:00:00Z/2026-01-02T00:00:00Z", annotationBackfill,
+		return nil, fmt.Errorf("%s: %q is no span such as 2026-01-01T00:00:00Z/2026-01-02T00:00:00Z",
+			annotationBackfill,
 			text)
 	}
 	until, err := time.Parse(time.RFC3339, last)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %q is no span such as 2026-01-01T00:00:00Z/2026-01-02T00:00:00Z", annotationBackfill,
+		return nil, fmt.Errorf("%s: %q is no span such as 2026-01-01T00:00:00Z/2026-01-02T00:00:00Z",
+			annotationBackfill,
 			text)
 	}
 	return cron.Between(spec, from, until, backfillLimit)

@@ -35,7 +35,8 @@ func (r *Reconciler) record(ctx context.Context, wf *v1alpha1.Workflow, known *r
 	e.Nodes, e.Links = decision.Record()
 	if known.Spec == nil {
 		e.Spec, e.Repository, e.Object = &world.Spec, known.Repo, journal.OriginOf(wf)
-		if err := errors.Join(r.protect(ctx, wf), r.claims(ctx, wf, known.plan.Spec().VolumeClaimTemplates)); err != nil {
+		if err := errors.Join(r.protect(ctx, wf),
+			r.claims(ctx, wf, known.plan.Spec().VolumeClaimTemplates)); err != nil {
 			return err
 		}
 	}
@@ -104,7 +105,8 @@ func (r *Reconciler) createPod(ctx context.Context, wf *v1alpha1.Workflow, a flo
 	}
 	if created {
 		r.Metrics.Pods.Inc()
-		r.Log.InfoContext(ctx, "pod created", "workflow", wf.Namespace+"/"+wf.Name, "node", a.NodeName, "pod", a.PodName)
+		r.Log.InfoContext(ctx, "pod created", "workflow", wf.Namespace+"/"+wf.Name, "node", a.NodeName, "pod",
+			a.PodName)
 	}
 	return nil
 }

@@ -41,7 +41,8 @@ func (r *Reconciler) afterwards(ctx context.Context, raw *unstructured.Unstructu
 	if wf.Spec.PodDisruptionBudget != nil {
 		pdb := &policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Namespace: wf.Namespace, Name: wf.Name}}
 		if err := r.Client.Delete(ctx, pdb); client.IgnoreNotFound(err) != nil {
-			return reconcile.Result{}, fmt.Errorf("remove the disruption budget of workflow %s/%s: %w", wf.Namespace, wf.Name,
+			return reconcile.Result{}, fmt.Errorf("remove the disruption budget of workflow %s/%s: %w", wf.Namespace,
+				wf.Name,
 				err)
 		}
 	}

@@ -25,7 +25,8 @@ func TestAWorkflowLivesAsLongAsItsStrategySays(t *testing.T) {
 			SecondsAfterSuccess: new(int64(6))}, v1alpha1.WorkflowSucceeded, time.Second, true},
 		"failure wins": {&v1alpha1.TTLStrategy{SecondsAfterCompletion: new(int64(99)),
 			SecondsAfterFailure: new(int64(0))}, v1alpha1.WorkflowError, 0, true},
-		"only the other phase": {&v1alpha1.TTLStrategy{SecondsAfterFailure: new(int64(0))}, v1alpha1.WorkflowSucceeded, 0,
+		"only the other phase": {&v1alpha1.TTLStrategy{SecondsAfterFailure: new(int64(0))}, v1alpha1.WorkflowSucceeded,
+			0,
 			false},
 	} {
 		wf := &v1alpha1.Workflow{Spec: v1alpha1.WorkflowSpec{TTLStrategy: c.ttl},

@@ -146,7 +146,8 @@ func edited(state flow.Run, is, shown v1alpha1.NodeStatus, now time.Time) ([]v1a
 		if phase == v1alpha1.NodeRunning {
 			phase = ""
 		}
-		return set(state, pick, object.UserOperation{Phase: string(phase), Message: message, Outputs: newValues(is, shown)},
+		return set(state, pick, object.UserOperation{Phase: string(phase), Message: message,
+			Outputs: newValues(is, shown)},
 			now)
 	}
 	// An end by this way needs all that an order to resume needs.
@@ -171,7 +172,8 @@ func (r *Reconciler) takeBack(ctx context.Context, wf *v1alpha1.Workflow, known 
 	if !takenBack(wf.Status) || wf.Status.StartedAt == nil {
 		return nil // what was cached is older than what we wrote
 	}
-	e := journal.Entry{At: time.Now(), Order: "status-retry-" + wf.Status.StartedAt.UTC().Format(time.RFC3339) + "-" + wf.ResourceVersion}
+	e := journal.Entry{At: time.Now(),
+		Order: "status-retry-" + wf.Status.StartedAt.UTC().Format(time.RFC3339) + "-" + wf.ResourceVersion}
 	if known.Obeyed[e.Order] {
 		return nil
 	}
@@ -196,7 +198,8 @@ func changedArguments(now v1alpha1.WorkflowSpec, started *v1alpha1.WorkflowSpec)
 		return out
 	}
 	for _, p := range now.Arguments.Parameters {
-		at := slices.IndexFunc(started.Arguments.Parameters, func(s v1alpha1.Parameter) bool { return s.Name == p.Name })
+		at := slices.IndexFunc(started.Arguments.Parameters,
+			func(s v1alpha1.Parameter) bool { return s.Name == p.Name })
 		if at < 0 || p.Value == nil {
 			continue
 		}
@@ -210,7 +213,8 @@ func changedArguments(now v1alpha1.WorkflowSpec, started *v1alpha1.WorkflowSpec)
 // refuseEdit says on the object why an edit is not carried out. The status is written anew: it must not go on saying
 // what is not so.
 func (r *Reconciler) refuseEdit(ctx context.Context, raw *unstructured.Unstructured, known *run, cause error) error {
-	r.Log.WarnContext(ctx, "an edit of the status was refused", "workflow", raw.GetNamespace()+"/"+raw.GetName(), "error",
+	r.Log.WarnContext(ctx, "an edit of the status was refused", "workflow", raw.GetNamespace()+"/"+raw.GetName(),
+		"error",
 		cause)
 	target := object.Workflow()
 	target.SetNamespace(raw.GetNamespace())

@@ -33,7 +33,8 @@ func TestEditsOfSuspendedNodes(t *testing.T) {
 		"more of a message":   {func(n *v1alpha1.NodeStatus) { n.Message = "who?; me" }, "Running who?; me - old"},
 		"a value": {func(n *v1alpha1.NodeStatus) { n.Outputs.Parameters[0].Value = v1alpha1.AnyStringPtr("1") },
 			"Running who? 1 old"},
-		"a value of old": {func(n *v1alpha1.NodeStatus) { n.Outputs.Parameters[1].Value = v1alpha1.AnyStringPtr("older") }, ""},
+		"a value of old": {
+			func(n *v1alpha1.NodeStatus) { n.Outputs.Parameters[1].Value = v1alpha1.AnyStringPtr("older") }, ""},
 		"an end without what it needs": {func(n *v1alpha1.NodeStatus) { n.Phase = v1alpha1.NodeSucceeded },
 			`!output parameter "a" of node wf.ask is not supplied`},
 		"an end": {func(n *v1alpha1.NodeStatus) {
@@ -43,14 +44,16 @@ func TestEditsOfSuspendedNodes(t *testing.T) {
 		"a stop": {func(n *v1alpha1.NodeStatus) { n.Phase, n.Message = v1alpha1.NodeFailed, "no" },
 			"Failed no - old"},
 		"a phase of no end": {func(n *v1alpha1.NodeStatus) { n.Phase = v1alpha1.NodeSkipped }, `!phase "Skipped"`},
-		"of an earlier try": {func(n *v1alpha1.NodeStatus) { n.Phase, n.StartedAt = v1alpha1.NodeSucceeded, &later }, ""},
+		"of an earlier try": {func(n *v1alpha1.NodeStatus) { n.Phase, n.StartedAt = v1alpha1.NodeSucceeded, &later },
+			""},
 	} {
 		shown := *is.DeepCopy()
 		c.change(&shown)
 		state := flow.Run{Nodes: map[string]v1alpha1.NodeStatus{"ask": is,
 			"pod": {ID: "pod", Type: v1alpha1.NodeTypePod, Phase: v1alpha1.NodeRunning, StartedAt: &began}}}
 		ids := edits(state, map[string]v1alpha1.NodeStatus{"ask": shown,
-			"pod": {ID: "pod", Type: v1alpha1.NodeTypePod, Phase: v1alpha1.NodeSucceeded, StartedAt: &began}, "ghost": shown})
+			"pod":   {ID: "pod", Type: v1alpha1.NodeTypePod, Phase: v1alpha1.NodeSucceeded, StartedAt: &began},
+			"ghost": shown})
 		got := ""
 		if len(ids) == 1 && ids[0] == "ask" {
 			n, err := edited(state, is, shown, time.Unix(300, 0))

@@ -140,7 +140,8 @@ func (r *Reconciler) saveMemo(ctx context.Context, namespace string, a flow.Save
 		return fault.Stalef("remember %s in ConfigMap %s/%s: %w", a.Key, namespace, a.ConfigMap, err)
 	}
 	if err != nil {
-		r.Log.WarnContext(ctx, "outputs were not remembered", "configmap", namespace+"/"+a.ConfigMap, "key", a.Key, "error",
+		r.Log.WarnContext(ctx, "outputs were not remembered", "configmap", namespace+"/"+a.ConfigMap, "key", a.Key,
+			"error",
 			err)
 	}
 	return nil

@@ -78,7 +78,8 @@ func (r *Reconciler) wipe(ctx context.Context, raw *unstructured.Unstructured, k
 	body := object.JSON(map[string]any{"metadata": metadata,
 		"status": map[string]any{"nodes": nil, "message": nil, "finishedAt": nil, "outputs": nil,
 			"conditions": nil, "compressedNodes": nil, "offloadNodeStatusVersion": nil, "persistentVolumeClaims": nil}})
-	if err := r.Client.Patch(ctx, target, client.RawPatch(types.MergePatchType, body)); client.IgnoreNotFound(err) != nil {
+	if err := r.Client.Patch(ctx, target, client.RawPatch(types.MergePatchType,
+		body)); client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("take back the status: %w", err)
 	}
 	if version := target.GetResourceVersion(); version != "" {

@@ -150,7 +150,8 @@ func (r *Reconciler) restart(ctx context.Context, wf *v1alpha1.Workflow, known *
 		if pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
 			options = append(options, client.GracePeriodSeconds(0))
 		}
-		if err := client.IgnoreNotFound(r.Client.Delete(ctx, pod, options...)); err != nil && !apierrors.IsConflict(err) {
+		if err := client.IgnoreNotFound(r.Client.Delete(ctx, pod, options...)); err != nil &&
+			!apierrors.IsConflict(err) {
 			return fault.Stalef("remove pod %s: %w", pod.Name, err)
 		}
 	}
@@ -171,8 +172,8 @@ func override(spec *v1alpha1.WorkflowSpec, values map[string]string) error {
 		if at < 0 {
 			return fmt.Errorf("the workflow has no parameter %q", name)
 		}
-		spec.Arguments.Parameters[at].Value, spec.Arguments.Parameters[at].ValueFrom = v1alpha1.AnyStringPtr(values[name]),
-			nil
+		p := &spec.Arguments.Parameters[at]
+		p.Value, p.ValueFrom = v1alpha1.AnyStringPtr(values[name]), nil
 	}
 	return nil
 }
