@@ -61,6 +61,7 @@ var parts = []part{
 	{name: "chain", run: (*bench).chain},
 	{name: "fanout", run: (*bench).fanout},
 	{name: "engine", run: (*bench).engine},
+	{name: "shares", run: (*bench).shares, asked: true},
 	{name: "wide", run: (*bench).wide},
 	{name: "executor", run: (*bench).executorImage},
 	{name: "push", run: (*bench).push},

@@ -309,8 +309,11 @@ func (b *bench) sweepWorkflows(ctx context.Context) error {
 
 // scale sets the number of runners and waits until they are ready.
 func (b *bench) scale(ctx context.Context, replicas int32) error {
-	return b.scaleTo(ctx, "workflow-runner", replicas)
+	return b.scaleTo(ctx, runnerService, replicas)
 }
+
+// runnerService is the deployment of the runners.
+const runnerService = "workflow-runner"
 
 func (b *bench) scaleTo(ctx context.Context, service string, replicas int32) error {
 	d := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: control, Name: service}}

@@ -85,8 +85,8 @@ type StopPod struct{ NodeID, PodName string }
 // StopTask asks to give up the work of a node whose result is decided without it.
 type StopTask struct{ NodeID string }
 
-// Perform asks for the work of a node that needs no pod: http, resource, data, plugin. It is repeated until World.Tasks has the
-// node's end; who performs knows by the id of the node what is under way.
+// Perform asks for the work of a node that needs no pod: http, resource, data, plugin. It is repeated until World.Tasks
+// has the node's end; who performs knows by the id of the node what is under way.
 type Perform struct {
 	NodeID, NodeName string
 	Template         v1alpha1.Template // resolved: no tag is left

@@ -29,7 +29,7 @@ type Record struct {
 	StartedAt  time.Time              `json:"startedAt"`
 	FinishedAt time.Time              `json:"finishedAt"`
 	Labels     map[string]string      `json:"labels,omitempty"`
-	Large      bool                   `json:"large,omitempty"` // the workflow is an object, not a value beside the record
+	Large      bool                   `json:"large,omitempty"` // the workflow is an object, no value beside this
 }
 
 // messageLimit bounds the message in a record; the workflow has it whole.
@@ -37,7 +37,8 @@ const messageLimit = 500
 
 // RecordOf is the record of a workflow that has ended.
 func RecordOf(wf *v1alpha1.Workflow) Record {
-	r := Record{Namespace: wf.Namespace, Name: wf.Name, UID: string(wf.UID), Phase: wf.Status.Phase, Message: wf.Status.Message, Progress: wf.Status.Progress, Labels: wf.Labels}
+	r := Record{Namespace: wf.Namespace, Name: wf.Name, UID: string(wf.UID), Phase: wf.Status.Phase,
+		Message: wf.Status.Message, Progress: wf.Status.Progress, Labels: wf.Labels}
 	if len(r.Message) > messageLimit {
 		r.Message = strings.ToValidUTF8(r.Message[:messageLimit], "") + "..."
 	}
@@ -67,8 +68,8 @@ func Body(namespace, uid string) string { return "workflow." + namespace + "." +
 // Object is the name of the object that holds the workflow of a run.
 func Object(namespace, uid string) string { return namespace + "/" + uid }
 
-// Read takes the records out of what a store holds, the latest end first. What cannot be read is left out, and is an error
-// beside the others.
+// Read takes the records out of what a store holds, the latest end first. What cannot be read is left out, and is an
+// error beside the others.
 func Read(stored map[string][]byte) ([]Record, error) {
 	var errs []error
 	all := make([]Record, 0, len(stored))
@@ -84,7 +85,9 @@ func Read(stored map[string][]byte) ([]Record, error) {
 		}
 		all = append(all, r)
 	}
-	slices.SortFunc(all, func(a, b Record) int { return cmp.Or(b.FinishedAt.Compare(a.FinishedAt), cmp.Compare(a.UID, b.UID)) })
+	slices.SortFunc(all, func(a, b Record) int {
+		return cmp.Or(b.FinishedAt.Compare(a.FinishedAt), cmp.Compare(a.UID, b.UID))
+	})
 	return all, errors.Join(errs...)
 }
 
@@ -99,8 +102,8 @@ type Limits struct {
 	Age   time.Duration // since their end
 }
 
-// Surplus are the records that are to go: those over the age, and of the others the oldest over the count. The latest end
-// comes first in all.
+// Surplus are the records that are to go: those over the age, and of the others the oldest over the count. The latest
+// end comes first in all.
 func Surplus(all []Record, l Limits, now time.Time) []Record {
 	keep := len(all)
 	if l.Age > 0 {
@@ -164,7 +167,8 @@ func Unpack(r io.Reader) (*v1alpha1.Workflow, error) {
 }
 
 // Open reads the workflow of a record: a value of the bucket, or an object when it is large.
-func Open(r Record, value func(key string) ([]byte, uint64, error), object func(name string) (io.ReadCloser, error)) (*v1alpha1.Workflow, error) {
+func Open(r Record, value func(key string) ([]byte, uint64, error),
+	object func(name string) (io.ReadCloser, error)) (*v1alpha1.Workflow, error) {
 	if !r.Large {
 		text, _, err := value(Body(r.Namespace, r.UID))
 		if err != nil {

@@ -18,8 +18,10 @@ var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
 
 func workflow(name, uid string, finished time.Time) *v1alpha1.Workflow {
 	at := metav1.NewTime(finished)
-	return &v1alpha1.Workflow{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: name, UID: types.UID(uid), Labels: map[string]string{"team": "x"}},
-		Status: v1alpha1.WorkflowStatus{Phase: v1alpha1.WorkflowSucceeded, Message: strings.Repeat("ü", messageLimit), StartedAt: &at, FinishedAt: &at,
+	return &v1alpha1.Workflow{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: name, UID: types.UID(uid),
+		Labels: map[string]string{"team": "x"}},
+		Status: v1alpha1.WorkflowStatus{Phase: v1alpha1.WorkflowSucceeded, Message: strings.Repeat("ü", messageLimit),
+			StartedAt: &at, FinishedAt: &at,
 			Nodes: map[string]v1alpha1.NodeStatus{"n": {ID: "n", Phase: v1alpha1.NodeSucceeded}}}}
 }
 
@@ -45,10 +47,12 @@ func uids(all []Record) string {
 }
 
 func TestRecordsAreReadLatestFirst(t *testing.T) {
-	in := stored(t, workflow("a", "1", noon), workflow("b", "2", noon.Add(time.Hour)), workflow("a", "3", noon.Add(time.Minute)))
+	in := stored(t, workflow("a", "1", noon), workflow("b", "2", noon.Add(time.Hour)),
+		workflow("a", "3", noon.Add(time.Minute)))
 	in[Key("ci", "4")], in[Key("ci", "5")] = []byte("{"), in[Key("ci", "1")]
 	all, err := Read(in)
-	if uids(all) != "2 3 1" || err == nil || !strings.Contains(err.Error(), "ci.4") || !strings.Contains(err.Error(), "ci.5") {
+	if uids(all) != "2 3 1" || err == nil || !strings.Contains(err.Error(), "ci.4") ||
+		!strings.Contains(err.Error(), "ci.5") {
 		t.Errorf("%s, %v", uids(all), err)
 	}
 	if got := uids(Named(all, "a")); got != "3 1" {
@@ -60,13 +64,15 @@ func TestRecordsAreReadLatestFirst(t *testing.T) {
 	if m := all[0].Message; len(m) > messageLimit+10 {
 		t.Errorf("the message has %d bytes", len(m))
 	}
-	if !strings.HasPrefix(Key("ci", "1"), Prefix("")) || !strings.HasPrefix(Key("ci", "1"), Prefix("ci")) || strings.HasPrefix(Body("ci", "1"), Prefix("")) || strings.HasPrefix(Key("ci2", "1"), Prefix("ci")) {
+	if !strings.HasPrefix(Key("ci", "1"), Prefix("")) || !strings.HasPrefix(Key("ci", "1"), Prefix("ci")) ||
+		strings.HasPrefix(Body("ci", "1"), Prefix("")) || strings.HasPrefix(Key("ci2", "1"), Prefix("ci")) {
 		t.Error("namespaces are not kept apart")
 	}
 }
 
 func TestWhatIsOverTheLimitsGoes(t *testing.T) {
-	all, err := Read(stored(t, workflow("a", "old", noon.Add(-time.Hour)), workflow("a", "mid", noon.Add(-time.Minute)), workflow("a", "new", noon)))
+	all, err := Read(stored(t, workflow("a", "old", noon.Add(-time.Hour)), workflow("a", "mid", noon.Add(-time.Minute)),
+		workflow("a", "new", noon)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +105,8 @@ func TestAWorkflowComesBackAsItWas(t *testing.T) {
 			t.Fatalf("%d nodes: %d bytes, %v", nodes, len(raw), err)
 		}
 		got, err := Unpack(bytes.NewReader(raw))
-		if err != nil || cmp.Diff(wf.Status.Nodes, got.Status.Nodes) != "" || got.Name != "a" || !got.Status.FinishedAt.Equal(wf.Status.FinishedAt) {
+		if err != nil || cmp.Diff(wf.Status.Nodes, got.Status.Nodes) != "" || got.Name != "a" ||
+			!got.Status.FinishedAt.Equal(wf.Status.FinishedAt) {
 			t.Errorf("%d nodes: %v", nodes, err)
 		}
 	}

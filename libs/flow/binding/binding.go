@@ -35,8 +35,8 @@ func (o Occurrence) environment() map[string]any {
 	return map[string]any{"discriminator": o.Discriminator, "payload": o.Payload, "metadata": metadata}
 }
 
-// Bind returns the workflow that a binding submits for an event, without a name; nil when it does not select the event, or
-// submits nothing. The prefix begins its name.
+// Bind returns the workflow that a binding submits for an event, without a name; nil when it does not select the event,
+// or submits nothing. The prefix begins its name.
 func Bind(b v1alpha1.WorkflowEventBinding, o Occurrence) (wf *v1alpha1.Workflow, prefix string, err error) {
 	env := o.environment()
 	if b.Spec.Event.Selector == "" {
@@ -54,7 +54,8 @@ func Bind(b v1alpha1.WorkflowEventBinding, o Occurrence) (wf *v1alpha1.Workflow,
 	if ref.Name == "" {
 		return nil, "", errors.New("spec.submit.workflowTemplateRef: name is missing")
 	}
-	wf = &v1alpha1.Workflow{ObjectMeta: metav1.ObjectMeta{Namespace: b.Namespace, Labels: map[string]string{}, Annotations: map[string]string{}}}
+	wf = &v1alpha1.Workflow{ObjectMeta: metav1.ObjectMeta{Namespace: b.Namespace, Labels: map[string]string{},
+		Annotations: map[string]string{}}}
 	prefix = ref.Name + "-"
 	if m := submit.Metadata; m != nil {
 		maps.Copy(wf.Labels, m.Labels)

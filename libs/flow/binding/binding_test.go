@@ -16,19 +16,24 @@ func TestWhatABindingSubmits(t *testing.T) {
 	}
 	event := Occurrence{Discriminator: "d", Payload: payload, Metadata: map[string][]string{"X-Test": {"true"}}}
 	for name, c := range map[string]struct{ spec, want, fails string }{
-		"selected":          {`{event: {selector: 'payload.message == "hi" && metadata["x-test"] == ["true"] && discriminator == "d"'}, submit: {workflowTemplateRef: {name: t}}}`, "t- map[workflows.argoproj.io/workflow-event-binding:b]", ""},
-		"not selected":      {`{event: {selector: 'discriminator == "e"'}, submit: {workflowTemplateRef: {name: t}}}`, "", ""},
+		"selected": {`{event: {selector: 'payload.message == "hi" && metadata["x-test"] == ["true"] && discriminator == "d"'}, submit: {workflowTemplateRef: {name: t}}}`, "t- map[workflows.argoproj.io/workflow-event-binding:b]", ""},
+		"not selected": {`{event: {selector: 'discriminator == "e"'}, submit: {workflowTemplateRef: {name: t}}}`, "",
+			""},
 		"nothing to submit": {`{event: {selector: "true"}}`, "", ""},
 		"arguments": {`{event: {selector: "true"}, submit: {workflowTemplateRef: {name: t, clusterScope: true}, arguments: {parameters: [
 			{name: m, valueFrom: {event: payload.message}}, {name: l, valueFrom: {event: payload.list}}, {name: num, valueFrom: {event: "payload[\"n\"] + 1"}},
 			{name: d, valueFrom: {event: payload.none, default: x}}, {name: e, valueFrom: {event: "payload.message.a.b", default: "y"}}, {name: v, value: z}]}}}`,
 			"t- map[workflows.argoproj.io/workflow-event-binding:b] m=hi l=[1,2] num=4 d=x e=y v=z", ""},
-		"metadata":           {`{event: {selector: "true"}, submit: {workflowTemplateRef: {name: t}, metadata: {generateName: g-, labels: {a: b}}}}`, "g- map[a:b workflows.argoproj.io/workflow-event-binding:b]", ""},
-		"a name":             {`{event: {selector: "true"}, submit: {workflowTemplateRef: {name: t}, metadata: {name: nm}}}`, "nm- map[workflows.argoproj.io/workflow-event-binding:b]", ""},
-		"no selector":        {`{event: {selector: ""}, submit: {workflowTemplateRef: {name: t}}}`, "", "selector is missing"},
-		"a selector of text": {`{event: {selector: "payload.message"}, submit: {workflowTemplateRef: {name: t}}}`, "", "neither true nor false"},
-		"a broken selector":  {`{event: {selector: "payload ="}, submit: {workflowTemplateRef: {name: t}}}`, "", "selector"},
-		"no template":        {`{event: {selector: "true"}, submit: {workflowTemplateRef: {}}}`, "", "name is missing"},
+		"metadata": {`{event: {selector: "true"}, submit: {workflowTemplateRef: {name: t}, metadata: {generateName: g-, labels: {a: b}}}}`, "g- map[a:b workflows.argoproj.io/workflow-event-binding:b]", ""},
+		"a name": {`{event: {selector: "true"}, submit: {workflowTemplateRef: {name: t}, metadata: {name: nm}}}`,
+			"nm- map[workflows.argoproj.io/workflow-event-binding:b]", ""},
+		"no selector": {`{event: {selector: ""}, submit: {workflowTemplateRef: {name: t}}}`, "",
+			"selector is missing"},
+		"a selector of text": {`{event: {selector: "payload.message"}, submit: {workflowTemplateRef: {name: t}}}`, "",
+			"neither true nor false"},
+		"a broken selector": {`{event: {selector: "payload ="}, submit: {workflowTemplateRef: {name: t}}}`, "",
+			"selector"},
+		"no template": {`{event: {selector: "true"}, submit: {workflowTemplateRef: {}}}`, "", "name is missing"},
 		"an argument that fails": {`{event: {selector: "true"}, submit: {workflowTemplateRef: {name: t}, arguments: {parameters: [{name: e, valueFrom: {event: "payload.message.a.b"}}]}}}`,
 			"", `"e"`},
 	} {

@@ -20,7 +20,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// late is how long after its time a run is still on time. Later it was missed: only startingDeadlineSeconds lets it run.
+// late is how long after its time a run is still on time. Later it was missed: only startingDeadlineSeconds lets it
+// run.
 const late = 30 * time.Second
 
 // World is everything that a decision may look at.
@@ -138,7 +139,8 @@ func active(w World) []Child {
 }
 
 func reference(w World, c Child) corev1.ObjectReference {
-	ref := corev1.ObjectReference{APIVersion: v1alpha1.GroupVersion.String(), Kind: "Workflow", Namespace: w.Namespace, Name: c.Name}
+	ref := corev1.ObjectReference{APIVersion: v1alpha1.GroupVersion.String(), Kind: "Workflow", Namespace: w.Namespace,
+		Name: c.Name}
 	ref.UID = uid(c.UID)
 	return ref
 }
@@ -150,7 +152,8 @@ func (d *Decision) count(w World) {
 		at := slices.IndexFunc(w.Children, func(c Child) bool { return c.Name == ref.Name })
 		if at < 0 {
 			// It was removed before it ended, or was made just now and is not seen yet.
-			if last := w.Status.LastScheduledTime; last != nil && ref.Name == RunName(w.Name, last.Time) && w.Now.Before(last.Add(late)) {
+			if last := w.Status.LastScheduledTime; last != nil && ref.Name == RunName(w.Name, last.Time) &&
+				w.Now.Before(last.Add(late)) {
 				d.Status.Active = append(d.Status.Active, ref)
 			}
 			continue
@@ -186,9 +189,11 @@ func (d *Decision) stopped(w World) (bool, error) {
 
 // condition notes an error, or that there is none any more.
 func (d *Decision) condition(kind string, err error) {
-	d.Status.Conditions = slices.DeleteFunc(d.Status.Conditions, func(c v1alpha1.Condition) bool { return c.Type == kind })
+	d.Status.Conditions = slices.DeleteFunc(d.Status.Conditions,
+		func(c v1alpha1.Condition) bool { return c.Type == kind })
 	if err != nil {
-		d.Status.Conditions = append(d.Status.Conditions, v1alpha1.Condition{Type: kind, Status: "True", Message: err.Error()})
+		d.Status.Conditions = append(d.Status.Conditions,
+			v1alpha1.Condition{Type: kind, Status: "True", Message: err.Error()})
 	}
 }
 
@@ -213,7 +218,9 @@ func history(w World) []string {
 		ended := slices.DeleteFunc(slices.Clone(w.Children), func(c Child) bool {
 			return !c.Phase.Completed() || (c.Phase == v1alpha1.WorkflowSucceeded) != of.succeeded
 		})
-		slices.SortFunc(ended, func(a, b Child) int { return cmp.Or(b.Finished.Compare(a.Finished), cmp.Compare(b.Name, a.Name)) })
+		slices.SortFunc(ended, func(a, b Child) int {
+			return cmp.Or(b.Finished.Compare(a.Finished), cmp.Compare(b.Name, a.Name))
+		})
 		for i, c := range ended {
 			if int64(i) >= limit {
 				gone = append(gone, c.Name)

@@ -19,7 +19,8 @@ func at(d time.Duration) *metav1.Time {
 
 // world is a CronWorkflow that runs each five minutes, ran last five minutes ago, and is due.
 func world(edit func(*World)) World {
-	w := World{Name: "c", Namespace: "ns", Created: noon.Add(-24 * time.Hour), Now: noon.Add(time.Second), Spec: v1alpha1.CronWorkflowSpec{Schedules: []string{"*/5 * * * *"}},
+	w := World{Name: "c", Namespace: "ns", Created: noon.Add(-24 * time.Hour), Now: noon.Add(time.Second),
+		Spec:   v1alpha1.CronWorkflowSpec{Schedules: []string{"*/5 * * * *"}},
 		Status: v1alpha1.CronWorkflowStatus{LastScheduledTime: at(-5 * time.Minute)}}
 	edit(&w)
 	return w
@@ -31,33 +32,48 @@ func TestWhenACronWorkflowRuns(t *testing.T) {
 		edit func(*World)
 		runs string // the time of the run, "" for none
 	}{
-		"due":                      {func(*World) {}, "12:00"},
-		"not yet":                  {func(w *World) { w.Now = noon.Add(-time.Second) }, ""},
-		"did run":                  {func(w *World) { w.Status.LastScheduledTime = at(0) }, ""},
-		"decided before":           {func(w *World) { w.Seen = noon }, ""},
-		"younger than its time":    {func(w *World) { w.Status.LastScheduledTime, w.Created = nil, noon.Add(time.Millisecond) }, ""},
-		"suspended":                {func(w *World) { w.Spec.Suspend = true }, ""},
-		"missed":                   {func(w *World) { w.Now = noon.Add(time.Minute) }, ""},
-		"missed, within deadline":  {func(w *World) { w.Now, w.Spec.StartingDeadlineSeconds = noon.Add(time.Minute), new(int64(90)) }, "12:00"},
-		"missed, deadline is over": {func(w *World) { w.Now, w.Spec.StartingDeadlineSeconds = noon.Add(2*time.Minute), new(int64(90)) }, ""},
+		"due":            {func(*World) {}, "12:00"},
+		"not yet":        {func(w *World) { w.Now = noon.Add(-time.Second) }, ""},
+		"did run":        {func(w *World) { w.Status.LastScheduledTime = at(0) }, ""},
+		"decided before": {func(w *World) { w.Seen = noon }, ""},
+		"younger than its time": {func(w *World) {
+			w.Status.LastScheduledTime, w.Created = nil,
+				noon.Add(time.Millisecond)
+		}, ""},
+		"suspended": {func(w *World) { w.Spec.Suspend = true }, ""},
+		"missed":    {func(w *World) { w.Now = noon.Add(time.Minute) }, ""},
+		"missed, within deadline": {func(w *World) {
+			w.Now, w.Spec.StartingDeadlineSeconds = noon.Add(time.Minute),
+				new(int64(90))
+		}, "12:00"},
+		"missed, deadline is over": {func(w *World) {
+			w.Now, w.Spec.StartingDeadlineSeconds = noon.Add(2*time.Minute),
+				new(int64(90))
+		}, ""},
 		"many missed, one runs": {func(w *World) {
 			w.Status.LastScheduledTime, w.Spec.StartingDeadlineSeconds = at(-8*time.Hour), new(int64(86400))
 		}, "12:00"},
 		"allow":  {func(w *World) { w.Children = running }, "12:00"},
 		"forbid": {func(w *World) { w.Children, w.Spec.ConcurrencyPolicy = running, "Forbid" }, ""},
 		"forbid, made just now": {func(w *World) {
-			w.Spec.Schedules, w.Spec.ConcurrencyPolicy, w.Status.LastScheduledTime = []string{"@every 1s"}, "Forbid", at(0)
+			w.Spec.Schedules, w.Spec.ConcurrencyPolicy, w.Status.LastScheduledTime = []string{"@every 1s"}, "Forbid",
+				at(0)
 			w.Status.Active = []corev1.ObjectReference{{Name: RunName("c", noon)}}
 		}, ""},
 		"several schedules": {func(w *World) {
 			w.Spec.Schedules = []string{"0 0 1 1 *", "59 11 * * *"}
 			w.Now = noon.Add(-50 * time.Second)
 		}, "11:59"},
-		"of version 3":      {func(w *World) { w.Spec.Schedules, w.Spec.Schedule = nil, "*/5 * * * *" }, "12:00"},
-		"of both versions":  {func(w *World) { w.Spec.Schedules, w.Spec.Schedule = []string{"0 0 1 1 *"}, "*/5 * * * *" }, "12:00"},
+		"of version 3": {func(w *World) { w.Spec.Schedules, w.Spec.Schedule = nil, "*/5 * * * *" }, "12:00"},
+		"of both versions": {func(w *World) {
+			w.Spec.Schedules, w.Spec.Schedule = []string{"0 0 1 1 *"},
+				"*/5 * * * *"
+		},
+			"12:00"},
 		"odd, of version 3": {func(w *World) { w.Spec.Schedule = "* *" }, ""},
-		"a zone":            {func(w *World) { w.Spec.Schedules, w.Spec.Timezone = []string{"0 13 * * *"}, "Europe/Paris" }, "12:00"},
-		"when holds":        {func(w *World) { w.Spec.When = "{{cronworkflow.failed}} == 0" }, "12:00"},
+		"a zone": {func(w *World) { w.Spec.Schedules, w.Spec.Timezone = []string{"0 13 * * *"}, "Europe/Paris" },
+			"12:00"},
+		"when holds": {func(w *World) { w.Spec.When = "{{cronworkflow.failed}} == 0" }, "12:00"},
 		"when does not hold": {func(w *World) {
 			w.Spec.When = "{{cronworkflow.labels.a.b/c}} == yes"
 			w.Labels = map[string]string{"a.b/c": "no"}
@@ -74,8 +90,11 @@ func TestWhenACronWorkflowRuns(t *testing.T) {
 			w.Spec.StopStrategy = &v1alpha1.StopStrategy{Expression: "cronworkflow.failed >= 2"}
 			w.Status.Failed = 2
 		}, ""},
-		"stop strategy, later": {func(w *World) { w.Spec.StopStrategy = &v1alpha1.StopStrategy{Expression: "failed >= 2"} }, "12:00"},
-		"stop strategy, bad":   {func(w *World) { w.Spec.StopStrategy = &v1alpha1.StopStrategy{Expression: "failed >="} }, ""},
+		"stop strategy, later": {
+			func(w *World) { w.Spec.StopStrategy = &v1alpha1.StopStrategy{Expression: "failed >= 2"} },
+			"12:00"},
+		"stop strategy, bad": {func(w *World) { w.Spec.StopStrategy = &v1alpha1.StopStrategy{Expression: "failed >="} },
+			""},
 	} {
 		d := Decide(world(c.edit))
 		got := ""
@@ -91,7 +110,8 @@ func TestWhenACronWorkflowRuns(t *testing.T) {
 func TestReplaceEndsWhatRuns(t *testing.T) {
 	d := Decide(world(func(w *World) {
 		w.Spec.ConcurrencyPolicy = "Replace"
-		w.Children = []Child{{Name: "c-1", Phase: v1alpha1.WorkflowRunning}, {Name: "c-0", Phase: v1alpha1.WorkflowSucceeded}}
+		w.Children = []Child{{Name: "c-1", Phase: v1alpha1.WorkflowRunning},
+			{Name: "c-0", Phase: v1alpha1.WorkflowSucceeded}}
 	}))
 	if len(d.Terminate) != 1 || d.Terminate[0] != "c-1" || len(d.Submit) != 1 {
 		t.Errorf("%+v", d)
@@ -103,7 +123,8 @@ func TestADecisionThatWasWrittenDownIsTheLast(t *testing.T) {
 	first := Decide(w)
 	w.Status = first.Status // a crash may lose Seen
 	again := Decide(w)
-	if len(first.Submit) != 1 || len(again.Submit) != 0 || !first.Wake.Equal(noon.Add(5*time.Minute)) || len(again.Status.Active) != 1 {
+	if len(first.Submit) != 1 || len(again.Submit) != 0 || !first.Wake.Equal(noon.Add(5*time.Minute)) ||
+		len(again.Status.Active) != 1 {
 		t.Errorf("%+v\n%+v", first, again)
 	}
 }
@@ -114,7 +135,8 @@ func TestRunsAreCountedAndClearedAway(t *testing.T) {
 	}
 	w := world(func(w *World) {
 		w.Now = noon.Add(-time.Minute)
-		w.Children = []Child{child("s1", v1alpha1.WorkflowSucceeded, -9), child("s2", v1alpha1.WorkflowSucceeded, -8), child("f1", v1alpha1.WorkflowFailed, -7),
+		w.Children = []Child{child("s1", v1alpha1.WorkflowSucceeded, -9), child("s2", v1alpha1.WorkflowSucceeded, -8),
+			child("f1", v1alpha1.WorkflowFailed, -7),
 			child("e1", v1alpha1.WorkflowError, -6), child("r1", v1alpha1.WorkflowRunning, 0)}
 		w.Status.Active = []corev1.ObjectReference{{Name: "s2"}, {Name: "e1"}, {Name: "r1"}, {Name: "ghost"}}
 		w.Status.Succeeded = 4

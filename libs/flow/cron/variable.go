@@ -19,11 +19,13 @@ func variables(w World, s v1alpha1.CronWorkflowStatus) map[string]any {
 		last = s.LastScheduledTime.Time
 	}
 	about := map[string]any{
-		"name": w.Name, "namespace": w.Namespace, "failed": s.Failed, "succeeded": s.Succeeded, "lastScheduledTime": last,
-		"labels": texts(w.Labels), "annotations": texts(w.Annotations),
+		"name": w.Name, "namespace": w.Namespace, "failed": s.Failed, "succeeded": s.Succeeded,
+		"lastScheduledTime": last,
+		"labels":            texts(w.Labels), "annotations": texts(w.Annotations),
 	}
 	now := w.Now
-	return map[string]any{"cronworkflow": about, "failed": s.Failed, "succeeded": s.Succeeded, "now": func() time.Time { return now }}
+	return map[string]any{"cronworkflow": about, "failed": s.Failed, "succeeded": s.Succeeded,
+		"now": func() time.Time { return now }}
 }
 
 // texts are labels or annotations by their names, and all of them as JSON.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/argosy-mesh/argosy/libs/flow/expression"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/expr-lang/expr"
 )
@@ -116,7 +117,8 @@ func (o Order) Leaves() []string {
 }
 
 // taskResults are what depends may ask of a task. Source: Argo Workflows, enhanced depends logic.
-var taskResults = []string{"Succeeded", "Failed", "Errored", "Skipped", "Omitted", "Daemoned", "AnySucceeded", "AllFailed"}
+var taskResults = []string{"Succeeded", "Failed", "Errored", "Skipped", "Omitted", "Daemoned", "AnySucceeded",
+	"AllFailed"}
 
 // Check says what is wrong with a depends expression, such as a result that no task has.
 func Check(task v1alpha1.DAGTask) error {
@@ -141,6 +143,9 @@ func Ready(task v1alpha1.DAGTask, results func(task string) map[string]bool) (bo
 	source := Condition(task)
 	if source == "" {
 		return true, nil
+	}
+	if len(source) > expression.MaxSource {
+		return false, fmt.Errorf("task %q: depends is longer than %d bytes", task.Name, expression.MaxSource)
 	}
 	env := map[string]any{}
 	for _, name := range On(task) {

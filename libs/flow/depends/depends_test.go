@@ -1,6 +1,7 @@
 package depends_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/argosy-mesh/argosy/libs/flow/depends"
@@ -15,5 +16,12 @@ func TestWhatDependsMayAsk(t *testing.T) {
 		if err := depends.Check(v1alpha1.DAGTask{Name: "x", Depends: text}); (err == nil) != good {
 			t.Errorf("%q: %v", text, err)
 		}
+	}
+}
+
+func TestDependsIsBounded(t *testing.T) {
+	task := v1alpha1.DAGTask{Name: "x", Depends: strings.Repeat("(", 1<<20) + "a" + strings.Repeat(")", 1<<20)}
+	if err := depends.Check(task); err == nil {
+		t.Error("it is read")
 	}
 }

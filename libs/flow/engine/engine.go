@@ -1,13 +1,13 @@
 // Package engine decides what a workflow run does next. It does no I/O and knows no clock: a [flow.World] goes in, a
 // [flow.Decision] comes out.
 //
-// It walks the tree of calls from the entrypoint, makes the nodes that may start, takes in what became of pods, and rolls
-// results up. The same world always gives the same decision, and a decision whose nodes were recorded gives no further
-// changes until the world moves: that makes every crash between recording and acting harmless.
+// It walks the tree of calls from the entrypoint, makes the nodes that may start, takes in what became of pods, and
+// rolls results up. The same world always gives the same decision, and a decision whose nodes were recorded gives no
+// further changes until the world moves: that makes every crash between recording and acting harmless.
 //
-// The engine has what concerns a whole run and a single call: limits, locks, caches, retries, inputs, hooks of the workflow.
-// What a template does is its kind's (packages below kind), which gets a [state.State], and, when it composes others, a
-// [unit.Runner]. Arrows between the packages point down only:
+// The engine has what concerns a whole run and a single call: limits, locks, caches, retries, inputs, hooks of the
+// workflow. What a template does is its kind's (packages below kind), which gets a [state.State], and, when it composes
+// others, a [unit.Runner]. Arrows between the packages point down only:
 //
 //	engine -> kind/steps, kind/dag -> unit -> hook -> state -> library, nodes, memory, scope -> flow
 //	       -> kind/pod, kind/task, kind/suspend    -> state
@@ -77,7 +77,10 @@ func (k *engine) decideRun(change *flow.RunChange) {
 		return
 	case !root.Phase.Fulfilled():
 		k.Stopping = reason
-		k.stopNodes(reason, func(n v1alpha1.NodeStatus) bool { return !nodes.Holds(n) && !k.afterRun(n.Name) && !k.exiting(n.Name) })
+		k.stopNodes(reason, func(n v1alpha1.NodeStatus) bool {
+			return !nodes.Holds(n) && !k.afterRun(n.Name) &&
+				!k.exiting(n.Name)
+		})
 	}
 	k.goOn(change)
 }
@@ -88,8 +91,10 @@ func (k *engine) goOn(change *flow.RunChange) {
 		moves := k.Nodes.Moves()
 		k.Memory.Restart()
 		root, _ := k.Nodes.Named(k.World.Name)
-		if !root.Phase.Fulfilled() && !k.lockedOut(workflowHolder(k.World.Name), k.World.Spec.Synchronization, k.Globals) {
-			root = k.execute(state.Call{Name: k.World.Name, Display: k.World.Name, Template: k.World.Spec.Entrypoint, Args: k.arguments()})
+		if !root.Phase.Fulfilled() && !k.lockedOut(workflowHolder(k.World.Name), k.World.Spec.Synchronization,
+			k.Globals) {
+			root = k.execute(state.Call{Name: k.World.Name, Display: k.World.Name, Template: k.World.Spec.Entrypoint,
+				Args: k.arguments()})
 		}
 		if k.Stopping != "" && !k.exitsAtWork() {
 			reason := k.Stopping
@@ -185,7 +190,8 @@ func (k *engine) end(change *flow.RunChange, phase v1alpha1.WorkflowPhase, messa
 }
 
 func (k *engine) decision(change *flow.RunChange) flow.Decision {
-	d := flow.Decision{Actions: k.Actions, Metrics: k.Metrics, Lookups: k.Lookups, Before: map[string]v1alpha1.NodePhase{}}
+	d := flow.Decision{Actions: k.Actions, Metrics: k.Metrics, Lookups: k.Lookups,
+		Before: map[string]v1alpha1.NodePhase{}}
 	if at, set := k.Memory.Wake(); set && change.FinishedAt == nil {
 		d.Wake = at
 	}

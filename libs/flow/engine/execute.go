@@ -108,7 +108,8 @@ func (k *engine) guarded(c state.Call, t v1alpha1.Template, sc scope.Scope) v1al
 func (k *engine) dispatch(c state.Call, t v1alpha1.Template, sc scope.Scope) v1alpha1.NodeStatus {
 	kind, ok := kindOf(&t)
 	if !ok {
-		return k.Fail(c, kind.node, fmt.Errorf("template %q: it names no work; one of %s is needed", c.Template, KindNames()))
+		return k.Fail(c, kind.node, fmt.Errorf("template %q: it names no work; one of %s is needed", c.Template,
+			KindNames()))
 	}
 	return kind.of(k).Do(c, t, sc)
 }
@@ -125,9 +126,10 @@ func (k *engine) retryStrategy(t v1alpha1.Template) *v1alpha1.RetryStrategy {
 	return k.World.Spec.RetryStrategy
 }
 
-// resolveStrategy resolves the tags of how a template is tried again. Those about the last attempt stay: their values come
-// with each attempt.
-func (k *engine) resolveStrategy(c state.Call, t v1alpha1.Template, s v1alpha1.RetryStrategy) (v1alpha1.RetryStrategy, error) {
+// resolveStrategy resolves the tags of how a template is tried again. Those about the last attempt stay: their values
+// come with each attempt.
+func (k *engine) resolveStrategy(c state.Call, t v1alpha1.Template, s v1alpha1.RetryStrategy) (v1alpha1.RetryStrategy,
+	error) {
 	if !strings.Contains(exactjson.Text(s), "{{") {
 		return s, nil
 	}

@@ -76,5 +76,6 @@ func (k *engine) workflowHooks(root v1alpha1.NodeStatus) bool {
 	if root.Phase.Fulfilled() {
 		k.Globals.Set("workflow.status", string(workflowPhase(root.Phase)))
 	}
-	return k.NamedHooks(k.World.Name, k.World.Name, k.World.Spec.Hooks, hook.Place{Scope: k.Globals.Inner(nil), Args: k.arguments()})
+	return k.NamedHooks(k.World.Name, k.World.Name, k.World.Spec.Hooks,
+		hook.Place{Scope: k.Globals.Inner(nil), Args: k.arguments()})
 }

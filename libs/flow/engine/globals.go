@@ -53,7 +53,8 @@ func (k *engine) globalScope() (scope.Scope, error) {
 // addTimeFormats adds the creation time in the formats of strftime that upstream offers.
 func addTimeFormats(v map[string]string, at time.Time) {
 	for letter, layout := range map[string]string{
-		"B": "January", "b": "Jan", "m": "01", "A": "Monday", "a": "Mon", "d": "02", "H": "15", "I": "03", "M": "04", "S": "05", "Y": "2006", "y": "06",
+		"B": "January", "b": "Jan", "m": "01", "A": "Monday", "a": "Mon", "d": "02", "H": "15", "I": "03", "M": "04",
+		"S": "05", "Y": "2006", "y": "06",
 		"p": "PM", "Z": "MST", "z": "-0700", "L": ".000",
 	} {
 		v["workflow.creationTimestamp."+letter] = strings.TrimPrefix(at.Format(layout), ".")

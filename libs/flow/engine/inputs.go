@@ -61,7 +61,8 @@ func (k *engine) inputParameters(c state.Call, t v1alpha1.Template, sc scope.Sco
 }
 
 // argument is the value of an input by what the caller gave, or else by its own: then its tags are not resolved.
-func (k *engine) argument(args v1alpha1.Arguments, p v1alpha1.Parameter, sc scope.Scope) (value string, given, ok bool, err error) {
+func (k *engine) argument(args v1alpha1.Arguments, p v1alpha1.Parameter, sc scope.Scope) (value string, given, ok bool,
+	err error) {
 	for _, a := range args.Parameters {
 		if a.Name != p.Name {
 			continue
@@ -125,7 +126,8 @@ func inputArtifact(c state.Call, want v1alpha1.Artifact) (*v1alpha1.Artifact, er
 	got := want
 	for _, a := range c.Args.Artifacts {
 		if a.Name == want.Name {
-			got.ArtifactLocation, got.Archive, got.SubPath = a.ArtifactLocation, orArchive(a.Archive, want.Archive), a.SubPath
+			got.ArtifactLocation, got.Archive, got.SubPath = a.ArtifactLocation, orArchive(a.Archive, want.Archive),
+				a.SubPath
 			got.Optional = want.Optional || a.Optional
 		}
 	}

@@ -28,20 +28,27 @@ type worker interface {
 	Do(c state.Call, t v1alpha1.Template, sc scope.Scope) v1alpha1.NodeStatus
 }
 
-// kinds are all of them. A new one is a field of [v1alpha1.Template], its file, and an entry here; one that works without a pod is a worker
-// of workflow-runner too.
+// kinds are all of them. A new one is a field of [v1alpha1.Template], its file, and an entry here; one that works
+// without a pod is a worker of workflow-runner too.
 func kinds() []kind {
 	return []kind{
 		{"container", func(t *v1alpha1.Template) bool { return t.Container != nil }, v1alpha1.NodeTypePod, pods},
 		{"containerSet", func(t *v1alpha1.Template) bool { return t.ContainerSet != nil }, v1alpha1.NodeTypePod, pods},
 		{"script", func(t *v1alpha1.Template) bool { return t.Script != nil }, v1alpha1.NodeTypePod, pods},
-		{"steps", func(t *v1alpha1.Template) bool { return t.Steps != nil }, v1alpha1.NodeTypeSteps, func(k *engine) worker { return steps.Kind{Runner: unit.Runner{Runner: k.Runner}} }},
-		{"dag", func(t *v1alpha1.Template) bool { return t.DAG != nil }, v1alpha1.NodeTypeDAG, func(k *engine) worker { return dag.Kind{Runner: unit.Runner{Runner: k.Runner}} }},
-		{"suspend", func(t *v1alpha1.Template) bool { return t.Suspend != nil }, v1alpha1.NodeTypeSuspend, func(k *engine) worker { return suspend.Kind{State: k.State} }},
-		{"resource", func(t *v1alpha1.Template) bool { return t.Resource != nil }, v1alpha1.NodeTypePod, tasks(v1alpha1.NodeTypePod)},
-		{"http", func(t *v1alpha1.Template) bool { return t.HTTP != nil }, v1alpha1.NodeTypeHTTP, tasks(v1alpha1.NodeTypeHTTP)},
-		{"data", func(t *v1alpha1.Template) bool { return t.Data != nil }, v1alpha1.NodeTypePod, tasks(v1alpha1.NodeTypePod)},
-		{"plugin", func(t *v1alpha1.Template) bool { return t.Plugin != nil }, v1alpha1.NodeTypePlugin, tasks(v1alpha1.NodeTypePlugin)},
+		{"steps", func(t *v1alpha1.Template) bool { return t.Steps != nil }, v1alpha1.NodeTypeSteps,
+			func(k *engine) worker { return steps.Kind{Runner: unit.Runner{Runner: k.Runner}} }},
+		{"dag", func(t *v1alpha1.Template) bool { return t.DAG != nil }, v1alpha1.NodeTypeDAG,
+			func(k *engine) worker { return dag.Kind{Runner: unit.Runner{Runner: k.Runner}} }},
+		{"suspend", func(t *v1alpha1.Template) bool { return t.Suspend != nil }, v1alpha1.NodeTypeSuspend,
+			func(k *engine) worker { return suspend.Kind{State: k.State} }},
+		{"resource", func(t *v1alpha1.Template) bool { return t.Resource != nil }, v1alpha1.NodeTypePod,
+			tasks(v1alpha1.NodeTypePod)},
+		{"http", func(t *v1alpha1.Template) bool { return t.HTTP != nil }, v1alpha1.NodeTypeHTTP,
+			tasks(v1alpha1.NodeTypeHTTP)},
+		{"data", func(t *v1alpha1.Template) bool { return t.Data != nil }, v1alpha1.NodeTypePod,
+			tasks(v1alpha1.NodeTypePod)},
+		{"plugin", func(t *v1alpha1.Template) bool { return t.Plugin != nil }, v1alpha1.NodeTypePlugin,
+			tasks(v1alpha1.NodeTypePlugin)},
 	}
 }
 
@@ -51,7 +58,8 @@ func tasks(node v1alpha1.NodeType) func(*engine) worker {
 	return func(k *engine) worker { return task.Kind{State: k.State, Node: node} }
 }
 
-// kindOf is the kind of work of a template; a template of several does the first that composes others, then the first of the rest.
+// kindOf is the kind of work of a template; a template of several does the first that composes others, then the first
+// of the rest.
 func kindOf(t *v1alpha1.Template) (kind, bool) {
 	all := kinds()
 	for _, first := range []string{"suspend", "steps", "dag"} {

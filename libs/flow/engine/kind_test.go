@@ -11,9 +11,13 @@ import (
 
 // aside are the fields of a template that say how its work is done, not which.
 var aside = []string{
-	"name", "activeDeadlineSeconds", "affinity", "annotations", "archiveLocation", "automountServiceAccountToken", "daemon", "executor", "failFast", "hostAliases",
-	"initContainers", "inputs", "memoize", "metadata", "metrics", "nodeSelector", "outputs", "parallelism", "podResources", "podSpecPatch", "pendingTimeout", "priority", "priorityClassName",
-	"resourceClaims", "retryStrategy", "schedulerName", "securityContext", "serviceAccountName", "sidecars", "synchronization", "timeout", "tolerations", "volumes",
+	"name", "activeDeadlineSeconds", "affinity", "annotations", "archiveLocation", "automountServiceAccountToken",
+	"daemon", "executor", "failFast", "hostAliases",
+	"initContainers", "inputs", "memoize", "metadata", "metrics", "nodeSelector", "outputs", "parallelism",
+	"podResources",
+	"podSpecPatch", "pendingTimeout", "priority", "priorityClassName",
+	"resourceClaims", "retryStrategy", "schedulerName", "securityContext", "serviceAccountName", "sidecars",
+	"synchronization", "timeout", "tolerations", "volumes",
 }
 
 // Each field of a template that names work has exactly one kind, and each kind its field.

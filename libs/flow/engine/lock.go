@@ -37,7 +37,8 @@ func (k *engine) lockedOut(holder string, s *v1alpha1.Synchronization, sc scope.
 	return true
 }
 
-// locks lists what a synchronization names. Source: Argo Workflows merges the singular forms of version 3 with the lists.
+// locks lists what a synchronization names. Source: Argo Workflows merges the singular forms of version 3 with the
+// lists.
 func (k *engine) locks(s *v1alpha1.Synchronization, sc scope.Scope) ([]flow.Lock, error) {
 	s = s.DeepCopy()
 	if err := scope.Substitute(s, sc); err != nil {
@@ -113,7 +114,8 @@ func (k *engine) waiting(n v1alpha1.NodeStatus, s *v1alpha1.Synchronization) v1a
 	}
 	for _, r := range semaphores(s) {
 		if r.ConfigMapKeyRef != nil {
-			names = append(names, k.lockName(r.Namespace, "ConfigMap", r.ConfigMapKeyRef.Name+"/"+r.ConfigMapKeyRef.Key))
+			names = append(names, k.lockName(r.Namespace, "ConfigMap",
+				r.ConfigMapKeyRef.Name+"/"+r.ConfigMapKeyRef.Key))
 		}
 	}
 	text := strings.Join(names, ", ")

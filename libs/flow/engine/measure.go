@@ -20,7 +20,8 @@ func (k *engine) measureNode(t v1alpha1.Template, sc scope.Scope, n v1alpha1.Nod
 	if t.Metrics == nil || n.ID == "" || n.StartedAt == nil || !begins && !n.Phase.Fulfilled() {
 		return
 	}
-	about := metric.Subject{Realtime: map[string]time.Time{"duration": n.StartedAt.Time, "workflow.duration": k.World.Run.StartedAt}}
+	about := metric.Subject{Realtime: map[string]time.Time{"duration": n.StartedAt.Time,
+		"workflow.duration": k.World.Run.StartedAt}}
 	last := k.World.Now
 	if n.Phase.Fulfilled() {
 		if n.FinishedAt != nil {
@@ -28,7 +29,8 @@ func (k *engine) measureNode(t v1alpha1.Template, sc scope.Scope, n v1alpha1.Nod
 		}
 		about.End = last
 	}
-	values := map[string]string{"status": string(n.Phase), "duration": seconds(last.Sub(n.StartedAt.Time)), "exitCode": "0"}
+	values := map[string]string{"status": string(n.Phase), "duration": seconds(last.Sub(n.StartedAt.Time)),
+		"exitCode": "0"}
 	if n.Type == v1alpha1.NodeTypeRetry {
 		values["retries"] = strconv.Itoa(max(len(n.Children)-1, 0))
 	}
@@ -70,14 +72,15 @@ func (k *engine) measureRun(change *flow.RunChange) {
 		about.End = *change.FinishedAt
 	}
 	took := seconds(k.World.Now.Sub(k.World.Run.StartedAt))
-	values := map[string]string{"workflow.status": string(change.Phase), "status": string(change.Phase), "workflow.duration": took, "duration": took}
+	values := map[string]string{"workflow.status": string(change.Phase), "status": string(change.Phase),
+		"workflow.duration": took, "duration": took}
 	maps.Copy(values, k.resourceValues(*k.World.Spec.Metrics, k.Nodes.ID(k.World.Name)))
 	sc := k.Globals.Inner(values)
 	k.Metrics = append(k.Metrics, metric.Resolve(k.World.Spec.Metrics.Prometheus, sc, about)...)
 }
 
-// resourceValues are the variables of metrics about a node that used resources. They are looked up only for metrics that
-// mention them: a node may hold many.
+// resourceValues are the variables of metrics about a node that used resources. They are looked up only for metrics
+// that mention them: a node may hold many.
 func (k *engine) resourceValues(m v1alpha1.Metrics, id string) map[string]string {
 	text, err := json.Marshal(m)
 	if err != nil || !strings.Contains(string(text), resourcesVariable) {

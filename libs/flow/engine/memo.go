@@ -27,7 +27,8 @@ func (k *engine) remembered(c state.Call, t v1alpha1.Template, sc scope.Scope) (
 	if started {
 		return k.memorize(existing, m, func() v1alpha1.NodeStatus { return k.dispatch(c, t, sc) }), true
 	}
-	raw, err := k.Find(flow.Lookup{Kind: flow.LookupMemo, Name: m.Cache.ConfigMap.Name, Key: m.Key, Node: k.Nodes.ID(c.Name)})
+	raw, err := k.Find(flow.Lookup{Kind: flow.LookupMemo, Name: m.Cache.ConfigMap.Name, Key: m.Key,
+		Node: k.Nodes.ID(c.Name)})
 	if errors.Is(err, state.ErrPending) {
 		return n, true
 	}
@@ -45,10 +46,12 @@ func (k *engine) remembered(c state.Call, t v1alpha1.Template, sc scope.Scope) (
 }
 
 // memorize goes on with a node that the cache did not have, and asks to remember it when it succeeds.
-func (k *engine) memorize(before v1alpha1.NodeStatus, m v1alpha1.Memoize, work func() v1alpha1.NodeStatus) v1alpha1.NodeStatus {
+func (k *engine) memorize(before v1alpha1.NodeStatus, m v1alpha1.Memoize,
+	work func() v1alpha1.NodeStatus) v1alpha1.NodeStatus {
 	after := work()
 	if !before.Phase.Fulfilled() && after.Phase == v1alpha1.NodeSucceeded {
-		k.Actions = append(k.Actions, flow.SaveMemo{ConfigMap: m.Cache.ConfigMap.Name, Key: m.Key, NodeID: after.ID, Outputs: after.Outputs})
+		k.Actions = append(k.Actions, flow.SaveMemo{ConfigMap: m.Cache.ConfigMap.Name, Key: m.Key, NodeID: after.ID,
+			Outputs: after.Outputs})
 	}
 	return after
 }

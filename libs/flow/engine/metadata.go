@@ -19,7 +19,8 @@ func (k *engine) describe(change *flow.RunChange) error {
 		return nil
 	}
 	out := &v1alpha1.Metadata{Labels: map[string]string{}, Annotations: map[string]string{}}
-	for _, part := range []struct{ from, to map[string]string }{{m.Labels, out.Labels}, {m.Annotations, out.Annotations}} {
+	for _, part := range []struct{ from, to map[string]string }{{m.Labels, out.Labels},
+		{m.Annotations, out.Annotations}} {
 		for name, text := range part.from {
 			value, err := k.Globals.Text(text)
 			if err != nil {
@@ -35,13 +36,15 @@ func (k *engine) describe(change *flow.RunChange) error {
 		}
 		value, ok := result.(string)
 		if !ok {
-			return fmt.Errorf("spec.workflowMetadata.labelsFrom: %q: expression %q gives %v, which is no text", name, m.LabelsFrom[name].Expression, result)
+			return fmt.Errorf("spec.workflowMetadata.labelsFrom: %q: expression %q gives %v, which is no text", name,
+				m.LabelsFrom[name].Expression, result)
 		}
 		out.Labels[name] = value
 	}
 	for _, name := range slices.Sorted(maps.Keys(out.Labels)) {
 		if wrong := validation.IsValidLabelValue(out.Labels[name]); len(wrong) > 0 {
-			return fmt.Errorf("spec.workflowMetadata: label %q cannot be %q: %s", name, out.Labels[name], strings.Join(wrong, "; "))
+			return fmt.Errorf("spec.workflowMetadata: label %q cannot be %q: %s", name, out.Labels[name],
+				strings.Join(wrong, "; "))
 		}
 	}
 	change.Metadata, k.World.Run.Metadata = out, out

@@ -10,9 +10,9 @@ import (
 )
 
 // Plan is a run that is decided event by event. It keeps what its walks found out, so that a decision visits only what
-// an event can affect: the nodes that the event is about, what holds them, what may start next, and what waits for room,
-// locks, answers or time. Where there are hooks each decision visits everything, since their conditions may look at
-// anything. It decides as [Decide] does; only actions of nodes that nothing has happened to are not asked for again.
+// an event can affect: the nodes that the event is about, what holds them, what may start next, and what waits for
+// room, locks, answers or time. Where there are hooks each decision visits everything, since their conditions may look
+// at anything. It decides as [Decide] does; only actions of nodes that nothing has happened to are not asked for again.
 type Plan struct {
 	engine *engine // nil until a world was seen
 	run    flow.Run
@@ -77,8 +77,8 @@ func (p *Plan) Progress() (done, all int) {
 	return p.engine.Nodes.Progress()
 }
 
-// Again lets the next decision look at nodes although nothing is known to have happened to them. Their actions are asked
-// for again.
+// Again lets the next decision look at nodes although nothing is known to have happened to them. Their actions are
+// asked for again.
 func (p *Plan) Again(nodes ...string) {
 	if p.engine == nil {
 		return
@@ -129,7 +129,8 @@ func (p *Plan) touch(id string) {
 
 // ordered reports whether a person gave a run another order: to wait, to go on, to stop, or by when to end.
 func ordered(before, now v1alpha1.WorkflowSpec) bool {
-	same := before.Shutdown == now.Shutdown && equalPtr(before.Suspend, now.Suspend) && equalPtr(before.ActiveDeadlineSeconds, now.ActiveDeadlineSeconds) &&
+	same := before.Shutdown == now.Shutdown && equalPtr(before.Suspend, now.Suspend) &&
+		equalPtr(before.ActiveDeadlineSeconds, now.ActiveDeadlineSeconds) &&
 		equalPtr(before.Parallelism, now.Parallelism)
 	return !same
 }

@@ -7,7 +7,8 @@ import (
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
 
-// A run that ended before its plan was made is counted all the same: its status is written anew after a retry was refused.
+// A run that ended before its plan was made is counted all the same: its status is written anew after a retry was
+// refused.
 func TestAPlanOfARunThatEnded(t *testing.T) {
 	p := NewPlan(flow.Run{Phase: v1alpha1.WorkflowFailed, Nodes: map[string]v1alpha1.NodeStatus{
 		"wf":   {ID: "wf", Name: "wf", Type: v1alpha1.NodeTypeSteps, Phase: v1alpha1.NodeFailed},

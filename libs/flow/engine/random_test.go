@@ -66,7 +66,8 @@ func (w *writer) head(i int, leaf bool) {
 		w.linef("    synchronization: {mutexes: [{name: m%d}]}", i) // in the order of calls: nobody waits for himself
 	}
 	if w.often(4) {
-		w.linef("    retryStrategy: {limit: %d, retryPolicy: Always%s}", w.IntN(3), w.maybe(3, `, backoff: {duration: "3", factor: 2}`))
+		w.linef("    retryStrategy: {limit: %d, retryPolicy: Always%s}", w.IntN(3),
+			w.maybe(3, `, backoff: {duration: "3", factor: 2}`))
 	}
 	if w.often(10) {
 		w.linef("    memoize: {key: \"k-{{inputs.parameters.x}}\", cache: {configMap: {name: c}}}")
@@ -183,7 +184,8 @@ func (w *writer) dag(i, templates int) {
 // fate lets pods end in all ways.
 func (w *writer) fate(string) flow.Pod {
 	code := int32(0)
-	pod := flow.Pod{Phase: flow.PodSucceeded, ExitCode: &code, Report: &protocol.Report{Parameters: map[string]string{"p": strconv.Itoa(w.IntN(9))}}}
+	pod := flow.Pod{Phase: flow.PodSucceeded, ExitCode: &code,
+		Report: &protocol.Report{Parameters: map[string]string{"p": strconv.Itoa(w.IntN(9))}}}
 	switch w.IntN(10) {
 	case 0:
 		code, pod.Phase, pod.Message = 1, flow.PodFailed, "Error (exit code 1)"

@@ -25,7 +25,8 @@ func (k *engine) retry(c state.Call, strategy v1alpha1.RetryStrategy) v1alpha1.N
 		}
 		attempt.Extra["retries"] = strconv.Itoa(i)
 		// Source: Argo Workflows, before the first attempt the last one ended with 0.
-		maps.Copy(attempt.Extra, map[string]string{"lastRetry.exitCode": "0", "lastRetry.status": "", "lastRetry.duration": "0", "lastRetry.message": ""})
+		maps.Copy(attempt.Extra, map[string]string{"lastRetry.exitCode": "0", "lastRetry.status": "",
+			"lastRetry.duration": "0", "lastRetry.message": ""})
 		if i > 0 {
 			if last, ok := k.Nodes.Named(fmt.Sprintf("%s(%d)", c.Name, i-1)); ok {
 				retry.AddLast(attempt.Extra, last)
@@ -40,7 +41,8 @@ func (k *engine) retry(c state.Call, strategy v1alpha1.RetryStrategy) v1alpha1.N
 		if !child.Phase.Fulfilled() {
 			return k.follow(n, child)
 		}
-		verdict, wait := retry.Again(n, child, i, strategy, func(source string) (bool, error) { return k.retryExpression(source, child) })
+		verdict, wait := retry.Again(n, child, i, strategy,
+			func(source string) (bool, error) { return k.retryExpression(source, child) })
 		if verdict == "" && wait.After(k.World.Now) {
 			k.Memory.WakeAt(wait)
 			return n

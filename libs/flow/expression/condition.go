@@ -6,13 +6,24 @@ import (
 	"strings"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/flow/exactjson"
 	"github.com/argosy-mesh/argosy/libs/flow/tag"
 	"github.com/casbin/govaluate"
 )
 
 // Condition evaluates a condition after substitution. Upstream's grammar is
 // govaluate's with bare words as strings; an error makes the node Error.
-func Condition(condition string) (bool, error) {
+func Condition(condition string) (yes bool, err error) {
+	if strings.Count(condition, "(") > maxGroups {
+		return false, fmt.Errorf("when %q: %w: it has more than %d parentheses", exactjson.Abbreviate(condition),
+			ErrBudget,
+			maxGroups)
+	}
+	defer func() {
+		if failure := recover(); failure != nil {
+			yes, err = false, fmt.Errorf("when %q: %v", condition, failure)
+		}
+	}()
 	if strings.TrimSpace(condition) == "" {
 		return true, nil
 	}
@@ -35,8 +46,8 @@ func Condition(condition string) (bool, error) {
 	return yes, nil
 }
 
-// When evaluates a condition whose tags are filled from env: {{=expr}} by its result, {{a.b.c}} by what env has there. The
-// rest has the grammar of when in templates.
+// When evaluates a condition whose tags are filled from env: {{=expr}} by its result, {{a.b.c}} by what env has there.
+// The rest has the grammar of when in templates.
 func When(condition string, env map[string]any) (bool, error) {
 	var failed error
 	filled, _ := tag.Replace(condition, func(tag string) (string, bool, error) {

@@ -10,8 +10,9 @@ import (
 
 func env() map[string]any {
 	return map[string]any{
-		"about": map[string]any{"failed": int64(2), "none": nil, "at": time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), "labels": map[string]any{"a.b/c": "x", "plain": "y-z"}},
-		"now":   func() time.Time { return time.Date(2026, 1, 1, 1, 0, 0, 0, time.UTC) },
+		"about": map[string]any{"failed": int64(2), "none": nil, "at": time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
+			"labels": map[string]any{"a.b/c": "x", "plain": "y-z"}},
+		"now": func() time.Time { return time.Date(2026, 1, 1, 1, 0, 0, 0, time.UTC) },
 	}
 }
 

@@ -4,35 +4,23 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
-	"github.com/Masterminds/sprig/v3"
 	"github.com/argosy-mesh/argosy/libs/flow/exactjson"
 	"github.com/expr-lang/expr/builtin"
 	"github.com/theory/jsonpath"
 )
 
-// functions are those that upstream adds to the language. Numbers of JSON keep their value: where upstream reads them as
-// floats, ids beyond 2^53 change.
+// functions are those that upstream adds to the language. Numbers of JSON keep their value: where upstream reads them
+// as floats, ids beyond 2^53 change.
 func functions() map[string]any {
-	library := sprig.GenericFuncMap()
-	for _, unsafe := range []string{"env", "expandenv", "getHostByName"} {
-		delete(library, unsafe)
-	}
-	library["mustFromJson"] = exactjson.Read
-	library["fromJson"] = func(text string) any {
-		value, err := exactjson.Read(text)
-		if err != nil {
-			return "" // as the library does
-		}
-		return value
-	}
 	return map[string]any{
 		"asInt":    func(v any) (int, error) { return converted[int](builtin.Int, v) },
 		"asFloat":  func(v any) (float64, error) { return converted[float64](builtin.Float, v) },
 		"toJson":   exactjson.Text,
 		"fromJSON": exactjson.Read,
 		"jsonpath": selectJSON,
-		"sprig":    library,
+		"sprig":    library(),
 	}
 }
 
@@ -53,7 +41,8 @@ func converted[T any](convert func(any) any, v any) (out T, err error) {
 	return out, nil
 }
 
-// selectJSON returns what a JSONPath finds in JSON text: the value when the path can find no more than one, else a list.
+// selectJSON returns what a JSONPath finds in JSON text: the value when the path can find no more than one, else a
+// list.
 func selectJSON(document, path string) (any, error) {
 	value, err := exactjson.Read(document)
 	if err != nil {
@@ -62,6 +51,9 @@ func selectJSON(document, path string) (any, error) {
 	p, err := jsonpath.Parse(path)
 	if err != nil {
 		return nil, fmt.Errorf("jsonpath %q: %w", path, err)
+	}
+	if err := affordable(value, path); err != nil {
+		return nil, err
 	}
 	found := slices.Collect(p.Select(value).All())
 	switch {
@@ -73,4 +65,36 @@ func selectJSON(document, path string) (any, error) {
 		return nil, fmt.Errorf("jsonpath %q: finds nothing", path)
 	}
 	return found[0], nil
+}
+
+// maxFound bounds what a JSONPath may come by.
+const maxFound = 10_000_000
+
+// affordable says whether a path may be followed: one that looks at all that lies below, and from there again, comes by
+// each value many times.
+func affordable(value any, path string) error {
+	found, all := 1, count(value)
+	for range strings.Count(path, "..") {
+		if found > maxFound/all {
+			return fmt.Errorf("jsonpath %q: %w: it comes by more than %d values", path, ErrBudget, maxFound)
+		}
+		found *= all
+	}
+	return nil
+}
+
+// count is how many values there are in one.
+func count(value any) int {
+	n := 1
+	switch v := value.(type) {
+	case map[string]any:
+		for _, inner := range v {
+			n += count(inner)
+		}
+	case []any:
+		for _, inner := range v {
+			n += count(inner)
+		}
+	}
+	return n
 }

@@ -24,6 +24,9 @@ func Parameters(source string) []string { return referencesOf(source).parameters
 // referencesOf finds nothing in what cannot be read: evaluating it says what is wrong.
 func referencesOf(source string) *references {
 	found := &references{declared: map[string]bool{}}
+	if len(source) > MaxSource {
+		return found
+	}
 	if tree, err := parser.Parse(source); err == nil {
 		ast.Walk(&tree.Node, found)
 	}

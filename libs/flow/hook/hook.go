@@ -1,5 +1,5 @@
-// Package hook runs what is to run beside nodes and after them: named hooks, exit hooks, the exit handler. It is told how a
-// call is executed.
+// Package hook runs what is to run beside nodes and after them: named hooks, exit hooks, the exit handler. It is told
+// how a call is executed.
 package hook
 
 import (

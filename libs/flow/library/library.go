@@ -44,8 +44,10 @@ func Of(scope string) Ref {
 // Templates are those of libraries that were read.
 type Templates map[Ref][]v1alpha1.Template
 
-// Load finds the template of a name in a library. The workflow's own are in its spec; those of others are found by find.
-func (ts Templates) Load(spec v1alpha1.WorkflowSpec, from Ref, name string, find func(flow.Lookup) (json.RawMessage, error)) (v1alpha1.Template, error) {
+// Load finds the template of a name in a library. The workflow's own are in its spec; those of others are found by
+// find.
+func (ts Templates) Load(spec v1alpha1.WorkflowSpec, from Ref, name string,
+	find func(flow.Lookup) (json.RawMessage, error)) (v1alpha1.Template, error) {
 	all, err := ts.of(spec, from, find)
 	if err != nil {
 		return v1alpha1.Template{}, err
@@ -61,7 +63,8 @@ func (ts Templates) Load(spec v1alpha1.WorkflowSpec, from Ref, name string, find
 	return v1alpha1.Template{}, fmt.Errorf("%s has no template %q", from.Text(""), name)
 }
 
-func (ts Templates) of(spec v1alpha1.WorkflowSpec, l Ref, find func(flow.Lookup) (json.RawMessage, error)) ([]v1alpha1.Template, error) {
+func (ts Templates) of(spec v1alpha1.WorkflowSpec, l Ref,
+	find func(flow.Lookup) (json.RawMessage, error)) ([]v1alpha1.Template, error) {
 	if l.Name == "" {
 		return spec.Templates, nil
 	}
@@ -97,7 +100,9 @@ func WithDefaults(t v1alpha1.Template, defaults *v1alpha1.Template) v1alpha1.Tem
 	if t.Script == nil {
 		under.Script = nil
 	}
-	under.Steps, under.DAG, under.Suspend, under.ContainerSet, under.HTTP, under.Resource, under.Data = nil, nil, nil, nil, nil, nil, nil
+	under.Steps, under.DAG, under.Suspend, under.ContainerSet, under.HTTP, under.Resource, under.Data = nil, nil, nil,
+		nil,
+		nil, nil, nil
 	merged, err := mergeUnder(under, &t)
 	if err != nil {
 		return t

@@ -61,7 +61,8 @@ func TestTranscriptsThatSucceedHaveNoErrors(t *testing.T) {
 			t.Fatal(err)
 		}
 		// Who runs a template, or is a CronWorkflow, has its spec elsewhere.
-		elsewhere := strings.Contains(string(raw), "workflowTemplateRef:") || strings.HasPrefix(string(raw), "kind: CronWorkflow")
+		elsewhere := strings.Contains(string(raw), "workflowTemplateRef:") ||
+			strings.HasPrefix(string(raw), "kind: CronWorkflow")
 		if !strings.Contains(string(raw), "\nworkflow Succeeded") || elsewhere || mistakes[filepath.Base(file)] {
 			continue
 		}

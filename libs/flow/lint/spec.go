@@ -121,7 +121,8 @@ func (k *linter) enum(path string, p v1alpha1.Parameter) {
 func (k *linter) policies(path string, s *v1alpha1.WorkflowSpec) {
 	k.oneOf(path+".shutdown", s.Shutdown, "Stop", "Terminate")
 	if gc := s.PodGC; gc != nil {
-		k.oneOf(path+".podGC.strategy", gc.Strategy, "OnPodCompletion", "OnPodSuccess", "OnWorkflowCompletion", "OnWorkflowSuccess")
+		k.oneOf(path+".podGC.strategy", gc.Strategy, "OnPodCompletion", "OnPodSuccess", "OnWorkflowCompletion",
+			"OnWorkflowSuccess")
 		k.duration(path+".podGC.deleteDelayDuration", gc.DeleteDelayDuration)
 	}
 	if gc := s.VolumeClaimGC; gc != nil {
@@ -151,7 +152,8 @@ func (k *linter) synchronization(path string, s *v1alpha1.Synchronization) {
 	}
 	for i, r := range s.Semaphores {
 		if r.ConfigMapKeyRef == nil && r.Database == nil {
-			k.errorf(fmt.Sprintf("%s.synchronization.semaphores[%d]", path, i), "configMapKeyRef or database must say how many may hold it")
+			k.errorf(fmt.Sprintf("%s.synchronization.semaphores[%d]", path, i),
+				"configMapKeyRef or database must say how many may hold it")
 		}
 	}
 }
@@ -212,7 +214,9 @@ func (k *linter) cron(s *v1alpha1.CronWorkflowSpec) {
 		k.errorf("spec.timezone", "%q is no time zone of the IANA database, such as Europe/Vienna", s.Timezone)
 	}
 	k.oneOf("spec.concurrencyPolicy", s.ConcurrencyPolicy, "Allow", "Forbid", "Replace")
-	for path, n := range map[string]*int64{"startingDeadlineSeconds": s.StartingDeadlineSeconds, "successfulJobsHistoryLimit": s.SuccessfulJobsHistoryLimit, "failedJobsHistoryLimit": s.FailedJobsHistoryLimit} {
+	for path, n := range map[string]*int64{"startingDeadlineSeconds": s.StartingDeadlineSeconds,
+		"successfulJobsHistoryLimit": s.SuccessfulJobsHistoryLimit,
+		"failedJobsHistoryLimit":     s.FailedJobsHistoryLimit} {
 		if n != nil && *n < 0 {
 			k.errorf("spec."+path, "is %d; it cannot be negative", *n)
 		}

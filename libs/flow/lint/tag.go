@@ -53,7 +53,8 @@ func (k *linter) tags(path string, t *v1alpha1.Template, around sight) {
 	for i := range t.Steps {
 		for j, step := range t.Steps[i].Steps {
 			// Those of a group begin together; what they may still ask of each other is whether they have.
-			k.unitTags(fmt.Sprintf("%s.steps[%d][%d]", path, i, j), "steps."+step.Name, step, sees.with(groupNames(t.Steps[:i+1])...))
+			k.unitTags(fmt.Sprintf("%s.steps[%d][%d]", path, i, j), "steps."+step.Name, step,
+				sees.with(groupNames(t.Steps[:i+1])...))
 		}
 	}
 	if t.DAG == nil {
@@ -107,8 +108,10 @@ func itemFields(step v1alpha1.WorkflowStep) map[string]bool {
 }
 
 func stepOf(task v1alpha1.DAGTask) v1alpha1.WorkflowStep {
-	return v1alpha1.WorkflowStep{Name: task.Name, Arguments: task.Arguments, Hooks: task.Hooks, Inline: task.Inline, OnExit: task.OnExit, Template: task.Template,
-		TemplateRef: task.TemplateRef, When: task.When, WithItems: task.WithItems, WithParam: task.WithParam, WithSequence: task.WithSequence}
+	return v1alpha1.WorkflowStep{Name: task.Name, Arguments: task.Arguments, Hooks: task.Hooks, Inline: task.Inline,
+		OnExit: task.OnExit, Template: task.Template,
+		TemplateRef: task.TemplateRef, When: task.When, WithItems: task.WithItems, WithParam: task.WithParam,
+		WithSequence: task.WithSequence}
 }
 
 // follows reports whether a task waits for another, if by way of others.

@@ -108,7 +108,8 @@ func (k *linter) outputs(path string, t *v1alpha1.Template) {
 	}
 }
 
-// place checks what the place of an artifact must say: a driver is asked by the key. Source: Argo Workflows, its schema.
+// place checks what the place of an artifact must say: a driver is asked by the key. Source: Argo Workflows, its
+// schema.
 func (k *linter) place(path string, a v1alpha1.Artifact) {
 	if a.Plugin != nil && a.Plugin.Key == "" {
 		k.errorf(path+".plugin.key", "is missing")
@@ -167,7 +168,8 @@ func (k *linter) containerSet(path string, t *v1alpha1.Template) {
 	if name := circle(after); name != "" {
 		k.errorf(at, "container %q waits for itself", name)
 	}
-	exchanges := t.Outputs != nil && len(t.Outputs.Parameters)+len(t.Outputs.Artifacts) > 0 || t.Inputs != nil && len(t.Inputs.Artifacts) > 0
+	exchanges := t.Outputs != nil && len(t.Outputs.Parameters)+len(t.Outputs.Artifacts) > 0 || t.Inputs != nil &&
+		len(t.Inputs.Artifacts) > 0
 	if exchanges && !main && len(t.ContainerSet.VolumeMounts) == 0 {
 		k.errorf(at, `one container must be named "main", since it is the one whose files are inputs and outputs`)
 	}
@@ -230,6 +232,7 @@ func (k *linter) supplied(path string, t *v1alpha1.Template, args *v1alpha1.Argu
 // located reports whether an artifact says itself where it comes from.
 func located(a v1alpha1.Artifact) bool {
 	l := a.ArtifactLocation
-	return a.From != "" || a.FromExpression != "" || l.S3 != nil || l.Raw != nil || l.HTTP != nil || l.Git != nil || l.GCS != nil || l.Azure != nil ||
+	return a.From != "" || a.FromExpression != "" || l.S3 != nil || l.Raw != nil || l.HTTP != nil || l.Git != nil ||
+		l.GCS != nil || l.Azure != nil ||
 		l.OSS != nil || l.HDFS != nil || l.Artifactory != nil || l.Plugin != nil || strings.HasPrefix(a.Name, "{{")
 }

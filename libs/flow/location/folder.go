@@ -17,9 +17,10 @@ type Folder struct {
 	Name  string // what their keys begin with
 }
 
-// FolderOf is the store of the artifacts of a pod, and the format of its folder there: in the template's archiveLocation, nil
-// without one, else in the run's repository. Source: Argo Workflows.
-func FolderOf(r *v1alpha1.ArtifactRepository, own *v1alpha1.ArtifactLocation) (store v1alpha1.ArtifactLocation, format string) {
+// FolderOf is the store of the artifacts of a pod, and the format of its folder there: in the template's
+// archiveLocation, nil without one, else in the run's repository. Source: Argo Workflows.
+func FolderOf(r *v1alpha1.ArtifactRepository, own *v1alpha1.ArtifactLocation) (store v1alpha1.ArtifactLocation,
+	format string) {
 	store, format = repository(r)
 	if own == nil {
 		return store, format
@@ -113,7 +114,8 @@ func (f Folder) Logs(t v1alpha1.Template) []v1alpha1.Artifact {
 	}
 	var out []v1alpha1.Artifact
 	for _, name := range names {
-		out = append(out, v1alpha1.Artifact{Name: name + LogsSuffix, Archive: &v1alpha1.ArchiveStrategy{None: &v1alpha1.NoneStrategy{}}, ArtifactLocation: f.at(name + ".log")})
+		out = append(out, v1alpha1.Artifact{Name: name + LogsSuffix,
+			Archive: &v1alpha1.ArchiveStrategy{None: &v1alpha1.NoneStrategy{}}, ArtifactLocation: f.at(name + ".log")})
 	}
 	return out
 }

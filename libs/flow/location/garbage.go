@@ -19,9 +19,10 @@ type Waste struct {
 	Location v1alpha1.ArtifactLocation `json:"location"` // complete
 }
 
-// Garbage lists what a strategy takes away of the artifacts that pods stored. An artifact's own strategy wins over that of
-// the workflow.
-func Garbage(nodes []v1alpha1.NodeStatus, spec v1alpha1.WorkflowSpec, repository *v1alpha1.ArtifactRepository, strategy string) []Waste {
+// Garbage lists what a strategy takes away of the artifacts that pods stored. An artifact's own strategy wins over that
+// of the workflow.
+func Garbage(nodes []v1alpha1.NodeStatus, spec v1alpha1.WorkflowSpec, repository *v1alpha1.ArtifactRepository,
+	strategy string) []Waste {
 	var out []Waste
 	for i := range nodes {
 		n := &nodes[i]
@@ -33,7 +34,8 @@ func Garbage(nodes []v1alpha1.NodeStatus, spec v1alpha1.WorkflowSpec, repository
 				continue
 			}
 			place := Relocate(repository, a.ArtifactLocation)
-			if storeOf(place) == nil || slices.ContainsFunc(out, func(w Waste) bool { return same(w.Location, place) }) {
+			if storeOf(place) == nil || slices.ContainsFunc(out,
+				func(w Waste) bool { return same(w.Location, place) }) {
 				continue
 			}
 			out = append(out, Waste{Node: n.ID, Name: a.Name, Location: place})

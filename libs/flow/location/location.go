@@ -1,5 +1,5 @@
-// Package location says where artifacts are kept: in which store, under which key, and which of them are to be taken away.
-// It reaches no store.
+// Package location says where artifacts are kept: in which store, under which key, and which of them are to be taken
+// away. It reaches no store.
 package location
 
 import (
@@ -43,7 +43,8 @@ func storeKinds() []storeKind {
 				return nil
 			}
 			return &l.Azure.Blob
-		}, func(l v1alpha1.ArtifactLocation) string { return addressed(l.Azure.Endpoint, l.Azure.Container) }, azureRepository},
+		}, func(l v1alpha1.ArtifactLocation) string { return addressed(l.Azure.Endpoint, l.Azure.Container) },
+			azureRepository},
 		{"oss", func(l *v1alpha1.ArtifactLocation) *string {
 			if l.OSS == nil {
 				return nil
@@ -90,8 +91,10 @@ func s3Repository(r v1alpha1.ArtifactRepository) (l v1alpha1.ArtifactLocation, f
 		format = path.Join(s.KeyPrefix, keyFormat)
 	}
 	return v1alpha1.ArtifactLocation{S3: &v1alpha1.S3Artifact{
-		AccessKeySecret: s.AccessKeySecret, AddressingStyle: s.AddressingStyle, Bucket: s.Bucket, CaSecret: s.CaSecret, CreateBucketIfNotPresent: s.CreateBucketIfNotPresent,
-		EncryptionOptions: s.EncryptionOptions, Endpoint: s.Endpoint, Insecure: s.Insecure, Region: s.Region, RoleARN: s.RoleARN, SecretKeySecret: s.SecretKeySecret,
+		AccessKeySecret: s.AccessKeySecret, AddressingStyle: s.AddressingStyle, Bucket: s.Bucket, CaSecret: s.CaSecret,
+		CreateBucketIfNotPresent: s.CreateBucketIfNotPresent,
+		EncryptionOptions:        s.EncryptionOptions, Endpoint: s.Endpoint, Insecure: s.Insecure, Region: s.Region,
+		RoleARN: s.RoleARN, SecretKeySecret: s.SecretKeySecret,
 		SessionTokenSecret: s.SessionTokenSecret, UseSDKCreds: s.UseSDKCreds,
 	}}, format, true
 }
@@ -100,7 +103,8 @@ func gcsRepository(r v1alpha1.ArtifactRepository) (l v1alpha1.ArtifactLocation, 
 	if r.GCS == nil {
 		return l, "", false
 	}
-	return v1alpha1.ArtifactLocation{GCS: &v1alpha1.GCSArtifact{Bucket: r.GCS.Bucket, ServiceAccountKeySecret: r.GCS.ServiceAccountKeySecret}}, cmp.Or(r.GCS.KeyFormat, keyFormat), true
+	return v1alpha1.ArtifactLocation{GCS: &v1alpha1.GCSArtifact{Bucket: r.GCS.Bucket,
+		ServiceAccountKeySecret: r.GCS.ServiceAccountKeySecret}}, cmp.Or(r.GCS.KeyFormat, keyFormat), true
 }
 
 func azureRepository(r v1alpha1.ArtifactRepository) (l v1alpha1.ArtifactLocation, format string, ok bool) {
@@ -108,7 +112,8 @@ func azureRepository(r v1alpha1.ArtifactRepository) (l v1alpha1.ArtifactLocation
 	if a == nil {
 		return l, "", false
 	}
-	return v1alpha1.ArtifactLocation{Azure: &v1alpha1.AzureArtifact{Container: a.Container, Endpoint: a.Endpoint, AccountKeySecret: a.AccountKeySecret, UseSDKCreds: a.UseSDKCreds}},
+	return v1alpha1.ArtifactLocation{Azure: &v1alpha1.AzureArtifact{Container: a.Container, Endpoint: a.Endpoint,
+			AccountKeySecret: a.AccountKeySecret, UseSDKCreds: a.UseSDKCreds}},
 		cmp.Or(a.BlobNameFormat, keyFormat), true
 }
 
@@ -118,7 +123,8 @@ func ossRepository(r v1alpha1.ArtifactRepository) (l v1alpha1.ArtifactLocation, 
 		return l, "", false
 	}
 	return v1alpha1.ArtifactLocation{OSS: &v1alpha1.OSSArtifact{
-		AccessKeySecret: o.AccessKeySecret, Bucket: o.Bucket, CreateBucketIfNotPresent: o.CreateBucketIfNotPresent, Endpoint: o.Endpoint, LifecycleRule: o.LifecycleRule,
+		AccessKeySecret: o.AccessKeySecret, Bucket: o.Bucket, CreateBucketIfNotPresent: o.CreateBucketIfNotPresent,
+		Endpoint: o.Endpoint, LifecycleRule: o.LifecycleRule,
 		SecretKeySecret: o.SecretKeySecret, SecurityToken: o.SecurityToken, UseSDKCreds: o.UseSDKCreds,
 	}}, cmp.Or(o.KeyFormat, keyFormat), true
 }
@@ -130,9 +136,11 @@ func hdfsRepository(r v1alpha1.ArtifactRepository) (l v1alpha1.ArtifactLocation,
 		return l, "", false
 	}
 	return v1alpha1.ArtifactLocation{HDFS: &v1alpha1.HDFSArtifact{
-		Addresses: h.Addresses, DataTransferProtection: h.DataTransferProtection, Force: h.Force, HdfsUser: h.HdfsUser, KrbCCacheSecret: h.KrbCCacheSecret,
-		KrbConfigConfigMap: h.KrbConfigConfigMap, KrbKeytabSecret: h.KrbKeytabSecret, KrbRealm: h.KrbRealm, KrbServicePrincipalName: h.KrbServicePrincipalName,
-		KrbUsername: h.KrbUsername,
+		Addresses: h.Addresses, DataTransferProtection: h.DataTransferProtection, Force: h.Force, HdfsUser: h.HdfsUser,
+		KrbCCacheSecret:    h.KrbCCacheSecret,
+		KrbConfigConfigMap: h.KrbConfigConfigMap, KrbKeytabSecret: h.KrbKeytabSecret, KrbRealm: h.KrbRealm,
+		KrbServicePrincipalName: h.KrbServicePrincipalName,
+		KrbUsername:             h.KrbUsername,
 	}}, cmp.Or(h.PathFormat, "/"+keyFormat), true
 }
 
@@ -141,7 +149,8 @@ func pluginRepository(r v1alpha1.ArtifactRepository) (l v1alpha1.ArtifactLocatio
 	if p == nil {
 		return l, "", false
 	}
-	return v1alpha1.ArtifactLocation{Plugin: &v1alpha1.PluginArtifact{Name: p.Name, Configuration: p.Configuration}}, cmp.Or(p.KeyFormat, keyFormat), true
+	return v1alpha1.ArtifactLocation{Plugin: &v1alpha1.PluginArtifact{Name: p.Name, Configuration: p.Configuration}},
+		cmp.Or(p.KeyFormat, keyFormat), true
 }
 
 // storeOf is the kind of store of a location, nil when it has no key.
@@ -230,7 +239,8 @@ func repository(r *v1alpha1.ArtifactRepository) (store v1alpha1.ArtifactLocation
 		}
 	}
 	if a := r.Artifactory; a != nil {
-		return v1alpha1.ArtifactLocation{Artifactory: &v1alpha1.ArtifactoryArtifact{URL: a.RepoURL, UsernameSecret: a.UsernameSecret, PasswordSecret: a.PasswordSecret}}, cmp.Or(a.KeyFormat, keyFormat)
+		return v1alpha1.ArtifactLocation{Artifactory: &v1alpha1.ArtifactoryArtifact{URL: a.RepoURL,
+			UsernameSecret: a.UsernameSecret, PasswordSecret: a.PasswordSecret}}, cmp.Or(a.KeyFormat, keyFormat)
 	}
 	return builtIn, keyFormat
 }
@@ -264,7 +274,8 @@ func keyOnly(l v1alpha1.ArtifactLocation) v1alpha1.ArtifactLocation {
 	}
 }
 
-// Located reports whether an artifact can be loaded: by its key or its URL, or because its content is written in the manifest.
+// Located reports whether an artifact can be loaded: by its key or its URL, or because its content is written in the
+// manifest.
 func Located(a v1alpha1.Artifact) bool {
 	return Key(a.ArtifactLocation) != "" || a.Raw != nil || a.HTTP != nil || a.Git != nil || a.Artifactory != nil
 }

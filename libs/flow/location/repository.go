@@ -18,7 +18,8 @@ const (
 
 // Pick reads the repository that a workflow refers to, or that is the default, from the ConfigMap where it
 // stands. It returns its key, and nothing when nobody names one.
-func Pick(ref *v1alpha1.ArtifactRepositoryRef, config corev1.ConfigMap) (key string, r *v1alpha1.ArtifactRepository, err error) {
+func Pick(ref *v1alpha1.ArtifactRepositoryRef, config corev1.ConfigMap) (key string, r *v1alpha1.ArtifactRepository,
+	err error) {
 	key = config.Annotations[DefaultAnnotation]
 	if ref != nil && ref.Key != "" {
 		key = ref.Key
@@ -32,7 +33,8 @@ func Pick(ref *v1alpha1.ArtifactRepositoryRef, config corev1.ConfigMap) (key str
 	}
 	r = &v1alpha1.ArtifactRepository{}
 	if err := yaml.Unmarshal([]byte(text), r); err != nil {
-		return key, nil, fmt.Errorf("ConfigMap %s/%s: artifact repository %q: %w", config.Namespace, config.Name, key, err)
+		return key, nil, fmt.Errorf("ConfigMap %s/%s: artifact repository %q: %w", config.Namespace, config.Name, key,
+			err)
 	}
 	return key, r, nil
 }

@@ -10,7 +10,8 @@ import (
 
 func TestWhichRepositoryIsMeant(t *testing.T) {
 	config := corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "c"}, Data: map[string]string{
-		"a": "s3: {endpoint: e, bucket: a}", "b": "archiveLogs: true\ns3: {endpoint: e, bucket: b, insecure: true}", "junk": "s3: [", "odd": "s3: 1"}}
+		"a": "s3: {endpoint: e, bucket: a}", "b": "archiveLogs: true\ns3: {endpoint: e, bucket: b, insecure: true}",
+		"junk": "s3: [", "odd": "s3: 1"}}
 	marked := *config.DeepCopy()
 	marked.Annotations = map[string]string{DefaultAnnotation: "a"}
 	for name, c := range map[string]struct {

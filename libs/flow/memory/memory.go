@@ -1,5 +1,5 @@
-// Package memory knows which places of a run a decision must visit: those that something has happened to, what holds them,
-// and what waits for room, an answer, a lock or a time. It does not know what a place is.
+// Package memory knows which places of a run a decision must visit: those that something has happened to, what holds
+// them, and what waits for room, an answer, a lock or a time. It does not know what a place is.
 package memory
 
 import (
@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Memory is what a plan knows of its earlier walks. Its keys are places: the ids of nodes, and those that a [State] names. A
-// fresh memory makes a walk visit everything.
+// Memory is what a plan knows of its earlier walks. Its keys are places: the ids of nodes, and those that a [State]
+// names. A fresh memory makes a walk visit everything.
 type Memory struct {
 	holder             map[string]string          // the place that each place hangs in; "" is the run
 	touched            map[string]bool            // to be visited, with all that hold them
@@ -18,18 +18,21 @@ type Memory struct {
 	waitingBelow       map[string]map[string]bool // by holder: places where something waits for room
 	waitingForCapacity map[string]bool            // places that wait for room themselves
 	pending            map[string]bool            // places that wait for an answer or a lock
-	refused            map[string]int64           // by boundary: the limit of children at work that kept one from starting
-	wakes              alarms
-	path               []string         // from the run to the place that is visited
-	kept               map[string]State // what the types of templates keep, by the id of their nodes
+	// by boundary: the limit of children at work that kept one from starting
+	refused map[string]int64
+	wakes   alarms
+	path    []string         // from the run to the place that is visited
+	kept    map[string]State // what the types of templates keep, by the id of their nodes
 }
 
 // New is the memory of who has seen nothing.
 func New() *Memory {
 	return &Memory{
-		holder: map[string]string{}, touched: map[string]bool{}, news: map[string][]string{}, waitingBelow: map[string]map[string]bool{},
-		waitingForCapacity: map[string]bool{}, pending: map[string]bool{}, refused: map[string]int64{}, wakes: alarms{at: map[string]time.Time{}},
-		kept: map[string]State{},
+		holder: map[string]string{}, touched: map[string]bool{}, news: map[string][]string{},
+		waitingBelow:       map[string]map[string]bool{},
+		waitingForCapacity: map[string]bool{}, pending: map[string]bool{}, refused: map[string]int64{},
+		wakes: alarms{at: map[string]time.Time{}},
+		kept:  map[string]State{},
 	}
 }
 
@@ -63,8 +66,8 @@ func (m *Memory) Enter(key string) {
 	m.path = append(m.path, key)
 }
 
-// Leave ends the visit of a place. What has not begun is tried again whenever its holder is visited: the holder waits in
-// its stead.
+// Leave ends the visit of a place. What has not begun is tried again whenever its holder is visited: the holder waits
+// in its stead.
 func (m *Memory) Leave(begun bool) {
 	key := m.top()
 	m.path = m.path[:len(m.path)-1]
@@ -82,7 +85,8 @@ func (m *Memory) Leave(begun bool) {
 	}
 }
 
-// Clean reports whether nothing has changed at a place since it was visited, but that there may be room for what waits there.
+// Clean reports whether nothing has changed at a place since it was visited, but that there may be room for what waits
+// there.
 func (m *Memory) Clean(place string) (clean, waits bool) {
 	at, known := m.holder[place]
 	if !known || m.touched[place] {

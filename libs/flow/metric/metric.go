@@ -31,7 +31,8 @@ var labelName = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*$`)
 // ValidName reports whether a metric may be called so.
 func ValidName(name string) bool { return metricName.MatchString(name) }
 
-// Resolve are the metrics to report of those that a manifest defines. While their subject goes on they are those in real time.
+// Resolve are the metrics to report of those that a manifest defines. While their subject goes on they are those in
+// real time.
 func Resolve(list []v1alpha1.Prometheus, sc scope.Scope, about Subject) []flow.Metric {
 	var out []flow.Metric
 	for i := range list {

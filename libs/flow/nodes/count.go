@@ -19,7 +19,8 @@ type counts struct {
 }
 
 func newCounts(workflow string, nodes map[string]v1alpha1.NodeStatus) counts {
-	x := counts{working: map[string]int64{}, daemons: map[string]bool{}, writers: map[string]bool{}, clashes: map[string]bool{}}
+	x := counts{working: map[string]int64{}, daemons: map[string]bool{}, writers: map[string]bool{},
+		clashes: map[string]bool{}}
 	for _, n := range nodes {
 		x.replace(v1alpha1.NodeStatus{}, n)
 		if base := ID(workflow, n.Name); base != n.ID {
@@ -67,7 +68,8 @@ func (x *counts) replace(before, after v1alpha1.NodeStatus) {
 // incomplete, and containers of a set and suspended steps count as their pods do.
 func progressOf(n v1alpha1.NodeStatus) (done, all int) {
 	switch n.Type {
-	case v1alpha1.NodeTypePod, v1alpha1.NodeTypeHTTP, v1alpha1.NodeTypePlugin, v1alpha1.NodeTypeContainer, v1alpha1.NodeTypeSuspend:
+	case v1alpha1.NodeTypePod, v1alpha1.NodeTypeHTTP, v1alpha1.NodeTypePlugin, v1alpha1.NodeTypeContainer,
+		v1alpha1.NodeTypeSuspend:
 	default:
 		return 0, 0
 	}
@@ -100,7 +102,8 @@ func pods(n v1alpha1.NodeStatus) int64 {
 // atWork is 1 for a node that counts for the parallelism of what encloses it, else 0.
 func atWork(n v1alpha1.NodeStatus) int64 {
 	aside := n.NodeFlag != nil && (n.NodeFlag.Retried || n.NodeFlag.Hooked)
-	if n.ID == "" || aside || n.Type == v1alpha1.NodeTypeStepGroup || n.Type == v1alpha1.NodeTypeTaskGroup || n.Phase.Fulfilled() {
+	if n.ID == "" || aside || n.Type == v1alpha1.NodeTypeStepGroup || n.Type == v1alpha1.NodeTypeTaskGroup ||
+		n.Phase.Fulfilled() {
 		return 0
 	}
 	return 1
@@ -108,6 +111,7 @@ func atWork(n v1alpha1.NodeStatus) int64 {
 
 // publishes reports whether outputs are for the whole workflow too.
 func publishes(o *v1alpha1.Outputs) bool {
-	return o != nil && (slices.ContainsFunc(o.Parameters, func(p v1alpha1.Parameter) bool { return p.GlobalName != "" }) ||
+	return o != nil && (slices.ContainsFunc(o.Parameters,
+		func(p v1alpha1.Parameter) bool { return p.GlobalName != "" }) ||
 		slices.ContainsFunc(o.Artifacts, func(a v1alpha1.Artifact) bool { return a.GlobalName != "" }))
 }

@@ -13,9 +13,12 @@ func TestProgress(t *testing.T) {
 	}
 	nodes := map[string]v1alpha1.NodeStatus{}
 	for _, n := range []v1alpha1.NodeStatus{
-		node(v1alpha1.NodeTypePod, v1alpha1.NodeSucceeded), node(v1alpha1.NodeTypePod, v1alpha1.NodeFailed), node(v1alpha1.NodeTypePod, v1alpha1.NodeRunning),
-		node(v1alpha1.NodeTypeHTTP, v1alpha1.NodeSucceeded), node(v1alpha1.NodeTypePlugin, v1alpha1.NodeError), node(v1alpha1.NodeTypeContainer, v1alpha1.NodeSucceeded),
-		node(v1alpha1.NodeTypeSuspend, v1alpha1.NodeRunning), node(v1alpha1.NodeTypeSteps, v1alpha1.NodeSucceeded), node(v1alpha1.NodeTypeSkipped, v1alpha1.NodeSkipped),
+		node(v1alpha1.NodeTypePod, v1alpha1.NodeSucceeded), node(v1alpha1.NodeTypePod, v1alpha1.NodeFailed),
+		node(v1alpha1.NodeTypePod, v1alpha1.NodeRunning),
+		node(v1alpha1.NodeTypeHTTP, v1alpha1.NodeSucceeded), node(v1alpha1.NodeTypePlugin, v1alpha1.NodeError),
+		node(v1alpha1.NodeTypeContainer, v1alpha1.NodeSucceeded),
+		node(v1alpha1.NodeTypeSuspend, v1alpha1.NodeRunning), node(v1alpha1.NodeTypeSteps, v1alpha1.NodeSucceeded),
+		node(v1alpha1.NodeTypeSkipped, v1alpha1.NodeSkipped),
 		node(v1alpha1.NodeTypeRetry, v1alpha1.NodeSucceeded), node(v1alpha1.NodeTypeTaskGroup, v1alpha1.NodeRunning),
 	} {
 		nodes[n.ID] = n

@@ -10,7 +10,8 @@ func Works(n v1alpha1.NodeStatus) bool {
 // Holds reports whether nodes of a type only hold others.
 func Holds(n v1alpha1.NodeStatus) bool {
 	switch n.Type {
-	case v1alpha1.NodeTypeSteps, v1alpha1.NodeTypeStepGroup, v1alpha1.NodeTypeDAG, v1alpha1.NodeTypeTaskGroup, v1alpha1.NodeTypeRetry:
+	case v1alpha1.NodeTypeSteps, v1alpha1.NodeTypeStepGroup, v1alpha1.NodeTypeDAG, v1alpha1.NodeTypeTaskGroup,
+		v1alpha1.NodeTypeRetry:
 		return true
 	}
 	return false

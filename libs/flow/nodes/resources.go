@@ -2,8 +2,8 @@ package nodes
 
 import "github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 
-// Resources are seconds of each resource that pods used: of cpu a core for a second is one, of memory 100Mi. Source: Argo
-// Workflows, resourcesDuration.
+// Resources are seconds of each resource that pods used: of cpu a core for a second is one, of memory 100Mi. Source:
+// Argo Workflows, resourcesDuration.
 type Resources = map[string]int64
 
 func addResources(to, more Resources) Resources {

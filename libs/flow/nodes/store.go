@@ -1,5 +1,5 @@
-// Package nodes keeps the nodes of a run: their names and ids, their edges, what is counted of them, and what of them has
-// changed in a decision. It does not know why a node changes.
+// Package nodes keeps the nodes of a run: their names and ids, their edges, what is counted of them, and what of them
+// has changed in a decision. It does not know why a node changes.
 package nodes
 
 import (
@@ -26,9 +26,12 @@ type Store struct {
 	moves  int                           // changes of nodes, ever
 }
 
-// New is a store of the nodes of a workflow, which belong to it from then on. Lists within lent ones are not written to.
+// New is a store of the nodes of a workflow, which belong to it from then on. Lists within lent ones are not written
+// to.
 func New(workflow string, all map[string]v1alpha1.NodeStatus, lent bool) *Store {
-	s := &Store{counts: newCounts(workflow, all), workflow: workflow, nodes: all, children: map[string]map[string]bool{}, lent: lent}
+	s := &Store{counts: newCounts(workflow, all), workflow: workflow, nodes: all,
+		children: map[string]map[string]bool{},
+		lent:     lent}
 	s.Turn()
 	return s
 }

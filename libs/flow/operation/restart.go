@@ -17,12 +17,13 @@ import (
 )
 
 // Retry says how a run that ended is done again from what failed and was not tolerated. With successful, the nodes that
-// pick chooses and all that came after them are done again too, whatever became of them. Of the world, Pods and Tasks do
-// not count. Source: Argo Workflows, retry of a workflow.
+// pick chooses and all that came after them are done again too, whatever became of them. Of the world, Pods and Tasks
+// do not count. Source: Argo Workflows, retry of a workflow.
 func Retry(w flow.World, successful bool, pick func(v1alpha1.NodeStatus) bool) (flow.Restart, error) {
 	run := w.Run
 	if !run.Phase.Completed() {
-		return flow.Restart{}, fmt.Errorf("the workflow is %s; only one that ended can be retried", cmp.Or(string(run.Phase), "not started"))
+		return flow.Restart{}, fmt.Errorf("the workflow is %s; only one that ended can be retried",
+			cmp.Or(string(run.Phase), "not started"))
 	}
 	r := &restarting{
 		workflow: w.Name, nodes: run.Nodes, drop: map[string]bool{}, open: map[string]bool{},
@@ -79,7 +80,8 @@ func (r *restarting) passedOver(n v1alpha1.NodeStatus) bool {
 	began := false
 	for _, id := range n.Children {
 		c := r.nodes[id]
-		if c.BoundaryID != n.BoundaryID || c.NodeFlag != nil && (c.NodeFlag.Retried || c.NodeFlag.Hooked) || strings.HasPrefix(c.Name, n.Name+"(") {
+		if c.BoundaryID != n.BoundaryID || c.NodeFlag != nil && (c.NodeFlag.Retried || c.NodeFlag.Hooked) ||
+			strings.HasPrefix(c.Name, n.Name+"(") {
 			continue
 		}
 		if c.Phase == v1alpha1.NodeOmitted {
@@ -135,7 +137,8 @@ func (r *restarting) firstAttempts() {
 				continue
 			}
 			for inner, other := range r.nodes {
-				if below, is := strings.CutPrefix(other.Name, c.Name); is && (below == "" || strings.ContainsAny(below[:1], "[.(")) {
+				if below, is := strings.CutPrefix(other.Name, c.Name); is &&
+					(below == "" || strings.ContainsAny(below[:1], "[.(")) {
 					r.drop[inner] = true
 				}
 			}
@@ -147,7 +150,8 @@ func (r *restarting) firstAttempts() {
 func (r *restarting) holders(id string) []string {
 	var out []string
 	for p, n := range r.nodes {
-		if p != id && nodes.Holds(n) && (r.nodes[id].BoundaryID == p || n.Type != v1alpha1.NodeTypeDAG && n.Type != v1alpha1.NodeTypeSteps && slices.Contains(n.Children, id)) {
+		if p != id && nodes.Holds(n) && (r.nodes[id].BoundaryID == p || n.Type != v1alpha1.NodeTypeDAG &&
+			n.Type != v1alpha1.NodeTypeSteps && slices.Contains(n.Children, id)) {
 			out = append(out, p)
 		}
 	}

@@ -10,7 +10,8 @@ import (
 
 func waiting() flow.Run {
 	return flow.Run{Phase: v1alpha1.WorkflowRunning, Nodes: map[string]v1alpha1.NodeStatus{
-		"w": {ID: "w", Name: "wf.w", Type: v1alpha1.NodeTypeSuspend, Phase: v1alpha1.NodeRunning, Outputs: &v1alpha1.Outputs{Parameters: []v1alpha1.Parameter{{Name: "p"}}}},
+		"w": {ID: "w", Name: "wf.w", Type: v1alpha1.NodeTypeSuspend, Phase: v1alpha1.NodeRunning,
+			Outputs: &v1alpha1.Outputs{Parameters: []v1alpha1.Parameter{{Name: "p"}}}},
 		"v": {ID: "v", Name: "wf.v", Type: v1alpha1.NodeTypeSuspend, Phase: v1alpha1.NodeRunning},
 		"d": {ID: "d", Name: "wf.d", Type: v1alpha1.NodeTypeSuspend, Phase: v1alpha1.NodeSucceeded},
 	}}
@@ -21,10 +22,12 @@ func TestNodesAreSet(t *testing.T) {
 		return func(n v1alpha1.NodeStatus) bool { return n.Name == name }
 	}
 	changed, err := operation.Set(waiting(), only("wf.w"), map[string]string{"p": "1"}, "", "seen")
-	if err != nil || len(changed) != 1 || changed[0].Message != "seen" || changed[0].Phase != v1alpha1.NodeRunning || changed[0].Outputs.Parameters[0].Value.String() != "1" {
+	if err != nil || len(changed) != 1 || changed[0].Message != "seen" || changed[0].Phase != v1alpha1.NodeRunning ||
+		changed[0].Outputs.Parameters[0].Value.String() != "1" {
 		t.Errorf("%+v %v", changed, err)
 	}
-	changed, err = operation.Set(waiting(), func(v1alpha1.NodeStatus) bool { return true }, nil, v1alpha1.NodeFailed, "")
+	changed, err = operation.Set(waiting(), func(v1alpha1.NodeStatus) bool { return true }, nil, v1alpha1.NodeFailed,
+		"")
 	if err != nil || len(changed) != 2 || changed[0].Name != "wf.v" || changed[1].Phase != v1alpha1.NodeFailed {
 		t.Errorf("%+v %v", changed, err)
 	}

@@ -17,7 +17,8 @@ import (
 
 // Resume ends suspended nodes: all of a run, or those that pick chooses. Outputs are values that a person supplies.
 // An error says which output is missing, and nothing is resumed then.
-func Resume(run flow.Run, pick func(v1alpha1.NodeStatus) bool, outputs map[string]string, now time.Time) ([]v1alpha1.NodeStatus, error) {
+func Resume(run flow.Run, pick func(v1alpha1.NodeStatus) bool, outputs map[string]string,
+	now time.Time) ([]v1alpha1.NodeStatus, error) {
 	var changed []v1alpha1.NodeStatus
 	for _, n := range run.Nodes {
 		if n.Type != v1alpha1.NodeTypeSuspend || n.Phase != v1alpha1.NodeRunning || !pick(n) {
@@ -55,7 +56,8 @@ func Resumed(n v1alpha1.NodeStatus, supplied map[string]string) (v1alpha1.NodeSt
 			value = p.ValueFrom.Default.String()
 		default:
 			if value, ok = inputDefault(n.Inputs, p.Name); !ok {
-				return n, fmt.Errorf("output parameter %q of node %s is not supplied and has no default", p.Name, n.Name)
+				return n, fmt.Errorf("output parameter %q of node %s is not supplied and has no default", p.Name,
+					n.Name)
 			}
 		}
 		p.Value = v1alpha1.AnyStringPtr(value)
@@ -77,7 +79,8 @@ func inputDefault(inputs *v1alpha1.Inputs, name string) (string, bool) {
 
 // Set gives a suspended node a message, outputs and an end, as a person asks: phase "" leaves it waiting. Source: Argo
 // Workflows, node set.
-func Set(run flow.Run, pick func(v1alpha1.NodeStatus) bool, outputs map[string]string, phase v1alpha1.NodePhase, message string) ([]v1alpha1.NodeStatus, error) {
+func Set(run flow.Run, pick func(v1alpha1.NodeStatus) bool, outputs map[string]string, phase v1alpha1.NodePhase,
+	message string) ([]v1alpha1.NodeStatus, error) {
 	var changed []v1alpha1.NodeStatus
 	for _, n := range run.Nodes {
 		if n.Type != v1alpha1.NodeTypeSuspend || n.Phase != v1alpha1.NodeRunning || !pick(n) {

@@ -57,7 +57,8 @@ type Transfer struct {
 	Recurse  bool   `json:"recurse,omitempty"` // Mode holds for what a folder holds too
 }
 
-// Ask is what the executor posts to the URL of a [Transfer] that is direct, right before it transfers. It gets a [Signed].
+// Ask is what the executor posts to the URL of a [Transfer] that is direct, right before it transfers. It gets a
+// [Signed].
 type Ask struct {
 	// Names are the files below the artifact that are to be stored; "" is the artifact itself. Of what is loaded, the
 	// runner knows the names.

@@ -86,7 +86,8 @@ func exitCode(n v1alpha1.NodeStatus) string {
 
 // Again decides about one more attempt: a verdict says why there is none, a time
 // says how long to wait.
-func Again(n, child v1alpha1.NodeStatus, attempt int, s v1alpha1.RetryStrategy, holds func(expression string) (bool, error)) (verdict string, wait time.Time) {
+func Again(n, child v1alpha1.NodeStatus, attempt int, s v1alpha1.RetryStrategy,
+	holds func(expression string) (bool, error)) (verdict string, wait time.Time) {
 	if child.Phase == v1alpha1.NodeSucceeded || child.Phase == v1alpha1.NodeSkipped {
 		return "done", time.Time{}
 	}

@@ -8,9 +8,9 @@ import (
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
 
-// Follow replaces "from" of artifacts, whose other tags are resolved, by the place it points to. Those that point to nothing are left out, and named with
-// the reason: whether they are needed only the one who gets them knows. Text that names nothing that could ever be there is
-// an error.
+// Follow replaces "from" of artifacts, whose other tags are resolved, by the place it points to. Those that point to
+// nothing are left out, and named with the reason: whether they are needed only the one who gets them knows. Text that
+// names nothing that could ever be there is an error.
 func (s Scope) Follow(artifacts []v1alpha1.Artifact) (found []v1alpha1.Artifact, missing map[string]string, err error) {
 	for _, a := range artifacts {
 		source, reason, err := s.source(a)
@@ -62,7 +62,8 @@ func (s Scope) source(a v1alpha1.Artifact) (source *v1alpha1.Artifact, missing s
 	return nil, fmt.Sprintf("from %s names nothing that is there", a.From), nil
 }
 
-// mayLack reports whether an artifact of that name could be there: what would have left it behind is known, and did not.
+// mayLack reports whether an artifact of that name could be there: what would have left it behind is known, and did
+// not.
 func (s Scope) mayLack(name string) bool {
 	if s.lacking[name] {
 		return true
@@ -90,9 +91,10 @@ func SubstituteArtifacts(artifacts []v1alpha1.Artifact, s Scope) error {
 	return err
 }
 
-// SubstituteArguments replaces the tags of arguments, and what their artifacts point to. Missing are those that point to
-// nothing, with the reason; it is empty for those that are optional.
-func SubstituteArguments(args v1alpha1.Arguments, s Scope) (out v1alpha1.Arguments, missing map[string]string, err error) {
+// SubstituteArguments replaces the tags of arguments, and what their artifacts point to. Missing are those that point
+// to nothing, with the reason; it is empty for those that are optional.
+func SubstituteArguments(args v1alpha1.Arguments, s Scope) (out v1alpha1.Arguments, missing map[string]string,
+	err error) {
 	args = *args.DeepCopy()
 	s.dropAbsent(&args)
 	if err := Substitute(&args.Parameters, s); err != nil {

@@ -15,7 +15,9 @@ var later = []string{"item", "retries", "lastRetry", "workflow.status", "workflo
 
 // mentioned are those of the later names that an expression refers to.
 func mentioned(source string) []string {
-	if !slices.ContainsFunc(later, func(name string) bool { return strings.Contains(source, name[strings.LastIndex(name, ".")+1:]) }) {
+	if !slices.ContainsFunc(later, func(name string) bool {
+		return strings.Contains(source, name[strings.LastIndex(name, ".")+1:])
+	}) {
 		return nil
 	}
 	return slices.DeleteFunc(expression.Names(source), func(name string) bool { return !slices.Contains(later, name) })
@@ -31,7 +33,8 @@ func (s Scope) expression(source string) (string, bool, error) {
 			return "", false, nil
 		}
 	}
-	if len(s.hidden) > 0 && slices.ContainsFunc(expression.Parameters(source), func(name string) bool { return s.hidden[name] }) {
+	if len(s.hidden) > 0 && slices.ContainsFunc(expression.Parameters(source),
+		func(name string) bool { return s.hidden[name] }) {
 		return "", false, nil
 	}
 	result, err := s.Evaluate(source)

@@ -25,7 +25,8 @@ func (s Scope) Outputs(declared *v1alpha1.Outputs) (*v1alpha1.Outputs, error) {
 		if err != nil {
 			return nil, fmt.Errorf("output parameter %q: globalName: %w", p.Name, err)
 		}
-		out.Parameters = append(out.Parameters, v1alpha1.Parameter{Name: p.Name, GlobalName: global, Value: v1alpha1.AnyStringPtr(value)})
+		out.Parameters = append(out.Parameters,
+			v1alpha1.Parameter{Name: p.Name, GlobalName: global, Value: v1alpha1.AnyStringPtr(value)})
 	}
 	artifacts := declared.DeepCopy().Artifacts
 	if err := SubstituteArtifacts(artifacts, s); err != nil {

@@ -48,7 +48,8 @@ func (s Scope) Settle(prefix string, open []Parameter) error {
 		}
 		if !moved {
 			at := slices.IndexFunc(open, func(p Parameter) bool { return waits[prefix+p.Name] })
-			return fmt.Errorf("%q: its value mentions itself, if by way of others: %s", open[at].Name, exactjson.Abbreviate(open[at].Text))
+			return fmt.Errorf("%q: its value mentions itself, if by way of others: %s", open[at].Name,
+				exactjson.Abbreviate(open[at].Text))
 		}
 	}
 	return nil
@@ -70,7 +71,8 @@ func mentionedParameters(text string) []string {
 	return names
 }
 
-// ParametersText lists parameters as JSON in the order of fields that programs in pods have met so far. Source: Argo Workflows.
+// ParametersText lists parameters as JSON in the order of fields that programs in pods have met so far. Source: Argo
+// Workflows.
 func ParametersText(list []v1alpha1.Parameter) string {
 	type shown struct {
 		Name        string               `json:"name"`

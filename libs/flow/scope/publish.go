@@ -46,7 +46,8 @@ func (s Scope) PublishNode(prefix string, n v1alpha1.NodeStatus) {
 }
 
 // PublishLoop makes known what the nodes of a loop left behind, and those output parameters that each promised.
-func (s Scope) PublishLoop(prefix string, whole v1alpha1.NodeStatus, items iter.Seq[v1alpha1.NodeStatus], promised []string) {
+func (s Scope) PublishLoop(prefix string, whole v1alpha1.NodeStatus, items iter.Seq[v1alpha1.NodeStatus],
+	promised []string) {
 	delete(s.absent, prefix)
 	s.values[prefix+".id"], s.values[prefix+".status"] = whole.ID, string(whole.Phase)
 	results, all := []json.RawMessage{}, []map[string]string{}
@@ -79,7 +80,8 @@ func (s Scope) PublishLoop(prefix string, whole v1alpha1.NodeStatus, items iter.
 	}
 }
 
-// aggregate joins the values of a loop's items: real JSON if all are lists or objects, else strings. Source: Argo Workflows.
+// aggregate joins the values of a loop's items: real JSON if all are lists or objects, else strings. Source: Argo
+// Workflows.
 func aggregate(values []string) string {
 	raw := make([]json.RawMessage, len(values))
 	for i, v := range values {
@@ -92,7 +94,8 @@ func aggregate(values []string) string {
 	return exactjson.Text(raw)
 }
 
-// AddMetadata makes the labels and annotations of the workflow known: those it was made with, and those its run gave it.
+// AddMetadata makes the labels and annotations of the workflow known: those it was made with, and those its run gave
+// it.
 func (s Scope) AddMetadata(labels, annotations map[string]string, own *v1alpha1.Metadata) {
 	labels, annotations = maps.Clone(labels), maps.Clone(annotations)
 	if own != nil {
@@ -104,7 +107,8 @@ func (s Scope) AddMetadata(labels, annotations map[string]string, own *v1alpha1.
 	for key, value := range annotations {
 		s.values["workflow.annotations."+key] = value
 	}
-	for name, all := range map[string]map[string]string{"workflow.labels": labels, "workflow.annotations": annotations} {
+	for name, all := range map[string]map[string]string{"workflow.labels": labels,
+		"workflow.annotations": annotations} {
 		s.values[name], s.values[name+".json"] = exactjson.Text(all), exactjson.Text(all)
 	}
 }

@@ -35,7 +35,8 @@ const (
 
 // New is a scope without values.
 func New() Scope {
-	return Scope{values: map[string]string{}, artifacts: map[string]v1alpha1.Artifact{}, absent: map[string]bool{}, lacking: map[string]bool{}}
+	return Scope{values: map[string]string{}, artifacts: map[string]v1alpha1.Artifact{}, absent: map[string]bool{},
+		lacking: map[string]bool{}}
 }
 
 // Inner starts a scope within a shared one.
@@ -48,8 +49,9 @@ func (s *Scope) Inner(extra map[string]string) Scope {
 
 // With copies the scope, so that siblings do not see each other's additions.
 func (s Scope) With(extra map[string]string) Scope {
-	next := Scope{values: maps.Clone(s.values), artifacts: maps.Clone(s.artifacts), absent: maps.Clone(s.absent), lacking: maps.Clone(s.lacking),
-		outer: s.outer, caller: s.caller, mode: s.mode, hidden: s.hidden}
+	next := Scope{values: maps.Clone(s.values), artifacts: maps.Clone(s.artifacts), absent: maps.Clone(s.absent),
+		lacking: maps.Clone(s.lacking),
+		outer:   s.outer, caller: s.caller, mode: s.mode, hidden: s.hidden}
 	maps.Copy(next.values, extra)
 	return next
 }

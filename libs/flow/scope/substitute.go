@@ -96,14 +96,17 @@ var strict = []string{"inputs.", "steps.", "tasks.", "workflow.parameters."}
 // arguments, hooks, metadata and metrics are resolved where they are used, with more or later values.
 func (s Scope) ResolveSpec(spec v1alpha1.WorkflowSpec) (v1alpha1.WorkflowSpec, error) {
 	own := spec
-	own.Templates, own.TemplateDefaults, own.Arguments, own.Hooks, own.WorkflowMetadata, own.Metrics = nil, nil, nil, nil, nil, nil
+	own.Templates, own.TemplateDefaults, own.Arguments, own.Hooks, own.WorkflowMetadata, own.Metrics = nil, nil, nil,
+		nil,
+		nil, nil
 	if !strings.Contains(exactjson.Text(own), "{{") {
 		return spec, nil
 	}
 	if err := Substitute(&own, s.As(LooseTags)); err != nil {
 		return spec, err
 	}
-	own.Templates, own.TemplateDefaults, own.Arguments, own.Hooks, own.WorkflowMetadata, own.Metrics = spec.Templates, spec.TemplateDefaults, spec.Arguments,
+	own.Templates, own.TemplateDefaults, own.Arguments, own.Hooks, own.WorkflowMetadata, own.Metrics = spec.Templates,
+		spec.TemplateDefaults, spec.Arguments,
 		spec.Hooks, spec.WorkflowMetadata, spec.Metrics
 	return own, nil
 }

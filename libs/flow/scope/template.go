@@ -2,8 +2,8 @@ package scope
 
 import "github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 
-// FillTemplate resolves all tags of a template that is about to do its work. The source of a script may have braces of its own: a
-// {{item}} in it is one of the languages that have such loops.
+// FillTemplate resolves all tags of a template that is about to do its work. The source of a script may have braces of
+// its own: a {{item}} in it is one of the languages that have such loops.
 func (s Scope) FillTemplate(t *v1alpha1.Template) error {
 	var script *v1alpha1.ScriptTemplate
 	source := ""
@@ -23,8 +23,8 @@ func (s Scope) FillTemplate(t *v1alpha1.Template) error {
 	return err
 }
 
-// Inlined is a template that stands in a step or task: it sees what that sees, but where it has inputs of the same name.
-// Source: Argo Workflows.
+// Inlined is a template that stands in a step or task: it sees what that sees, but where it has inputs of the same
+// name. Source: Argo Workflows.
 func (s Scope) Inlined(t v1alpha1.Template) (*v1alpha1.Template, error) {
 	outside := s.As(LooseTags)
 	outside.hidden = map[string]bool{"inputs.parameters": true, "node.name": true}

@@ -39,8 +39,10 @@ type Options struct {
 // it finds in its cluster. Where there is no Workflow, the last template is played as
 // `argo submit --from` would.
 func Read(manifest string, o Options) (*Stage, error) {
-	p := &Stage{Answers: map[flow.Lookup]flow.Answer{}, configs: map[string]corev1.ConfigMap{}, World: flow.World{Namespace: "default", UID: "local", Pods: map[string]flow.Pod{}, Tasks: map[string]flow.Task{},
-		Answers: map[flow.Lookup]flow.Answer{}, Held: map[string]bool{}, Now: o.Now, Created: o.Now}}
+	p := &Stage{Answers: map[flow.Lookup]flow.Answer{}, configs: map[string]corev1.ConfigMap{},
+		World: flow.World{Namespace: "default", UID: "local", Pods: map[string]flow.Pod{},
+			Tasks:   map[string]flow.Task{},
+			Answers: map[flow.Lookup]flow.Answer{}, Held: map[string]bool{}, Now: o.Now, Created: o.Now}}
 	workflow, err := p.documents(manifest)
 	if err != nil {
 		return nil, err
@@ -63,7 +65,8 @@ func (p *Stage) submit(o Options) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(o.Parameters)) {
 		given := v1alpha1.Parameter{Name: name, Value: v1alpha1.AnyStringPtr(o.Parameters[name])}
-		at := slices.IndexFunc(spec.Arguments.Parameters, func(have v1alpha1.Parameter) bool { return have.Name == name })
+		at := slices.IndexFunc(spec.Arguments.Parameters,
+			func(have v1alpha1.Parameter) bool { return have.Name == name })
 		if at < 0 {
 			spec.Arguments.Parameters = append(spec.Arguments.Parameters, given)
 			continue
@@ -134,7 +137,9 @@ func played(kind string, document []byte) (*v1alpha1.Workflow, error) {
 
 // begin makes the world in which a workflow starts.
 func (p *Stage) begin(workflow *v1alpha1.Workflow) error {
-	p.World.Name, p.World.Labels, p.World.Annotations, p.World.Spec = workflow.Name, workflow.Labels, workflow.Annotations, workflow.Spec
+	p.World.Name, p.World.Labels, p.World.Annotations, p.World.Spec = workflow.Name, workflow.Labels,
+		workflow.Annotations,
+		workflow.Spec
 	if p.World.Name == "" {
 		p.World.Name = "wf"
 	}

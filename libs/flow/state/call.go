@@ -15,11 +15,12 @@ type Call struct {
 	Library  library.Ref // of the caller: where template is looked up
 	Inline   *v1alpha1.Template
 	Args     v1alpha1.Arguments // substituted with the caller's values
-	Missing  map[string]string  // artifacts that args name and that are not there, with the reason; "": they are optional
-	Caller   *scope.Scope       // of the template that calls; nil: the workflow
-	Boundary string             // id of the enclosing steps or dag node
-	Attempt  bool               // one try of a Retry node
-	Hooked   bool               // a hook or an exit handler
+	// artifacts that args name and that are not there, with the reason; "": they are optional
+	Missing  map[string]string
+	Caller   *scope.Scope // of the template that calls; nil: the workflow
+	Boundary string       // id of the enclosing steps or dag node
+	Attempt  bool         // one try of a Retry node
+	Hooked   bool         // a hook or an exit handler
 	Retry    int
 	Extra    map[string]string // further values: retries, lastRetry
 }

@@ -28,6 +28,6 @@ func (s *State) Spent() bool { return s.Nodes.Begun() >= startsAtOnce }
 // AtCapacity reports whether nothing that waits for room may start now.
 func (s *State) AtCapacity() bool { return s.held() || s.packed() || s.Spent() }
 
-// startsAtOnce bounds the nodes that one decision makes, as far as loops go: a loop over many items begins in pieces, so
-// that its first pods do not wait for its last, and no record grows without bound.
+// startsAtOnce bounds the nodes that one decision makes, as far as loops go: a loop over many items begins in pieces,
+// so that its first pods do not wait for its last, and no record grows without bound.
 const startsAtOnce = 250

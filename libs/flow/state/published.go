@@ -33,7 +33,9 @@ func (s *State) publishGlobal(n v1alpha1.NodeStatus) {
 	for _, p := range n.Outputs.Parameters {
 		if p.GlobalName != "" && p.Value != nil {
 			s.Globals.Set("workflow.outputs.parameters."+p.GlobalName, p.Value.String())
-			s.published.Parameters = replaceNamed(s.published.Parameters, v1alpha1.Parameter{Name: p.GlobalName, Value: p.Value}, func(x v1alpha1.Parameter) string { return x.Name })
+			s.published.Parameters = replaceNamed(s.published.Parameters,
+				v1alpha1.Parameter{Name: p.GlobalName, Value: p.Value},
+				func(x v1alpha1.Parameter) string { return x.Name })
 		}
 	}
 	for _, a := range n.Outputs.Artifacts {
@@ -41,7 +43,8 @@ func (s *State) publishGlobal(n v1alpha1.NodeStatus) {
 			s.Globals.SetArtifact("workflow.outputs.artifacts."+a.GlobalName, a)
 			named := a
 			named.Name, named.GlobalName = a.GlobalName, ""
-			s.published.Artifacts = replaceNamed(s.published.Artifacts, named, func(x v1alpha1.Artifact) string { return x.Name })
+			s.published.Artifacts = replaceNamed(s.published.Artifacts, named,
+				func(x v1alpha1.Artifact) string { return x.Name })
 		}
 	}
 }

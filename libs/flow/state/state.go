@@ -39,7 +39,8 @@ type State struct {
 
 // New is the state of a run of which nothing was decided yet. Lists within lent nodes are not written to.
 func New(workflow string, run flow.Run, lent bool) *State {
-	return &State{Nodes: nodes.New(workflow, run.Nodes, lent), Memory: memory.New(), Globals: scope.New(), templates: library.Templates{}}
+	return &State{Nodes: nodes.New(workflow, run.Nodes, lent), Memory: memory.New(), Globals: scope.New(),
+		templates: library.Templates{}}
 }
 
 // Turn begins a decision: it forgets what belongs to the one before.
@@ -62,7 +63,8 @@ func (s *State) PodName(n v1alpha1.NodeStatus) string {
 
 // PodOf is the name of the pod of a node. Where ids would clash pods would too.
 func (s *State) PodOf(node, template string) string {
-	return nodes.PodName(s.World.Name, node, template) + strings.TrimPrefix(s.Nodes.ID(node), nodes.ID(s.World.Name, node))
+	return nodes.PodName(s.World.Name, node, template) + strings.TrimPrefix(s.Nodes.ID(node),
+		nodes.ID(s.World.Name, node))
 }
 
 // Closed reports whether nothing new begins at the place that is visited: the workflow is told to stop, and it is not
@@ -154,7 +156,8 @@ func (s *State) EndDaemons(boundary string) {
 	}
 }
 
-// Clean reports whether nothing has changed at a place since it was visited, so that another visit would change nothing.
+// Clean reports whether nothing has changed at a place since it was visited, so that another visit would change
+// nothing.
 func (s *State) Clean(place string) bool {
 	clean, waits := s.Memory.Clean(place)
 	return clean && (!waits || s.AtCapacity())

@@ -1,5 +1,6 @@
-// Package tag finds the {{tags}} of manifests and replaces them: here alone is said where a tag begins and where it ends.
-// What a tag means is up to who replaces it.
+// Package tag finds the {{tags}} of manifests and replaces them: here alone is said where a tag begins and where it
+// ends. What a tag means is up to who replaces it. A Sensor's {{dependency.NAME.outputs.PATH}} (libs/sensing/param) is
+// no tag in this sense: of a manifest whose tags are a workflow's it replaces those that begin so, and no other.
 package tag
 
 import "strings"

@@ -34,8 +34,9 @@ func TestTagsAreReplaced(t *testing.T) {
 		return v, ok, nil
 	}
 	for text, want := range map[string]string{
-		"": "", "plain": "plain", "{{a}}-{{ b }}": "1-x", "{{ghost}} {{a}}": "{{ghost}} 1", "{{n.{{b}}}}": "deep", "{{ghost.{{b}}}}": "{{ghost.x}}",
-		"{{open": "{{open", "}}{{a}}": "}}1", "{{ghost.{{ghost}}}}": "{{ghost.{{ghost}}}}",
+		"": "", "plain": "plain", "{{a}}-{{ b }}": "1-x", "{{ghost}} {{a}}": "{{ghost}} 1", "{{n.{{b}}}}": "deep",
+		"{{ghost.{{b}}}}": "{{ghost.x}}",
+		"{{open":          "{{open", "}}{{a}}": "}}1", "{{ghost.{{ghost}}}}": "{{ghost.{{ghost}}}}",
 	} {
 		if got, err := tag.Replace(text, value); err != nil || got != want {
 			t.Errorf("%q: %q %v, want %q", text, got, err, want)

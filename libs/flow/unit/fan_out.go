@@ -84,7 +84,8 @@ func (k Runner) fanOut(u Unit, l loop.Loop, sc scope.Scope) Outcome {
 		k.Memory.Leave(true)
 	}
 	out := at.outcome(u)
-	out.calls = state.Call{Template: u.Step.Template, Ref: u.Step.TemplateRef, Inline: u.Step.Inline, Library: u.Library}
+	out.calls = state.Call{Template: u.Step.Template, Ref: u.Step.TemplateRef, Inline: u.Step.Inline,
+		Library: u.Library}
 	return k.closeGroup(u, out)
 }
 
@@ -113,7 +114,8 @@ func (k Runner) expand(l loop.Loop, sc scope.Scope) ([]v1alpha1.Item, error) {
 	return l.Expand()
 }
 
-// skipped reports whether a loop is not to run whatever its items are: its condition is false and mentions none of them.
+// skipped reports whether a loop is not to run whatever its items are: its condition is false and mentions none of
+// them.
 func (k Runner) skipped(u Unit, sc scope.Scope) bool {
 	condition, err := sc.Text(u.Step.When)
 	if err != nil || strings.Contains(condition, "{{") {
@@ -125,7 +127,8 @@ func (k Runner) skipped(u Unit, sc scope.Scope) bool {
 
 // newLoopState finds out how far a loop is that no walk has come by yet.
 func (k Runner) newLoopState(u Unit, items []v1alpha1.Item) *loopState {
-	at := &loopState{Key: "loop " + u.Node, Items: items, nodes: make([]string, len(items)), done: make([]bool, len(items)), at: map[string]int{}, worst: -1, first: true}
+	at := &loopState{Key: "loop " + u.Node, Items: items, nodes: make([]string, len(items)),
+		done: make([]bool, len(items)), at: map[string]int{}, worst: -1, first: true}
 	u.Loops.keep(u.Node, at)
 	if k.Nodes.IsNew(u.Boundary) {
 		return at // what encloses it has just begun

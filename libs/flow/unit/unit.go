@@ -98,7 +98,8 @@ func (k Runner) one(u Unit, node, display string, sc scope.Scope) v1alpha1.NodeS
 		return v1alpha1.NodeStatus{}
 	}
 	step := u.Step
-	c := state.Call{Name: node, Display: display, Template: step.Template, Ref: step.TemplateRef, Library: u.Library, Inline: step.Inline, Boundary: u.Boundary,
+	c := state.Call{Name: node, Display: display, Template: step.Template, Ref: step.TemplateRef, Library: u.Library,
+		Inline: step.Inline, Boundary: u.Boundary,
 		Extra: map[string]string{u.Prefix + ".name": u.Name}}
 	sc = sc.With(map[string]string{u.Prefix + ".name": u.Name})
 	// What does not run needs nothing: its condition comes before its arguments.
@@ -179,7 +180,8 @@ func (u *Unit) Bound(t v1alpha1.Template) {
 }
 
 // Conclude ends a steps or dag node that went well, with its outputs.
-func (k Runner) Conclude(n v1alpha1.NodeStatus, t v1alpha1.Template, sc scope.Scope, outbound []string) v1alpha1.NodeStatus {
+func (k Runner) Conclude(n v1alpha1.NodeStatus, t v1alpha1.Template, sc scope.Scope,
+	outbound []string) v1alpha1.NodeStatus {
 	k.EndDaemons(n.ID)
 	n = k.Nodes.At(n.ID)
 	outputs, err := sc.Outputs(t.Outputs)

@@ -9,10 +9,9 @@ import (
 	"github.com/argosy-mesh/argosy/libs/flow"
 )
 
-// PlayShuffled is like [Transcript.Play], but pods start and end side by side, in an
-// order that seed decides; some of what happens to them is seen twice, and some of what
-// lies between never. It returns the tree of nodes alone. Each decision is compared with that of a [flow.Plan], which sees
-// one event after the other.
+// PlayShuffled is like [Transcript.Play], but pods start and end side by side, in an order that seed decides; some of
+// what happens to them is seen twice, and some of what lies between never. It returns the tree of nodes alone. Each
+// decision is compared with that of a [flow.Plan], which sees one event after the other.
 func (t Transcript) PlayShuffled(seed uint64) (string, error) {
 	p, err := newPlay(t)
 	if err != nil {

@@ -44,7 +44,8 @@ func newPlay(t Transcript) (*play, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &play{w: set.World, script: map[string]flow.Pod{}, found: set.Answers, locks: map[string][]string{}, begun: map[string]bool{}, shown: map[string]bool{}}
+	p := &play{w: set.World, script: map[string]flow.Pod{}, found: set.Answers, locks: map[string][]string{},
+		begun: map[string]bool{}, shown: map[string]bool{}}
 	p.w.Namespace, p.w.UID = "ns", "u1"
 	for line := range strings.Lines(t.Script) {
 		if err := p.read(strings.TrimSpace(line)); err != nil {
@@ -196,7 +197,8 @@ func (p *play) run() (string, error) {
 			continue
 		}
 		if again := engine.Decide(p.w); !again.Empty() && p.w.Run.Phase == v1alpha1.WorkflowRunning {
-			return p.text(), fmt.Errorf("a recorded decision gives new changes though nothing happened: %+v", again.Nodes)
+			return p.text(), fmt.Errorf("a recorded decision gives new changes though nothing happened: %+v",
+				again.Nodes)
 		}
 		if p.w.Run.Phase.Completed() {
 			if p.retry() {
@@ -280,7 +282,8 @@ func (p *play) resume() {
 		key, value, _ := strings.Cut(w, "=")
 		outputs[key] = value
 	}
-	changed, err := operation.Resume(p.w.Run, func(n v1alpha1.NodeStatus) bool { return n.Name == words[0] }, outputs, p.w.Now)
+	changed, err := operation.Resume(p.w.Run, func(n v1alpha1.NodeStatus) bool { return n.Name == words[0] }, outputs,
+		p.w.Now)
 	fmt.Fprintf(&p.log, "resume %s %d %v\n", words[0], len(changed), err)
 	p.w.Run = p.w.Run.Apply(changed, nil)
 	if p.twin != nil {
@@ -365,9 +368,11 @@ func program(t v1alpha1.Template) string {
 func (p *play) tree() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "workflow %s%s\n", p.w.Run.Phase, suffix(p.w.Run.Message))
-	nodes := slices.SortedFunc(maps.Values(p.w.Run.Nodes), func(a, b v1alpha1.NodeStatus) int { return strings.Compare(a.Name, b.Name) })
+	nodes := slices.SortedFunc(maps.Values(p.w.Run.Nodes),
+		func(a, b v1alpha1.NodeStatus) int { return strings.Compare(a.Name, b.Name) })
 	for _, n := range nodes {
-		fmt.Fprintf(&b, "%s%s %s %s%s%s\n", n.Name, shownAs(n), n.Type, n.Phase, suffix(n.Message), outputsText(n.Outputs))
+		fmt.Fprintf(&b, "%s%s %s %s%s%s\n", n.Name, shownAs(n), n.Type, n.Phase, suffix(n.Message),
+			outputsText(n.Outputs))
 	}
 	return b.String()
 }

@@ -43,10 +43,11 @@ func TestManifestsOfSeveralKinds(t *testing.T) {
 func TestWhatCannotBePlayed(t *testing.T) {
 	const one = "spec: {entrypoint: a, templates: [{name: a, suspend: {}}]}\n"
 	for name, tc := range map[string]struct{ manifest, script, want string }{
-		"nothing":           {"", "", "there is no Workflow"},
-		"no YAML":           {"a: [", "", "manifest:"},
-		"two workflows":     {one + "---\n" + one, "", "more than one"},
-		"a library missing": {"spec: {workflowTemplateRef: {name: gone}}\n", "", `WorkflowTemplate "gone" is not in the manifest`},
+		"nothing":       {"", "", "there is no Workflow"},
+		"no YAML":       {"a: [", "", "manifest:"},
+		"two workflows": {one + "---\n" + one, "", "more than one"},
+		"a library missing": {"spec: {workflowTemplateRef: {name: gone}}\n", "",
+			`WorkflowTemplate "gone" is not in the manifest`},
 		"no line":           {one, "hello\n", "is none of"},
 		"no phase":          {one, "wf: Done\n", `phase "Done"`},
 		"no code":           {one, "wf: Failed code=x\n", `code "x"`},
@@ -91,7 +92,8 @@ func TestOnlyWholeLinesPartATranscript(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.Manifest != manifest || got.Script != "# nothing ----\n" || got.Want != "pod wf script x ----\n----\n" || got.With(got.Want) != text {
+	if got.Manifest != manifest || got.Script != "# nothing ----\n" || got.Want != "pod wf script x ----\n----\n" ||
+		got.With(got.Want) != text {
 		t.Errorf("%+v", got)
 	}
 }

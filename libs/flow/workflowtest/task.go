@@ -12,8 +12,8 @@ import (
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
 
-// actWithoutPod plays work that needs no pod from start to end; what is scripted as Running never ends. False means that
-// nothing is new.
+// actWithoutPod plays work that needs no pod from start to end; what is scripted as Running never ends. False means
+// that nothing is new.
 func (p *play) actWithoutPod(action flow.Action) bool {
 	switch a := action.(type) {
 	case flow.Perform:
@@ -44,9 +44,11 @@ func (p *play) taskEnd(node string) flow.Task {
 	if !scripted {
 		return end
 	}
-	end.Phase, end.Message, end.Outputs = v1alpha1.NodePhase(pod.Phase), pod.Message, &v1alpha1.Outputs{Result: pod.Report.Result}
+	end.Phase, end.Message, end.Outputs = v1alpha1.NodePhase(pod.Phase), pod.Message,
+		&v1alpha1.Outputs{Result: pod.Report.Result}
 	for _, name := range slices.Sorted(maps.Keys(pod.Report.Parameters)) {
-		end.Outputs.Parameters = append(end.Outputs.Parameters, v1alpha1.Parameter{Name: name, Value: v1alpha1.AnyStringPtr(pod.Report.Parameters[name])})
+		end.Outputs.Parameters = append(end.Outputs.Parameters,
+			v1alpha1.Parameter{Name: name, Value: v1alpha1.AnyStringPtr(pod.Report.Parameters[name])})
 	}
 	return end
 }

@@ -22,7 +22,8 @@ type Transcript struct {
 	Manifest string
 	// Script is what happens outside, line by line. Pods that it does not name succeed at once with exit code 0.
 	//
-	//	NODE: PHASE [code=N] [result=TEXT] [message=TEXT] [ip=ADDRESS] [ready] [broken] [artifact=NAME] [container=NAME:CODE] [error=TEXT] [PARAMETER=VALUE ...]
+	//	NODE: PHASE [code=N] [result=TEXT] [message=TEXT] [ip=ADDRESS] [ready] [broken] [artifact=NAME]
+	//	  [container=NAME:CODE] [error=TEXT] [PARAMETER=VALUE ...]
 	//	found KIND NAME [KEY] = YAML
 	//	resume NODE [PARAMETER=VALUE ...]
 	//	order suspend=true|false

@@ -36,8 +36,10 @@ func (t *twin) follow(w flow.World, d flow.Decision) error {
 	got := t.plan.Decide(w)
 	t.pods, t.tasks = maps.Clone(all.Pods), maps.Clone(all.Tasks)
 	errs := []error{
-		same("nodes", byID(got.Nodes), byID(d.Nodes)), same("run", got.Run, d.Run), same("wake", got.Wake, d.Wake), same("before", got.Before, d.Before),
-		same("lookups", texts(got.Lookups), texts(d.Lookups)), same("metrics", texts(got.Metrics), texts(d.Metrics)), t.actions(got.Actions, d.Actions),
+		same("nodes", byID(got.Nodes), byID(d.Nodes)), same("run", got.Run, d.Run), same("wake", got.Wake, d.Wake),
+		same("before", got.Before, d.Before),
+		same("lookups", texts(got.Lookups), texts(d.Lookups)), same("metrics", texts(got.Metrics), texts(d.Metrics)),
+		t.actions(got.Actions, d.Actions),
 		same("state", t.plan.Run().Nodes, all.Run.Apply(d.Nodes, d.Run).Nodes),
 		same("progress", progress(t.plan.Progress()), progress(nodes.Progress(all.Run.Apply(d.Nodes, d.Run).Nodes))),
 		same("fold of links", folded(all.Run, got), all.Run.Apply(d.Nodes, nil).Nodes),
@@ -134,7 +136,8 @@ func same(what string, got, want any) error {
 	var lines []string
 	for id := range joined(g, w) {
 		if !reflect.DeepEqual(g[id], w[id]) {
-			lines = append(lines, fmt.Sprintf("%s: %+v, and by looking at everything %+v", orName(g[id], w[id]), g[id], w[id]))
+			lines = append(lines, fmt.Sprintf("%s: %+v, and by looking at everything %+v", orName(g[id], w[id]), g[id],
+				w[id]))
 		}
 	}
 	slices.Sort(lines)
@@ -156,7 +159,8 @@ func orName(a, b v1alpha1.NodeStatus) string {
 
 // PlayBesideOracle plays a manifest in an order and with ends of pods that chance decides, and compares each decision
 // with the one of a plan that looks at everything. It returns how many nodes there were, and what was decided.
-func PlayBesideOracle(manifest string, chance *rand.Rand, fate func(node string) flow.Pod) (nodes int, told string, err error) {
+func PlayBesideOracle(manifest string, chance *rand.Rand, fate func(node string) flow.Pod) (nodes int, told string,
+	err error) {
 	p, err := newPlay(Transcript{Manifest: manifest})
 	if err != nil {
 		return 0, "", err

@@ -61,7 +61,8 @@ func (k Kind) graphOf(n v1alpha1.NodeStatus, lib library.Ref, t v1alpha1.Templat
 		return known, nil
 	}
 	g := &graph{Runner: k.Runner, node: n, decides: map[string]bool{}, outcomes: map[string]unit.Outcome{},
-		over: map[string]bool{}, hung: map[string]bool{}, phases: map[string]v1alpha1.NodePhase{}, broken: -1, scope: sc.With(nil), template: t, library: lib}
+		over: map[string]bool{}, hung: map[string]bool{}, phases: map[string]v1alpha1.NodePhase{}, broken: -1,
+		scope: sc.With(nil), template: t, library: lib}
 	tasks := slices.Clone(t.DAG.Tasks)
 	for i := range tasks {
 		order := struct {
@@ -126,7 +127,9 @@ func (g *graph) visit(task v1alpha1.DAGTask, halted bool) {
 	u := g.unit(task)
 	if !started {
 		run, err := depends.Ready(task, g.results)
-		c := state.Call{Name: u.Node, Display: u.Display, Template: task.Template, Ref: task.TemplateRef, Library: g.library, Boundary: u.Boundary}
+		c := state.Call{Name: u.Node, Display: u.Display, Template: task.Template, Ref: task.TemplateRef,
+			Library:  g.library,
+			Boundary: u.Boundary}
 		switch {
 		case err != nil:
 			g.outcomes[task.Name] = unit.Outcome{Done: true, Node: g.Fail(c, v1alpha1.NodeTypeSkipped, err)}
@@ -185,9 +188,12 @@ func (g *graph) unit(task v1alpha1.DAGTask) unit.Unit {
 	}
 	u := unit.Unit{
 		Library: g.library, Loops: &g.Loops,
-		Name: task.Name, Node: g.node.Name + "." + task.Name, Display: task.Name, Prefix: "tasks", Boundary: g.node.ID, Parent: parent, Group: true,
-		Step: v1alpha1.WorkflowStep{Name: task.Name, Template: task.Template, TemplateRef: task.TemplateRef, Inline: task.Inline, Arguments: task.Arguments,
-			When: task.When, WithItems: task.WithItems, WithParam: task.WithParam, WithSequence: task.WithSequence, Hooks: task.Hooks, OnExit: task.OnExit},
+		Name: task.Name, Node: g.node.Name + "." + task.Name, Display: task.Name, Prefix: "tasks", Boundary: g.node.ID,
+		Parent: parent, Group: true,
+		Step: v1alpha1.WorkflowStep{Name: task.Name, Template: task.Template, TemplateRef: task.TemplateRef,
+			Inline: task.Inline, Arguments: task.Arguments,
+			When: task.When, WithItems: task.WithItems, WithParam: task.WithParam, WithSequence: task.WithSequence,
+			Hooks: task.Hooks, OnExit: task.OnExit},
 		Tolerates: func(v1alpha1.NodePhase) bool { return false },
 	}
 	u.Bound(g.template)
@@ -223,7 +229,8 @@ func (g *graph) results(name string) map[string]bool {
 	}
 	forgiven := nodes.Tolerates(task.ContinueOn)(o.Node.Phase)
 	return map[string]bool{
-		"Succeeded": is(v1alpha1.NodeSucceeded) || forgiven, "Failed": is(v1alpha1.NodeFailed), "Errored": is(v1alpha1.NodeError),
+		"Succeeded": is(v1alpha1.NodeSucceeded) || forgiven, "Failed": is(v1alpha1.NodeFailed),
+		"Errored": is(v1alpha1.NodeError),
 		"Skipped": is(v1alpha1.NodeSkipped), "Omitted": is(v1alpha1.NodeOmitted), "Daemoned": nodes.Serves(o.Node),
 		"AnySucceeded": one, "AllFailed": all,
 	}

@@ -12,7 +12,9 @@ import (
 func (k Kind) containers(c state.Call, n v1alpha1.NodeStatus, t v1alpha1.Template, pod flow.Pod) {
 	for i := range t.ContainerSet.Containers {
 		container := &t.ContainerSet.Containers[i]
-		own := state.Call{Name: fmt.Sprintf("%s.%s", c.Name, container.Name), Display: container.Name, Template: c.Template, Library: c.Library, Boundary: n.ID}
+		own := state.Call{Name: fmt.Sprintf("%s.%s", c.Name, container.Name), Display: container.Name,
+			Template: c.Template,
+			Library:  c.Library, Boundary: n.ID}
 		child := k.Begin(own, v1alpha1.NodeTypeContainer, v1alpha1.NodePending)
 		if len(container.Dependencies) == 0 {
 			k.Nodes.Link(n.ID, child.ID)

@@ -1,5 +1,5 @@
-// Package pod does the work of templates whose work a pod does: container, script, containerSet. It asks for the pod, and
-// takes in what became of it.
+// Package pod does the work of templates whose work a pod does: container, script, containerSet. It asks for the pod,
+// and takes in what became of it.
 package pod
 
 import (
@@ -66,7 +66,8 @@ func (k Kind) create(c state.Call, t v1alpha1.Template, sc scope.Scope) v1alpha1
 	if err != nil {
 		return k.Finish(n, v1alpha1.NodeError, fmt.Sprintf("spec: %v", err))
 	}
-	k.Actions = append(k.Actions, flow.CreatePod{NodeID: n.ID, NodeName: n.Name, PodName: pod, Template: t, Logs: logs, Spec: spec, Retry: c.Retry, Deadline: k.RunDeadline()})
+	k.Actions = append(k.Actions, flow.CreatePod{NodeID: n.ID, NodeName: n.Name, PodName: pod, Template: t, Logs: logs,
+		Spec: spec, Retry: c.Retry, Deadline: k.RunDeadline()})
 	return n
 }
 
@@ -81,7 +82,8 @@ func (k Kind) resolveEnd(c state.Call, t *v1alpha1.Template, sc scope.Scope) err
 	if err := scope.Substitute(&part, sc.As(scope.FinalTags)); err != nil {
 		return err
 	}
-	t.Timeout, t.PendingTimeout, t.Outputs, t.ArchiveLocation = part.Timeout, part.PendingTimeout, part.Outputs, part.ArchiveLocation
+	t.Timeout, t.PendingTimeout, t.Outputs, t.ArchiveLocation = part.Timeout, part.PendingTimeout, part.Outputs,
+		part.ArchiveLocation
 	return nil
 }
 
@@ -112,8 +114,8 @@ func (k Kind) locateAll(t *v1alpha1.Template, sc scope.Scope) (logs []v1alpha1.A
 	return logs, nil
 }
 
-// podSettings is the spec of the workflow with the tags resolved that stand where every pod gets them. Volumes see what the
-// callers of the template see, too. A volume that the template has itself is left out. Source: Argo Workflows.
+// podSettings is the spec of the workflow with the tags resolved that stand where every pod gets them. Volumes see what
+// the callers of the template see, too. A volume that the template has itself is left out. Source: Argo Workflows.
 func (k Kind) podSettings(t v1alpha1.Template, sc scope.Scope) (*v1alpha1.WorkflowSpec, error) {
 	spec := k.World.Spec
 	part := struct {
@@ -173,7 +175,8 @@ func (k Kind) observe(n v1alpha1.NodeStatus, t v1alpha1.Template, pod flow.Pod, 
 }
 
 func same(a, b v1alpha1.NodeStatus) bool {
-	return a.Phase == b.Phase && a.Message == b.Message && a.HostNodeName == b.HostNodeName && a.PodIP == b.PodIP && nodes.Serves(a) == nodes.Serves(b)
+	return a.Phase == b.Phase && a.Message == b.Message && a.HostNodeName == b.HostNodeName && a.PodIP == b.PodIP &&
+		nodes.Serves(a) == nodes.Serves(b)
 }
 
 // collect ends a node whose program succeeded: with what it left behind, or as an
@@ -193,7 +196,8 @@ func (k Kind) collect(n v1alpha1.NodeStatus, t v1alpha1.Template, pod flow.Pod, 
 			continue
 		}
 		if !slices.ContainsFunc(n.Outputs.Parameters, func(got v1alpha1.Parameter) bool { return got.Name == p.Name }) {
-			n.Phase, n.Message = v1alpha1.NodeError, fmt.Sprintf("output parameter %q: %s was not written", p.Name, p.ValueFrom.Path)
+			n.Phase, n.Message = v1alpha1.NodeError,
+				fmt.Sprintf("output parameter %q: %s was not written", p.Name, p.ValueFrom.Path)
 		}
 	}
 	return n
@@ -223,7 +227,8 @@ func (k Kind) outputsOf(n v1alpha1.NodeStatus, t v1alpha1.Template, pod flow.Pod
 			value, ok = p.ValueFrom.Default.String(), true
 		}
 		if ok {
-			out.Parameters = append(out.Parameters, v1alpha1.Parameter{Name: p.Name, GlobalName: p.GlobalName, Value: v1alpha1.AnyStringPtr(value)})
+			out.Parameters = append(out.Parameters,
+				v1alpha1.Parameter{Name: p.Name, GlobalName: p.GlobalName, Value: v1alpha1.AnyStringPtr(value)})
 		}
 	}
 	return out

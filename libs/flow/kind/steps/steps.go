@@ -62,10 +62,12 @@ func (k Kind) Do(c state.Call, t v1alpha1.Template, sc scope.Scope) v1alpha1.Nod
 }
 
 // stepGroup makes or advances the group that a steps node is at.
-func (k Kind) stepGroup(c state.Call, boundary string, t v1alpha1.Template, at *groupwise) (v1alpha1.NodeStatus, []unit.Outcome) {
+func (k Kind) stepGroup(c state.Call, boundary string, t v1alpha1.Template, at *groupwise) (v1alpha1.NodeStatus,
+	[]unit.Outcome) {
 	group := t.Steps[at.group]
 	name := fmt.Sprintf("%s[%d]", c.Name, at.group)
-	g := k.Begin(state.Call{Name: name, Display: fmt.Sprintf("[%d]", at.group), Boundary: boundary}, v1alpha1.NodeTypeStepGroup, v1alpha1.NodeRunning)
+	g := k.Begin(state.Call{Name: name, Display: fmt.Sprintf("[%d]", at.group), Boundary: boundary},
+		v1alpha1.NodeTypeStepGroup, v1alpha1.NodeRunning)
 	if !at.hung {
 		at.hung = true
 		for _, p := range at.parents {
@@ -92,12 +94,14 @@ func (k Kind) stepGroup(c state.Call, boundary string, t v1alpha1.Template, at *
 
 func stepUnit(boundary string, g v1alpha1.NodeStatus, s v1alpha1.WorkflowStep) unit.Unit {
 	return unit.Unit{
-		Name: s.Name, Node: g.Name + "." + s.Name, Display: s.Name, Prefix: "steps", Boundary: boundary, Parent: g.ID, Step: s,
+		Name: s.Name, Node: g.Name + "." + s.Name, Display: s.Name, Prefix: "steps", Boundary: boundary, Parent: g.ID,
+		Step:      s,
 		Tolerates: nodes.Tolerates(s.ContinueOn),
 	}
 }
 
-func (k Kind) closeStepGroup(g v1alpha1.NodeStatus, group v1alpha1.ParallelSteps, outcomes []unit.Outcome) v1alpha1.NodeStatus {
+func (k Kind) closeStepGroup(g v1alpha1.NodeStatus, group v1alpha1.ParallelSteps,
+	outcomes []unit.Outcome) v1alpha1.NodeStatus {
 	for _, o := range outcomes {
 		if !o.Done {
 			return k.Nodes.At(g.ID)

@@ -1,5 +1,5 @@
-// Package task does the work of templates that need no pod of theirs: resource, http, data, plugin. Others perform it; here
-// it is asked for, and its end taken in.
+// Package task does the work of templates that need no pod of theirs: resource, http, data, plugin. Others perform it;
+// here it is asked for, and its end taken in.
 package task
 
 import (
@@ -65,7 +65,8 @@ func (k Kind) settle(n v1alpha1.NodeStatus, t v1alpha1.Template, end flow.Task) 
 	}
 	for _, p := range t.Outputs.Parameters {
 		if p.Value != nil && !slices.ContainsFunc(got, func(x v1alpha1.Parameter) bool { return x.Name == p.Name }) {
-			n.Outputs.Parameters = append(n.Outputs.Parameters, v1alpha1.Parameter{Name: p.Name, GlobalName: p.GlobalName, Value: p.Value})
+			n.Outputs.Parameters = append(n.Outputs.Parameters,
+				v1alpha1.Parameter{Name: p.Name, GlobalName: p.GlobalName, Value: p.Value})
 		}
 	}
 	return k.Put(n)
@@ -84,7 +85,8 @@ func globalName(declared []v1alpha1.Parameter, name string) string {
 func (k Kind) locate(t *v1alpha1.Template, s scope.Scope) error {
 	if t.Data != nil && t.Data.Source.ArtifactPaths != nil {
 		data := t.Data.DeepCopy()
-		data.Source.ArtifactPaths.ArtifactLocation = location.Relocate(k.World.Repository, data.Source.ArtifactPaths.ArtifactLocation)
+		data.Source.ArtifactPaths.ArtifactLocation = location.Relocate(k.World.Repository,
+			data.Source.ArtifactPaths.ArtifactLocation)
 		t.Data = data
 		return nil
 	}
@@ -99,7 +101,8 @@ func (k Kind) locate(t *v1alpha1.Template, s scope.Scope) error {
 		one[0].ArtifactLocation, one[0].Archive = in.ArtifactLocation, in.Archive
 	}
 	if !location.Located(one[0]) {
-		return fmt.Errorf("resource.manifestFrom: artifact %q has no place that can be reached and is no input", one[0].Name)
+		return fmt.Errorf("resource.manifestFrom: artifact %q has no place that can be reached and is no input",
+			one[0].Name)
 	}
 	one[0].ArtifactLocation = location.Relocate(k.World.Repository, one[0].ArtifactLocation)
 	t.Resource.ManifestFrom.Artifact = one[0]

@@ -32,7 +32,8 @@ const (
 
 // judge answers one review.
 func judge(_ context.Context, r admission.Request) admission.Response {
-	if !slices.Contains(flowlint.Kinds, r.Kind.Kind) || r.Operation == admissionv1.Delete || r.Operation == admissionv1.Connect {
+	if !slices.Contains(flowlint.Kinds, r.Kind.Kind) || r.Operation == admissionv1.Delete ||
+		r.Operation == admissionv1.Connect {
 		return admission.Allowed("")
 	}
 	if r.Operation == admissionv1.Update && sameSpec(r.Object.Raw, r.OldObject.Raw) {
@@ -54,7 +55,8 @@ func judge(_ context.Context, r admission.Request) admission.Response {
 	answer := admission.Allowed("")
 	if len(wrong) > 0 {
 		answer.Allowed = false
-		answer.Result = &metav1.Status{Status: metav1.StatusFailure, Code: http.StatusUnprocessableEntity, Reason: metav1.StatusReasonInvalid,
+		answer.Result = &metav1.Status{Status: metav1.StatusFailure, Code: http.StatusUnprocessableEntity,
+			Reason:  metav1.StatusReasonInvalid,
 			Message: fmt.Sprintf("%s %s is not valid: %s", r.Kind.Kind, nameOf(r), strings.Join(few(wrong), "; "))}
 	}
 	answer.Warnings = few(odd)

@@ -23,7 +23,8 @@ import (
 func review(t *testing.T, kind string, operation admissionv1.Operation, object, old string) admission.Request {
 	t.Helper()
 	r := admission.Request{}
-	r.Kind, r.Operation, r.Namespace = metav1.GroupVersionKind{Group: "argoproj.io", Version: "v1alpha1", Kind: kind}, operation, "ci"
+	r.Kind, r.Operation, r.Namespace = metav1.GroupVersionKind{Group: "argoproj.io", Version: "v1alpha1", Kind: kind},
+		operation, "ci"
 	for text, into := range map[string]*[]byte{object: &r.Object.Raw, old: &r.OldObject.Raw} {
 		if text == "" {
 			continue
@@ -47,23 +48,35 @@ func TestWhatIsRefused(t *testing.T) {
 		bad  = "{entrypoint: gone, templates: [{name: main, container: {image: i, command: [x]}}]}"
 		odd  = "{entrypoint: main, oddity: 1, templates: [{name: main, container: {image: i, command: [x]}}]}"
 	)
-	many := "{entrypoint: main, templates: [" + strings.Repeat("{name: main, container: {image: i}},", 3*saidLimit) + "]}"
+	many := "{entrypoint: main, templates: [" + strings.Repeat("{name: main, container: {image: i}},",
+		3*saidLimit) + "]}"
 	for name, c := range map[string]struct {
 		r        admission.Request
 		says     []string // none: it is allowed
 		warnings int
 	}{
-		"a good one":          {review(t, "Workflow", admissionv1.Create, object("Workflow", "name: wf", good), ""), nil, 0},
-		"a bad one":           {review(t, "Workflow", admissionv1.Create, object("Workflow", "name: wf", bad), ""), []string{"Workflow ci/wf", "spec.entrypoint", "gone"}, 0},
-		"without a name yet":  {review(t, "Workflow", admissionv1.Create, object("Workflow", "generateName: wf-", bad), ""), []string{"Workflow ci/wf-*"}, 0},
-		"an odd one":          {review(t, "Workflow", admissionv1.Create, object("Workflow", "name: wf", odd), ""), nil, 1},
-		"bad since before":    {review(t, "Workflow", admissionv1.Update, object("Workflow", "name: wf, labels: {a: b}", bad), object("Workflow", "name: wf", bad)), nil, 0},
-		"made bad":            {review(t, "Workflow", admissionv1.Update, object("Workflow", "name: wf", bad), object("Workflow", "name: wf", good)), []string{"gone"}, 0},
-		"on its way out":      {review(t, "Workflow", admissionv1.Delete, "", object("Workflow", "name: wf", bad)), nil, 0},
-		"a template":          {review(t, "WorkflowTemplate", admissionv1.Create, object("WorkflowTemplate", "name: t", bad), ""), []string{"WorkflowTemplate ci/t"}, 0},
-		"a cron":              {review(t, "CronWorkflow", admissionv1.Create, object("CronWorkflow", "name: c", "{schedule: never, workflowSpec: "+good+"}"), ""), []string{"spec.schedule"}, 0},
-		"another kind":        {review(t, "Sensor", admissionv1.Create, object("Sensor", "name: s", "{}"), ""), nil, 0},
-		"more than is shown":  {review(t, "Workflow", admissionv1.Create, object("Workflow", "name: wf", many), ""), []string{"more"}, 0},
+		"a good one": {review(t, "Workflow", admissionv1.Create, object("Workflow", "name: wf", good), ""),
+			nil, 0},
+		"a bad one": {review(t, "Workflow", admissionv1.Create, object("Workflow", "name: wf", bad), ""),
+			[]string{"Workflow ci/wf", "spec.entrypoint", "gone"}, 0},
+		"without a name yet": {review(t, "Workflow", admissionv1.Create, object("Workflow", "generateName: wf-", bad),
+			""), []string{"Workflow ci/wf-*"}, 0},
+		"an odd one": {review(t, "Workflow", admissionv1.Create, object("Workflow", "name: wf", odd), ""), nil,
+			1},
+		"bad since before": {review(t, "Workflow", admissionv1.Update,
+			object("Workflow", "name: wf, labels: {a: b}", bad), object("Workflow", "name: wf", bad)), nil, 0},
+		"made bad": {review(t, "Workflow", admissionv1.Update, object("Workflow", "name: wf", bad),
+			object("Workflow", "name: wf", good)), []string{"gone"}, 0},
+		"on its way out": {review(t, "Workflow", admissionv1.Delete, "", object("Workflow", "name: wf", bad)), nil,
+			0},
+		"a template": {review(t, "WorkflowTemplate", admissionv1.Create,
+			object("WorkflowTemplate", "name: t", bad), ""), []string{"WorkflowTemplate ci/t"}, 0},
+		"a cron": {review(t, "CronWorkflow", admissionv1.Create,
+			object("CronWorkflow", "name: c", "{schedule: never, workflowSpec: "+good+"}"), ""),
+			[]string{"spec.schedule"}, 0},
+		"another kind": {review(t, "Sensor", admissionv1.Create, object("Sensor", "name: s", "{}"), ""), nil, 0},
+		"more than is shown": {review(t, "Workflow", admissionv1.Create, object("Workflow", "name: wf", many), ""),
+			[]string{"more"}, 0},
 		"something malformed": {review(t, "Workflow", admissionv1.Create, "[1]", ""), []string{"Workflow"}, 0},
 	} {
 		got := judge(t.Context(), c.r)
@@ -138,14 +151,17 @@ func TestAnAuthorityIsMadeAnew(t *testing.T) {
 		at   time.Time
 		same bool
 	}{
-		"a good one":           {data, now, true},
-		"one that ends soon":   {data, now.Add(authorityLife - leafLife), false},
-		"junk":                 {map[string][]byte{corev1.TLSCertKey: []byte("x"), corev1.TLSPrivateKeyKey: []byte("y")}, now, false},
+		"a good one":         {data, now, true},
+		"one that ends soon": {data, now.Add(authorityLife - leafLife), false},
+		"junk": {map[string][]byte{corev1.TLSCertKey: []byte("x"),
+			corev1.TLSPrivateKeyKey: []byte("y")}, now, false},
 		"a key of another":     {mixed, now, false},
 		"nothing":              {nil, now, false},
 		"a mere leaf's Secret": {map[string][]byte{corev1.TLSCertKey: leaf.Certificate[0]}, now, false},
 	} {
-		c2 := fake.NewClientBuilder().WithObjects(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: secretName.Namespace, Name: secretName.Name}, Data: c.data}).Build()
+		c2 := fake.NewClientBuilder().WithObjects(&corev1.Secret{
+			ObjectMeta: metav1.ObjectMeta{Namespace: secretName.Namespace, Name: secretName.Name},
+			Data:       c.data}).Build()
 		got, err := loadAuthority(t.Context(), c2, c2, secretName, c.at)
 		if err != nil || (string(got.pem) == string(first.pem)) != c.same {
 			t.Errorf("%s: the same is %v, %v", name, err == nil && string(got.pem) == string(first.pem), err)
@@ -155,7 +171,8 @@ func TestAnAuthorityIsMadeAnew(t *testing.T) {
 
 func TestACertificateIsRenewedAndReadFromFiles(t *testing.T) {
 	c := fake.NewClientBuilder().Build()
-	s, err := New(Config{Address: "127.0.0.1:8443", Hosts: []string{"h"}, Secret: secretName, Webhook: "none", Client: c, Reader: c, Log: slog.New(slog.DiscardHandler)})
+	s, err := New(Config{Address: "127.0.0.1:8443", Hosts: []string{"h"}, Secret: secretName, Webhook: "none",
+		Client: c, Reader: c, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,7 +196,8 @@ func TestACertificateIsRenewedAndReadFromFiles(t *testing.T) {
 	if err := s.prepare(t.Context(), now); err == nil {
 		t.Error("files that are not there")
 	}
-	for name, text := range map[string][]byte{s.config.Cert: data[corev1.TLSCertKey], s.config.Key: data[corev1.TLSPrivateKeyKey]} {
+	for name, text := range map[string][]byte{s.config.Cert: data[corev1.TLSCertKey],
+		s.config.Key: data[corev1.TLSPrivateKeyKey]} {
 		if err := os.WriteFile(name, text, 0o600); err != nil {
 			t.Fatal(err)
 		}

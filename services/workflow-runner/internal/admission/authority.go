@@ -37,9 +37,10 @@ type authority struct {
 	key  crypto.Signer
 }
 
-// loadAuthority reads the authority of a Secret. One that is not there, cannot be read or ends soon is made. Of replicas that
-// make one at once, one wins, and the others read it.
-func loadAuthority(ctx context.Context, c client.Client, r client.Reader, name types.NamespacedName, now time.Time) (*authority, error) {
+// loadAuthority reads the authority of a Secret. One that is not there, cannot be read or ends soon is made. Of
+// replicas that make one at once, one wins, and the others read it.
+func loadAuthority(ctx context.Context, c client.Client, r client.Reader, name types.NamespacedName,
+	now time.Time) (*authority, error) {
 	for range 5 {
 		var secret corev1.Secret
 		err := r.Get(ctx, name, &secret)
@@ -86,8 +87,9 @@ func readAuthority(s corev1.Secret) (*authority, error) {
 
 func newAuthority(now time.Time) (*authority, map[string][]byte, error) {
 	template := &x509.Certificate{
-		Subject: pkix.Name{CommonName: "argosy workflow admission"}, NotBefore: now.Add(-skew), NotAfter: now.Add(authorityLife),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+		Subject: pkix.Name{CommonName: "argosy workflow admission"}, NotBefore: now.Add(-skew),
+		NotAfter: now.Add(authorityLife),
+		IsCA:     true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
 	}
 	cert, key, err := issue(template, nil)
 	if err != nil {
@@ -99,7 +101,8 @@ func newAuthority(now time.Time) (*authority, map[string][]byte, error) {
 	}
 	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw})
 	return &authority{pem: text, cert: cert, key: key},
-		map[string][]byte{corev1.TLSCertKey: text, corev1.TLSPrivateKeyKey: pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: raw})}, nil
+		map[string][]byte{corev1.TLSCertKey: text,
+			corev1.TLSPrivateKeyKey: pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: raw})}, nil
 }
 
 // leaf makes the certificate of a replica, for the names and addresses that it is reached by.

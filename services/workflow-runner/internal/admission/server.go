@@ -27,8 +27,8 @@ const lookEvery = time.Minute
 // Config says how reviews are served.
 type Config struct {
 	Address string // host and port to listen on
-	// Cert and Key are files of a certificate that somebody else takes care of, and puts into the cluster's configuration.
-	// Without them the server vouches for itself.
+	// Cert and Key are files of a certificate that somebody else takes care of, and puts into the cluster's
+	// configuration. Without them the server vouches for itself.
 	Cert, Key string
 	Hosts     []string             // names and addresses that the API server reaches us by
 	Secret    types.NamespacedName // where the authority is kept that replicas share
@@ -63,8 +63,8 @@ func New(c Config) (*Server, error) {
 	return &Server{config: c, host: host, port: int(port)}, nil
 }
 
-// Run serves until ctx ends. That it cannot vouch for itself yet is no reason to stop: without it workflows are judged when
-// they begin.
+// Run serves until ctx ends. That it cannot vouch for itself yet is no reason to stop: without it workflows are judged
+// when they begin.
 func (s *Server) Run(ctx context.Context) error {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
@@ -73,17 +73,19 @@ func (s *Server) Run(ctx context.Context) error {
 		if err == nil {
 			break
 		}
-		s.config.Log.WarnContext(ctx, "workflows are not judged before they are taken; it will be tried again", "error", err)
+		s.config.Log.WarnContext(ctx, "workflows are not judged before they are taken; it will be tried again", "error",
+			err)
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
 		}
 	}
-	web := webhook.NewServer(webhook.Options{Host: s.host, Port: s.port, TLSOpts: []func(*tls.Config){func(c *tls.Config) {
-		c.MinVersion = tls.VersionTLS12
-		c.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return s.cert.Load(), nil }
-	}}})
+	web := webhook.NewServer(webhook.Options{Host: s.host, Port: s.port,
+		TLSOpts: []func(*tls.Config){func(c *tls.Config) {
+			c.MinVersion = tls.VersionTLS12
+			c.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return s.cert.Load(), nil }
+		}}})
 	web.Register(Path, &admission.Webhook{Handler: admission.HandlerFunc(judge)})
 	ended := make(chan error, 1)
 	go func() { ended <- web.Start(ctx) }()
@@ -138,7 +140,8 @@ func (s *Server) read() error {
 	return nil
 }
 
-// introduce puts the authority into the configuration of the cluster. Where there is none nobody asks, and nothing is to do.
+// introduce puts the authority into the configuration of the cluster. Where there is none nobody asks, and nothing is
+// to do.
 func (s *Server) introduce(ctx context.Context) error {
 	var config admissionregistrationv1.ValidatingWebhookConfiguration
 	err := s.config.Reader.Get(ctx, types.NamespacedName{Name: s.config.Webhook}, &config)

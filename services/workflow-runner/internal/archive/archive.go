@@ -1,4 +1,5 @@
-// Package archive keeps runs whose objects are gone: it stores each when it has ended, within limits, and finds it again.
+// Package archive keeps runs whose objects are gone: it stores each when it has ended, within limits, and finds it
+// again.
 package archive
 
 import (
@@ -33,8 +34,8 @@ const (
 	archiveKey = "workflow-archive"
 )
 
-// Archivist keeps runs that ended. It hears of them by the fact that is told before a workflow shows its end, and reads them
-// from their journal: a crash before the fact is acknowledged does it again, with the same outcome.
+// Archivist keeps runs that ended. It hears of them by the fact that is told before a workflow shows its end, and reads
+// them from their journal: a crash before the fact is acknowledged does it again, with the same outcome.
 type Archivist struct {
 	Bus    *bus.Bus
 	Limits archive.Limits
@@ -45,7 +46,8 @@ type Archivist struct {
 
 // Consumer describes the facts that it hears of ends by.
 func (a *Archivist) Consumer() bus.Consumer {
-	return bus.Consumer{Stream: bus.Facts, Name: "workflow-runner-archive", AckWait: archivePatience, Filters: []string{"facts.workflow-runner." + events.FactWorkflowFinished + ".>"}}
+	return bus.Consumer{Stream: bus.Facts, Name: "workflow-runner-archive", AckWait: archivePatience,
+		Filters: []string{"facts.workflow-runner." + events.FactWorkflowFinished + ".>"}}
 }
 
 // archivePatience is how long a run that a killed replica had in hand waits for another.
@@ -65,7 +67,8 @@ func (a *Archivist) Handle(ctx context.Context, d bus.Delivery) ([]bus.Outgoing,
 	switch {
 	case known.Spec == nil, !known.State.Phase.Completed():
 		return nil, fault.Stalef("archive workflow %s/%s: it goes on, or its journal is gone", o.Namespace, o.Name)
-	case a.Limits.Age > 0 && time.Since(known.State.FinishedAt) > a.Limits.Age, known.Origin.Labels[labelArchive] == "false":
+	case a.Limits.Age > 0 && time.Since(known.State.FinishedAt) > a.Limits.Age,
+		known.Origin.Labels[labelArchive] == "false":
 		return nil, nil
 	}
 	return nil, a.store(ctx, archived(o, known))
@@ -96,7 +99,8 @@ func (a *Archivist) store(ctx context.Context, wf *v1alpha1.Workflow) error {
 func archived(o events.Object, known *journal.Run) *v1alpha1.Workflow {
 	wf := &v1alpha1.Workflow{TypeMeta: metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: "Workflow"}}
 	wf.Namespace, wf.Name, wf.UID = o.Namespace, o.Name, types.UID(o.UID)
-	wf.Labels, wf.Annotations, wf.CreationTimestamp = map[string]string{}, map[string]string{}, metav1.NewTime(known.Origin.Created)
+	wf.Labels, wf.Annotations, wf.CreationTimestamp = map[string]string{}, map[string]string{},
+		metav1.NewTime(known.Origin.Created)
 	maps.Copy(wf.Labels, known.Origin.Labels)
 	maps.Copy(wf.Annotations, known.Origin.Annotations)
 	if own := known.State.Metadata; own != nil {
@@ -131,8 +135,7 @@ func (a *Archivist) Find(ctx context.Context, namespace, name string) (*v1alpha1
 
 // readArchived reads the workflow of a record.
 func readArchived(ctx context.Context, b *bus.Bus, r archive.Record) (*v1alpha1.Workflow, error) {
-	return archive.Open(r,
-		func(key string) ([]byte, uint64, error) { return b.KV(bus.ArchiveBucket).Get(ctx, key) },
+	return archive.Open(r, func(key string) ([]byte, uint64, error) { return b.KV(bus.ArchiveBucket).Get(ctx, key) },
 		func(name string) (io.ReadCloser, error) { return b.Objects(bus.ArchiveBucket).Open(ctx, name) })
 }
 
@@ -150,7 +153,8 @@ func (a *Archivist) Run(ctx context.Context) error {
 			continue
 		}
 		if err := a.thin(ctx, time.Now()); err != nil && ctx.Err() == nil {
-			a.Log.WarnContext(ctx, "the archive of workflows was not cut to its limits; it will be tried again", "error", err)
+			a.Log.WarnContext(ctx, "the archive of workflows was not cut to its limits; it will be tried again",
+				"error", err)
 		}
 	}
 }
@@ -165,7 +169,8 @@ func (a *Archivist) thin(ctx context.Context, now time.Time) error {
 	errs := []error{err}
 	for _, r := range archive.Surplus(all, a.Limits, now) {
 		// Where a run was retried it may have left both.
-		err := errors.Join(a.Bus.Objects(bus.ArchiveBucket).Delete(ctx, archive.Object(r.Namespace, r.UID)), a.Bus.KV(bus.ArchiveBucket).Delete(ctx, archive.Body(r.Namespace, r.UID)))
+		err := errors.Join(a.Bus.Objects(bus.ArchiveBucket).Delete(ctx, archive.Object(r.Namespace, r.UID)),
+			a.Bus.KV(bus.ArchiveBucket).Delete(ctx, archive.Body(r.Namespace, r.UID)))
 		if err == nil {
 			err = a.Bus.KV(bus.ArchiveBucket).Delete(ctx, archive.Key(r.Namespace, r.UID))
 		}

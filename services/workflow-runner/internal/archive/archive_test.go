@@ -23,8 +23,10 @@ func TestWhatIsNotArchived(t *testing.T) {
 	a := &Archivist{Bus: b, Limits: archive.Limits{Age: time.Hour}, Log: slog.New(slog.DiscardHandler)}
 	gone := archivetest.Ended(t, b, "gone", v1alpha1.WorkflowFailed, time.Now(), nil)
 	for name, d := range map[string]bus.Delivery{
-		"one that says so":        archivetest.Ended(t, b, "out", v1alpha1.WorkflowSucceeded, time.Now(), map[string]string{labelArchive: "false"}),
-		"one that is too old":     archivetest.Ended(t, b, "old", v1alpha1.WorkflowSucceeded, time.Now().Add(-2*time.Hour), nil),
+		"one that says so": archivetest.Ended(t, b, "out", v1alpha1.WorkflowSucceeded, time.Now(),
+			map[string]string{labelArchive: "false"}),
+		"one that is too old": archivetest.Ended(t, b, "old", v1alpha1.WorkflowSucceeded, time.Now().Add(-2*time.Hour),
+			nil),
 		"one that was done again": archivetest.Ended(t, b, "again", v1alpha1.WorkflowRunning, time.Now(), nil),
 	} {
 		if _, err := a.Handle(t.Context(), d); err != nil && fault.Of(err) != fault.Stale {
@@ -57,7 +59,8 @@ func TestTheArchiveIsCutToItsLimits(t *testing.T) {
 	now := time.Now()
 	a := &Archivist{Bus: b, Log: slog.New(slog.DiscardHandler)}
 	for i := range 4 {
-		if _, err := a.Handle(t.Context(), archivetest.Ended(t, b, fmt.Sprintf("wf-%d", i), v1alpha1.WorkflowSucceeded, now.Add(-time.Duration(i)*time.Minute), nil)); err != nil {
+		if _, err := a.Handle(t.Context(), archivetest.Ended(t, b, fmt.Sprintf("wf-%d", i), v1alpha1.WorkflowSucceeded,
+			now.Add(-time.Duration(i)*time.Minute), nil)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -87,7 +90,8 @@ func TestALargeWorkflowIsArchivedAsAnObject(t *testing.T) {
 	b := bustest.Start(t).Connect("test")
 	a := &Archivist{Bus: b, Log: slog.New(slog.DiscardHandler)}
 	now := metav1.Now()
-	wf := &v1alpha1.Workflow{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "large", UID: "u"}, Status: v1alpha1.WorkflowStatus{FinishedAt: &now, Nodes: map[string]v1alpha1.NodeStatus{}}}
+	wf := &v1alpha1.Workflow{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "large", UID: "u"},
+		Status: v1alpha1.WorkflowStatus{FinishedAt: &now, Nodes: map[string]v1alpha1.NodeStatus{}}}
 	for i := range 3000 {
 		id := bus.Key(fmt.Sprint(i)) // nothing that could be packed
 		wf.Status.Nodes[id] = v1alpha1.NodeStatus{ID: id, Message: bus.Key(id) + bus.Key(id, id)}
@@ -106,7 +110,8 @@ func TestALargeWorkflowIsArchivedAsAnObject(t *testing.T) {
 	if err := a.thin(t.Context(), now.Add(time.Hour)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.Objects(bus.ArchiveBucket).Open(t.Context(), archive.Object("ci", "u")); !errors.Is(err, bus.ErrNotFound) || len(archivetest.Records(t, b)) != 0 {
+	if _, err := b.Objects(bus.ArchiveBucket).Open(t.Context(), archive.Object("ci", "u")); !errors.Is(err,
+		bus.ErrNotFound) || len(archivetest.Records(t, b)) != 0 {
 		t.Errorf("%v", err)
 	}
 }
@@ -121,11 +126,13 @@ func TestAnEndedRunIsArchivedFromItsJournal(t *testing.T) {
 		}
 	}
 	all := archivetest.Records(t, b)
-	if len(all) != 1 || all[0].Name != "one" || all[0].Progress != "1/1" || all[0].Labels["team"] != "x" || all[0].Labels["who"] != "run" {
+	if len(all) != 1 || all[0].Name != "one" || all[0].Progress != "1/1" || all[0].Labels["team"] != "x" ||
+		all[0].Labels["who"] != "run" {
 		t.Fatalf("%+v", all)
 	}
 	wf, err := a.Find(t.Context(), "ci", "one")
-	if err != nil || wf.Status.Phase != v1alpha1.WorkflowSucceeded || len(wf.Status.Nodes) != 1 || wf.Spec.Entrypoint != "main" || wf.Spec.WorkflowTemplateRef != nil || wf.Kind != "Workflow" {
+	if err != nil || wf.Status.Phase != v1alpha1.WorkflowSucceeded || len(wf.Status.Nodes) != 1 ||
+		wf.Spec.Entrypoint != "main" || wf.Spec.WorkflowTemplateRef != nil || wf.Kind != "Workflow" {
 		t.Errorf("%+v, %v", wf, err)
 	}
 	if _, err := a.Find(t.Context(), "other", "one"); fault.Of(err) != fault.Poison {

@@ -18,7 +18,8 @@ func TestAURLAllowsOneMethodOnOneObjectForSomeTime(t *testing.T) {
 	now := time.Unix(1000, 0)
 	token := strings.TrimPrefix(s.URL(http.MethodGet, "artifact/ns/a", now.Add(time.Minute)), "http://here"+Path)
 	head, tail, _ := strings.Cut(token, ".")
-	forged, _, _ := strings.Cut(strings.TrimPrefix((&Signer{Key: []byte("other")}).URL(http.MethodGet, "artifact/ns/b", now.Add(time.Minute)), Path), ".")
+	forged, _, _ := strings.Cut(strings.TrimPrefix((&Signer{Key: []byte("other")}).URL(http.MethodGet, "artifact/ns/b",
+		now.Add(time.Minute)), Path), ".")
 	cases := []struct {
 		name, token, method string
 		now                 time.Time
@@ -116,13 +117,15 @@ func TestTheBuiltInStore(t *testing.T) {
 	if code, text := a.do(http.MethodGet, get, ""); code != http.StatusOK || text != body {
 		t.Errorf("get: %d, %d bytes", code, len(text))
 	}
-	if code, text := a.do(http.MethodGet, sign.URL(http.MethodGet, "artifact/ns", later), ""); code != http.StatusOK || !strings.Contains(text[:40], protocol.FolderMark) {
+	if code, text := a.do(http.MethodGet, sign.URL(http.MethodGet, "artifact/ns", later), ""); code != http.StatusOK ||
+		!strings.Contains(text[:40], protocol.FolderMark) {
 		t.Errorf("a folder of keys: %d, %d bytes", code, len(text))
 	}
 	if code, _ := a.do(http.MethodPut, get, "evil"); code != http.StatusForbidden {
 		t.Errorf("put with a URL to get: %d", code)
 	}
-	if code, _ := a.do(http.MethodGet, sign.URL(http.MethodGet, "artifact/ns/a", time.Now().Add(-time.Minute)), ""); code != http.StatusForbidden {
+	if code, _ := a.do(http.MethodGet, sign.URL(http.MethodGet, "artifact/ns/a", time.Now().Add(-time.Minute)),
+		""); code != http.StatusForbidden {
 		t.Errorf("an old URL: %d", code)
 	}
 	if code, _ := a.do(http.MethodDelete, get, ""); code != http.StatusForbidden {

@@ -35,7 +35,8 @@ type depot struct {
 func newDepot(t *testing.T, more ...client.Object) *depot {
 	t.Helper()
 	d := &depot{t: t, server: storetest.Start(t, "art"), signer: &Signer{Key: []byte("k")}}
-	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "keys"}, Data: map[string][]byte{"id": []byte(storetest.ID), "secret": []byte(storetest.Secret)}}
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "keys"},
+		Data: map[string][]byte{"id": []byte(storetest.ID), "secret": []byte(storetest.Secret)}}
 	git, err := gitrepo.New(gitrepo.Config{Dir: t.TempDir(), Limits: gitrepo.DefaultLimits()})
 	if err != nil {
 		t.Fatal(err)
@@ -59,7 +60,8 @@ func (d *depot) artifact(key, more string) v1alpha1.Artifact {
 }
 
 // execute runs the executor as a pod does, and returns its exit code, what it said, and its report.
-func (d *depot) execute(task protocol.Task, staging string, args ...string) (code int, said string, report protocol.Termination) {
+func (d *depot) execute(task protocol.Task, staging string, args ...string) (code int, said string,
+	report protocol.Termination) {
 	d.t.Helper()
 	raw, err := json.Marshal(task)
 	if err != nil {
@@ -67,7 +69,8 @@ func (d *depot) execute(task protocol.Task, staging string, args ...string) (cod
 	}
 	var errs strings.Builder
 	last := filepath.Join(d.t.TempDir(), "termination-log")
-	code = executor.Main(d.t.Context(), args, func(string) string { return string(raw) }, executor.Streams{Out: io.Discard, Err: &errs}, executor.Places{Termination: last, Staging: staging})
+	code = executor.Main(d.t.Context(), args, func(string) string { return string(raw) },
+		executor.Streams{Out: io.Discard, Err: &errs}, executor.Places{Termination: last, Staging: staging})
 	if text, err := os.ReadFile(last); err == nil {
 		if err := json.Unmarshal(text, &report); err != nil {
 			d.t.Fatal(err)
@@ -79,7 +82,8 @@ func (d *depot) execute(task protocol.Task, staging string, args ...string) (cod
 func (d *depot) save(a v1alpha1.Artifact) protocol.Termination {
 	d.t.Helper()
 	out := d.signer.Transfer(http.MethodPut, "ci", a, time.Now().Add(time.Hour))
-	code, said, report := d.execute(protocol.Task{Artifacts: []protocol.Transfer{out}}, d.t.TempDir(), "run", "--", "true")
+	code, said, report := d.execute(protocol.Task{Artifacts: []protocol.Transfer{out}}, d.t.TempDir(), "run", "--",
+		"true")
 	if code != 0 {
 		d.t.Fatalf("%d %s", code, said)
 	}
@@ -238,7 +242,8 @@ func TestWhatABucketRefusesEndsTheTransfer(t *testing.T) {
 	}
 	elsewhere := d.artifact("run/a", "path: '"+dir+"'")
 	elsewhere.S3.Bucket = "elsewhere"
-	if report := d.save(elsewhere); !strings.Contains(report.Error, "NoSuchBucket") || strings.Contains(report.Error, storetest.ID) || strings.Contains(report.Error, "Signature=") {
+	if report := d.save(elsewhere); !strings.Contains(report.Error, "NoSuchBucket") ||
+		strings.Contains(report.Error, storetest.ID) || strings.Contains(report.Error, "Signature=") {
 		t.Errorf("no bucket: %q", report.Error)
 	}
 	noKeys := d.artifact("run/a", "path: '"+dir+"'")
@@ -257,7 +262,8 @@ func TestOnlyWhatWasGrantedIsSigned(t *testing.T) {
 		t.Helper()
 		return asker{t, d.signer}.do(http.MethodPost, url, body)
 	}
-	if code, text := post(put, `{"names":["a/b.txt",""]}`); code != http.StatusOK || strings.Contains(text, storetest.Secret) {
+	if code, text := post(put, `{"names":["a/b.txt",""]}`); code != http.StatusOK ||
+		strings.Contains(text, storetest.Secret) {
 		t.Errorf("%d %s", code, text)
 	}
 	for name, c := range map[string]struct{ url, body string }{
@@ -269,7 +275,8 @@ func TestOnlyWhatWasGrantedIsSigned(t *testing.T) {
 		"too many":            {put, `{"names":[` + strings.Repeat(`"a",`, protocol.AskLimit) + `"a"]}`},
 		"the built-in store":  {builtIn, `{"names":[""]}`},
 		"nothing granted":     {d.signer.Base + Path + "x.y", `{}`},
-		"an old grant":        {d.signer.Transfer(http.MethodPut, "ci", d.artifact("k", "path: /x"), time.Now().Add(-time.Hour)).URL, `{"names":[""]}`},
+		"an old grant": {d.signer.Transfer(http.MethodPut, "ci", d.artifact("k", "path: /x"),
+			time.Now().Add(-time.Hour)).URL, `{"names":[""]}`},
 	} {
 		if code, text := post(c.url, c.body); code < 400 || code >= 500 {
 			t.Errorf("%s: %d %s", name, code, text)

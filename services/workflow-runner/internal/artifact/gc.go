@@ -94,8 +94,8 @@ func (j *GC) age() {
 	j.before, j.known = j.known, nil
 }
 
-// Look asks for a look at a workflow that may have something to be taken away. When too many are asked for the next round
-// finds it.
+// Look asks for a look at a workflow that may have something to be taken away. When too many are asked for the next
+// round finds it.
 func (j *GC) Look(workflow string) {
 	j.mu.Lock()
 	known := j.known[workflow] || j.before[workflow]
@@ -109,14 +109,16 @@ func (j *GC) Look(workflow string) {
 	}
 }
 
-// Remember notes a run before the first artifact is recorded that is to be taken away one day: from then on its workflow
-// may vanish at any moment. It reports whether it did.
-func (j *GC) Remember(ctx context.Context, wf *v1alpha1.Workflow, known *journal.Run, nodes []v1alpha1.NodeStatus) (noted bool, err error) {
+// Remember notes a run before the first artifact is recorded that is to be taken away one day: from then on its
+// workflow may vanish at any moment. It reports whether it did.
+func (j *GC) Remember(ctx context.Context, wf *v1alpha1.Workflow, known *journal.Run,
+	nodes []v1alpha1.NodeStatus) (noted bool, err error) {
 	if len(wasteOf(known, nodes, location.GCOnCompletion))+len(wasteOf(known, nodes, location.GCOnDeletion)) == 0 {
 		return false, nil
 	}
 	n := gcRecord{Namespace: wf.Namespace, Name: wf.Name, UID: string(wf.UID)}
-	if _, err := j.KV.CompareAndSwap(ctx, noteKey(n.workflow(), n.UID), object.JSON(n), 0); err != nil && fault.Of(err) != fault.Stale {
+	if _, err := j.KV.CompareAndSwap(ctx, noteKey(n.workflow(), n.UID), object.JSON(n), 0); err != nil &&
+		fault.Of(err) != fault.Stale {
 		return false, fmt.Errorf("note the artifacts of workflow %s: %w", n.workflow(), err)
 	}
 	j.learn(n.workflow())
@@ -136,9 +138,11 @@ func wasteOf(known *journal.Run, nodes []v1alpha1.NodeStatus, strategy string) [
 
 // Settle completes the note of a run that has ended. The journal may be too old one day; the note stays.
 func (j *GC) Settle(ctx context.Context, wf *v1alpha1.Workflow, known *journal.Run) error {
-	nodes := slices.SortedFunc(maps.Values(known.State.Nodes), func(a, b v1alpha1.NodeStatus) int { return strings.Compare(a.ID, b.ID) })
+	nodes := slices.SortedFunc(maps.Values(known.State.Nodes),
+		func(a, b v1alpha1.NodeStatus) int { return strings.Compare(a.ID, b.ID) })
 	n := gcRecord{Namespace: wf.Namespace, Name: wf.Name, UID: string(wf.UID), Ended: true,
-		Completion: wasteOf(known, nodes, location.GCOnCompletion), Deletion: wasteOf(known, nodes, location.GCOnDeletion)}
+		Completion: wasteOf(known, nodes, location.GCOnCompletion),
+		Deletion:   wasteOf(known, nodes, location.GCOnDeletion)}
 	if len(n.Completion)+len(n.Deletion) > 0 {
 		if err := j.KV.Put(ctx, noteKey(n.workflow(), n.UID), object.JSON(n)); err != nil {
 			return fmt.Errorf("note the artifacts of workflow %s: %w", n.workflow(), err)
@@ -293,14 +297,17 @@ func (j *GC) remove(ctx context.Context, n gcRecord, waste []location.Waste) err
 	for _, w := range waste {
 		place := placeOf(n.Namespace, w.Location)
 		if j.away.has(place, time.Now()) {
-			errs = append(errs, fmt.Errorf("artifact %q of workflow %s: its store did not answer a moment ago", w.Name, n.workflow()))
+			errs = append(errs, fmt.Errorf("artifact %q of workflow %s: its store did not answer a moment ago", w.Name,
+				n.workflow()))
 			continue
 		}
 		limited, cancel := context.WithTimeout(ctx, removeTime)
 		err := j.Stores.Remove(limited, n.Namespace, w.Location)
 		cancel()
 		if fault.Of(err) == fault.Poison {
-			j.Log.WarnContext(ctx, "an artifact stays that should go", "workflow", n.workflow(), "artifact", w.Name, "key", store.Key(w.Location), "error", err)
+			j.Log.WarnContext(ctx, "an artifact stays that should go", "workflow", n.workflow(), "artifact", w.Name,
+				"key",
+				store.Key(w.Location), "error", err)
 			continue
 		}
 		// The built-in store is the bus, without which nothing is tried at all.
@@ -340,7 +347,8 @@ func (j *GC) mark(ctx context.Context, raw *unstructured.Unstructured, gone []lo
 	target := object.Workflow()
 	target.SetNamespace(wf.Namespace)
 	target.SetName(wf.Name)
-	if err := j.Cached.Patch(ctx, target, client.RawPatch(types.MergePatchType, body)); client.IgnoreNotFound(err) != nil {
+	if err := j.Cached.Patch(ctx, target, client.RawPatch(types.MergePatchType,
+		body)); client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("show what is gone of workflow %s/%s: %w", wf.Namespace, wf.Name, err)
 	}
 	return nil

@@ -19,12 +19,15 @@ func TestAStoreThatIsAwayHoldsNoOther(t *testing.T) {
 	var dials atomic.Int32
 	insecure := true
 	at := func(host, key string) v1alpha1.ArtifactLocation {
-		return v1alpha1.ArtifactLocation{S3: &v1alpha1.S3Artifact{Endpoint: host, Bucket: "bucket", Key: key, Region: "r", Insecure: &insecure}}
+		return v1alpha1.ArtifactLocation{S3: &v1alpha1.S3Artifact{Endpoint: host, Bucket: "bucket", Key: key,
+			Region:   "r",
+			Insecure: &insecure}}
 	}
-	j := NewGC(GCConfig{Log: slog.New(slog.DiscardHandler), Stores: &store.Stores{Dial: func(context.Context, string, string) (net.Conn, error) {
-		dials.Add(1)
-		return nil, errors.New("away")
-	}}})
+	j := NewGC(GCConfig{Log: slog.New(slog.DiscardHandler),
+		Stores: &store.Stores{Dial: func(context.Context, string, string) (net.Conn, error) {
+			dials.Add(1)
+			return nil, errors.New("away")
+		}}})
 	var waste []location.Waste
 	for i := range 50 {
 		waste = append(waste, location.Waste{Name: fmt.Sprint(i), Location: at("127.0.0.1:1", fmt.Sprint("k", i))})
@@ -33,13 +36,16 @@ func TestAStoreThatIsAwayHoldsNoOther(t *testing.T) {
 		t.Error("all is removed from a store that is away")
 	}
 	once := dials.Load()
-	if err := j.remove(t.Context(), gcRecord{Namespace: "ns", Name: "other"}, waste); err == nil || dials.Load() != once {
+	if err := j.remove(t.Context(), gcRecord{Namespace: "ns", Name: "other"}, waste); err == nil ||
+		dials.Load() != once {
 		t.Errorf("it was tried %d times more: %v", dials.Load()-once, err)
 	}
-	if err := j.remove(t.Context(), gcRecord{Namespace: "ns2", Name: "wf"}, waste[:1]); err == nil || dials.Load() == once {
+	if err := j.remove(t.Context(), gcRecord{Namespace: "ns2", Name: "wf"}, waste[:1]); err == nil ||
+		dials.Load() == once {
 		t.Errorf("another namespace is held: %v", err)
 	}
-	if err := j.remove(t.Context(), gcRecord{Namespace: "ns", Name: "wf"}, []location.Waste{{Name: "x", Location: at("127.0.0.1:2", "k")}}); err == nil || dials.Load() < 2*once {
+	if err := j.remove(t.Context(), gcRecord{Namespace: "ns", Name: "wf"},
+		[]location.Waste{{Name: "x", Location: at("127.0.0.1:2", "k")}}); err == nil || dials.Load() < 2*once {
 		t.Errorf("another store is held: %v", err)
 	}
 	if a := (&awayStores{}); a.has("x", time.Now()) {

@@ -22,7 +22,8 @@ import (
 func inHDFS(t *testing.T, h *hdfstest.Cluster, name, more, place string) v1alpha1.Artifact {
 	t.Helper()
 	var a v1alpha1.Artifact
-	text := "{name: a, hdfs: {addresses: ['" + h.Address + "'], hdfsUser: " + hdfstest.User + ", path: '" + name + "', " + place + "}, " + more + "}"
+	text := "{name: a, hdfs: {addresses: ['" + h.Address + "'], hdfsUser: " + hdfstest.User +
+		", path: '" + name + "', " + place + "}, " + more + "}"
 	if err := yaml.UnmarshalStrict([]byte(text), &a); err != nil {
 		t.Fatal(err)
 	}
@@ -95,15 +96,18 @@ func TestWhatHDFSRefusesEndsTheTransfer(t *testing.T) {
 		t.Errorf("optional: %d %s", code, said)
 	}
 	h.Put("/old", "old")
-	large := filepath.Join(t.TempDir(), "large") // more than fits on the way: who still sends must hear it too, and not try again
+	// more than fits on the way: who still sends must hear it too, and not try again
+	large := filepath.Join(t.TempDir(), "large")
 	if err := os.WriteFile(large, make([]byte, 20<<20), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	began := time.Now()
-	if report := d.save(inHDFS(t, h, "/old", "path: '"+large+"', archive: {none: {}}", "")); !strings.Contains(report.Error, "force") {
+	if report := d.save(inHDFS(t, h, "/old", "path: '"+large+"', archive: {none: {}}",
+		"")); !strings.Contains(report.Error, "force") {
 		t.Errorf("there already: %q", report.Error)
 	}
-	if report := d.save(inHDFS(t, h, "/new", "path: '"+large+"', archive: {none: {}}", "krbUsername: u")); !strings.Contains(report.Error, "krbUsername") {
+	if report := d.save(inHDFS(t, h, "/new", "path: '"+large+"', archive: {none: {}}",
+		"krbUsername: u")); !strings.Contains(report.Error, "krbUsername") {
 		t.Errorf("Kerberos: %q", report.Error)
 	}
 	if took := time.Since(began); took > time.Minute {
@@ -117,7 +121,8 @@ func TestWhatHDFSRefusesEndsTheTransfer(t *testing.T) {
 func TestAnUploadToHDFSThatBreaksOffLeavesNothing(t *testing.T) {
 	h := hdfstest.Start(t)
 	r := &Signer{Key: []byte("k")}
-	web := httptest.NewServer(&Server{Stores: &store.Stores{}, Signer: r, Log: slog.New(slog.DiscardHandler), most: 400_000})
+	web := httptest.NewServer(&Server{Stores: &store.Stores{}, Signer: r, Log: slog.New(slog.DiscardHandler),
+		most: 400_000})
 	defer web.Close()
 	r.Base = web.URL
 	a := inHDFS(t, h, "/run/a", "path: /x, archive: {none: {}}", "")
@@ -145,7 +150,8 @@ func TestAnUploadToHDFSThatBreaksOffLeavesNothing(t *testing.T) {
 			t.Errorf("half of it: %d", code)
 		}
 	}
-	if code, err := send(http.MethodPut, out.URL, -1, strings.NewReader(strings.Repeat("x", 400_001))); code != http.StatusRequestEntityTooLarge {
+	if code, err := send(http.MethodPut, out.URL, -1,
+		strings.NewReader(strings.Repeat("x", 400_001))); code != http.StatusRequestEntityTooLarge {
 		t.Errorf("more than may be: %d, %v", code, err)
 	}
 	in := r.Transfer(http.MethodGet, "ci", a, time.Now().Add(time.Hour))

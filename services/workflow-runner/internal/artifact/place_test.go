@@ -30,14 +30,16 @@ func TestARepositoryComesIntoAPod(t *testing.T) {
 	s.Commit("private/app", map[string]string{"who": "first", "sub/file": "below"})
 	s.Git("private/app", "tag", "v1")
 	s.Commit("private/app", map[string]string{"who": "last"})
-	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "git"}, Data: map[string][]byte{"user": []byte(gittest.User), "password": []byte(gittest.Password)}}
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "git"},
+		Data: map[string][]byte{"user": []byte(gittest.User), "password": []byte(gittest.Password)}}
 	d := newDepot(t, secret)
 	const login = "usernameSecret: {name: git, key: user}, passwordSecret: {name: git, key: password}"
 	repo := "repo: '" + s.URL + "/private/app/.git', "
 	for name, c := range map[string]struct{ text, file, want string }{
-		"at its head":              {"git: {" + repo + login + "}", "who", "last"},
-		"at a tag":                 {"git: {" + repo + "revision: v1, " + login + "}", "who", "first"},
-		"with its history":         {"git: {" + repo + "revision: main, " + login + "}", ".git/HEAD", "ref: refs/heads/main\n"},
+		"at its head": {"git: {" + repo + login + "}", "who", "last"},
+		"at a tag":    {"git: {" + repo + "revision: v1, " + login + "}", "who", "first"},
+		"with its history": {"git: {" + repo + "revision: main, " + login + "}", ".git/HEAD",
+			"ref: refs/heads/main\n"},
 		"a part of it":             {"git: {" + repo + login + "}, subPath: sub", "file", "below"},
 		"whatever archive it says": {"git: {" + repo + login + "}, archive: {none: {}}, mode: 493", "who", "last"},
 	} {
@@ -59,7 +61,8 @@ func TestARepositoryComesIntoAPod(t *testing.T) {
 			t.Errorf("%s: exit code %d, %s", name, code, said)
 		}
 	}
-	in, _ := d.signer.Input("ci", artifactOf(t, "{name: a, path: /src, git: {"+repo+login+"}}"), time.Now().Add(time.Hour))
+	in, _ := d.signer.Input("ci", artifactOf(t, "{name: a, path: /src, git: {"+repo+login+"}}"),
+		time.Now().Add(time.Hour))
 	for method, body := range map[string]string{http.MethodPost: "{}", http.MethodPut: "x"} {
 		if code, _ := (asker{t, d.signer}).do(method, in.URL, body); code < 400 {
 			t.Errorf("%s: %d", method, code)
@@ -69,7 +72,8 @@ func TestARepositoryComesIntoAPod(t *testing.T) {
 
 func TestArtifactsGoIntoACloudAndComeBack(t *testing.T) {
 	azure := storetest.StartAzure(t)
-	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "azure"}, Data: map[string][]byte{"key": []byte(azure.Secret)}}
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "azure"},
+		Data: map[string][]byte{"key": []byte(azure.Secret)}}
 	d := newDepot(t, secret)
 	dir := folder(t)
 	for archive, objects := range map[string]int{"{}": 1, "{zip: {}}": 1, "{none: {}}": 2} {

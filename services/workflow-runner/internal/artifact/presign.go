@@ -79,7 +79,8 @@ func (s *Server) sign(ctx context.Context, g grant, ask protocol.Ask) (protocol.
 		to, headers, err := direct.Sign(ctx, g.Method, key, signedLifetime)
 		if errors.Is(err, store.ErrRelay) {
 			place := store.Under(*g.Place, key)
-			to, err = s.Signer.grant(grant{Method: g.Method, Namespace: g.Namespace, Place: &place, Relay: true, Expires: time.Now().Add(signedLifetime).Unix()}), nil
+			to, err = s.Signer.grant(grant{Method: g.Method, Namespace: g.Namespace, Place: &place, Relay: true,
+				Expires: time.Now().Add(signedLifetime).Unix()}), nil
 		}
 		if err != nil {
 			return signed, err

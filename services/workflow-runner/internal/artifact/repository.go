@@ -38,7 +38,8 @@ type readConfig struct {
 // Find resolves a reference once for a run; what becomes of the ConfigMap later changes nothing for it. Source: Argo
 // Workflows, its order: the run's namespace, then the installation's; without a reference, the default of the run's
 // namespace, then the built-in store.
-func (r *Repositories) Find(ctx context.Context, namespace string, ref *v1alpha1.ArtifactRepositoryRef) (*v1alpha1.ArtifactRepositoryRefStatus, error) {
+func (r *Repositories) Find(ctx context.Context, namespace string,
+	ref *v1alpha1.ArtifactRepositoryRef) (*v1alpha1.ArtifactRepositoryRefStatus, error) {
 	name, namespaces := location.ConfigMap, []string{namespace}
 	if ref != nil {
 		namespaces = append(namespaces, r.Namespace)
@@ -59,7 +60,8 @@ func (r *Repositories) Find(ctx context.Context, namespace string, ref *v1alpha1
 			return nil, fault.Poisonf("spec.artifactRepositoryRef: %w", err)
 		}
 		if repository != nil {
-			return &v1alpha1.ArtifactRepositoryRefStatus{ConfigMap: name, Key: key, Namespace: at, ArtifactRepository: repository}, nil
+			return &v1alpha1.ArtifactRepositoryRefStatus{ConfigMap: name, Key: key, Namespace: at,
+				ArtifactRepository: repository}, nil
 		}
 	}
 	if ref != nil {

@@ -1,4 +1,5 @@
-// Package artifact brings artifacts in and out of pods, by URLs that allow one thing each, and takes away those that are to go.
+// Package artifact brings artifacts in and out of pods, by URLs that allow one thing each, and takes away those that
+// are to go.
 package artifact
 
 import (
@@ -16,8 +17,8 @@ import (
 	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/store"
 )
 
-// artifactLimit is the largest artifact that goes through this service: into the built-in store, or into one that pods do
-// not reach themselves.
+// artifactLimit is the largest artifact that goes through this service: into the built-in store, or into one that pods
+// do not reach themselves.
 const artifactLimit = 5 << 30
 
 // Path is where the built-in store is mounted.

@@ -103,7 +103,8 @@ func (s *Signer) Transfer(method, namespace string, a v1alpha1.Artifact, expires
 	}
 	if store.External(a.ArtifactLocation) {
 		t.Direct = !store.Relayed(a.ArtifactLocation)
-		t.URL = s.grant(grant{Method: method, Namespace: namespace, Place: &a.ArtifactLocation, Expires: expires.Unix()})
+		t.URL = s.grant(grant{Method: method, Namespace: namespace, Place: &a.ArtifactLocation,
+			Expires: expires.Unix()})
 		if a.Git != nil {
 			t.Plain, t.Zip = false, false // it comes as an archive, whatever the manifest says
 		}
@@ -138,5 +139,6 @@ type grant struct {
 	Expires   int64                      `json:"e"`
 	Namespace string                     `json:"n,omitempty"`
 	Place     *v1alpha1.ArtifactLocation `json:"p,omitempty"`
-	Relay     bool                       `json:"r,omitempty"` // the place is reached through this service, though its store could be reached
+	// the place is reached through this service, though its store could be reached
+	Relay bool `json:"r,omitempty"`
 }

@@ -1,5 +1,6 @@
-// Package bridge stands beside an artifact driver in its pod: it takes artifacts from the workflow runner over HTTP, puts
-// them where the driver sees them, and asks the driver over its socket. It knows nothing of the bus or of Kubernetes.
+// Package bridge stands beside an artifact driver in its pod: it takes artifacts from the workflow runner over HTTP,
+// puts them where the driver sees them, and asks the driver over its socket. It knows nothing of the bus or of
+// Kubernetes.
 //
 // Drivers are those of Argo Workflows 4: a container that serves artifact.ArtifactService on the socket that its one
 // argument names.
@@ -41,7 +42,8 @@ type Config struct {
 
 // InPod is what the pod of a driver says.
 func InPod(getenv func(string) string) Config {
-	return Config{Token: getenv(protocol.BridgeToken), Socket: filepath.Join(protocol.DriversDir, getenv(protocol.BridgeDriver), protocol.DriverSocket),
+	return Config{Token: getenv(protocol.BridgeToken),
+		Socket:  filepath.Join(protocol.DriversDir, getenv(protocol.BridgeDriver), protocol.DriverSocket),
 		Staging: protocol.DriverStagingDir, Idle: Idle}
 }
 
@@ -57,7 +59,8 @@ func Serve(ctx context.Context, l net.Listener, c Config) error {
 	defer cancel()
 	idle := &idleness{end: cancel, after: c.Idle}
 	idle.timer = time.AfterFunc(c.Idle, idle.look)
-	server := &http.Server{Handler: idle.watch(newHandler(driver, c)), ReadHeaderTimeout: time.Minute, MaxHeaderBytes: 2 * protocol.DrivenLimit}
+	server := &http.Server{Handler: idle.watch(newHandler(driver, c)), ReadHeaderTimeout: time.Minute,
+		MaxHeaderBytes: 2 * protocol.DrivenLimit}
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(l) }()
 	select {
@@ -118,21 +121,23 @@ func newHandler(driver *caller, c Config) http.Handler {
 	mux.HandleFunc("GET "+protocol.BridgeReady, h.ready)
 	mux.HandleFunc("GET "+protocol.BridgeObject, h.about(h.load))
 	mux.HandleFunc("PUT "+protocol.BridgeObject, h.about(h.save))
-	mux.HandleFunc("DELETE "+protocol.BridgeObject, h.about(func(w http.ResponseWriter, r *http.Request, d protocol.Driven) error {
-		if err := h.driver.remove(r.Context(), d); err != nil {
-			return err
-		}
-		w.WriteHeader(http.StatusNoContent)
-		return nil
-	}))
-	mux.HandleFunc("GET "+protocol.BridgeNames, h.about(func(w http.ResponseWriter, r *http.Request, d protocol.Driven) error {
-		names, err := h.driver.names(r.Context(), d)
-		if err != nil {
-			return err
-		}
-		w.Header().Set("Content-Type", "application/json")
-		return json.NewEncoder(w).Encode(append([]string{}, names...))
-	}))
+	mux.HandleFunc("DELETE "+protocol.BridgeObject,
+		h.about(func(w http.ResponseWriter, r *http.Request, d protocol.Driven) error {
+			if err := h.driver.remove(r.Context(), d); err != nil {
+				return err
+			}
+			w.WriteHeader(http.StatusNoContent)
+			return nil
+		}))
+	mux.HandleFunc("GET "+protocol.BridgeNames,
+		h.about(func(w http.ResponseWriter, r *http.Request, d protocol.Driven) error {
+			names, err := h.driver.names(r.Context(), d)
+			if err != nil {
+				return err
+			}
+			w.Header().Set("Content-Type", "application/json")
+			return json.NewEncoder(w).Encode(append([]string{}, names...))
+		}))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set(protocol.StoreHeader, "1")
 		given := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")

@@ -91,14 +91,17 @@ func TestArtifactsGoThroughTheDriverAndBack(t *testing.T) {
 		{"is saved", http.MethodPut, protocol.BridgeObject, of("a/b"), "hello", 204, ""},
 		{"is loaded", http.MethodGet, protocol.BridgeObject, of("a/b"), "", 200, "hello"},
 		{"is listed", http.MethodGet, protocol.BridgeNames, of("a"), "", 200, `["a/b"]`},
-		{"is refused by the driver", http.MethodPut, protocol.BridgeObject, protocol.Driven{Name: "files", Key: "k"}, "x", 422, "no configuration"},
-		{"the driver is away for now", http.MethodGet, protocol.BridgeObject, protocol.Driven{Name: "files", Key: "k", Configuration: "busy"}, "", 503, "Unavailable: busy"},
+		{"is refused by the driver", http.MethodPut, protocol.BridgeObject, protocol.Driven{Name: "files", Key: "k"},
+			"x", 422, "no configuration"},
+		{"the driver is away for now", http.MethodGet, protocol.BridgeObject,
+			protocol.Driven{Name: "files", Key: "k", Configuration: "busy"}, "", 503, "Unavailable: busy"},
 		{"is removed", http.MethodDelete, protocol.BridgeObject, of("a/b"), "", 204, ""},
 		{"is removed although it is not there", http.MethodDelete, protocol.BridgeObject, of("a/b"), "", 204, ""},
 		{"is not there any more", http.MethodGet, protocol.BridgeObject, of("a/b"), "", 404, "no such"},
 		{"is nothing that a bridge does", http.MethodPost, protocol.BridgeObject, of("a/b"), "", 405, ""},
 	} {
-		if code, text := p.ask(c.method, c.path, c.of, strings.NewReader(c.body)); code != c.code || !strings.Contains(text, c.text) {
+		if code, text := p.ask(c.method, c.path, c.of, strings.NewReader(c.body)); code != c.code ||
+			!strings.Contains(text, c.text) {
 			t.Errorf("%s: %d %s", c.name, code, text)
 		}
 	}

@@ -87,8 +87,8 @@ func classed(err error) error {
 	return text
 }
 
-// load has the driver bring an artifact to a path. Drivers have no common word for what is not there: one that fails and
-// lists nothing under the key has no such artifact.
+// load has the driver bring an artifact to a path. Drivers have no common word for what is not there: one that fails
+// and lists nothing under the key has no such artifact.
 func (c *caller) load(ctx context.Context, d protocol.Driven, path string) error {
 	a, err := c.ask(ctx, "Load", question{artifact: d, path: path, artifactAt: 1, pathAt: 2})
 	if err == nil && !a.ok {

@@ -30,8 +30,8 @@ type commandAuthor struct {
 	account         string
 }
 
-// commanderFor finds the rights for a command. What a command says must be what its subject says: whoever may publish to one namespace
-// must not reach another.
+// commanderFor finds the rights for a command. What a command says must be what its subject says: whoever may publish
+// to one namespace must not reach another.
 func commanderFor(accounts *actas.Accounts, d bus.Delivery, r commandAuthor) (commander, error) {
 	if want := events.CommandSubject(events.ServiceWorkflowRunner, r.verb, r.namespace); d.Subject != want {
 		return commander{}, fault.Poisonf("it is of %s, and came by subject %s: namespace and operation must be those of the subject", want, d.Subject)
@@ -53,7 +53,8 @@ func commanderFor(accounts *actas.Accounts, d bus.Delivery, r commandAuthor) (co
 	return commander{who.Objects}, nil
 }
 
-// create makes an object whose annotation names the key of its command. One that is there already is done only when the same command made it.
+// create makes an object whose annotation names the key of its command. One that is there already is done only when the
+// same command made it.
 func (c commander) create(ctx context.Context, o *unstructured.Unstructured) error {
 	at := c.objects.Resource(v1alpha1.GroupVersion.WithResource("workflows")).Namespace(o.GetNamespace())
 	_, err := at.Create(ctx, o, metav1.CreateOptions{})
@@ -72,15 +73,18 @@ func (c commander) create(ctx context.Context, o *unstructured.Unstructured) err
 	case found.GetAnnotations()[lineage.KeyAnnotation] == key:
 		return nil
 	}
-	return fault.Poisonf("workflow %s/%s is there already, and this command did not make it: use generateName", o.GetNamespace(), o.GetName())
+	return fault.Poisonf("workflow %s/%s is there already, and this command did not make it: use generateName",
+		o.GetNamespace(), o.GetName())
 }
 
 func (c commander) get(ctx context.Context, resource, namespace, name string) (*unstructured.Unstructured, error) {
-	return c.objects.Resource(v1alpha1.GroupVersion.WithResource(resource)).Namespace(namespace).Get(ctx, name, metav1.GetOptions{})
+	return c.objects.Resource(v1alpha1.GroupVersion.WithResource(resource)).Namespace(namespace).Get(ctx, name,
+		metav1.GetOptions{})
 }
 
 func (c commander) patch(ctx context.Context, namespace, name string, change map[string]any) error {
-	_, err := c.objects.Resource(v1alpha1.GroupVersion.WithResource("workflows")).Namespace(namespace).Patch(ctx, name, types.MergePatchType, object.JSON(change), metav1.PatchOptions{})
+	_, err := c.objects.Resource(v1alpha1.GroupVersion.WithResource("workflows")).Namespace(namespace).Patch(ctx, name,
+		types.MergePatchType, object.JSON(change), metav1.PatchOptions{})
 	return err
 }
 
@@ -90,10 +94,11 @@ func keyInName(key string) string { return key[:min(len(key), 10)] }
 // named reports whether a name was made from a key.
 func named(name, key string) bool { return key != "" && strings.HasSuffix(name, keyInName(key)) }
 
-// refusedCommand classes what the API server says to a command. What the account may not do it may not do the next time either:
-// the command is dead, and can be redriven when the rights are there.
+// refusedCommand classes what the API server says to a command. What the account may not do it may not do the next time
+// either: the command is dead, and can be redriven when the rights are there.
 func refusedCommand(err error) error {
-	if apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) || apierrors.IsNotFound(err) || apierrors.IsForbidden(err) {
+	if apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) || apierrors.IsNotFound(err) ||
+		apierrors.IsForbidden(err) {
 		return fault.AsPoison(err)
 	}
 	return err

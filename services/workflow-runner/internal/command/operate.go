@@ -1,5 +1,5 @@
-// Package command does what commands of the bus ask for: it submits workflows, and puts what people want on those that exist,
-// with the rights of who asked.
+// Package command does what commands of the bus ask for: it submits workflows, and puts what people want on those that
+// exist, with the rights of who asked.
 package command
 
 import (
@@ -80,20 +80,24 @@ func (o *Operator) Handle(ctx context.Context, d bus.Delivery) ([]bus.Outgoing, 
 	if !ok {
 		return nil, fault.Poisonf("operate command %s: operation %q is not known", d.ID(), command.Operation)
 	}
-	by, err := commanderFor(o.Accounts, d, commandAuthor{verb: command.Operation, namespace: command.Namespace, sensor: command.Sensor,
+	by, err := commanderFor(o.Accounts, d, commandAuthor{verb: command.Operation, namespace: command.Namespace,
+		sensor:    command.Sensor,
 		accountOf: command.AccountNamespace, account: command.ServiceAccount})
 	if err == nil {
 		err = verb(ctx, asked{command, by, d.Event})
 	}
 	if err != nil {
-		return nil, refusedCommand(fmt.Errorf("%s %s/%s, key %s: %w", command.Operation, command.Namespace, command.Name, command.Key, err))
+		return nil, refusedCommand(fmt.Errorf("%s %s/%s, key %s: %w", command.Operation, command.Namespace,
+			command.Name,
+			command.Key, err))
 	}
 	return nil, nil
 }
 
 // submitFrom starts a workflow of a template or of a CronWorkflow.
 func (o *Operator) submitFrom(ctx context.Context, c asked) error {
-	spec := map[string]any{"workflowTemplateRef": map[string]any{"name": c.Name, "clusterScope": c.Kind == "ClusterWorkflowTemplate"}}
+	spec := map[string]any{"workflowTemplateRef": map[string]any{"name": c.Name,
+		"clusterScope": c.Kind == "ClusterWorkflowTemplate"}}
 	if c.Kind == "CronWorkflow" {
 		cron, err := c.by.get(ctx, "cronworkflows", c.Namespace, c.Name)
 		if err != nil {

@@ -25,7 +25,8 @@ type Submitter struct {
 // Consumer describes where the commands come from.
 func (s *Submitter) Consumer() bus.Consumer {
 	return bus.Consumer{
-		Stream: bus.Commands, Name: "workflow-runner-submit", Filters: []string{"commands.workflow-runner.submit.>"}, Concurrency: 8,
+		Stream: bus.Commands, Name: "workflow-runner-submit", Filters: []string{"commands.workflow-runner.submit.>"},
+		Concurrency: 8,
 		Observe: func(class fault.Class, took time.Duration) {
 			s.Metrics.Commands.WithLabelValues("submit", string(class)).Observe(took.Seconds())
 		},
@@ -43,13 +44,15 @@ func (s *Submitter) Handle(ctx context.Context, d bus.Delivery) ([]bus.Outgoing,
 	if err != nil {
 		return nil, fault.Poisonf("submit command %s: %w", d.ID(), err)
 	}
-	by, err := commanderFor(s.Accounts, d, commandAuthor{verb: "submit", namespace: command.Namespace, sensor: command.Sensor,
+	by, err := commanderFor(s.Accounts, d, commandAuthor{verb: "submit", namespace: command.Namespace,
+		sensor:    command.Sensor,
 		accountOf: command.AccountNamespace, account: command.ServiceAccount})
 	if err == nil {
 		err = by.create(ctx, wf)
 	}
 	if err != nil {
-		return nil, refusedCommand(fmt.Errorf("submit workflow %s/%s of sensor %s, key %s: %w", wf.GetNamespace(), wf.GetName(), command.Sensor, command.Key, err))
+		return nil, refusedCommand(fmt.Errorf("submit workflow %s/%s of sensor %s, key %s: %w", wf.GetNamespace(),
+			wf.GetName(), command.Sensor, command.Key, err))
 	}
 	return nil, nil
 }
@@ -71,7 +74,8 @@ func workflowOf(command events.SubmitWorkflow, cause bus.Event) (*unstructured.U
 	case "":
 		wf.SetNamespace(command.Namespace)
 	default:
-		return nil, fmt.Errorf("workflow.metadata.namespace: is %q, and the command is of %q", wf.GetNamespace(), command.Namespace)
+		return nil, fmt.Errorf("workflow.metadata.namespace: is %q, and the command is of %q", wf.GetNamespace(),
+			command.Namespace)
 	}
 	prefix := wf.GetGenerateName()
 	if prefix == "" {

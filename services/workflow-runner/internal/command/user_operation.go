@@ -44,7 +44,8 @@ func pairs(into map[string]string) func(string) {
 func (o *Operator) resume(ctx context.Context, c asked) error {
 	ask := object.UserOperation{Operation: "resume", Outputs: map[string]string{}, By: c.Sensor}
 	output := pairs(ask.Outputs)
-	err := flags{"--node-field-selector": func(v string) { ask.Selector = v }, "--output-parameter": output, "-p": output}.read(c.Args)
+	err := flags{"--node-field-selector": func(v string) { ask.Selector = v }, "--output-parameter": output,
+		"-p": output}.read(c.Args)
 	if err != nil {
 		return err
 	}
@@ -57,7 +58,8 @@ func (o *Operator) set(ctx context.Context, c asked) error {
 	output := pairs(ask.Outputs)
 	err := flags{
 		"--node-field-selector": func(v string) { ask.Selector = v }, "--output-parameter": output, "-p": output,
-		"--phase": func(v string) { ask.Phase = v }, "--message": func(v string) { ask.Message = v }, "-m": func(v string) { ask.Message = v },
+		"--phase": func(v string) { ask.Phase = v }, "--message": func(v string) { ask.Message = v },
+		"-m": func(v string) { ask.Message = v },
 	}.read(c.Args)
 	if err != nil {
 		return err
@@ -65,8 +67,8 @@ func (o *Operator) set(ctx context.Context, c asked) error {
 	return o.ask(ctx, c, ask, nil, nil)
 }
 
-// retry does a run that ended again from what failed. Source: Argo Workflows, which takes back the orders to stop and to
-// wait as well.
+// retry does a run that ended again from what failed. Source: Argo Workflows, which takes back the orders to stop and
+// to wait as well.
 func (o *Operator) retry(ctx context.Context, c asked) error {
 	ask := object.UserOperation{Operation: "retry", Parameters: map[string]string{}, By: c.Sensor}
 	parameter := pairs(ask.Parameters)
@@ -77,7 +79,8 @@ func (o *Operator) retry(ctx context.Context, c asked) error {
 	if err != nil {
 		return err
 	}
-	return o.ask(ctx, c, ask, map[string]any{object.LabelCompleted: nil}, map[string]any{"suspend": nil, "shutdown": nil})
+	return o.ask(ctx, c, ask, map[string]any{object.LabelCompleted: nil},
+		map[string]any{"suspend": nil, "shutdown": nil})
 }
 
 // ask puts an order on a workflow.

@@ -28,8 +28,8 @@ type Driver struct {
 	Name              string `json:"name"`
 	Image             string `json:"image"`
 	ConnectionTimeout int64  `json:"connectionTimeoutSeconds,omitempty"`
-	// ServiceAccount is who it runs as, of the workflow's namespace; "" is its default one. It is not in upstream, where
-	// drivers run in the pods of workflows.
+	// ServiceAccount is who it runs as, of the workflow's namespace; "" is its default one. It is not in upstream,
+	// where drivers run in the pods of workflows.
 	ServiceAccount string `json:"serviceAccountName,omitempty"`
 }
 
@@ -46,14 +46,17 @@ func (p *Pods) read(ctx context.Context, name string) (Driver, error) {
 			continue
 		}
 		if problems := validation.IsDNS1123Label(d.Name); len(problems) > 0 {
-			return d, fault.Poisonf("artifactDrivers of ConfigMap %s/%s: name %q: %s", p.Namespace, ConfigMap, d.Name, problems[0])
+			return d, fault.Poisonf("artifactDrivers of ConfigMap %s/%s: name %q: %s", p.Namespace, ConfigMap, d.Name,
+				problems[0])
 		}
 		if d.Image == "" {
-			return d, fault.Poisonf("artifactDrivers of ConfigMap %s/%s: %s has no image", p.Namespace, ConfigMap, d.Name)
+			return d, fault.Poisonf("artifactDrivers of ConfigMap %s/%s: %s has no image", p.Namespace, ConfigMap,
+				d.Name)
 		}
 		return d, nil
 	}
-	return Driver{}, fault.Poisonf("plugin: there is no artifact driver %q; artifactDrivers of ConfigMap %s/%s has %s", name, p.Namespace, ConfigMap, listed(known))
+	return Driver{}, fault.Poisonf("plugin: there is no artifact driver %q; artifactDrivers of ConfigMap %s/%s has %s",
+		name, p.Namespace, ConfigMap, listed(known))
 }
 
 func listed(names []string) string {

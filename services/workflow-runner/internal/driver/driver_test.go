@@ -22,7 +22,8 @@ func podsWith(data map[string]string, pods ...*corev1.Pod) *Pods {
 	for _, p := range pods {
 		_ = core.Tracker().Add(p)
 	}
-	return &Pods{Core: core, Reader: ctrlfake.NewClientBuilder().WithObjects(config).Build(), Namespace: "argosy", Image: "bridge:1"}
+	return &Pods{Core: core, Reader: ctrlfake.NewClientBuilder().WithObjects(config).Build(), Namespace: "argosy",
+		Image: "bridge:1"}
 }
 
 func TestDriversAreThoseOfTheControllersConfigMap(t *testing.T) {
@@ -30,13 +31,15 @@ func TestDriversAreThoseOfTheControllersConfigMap(t *testing.T) {
 		data map[string]string
 		says string
 	}{
-		"by itself":     {map[string]string{"artifactDrivers": "- {name: files, image: i}"}, ""},
-		"within config": {map[string]string{"config": "artifactDrivers: [{name: files, image: i}]\nparallelism: 4"}, ""},
-		"none":          {nil, `there is no artifact driver "files"; artifactDrivers of ConfigMap argosy/workflow-controller-configmap has none`},
-		"others":        {map[string]string{"artifactDrivers": "[{name: a, image: i}, {name: b, image: i}]"}, "has a, b"},
-		"no image":      {map[string]string{"artifactDrivers": "- {name: files}"}, "files has no image"},
-		"no list":       {map[string]string{"artifactDrivers": "files"}, "artifactDrivers: "},
-		"no YAML":       {map[string]string{"config": "a: [b"}, "config: "},
+		"by itself": {map[string]string{"artifactDrivers": "- {name: files, image: i}"}, ""},
+		"within config": {map[string]string{"config": "artifactDrivers: [{name: files, image: i}]\nparallelism: 4"},
+			""},
+		"none": {nil, `there is no artifact driver "files"; artifactDrivers of ConfigMap argosy/workflow-controller-configmap has none`},
+		"others": {map[string]string{"artifactDrivers": "[{name: a, image: i}, {name: b, image: i}]"},
+			"has a, b"},
+		"no image": {map[string]string{"artifactDrivers": "- {name: files}"}, "files has no image"},
+		"no list":  {map[string]string{"artifactDrivers": "files"}, "artifactDrivers: "},
+		"no YAML":  {map[string]string{"config": "a: [b"}, "config: "},
 	} {
 		d, err := podsWith(c.data).read(t.Context(), "files")
 		switch {
@@ -46,7 +49,8 @@ func TestDriversAreThoseOfTheControllersConfigMap(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := podsWith(map[string]string{"artifactDrivers": "- {name: ../x, image: i}"}).read(t.Context(), "../x"); err == nil || !strings.Contains(err.Error(), `name "../x"`) {
+	if _, err := podsWith(map[string]string{"artifactDrivers": "- {name: ../x, image: i}"}).read(t.Context(),
+		"../x"); err == nil || !strings.Contains(err.Error(), `name "../x"`) {
 		t.Errorf("a name that is no name: %v", err)
 	}
 }
@@ -55,16 +59,19 @@ func TestThePodOfADriver(t *testing.T) {
 	p := podsWith(nil)
 	one := p.pod("ci", Driver{Name: "files", Image: "files:1"})
 	driver := one.Spec.InitContainers[0]
-	if driver.Image != "files:1" || *driver.RestartPolicy != corev1.ContainerRestartPolicyAlways || strings.Join(driver.Args, " ") != "/artifact-plugins/files/socket" {
+	if driver.Image != "files:1" || *driver.RestartPolicy != corev1.ContainerRestartPolicyAlways ||
+		strings.Join(driver.Args, " ") != "/artifact-plugins/files/socket" {
 		t.Errorf("%+v", driver)
 	}
-	if one.Spec.Containers[0].Image != "bridge:1" || *one.Spec.SecurityContext.RunAsNonRoot != true || one.Annotations[tokenAnnotation] == "" {
+	if one.Spec.Containers[0].Image != "bridge:1" || *one.Spec.SecurityContext.RunAsNonRoot != true ||
+		one.Annotations[tokenAnnotation] == "" {
 		t.Errorf("%+v", one)
 	}
 	if again := p.pod("ci", Driver{Name: "files", Image: "files:1"}); again.Name != one.Name {
 		t.Errorf("%s and %s", one.Name, again.Name)
 	}
-	for what, other := range map[string]Driver{"image": {Name: "files", Image: "files:2"}, "account": {Name: "files", Image: "files:1", ServiceAccount: "a"}} {
+	for what, other := range map[string]Driver{"image": {Name: "files", Image: "files:2"},
+		"account": {Name: "files", Image: "files:1", ServiceAccount: "a"}} {
 		if p.pod("ci", other).Name == one.Name {
 			t.Errorf("another %s has the same pod", what)
 		}
@@ -99,7 +106,8 @@ func TestAPodThatEndedIsMadeAgain(t *testing.T) {
 func TestAPodOfSomebodyElseIsNotUsed(t *testing.T) {
 	other := at(podsWith(nil), corev1.PodRunning)
 	other.Annotations = nil
-	if _, _, err := podsWith(nil, other).look(t.Context(), "ci", Driver{Name: "files", Image: "i"}); err == nil || !strings.Contains(err.Error(), "of somebody else") {
+	if _, _, err := podsWith(nil, other).look(t.Context(), "ci", Driver{Name: "files", Image: "i"}); err == nil ||
+		!strings.Contains(err.Error(), "of somebody else") {
 		t.Error(err)
 	}
 }
@@ -121,7 +129,8 @@ func TestAnswersOfOthersAreNone(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	defer server.Close()
 	client := &http.Client{Transport: &http.Transport{DialContext: (&net.Dialer{}).DialContext}}
-	res, err := (At{Client: client, URL: server.URL}).Do(context.Background(), http.MethodGet, protocol.BridgeReady, "", nil)
+	res, err := (At{Client: client, URL: server.URL}).Do(context.Background(), http.MethodGet, protocol.BridgeReady, "",
+		nil)
 	if err == nil {
 		_ = res.Body.Close()
 		t.Fatal("it was taken for the bridge")

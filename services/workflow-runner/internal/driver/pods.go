@@ -69,8 +69,8 @@ type At struct {
 	Patience int64 // seconds that the driver may take to be connected to; 0: as usual
 }
 
-// Reach finds the bridge to a driver, and has its pod made when there is none. A driver that nobody configured is an error
-// of class poison; one that has not started yet is one that passes.
+// Reach finds the bridge to a driver, and has its pod made when there is none. A driver that nobody configured is an
+// error of class poison; one that has not started yet is one that passes.
 func (p *Pods) Reach(ctx context.Context, namespace, name string) (At, error) {
 	d, err := p.read(ctx, name)
 	if err != nil {
@@ -91,7 +91,8 @@ func (p *Pods) Reach(ctx context.Context, namespace, name string) (At, error) {
 		select {
 		case <-time.After(lookEvery):
 		case <-ctx.Done():
-			return At{}, fmt.Errorf("artifact driver %s in namespace %s: %w: %s", name, namespace, context.Cause(ctx), why)
+			return At{}, fmt.Errorf("artifact driver %s in namespace %s: %w: %s", name, namespace, context.Cause(ctx),
+				why)
 		}
 	}
 }
@@ -119,13 +120,15 @@ func (p *Pods) look(ctx context.Context, namespace string, d Driver) (at At, why
 	}
 	host := net.JoinHostPort(pod.Status.PodIP, strconv.Itoa(protocol.BridgePort))
 	return At{URL: "http://" + host, Token: pod.Annotations[tokenAnnotation], Patience: d.ConnectionTimeout,
-		Client: &http.Client{Transport: &http.Transport{DialContext: p.Dial, DisableKeepAlives: true, MaxResponseHeaderBytes: 64 << 10}}}, task.WaitsFor(pod), nil
+		Client: &http.Client{Transport: &http.Transport{DialContext: p.Dial, DisableKeepAlives: true,
+			MaxResponseHeaderBytes: 64 << 10}}}, task.WaitsFor(pod), nil
 }
 
 // drop removes a pod that ended: after a time without work, or evicted.
 func (p *Pods) drop(ctx context.Context, pod *corev1.Pod) error {
 	uid := pod.UID
-	err := p.Core.CoreV1().Pods(pod.Namespace).Delete(ctx, pod.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}})
+	err := p.Core.CoreV1().Pods(pod.Namespace).Delete(ctx, pod.Name,
+		metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}})
 	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
 		return fmt.Errorf("remove pod %s, which ended: %w", pod.Name, err)
 	}
@@ -153,13 +156,16 @@ func (p *Pods) pod(namespace string, d Driver) *corev1.Pod {
 	sum := sha256.Sum256([]byte(d.Image + "\x00" + d.ServiceAccount + "\x00" + p.Image))
 	name := "artifact-driver-" + d.Name[:min(len(d.Name), 36)] + "-" + hex.EncodeToString(sum[:4])
 	dir := path.Join(protocol.DriversDir, d.Name)
-	shared := []corev1.VolumeMount{{Name: socketVolume, MountPath: dir}, {Name: stagingVolume, MountPath: protocol.DriverStagingDir}}
+	shared := []corev1.VolumeMount{{Name: socketVolume, MountPath: dir},
+		{Name: stagingVolume, MountPath: protocol.DriverStagingDir}}
 	always := corev1.ContainerRestartPolicyAlways
 	bridge := corev1.Container{
-		Name: "bridge", Image: p.Image, ImagePullPolicy: corev1.PullIfNotPresent, VolumeMounts: shared, SecurityContext: &corev1.SecurityContext{
+		Name: "bridge", Image: p.Image, ImagePullPolicy: corev1.PullIfNotPresent, VolumeMounts: shared,
+		SecurityContext: &corev1.SecurityContext{
 			AllowPrivilegeEscalation: new(false), Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}}},
-		Env: []corev1.EnvVar{{Name: protocol.BridgeDriver, Value: d.Name}, {Name: protocol.BridgeToken, ValueFrom: &corev1.EnvVarSource{
-			FieldRef: &corev1.ObjectFieldSelector{FieldPath: "metadata.annotations['" + tokenAnnotation + "']"}}}},
+		Env: []corev1.EnvVar{{Name: protocol.BridgeDriver, Value: d.Name},
+			{Name: protocol.BridgeToken, ValueFrom: &corev1.EnvVarSource{
+				FieldRef: &corev1.ObjectFieldSelector{FieldPath: "metadata.annotations['" + tokenAnnotation + "']"}}}},
 	}
 	// The driver is a native sidecar: it is there before the bridge, and goes when the bridge has ended.
 	driver := corev1.Container{
@@ -168,13 +174,17 @@ func (p *Pods) pod(namespace string, d Driver) *corev1.Pod {
 	}
 	var volumes []corev1.Volume
 	for _, volume := range []string{socketVolume, stagingVolume, tmpVolume} {
-		volumes = append(volumes, corev1.Volume{Name: volume, VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}})
+		volumes = append(volumes, corev1.Volume{Name: volume,
+			VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}})
 	}
 	return &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, Labels: map[string]string{Label: d.Name}, Annotations: map[string]string{tokenAnnotation: rand.Text()}},
-		Spec: corev1.PodSpec{InitContainers: []corev1.Container{driver}, Containers: []corev1.Container{bridge}, Volumes: volumes,
-			RestartPolicy: corev1.RestartPolicyOnFailure, ServiceAccountName: d.ServiceAccount, TerminationGracePeriodSeconds: new(int64(5)),
-			SecurityContext: task.Confined(nil, nil)},
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, Labels: map[string]string{Label: d.Name},
+			Annotations: map[string]string{tokenAnnotation: rand.Text()}},
+		Spec: corev1.PodSpec{InitContainers: []corev1.Container{driver}, Containers: []corev1.Container{bridge},
+			Volumes:       volumes,
+			RestartPolicy: corev1.RestartPolicyOnFailure, ServiceAccountName: d.ServiceAccount,
+			TerminationGracePeriodSeconds: new(int64(5)),
+			SecurityContext:               task.Confined(nil, nil)},
 	}
 }
 

@@ -34,7 +34,8 @@ const (
 
 // marked reports whether a gzip stream begins with the mark of a folder.
 func marked(head []byte) bool {
-	return len(head) >= gzipHeader+len(folderMark) && head[3] == gzipComment && string(head[gzipHeader:gzipHeader+len(folderMark)]) == folderMark
+	return len(head) >= gzipHeader+len(folderMark) && head[3] == gzipComment &&
+		string(head[gzipHeader:gzipHeader+len(folderMark)]) == folderMark
 }
 
 func parent(path string) string { return filepath.Dir(path) }
@@ -142,7 +143,8 @@ func extract(archive *tar.Reader, root *os.Root) error {
 			return err
 		}
 		if total += header.Size; total > unpackBytes || files > unpackFiles {
-			return errors.Join(errGone, fmt.Errorf("the archive holds more than %d bytes or %d files", int64(unpackBytes), unpackFiles))
+			return errors.Join(errGone, fmt.Errorf("the archive holds more than %d bytes or %d files",
+				int64(unpackBytes), unpackFiles))
 		}
 		if err := extractOne(archive, header, root); err != nil {
 			return errors.Join(errGone, fmt.Errorf("unpack %q: %w", header.Name, err))

@@ -224,7 +224,8 @@ func loadOne(ctx context.Context, in protocol.Transfer, target string) error {
 	if in.Direct {
 		err = loadDirect(ctx, in, target)
 	} else {
-		err = fetch(ctx, http.DefaultClient, protocol.Object{URL: in.URL}, verdict, func(body io.Reader) error { return replace(body, in, target) })
+		err = fetch(ctx, http.DefaultClient, protocol.Object{URL: in.URL}, verdict,
+			func(body io.Reader) error { return replace(body, in, target) })
 	}
 	if in.Optional && errors.Is(err, errAbsent) {
 		return nil
@@ -233,7 +234,8 @@ func loadOne(ctx context.Context, in protocol.Transfer, target string) error {
 }
 
 // fetch gets a body, again from its start when it breaks off.
-func fetch(ctx context.Context, client *http.Client, from protocol.Object, judge func(*http.Response) error, take func(io.Reader) error) error {
+func fetch(ctx context.Context, client *http.Client, from protocol.Object, judge func(*http.Response) error,
+	take func(io.Reader) error) error {
 	return patiently(ctx, func() error {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, from.URL, nil)
 		if err != nil {

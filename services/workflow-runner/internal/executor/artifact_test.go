@@ -28,7 +28,8 @@ func TestOnlyTheStoreCanRefuse(t *testing.T) {
 		{"somebody else says fine", 200, false, false, true},
 	}
 	for _, c := range cases {
-		res := &http.Response{StatusCode: c.status, Status: http.StatusText(c.status), Header: http.Header{}, Body: io.NopCloser(strings.NewReader("x"))}
+		res := &http.Response{StatusCode: c.status, Status: http.StatusText(c.status), Header: http.Header{},
+			Body: io.NopCloser(strings.NewReader("x"))}
 		if c.store {
 			res.Header.Set(protocol.StoreHeader, "1")
 		}

@@ -56,7 +56,8 @@ func clientFor(authority string) (*http.Client, error) {
 	if !pool.AppendCertsFromPEM([]byte(authority)) {
 		return nil, errors.New("the certificate authority of the store cannot be read")
 	}
-	return &http.Client{Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool}}}, nil
+	return &http.Client{Transport: &http.Transport{Proxy: http.ProxyFromEnvironment,
+		TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool}}}, nil
 }
 
 // saveDirect stores an artifact where the runner says; a folder that is not packed is stored file by file. Source: Argo
@@ -166,7 +167,8 @@ func storeVerdict(res *http.Response) error {
 	switch {
 	case res.StatusCode == http.StatusNotFound:
 		return errors.Join(errGone, errAbsent, err)
-	case res.StatusCode < 500 && res.StatusCode != http.StatusTooManyRequests && res.StatusCode != http.StatusRequestTimeout:
+	case res.StatusCode < 500 && res.StatusCode != http.StatusTooManyRequests &&
+		res.StatusCode != http.StatusRequestTimeout:
 		return errors.Join(errGone, err)
 	}
 	return err
@@ -195,7 +197,8 @@ func loadDirect(ctx context.Context, in protocol.Transfer, target string) error 
 		return err
 	}
 	if len(signed.Objects) == 1 && signed.Objects[0].Name == "" {
-		return fetch(ctx, client, signed.Objects[0], storeVerdict, func(body io.Reader) error { return replace(body, in, target) })
+		return fetch(ctx, client, signed.Objects[0], storeVerdict,
+			func(body io.Reader) error { return replace(body, in, target) })
 	}
 	found := false
 	for _, o := range signed.Objects {

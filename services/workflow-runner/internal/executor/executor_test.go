@@ -78,7 +78,8 @@ func execute(t *testing.T, task protocol.Task, args ...string) ended {
 	}
 	at := Places{Termination: filepath.Join(t.TempDir(), "termination-log"), Staging: t.TempDir()}
 	var out, errs bytes.Buffer
-	e := ended{code: Main(t.Context(), args, func(string) string { return string(raw) }, Streams{Out: &out, Err: &errs}, at)}
+	e := ended{code: Main(t.Context(), args, func(string) string { return string(raw) }, Streams{Out: &out, Err: &errs},
+		at)}
 	e.out, e.err = out.String(), errs.String()
 	if text, err := os.ReadFile(at.Termination); err == nil {
 		if err := json.Unmarshal(text, &e.report); err != nil {
@@ -155,7 +156,8 @@ func TestParameters(t *testing.T) {
 		{Name: "gone", Path: dir + "/gone", Optional: true},
 	}}
 	got := execute(t, task, shell("echo v1 > "+dir+"/tag")...)
-	if got.code != 0 || got.report.Error != "" || len(got.report.Parameters) != 1 || got.report.Parameters["tag"] != "v1" {
+	if got.code != 0 || got.report.Error != "" || len(got.report.Parameters) != 1 ||
+		got.report.Parameters["tag"] != "v1" {
 		t.Errorf("%+v", got)
 	}
 	task.Parameters[1].Optional = false
@@ -175,12 +177,14 @@ func TestAFolderGoesOutAndComesBack(t *testing.T) {
 	objects, url := newStore(t)
 	dir := t.TempDir()
 	script := fmt.Sprintf("mkdir -p %[1]s/out/sub && echo one > %[1]s/out/a && echo two > %[1]s/out/sub/b && chmod 755 %[1]s/out/a && ln -s sub/b %[1]s/out/link", dir)
-	got := execute(t, protocol.Task{Artifacts: []protocol.Transfer{{Name: "out", Path: dir + "/out", URL: url + "/o"}}}, shell(script)...)
+	got := execute(t, protocol.Task{Artifacts: []protocol.Transfer{{Name: "out", Path: dir + "/out", URL: url + "/o"}}},
+		shell(script)...)
 	if got.code != 0 || got.report.Error != "" || len(got.report.Artifacts) != 1 || len(objects.objects["/o"]) == 0 {
 		t.Fatalf("%+v", got)
 	}
 	staging := t.TempDir()
-	if err := load(t.Context(), protocol.Task{Inputs: []protocol.Transfer{{Name: "in", Path: "in", URL: url + "/o"}}}, staging); err != nil {
+	if err := load(t.Context(), protocol.Task{Inputs: []protocol.Transfer{{Name: "in", Path: "in", URL: url + "/o"}}},
+		staging); err != nil {
 		t.Fatal(err)
 	}
 	text, err := os.ReadFile(filepath.Join(staging, "inputs/in/link"))
@@ -223,7 +227,8 @@ func TestPlainRawAndMissingArtifacts(t *testing.T) {
 	if err := load(t.Context(), protocol.Task{Inputs: []protocol.Transfer{gone}}, staging); err != nil {
 		t.Errorf("a missing optional artifact: %v", err)
 	}
-	got := execute(t, protocol.Task{Artifacts: []protocol.Transfer{{Name: "o", Path: "/no/such", URL: url + "/o", Optional: true}}}, shell("true")...)
+	got := execute(t, protocol.Task{Artifacts: []protocol.Transfer{{Name: "o", Path: "/no/such", URL: url + "/o",
+		Optional: true}}}, shell("true")...)
 	if got.code != 0 || got.report.Error != "" || len(got.report.Artifacts) != 0 {
 		t.Errorf("a missing optional output: %+v", got)
 	}
@@ -233,7 +238,8 @@ func TestAStoreThatIsAwayIsWaitedFor(t *testing.T) {
 	objects, url := newStore(t)
 	objects.away = 2
 	file := filepath.Join(t.TempDir(), "f")
-	got := execute(t, protocol.Task{Artifacts: []protocol.Transfer{{Name: "f", Path: file, URL: url + "/f", Plain: true}}}, shell("echo x > "+file)...)
+	got := execute(t, protocol.Task{Artifacts: []protocol.Transfer{{Name: "f", Path: file, URL: url + "/f",
+		Plain: true}}}, shell("echo x > "+file)...)
 	if got.code != 0 || got.report.Error != "" || string(objects.objects["/f"]) != "x\n" || objects.asked != 3 {
 		t.Errorf("%+v after %d requests", got, objects.asked)
 	}
@@ -241,12 +247,13 @@ func TestAStoreThatIsAwayIsWaitedFor(t *testing.T) {
 
 func TestPatienceEnds(t *testing.T) {
 	var pauses []time.Duration
-	err := patiently(t.Context(), func() error { return io.ErrUnexpectedEOF }, func(_ context.Context, d time.Duration) error {
-		if pauses = append(pauses, d); len(pauses) == 9 {
-			return context.DeadlineExceeded
-		}
-		return nil
-	})
+	err := patiently(t.Context(), func() error { return io.ErrUnexpectedEOF },
+		func(_ context.Context, d time.Duration) error {
+			if pauses = append(pauses, d); len(pauses) == 9 {
+				return context.DeadlineExceeded
+			}
+			return nil
+		})
 	if !errors.Is(err, io.ErrUnexpectedEOF) || pauses[1] != 2*pauses[0] || pauses[8] != 5*time.Second {
 		t.Errorf("%v after %v", err, pauses)
 	}
@@ -254,7 +261,8 @@ func TestPatienceEnds(t *testing.T) {
 
 func TestALargeReportIsStored(t *testing.T) {
 	objects, url := newStore(t)
-	got := execute(t, protocol.Task{Result: true, ReportURL: url + "/report"}, shell("head -c 5000 /dev/zero | tr '\\0' x")...)
+	got := execute(t, protocol.Task{Result: true, ReportURL: url + "/report"},
+		shell("head -c 5000 /dev/zero | tr '\\0' x")...)
 	if got.code != 0 || !got.report.Stored || got.report.Result != nil {
 		t.Fatalf("%+v", got)
 	}
@@ -262,7 +270,8 @@ func TestALargeReportIsStored(t *testing.T) {
 	if err := json.Unmarshal(objects.objects["/report"], &stored); err != nil || len(*stored.Result) != 5000 {
 		t.Errorf("%v", err)
 	}
-	got = execute(t, protocol.Task{Result: true, ReportURL: "http://%"}, shell("head -c 5000 /dev/zero | tr '\\0' x")...)
+	got = execute(t, protocol.Task{Result: true, ReportURL: "http://%"},
+		shell("head -c 5000 /dev/zero | tr '\\0' x")...)
 	if got.report.Stored || !strings.Contains(got.report.Error, "store a report") {
 		t.Errorf("one that cannot be stored: %+v", got.report)
 	}
@@ -272,10 +281,12 @@ func TestALargeReportIsStored(t *testing.T) {
 // whole process.
 func TestSignalsReachTheProgram(t *testing.T) {
 	binary := filepath.Join(t.TempDir(), "executor")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "../../cmd/executor").CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary,
+		"../../cmd/executor").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	cmd := exec.CommandContext(t.Context(), binary, shell("trap 'echo stopped; exit 9' TERM; echo ready; while :; do sleep 0.05; done")...)
+	cmd := exec.CommandContext(t.Context(), binary,
+		shell("trap 'echo stopped; exit 9' TERM; echo ready; while :; do sleep 0.05; done")...)
 	cmd.Env = append(os.Environ(), protocol.TaskVariable+"={}")
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -331,13 +342,15 @@ func TestWhatLeadsOutOfAnArchiveIsRefused(t *testing.T) {
 		"absolute":          {{name: "/tmp/out", kind: tar.TypeReg, text: "x"}},
 		"link out":          {{name: "l", kind: tar.TypeSymlink, link: "../out"}},
 		"absolute link":     {{name: "l", kind: tar.TypeSymlink, link: "/etc/passwd"}},
-		"chain of links": {{name: "a", kind: tar.TypeDir}, {name: "a/up", kind: tar.TypeSymlink, link: ".."}, {name: "b", kind: tar.TypeSymlink, link: "a/up/.."},
+		"chain of links": {{name: "a", kind: tar.TypeDir}, {name: "a/up", kind: tar.TypeSymlink, link: ".."},
+			{name: "b", kind: tar.TypeSymlink, link: "a/up/.."},
 			{name: "b/out", kind: tar.TypeReg, text: "x"}},
 	}
 	for name, entries := range cases {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			if err := unpack(bytes.NewReader(archive(t, entries...)), filepath.Join(dir, "deep", "target")); err == nil {
+			if err := unpack(bytes.NewReader(archive(t, entries...)),
+				filepath.Join(dir, "deep", "target")); err == nil {
 				t.Error("it was unpacked")
 			}
 			for _, p := range []string{"out", "deep/out"} {
@@ -352,7 +365,8 @@ func TestWhatLeadsOutOfAnArchiveIsRefused(t *testing.T) {
 func TestABrokenArchiveIsTriedAgainAndLeavesNothing(t *testing.T) {
 	var whole bytes.Buffer
 	z := gzip.NewWriter(&whole)
-	if _, err := z.Write(archive(t, entry{name: "d", kind: tar.TypeDir}, entry{name: "d/f", kind: tar.TypeReg, text: strings.Repeat("x", 9999)})); err != nil {
+	if _, err := z.Write(archive(t, entry{name: "d", kind: tar.TypeDir},
+		entry{name: "d/f", kind: tar.TypeReg, text: strings.Repeat("x", 9999)})); err != nil {
 		t.Fatal(err)
 	}
 	if err := z.Close(); err != nil {
@@ -372,7 +386,8 @@ func TestABrokenArchiveIsTriedAgainAndLeavesNothing(t *testing.T) {
 
 func FuzzUnpack(f *testing.F) {
 	f.Add(archive(f, entry{name: "d", kind: tar.TypeDir}, entry{name: "d/f", kind: tar.TypeReg, text: "x"}))
-	f.Add(archive(f, entry{name: "../x", kind: tar.TypeReg, text: "x"}, entry{name: "l", kind: tar.TypeSymlink, link: "/"}))
+	f.Add(archive(f, entry{name: "../x", kind: tar.TypeReg, text: "x"},
+		entry{name: "l", kind: tar.TypeSymlink, link: "/"}))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		dir := t.TempDir()
 		_ = unpack(bytes.NewReader(raw), filepath.Join(dir, "in", "target"))

@@ -48,7 +48,8 @@ func TestAnArchiveThatWasStoredAsItIsStaysOne(t *testing.T) {
 }
 
 func TestASubPathIsAPartOfTheArtifact(t *testing.T) {
-	for sub, good := range map[string]bool{"a/b.txt": true, "a": true, "c": false, "../x": false, "/etc": false, "a/b.txt/c": false} {
+	for sub, good := range map[string]bool{"a/b.txt": true, "a": true, "c": false, "../x": false, "/etc": false,
+		"a/b.txt/c": false} {
 		target := filepath.Join(t.TempDir(), "in")
 		err := place(bytes.NewReader(packed(t, folderMark)), protocol.Transfer{Plain: true, SubPath: sub}, target)
 		if (err == nil) != good {

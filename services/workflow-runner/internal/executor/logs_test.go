@@ -15,7 +15,8 @@ import (
 func TestLogsHoldBothStreams(t *testing.T) {
 	objects, url := newStore(t)
 	file := filepath.Join(t.TempDir(), "main.log")
-	task := protocol.Task{Result: true, Logs: &protocol.Transfer{Name: "main-logs", Path: file, Plain: true, URL: url + "/log"}}
+	task := protocol.Task{Result: true, Logs: &protocol.Transfer{Name: "main-logs", Path: file, Plain: true,
+		URL: url + "/log"}}
 	got := execute(t, task, shell("echo one; echo two >&2; exit 3")...)
 	if got.code != 3 || got.out != "one\n" || !strings.Contains(got.err, "two") {
 		t.Errorf("%+v", got)
@@ -163,7 +164,8 @@ func TestPartsOfAFolder(t *testing.T) {
 		name, part, want string
 		in               bool
 	}{
-		{"a/b", "", "a/b", true}, {"a/b", "a", "b", true}, {"a/b", "a/", "b", true}, {"a", "a", "", true}, {"ab", "a", "ab", false}, {"b", "a", "b", false},
+		{"a/b", "", "a/b", true}, {"a/b", "a", "b", true}, {"a/b", "a/", "b", true}, {"a", "a", "", true},
+		{"ab", "a", "ab", false}, {"b", "a", "b", false},
 	} {
 		if got, in := within(c.name, c.part); got != c.want || in != c.in {
 			t.Errorf("%s of %q: %q %v", c.name, c.part, got, in)

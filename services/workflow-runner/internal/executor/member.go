@@ -15,8 +15,8 @@ import (
 	"github.com/argosy-mesh/argosy/libs/flow/protocol"
 )
 
-// member is a container of a set: it waits for others to end well, is stopped when one ends badly, and leaves its own end
-// where they look for it.
+// member is a container of a set: it waits for others to end well, is stopped when one ends badly, and leaves its own
+// end where they look for it.
 type member struct {
 	name  string // empty: no set
 	after []string
@@ -24,7 +24,8 @@ type member struct {
 }
 
 const (
-	// lookEvery is how often a waiting container looks for the ends of others, and watchEvery how often a running one does.
+	// lookEvery is how often a waiting container looks for the ends of others, and watchEvery how often a running one
+	// does.
 	lookEvery  = 50 * time.Millisecond
 	watchEvery = 250 * time.Millisecond
 	// stopGrace is how long a program has to stop before it is killed.
@@ -93,8 +94,8 @@ type otherEnd struct {
 	code int
 }
 
-// await returns when all that this container comes after ended well, or else the one that did not, or any other of the set:
-// what cannot end well is not begun.
+// await returns when all that this container comes after ended well, or else the one that did not, or any other of the
+// set: what cannot end well is not begun.
 func (m member) await(ctx context.Context) (bad otherEnd, err error) {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
@@ -159,8 +160,8 @@ func (m member) watch(ctx context.Context) <-chan otherEnd {
 	return news
 }
 
-// ends are the exit codes of the other members that have ended. One that is dead and left no code was killed together with
-// its executor, such as for its memory.
+// ends are the exit codes of the other members that have ended. One that is dead and left no code was killed together
+// with its executor, such as for its memory.
 func (m member) ends() (map[string]int, error) {
 	if m.name == "" {
 		return nil, nil
@@ -186,7 +187,8 @@ func (m member) ends() (map[string]int, error) {
 	return out, nil
 }
 
-// endOf looks for the end of a member. Its lock is looked at before its end: a member leaves that while it holds the lock.
+// endOf looks for the end of a member. Its lock is looked at before its end: a member leaves that while it holds the
+// lock.
 func (m member) endOf(name string, locks bool) (code int, over bool, err error) {
 	dead := locks && m.dead(name)
 	text, err := os.ReadFile(filepath.Join(m.dir, name))

@@ -36,7 +36,8 @@ func (s *set) start(name, script string, after ...string) *box {
 	args = append(args, "--", "sh", "-c", script)
 	file := filepath.Join(s.t.TempDir(), "termination")
 	s.running.Go(func() {
-		b.code = Main(s.t.Context(), args, func(string) string { return "{}" }, Streams{Out: &b.out, Err: &b.out}, Places{Termination: file, Staging: s.staging})
+		b.code = Main(s.t.Context(), args, func(string) string { return "{}" }, Streams{Out: &b.out, Err: &b.out},
+			Places{Termination: file, Staging: s.staging})
 		if raw, err := os.ReadFile(file); err == nil {
 			_ = json.Unmarshal(raw, &b.last)
 		}

@@ -92,7 +92,8 @@ func (m member) run(ctx context.Context, task protocol.Task, command []string, s
 	}
 	// Before the program starts: one that is told to stop must not leave it behind.
 	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGQUIT)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2,
+		syscall.SIGQUIT)
 	if err := program.Start(); err != nil {
 		fmt.Fprintf(std.Err, "executor: start %s: %v\n", command[0], err)
 		if errors.Is(err, exec.ErrNotFound) || errors.Is(err, os.ErrNotExist) {
@@ -146,8 +147,8 @@ func forward(signals chan os.Signal, p *os.Process) (stop func()) {
 	return func() { signal.Stop(signals); close(done) }
 }
 
-// stopWith stops a program when another member of its set ends badly. The answer of the function is which, if any; it is
-// asked when the program has ended.
+// stopWith stops a program when another member of its set ends badly. The answer of the function is which, if any; it
+// is asked when the program has ended.
 func (m member) stopWith(ctx context.Context, p *os.Process) func() string {
 	ctx, cancel := context.WithCancel(ctx)
 	news, told := m.watch(ctx), make(chan string, 1)
@@ -193,7 +194,9 @@ func leave(ctx context.Context, task protocol.Task, report protocol.Termination,
 		return fmt.Errorf("encode the report: %w", err)
 	}
 	if len(raw) > protocol.MessageLimit {
-		if err := upload(ctx, task.ReportURL, func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(raw)), nil }); err != nil {
+		if err := upload(ctx, task.ReportURL, func() (io.ReadCloser, error) {
+			return io.NopCloser(bytes.NewReader(raw)), nil
+		}); err != nil {
 			raw, _ = json.Marshal(errorReport(fmt.Sprintf("store a report of %d bytes: %v", len(raw), err)))
 		} else {
 			raw, _ = json.Marshal(protocol.Termination{Stored: true, Stopped: report.Stopped})

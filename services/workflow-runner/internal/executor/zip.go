@@ -10,7 +10,8 @@ import (
 	"path/filepath"
 )
 
-// packZip writes the file or folder at path as a zip whose root entry has the base name of path. Source: Argo Workflows.
+// packZip writes the file or folder at path as a zip whose root entry has the base name of path. Source: Argo
+// Workflows.
 func packZip(w io.Writer, path string) error {
 	archive := zip.NewWriter(w)
 	path = filepath.Clean(path)
@@ -57,8 +58,8 @@ func zipOne(archive *zip.Writer, info fs.FileInfo, file, name string) error {
 	return nil
 }
 
-// unzip brings what a zip holds to target, as unpack does. A zip is read from its end, so that it lies beside its target
-// first.
+// unzip brings what a zip holds to target, as unpack does. A zip is read from its end, so that it lies beside its
+// target first.
 func unzip(body io.Reader, target string) error {
 	f, err := os.OpenFile(target+".zip", os.O_CREATE|os.O_RDWR|os.O_TRUNC, 0o600)
 	if err != nil {

@@ -1,4 +1,5 @@
-// Package journal has the records of runs on the bus, and the run that they fold to. It knows nothing of objects and pods.
+// Package journal has the records of runs on the bus, and the run that they fold to. It knows nothing of objects and
+// pods.
 package journal
 
 import (
@@ -63,10 +64,11 @@ type Run struct {
 	Again   int             // how often the run was retried
 }
 
-// Replay reads a run from its journal, and its last record: what a replica that died after recording did not get to tell. It is
-// nil when nothing was recorded yet.
+// Replay reads a run from its journal, and its last record: what a replica that died after recording did not get to
+// tell. It is nil when nothing was recorded yet.
 func Replay(ctx context.Context, b *bus.Bus, namespace, uid string) (r *Run, latest *Entry, err error) {
-	r = &Run{subject: events.RunSubject(namespace, uid), Found: map[flow.Lookup]flow.Answer{}, Obeyed: map[string]bool{}}
+	r = &Run{subject: events.RunSubject(namespace, uid), Found: map[flow.Lookup]flow.Answer{},
+		Obeyed: map[string]bool{}}
 	entries, err := b.Read(ctx, bus.Runs, r.subject)
 	if err != nil {
 		return nil, nil, fmt.Errorf("replay run %s: %w", uid, err)
@@ -125,12 +127,13 @@ func (r *Run) restart(again flow.Restart) {
 // entryNodes bounds the nodes of one entry: one that is not over the bus's limit for bodies needs no object beside it.
 const entryNodes = 400
 
-// pieces are the entries that record one decision. After any of them the run can go on: what the others say follows from
-// the state again.
+// pieces are the entries that record one decision. After any of them the run can go on: what the others say follows
+// from the state again.
 func (e Entry) pieces() []Entry {
 	var out []Entry
 	for len(e.Nodes) > entryNodes {
-		out = append(out, Entry{At: e.At, Spec: e.Spec, Repository: e.Repository, Object: e.Object, Nodes: e.Nodes[:entryNodes], More: true})
+		out = append(out, Entry{At: e.At, Spec: e.Spec, Repository: e.Repository, Object: e.Object,
+			Nodes: e.Nodes[:entryNodes], More: true})
 		e.Nodes, e.Spec, e.Repository, e.Object = e.Nodes[entryNodes:], nil, nil, nil
 	}
 	return append(out, e)
@@ -163,7 +166,8 @@ func (r *Run) Decided(ctx context.Context, b *bus.Bus, e Entry, state flow.Run) 
 func (r *Run) write(ctx context.Context, b *bus.Bus, e Entry) (sequence uint64, err error) {
 	// The id is random: two owners that race must not look like one that repeats
 	// itself. The loser is found by the expected sequence.
-	event, err := bus.NewEvent(rand.Text(), events.ServiceWorkflowRunner, events.RunType("recorded"), json.RawMessage(object.JSON(e)))
+	event, err := bus.NewEvent(rand.Text(), events.ServiceWorkflowRunner, events.RunType("recorded"),
+		json.RawMessage(object.JSON(e)))
 	if err == nil {
 		sequence, err = b.Append(ctx, r.subject, r.last, event)
 	}

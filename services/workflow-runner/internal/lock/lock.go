@@ -47,7 +47,8 @@ func (h holder) same(other holder) bool { return h.UID == other.UID && h.Node ==
 
 // HolderOf is a node of a workflow, or the workflow itself, as a holder.
 func HolderOf(wf *v1alpha1.Workflow, node string) holder {
-	return holder{Namespace: wf.Namespace, Workflow: wf.Name, UID: string(wf.UID), Node: node, Created: wf.CreationTimestamp.Time}
+	return holder{Namespace: wf.Namespace, Workflow: wf.Name, UID: string(wf.UID), Node: node,
+		Created: wf.CreationTimestamp.Time}
 }
 
 // queue is the state of one lock.

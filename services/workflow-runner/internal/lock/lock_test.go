@@ -33,12 +33,14 @@ func newBoard(t *testing.T, alive ...string) *board {
 	}
 	b := &board{t: t, now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
 	kube := fake.NewClientBuilder().WithObjects(objects...).Build()
-	b.Locks = &Locks{KV: bustest.Start(t).Connect("locks").KV(bus.LocksBucket), Reader: kube, Now: func() time.Time { return b.now }}
+	b.Locks = &Locks{KV: bustest.Start(t).Connect("locks").KV(bus.LocksBucket), Reader: kube,
+		Now: func() time.Time { return b.now }}
 	return b
 }
 
 func who(name string, age time.Duration) holder {
-	return holder{Namespace: "ns", Workflow: name, UID: "uid-of-" + name, Node: name, Created: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).Add(-age)}
+	return holder{Namespace: "ns", Workflow: name, UID: "uid-of-" + name, Node: name,
+		Created: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).Add(-age)}
 }
 
 func (b *board) want(h holder, priority int64, want bool, wanted ...flow.Lock) {

@@ -16,7 +16,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// Upstream count as upstream's controller does, under its names, so that its dashboards work. Source: Argo Workflows 3.6 and later.
+// Upstream count as upstream's controller does, under its names, so that its dashboards work. Source: Argo Workflows
+// 3.6 and later.
 type Upstream struct {
 	workflows  *prometheus.CounterVec
 	pods       *prometheus.CounterVec
@@ -43,8 +44,10 @@ const (
 
 func ownNames() map[string]flow.MetricKind {
 	return map[string]flow.MetricKind{
-		nameWorkflows: flow.MetricCounter, namePods: flow.MetricCounter, nameErrors: flow.MetricCounter, nameOperations: flow.MetricHistogram,
-		nameCrons: flow.MetricCounter, nameTemplates: flow.MetricCounter, nameRuntimes: flow.MetricHistogram, nameGauge: flow.MetricGauge, namePodsGauge: flow.MetricGauge,
+		nameWorkflows: flow.MetricCounter, namePods: flow.MetricCounter, nameErrors: flow.MetricCounter,
+		nameOperations: flow.MetricHistogram,
+		nameCrons:      flow.MetricCounter, nameTemplates: flow.MetricCounter, nameRuntimes: flow.MetricHistogram,
+		nameGauge: flow.MetricGauge, namePodsGauge: flow.MetricGauge,
 	}
 }
 
@@ -54,13 +57,16 @@ func NewUpstream(r prometheus.Registerer, owns func(string) bool) *Upstream {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: metricPrefix + name, Help: help}, labels)
 	}
 	m := &Upstream{
-		workflows:  counter(nameWorkflows, "Workflows that entered a phase.", "namespace", "phase"),
-		pods:       counter(namePods, "Pods of workflows that entered a phase.", "namespace", "phase"),
-		Errors:     counter(nameErrors, "Errors, by cause.", "cause"),
-		Operations: prometheus.NewHistogram(prometheus.HistogramOpts{Name: metricPrefix + nameOperations, Help: "Time of one look at a workflow."}),
-		Crons:      counter(nameCrons, "Workflows that a CronWorkflow made.", "name", "namespace"),
-		templates:  counter(nameTemplates, "Workflows of a template that entered a phase.", "cluster_scope", "name", "namespace", "phase"),
-		runtimes: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: metricPrefix + nameRuntimes, Help: "Seconds that workflows of a template took.",
+		workflows: counter(nameWorkflows, "Workflows that entered a phase.", "namespace", "phase"),
+		pods:      counter(namePods, "Pods of workflows that entered a phase.", "namespace", "phase"),
+		Errors:    counter(nameErrors, "Errors, by cause.", "cause"),
+		Operations: prometheus.NewHistogram(prometheus.HistogramOpts{Name: metricPrefix + nameOperations,
+			Help: "Time of one look at a workflow."}),
+		Crons: counter(nameCrons, "Workflows that a CronWorkflow made.", "name", "namespace"),
+		templates: counter(nameTemplates, "Workflows of a template that entered a phase.", "cluster_scope", "name",
+			"namespace", "phase"),
+		runtimes: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: metricPrefix + nameRuntimes,
+			Help:    "Seconds that workflows of a template took.",
 			Buckets: prometheus.ExponentialBuckets(1, 4, 10)}, []string{"cluster_scope", "name", "namespace"}),
 		series: newSeries(time.Now, owns),
 	}
@@ -78,7 +84,8 @@ func (m *Upstream) Count(wf *v1alpha1.Workflow, state flow.Run, d flow.Decision)
 			scope := strconv.FormatBool(ref.ClusterScope)
 			m.templates.WithLabelValues(scope, ref.Name, wf.Namespace, phase).Inc()
 			if d.Run.FinishedAt != nil && !state.StartedAt.IsZero() {
-				m.runtimes.WithLabelValues(scope, ref.Name, wf.Namespace).Observe(d.Run.FinishedAt.Sub(state.StartedAt).Seconds())
+				m.runtimes.WithLabelValues(scope, ref.Name,
+					wf.Namespace).Observe(d.Run.FinishedAt.Sub(state.StartedAt).Seconds())
 			}
 		}
 	}
@@ -168,9 +175,12 @@ type Own struct {
 // NewOwn registers them.
 func NewOwn(r prometheus.Registerer) *Own {
 	m := &Own{
-		Runs:     prometheus.NewCounterVec(prometheus.CounterOpts{Name: "argosy_workflow_runs_total", Help: "Runs that ended, by phase."}, []string{"phase"}),
-		Pods:     prometheus.NewCounter(prometheus.CounterOpts{Name: "argosy_workflow_pods_created_total", Help: "Pods created for steps."}),
-		Commands: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "argosy_workflow_command_seconds", Help: "Time to handle one command, by verb and error class."}, []string{"verb", "class"}),
+		Runs: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "argosy_workflow_runs_total",
+			Help: "Runs that ended, by phase."}, []string{"phase"}),
+		Pods: prometheus.NewCounter(prometheus.CounterOpts{Name: "argosy_workflow_pods_created_total",
+			Help: "Pods created for steps."}),
+		Commands: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "argosy_workflow_command_seconds",
+			Help: "Time to handle one command, by verb and error class."}, []string{"verb", "class"}),
 	}
 	r.MustRegister(m.Runs, m.Pods, m.Commands)
 	return m
@@ -187,7 +197,8 @@ func (m *Upstream) Report(ctx context.Context, log *slog.Logger, workflow string
 		}
 		if problem != "" {
 			m.Errors.WithLabelValues("MetricEmission").Inc()
-			log.WarnContext(ctx, "a metric was not reported", "workflow", workflow, "metric", one.Name, "problem", problem)
+			log.WarnContext(ctx, "a metric was not reported", "workflow", workflow, "metric", one.Name, "problem",
+				problem)
 		}
 	}
 }

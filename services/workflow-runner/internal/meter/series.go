@@ -89,7 +89,8 @@ func (s *series) collides(name string, kind flow.MetricKind) bool {
 		return true
 	}
 	for _, suffix := range histogramSuffixes {
-		if base, cut := strings.CutSuffix(name, suffix); cut && (s.taken[base] == flow.MetricHistogram || s.families[base].kind == flow.MetricHistogram) {
+		if base, cut := strings.CutSuffix(name, suffix); cut &&
+			(s.taken[base] == flow.MetricHistogram || s.families[base].kind == flow.MetricHistogram) {
 			return true
 		}
 		if kind != flow.MetricHistogram {

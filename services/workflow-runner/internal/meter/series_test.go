@@ -48,7 +48,8 @@ argo_workflows_size_sum 10
 argo_workflows_size_count 2
 `
 	took := func(v int) string {
-		return fmt.Sprintf("# HELP argo_workflows_took h\n# TYPE argo_workflows_took gauge\nargo_workflows_took %d\n", v)
+		return fmt.Sprintf("# HELP argo_workflows_took h\n# TYPE argo_workflows_took gauge\nargo_workflows_took %d\n",
+			v)
 	}
 	same := func(when, want string) {
 		t.Helper()
@@ -61,7 +62,8 @@ argo_workflows_size_count 2
 	same("later", fixed+took(5))
 	mine = false
 	same("when another replica has the run", fixed)
-	if err := s.take("ci/wf", flow.Metric{Name: "took", Help: "h", Kind: flow.MetricGauge, Since: now.Add(-9 * time.Second), Until: now}); err != nil {
+	if err := s.take("ci/wf", flow.Metric{Name: "took", Help: "h", Kind: flow.MetricGauge,
+		Since: now.Add(-9 * time.Second), Until: now}); err != nil {
 		t.Error(err)
 	}
 	same("after its end", fixed+took(9))
@@ -84,7 +86,8 @@ func TestSeriesAreBounded(t *testing.T) {
 	now := time.Unix(0, 0)
 	s := newSeries(func() time.Time { now = now.Add(time.Second); return now }, func(string) bool { return true })
 	for i := range seriesLimit + 5 {
-		if err := s.take("ci/wf", flow.Metric{Name: fmt.Sprintf("m%d", i), Help: "h", Kind: flow.MetricCounter, Value: 1}); err != nil {
+		if err := s.take("ci/wf", flow.Metric{Name: fmt.Sprintf("m%d", i), Help: "h", Kind: flow.MetricCounter,
+			Value: 1}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -1,5 +1,5 @@
-// Package object has what the parts of the runner know of objects in the Kubernetes API: kinds, labels, annotations, owners,
-// and what of them is cached.
+// Package object has what the parts of the runner know of objects in the Kubernetes API: kinds, labels, annotations,
+// owners, and what of them is cached.
 package object
 
 import (
@@ -85,10 +85,11 @@ type UserOperation struct {
 	Selector   string            `json:"selector,omitempty"`   // such as displayName=approve
 	Outputs    map[string]string `json:"outputs,omitempty"`    // values of supplied outputs
 	Parameters map[string]string `json:"parameters,omitempty"` // of retry: arguments that replace those of the workflow
-	Successful bool              `json:"successful,omitempty"` // of retry: selected nodes are done again although they succeeded
-	Phase      string            `json:"phase,omitempty"`      // of set
-	Message    string            `json:"message,omitempty"`    // of set
-	By         string            `json:"by,omitempty"`
+	// Successful is of retry: selected nodes are done again although they succeeded.
+	Successful bool   `json:"successful,omitempty"`
+	Phase      string `json:"phase,omitempty"`   // of set
+	Message    string `json:"message,omitempty"` // of set
+	By         string `json:"by,omitempty"`
 }
 
 // OrderPrefix begins the annotations that hold orders to a run; the rest is the order's key. Whoever owns the run

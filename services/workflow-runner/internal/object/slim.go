@@ -10,7 +10,8 @@ import (
 )
 
 // Slim drops what nobody here reads of the objects in the cache: a workflow of 100,000 pods must fit into memory, and a
-// look at a workflow must not copy thousands of nodes that its journal has anyway. What is cached is never written back.
+// look at a workflow must not copy thousands of nodes that its journal has anyway. What is cached is never written
+// back.
 func Slim(o any) (any, error) {
 	switch o := o.(type) {
 	case *corev1.Pod:
@@ -48,10 +49,13 @@ func slimPod(p *corev1.Pod) {
 	maps.DeleteFunc(p.Annotations, func(name, _ string) bool {
 		return !strings.HasPrefix(name, "workflows.argoproj.io/") && !strings.HasPrefix(name, "argosy.dev/")
 	})
-	p.Spec = corev1.PodSpec{NodeName: p.Spec.NodeName, InitContainers: slimContainers(p.Spec.InitContainers), Containers: slimContainers(p.Spec.Containers)}
+	p.Spec = corev1.PodSpec{NodeName: p.Spec.NodeName, InitContainers: slimContainers(p.Spec.InitContainers),
+		Containers: slimContainers(p.Spec.Containers)}
 	s := p.Status
-	p.Status = corev1.PodStatus{Phase: s.Phase, Message: s.Message, Reason: s.Reason, PodIP: s.PodIP, StartTime: s.StartTime,
-		InitContainerStatuses: slimStatuses(s.InitContainerStatuses), ContainerStatuses: slimStatuses(s.ContainerStatuses)}
+	p.Status = corev1.PodStatus{Phase: s.Phase, Message: s.Message, Reason: s.Reason, PodIP: s.PodIP,
+		StartTime:             s.StartTime,
+		InitContainerStatuses: slimStatuses(s.InitContainerStatuses),
+		ContainerStatuses:     slimStatuses(s.ContainerStatuses)}
 	for _, c := range s.Conditions {
 		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse {
 			p.Status.Conditions = append(p.Status.Conditions, c)
@@ -63,7 +67,9 @@ func slimPod(p *corev1.Pod) {
 func slimContainers(all []corev1.Container) []corev1.Container {
 	out := make([]corev1.Container, len(all))
 	for i := range all {
-		out[i] = corev1.Container{Name: all[i].Name, Resources: corev1.ResourceRequirements{Requests: all[i].Resources.Requests, Limits: all[i].Resources.Limits}}
+		out[i] = corev1.Container{Name: all[i].Name,
+			Resources: corev1.ResourceRequirements{Requests: all[i].Resources.Requests,
+				Limits: all[i].Resources.Limits}}
 	}
 	return out
 }

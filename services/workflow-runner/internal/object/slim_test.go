@@ -7,8 +7,10 @@ import (
 
 func TestTheCacheKeepsWhatPeopleEdit(t *testing.T) {
 	o := Workflow()
-	o.Object["status"] = map[string]any{"phase": "Running", "compressedNodes": strings.Repeat("x", 1000), "nodes": map[string]any{
-		"a": map[string]any{"type": "Pod"}, "b": map[string]any{"type": "Suspend", "phase": "Succeeded"}, "c": "no node"}}
+	o.Object["status"] = map[string]any{"phase": "Running", "compressedNodes": strings.Repeat("x", 1000),
+		"nodes": map[string]any{
+			"a": map[string]any{"type": "Pod"}, "b": map[string]any{"type": "Suspend", "phase": "Succeeded"},
+			"c": "no node"}}
 	if _, err := Slim(o); err != nil {
 		t.Fatal(err)
 	}

@@ -42,8 +42,8 @@ func ReadImages(file string) (*images, error) {
 	return i, nil
 }
 
-// name gives those containers a command that have none: the one of their image, with the container's own arguments if it
-// has some, as the kubelet would start it. An error of class poison is final.
+// name gives those containers a command that have none: the one of their image, with the container's own arguments if
+// it has some, as the kubelet would start it. An error of class poison is final.
 func (i *images) name(ctx context.Context, who registry.Puller, containers []corev1.Container) error {
 	for at := range containers {
 		c := &containers[at]

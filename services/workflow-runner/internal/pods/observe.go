@@ -57,7 +57,8 @@ func PhaseOf(pod *corev1.Pod) flow.PodPhase {
 	case corev1.PodFailed:
 		return flow.PodFailed
 	case corev1.PodRunning:
-		if ended := terminated(pod.Status.ContainerStatuses, MainContainer); ended != nil && len(pod.Spec.Containers) == 1 {
+		if ended := terminated(pod.Status.ContainerStatuses, MainContainer); ended != nil &&
+			len(pod.Spec.Containers) == 1 {
 			if ended.ExitCode == 0 {
 				return flow.PodSucceeded
 			}
@@ -140,9 +141,11 @@ func stoppedFor(t *corev1.ContainerStateTerminated) int {
 
 // waiting says what a pod that does not run yet waits for.
 func waiting(pod *corev1.Pod) string {
-	for _, statuses := range [][]corev1.ContainerStatus{pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses} {
+	for _, statuses := range [][]corev1.ContainerStatus{pod.Status.InitContainerStatuses,
+		pod.Status.ContainerStatuses} {
 		for _, c := range statuses {
-			if w := c.State.Waiting; w != nil && w.Reason != "" && w.Reason != "PodInitializing" && w.Reason != "ContainerCreating" {
+			if w := c.State.Waiting; w != nil && w.Reason != "" && w.Reason != "PodInitializing" &&
+				w.Reason != "ContainerCreating" {
 				return w.Reason + ": " + w.Message
 			}
 		}
@@ -187,7 +190,8 @@ func blame(c *corev1.ContainerStatus) string {
 }
 
 // reports joins what the executor says in each container: main its outputs, the others of a set their logs.
-func (p *Pods) reports(ctx context.Context, pod *corev1.Pod, main *corev1.ContainerStateTerminated) (whole *protocol.Report, err error) {
+func (p *Pods) reports(ctx context.Context, pod *corev1.Pod,
+	main *corev1.ContainerStateTerminated) (whole *protocol.Report, err error) {
 	if main != nil {
 		if whole, err = p.report(ctx, pod, main.Message); err != nil {
 			return nil, err
@@ -199,7 +203,8 @@ func (p *Pods) reports(ctx context.Context, pod *corev1.Pod, main *corev1.Contai
 	for i := range pod.Status.ContainerStatuses {
 		c := &pod.Status.ContainerStatuses[i]
 		var said protocol.Termination
-		if c.Name == MainContainer || c.State.Terminated == nil || json.Unmarshal([]byte(c.State.Terminated.Message), &said) != nil {
+		if c.Name == MainContainer || c.State.Terminated == nil ||
+			json.Unmarshal([]byte(c.State.Terminated.Message), &said) != nil {
 			continue
 		}
 		if whole == nil {

@@ -43,8 +43,10 @@ type Pods struct {
 // if the executor or artifacts must come in.
 //
 // An error of class poison stays: its node can have no pod.
-func (p *Pods) Build(ctx context.Context, wf *v1alpha1.Workflow, a flow.CreatePod, cause lineage.Lineage) (*corev1.Pod, error) {
-	pod := &corev1.Pod{ObjectMeta: podMeta(wf, a, cause), Spec: podSpec(*a.Spec, a.Template, claimVolumes(wf.Name, a.Spec.VolumeClaimTemplates))}
+func (p *Pods) Build(ctx context.Context, wf *v1alpha1.Workflow, a flow.CreatePod, cause lineage.Lineage) (*corev1.Pod,
+	error) {
+	pod := &corev1.Pod{ObjectMeta: podMeta(wf, a, cause),
+		Spec: podSpec(*a.Spec, a.Template, claimVolumes(wf.Name, a.Spec.VolumeClaimTemplates))}
 	containers := containersOf(a.Template)
 	// Without a source its container is the whole of a script. Source: Argo Workflows.
 	if a.Template.Script != nil && a.Template.Script.Source != "" {
@@ -106,9 +108,12 @@ func podMeta(wf *v1alpha1.Workflow, a flow.CreatePod, cause lineage.Lineage) met
 	controller := true
 	meta := metav1.ObjectMeta{
 		Name: a.PodName, Namespace: wf.Namespace,
-		Labels:      map[string]string{object.LabelWorkflow: wf.Name, object.LabelCompleted: "false"},
-		Annotations: map[string]string{object.AnnotationNodeID: a.NodeID, object.AnnotationNodeName: a.NodeName, object.AnnotationRun: string(wf.UID)},
-		OwnerReferences: []metav1.OwnerReference{{APIVersion: v1alpha1.GroupVersion.String(), Kind: "Workflow", Name: wf.Name, UID: wf.UID,
+		Labels: map[string]string{object.LabelWorkflow: wf.Name, object.LabelCompleted: "false"},
+		Annotations: map[string]string{object.AnnotationNodeID: a.NodeID, object.AnnotationNodeName: a.NodeName,
+			object.AnnotationRun: string(wf.UID)},
+		OwnerReferences: []metav1.OwnerReference{{APIVersion: v1alpha1.GroupVersion.String(), Kind: "Workflow",
+			Name:       wf.Name,
+			UID:        wf.UID,
 			Controller: &controller, BlockOwnerDeletion: &controller}},
 	}
 	for _, m := range []*v1alpha1.Metadata{a.Spec.PodMetadata, a.Template.Metadata} {
@@ -123,14 +128,16 @@ func podMeta(wf *v1alpha1.Workflow, a flow.CreatePod, cause lineage.Lineage) met
 
 func podSpec(spec v1alpha1.WorkflowSpec, t v1alpha1.Template, volumes []corev1.Volume) corev1.PodSpec {
 	out := corev1.PodSpec{
-		RestartPolicy: corev1.RestartPolicyNever, ServiceAccountName: first(t.ServiceAccountName, spec.ServiceAccountName),
+		RestartPolicy:                corev1.RestartPolicyNever,
+		ServiceAccountName:           first(t.ServiceAccountName, spec.ServiceAccountName),
 		AutomountServiceAccountToken: spec.AutomountServiceAccountToken,
 		Volumes:                      append(append(slices.Clone(spec.Volumes), t.Volumes...), volumes...),
 		ImagePullSecrets:             spec.ImagePullSecrets, NodeSelector: spec.NodeSelector, Affinity: spec.Affinity,
 		Tolerations: append(slices.Clone(spec.Tolerations), t.Tolerations...), SecurityContext: spec.SecurityContext,
 		SchedulerName:     first(t.SchedulerName, spec.SchedulerName),
 		PriorityClassName: first(t.PriorityClassName, spec.PodPriorityClassName),
-		HostAliases:       append(slices.Clone(spec.HostAliases), t.HostAliases...), DNSConfig: spec.DNSConfig, DNSPolicy: corev1.DNSPolicy(spec.DNSPolicy),
+		HostAliases:       append(slices.Clone(spec.HostAliases), t.HostAliases...), DNSConfig: spec.DNSConfig,
+		DNSPolicy: corev1.DNSPolicy(spec.DNSPolicy),
 		// Nobody waits for a finished step's grace.
 		TerminationGracePeriodSeconds: new(int64(5)),
 	}
@@ -173,9 +180,13 @@ func first(values ...string) string {
 func addScript(pod *corev1.Pod, main *corev1.Container, source string) {
 	pod.Annotations[object.AnnotationScript] = source
 	pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: scriptVolume, VolumeSource: corev1.VolumeSource{
-		DownwardAPI: &corev1.DownwardAPIVolumeSource{DefaultMode: new(int32(0o755)), Items: []corev1.DownwardAPIVolumeFile{{
-			Path: path.Base(protocol.ScriptPath), FieldRef: &corev1.ObjectFieldSelector{FieldPath: "metadata.annotations['" + object.AnnotationScript + "']"}}}}}})
-	main.VolumeMounts = append(main.VolumeMounts, corev1.VolumeMount{Name: scriptVolume, MountPath: protocol.ScriptDir, ReadOnly: true})
+		DownwardAPI: &corev1.DownwardAPIVolumeSource{DefaultMode: new(int32(0o755)),
+			Items: []corev1.DownwardAPIVolumeFile{{
+				Path: path.Base(protocol.ScriptPath),
+				FieldRef: &corev1.ObjectFieldSelector{
+					FieldPath: "metadata.annotations['" + object.AnnotationScript + "']"}}}}}})
+	main.VolumeMounts = append(main.VolumeMounts,
+		corev1.VolumeMount{Name: scriptVolume, MountPath: protocol.ScriptDir, ReadOnly: true})
 	main.Args = append(slices.Clone(main.Args), protocol.ScriptPath)
 }
 
@@ -193,7 +204,9 @@ func (p *Pods) task(wf *v1alpha1.Workflow, a flow.CreatePod) protocol.Task {
 	if out := a.Template.Outputs; out != nil {
 		for _, out := range out.Parameters {
 			if out.ValueFrom != nil && out.ValueFrom.Path != "" {
-				task.Parameters = append(task.Parameters, protocol.Parameter{Name: out.Name, Path: out.ValueFrom.Path, Optional: out.ValueFrom.Default != nil})
+				task.Parameters = append(task.Parameters,
+					protocol.Parameter{Name: out.Name, Path: out.ValueFrom.Path,
+						Optional: out.ValueFrom.Default != nil})
 			}
 		}
 		for _, artifact := range out.Artifacts {
@@ -222,13 +235,16 @@ func (p *Pods) logs(namespace string, a flow.CreatePod) map[string]*protocol.Tra
 // step: capturing it costs the executor. Source: Argo Workflows captures only
 // what is referenced.
 func resultWanted(spec v1alpha1.WorkflowSpec, a flow.CreatePod) bool {
-	if a.Template.Script != nil && a.Template.Outputs == nil && !strings.Contains(string(object.JSON(spec.Templates)), ".outputs.result") {
+	if a.Template.Script != nil && a.Template.Outputs == nil &&
+		!strings.Contains(string(object.JSON(spec.Templates)), ".outputs.result") {
 		return false
 	}
 	step := stepName(a.NodeName)
 	text := string(object.JSON(spec))
-	return strings.Contains(text, "steps."+step+".outputs.result") || strings.Contains(text, "tasks."+step+".outputs.result") ||
-		strings.Contains(text, "steps['"+step+"'].outputs.result") || strings.Contains(text, "tasks['"+step+"'].outputs.result")
+	return strings.Contains(text, "steps."+step+".outputs.result") ||
+		strings.Contains(text, "tasks."+step+".outputs.result") ||
+		strings.Contains(text, "steps['"+step+"'].outputs.result") ||
+		strings.Contains(text, "tasks['"+step+"'].outputs.result")
 }
 
 // stepName is the name in the manifest of the step or task of a node:
@@ -258,8 +274,8 @@ func setDeadline(pod *corev1.Pod, a flow.CreatePod) {
 	}
 }
 
-// Refusal says whether the API server's answer to a pod is final. Source: Argo Workflows, where a step whose pod is invalid
-// or not allowed ends as Error, and one that finds its quota used up waits.
+// Refusal says whether the API server's answer to a pod is final. Source: Argo Workflows, where a step whose pod is
+// invalid or not allowed ends as Error, and one that finds its quota used up waits.
 func Refusal(err error) error {
 	final := apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) || apierrors.IsRequestEntityTooLargeError(err) ||
 		apierrors.IsForbidden(err) && !strings.Contains(err.Error(), "exceeded quota")
@@ -274,7 +290,8 @@ func claimVolumes(workflow string, templates []corev1.PersistentVolumeClaim) []c
 	var out []corev1.Volume
 	for i := range templates {
 		out = append(out, corev1.Volume{Name: templates[i].Name, VolumeSource: corev1.VolumeSource{
-			PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: workflow + "-" + templates[i].Name}}})
+			PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{
+				ClaimName: workflow + "-" + templates[i].Name}}})
 	}
 	return out
 }

@@ -34,7 +34,8 @@ func (j job) wraps(t v1alpha1.Template) bool {
 }
 
 // nameCommands finds out what containers run that the executor is to start and that name no command.
-func (p *Pods) nameCommands(ctx context.Context, pod *corev1.Pod, containers []corev1.Container, t v1alpha1.Template, j *job) error {
+func (p *Pods) nameCommands(ctx context.Context, pod *corev1.Pod, containers []corev1.Container, t v1alpha1.Template,
+	j *job) error {
 	if !j.wraps(t) {
 		return nil
 	}
@@ -59,18 +60,22 @@ func (p *Pods) addExecutor(pod *corev1.Pod, containers []corev1.Container, t v1a
 	if !wraps && len(j.task.Inputs) == 0 {
 		return nil
 	}
-	pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: stagingVolume, VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}})
+	pod.Spec.Volumes = append(pod.Spec.Volumes,
+		corev1.Volume{Name: stagingVolume, VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}})
 	variable, err := taskVariable(j.task)
 	if err != nil {
 		return err
 	}
-	pod.Spec.InitContainers = append([]corev1.Container{{Name: "init", Image: p.Image, ImagePullPolicy: corev1.PullIfNotPresent, Args: []string{"load"},
-		Env: []corev1.EnvVar{variable}, VolumeMounts: []corev1.VolumeMount{{Name: stagingVolume, MountPath: protocol.StagingDir}},
+	pod.Spec.InitContainers = append([]corev1.Container{{Name: "init", Image: p.Image,
+		ImagePullPolicy: corev1.PullIfNotPresent, Args: []string{"load"},
+		Env: []corev1.EnvVar{variable}, VolumeMounts: []corev1.VolumeMount{{Name: stagingVolume,
+			MountPath: protocol.StagingDir}},
 		TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError}}, pod.Spec.InitContainers...)
 	main := mainOfSet(containers)
 	if main >= 0 {
 		for _, in := range j.task.Inputs {
-			containers[main].VolumeMounts = append(containers[main].VolumeMounts, corev1.VolumeMount{Name: stagingVolume, MountPath: in.Mount, SubPath: path.Join("inputs", in.Path)})
+			containers[main].VolumeMounts = append(containers[main].VolumeMounts,
+				corev1.VolumeMount{Name: stagingVolume, MountPath: in.Mount, SubPath: path.Join("inputs", in.Path)})
 		}
 	}
 	if j.collects() && main >= 0 || len(j.logs) > 0 {
@@ -105,13 +110,16 @@ func wrapAll(containers []corev1.Container, main int, j job, t v1alpha1.Template
 		}
 		wrap(&containers[i], variable, setFlags(t, containers[i].Name))
 		if own.Logs != nil && t.ContainerSet == nil {
-			containers[i].VolumeMounts = append(containers[i].VolumeMounts, corev1.VolumeMount{Name: stagingVolume, MountPath: protocol.LogsDir, SubPath: path.Base(protocol.LogsDir)})
+			containers[i].VolumeMounts = append(containers[i].VolumeMounts,
+				corev1.VolumeMount{Name: stagingVolume, MountPath: protocol.LogsDir,
+					SubPath: path.Base(protocol.LogsDir)})
 		}
 	}
 	return nil
 }
 
-// mainOfSet is the place of the container whose outputs are collected, or -1. Source: Argo Workflows wants it named main.
+// mainOfSet is the place of the container whose outputs are collected, or -1. Source: Argo Workflows wants it named
+// main.
 func mainOfSet(containers []corev1.Container) int {
 	for i := range containers {
 		if containers[i].Name == MainContainer {
@@ -142,7 +150,8 @@ func wrap(c *corev1.Container, task corev1.EnvVar, flags []string) {
 	c.Args = slices.Concat([]string{"run"}, flags, []string{"--"}, c.Command, c.Args)
 	c.Command = []string{protocol.ExecutorPath}
 	c.Env = append(c.Env, task)
-	mount := corev1.VolumeMount{Name: stagingVolume, MountPath: protocol.ExecutorPath, SubPath: "executor", ReadOnly: true}
+	mount := corev1.VolumeMount{Name: stagingVolume, MountPath: protocol.ExecutorPath, SubPath: "executor",
+		ReadOnly: true}
 	if len(flags) > 0 {
 		// Containers of a set tell each other how they ended through this volume.
 		mount = corev1.VolumeMount{Name: stagingVolume, MountPath: protocol.StagingDir}

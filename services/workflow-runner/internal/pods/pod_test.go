@@ -25,7 +25,8 @@ import (
 )
 
 func podOf(namespace, name string) *corev1.Pod {
-	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, Annotations: map[string]string{object.AnnotationExecutor: "true", object.AnnotationRun: "uid"}}}
+	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name,
+		Annotations: map[string]string{object.AnnotationExecutor: "true", object.AnnotationRun: "uid"}}}
 }
 
 // build makes the pod of the node "wf[0].a" with the template and spec given as YAML.
@@ -39,7 +40,8 @@ func build(t *testing.T, spec, template string) (*corev1.Pod, error) {
 		}
 	}
 	a.Spec = &wf.Spec
-	known := &images{known: map[string]imageProgram{"known": {Entrypoint: []string{"/entry"}, Cmd: []string{"default"}}}}
+	known := &images{known: map[string]imageProgram{"known": {Entrypoint: []string{"/entry"},
+		Cmd: []string{"default"}}}}
 	r := &Pods{Signer: &artifact.Signer{Base: "http://store", Key: []byte("k")}, Image: "executor:1", Images: known}
 	return r.Build(t.Context(), wf, a, lineage.Lineage{Trace: "00-t", Correlation: "c", Causation: "before"})
 }
@@ -59,10 +61,12 @@ func TestAPlainStepIsThePodOfItsContainer(t *testing.T) {
 	if len(pod.Spec.Containers) != 1 || len(pod.Spec.InitContainers) != 0 || len(pod.Spec.Volumes) != 0 {
 		t.Errorf("something was added: %+v", pod.Spec)
 	}
-	if main.Name != "main" || main.Image != "busybox" || !slices.Equal(main.Command, []string{"echo"}) || !slices.Equal(main.Args, []string{"hi"}) {
+	if main.Name != "main" || main.Image != "busybox" || !slices.Equal(main.Command, []string{"echo"}) ||
+		!slices.Equal(main.Args, []string{"hi"}) {
 		t.Errorf("%+v", main)
 	}
-	if pod.Name != "wf-say-1" || pod.Namespace != "ns" || pod.Spec.RestartPolicy != corev1.RestartPolicyNever || pod.OwnerReferences[0].UID != "uid" {
+	if pod.Name != "wf-say-1" || pod.Namespace != "ns" || pod.Spec.RestartPolicy != corev1.RestartPolicyNever ||
+		pod.OwnerReferences[0].UID != "uid" {
 		t.Errorf("%+v", pod)
 	}
 	var env []string
@@ -84,11 +88,14 @@ outputs:
   artifacts: [{name: out, path: /tmp/out, archive: {none: {}}, s3: {key: out}}]
 `)
 	main := pod.Spec.Containers[0]
-	if !slices.Equal(main.Command, []string{protocol.ExecutorPath}) || !slices.Equal(main.Args, []string{"run", "--", "sh", "-c", "make"}) {
+	if !slices.Equal(main.Command, []string{protocol.ExecutorPath}) ||
+		!slices.Equal(main.Args, []string{"run", "--", "sh", "-c", "make"}) {
 		t.Errorf("%v %v", main.Command, main.Args)
 	}
 	task := taskOf(t, main)
-	if len(task.Parameters) != 1 || !task.Parameters[0].Optional || len(task.Artifacts) != 1 || !task.Artifacts[0].Plain || task.Result {
+	if len(task.Parameters) != 1 || !task.Parameters[0].Optional || len(task.Artifacts) != 1 ||
+		!task.Artifacts[0].Plain ||
+		task.Result {
 		t.Errorf("%+v", task)
 	}
 	if init := pod.Spec.InitContainers[0]; init.Image != "executor:1" || !slices.Equal(init.Args, []string{"load"}) {
@@ -114,13 +121,16 @@ func taskOf(t *testing.T, c corev1.Container) protocol.Task {
 
 func TestAScriptWithoutSourceIsItsContainer(t *testing.T) {
 	for source, want := range map[string][]string{"": {"echo", "[]"}, "x": {"echo", "[]", protocol.ScriptPath}} {
-		pod := mustBuild(t, "entrypoint: main", "name: gen\nscript: {image: known, args: [echo, '[]'], source: '"+source+"'}")
+		pod := mustBuild(t, "entrypoint: main",
+			"name: gen\nscript: {image: known, args: [echo, '[]'], source: '"+source+"'}")
 		main := pod.Spec.Containers[0]
-		if _, annotated := pod.Annotations[object.AnnotationScript]; !slices.Equal(main.Args, want) || annotated != (source != "") || len(main.VolumeMounts) != len(want)-2 {
+		if _, annotated := pod.Annotations[object.AnnotationScript]; !slices.Equal(main.Args, want) ||
+			annotated != (source != "") || len(main.VolumeMounts) != len(want)-2 {
 			t.Errorf("source %q: args %q, annotated %v, mounts %v", source, main.Args, annotated, main.VolumeMounts)
 		}
 	}
-	pod := mustBuild(t, "templates: [{name: main, container: {image: x, args: ['{{steps.a.outputs.result}}']}}]", "name: gen\nscript: {image: known, args: [echo, '[]']}")
+	pod := mustBuild(t, "templates: [{name: main, container: {image: x, args: ['{{steps.a.outputs.result}}']}}]",
+		"name: gen\nscript: {image: known, args: [echo, '[]']}")
 	if args := pod.Spec.Containers[0].Args; !slices.Equal(args, []string{"run", "--", "/entry", "echo", "[]"}) {
 		t.Errorf("behind the executor: %q", args)
 	}
@@ -158,7 +168,8 @@ inputs:
 		t.Errorf("%+v", task.Inputs)
 	}
 	main := pod.Spec.Containers[0]
-	if len(main.Command) != 0 || len(main.VolumeMounts) != 2 || main.VolumeMounts[0].MountPath != "/src" || main.VolumeMounts[0].SubPath != "inputs/code" {
+	if len(main.Command) != 0 || len(main.VolumeMounts) != 2 || main.VolumeMounts[0].MountPath != "/src" ||
+		main.VolumeMounts[0].SubPath != "inputs/code" {
 		t.Errorf("%+v", main)
 	}
 	if taskOf(t, main).ReportURL != "" {
@@ -204,7 +215,8 @@ func TestTheSmallerDeadlineCounts(t *testing.T) {
 }
 
 func TestStepNames(t *testing.T) {
-	for node, want := range map[string]string{"wf[0].a": "a", "wf[0].a(0:x)(1)": "a", "wf.build": "build", "wf": "wf", "wf[0].a(0:x.y)": "a"} {
+	for node, want := range map[string]string{"wf[0].a": "a", "wf[0].a(0:x)(1)": "a", "wf.build": "build", "wf": "wf",
+		"wf[0].a(0:x.y)": "a"} {
 		if got := stepName(node); got != want {
 			t.Errorf("%s: %s, want %s", node, got, want)
 		}
@@ -213,7 +225,8 @@ func TestStepNames(t *testing.T) {
 
 func TestPodsAsTheCoreSeesThem(t *testing.T) {
 	ended := func(code int32, reason string) []corev1.ContainerStatus {
-		return []corev1.ContainerStatus{{Name: "main", State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: code, Reason: reason}}}}
+		return []corev1.ContainerStatus{{Name: "main",
+			State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: code, Reason: reason}}}}
 	}
 	cases := []struct {
 		name    string
@@ -223,17 +236,31 @@ func TestPodsAsTheCoreSeesThem(t *testing.T) {
 		broken  bool
 	}{
 		{"new", corev1.PodStatus{}, flow.PodPending, "", false},
-		{"no node", corev1.PodStatus{Conditions: []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: "Unschedulable", Message: "0/1"}}},
+		{"no node", corev1.PodStatus{Conditions: []corev1.PodCondition{{Type: corev1.PodScheduled,
+			Status: corev1.ConditionFalse, Reason: "Unschedulable", Message: "0/1"}}},
 			flow.PodPending, "Unschedulable: 0/1", false},
-		{"no image", corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{{State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ErrImagePull", Message: "x"}}}}},
+		{"no image", corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{{
+			State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{
+				Reason: "ErrImagePull", Message: "x"}}}}},
 			flow.PodPending, "ErrImagePull: x", false},
-		{"main ended well before the pod says so", corev1.PodStatus{Phase: corev1.PodRunning, ContainerStatuses: ended(0, "Completed")}, flow.PodSucceeded, "", false},
-		{"main failed before the pod says so", corev1.PodStatus{Phase: corev1.PodRunning, ContainerStatuses: ended(3, "Error")}, flow.PodFailed, "Error (exit code 3)", false},
-		{"out of memory", corev1.PodStatus{Phase: corev1.PodFailed, ContainerStatuses: ended(137, "OOMKilled")}, flow.PodFailed, "OOMKilled (exit code 137)", false},
-		{"evicted", corev1.PodStatus{Phase: corev1.PodFailed, Message: "evicted", ContainerStatuses: ended(137, "Error")}, flow.PodFailed, "evicted", false},
-		{"never ran", corev1.PodStatus{Phase: corev1.PodFailed, Reason: "NodeLost"}, flow.PodFailed, "pod failed: NodeLost", true},
-		{"init failed", corev1.PodStatus{Phase: corev1.PodFailed, InitContainerStatuses: []corev1.ContainerStatus{{Name: "init",
-			State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 1, Message: "no store"}}}}}, flow.PodFailed,
+		{"main ended well before the pod says so",
+			corev1.PodStatus{Phase: corev1.PodRunning, ContainerStatuses: ended(0, "Completed")}, flow.PodSucceeded, "",
+			false},
+		{"main failed before the pod says so", corev1.PodStatus{Phase: corev1.PodRunning,
+			ContainerStatuses: ended(3, "Error")}, flow.PodFailed, "Error (exit code 3)", false},
+		{"out of memory", corev1.PodStatus{Phase: corev1.PodFailed, ContainerStatuses: ended(137, "OOMKilled")},
+			flow.PodFailed, "OOMKilled (exit code 137)", false},
+		{"evicted", corev1.PodStatus{Phase: corev1.PodFailed, Message: "evicted",
+			ContainerStatuses: ended(137, "Error")},
+			flow.PodFailed, "evicted", false},
+		{"never ran", corev1.PodStatus{Phase: corev1.PodFailed, Reason: "NodeLost"}, flow.PodFailed,
+			"pod failed: NodeLost",
+			true},
+		{"init failed", corev1.PodStatus{Phase: corev1.PodFailed,
+			InitContainerStatuses: []corev1.ContainerStatus{{Name: "init",
+				State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 1,
+					Message: "no store"}}}}},
+			flow.PodFailed,
 			"init container init ended with exit code 1: no store", true},
 	}
 	for _, c := range cases {
@@ -263,26 +290,37 @@ func TestSetsAreJudgedByAllTheirContainers(t *testing.T) {
 		ends    []end
 		message string
 	}{
-		"another than main":       {[]end{{"main", 0, 1, "", ""}, {"b", 5, 2, "Error", "{}"}}, "container b: Error (exit code 5)"},
-		"without main":            {[]end{{"a", 0, 1, "", ""}, {"b", 3, 2, "Error", "{}"}}, "container b: Error (exit code 3)"},
-		"main itself":             {[]end{{"main", 2, 1, "Error", "{}"}, {"b", 0, 2, "", ""}}, "Error (exit code 2)"},
-		"main stopped for b":      {[]end{{"main", 143, 1, "Error", `{"stopped": "b"}`}, {"b", 5, 2, "Error", "{}"}}, "container b: Error (exit code 5)"},
-		"main not begun for b":    {[]end{{"main", 5, 3, "Error", `{"stopped": "b"}`}, {"b", 5, 2, "Error", "{}"}}, "container b: Error (exit code 5)"},
-		"killed without a word":   {[]end{{"main", 137, 2, "Error", `{"stopped": "b"}`}, {"b", 137, 2, "OOMKilled", ""}}, "container b: OOMKilled (exit code 137)"},
-		"two by themselves":       {[]end{{"main", 1, 5, "Error", "{}"}, {"b", 2, 4, "Error", "{}"}}, "container b: Error (exit code 2)"},
-		"each stopped for others": {[]end{{"a", 1, 4, "Error", `{"stopped": "b"}`}, {"b", 2, 5, "Error", `{"stopped": "a"}`}}, "container a: Error (exit code 1)"},
+		"another than main": {[]end{{"main", 0, 1, "", ""}, {"b", 5, 2, "Error", "{}"}},
+			"container b: Error (exit code 5)"},
+		"without main": {[]end{{"a", 0, 1, "", ""}, {"b", 3, 2, "Error", "{}"}},
+			"container b: Error (exit code 3)"},
+		"main itself": {[]end{{"main", 2, 1, "Error", "{}"}, {"b", 0, 2, "", ""}}, "Error (exit code 2)"},
+		"main stopped for b": {[]end{{"main", 143, 1, "Error", `{"stopped": "b"}`}, {"b", 5, 2, "Error", "{}"}},
+			"container b: Error (exit code 5)"},
+		"main not begun for b": {[]end{{"main", 5, 3, "Error", `{"stopped": "b"}`}, {"b", 5, 2, "Error", "{}"}},
+			"container b: Error (exit code 5)"},
+		"killed without a word": {[]end{{"main", 137, 2, "Error", `{"stopped": "b"}`}, {"b", 137, 2, "OOMKilled", ""}},
+			"container b: OOMKilled (exit code 137)"},
+		"two by themselves": {[]end{{"main", 1, 5, "Error", "{}"}, {"b", 2, 4, "Error", "{}"}},
+			"container b: Error (exit code 2)"},
+		"each stopped for others": {[]end{{"a", 1, 4, "Error", `{"stopped": "b"}`},
+			{"b", 2, 5, "Error", `{"stopped": "a"}`}},
+			"container a: Error (exit code 1)"},
 	} {
 		pod := &corev1.Pod{Status: corev1.PodStatus{Phase: corev1.PodFailed,
-			InitContainerStatuses: []corev1.ContainerStatus{{Name: "sidecar", State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 137}}}}}}
+			InitContainerStatuses: []corev1.ContainerStatus{{Name: "sidecar",
+				State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 137}}}}}}
 		latest := int64(0)
 		for _, e := range c.ends {
 			latest = max(latest, e.at)
 			pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: e.name})
 			pod.Status.ContainerStatuses = append(pod.Status.ContainerStatuses, corev1.ContainerStatus{Name: e.name,
-				State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: e.code, FinishedAt: second(e.at), Reason: e.reason, Message: e.message}}})
+				State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: e.code,
+					FinishedAt: second(e.at), Reason: e.reason, Message: e.message}}})
 		}
 		got, err := (&Pods{}).View(t.Context(), pod)
-		if err != nil || got.Phase != flow.PodFailed || got.Broken || got.Message != c.message || got.FinishedAt.Unix() != latest {
+		if err != nil || got.Phase != flow.PodFailed || got.Broken || got.Message != c.message ||
+			got.FinishedAt.Unix() != latest {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
 	}
@@ -311,11 +349,13 @@ containerSet:
   - {name: a, image: i, command: [one]}
   - {name: main, image: i, command: [two], dependencies: [a]}
 outputs: {parameters: [{name: p, valueFrom: {path: /p}}]}`)
-	if got := pod.Spec.Containers[1].Args; !slices.Equal(got, []string{"run", "--name", "main", "--after", "a", "--", "two"}) {
+	if got := pod.Spec.Containers[1].Args; !slices.Equal(got,
+		[]string{"run", "--name", "main", "--after", "a", "--", "two"}) {
 		t.Errorf("main runs %v", got)
 	}
 	for _, c := range pod.Spec.Containers {
-		if len(c.VolumeMounts) != 2 || c.VolumeMounts[0].Name != "work" || c.VolumeMounts[1].MountPath != protocol.StagingDir {
+		if len(c.VolumeMounts) != 2 || c.VolumeMounts[0].Name != "work" ||
+			c.VolumeMounts[1].MountPath != protocol.StagingDir {
 			t.Errorf("%s mounts %+v", c.Name, c.VolumeMounts)
 		}
 	}
@@ -333,7 +373,8 @@ podSpecPatch: |
   - name: main
     resources: {limits: {memory: 10Mi}}
 container: {image: i, command: [c]}`)
-	if memory := pod.Spec.Containers[0].Resources.Limits.Memory().String(); memory != "10Mi" || *pod.Spec.TerminationGracePeriodSeconds != 1 {
+	if memory := pod.Spec.Containers[0].Resources.Limits.Memory().String(); memory != "10Mi" ||
+		*pod.Spec.TerminationGracePeriodSeconds != 1 {
 		t.Errorf("%+v", pod.Spec)
 	}
 	if _, err := build(t, "podSpecPatch: '{'", "name: say\ncontainer: {image: i}"); err == nil {
@@ -349,7 +390,8 @@ inputs: {artifacts: [{name: in, path: /in, s3: {endpoint: e, bucket: b, key: k, 
 outputs: {artifacts: [{name: out, path: /out, archive: {zip: {}}, s3: {endpoint: e, bucket: b, key: k2, `+storetest.KeyFields+`}}]}
 `)
 	load, run := taskOf(t, pod.Spec.InitContainers[0]), taskOf(t, pod.Spec.Containers[0])
-	if len(load.Inputs) != 1 || !load.Inputs[0].Direct || len(run.Inputs) != 0 || len(run.Artifacts) != 1 || !run.Artifacts[0].Direct || !run.Artifacts[0].Zip {
+	if len(load.Inputs) != 1 || !load.Inputs[0].Direct || len(run.Inputs) != 0 || len(run.Artifacts) != 1 ||
+		!run.Artifacts[0].Direct || !run.Artifacts[0].Zip {
 		t.Errorf("%+v\n%+v", load, run)
 	}
 	if text := string(object.JSON(pod)); strings.Contains(text, "X-Amz") || strings.Contains(text, "secretKeyRef") {
@@ -362,7 +404,8 @@ func TestAReportIsReadByItsOwnPodOnly(t *testing.T) {
 	r := &Pods{Bus: b}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	if err := b.Objects(bus.ArtifactsBucket).Put(ctx, reportKey("ns", "mine", "uid"), strings.NewReader(`{"result":"stored"}`)); err != nil {
+	if err := b.Objects(bus.ArtifactsBucket).Put(ctx, reportKey("ns", "mine", "uid"),
+		strings.NewReader(`{"result":"stored"}`)); err != nil {
 		t.Fatal(err)
 	}
 	pod := podOf("ns", "mine")

@@ -12,15 +12,17 @@ import (
 )
 
 // usedByDefault is what a container counts as that asks for nothing. Source: Argo Workflows, as the rest of this file.
-var usedByDefault = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("100m"), corev1.ResourceMemory: resource.MustParse("100Mi")}
+var usedByDefault = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("100m"),
+	corev1.ResourceMemory: resource.MustParse("100Mi")}
 
 // resourceUnits are how much of a resource counts a second for a second; of all others it is one.
 var resourceUnits = map[corev1.ResourceName]resource.Quantity{
-	corev1.ResourceMemory: resource.MustParse("100Mi"), corev1.ResourceStorage: resource.MustParse("10Gi"), corev1.ResourceEphemeralStorage: resource.MustParse("10Gi"),
+	corev1.ResourceMemory: resource.MustParse("100Mi"), corev1.ResourceStorage: resource.MustParse("10Gi"),
+	corev1.ResourceEphemeralStorage: resource.MustParse("10Gi"),
 }
 
-// resourcesOf is what the containers of a pod used: what each asks for, as long as it ran. Those that have not ended do not
-// count.
+// resourcesOf is what the containers of a pod used: what each asks for, as long as it ran. Those that have not ended do
+// not count.
 func resourcesOf(pod *corev1.Pod) nodes.Resources {
 	took := map[string]time.Duration{}
 	for _, s := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {

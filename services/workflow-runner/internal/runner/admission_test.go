@@ -60,7 +60,8 @@ func TestTheAPIServerRefusesWhatIsWrong(t *testing.T) {
 	if err := c.kube.Create(t.Context(), config); err != nil {
 		t.Fatal(err)
 	}
-	stop := c.runner("a", "--admission-address", at, "--admission-host", "127.0.0.1", "--admission-secret", "ci/authority")
+	stop := c.runner("a", "--admission-address", at, "--admission-host", "127.0.0.1", "--admission-secret",
+		"ci/authority")
 	c.await("the API server knows who vouches for us", func() error {
 		err := c.kube.Get(t.Context(), client.ObjectKeyFromObject(config), config)
 		if err == nil && len(config.Webhooks[0].ClientConfig.CABundle) == 0 {
@@ -99,7 +100,8 @@ func TestTheAPIServerRefusesWhatIsWrong(t *testing.T) {
 }
 
 func TestFlagsOfAdmissionAreChecked(t *testing.T) {
-	for _, args := range [][]string{{"--admission-cert", "c"}, {"--admission-address", ":8443", "--admission-secret", "noslash"}} {
+	for _, args := range [][]string{{"--admission-cert", "c"},
+		{"--admission-address", ":8443", "--admission-secret", "noslash"}} {
 		if _, err := parse(args, func(string) string { return "" }, &strings.Builder{}); err == nil {
 			t.Errorf("%v is taken", args)
 		}

@@ -24,9 +24,12 @@ func TestARunnerKilledWhileItArchivesChangesNothing(t *testing.T) {
 	c := start(t)
 	const points = 2 * 3 // before and after: the workflow, its record, the acknowledgement of the fact
 	w := newWire(t, c.server.URL(), points)
-	w.writes, w.deeper = []string{"$KV." + bus.ArchiveBucket + ".", "$JS.ACK." + bus.Facts + ".workflow-runner-archive."}, true
+	w.writes, w.deeper = []string{"$KV." + bus.ArchiveBucket + ".",
+		"$JS.ACK." + bus.Facts + ".workflow-runner-archive."},
+		true
 	fact := archivetest.Ended(t, c.bus, "one", v1alpha1.WorkflowSucceeded, time.Now(), nil)
-	if err := c.bus.Publish(t.Context(), events.FactSubject(events.ServiceWorkflowRunner, events.FactWorkflowFinished, "ci", "one"), fact.Event); err != nil {
+	if err := c.bus.Publish(t.Context(), events.FactSubject(events.ServiceWorkflowRunner, events.FactWorkflowFinished,
+		"ci", "one"), fact.Event); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -71,7 +74,8 @@ spec: {entrypoint: main, templates: [{name: main, container: {image: busybox, co
 	}
 	for _, p := range c.pods() {
 		// Nobody collects garbage here.
-		if err := c.kube.Delete(t.Context(), &p, client.GracePeriodSeconds(0)); err != nil && !apierrors.IsNotFound(err) {
+		if err := c.kube.Delete(t.Context(), &p, client.GracePeriodSeconds(0)); err != nil &&
+			!apierrors.IsNotFound(err) {
 			t.Fatal(err)
 		}
 	}
@@ -82,7 +86,8 @@ spec: {entrypoint: main, templates: [{name: main, container: {image: busybox, co
 		}
 		return nil
 	})
-	ask := events.OperateWorkflow{Key: "again12345678", Operation: "resubmit", Namespace: "ci", Kind: "Workflow", Name: "wf"}
+	ask := events.OperateWorkflow{Key: "again12345678", Operation: "resubmit", Namespace: "ci", Kind: "Workflow",
+		Name: "wf"}
 	e, err := bus.NewEvent("again", "test", events.TypeOperateWorkflow, ask)
 	if err == nil {
 		err = c.bus.Publish(t.Context(), events.CommandSubject(events.ServiceWorkflowRunner, "resubmit", "ci"), e)

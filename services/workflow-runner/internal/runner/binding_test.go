@@ -52,7 +52,8 @@ spec:
 		list := c.workflows()
 		seen := map[string]bool{}
 		for _, wf := range list {
-			if wf.Labels["workflows.argoproj.io/workflow-event-binding"] != "b" || !strings.HasPrefix(wf.Name, "t-") || wf.Status.Phase != v1alpha1.WorkflowRunning {
+			if wf.Labels["workflows.argoproj.io/workflow-event-binding"] != "b" || !strings.HasPrefix(wf.Name, "t-") ||
+				wf.Status.Phase != v1alpha1.WorkflowRunning {
 				return fmt.Errorf("%s %v %s", wf.Name, wf.Labels, wf.Status.Phase)
 			}
 			seen[wf.Spec.Arguments.Parameters[0].Value.String()] = true
@@ -66,7 +67,8 @@ spec:
 		t.Fatal(err)
 	}
 	c.await("it goes", func() error {
-		if err := c.kube.Get(t.Context(), client.ObjectKeyFromObject(made), binding.Object()); !apierrors.IsNotFound(err) {
+		if err := c.kube.Get(t.Context(), client.ObjectKeyFromObject(made),
+			binding.Object()); !apierrors.IsNotFound(err) {
 			return errors.Join(errors.New("it is there"), err)
 		}
 		return nil
@@ -89,7 +91,8 @@ spec:
 func TestTheSameEventIsHandledOnce(t *testing.T) {
 	t.Parallel()
 	c := start(t)
-	one := &v1alpha1.WorkflowEventBinding{Spec: v1alpha1.WorkflowEventBindingSpec{Event: v1alpha1.WorkflowEvent{Selector: "true"},
+	one := &v1alpha1.WorkflowEventBinding{Spec: v1alpha1.WorkflowEventBindingSpec{
+		Event:  v1alpha1.WorkflowEvent{Selector: "true"},
 		Submit: &v1alpha1.WorkflowSubmit{WorkflowTemplateRef: v1alpha1.WorkflowTemplateRef{Name: "t"}}}}
 	one.Name, one.Namespace, one.UID = "b", "ci", "u"
 	e, err := bus.NewEvent("id", "calendar", "calendar", map[string]any{"eventTime": "now"})
@@ -98,7 +101,8 @@ func TestTheSameEventIsHandledOnce(t *testing.T) {
 	}
 	b := &binding.Reconciler{Client: c.kube}
 	for range 3 {
-		if err := b.Handle(t.Context(), one, bus.Delivery{Event: e, Subject: events.EventSubject("ci", "cal", "tick")}); err != nil {
+		if err := b.Handle(t.Context(), one, bus.Delivery{Event: e,
+			Subject: events.EventSubject("ci", "cal", "tick")}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -35,7 +35,8 @@ const childVariable = "ARGOSY_TEST_RUNNER"
 
 func TestMain(m *testing.M) {
 	if args := os.Getenv(childVariable); args != "" {
-		if err := Run(context.Background(), strings.Split(args, "\n"), func(string) string { return "" }, os.Stderr); err != nil {
+		if err := Run(context.Background(), strings.Split(args, "\n"), func(string) string { return "" },
+			os.Stderr); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -119,7 +120,9 @@ func (w *wire) watch(from *bufio.Reader, to io.Writer) error {
 				return err
 			}
 			message = append(message, payload...)
-			entry = slices.ContainsFunc(w.writes, func(prefix string) bool { return strings.HasPrefix(words[1], prefix) })
+			entry = slices.ContainsFunc(w.writes, func(prefix string) bool {
+				return strings.HasPrefix(words[1], prefix)
+			})
 		}
 		if entry && w.cut(true) {
 			return errors.New("cut before an entry")
@@ -167,7 +170,9 @@ func (c *cluster) live(ctx context.Context, w *wire) {
 		return
 	}
 	for life := 0; ctx.Err() == nil; life++ {
-		args := []string{"--kubeconfig", c.kubeconfig, "--nats-url", "nats://" + w.listen.Addr().String(), "--http-address", "127.0.0.1:0", "--instance", "runner", "--log-level", "error"}
+		args := []string{"--kubeconfig", c.kubeconfig, "--nats-url", "nats://" + w.listen.Addr().String(),
+			"--http-address",
+			"127.0.0.1:0", "--instance", "runner", "--log-level", "error"}
 		child := exec.CommandContext(ctx, self)
 		child.Env = append(os.Environ(), childVariable+"="+strings.Join(args, "\n"))
 		w.mu.Lock()
@@ -228,7 +233,8 @@ func TestARunnerKilledAtEveryEntryChangesNothing(t *testing.T) {
 	if err := c.kube.Create(t.Context(), wf); err != nil {
 		t.Fatal(err)
 	}
-	sizes := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "sizes"}, Data: map[string]string{"pairs": "2"}}
+	sizes := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "sizes"},
+		Data: map[string]string{"pairs": "2"}}
 	if err := c.kube.Create(t.Context(), sizes); err != nil {
 		t.Fatal(err)
 	}
@@ -318,7 +324,8 @@ func (c *cluster) play(p *corev1.Pod) error {
 	if code != 0 {
 		p.Status.Phase = corev1.PodFailed
 	}
-	p.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: pods.MainContainer, State: corev1.ContainerState{Terminated: ended}}}
+	p.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: pods.MainContainer,
+		State: corev1.ContainerState{Terminated: ended}}}
 	return c.kube.Status().Update(c.t.Context(), p)
 }
 
@@ -333,7 +340,8 @@ func (c *cluster) judgeChaos(pods int, most holding) {
 		if n.Type == v1alpha1.NodeTypePod {
 			nodes++
 		}
-		if n.Phase != v1alpha1.NodeSucceeded && !strings.HasSuffix(n.Name, "flaky(0)") && !strings.HasSuffix(n.Name, "again(0)") {
+		if n.Phase != v1alpha1.NodeSucceeded && !strings.HasSuffix(n.Name, "flaky(0)") &&
+			!strings.HasSuffix(n.Name, "again(0)") {
 			c.t.Errorf("%s is %s: %s", n.Name, n.Phase, n.Message)
 		}
 	}

@@ -76,7 +76,8 @@ func (c *cluster) runner(instance string, more ...string) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var done sync.WaitGroup
 	done.Go(func() {
-		args := []string{"--kubeconfig", c.kubeconfig, "--nats-url", c.server.URL(), "--http-address", "127.0.0.1:0", "--instance", instance, "--http-reach", "any", "--log-level", "error"}
+		args := []string{"--kubeconfig", c.kubeconfig, "--nats-url", c.server.URL(), "--http-address", "127.0.0.1:0",
+			"--instance", instance, "--http-reach", "any", "--log-level", "error"}
 		if err := Run(ctx, append(args, more...), func(string) string { return "" }, io.Discard); err != nil {
 			c.t.Errorf("runner %s: %v", instance, err)
 		}
@@ -146,7 +147,8 @@ const chainManifest = `{"apiVersion":"argoproj.io/v1alpha1","kind":"Workflow","m
 func (c *cluster) submit(key string, times int) {
 	c.t.Helper()
 	for i := range times {
-		e, err := bus.NewEvent(fmt.Sprintf("%s-%d", key, i), "sensor", events.TypeSubmitWorkflow, events.SubmitWorkflow{Key: key, Namespace: "ci", Workflow: json.RawMessage(chainManifest)})
+		e, err := bus.NewEvent(fmt.Sprintf("%s-%d", key, i), "sensor", events.TypeSubmitWorkflow,
+			events.SubmitWorkflow{Key: key, Namespace: "ci", Workflow: json.RawMessage(chainManifest)})
 		if err != nil {
 			c.t.Fatal(err)
 		}
@@ -222,7 +224,9 @@ func TestARunOutlivesItsRunner(t *testing.T) {
 		t.Errorf("%s, progress %s, %d nodes", wf.Name, wf.Status.Progress, len(wf.Status.Nodes))
 	}
 	c.await("facts are told once", func() error {
-		if s, f, e := c.facts("workflow.started"), c.facts("step.finished"), c.facts("workflow.finished"); s != 1 || f != 3 || e != 1 {
+		if s, f, e := c.facts("workflow.started"), c.facts("step.finished"), c.facts("workflow.finished"); s != 1 ||
+			f != 3 ||
+			e != 1 {
 			return fmt.Errorf("%d started, %d steps finished, %d finished", s, f, e)
 		}
 		return nil

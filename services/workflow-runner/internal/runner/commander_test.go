@@ -70,24 +70,35 @@ subjects: [{kind: ServiceAccount, name: builder, namespace: ci}]
 		return json.RawMessage(`{"metadata":{"generateName":"w-"` + more + `},"spec":{"entrypoint":"m","templates":[{"name":"m","suspend":{}}]}}`)
 	}
 	submit := func(key, account, namespace string, more string) events.SubmitWorkflow {
-		return events.SubmitWorkflow{Key: key + "-abcdefghij", Namespace: namespace, Workflow: manifest(more), Sensor: "s", ServiceAccount: account, AccountNamespace: "ci"}
+		return events.SubmitWorkflow{Key: key + "-abcdefghij", Namespace: namespace, Workflow: manifest(more),
+			Sensor:         "s",
+			ServiceAccount: account, AccountNamespace: "ci"}
 	}
 	// The account may: of a command that comes twice one workflow is made, though the account cannot look.
 	for i := range 2 {
-		c.told(fmt.Sprint("may", i), events.SubmitSubject("ci"), events.TypeSubmitWorkflow, submit("may", "builder", "ci", ""))
+		c.told(fmt.Sprint("may", i), events.SubmitSubject("ci"), events.TypeSubmitWorkflow,
+			submit("may", "builder", "ci", ""))
 	}
 	c.told("no rights", events.SubmitSubject("ci"), events.TypeSubmitWorkflow, submit("norights", "default", "ci", ""))
-	c.told("elsewhere", events.SubmitSubject("other"), events.TypeSubmitWorkflow, submit("elsewhere", "builder", "other", ""))
-	c.told("by another subject", events.SubmitSubject("ci"), events.TypeSubmitWorkflow, submit("subject", "builder", "other", ""))
-	c.told("by another manifest", events.SubmitSubject("ci"), events.TypeSubmitWorkflow, submit("manifest", "builder", "ci", `,"namespace":"other"`))
+	c.told("elsewhere", events.SubmitSubject("other"), events.TypeSubmitWorkflow,
+		submit("elsewhere", "builder", "other", ""))
+	c.told("by another subject", events.SubmitSubject("ci"), events.TypeSubmitWorkflow,
+		submit("subject", "builder", "other", ""))
+	c.told("by another manifest", events.SubmitSubject("ci"), events.TypeSubmitWorkflow,
+		submit("manifest", "builder", "ci", `,"namespace":"other"`))
 	c.told("a stop", events.CommandSubject(events.ServiceWorkflowRunner, "stop", "ci"), events.TypeOperateWorkflow,
-		events.OperateWorkflow{Key: "stop", Operation: "stop", Namespace: "ci", Kind: "Workflow", Name: "w-may-abcdef", Sensor: "s", ServiceAccount: "builder", AccountNamespace: "ci"})
-	c.told("a stop by the subject of another", events.CommandSubject(events.ServiceWorkflowRunner, "resume", "ci"), events.TypeOperateWorkflow,
-		events.OperateWorkflow{Key: "stop2", Operation: "stop", Namespace: "ci", Kind: "Workflow", Name: "w-may-abcdef"})
+		events.OperateWorkflow{Key: "stop", Operation: "stop", Namespace: "ci", Kind: "Workflow", Name: "w-may-abcdef",
+			Sensor: "s", ServiceAccount: "builder", AccountNamespace: "ci"})
+	c.told("a stop by the subject of another", events.CommandSubject(events.ServiceWorkflowRunner, "resume", "ci"),
+		events.TypeOperateWorkflow,
+		events.OperateWorkflow{Key: "stop2", Operation: "stop", Namespace: "ci", Kind: "Workflow",
+			Name: "w-may-abcdef"})
 	said := c.refusals(6)
 	for id, want := range map[string]string{
-		"no rights": "system:serviceaccount:ci:default", "elsewhere": "system:serviceaccount:ci:builder", "by another subject": "by subject",
-		"by another manifest": "metadata.namespace", "a stop": "system:serviceaccount:ci:builder", "a stop by the subject of another": "by subject",
+		"no rights": "system:serviceaccount:ci:default", "elsewhere": "system:serviceaccount:ci:builder",
+		"by another subject":  "by subject",
+		"by another manifest": "metadata.namespace", "a stop": "system:serviceaccount:ci:builder",
+		"a stop by the subject of another": "by subject",
 	} {
 		if !strings.Contains(said[id], want) {
 			t.Errorf("%s: %s", id, said[id])
@@ -97,7 +108,8 @@ subjects: [{kind: ServiceAccount, name: builder, namespace: ci}]
 	if err := c.kube.List(t.Context(), list); err != nil {
 		t.Fatal(err)
 	}
-	if len(list.Items) != 1 || list.Items[0].GetNamespace() != "ci" || !strings.HasPrefix(list.Items[0].GetName(), "w-may") {
+	if len(list.Items) != 1 || list.Items[0].GetNamespace() != "ci" ||
+		!strings.HasPrefix(list.Items[0].GetName(), "w-may") {
 		t.Errorf("%d workflows", len(list.Items))
 	}
 }
@@ -108,13 +120,15 @@ func TestAWorkflowOfAnotherCommandIsNotTakenForDone(t *testing.T) {
 	c.runner("a")
 	manifest := json.RawMessage(`{"metadata":{"name":"fixed"},"spec":{"entrypoint":"m","templates":[{"name":"m","suspend":{}}]}}`)
 	for _, key := range []string{"first", "first", "second"} {
-		c.told(key+fmt.Sprint(len(c.workflows())), events.SubmitSubject("ci"), events.TypeSubmitWorkflow, events.SubmitWorkflow{Key: key + "-abcdefghij", Namespace: "ci", Workflow: manifest})
+		c.told(key+fmt.Sprint(len(c.workflows())), events.SubmitSubject("ci"), events.TypeSubmitWorkflow,
+			events.SubmitWorkflow{Key: key + "-abcdefghij", Namespace: "ci", Workflow: manifest})
 		c.await("the workflow is there", func() error {
 			return c.kube.Get(t.Context(), client.ObjectKey{Namespace: "ci", Name: "fixed"}, object.Workflow())
 		})
 	}
 	said := c.refusals(1)
-	if text := fmt.Sprint(said); len(said) != 1 || !strings.Contains(text, "use generateName") || !strings.Contains(text, "second") {
+	if text := fmt.Sprint(said); len(said) != 1 || !strings.Contains(text, "use generateName") ||
+		!strings.Contains(text, "second") {
 		t.Errorf("%s", text)
 	}
 }

@@ -23,15 +23,16 @@ type Config struct {
 	BridgeImage   string // image of what stands beside artifact drivers
 	ArtifactURL   string // where pods reach this service's artifact store
 	ImagePrograms string // file that says what images run
-	Repositories  string // namespace of what the namespaces of workflows do not have: artifact repositories, executor plugins
-	HTTPReach     string // public, or any: whether http templates reach loopback and link-local addresses
-	Insecure      string // registries that are asked over plain HTTP, comma separated
-	Scratch       string // folder for Git repositories that are fetched for pods
-	KnownHosts    string // file with the host keys of Git servers
-	GCS           string // where Google Cloud Storage is
-	Own           identity.Own
-	Archive       archive.Limits
-	Admission     admissionConfig
+	// namespace of what the namespaces of workflows do not have: artifact repositories, executor plugins
+	Repositories string
+	HTTPReach    string // public, or any: whether http templates reach loopback and link-local addresses
+	Insecure     string // registries that are asked over plain HTTP, comma separated
+	Scratch      string // folder for Git repositories that are fetched for pods
+	KnownHosts   string // file with the host keys of Git servers
+	GCS          string // where Google Cloud Storage is
+	Own          identity.Own
+	Archive      archive.Limits
+	Admission    admissionConfig
 }
 
 // admissionConfig says whether and how workflows are judged before the API server takes them.
@@ -44,17 +45,22 @@ type admissionConfig struct {
 }
 
 func (c *admissionConfig) flags(f *config.Flags) {
-	f.Text(&c.Address, "admission-address", "", "where workflows are judged before the API server takes them, such as :8443; nowhere when it is empty")
-	f.Text(&c.Hosts, "admission-host", "workflow-admission.argosy.svc", "names and addresses that the API server reaches --admission-address by, comma separated")
-	f.Text(&c.Secret, "admission-secret", "argosy/workflow-runner-admission", "namespace/name of the Secret where the authority is kept that vouches for --admission-host; made when it is not there")
-	f.Text(&c.Webhook, "admission-webhook", "argosy-workflow-runner", "name of the ValidatingWebhookConfiguration that is told of that authority")
+	f.Text(&c.Address, "admission-address", "",
+		"where workflows are judged before the API server takes them, such as :8443; nowhere when it is empty")
+	f.Text(&c.Hosts, "admission-host", "workflow-admission.argosy.svc",
+		"names and addresses that the API server reaches --admission-address by, comma separated")
+	f.Text(&c.Secret, "admission-secret", "argosy/workflow-runner-admission",
+		"namespace/name of the Secret where the authority is kept that vouches for --admission-host; made when it is not there")
+	f.Text(&c.Webhook, "admission-webhook", "argosy-workflow-runner",
+		"name of the ValidatingWebhookConfiguration that is told of that authority")
 	f.Text(&c.Cert, "admission-cert", "", "file with a certificate of somebody else's for --admission-host; the ValidatingWebhookConfiguration is then left alone")
 	f.Text(&c.Key, "admission-key", "", "file with the private key of --admission-cert")
 	f.Check(func() error {
 		if (c.Cert == "") != (c.Key == "") {
 			return errors.New("--admission-cert and --admission-key come together")
 		}
-		if namespace, name, ok := strings.Cut(c.Secret, "/"); c.Address != "" && c.Cert == "" && (!ok || namespace == "" || name == "") {
+		if namespace, name, ok := strings.Cut(c.Secret, "/"); c.Address != "" && c.Cert == "" &&
+			(!ok || namespace == "" || name == "") {
 			return fmt.Errorf("--admission-secret: %q is not namespace/name", c.Secret)
 		}
 		return nil
@@ -66,17 +72,25 @@ func parse(args []string, getenv func(string) string, out io.Writer) (Config, er
 	f := config.New("workflow-runner", getenv, out)
 	f.Common(&c.Common)
 	f.Text(&c.ExecutorImage, "executor-image", "argosy/executor:dev", "image of the executor")
-	f.Text(&c.BridgeImage, "artifact-bridge-image", "argosy/artifact-bridge:dev", "image of what stands beside artifact drivers in their pods")
-	f.Text(&c.ArtifactURL, "artifact-url", "http://workflow-runner.argosy.svc:8080", "where pods reach the built-in artifact store")
-	f.Text(&c.ImagePrograms, "image-programs", "", "YAML file {image: {entrypoint: [], cmd: []}}, for containers that name no command")
-	f.Text(&c.Repositories, "repository-namespace", "argosy", "where an artifactRepositoryRef is looked up that the workflow's own namespace does not have, executor plugins for all namespaces, and the ConfigMap workflow-controller-configmap with artifactDrivers")
-	f.Text(&c.HTTPReach, "http-reach", "public", "where http templates and artifact stores may be: public, or any, which adds loopback and link-local addresses such as a cloud's metadata")
-	f.Text(&c.Insecure, "insecure-registry", "", "registries that are asked over plain HTTP what images run, as images name them, comma separated")
+	f.Text(&c.BridgeImage, "artifact-bridge-image", "argosy/artifact-bridge:dev",
+		"image of what stands beside artifact drivers in their pods")
+	f.Text(&c.ArtifactURL, "artifact-url", "http://workflow-runner.argosy.svc:8080",
+		"where pods reach the built-in artifact store")
+	f.Text(&c.ImagePrograms, "image-programs", "",
+		"YAML file {image: {entrypoint: [], cmd: []}}, for containers that name no command")
+	f.Text(&c.Repositories, "repository-namespace", "argosy",
+		"where an artifactRepositoryRef is looked up that the workflow's own namespace does not have, executor plugins for all namespaces, and the ConfigMap workflow-controller-configmap with artifactDrivers")
+	f.Text(&c.HTTPReach, "http-reach", "public",
+		"where http templates and artifact stores may be: public, or any, which adds loopback and link-local addresses such as a cloud's metadata")
+	f.Text(&c.Insecure, "insecure-registry", "",
+		"registries that are asked over plain HTTP what images run, as images name them, comma separated")
 	f.Text(&c.Scratch, "scratch", os.TempDir(), "folder for Git repositories that are fetched for pods")
 	f.Text(&c.KnownHosts, "git-known-hosts", "", "file with the host keys of Git servers, as ssh-keyscan prints them")
 	f.Text(&c.GCS, "gcs-endpoint", store.GCS, "where Google Cloud Storage is")
-	f.Number(&c.Archive.Count, "archive-count", 10_000, "workflows that ended and are kept in the archive; 0 keeps none")
-	f.Span(&c.Archive.Age, "archive-age", 30*24*time.Hour, "how long workflows that ended are kept in the archive; 0 keeps them for good")
+	f.Number(&c.Archive.Count, "archive-count", 10_000,
+		"workflows that ended and are kept in the archive; 0 keeps none")
+	f.Span(&c.Archive.Age, "archive-age", 30*24*time.Hour,
+		"how long workflows that ended are kept in the archive; 0 keeps them for good")
 	identity.Declare(f, &c.Own)
 	c.Admission.flags(f)
 	f.Check(func() error {

@@ -32,7 +32,8 @@ spec:
 		return nil
 	})
 	first := c.workflows()[0]
-	if at := first.Annotations[cron.AnnotationScheduled]; first.Labels["team"] != "x" || c.pods()[0].Spec.Containers[0].Command[1] != at || !strings.HasPrefix(first.Name, "tick-") {
+	if at := first.Annotations[cron.AnnotationScheduled]; first.Labels["team"] != "x" ||
+		c.pods()[0].Spec.Containers[0].Command[1] != at || !strings.HasPrefix(first.Name, "tick-") {
 		t.Errorf("%s: %v", first.Name, first.Annotations)
 	}
 	if err := c.end(&c.pods()[0], 0); err != nil {

@@ -57,9 +57,11 @@ func (c *cluster) playDrivers(d *drivertest.Driver) (names func() []string) {
 				}
 				token := p.Annotations["argosy.dev/artifact-driver-token"]
 				go func() {
-					_ = bridge.Serve(t.Context(), l, bridge.Config{Token: token, Socket: socket, Staging: staging, Idle: time.Hour})
+					_ = bridge.Serve(t.Context(), l, bridge.Config{Token: token, Socket: socket, Staging: staging,
+						Idle: time.Hour})
 				}()
-				p.Status.Phase, p.Status.PodIP, p.Status.PodIPs = corev1.PodRunning, driverIP, []corev1.PodIP{{IP: driverIP}}
+				p.Status.Phase, p.Status.PodIP, p.Status.PodIPs = corev1.PodRunning, driverIP,
+					[]corev1.PodIP{{IP: driverIP}}
 				if err := c.kube.Status().Update(t.Context(), p); err != nil {
 					t.Error(err)
 				}
@@ -92,7 +94,9 @@ func (c *cluster) loaded(node, input string) string {
 			dir := c.t.TempDir()
 			getenv := func(string) string { return p.Spec.InitContainers[0].Env[0].Value }
 			var said strings.Builder
-			if code := executor.Main(c.t.Context(), []string{"load"}, getenv, executor.Streams{Out: io.Discard, Err: &said}, executor.Places{Staging: dir}); code != 0 {
+			if code := executor.Main(c.t.Context(), []string{"load"}, getenv,
+				executor.Streams{Out: io.Discard, Err: &said},
+				executor.Places{Staging: dir}); code != 0 {
 				return fmt.Errorf("load: %s", said.String())
 			}
 			raw, err := os.ReadFile(filepath.Join(dir, "inputs", input))
@@ -164,7 +168,8 @@ spec:
 	}
 	c.perform(".in", "true")
 	c.awaitPhase(v1alpha1.WorkflowSucceeded)
-	if n := c.node("wf", ".unknown"); n.Phase != v1alpha1.NodeError || !strings.Contains(n.Message, `there is no artifact driver "nobody"; artifactDrivers of ConfigMap ci/workflow-controller-configmap has files`) {
+	if n := c.node("wf", ".unknown"); n.Phase != v1alpha1.NodeError ||
+		!strings.Contains(n.Message, `there is no artifact driver "nobody"; artifactDrivers of ConfigMap ci/workflow-controller-configmap has files`) {
 		t.Errorf("%s %s", n.Phase, n.Message)
 	}
 	c.await("the packed one is taken away", func() error {

@@ -83,7 +83,8 @@ func TestAnEditOfTheStatusIsAnOrder(t *testing.T) {
 	stop := c.runner("a")
 	c.create(asking)
 	end := func(n map[string]any) {
-		n["phase"], n["finishedAt"], n["message"] = "Succeeded", metav1.Now().UTC().Format(time.RFC3339), "Resumed by: map[User:me]"
+		n["phase"], n["finishedAt"], n["message"] = "Succeeded", metav1.Now().UTC().Format(time.RFC3339),
+			"Resumed by: map[User:me]"
 	}
 	c.awaitWaiting("asking", "one")
 	c.edit("asking", func(_ *unstructured.Unstructured, s map[string]any) { suspended(s, "one", end) })
@@ -118,7 +119,8 @@ func TestAnEditOfTheStatusIsAnOrder(t *testing.T) {
 	c.edit("asking", func(_ *unstructured.Unstructured, s map[string]any) { suspended(s, "four", end) })
 	c.await("it is refused", func() error {
 		for _, wf := range c.workflows() {
-			if said := wf.Annotations[object.RefusedAnnotation]; !strings.Contains(said, `status: output parameter "who"`) {
+			if said := wf.Annotations[object.RefusedAnnotation]; !strings.Contains(said,
+				`status: output parameter "who"`) {
 				return fmt.Errorf("refused: %q", said)
 			}
 		}
@@ -130,7 +132,8 @@ func TestAnEditOfTheStatusIsAnOrder(t *testing.T) {
 	})
 	c.finish(".run", 0)
 	wf := c.awaitPhase(v1alpha1.WorkflowSucceeded)
-	said := map[string]string{"one": "Succeeded Resumed by: map[User:me]", "two": "Succeeded Resumed by: map[User:me]", "three": "Succeeded Resumed by: map[User:me]", "four": "Failed not today"}
+	said := map[string]string{"one": "Succeeded Resumed by: map[User:me]", "two": "Succeeded Resumed by: map[User:me]",
+		"three": "Succeeded Resumed by: map[User:me]", "four": "Failed not today"}
 	for _, n := range wf.Status.Nodes {
 		if want := said[n.DisplayName]; want != "" && string(n.Phase)+" "+n.Message != want {
 			t.Errorf("%s: %s %s", n.DisplayName, n.Phase, n.Message)
@@ -178,7 +181,9 @@ spec:
 				}
 			}
 			s["nodes"] = kept
-			if err := unstructured.SetNestedSlice(o.Object, []any{map[string]any{"name": "p", "value": argument}}, "spec", "arguments", "parameters"); err != nil {
+			if err := unstructured.SetNestedSlice(o.Object, []any{map[string]any{"name": "p", "value": argument}},
+				"spec",
+				"arguments", "parameters"); err != nil {
 				t.Error(err)
 			}
 		})
@@ -186,7 +191,9 @@ spec:
 	retry("new", "again", "[0]", "good")
 	c.await("a new pod of the failed step only", func() error {
 		for _, p := range c.pods() {
-			if strings.HasSuffix(p.Annotations[object.AnnotationNodeName], ".bad") && p.Spec.Containers[0].Command[1] == "new" && len(c.pods()) == 2 {
+			if strings.HasSuffix(p.Annotations[object.AnnotationNodeName], ".bad") &&
+				p.Spec.Containers[0].Command[1] == "new" &&
+				len(c.pods()) == 2 {
 				return nil
 			}
 		}
@@ -198,7 +205,8 @@ spec:
 	retry("newer", "again")
 	c.await("a new pod of the first step", func() error {
 		pods := c.pods()
-		if len(pods) == 1 && strings.HasSuffix(pods[0].Annotations[object.AnnotationNodeName], ".good") && pods[0].Spec.Containers[0].Command[1] == "newer" {
+		if len(pods) == 1 && strings.HasSuffix(pods[0].Annotations[object.AnnotationNodeName], ".good") &&
+			pods[0].Spec.Containers[0].Command[1] == "newer" {
 			return nil
 		}
 		return fmt.Errorf("%d pods", len(pods))

@@ -69,7 +69,8 @@ spec:
 		if ok && (n.Phase != v1alpha1.NodeError || !strings.Contains(n.Message, says)) {
 			t.Errorf("%s: %s, %s", n.DisplayName, n.Phase, n.Message)
 		}
-		if n.DisplayName == "gone" && (!strings.Contains(n.Message, `template "gone"`) || !strings.Contains(n.Message, "set command") || !strings.Contains(n.Message, "no such image")) {
+		if n.DisplayName == "gone" && (!strings.Contains(n.Message, `template "gone"`) ||
+			!strings.Contains(n.Message, "set command") || !strings.Contains(n.Message, "no such image")) {
 			t.Errorf("the message does not help: %s", n.Message)
 		}
 		if n.DisplayName == "known" && n.Phase != v1alpha1.NodeFailed {

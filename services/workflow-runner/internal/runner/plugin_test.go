@@ -33,7 +33,8 @@ func (p *pluginServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			Plugin map[string]struct{ Greet string } `json:"plugin"`
 		} `json:"template"`
 	}
-	if err := json.NewDecoder(r.Body).Decode(&body); err != nil || r.Method != http.MethodPost || r.URL.Path != "/api/v1/template.execute" {
+	if err := json.NewDecoder(r.Body).Decode(&body); err != nil || r.Method != http.MethodPost ||
+		r.URL.Path != "/api/v1/template.execute" {
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
@@ -62,14 +63,16 @@ func (p *pluginServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (c *cluster) playPlugins() (names []string) {
 	c.t.Helper()
 	var pods corev1.PodList
-	if err := c.kube.List(c.t.Context(), &pods, client.InNamespace("ci"), client.HasLabels{task.PluginsOf}); err != nil {
+	if err := c.kube.List(c.t.Context(), &pods, client.InNamespace("ci"),
+		client.HasLabels{task.PluginsOf}); err != nil {
 		c.t.Fatal(err)
 	}
 	for i := range pods.Items {
 		p := &pods.Items[i]
 		names = append(names, p.Name)
 		if p.Status.PodIP == "" {
-			p.Status.Phase, p.Status.PodIP, p.Status.PodIPs = corev1.PodRunning, "127.0.0.1", []corev1.PodIP{{IP: "127.0.0.1"}}
+			p.Status.Phase, p.Status.PodIP, p.Status.PodIPs = corev1.PodRunning, "127.0.0.1",
+				[]corev1.PodIP{{IP: "127.0.0.1"}}
 			if err := c.kube.Status().Update(c.t.Context(), p); err != nil {
 				c.t.Fatal(err)
 			}
@@ -130,7 +133,8 @@ spec:
 	before := c.playPlugins()
 	stop() // while the plugin is at work; the next one finds its pod
 	c.runner("b")
-	if n := c.node("greeter", ".greet"); n.Phase != v1alpha1.NodeSucceeded || n.Type != v1alpha1.NodeTypePlugin || *n.Outputs.Result != "hello world" || n.Outputs.Parameters[0].Value.String() != "5" {
+	if n := c.node("greeter", ".greet"); n.Phase != v1alpha1.NodeSucceeded || n.Type != v1alpha1.NodeTypePlugin ||
+		*n.Outputs.Result != "hello world" || n.Outputs.Parameters[0].Value.String() != "5" {
 		t.Errorf("greet: %+v", n)
 	}
 	c.await("the other plugin is there", func() error {
@@ -142,7 +146,8 @@ spec:
 	if n := c.node("greeter", ".nobody"); n.Phase != v1alpha1.NodeFailed || n.Message != "nobody is there" {
 		t.Errorf("nobody: %s %s", n.Phase, n.Message)
 	}
-	if n := c.node("greeter", ".other"); n.Phase != v1alpha1.NodeFailed || !strings.Contains(n.Message, "of deaf, hello, none does this work") {
+	if n := c.node("greeter", ".other"); n.Phase != v1alpha1.NodeFailed ||
+		!strings.Contains(n.Message, "of deaf, hello, none does this work") {
 		t.Errorf("other: %s %s", n.Phase, n.Message)
 	}
 	c.awaitPhase(v1alpha1.WorkflowSucceeded)

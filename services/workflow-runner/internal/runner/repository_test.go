@@ -66,14 +66,16 @@ func (c *cluster) performPod(p *corev1.Pod, program string) error {
 	}
 	last := filepath.Join(dir, "last")
 	getenv := func(string) string { return string(object.JSON(task)) }
-	code := executor.Main(c.t.Context(), []string{"run", "--", "sh", "-c", program}, getenv, executor.Streams{Out: io.Discard, Err: io.Discard}, executor.Places{Termination: last, Staging: dir})
+	code := executor.Main(c.t.Context(), []string{"run", "--", "sh", "-c", program}, getenv,
+		executor.Streams{Out: io.Discard, Err: io.Discard}, executor.Places{Termination: last, Staging: dir})
 	said, err := os.ReadFile(last)
 	if err != nil {
 		c.t.Fatal(err)
 	}
 	p.Status.Phase = corev1.PodSucceeded
 	p.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: pods.MainContainer, State: corev1.ContainerState{
-		Terminated: &corev1.ContainerStateTerminated{ExitCode: int32(code), Message: string(said), FinishedAt: metav1.Now()}}}}
+		Terminated: &corev1.ContainerStateTerminated{ExitCode: int32(code), Message: string(said),
+			FinishedAt: metav1.Now()}}}}
 	return c.kube.Status().Update(c.t.Context(), p)
 }
 
@@ -148,7 +150,8 @@ spec:
 	if got := strings.Join(said, " "); got != "kept=of/wf/kept.txt brief=of/wf/brief.tgz stays=stays.tgz main-logs=of/wf/main.log" {
 		t.Errorf("outputs: %s", got)
 	}
-	if ref := wf.Status.ArtifactRepositoryRef; ref == nil || ref.Key != "main" || ref.ArtifactRepository.S3.Bucket != "art" || wf.Labels["who"] != "wf-x" {
+	if ref := wf.Status.ArtifactRepositoryRef; ref == nil || ref.Key != "main" ||
+		ref.ArtifactRepository.S3.Bucket != "art" || wf.Labels["who"] != "wf-x" {
 		t.Errorf("%+v, labels %v", ref, wf.Labels)
 	}
 	c.await("it shows what is gone", func() error {
@@ -159,8 +162,10 @@ spec:
 		}
 		return nil
 	})
-	for _, want := range []string{`argo_workflows_mine{status="Succeeded"} 1`, `argo_workflows_total_count{namespace="ci",phase="Succeeded"} 1`,
-		`argo_workflows_gauge{phase="Succeeded"} 1`, `argo_workflows_pods_total_count{namespace="ci",phase="Succeeded"} 1`} {
+	for _, want := range []string{`argo_workflows_mine{status="Succeeded"} 1`,
+		`argo_workflows_total_count{namespace="ci",phase="Succeeded"} 1`,
+		`argo_workflows_gauge{phase="Succeeded"} 1`,
+		`argo_workflows_pods_total_count{namespace="ci",phase="Succeeded"} 1`} {
 		c.scraped("http://"+at+"/metrics", want)
 	}
 	gone := object.Workflow()

@@ -15,12 +15,14 @@ import (
 func (c *cluster) operate(key, operation, name string, args ...string) {
 	c.t.Helper()
 	for i := range 2 {
-		command := events.OperateWorkflow{Key: key, Operation: operation, Namespace: "ci", Kind: "Workflow", Name: name, Args: args}
+		command := events.OperateWorkflow{Key: key, Operation: operation, Namespace: "ci", Kind: "Workflow", Name: name,
+			Args: args}
 		e, err := bus.NewEvent(fmt.Sprintf("%s-%d", key, i), "sensor", events.TypeOperateWorkflow, command)
 		if err != nil {
 			c.t.Fatal(err)
 		}
-		if err := c.bus.Publish(c.t.Context(), events.CommandSubject(events.ServiceWorkflowRunner, operation, "ci"), e); err != nil {
+		if err := c.bus.Publish(c.t.Context(), events.CommandSubject(events.ServiceWorkflowRunner, operation, "ci"),
+			e); err != nil {
 			c.t.Fatal(err)
 		}
 	}
@@ -49,7 +51,8 @@ spec:
 	c.operate("retry-key-1", "retry", "again", "-p", "p=new")
 	c.await("a new pod of the failed step", func() error {
 		for _, p := range c.pods() {
-			if strings.HasSuffix(p.Annotations[object.AnnotationNodeName], ".bad") && p.Spec.Containers[0].Command[1] == "new" {
+			if strings.HasSuffix(p.Annotations[object.AnnotationNodeName], ".bad") &&
+				p.Spec.Containers[0].Command[1] == "new" {
 				return nil
 			}
 		}
@@ -68,7 +71,8 @@ spec:
 		}
 		return fmt.Errorf("no such node")
 	})
-	c.operate("set-key-1", "set", "again", "--node-field-selector", "displayName=ask", "--output-parameter", "who=me", "--phase", "Succeeded", "--message=fine")
+	c.operate("set-key-1", "set", "again", "--node-field-selector", "displayName=ask", "--output-parameter", "who=me",
+		"--phase", "Succeeded", "--message=fine")
 	wf := c.awaitPhase(v1alpha1.WorkflowSucceeded)
 	for _, n := range wf.Status.Nodes {
 		if n.DisplayName == "ask" && (n.Message != "fine" || n.Outputs.Parameters[0].Value.String() != "me") {
@@ -87,7 +91,9 @@ spec:
 	c.operate("retry-key-2", "retry", "again")
 	c.await("a retry of what succeeded is refused", func() error {
 		for _, wf := range c.workflows() {
-			if said := wf.Annotations["argosy.dev/refused-orders"]; strings.Contains(said, "nothing is to be done again") && wf.Labels[object.LabelCompleted] == "true" {
+			if said := wf.Annotations["argosy.dev/refused-orders"]; strings.Contains(said,
+				"nothing is to be done again") &&
+				wf.Labels[object.LabelCompleted] == "true" {
 				return nil
 			}
 		}

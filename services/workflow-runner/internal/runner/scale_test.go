@@ -104,7 +104,8 @@ func (c *cluster) process(instance string) int {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	args := []string{"--kubeconfig", c.kubeconfig, "--nats-url", c.server.URL(), "--http-address", "127.0.0.1:0", "--instance", instance, "--log-level", "error"}
+	args := []string{"--kubeconfig", c.kubeconfig, "--nats-url", c.server.URL(), "--http-address", "127.0.0.1:0",
+		"--instance", instance, "--log-level", "error"}
 	child := exec.Command(self)
 	child.Stderr = os.Stderr
 	child.Env = append(os.Environ(), childVariable+"="+strings.Join(args, "\n"))
@@ -202,7 +203,8 @@ func TestAWideRunFitsIntoItsBounds(t *testing.T) {
 	})
 	took := time.Since(began)
 	bytes, entries := c.journal()
-	t.Logf("%d nodes in %s: %.0f/s; %d MiB at most; journal %d entries with %.1f MB; status at most %d KiB", n, took.Round(time.Second), float64(n)/took.Seconds(),
+	t.Logf("%d nodes in %s: %.0f/s; %d MiB at most; journal %d entries with %.1f MB; status at most %d KiB", n,
+		took.Round(time.Second), float64(n)/took.Seconds(),
 		highest(t, pid)>>20, entries, float64(bytes)/1e6, largest>>10)
 	if p.errs > 0 {
 		t.Logf("%d pods were not ended: %v", p.errs, p.last)
@@ -282,7 +284,11 @@ func (c *cluster) many(name string, n int) float64 {
 		list[i] = i
 	}
 	go func() {
-		_ = parallel.Do(8, list, func(i int) error { c.submitted(fmt.Sprintf(onePodManifest, fmt.Sprintf("%s-%d", name, i))); return nil })
+		_ = parallel.Do(8, list, func(i int) error {
+			c.submitted(fmt.Sprintf(onePodManifest,
+				fmt.Sprintf("%s-%d", name, i)))
+			return nil
+		})
 	}()
 	open := n
 	ended := map[string]bool{}
@@ -291,7 +297,8 @@ func (c *cluster) many(name string, n int) float64 {
 		if !ok || !strings.HasPrefix(u.GetName(), name+"-") || ended[u.GetName()] {
 			continue
 		}
-		if phase, _, _ := unstructured.NestedString(u.Object, "status", "phase"); phase == string(v1alpha1.WorkflowSucceeded) {
+		if phase, _, _ := unstructured.NestedString(u.Object, "status",
+			"phase"); phase == string(v1alpha1.WorkflowSucceeded) {
 			ended[u.GetName()] = true
 			if open--; open == 0 {
 				return float64(n) / time.Since(began).Seconds()
@@ -315,7 +322,8 @@ func BenchmarkReaction(b *testing.B) {
 		for s := range length {
 			fmt.Fprintf(&steps, "[{name: s%d, template: echo}], ", s)
 		}
-		c.submitted(strings.Replace(fmt.Sprintf(onePodManifest, name), "[{name: only, template: echo}]", strings.TrimSuffix(steps.String(), ", "), 1))
+		c.submitted(strings.Replace(fmt.Sprintf(onePodManifest, name), "[{name: only, template: echo}]",
+			strings.TrimSuffix(steps.String(), ", "), 1))
 		c.await("the chain ends", func() error {
 			if phase, _, _ := c.status(name); phase != string(v1alpha1.WorkflowSucceeded) {
 				return fmt.Errorf("it is %s", phase)

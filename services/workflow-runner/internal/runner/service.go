@@ -68,19 +68,24 @@ func assemble(ctx context.Context, cfg Config, base *service.Base) ([]life.Part,
 	m := meter.NewOwn(base.Registry)
 	meters := meter.NewUpstream(base.Registry, base.Members.Owns)
 	base.Registry.MustRegister(&meter.Census{Cache: mgr.GetClient(), Owns: base.Members.Owns})
-	regain := []chan event.GenericEvent{make(chan event.GenericEvent), make(chan event.GenericEvent), make(chan event.GenericEvent)}
+	regain := []chan event.GenericEvent{make(chan event.GenericEvent), make(chan event.GenericEvent),
+		make(chan event.GenericEvent)}
 	runner, err := newRunner(ctx, cfg, base, mgr, regain[0])
 	if err != nil {
 		return nil, err
 	}
 	runner.Metrics, runner.Meters = m, meters
 	clock := &cron.Reconciler{Client: mgr.GetClient(), Meters: meters, Log: base.Log, Now: time.Now}
-	bind := &binding.Reconciler{Client: mgr.GetClient(), Bus: base.Bus, Owns: base.Members.Owns, Metrics: m, Meters: meters, Log: base.Log}
-	if err := errors.Join(runner.Control(mgr, base.Members.Owns, regain[0]), clock.Control(mgr, base.Members, regain[1]), bind.Control(mgr, regain[2])); err != nil {
+	bind := &binding.Reconciler{Client: mgr.GetClient(), Bus: base.Bus, Owns: base.Members.Owns, Metrics: m,
+		Meters: meters, Log: base.Log}
+	if err := errors.Join(runner.Control(mgr, base.Members.Owns, regain[0]),
+		clock.Control(mgr, base.Members, regain[1]),
+		bind.Control(mgr, regain[2])); err != nil {
 		return nil, err
 	}
 	submit := &command.Submitter{Accounts: runner.Accounts.Accounts, Metrics: m}
-	keep := &archive.Archivist{Bus: base.Bus, Limits: cfg.Archive, Owns: base.Members.Owns, Log: base.Log, Every: archive.ThinEvery}
+	keep := &archive.Archivist{Bus: base.Bus, Limits: cfg.Archive, Owns: base.Members.Owns, Log: base.Log,
+		Every: archive.ThinEvery}
 	operate := &command.Operator{Accounts: runner.Accounts.Accounts, Archive: keep, Metrics: m}
 	parts := []life.Part{life.Of("kubernetes", mgr.Start)}
 	var changed []chan struct{}
@@ -92,7 +97,9 @@ func assemble(ctx context.Context, cfg Config, base *service.Base) ([]life.Part,
 		}))
 	}
 	if cfg.Archive.Count > 0 {
-		parts = append(parts, life.Of("archive", func(ctx context.Context) error { return base.Bus.Consume(ctx, keep.Consumer(), keep.Handle) }), life.Of("archive-limits", keep.Run))
+		parts = append(parts, life.Of("archive",
+			func(ctx context.Context) error { return base.Bus.Consume(ctx, keep.Consumer(), keep.Handle) }),
+			life.Of("archive-limits", keep.Run))
 	}
 	judged, err := judging(cfg.Admission, mgr, base.Log)
 	if err != nil {
@@ -105,13 +112,18 @@ func assemble(ctx context.Context, cfg Config, base *service.Base) ([]life.Part,
 		life.Of("artifacts", runner.Janitor.Run),
 		life.Of("artifact-drivers", runner.Janitor.Stores.Drivers.Run),
 		life.Of("bindings", bind.Drain),
-		life.Of("commands", func(ctx context.Context) error { return base.Bus.Consume(ctx, submit.Consumer(), submit.Handle) }),
-		life.Of("operations", func(ctx context.Context) error { return base.Bus.Consume(ctx, operate.Consumer(), operate.Handle) }),
+		life.Of("commands", func(ctx context.Context) error {
+			return base.Bus.Consume(ctx, submit.Consumer(), submit.Handle)
+		}),
+		life.Of("operations", func(ctx context.Context) error {
+			return base.Bus.Consume(ctx, operate.Consumer(), operate.Handle)
+		}),
 	), nil
 }
 
 // newRunner makes what reconciles workflows, and what pods ask. A task that ends asks for another look through again.
-func newRunner(ctx context.Context, cfg Config, base *service.Base, mgr manager.Manager, again chan event.GenericEvent) (*workflow.Reconciler, error) {
+func newRunner(ctx context.Context, cfg Config, base *service.Base, mgr manager.Manager,
+	again chan event.GenericEvent) (*workflow.Reconciler, error) {
 	sign, err := artifact.NewSigner(ctx, base.Bus, cfg.ArtifactURL)
 	if err != nil {
 		return nil, err
@@ -122,22 +134,28 @@ func newRunner(ctx context.Context, cfg Config, base *service.Base, mgr manager.
 		return nil, err
 	}
 	insecure := strings.FieldsFunc(cfg.Insecure, separates)
-	programs.Registry = registry.New(registry.Config{Reader: mgr.GetAPIReader(), Insecure: insecure, Dial: task.Dialer(anywhere)})
+	programs.Registry = registry.New(registry.Config{Reader: mgr.GetAPIReader(), Insecure: insecure,
+		Dial: task.Dialer(anywhere)})
 	accounts, err := task.NewAccounts(mgr.GetConfig(), mgr.GetRESTMapper())
 	if err != nil {
 		return nil, err
 	}
-	drivers := &driver.Pods{Core: accounts.Own(), Reader: mgr.GetAPIReader(), Namespace: cfg.Repositories, Image: cfg.BridgeImage, Dial: task.Dialer(anywhere), Log: base.Log}
-	stores := &store.Stores{Drivers: drivers, Bus: base.Bus, Secrets: mgr.GetAPIReader(), Dial: task.Dialer(anywhere), GCS: cfg.GCS, Own: cfg.Own, Git: newFetcher(ctx, cfg, base.Log)}
+	drivers := &driver.Pods{Core: accounts.Own(), Reader: mgr.GetAPIReader(), Namespace: cfg.Repositories,
+		Image: cfg.BridgeImage, Dial: task.Dialer(anywhere), Log: base.Log}
+	stores := &store.Stores{Drivers: drivers, Bus: base.Bus, Secrets: mgr.GetAPIReader(), Dial: task.Dialer(anywhere),
+		GCS: cfg.GCS, Own: cfg.Own, Git: newFetcher(ctx, cfg, base.Log)}
 	base.Probes.Handle(artifact.Path, &artifact.Server{Bus: base.Bus, Stores: stores, Signer: sign, Log: base.Log})
-	gc := artifact.NewGC(artifact.GCConfig{KV: base.Bus.KV(bus.LocksBucket), Cached: mgr.GetClient(), Synced: mgr.GetCache().WaitForCacheSync, Reader: mgr.GetAPIReader(),
+	gc := artifact.NewGC(artifact.GCConfig{KV: base.Bus.KV(bus.LocksBucket), Cached: mgr.GetClient(),
+		Synced: mgr.GetCache().WaitForCacheSync, Reader: mgr.GetAPIReader(),
 		Stores: stores, Bus: base.Bus, Log: base.Log})
-	r := workflow.New(workflow.Config{Client: mgr.GetClient(), Reader: mgr.GetAPIReader(), Bus: base.Bus, Log: base.Log, Janitor: gc, Accounts: accounts,
+	r := workflow.New(workflow.Config{Client: mgr.GetClient(), Reader: mgr.GetAPIReader(), Bus: base.Bus, Log: base.Log,
+		Janitor: gc, Accounts: accounts,
 		Pods:  &pods.Pods{Image: cfg.ExecutorImage, Images: programs, Signer: sign, Bus: base.Bus},
 		Locks: &lock.Locks{KV: base.Bus.KV(bus.LocksBucket), Reader: mgr.GetAPIReader(), Now: time.Now},
 		Repos: &artifact.Repositories{Reader: mgr.GetAPIReader(), Namespace: cfg.Repositories, Now: time.Now},
 		Nudge: func(ctx context.Context, namespace, name string) { nudge(ctx, again, namespace, name) }})
-	r.Desk = task.NewExecutor(task.Tools{Accounts: accounts, Store: stores, Local: anywhere, Plugins: task.Plugins{Namespace: cfg.Repositories, Announce: r.AnnouncePlugins}},
+	r.Desk = task.NewExecutor(task.Tools{Accounts: accounts, Store: stores, Local: anywhere,
+		Plugins: task.Plugins{Namespace: cfg.Repositories, Announce: r.AnnouncePlugins}},
 		r.Nudge)
 	return r, nil
 }
@@ -148,8 +166,11 @@ func judging(c admissionConfig, mgr manager.Manager, log *slog.Logger) ([]life.P
 		return nil, nil
 	}
 	namespace, name, _ := strings.Cut(c.Secret, "/")
-	server, err := admission.New(admission.Config{Address: c.Address, Cert: c.Cert, Key: c.Key, Hosts: strings.FieldsFunc(c.Hosts, separates), Webhook: c.Webhook,
-		Secret: types.NamespacedName{Namespace: namespace, Name: name}, Client: mgr.GetClient(), Reader: mgr.GetAPIReader(), Log: log})
+	server, err := admission.New(admission.Config{Address: c.Address, Cert: c.Cert, Key: c.Key,
+		Hosts: strings.FieldsFunc(c.Hosts, separates), Webhook: c.Webhook,
+		Secret: types.NamespacedName{Namespace: namespace, Name: name}, Client: mgr.GetClient(),
+		Reader: mgr.GetAPIReader(),
+		Log:    log})
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", service.ErrUsage, err)
 	}
@@ -159,10 +180,12 @@ func judging(c admissionConfig, mgr manager.Manager, log *slog.Logger) ([]life.P
 // separates reports whether a character parts the entries of a list in a flag.
 func separates(r rune) bool { return r == ',' || r == ' ' }
 
-// newFetcher makes what fetches Git repositories; nil where there is no folder for them, which is no reason not to start.
+// newFetcher makes what fetches Git repositories; nil where there is no folder for them, which is no reason not to
+// start.
 func newFetcher(ctx context.Context, cfg Config, log *slog.Logger) *gitrepo.Fetcher {
-	f, err := gitrepo.New(gitrepo.Config{Dir: filepath.Join(cfg.Scratch, "argosy-"+bus.Key(cfg.Instance)), KnownHosts: cfg.KnownHosts,
-		Dial: task.Dialer(cfg.HTTPReach == "any"), Limits: gitrepo.DefaultLimits()})
+	f, err := gitrepo.New(gitrepo.Config{Dir: filepath.Join(cfg.Scratch, "argosy-"+bus.Key(cfg.Instance)),
+		KnownHosts: cfg.KnownHosts,
+		Dial:       task.Dialer(cfg.HTTPReach == "any"), Limits: gitrepo.DefaultLimits()})
 	if err != nil {
 		log.WarnContext(ctx, "no Git repository will be fetched; give --scratch", "error", err)
 		return nil

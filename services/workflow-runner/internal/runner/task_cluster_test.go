@@ -42,8 +42,10 @@ func (c *cluster) builder() {
 	for _, o := range []client.Object{
 		&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "builder"}},
 		&rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "builder"}, Rules: []rbacv1.PolicyRule{
-			{APIGroups: []string{""}, Resources: []string{"configmaps"}, Verbs: []string{"*"}}, {APIGroups: []string{""}, Resources: []string{"secrets"}, Verbs: []string{"get"}}}},
-		&rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "builder"}, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "builder"},
+			{APIGroups: []string{""}, Resources: []string{"configmaps"}, Verbs: []string{"*"}},
+			{APIGroups: []string{""}, Resources: []string{"secrets"}, Verbs: []string{"get"}}}},
+		&rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "builder"},
+			RoleRef:  rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "builder"},
 			Subjects: []rbacv1.Subject{{Kind: "ServiceAccount", Namespace: "ci", Name: "builder"}}},
 	} {
 		if err := c.kube.Create(c.t.Context(), o); err != nil {
@@ -192,7 +194,8 @@ func TestRequestsAndData(t *testing.T) {
 	t.Cleanup(server.Close)
 	c.create(`{apiVersion: v1, kind: Secret, metadata: {name: token}, stringData: {t: hush}}`)
 	for _, key := range []string{"logs/a.txt", "logs/b.bin", "other/c.txt"} {
-		if err := c.bus.Objects(bus.ArtifactsBucket).Put(t.Context(), store.ObjectName("ci", key), strings.NewReader("x")); err != nil {
+		if err := c.bus.Objects(bus.ArtifactsBucket).Put(t.Context(), store.ObjectName("ci", key),
+			strings.NewReader("x")); err != nil {
 			t.Fatal(err)
 		}
 	}

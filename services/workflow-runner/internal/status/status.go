@@ -20,7 +20,8 @@ const Limit = 512 << 10
 
 // Of is what is shown of the state of a run, but for what the state does not say.
 func Of(state flow.Run) v1alpha1.WorkflowStatus {
-	status := v1alpha1.WorkflowStatus{Phase: state.Phase, Message: state.Message, Nodes: state.Nodes, Outputs: state.Outputs}
+	status := v1alpha1.WorkflowStatus{Phase: state.Phase, Message: state.Message, Nodes: state.Nodes,
+		Outputs: state.Outputs}
 	if !state.StartedAt.IsZero() {
 		at := metav1.NewTime(state.StartedAt)
 		status.StartedAt = &at
@@ -37,12 +38,14 @@ func Of(state flow.Run) v1alpha1.WorkflowStatus {
 	return status
 }
 
-// sumMost is up to how many nodes those that hold others show what was used below them: each looks at all that come after.
+// sumMost is up to how many nodes those that hold others show what was used below them: each looks at all that come
+// after.
 const sumMost = 3000
 
 // summed are nodes with what was used below those that have ended and hold others.
 func summed(all map[string]v1alpha1.NodeStatus) map[string]v1alpha1.NodeStatus {
-	if len(all) > sumMost || !slices.ContainsFunc(slices.Collect(maps.Values(all)), func(n v1alpha1.NodeStatus) bool { return n.ResourcesDuration != nil }) {
+	if len(all) > sumMost || !slices.ContainsFunc(slices.Collect(maps.Values(all)),
+		func(n v1alpha1.NodeStatus) bool { return n.ResourcesDuration != nil }) {
 		return all
 	}
 	out := maps.Clone(all)
@@ -82,8 +85,8 @@ func Change(version string, status v1alpha1.WorkflowStatus, own *v1alpha1.Metada
 // leastNode is fewer bytes than the text of any node has.
 const leastNode = 150
 
-// encodeStatus is the change that shows a status. What makes it too large is left out, and taken away where it was shown
-// before: first the nodes, then the outputs.
+// encodeStatus is the change that shows a status. What makes it too large is left out, and taken away where it was
+// shown before: first the nodes, then the outputs.
 func encodeStatus(metadata map[string]any, status v1alpha1.WorkflowStatus) ([]byte, error) {
 	nodes := status.Nodes
 	if len(nodes)*leastNode > Limit {
@@ -97,7 +100,9 @@ func encodeStatus(metadata map[string]any, status v1alpha1.WorkflowStatus) ([]by
 		return body, nil
 	}
 	status.Nodes = nil
-	status.Conditions = append(status.Conditions, v1alpha1.Condition{Type: "NodesOmitted", Status: "True", Message: "the nodes are too large for this object; its journal has them"})
+	status.Conditions = append(status.Conditions,
+		v1alpha1.Condition{Type: "NodesOmitted", Status: "True",
+			Message: "the nodes are too large for this object; its journal has them"})
 	for _, without := range [][]string{{"nodes"}, {"nodes", "outputs"}} {
 		if body, err = json.Marshal(map[string]any{"metadata": metadata, "status": bare(status, without)}); err != nil {
 			return nil, fmt.Errorf("encode status: %w", err)

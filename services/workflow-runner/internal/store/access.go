@@ -35,7 +35,8 @@ type access struct {
 func (a access) anonymous() bool { return a.id == "" && a.own == "" }
 
 // styles are how buckets are addressed. Source: Argo Workflows.
-var styles = map[string]minio.BucketLookupType{"": minio.BucketLookupAuto, "auto-detect": minio.BucketLookupAuto, "path": minio.BucketLookupPath, "virtual-hosted": minio.BucketLookupDNS}
+var styles = map[string]minio.BucketLookupType{"": minio.BucketLookupAuto, "auto-detect": minio.BucketLookupAuto,
+	"path": minio.BucketLookupPath, "virtual-hosted": minio.BucketLookupDNS}
 
 // access reads what a place names. A Secret or a key of it that is missing is an error of class poison, as is an option
 // that would be silently left out.
@@ -43,7 +44,8 @@ func (s *Stores) access(ctx context.Context, namespace string, l v1alpha1.S3Arti
 	a := access{endpoint: l.Endpoint, secure: l.Insecure == nil || !*l.Insecure, region: l.Region}
 	style, ok := styles[l.AddressingStyle]
 	if a.style = style; !ok {
-		return a, fault.Poisonf("s3: addressingStyle %q is none of path, virtual-hosted, auto-detect", l.AddressingStyle)
+		return a, fault.Poisonf("s3: addressingStyle %q is none of path, virtual-hosted, auto-detect",
+			l.AddressingStyle)
 	}
 	if (l.AccessKeySecret == nil) != (l.SecretKeySecret == nil) {
 		return a, fault.Poisonf("s3: accessKeySecret and secretKeySecret come together")
@@ -65,7 +67,8 @@ func (s *Stores) access(ctx context.Context, namespace string, l v1alpha1.S3Arti
 	for _, part := range []struct {
 		ref  *corev1.SecretKeySelector
 		into *string
-	}{{l.AccessKeySecret, &a.id}, {l.SecretKeySecret, &a.secret}, {l.SessionTokenSecret, &a.token}, {l.CaSecret, &a.authority}} {
+	}{{l.AccessKeySecret, &a.id}, {l.SecretKeySecret, &a.secret}, {l.SessionTokenSecret, &a.token},
+		{l.CaSecret, &a.authority}} {
 		if part.ref == nil {
 			continue
 		}
@@ -103,13 +106,15 @@ type clients struct {
 	known map[[sha256.Size]byte]*minio.Client
 }
 
-func (c *clients) of(ctx context.Context, a access, namespace string, dial func(context.Context, string, string) (net.Conn, error)) (*minio.Client, error) {
+func (c *clients) of(ctx context.Context, a access, namespace string,
+	dial func(context.Context, string, string) (net.Conn, error)) (*minio.Client, error) {
 	if httpx.Short(a.endpoint) {
 		dial = httpx.Within(namespace, dial) // and no other namespace may have its connections
 	} else {
 		namespace = ""
 	}
-	key := sha256.Sum256(fmt.Appendf(nil, "%q", []any{a.endpoint, a.secure, a.region, a.style, a.id, a.secret, a.token, a.authority, a.role, a.own, namespace}))
+	key := sha256.Sum256(fmt.Appendf(nil, "%q",
+		[]any{a.endpoint, a.secure, a.region, a.style, a.id, a.secret, a.token, a.authority, a.role, a.own, namespace}))
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if known, ok := c.known[key]; ok {
@@ -129,7 +134,8 @@ func (c *clients) of(ctx context.Context, a access, namespace string, dial func(
 // tries is how often a request is made before whoever asked must ask again.
 const tries = 3
 
-func connect(ctx context.Context, a access, dial func(context.Context, string, string) (net.Conn, error)) (*minio.Client, error) {
+func connect(ctx context.Context, a access,
+	dial func(context.Context, string, string) (net.Conn, error)) (*minio.Client, error) {
 	transport, err := minio.DefaultTransport(a.secure)
 	if err != nil {
 		return nil, fmt.Errorf("s3: set up the client: %w", err)
@@ -149,7 +155,8 @@ func connect(ctx context.Context, a access, dial func(context.Context, string, s
 	if err != nil {
 		return nil, err
 	}
-	client, err := minio.New(a.endpoint, &minio.Options{Creds: keys, Secure: a.secure, Region: a.region, BucketLookup: a.style, Transport: transport, MaxRetries: tries})
+	client, err := minio.New(a.endpoint, &minio.Options{Creds: keys, Secure: a.secure, Region: a.region,
+		BucketLookup: a.style, Transport: transport, MaxRetries: tries})
 	if err != nil {
 		return nil, fault.Poisonf("s3: endpoint %q: %w", a.endpoint, err)
 	}

@@ -38,11 +38,13 @@ func (s *Stores) azure(ctx context.Context, namespace string, l v1alpha1.Artifac
 	at, err := url.Parse(strings.TrimSuffix(l.Azure.Endpoint, "/"))
 	switch {
 	case err != nil || at.Host == "" || at.Scheme != "https" && at.Scheme != "http":
-		return nil, fault.Poisonf("azure: endpoint %q is no URL such as https://account.blob.core.windows.net", l.Azure.Endpoint)
+		return nil, fault.Poisonf("azure: endpoint %q is no URL such as https://account.blob.core.windows.net",
+			l.Azure.Endpoint)
 	case l.Azure.Container == "":
 		return nil, fault.Poisonf("azure: the container is not named")
 	}
-	a := &azure{rest: s.rest("container "+l.Azure.Container, namespace), endpoint: at, account: accountOf(at), container: l.Azure.Container, now: time.Now}
+	a := &azure{rest: s.rest("container "+l.Azure.Container, namespace), endpoint: at, account: accountOf(at),
+		container: l.Azure.Container, now: time.Now}
 	if l.Azure.AccountKeySecret == nil {
 		return a, s.asOwn(a, namespace, l.Azure.UseSDKCreds)
 	}
@@ -56,11 +58,12 @@ func (s *Stores) azure(ctx context.Context, namespace string, l v1alpha1.Artifac
 	return a, nil
 }
 
-// accountOf is the storage account of an endpoint: the first part of its host, or of its path where the host is an address
-// or has no parts. Source: Azure, and its emulator Azurite.
+// accountOf is the storage account of an endpoint: the first part of its host, or of its path where the host is an
+// address or has no parts. Source: Azure, and its emulator Azurite.
 func accountOf(endpoint *url.URL) string {
 	first, rest, _ := strings.Cut(endpoint.Hostname(), ".")
-	if path := strings.Trim(endpoint.Path, "/"); path != "" && (rest == "" || net.ParseIP(endpoint.Hostname()) != nil || !strings.Contains(rest, "blob.")) {
+	if path := strings.Trim(endpoint.Path, "/"); path != "" &&
+		(rest == "" || net.ParseIP(endpoint.Hostname()) != nil || !strings.Contains(rest, "blob.")) {
 		first, _, _ = strings.Cut(path, "/")
 	}
 	return first
@@ -68,7 +71,8 @@ func accountOf(endpoint *url.URL) string {
 
 // signature is the query that allows some permissions on a blob, or with blob "" on the container.
 func (a *azure) signature(ctx context.Context, permissions, blob string, lifetime time.Duration) (url.Values, error) {
-	values := sas.BlobSignatureValues{Protocol: sas.ProtocolHTTPS, ExpiryTime: a.now().UTC().Add(lifetime), Permissions: permissions, ContainerName: a.container, BlobName: blob}
+	values := sas.BlobSignatureValues{Protocol: sas.ProtocolHTTPS, ExpiryTime: a.now().UTC().Add(lifetime),
+		Permissions: permissions, ContainerName: a.container, BlobName: blob}
 	if a.endpoint.Scheme == "http" {
 		values.Protocol = sas.ProtocolHTTPSandHTTP
 	}
@@ -91,7 +95,8 @@ func (a *azure) signature(ctx context.Context, permissions, blob string, lifetim
 }
 
 // url is the address of a blob, or of the container, with what allows to use it.
-func (a *azure) url(ctx context.Context, permissions, blob string, more url.Values, lifetime time.Duration) (string, error) {
+func (a *azure) url(ctx context.Context, permissions, blob string, more url.Values, lifetime time.Duration) (string,
+	error) {
 	query := url.Values{}
 	if a.key != nil || a.own != nil {
 		var err error
@@ -162,7 +167,8 @@ func (a *azure) Remove(ctx context.Context, key string) error {
 }
 
 // Sign makes a URL. Of a container without key it is the plain address of the blob.
-func (a *azure) Sign(ctx context.Context, method, key string, lifetime time.Duration) (to string, headers map[string]string, err error) {
+func (a *azure) Sign(ctx context.Context, method, key string, lifetime time.Duration) (to string,
+	headers map[string]string, err error) {
 	if method == http.MethodPut {
 		// Create and write: a blob that is there is replaced, as in other stores.
 		to, err = a.url(ctx, "cw", key, nil, lifetime)

@@ -35,10 +35,13 @@ func skies(t *testing.T) map[string]sky {
 	out := map[string]sky{}
 	gcs, azure := storetest.StartGCS(t), storetest.StartAzure(t)
 	for name, c := range map[string]sky{
-		"gcs":   {Cloud: gcs, form: "gcs: {bucket: art, key: %q, %s}", secret: "serviceAccountKeySecret: {name: keys, key: cloud}"},
-		"azure": {Cloud: azure, form: "azure: {endpoint: '" + azure.URL + "', container: art, blob: %q, %s}", secret: "accountKeySecret: {name: keys, key: cloud}"},
+		"gcs": {Cloud: gcs, form: "gcs: {bucket: art, key: %q, %s}",
+			secret: "serviceAccountKeySecret: {name: keys, key: cloud}"},
+		"azure": {Cloud: azure, form: "azure: {endpoint: '" + azure.URL + "', container: art, blob: %q, %s}",
+			secret: "accountKeySecret: {name: keys, key: cloud}"},
 	} {
-		secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "keys"}, Data: map[string][]byte{"cloud": []byte(c.Secret), "junk": []byte("ju:nk"), "other": []byte("b3RoZXI=")}}
+		secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "keys"},
+			Data: map[string][]byte{"cloud": []byte(c.Secret), "junk": []byte("ju:nk"), "other": []byte("b3RoZXI=")}}
 		c.t, c.stores = t, &Stores{Secrets: fake.NewClientBuilder().WithObjects(secret).Build(), GCS: gcs.URL}
 		out[name] = c
 	}
@@ -60,7 +63,8 @@ func (s sky) at(key string) v1alpha1.ArtifactLocation {
 
 func TestCloudsKeepArtifacts(t *testing.T) {
 	for name, s := range skies(t) {
-		for key, text := range map[string]string{"run/a b+c~ü.txt": "one", "run/dir/x": "two", "run/dir/": "", "run/dir2": "three", "other": "four"} {
+		for key, text := range map[string]string{"run/a b+c~ü.txt": "one", "run/dir/x": "two", "run/dir/": "",
+			"run/dir2": "three", "other": "four"} {
 			s.Put(key, text)
 		}
 		body, err := s.stores.Open(t.Context(), "ci", s.at("run/a b+c~ü.txt"))
@@ -151,7 +155,8 @@ func TestURLsOfCloudsAllowOneMethodOnOneObject(t *testing.T) {
 		}
 		if anonymous, err := s.stores.At(t.Context(), "ci", placed(t, fmt.Sprintf(s.form, "k", ""))); err != nil {
 			t.Errorf("%s: %v", name, err)
-		} else if to, _, err := anonymous.(Direct).Sign(t.Context(), http.MethodGet, "a/b c", time.Minute); err != nil || to != s.URL+"/art/a/b%20c" {
+		} else if to, _, err := anonymous.(Direct).Sign(t.Context(), http.MethodGet, "a/b c",
+			time.Minute); err != nil || to != s.URL+"/art/a/b%20c" {
 			t.Errorf("%s: open to all: %s, %v", name, to, err)
 		}
 	}
@@ -164,20 +169,28 @@ func TestWhatCloudsRefuseIsSaid(t *testing.T) {
 		s          sky
 		text, says string
 	}{
-		"gcs without a bucket":         {gcs, "gcs: {key: k}", "bucket"},
-		"gcs, another bucket":          {gcs, "gcs: {bucket: none, key: k, " + gcs.secret + "}", "NoSuchBucket"},
-		"gcs, no key":                  {gcs, "gcs: {bucket: art, key: k}", "AccessDenied"},
-		"gcs, no Secret":               {gcs, "gcs: {bucket: art, key: k, serviceAccountKeySecret: {name: gone, key: x}}", `"gone"`},
-		"gcs, junk":                    {gcs, "gcs: {bucket: art, key: k, serviceAccountKeySecret: {name: keys, key: junk}}", "key file"},
-		"azure without a container":    {azure, "azure: {endpoint: '" + azure.URL + "', blob: k, container: ''}", "container"},
-		"azure, no endpoint":           {azure, "azure: {endpoint: here, container: art, blob: k}", "endpoint"},
-		"azure, another key":           {azure, "azure: {endpoint: '" + azure.URL + "', container: art, blob: k, accountKeySecret: {name: keys, key: other}}", "AuthenticationFailed"},
-		"azure, junk":                  {azure, "azure: {endpoint: '" + azure.URL + "', container: art, blob: k, accountKeySecret: {name: keys, key: junk}}", "base64"},
-		"azure, an identity":           {azure, "azure: {endpoint: '" + azure.URL + "', container: art, blob: k, useSDKCreds: true}", "useSDKCreds"},
-		"azure, another container":     {azure, "azure: {endpoint: '" + azure.URL + "', container: none, blob: k, " + azure.secret + "}", "NoSuchBucket"},
-		"oss without a bucket":         {gcs, "oss: {endpoint: e, key: k}", "bucket"},
-		"oss, no endpoint":             {gcs, "oss: {bucket: b, key: k}", "endpoint"},
-		"oss, an identity":             {gcs, "oss: {endpoint: e, bucket: b, key: k, useSDKCreds: true}", "useSDKCreds"},
+		"gcs without a bucket": {gcs, "gcs: {key: k}", "bucket"},
+		"gcs, another bucket":  {gcs, "gcs: {bucket: none, key: k, " + gcs.secret + "}", "NoSuchBucket"},
+		"gcs, no key":          {gcs, "gcs: {bucket: art, key: k}", "AccessDenied"},
+		"gcs, no Secret": {gcs, "gcs: {bucket: art, key: k, serviceAccountKeySecret: {name: gone, key: x}}",
+			`"gone"`},
+		"gcs, junk": {gcs, "gcs: {bucket: art, key: k, serviceAccountKeySecret: {name: keys, key: junk}}",
+			"key file"},
+		"azure without a container": {azure, "azure: {endpoint: '" + azure.URL + "', blob: k, container: ''}",
+			"container"},
+		"azure, no endpoint": {azure, "azure: {endpoint: here, container: art, blob: k}", "endpoint"},
+		"azure, another key": {azure,
+			"azure: {endpoint: '" + azure.URL + "', container: art, blob: k, accountKeySecret: {name: keys, key: other}}", "AuthenticationFailed"},
+		"azure, junk": {azure,
+			"azure: {endpoint: '" + azure.URL + "', container: art, blob: k, accountKeySecret: {name: keys, key: junk}}", "base64"},
+		"azure, an identity": {azure,
+			"azure: {endpoint: '" + azure.URL + "', container: art, blob: k, useSDKCreds: true}", "useSDKCreds"},
+		"azure, another container": {azure,
+			"azure: {endpoint: '" + azure.URL + "', container: none, blob: k, " + azure.secret + "}", "NoSuchBucket"},
+		"oss without a bucket": {gcs, "oss: {endpoint: e, key: k}", "bucket"},
+		"oss, no endpoint":     {gcs, "oss: {bucket: b, key: k}", "endpoint"},
+		"oss, an identity": {gcs, "oss: {endpoint: e, bucket: b, key: k, useSDKCreds: true}",
+			"useSDKCreds"},
 		"oss, half of the keys":        {gcs, "oss: {endpoint: e, bucket: b, key: k, accessKeySecret: {name: keys, key: junk}}", "come together"},
 		"oss, a rule":                  {gcs, "oss: {endpoint: e, bucket: b, key: k, lifecycleRule: {markDeletionAfterDays: 1}}", "lifecycleRule"},
 		"artifactory, no URL":          {gcs, "artifactory: {url: here}", "no URL"},
@@ -188,7 +201,8 @@ func TestWhatCloudsRefuseIsSaid(t *testing.T) {
 		if fault.Of(err) != fault.Poison || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: class %s, %v, want %q", name, fault.Of(err), err, c.says)
 		}
-		if err != nil && (strings.Contains(err.Error(), "sig=") || strings.Contains(err.Error(), "ju:nk") || strings.Contains(err.Error(), "Signature=")) {
+		if err != nil && (strings.Contains(err.Error(), "sig=") || strings.Contains(err.Error(), "ju:nk") ||
+			strings.Contains(err.Error(), "Signature=")) {
 			t.Errorf("%s: the error tells a secret: %v", name, err)
 		}
 	}
@@ -198,8 +212,9 @@ func TestWhatCloudsRefuseIsSaid(t *testing.T) {
 func TestURLsAreSignedAsGoogleSays(t *testing.T) {
 	now := time.Date(2019, 2, 1, 9, 0, 0, 0, time.UTC)
 	at, scope := stamps(now)
-	values := url.Values{"X-Goog-Algorithm": {"GOOG4-RSA-SHA256"}, "X-Goog-Credential": {"test-iam-credentials@dummy-project-id.iam.gserviceaccount.com/" + scope},
-		"X-Goog-Date": {at}, "X-Goog-Expires": {"10"}, "X-Goog-SignedHeaders": {"host"}}
+	values := url.Values{"X-Goog-Algorithm": {"GOOG4-RSA-SHA256"},
+		"X-Goog-Credential": {"test-iam-credentials@dummy-project-id.iam.gserviceaccount.com/" + scope},
+		"X-Goog-Date":       {at}, "X-Goog-Expires": {"10"}, "X-Goog-SignedHeaders": {"host"}}
 	for host, want := range map[string]string{
 		"storage.googleapis.com": "00e2fb794ea93d7adb703edaebdd509821fcc7d4f1a79ac5c8d2b394df109320",
 		"xyz.googleapis.com":     "4f6f519cc03e25d19fcd476d7a45bffcccdba33d10e00214a0f2debc204e2386",
@@ -213,8 +228,10 @@ func TestURLsAreSignedAsGoogleSays(t *testing.T) {
 
 func TestWhoseAccountAnEndpointIs(t *testing.T) {
 	for endpoint, want := range map[string]string{
-		"https://acme.blob.core.windows.net": "acme", "https://acme.blob.core.windows.net/sub": "acme", "http://127.0.0.1:10000/devstoreaccount1": "devstoreaccount1",
-		"http://azurite:10000/dev": "dev", "http://azurite.storage.svc:10000/dev": "dev", "https://acme.privatelink.blob.example": "acme",
+		"https://acme.blob.core.windows.net": "acme", "https://acme.blob.core.windows.net/sub": "acme",
+		"http://127.0.0.1:10000/devstoreaccount1": "devstoreaccount1",
+		"http://azurite:10000/dev":                "dev", "http://azurite.storage.svc:10000/dev": "dev",
+		"https://acme.privatelink.blob.example": "acme",
 	} {
 		u, err := url.Parse(endpoint)
 		if err != nil {

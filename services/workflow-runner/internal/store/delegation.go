@@ -73,7 +73,8 @@ func (d *delegations) key(ctx context.Context, a *azure) (*service.UserDelegatio
 		}
 		d.found = found
 	}
-	options := &service.ClientOptions{ClientOptions: policy.ClientOptions{Transport: a.client, Retry: policy.RetryOptions{MaxRetries: -1}}}
+	options := &service.ClientOptions{ClientOptions: policy.ClientOptions{Transport: a.client,
+		Retry: policy.RetryOptions{MaxRetries: -1}}}
 	client, err := service.NewClient(at, d.found, options)
 	if err != nil {
 		return nil, fmt.Errorf("azure: %w", err)

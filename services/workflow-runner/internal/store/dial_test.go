@@ -13,7 +13,8 @@ import (
 func TestEndpointsAreNamesOfTheNamespace(t *testing.T) {
 	insecure := true
 	for name, l := range map[string]v1alpha1.ArtifactLocation{
-		"s3":          {S3: &v1alpha1.S3Artifact{Key: "k", Endpoint: "store:80", Bucket: "bucket", Insecure: &insecure}},
+		"s3": {S3: &v1alpha1.S3Artifact{Key: "k", Endpoint: "store:80", Bucket: "bucket",
+			Insecure: &insecure}},
 		"azure":       {Azure: &v1alpha1.AzureArtifact{Blob: "k", Endpoint: "http://store/account", Container: "c"}},
 		"oss":         {OSS: &v1alpha1.OSSArtifact{Key: "k", Endpoint: "http://store", Bucket: "bucket"}},
 		"http":        {HTTP: &v1alpha1.HTTPArtifact{URL: "http://store/file"}},
@@ -36,7 +37,8 @@ func TestEndpointsAreNamesOfTheNamespace(t *testing.T) {
 			}
 			cancel()
 		}
-		if !slices.Contains(dialled, "store.one.svc:80") || !slices.Contains(dialled, "store.two.svc:80") || slices.Contains(dialled, "store:80") {
+		if !slices.Contains(dialled, "store.one.svc:80") || !slices.Contains(dialled, "store.two.svc:80") ||
+			slices.Contains(dialled, "store:80") {
 			t.Errorf("%s: %v", name, dialled)
 		}
 	}

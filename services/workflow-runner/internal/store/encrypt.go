@@ -18,7 +18,8 @@ type encryption struct {
 }
 
 // encryption reads what a manifest says of it.
-func (s *Stores) encryption(ctx context.Context, namespace string, o *v1alpha1.S3EncryptionOptions) (e encryption, err error) {
+func (s *Stores) encryption(ctx context.Context, namespace string, o *v1alpha1.S3EncryptionOptions) (e encryption,
+	err error) {
 	switch {
 	case o == nil || !o.EnableEncryption:
 		return e, nil
@@ -50,8 +51,8 @@ func (s *Stores) encryption(ctx context.Context, namespace string, o *v1alpha1.S
 // deriving lets one key be made at a time: each takes 64 MiB for a moment.
 var deriving sync.Mutex
 
-// of is how one object is read; nil where the store needs no telling. Source: Argo Workflows, where the customer's key of
-// an object is made of the secret, the bucket and the object's key.
+// of is how one object is read; nil where the store needs no telling. Source: Argo Workflows, where the customer's key
+// of an object is made of the secret, the bucket and the object's key.
 func (e encryption) of(bucket, key string) encrypt.ServerSide {
 	if e.customer == "" {
 		return nil

@@ -29,8 +29,8 @@ import (
 // GCS is where Google Cloud Storage is.
 const GCS = "https://storage.googleapis.com"
 
-// gcs is a bucket of Google Cloud Storage, through its XML interface: every request is a signed URL, of the runner as of
-// pods.
+// gcs is a bucket of Google Cloud Storage, through its XML interface: every request is a signed URL, of the runner as
+// of pods.
 type gcs struct {
 	rest
 
@@ -280,16 +280,18 @@ func (g *gcs) Remove(ctx context.Context, key string) error {
 	})
 }
 
-// Sign makes a URL. Of a bucket without key of an account it is the plain address of the object. As the identity of this
-// process it is signed by Google; an identity that may not is [ErrRelay].
-func (g *gcs) Sign(ctx context.Context, method, key string, lifetime time.Duration) (to string, headers map[string]string, err error) {
+// Sign makes a URL. Of a bucket without key of an account it is the plain address of the object. As the identity of
+// this process it is signed by Google; an identity that may not is [ErrRelay].
+func (g *gcs) Sign(ctx context.Context, method, key string, lifetime time.Duration) (to string,
+	headers map[string]string, err error) {
 	if g.own == nil {
 		to, err = g.url(method, key, nil, lifetime)
 		return to, nil, err
 	}
 	email, err := g.own.Email(ctx)
 	if err == nil {
-		to, err = g.signed(signatory{email, func(text string) ([]byte, error) { return g.own.Sign(ctx, []byte(text)) }}, method, key, nil, lifetime)
+		to, err = g.signed(signatory{email, func(text string) ([]byte, error) { return g.own.Sign(ctx, []byte(text)) }},
+			method, key, nil, lifetime)
 	}
 	if errors.Is(err, google.ErrNoSigner) {
 		err = ErrRelay

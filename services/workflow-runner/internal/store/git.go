@@ -27,7 +27,8 @@ func (s *Stores) git(ctx context.Context, namespace string, l v1alpha1.ArtifactL
 	if g.Repo == "" {
 		return nil, fault.Poisonf("git: repo is missing")
 	}
-	r := repository{fetcher: s.Git, source: gitrepo.Source{Repo: g.Repo, Revision: g.Revision, Branch: g.Branch, Fetch: g.Fetch, Single: g.SingleBranch,
+	r := repository{fetcher: s.Git, source: gitrepo.Source{Repo: g.Repo, Revision: g.Revision, Branch: g.Branch,
+		Fetch: g.Fetch, Single: g.SingleBranch,
 		NoSubmodules: g.DisableSubmodules, SkipTLS: g.InsecureSkipTLS, SkipHostKey: g.InsecureIgnoreHostKey}}
 	if u, err := url.Parse(g.Repo); err == nil && httpx.Short(u.Host) {
 		r.source.Namespace = namespace
@@ -41,7 +42,8 @@ func (s *Stores) git(ctx context.Context, namespace string, l v1alpha1.ArtifactL
 	for _, part := range []struct {
 		ref  *corev1.SecretKeySelector
 		into *string
-	}{{g.UsernameSecret, &r.source.User}, {g.PasswordSecret, &r.source.Password}, {g.SshPrivateKeySecret, &r.source.Key}} {
+	}{{g.UsernameSecret, &r.source.User}, {g.PasswordSecret, &r.source.Password},
+		{g.SshPrivateKeySecret, &r.source.Key}} {
 		if part.ref == nil {
 			continue
 		}

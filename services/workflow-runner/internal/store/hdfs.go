@@ -22,7 +22,8 @@ import (
 )
 
 const (
-	// asidePrefix begins the names of files that are still being stored. With its dot they are hidden, as Hadoop has it.
+	// asidePrefix begins the names of files that are still being stored. With its dot they are hidden, as Hadoop has
+	// it.
 	asidePrefix = ".argosy-"
 	// tidyTime bounds how long what was stored in part is taken away, whoever waits for it no more.
 	tidyTime = 30 * time.Second
@@ -43,8 +44,10 @@ func (s *Stores) hdfs(_ context.Context, namespace string, l v1alpha1.ArtifactLo
 		field string
 		set   bool
 	}{
-		{"krbKeytabSecret", h.KrbKeytabSecret != nil}, {"krbCCacheSecret", h.KrbCCacheSecret != nil}, {"krbConfigConfigMap", h.KrbConfigConfigMap != nil},
-		{"krbRealm", h.KrbRealm != ""}, {"krbServicePrincipalName", h.KrbServicePrincipalName != ""}, {"krbUsername", h.KrbUsername != ""},
+		{"krbKeytabSecret", h.KrbKeytabSecret != nil}, {"krbCCacheSecret", h.KrbCCacheSecret != nil},
+		{"krbConfigConfigMap", h.KrbConfigConfigMap != nil},
+		{"krbRealm", h.KrbRealm != ""}, {"krbServicePrincipalName", h.KrbServicePrincipalName != ""},
+		{"krbUsername", h.KrbUsername != ""},
 	} {
 		if kerberos.set {
 			return nil, fault.Poisonf("hdfs: %s is not supported: name nodes that want Kerberos cannot be asked; hdfsUser is", kerberos.field)
@@ -52,7 +55,8 @@ func (s *Stores) hdfs(_ context.Context, namespace string, l v1alpha1.ArtifactLo
 	}
 	switch {
 	case h.DataTransferProtection != "":
-		return nil, fault.Poisonf("hdfs: dataTransferProtection %q is not supported: it needs Kerberos", h.DataTransferProtection)
+		return nil, fault.Poisonf("hdfs: dataTransferProtection %q is not supported: it needs Kerberos",
+			h.DataTransferProtection)
 	case len(h.Addresses) == 0:
 		return nil, fault.Poisonf("hdfs: addresses is empty")
 	case h.HdfsUser == "":
@@ -63,7 +67,8 @@ func (s *Stores) hdfs(_ context.Context, namespace string, l v1alpha1.ArtifactLo
 			return nil, fault.Poisonf("hdfs: addresses: %q is not host:port", address)
 		}
 	}
-	return &dfs{config: hdfs.Config{Addresses: h.Addresses, User: h.HdfsUser, Dial: s.dial(namespace)}, force: h.Force}, nil
+	return &dfs{config: hdfs.Config{Addresses: h.Addresses, User: h.HdfsUser, Dial: s.dial(namespace)}, force: h.Force},
+		nil
 }
 
 // pathOf is the path of a key. One that is not absolute begins at the root: keys of other stores have no slash there.
@@ -151,8 +156,10 @@ func (d *dfs) Names(ctx context.Context, prefix string, limit int) ([]string, er
 }
 
 // walk tells of all that is in a folder, and in those of its folders that are wanted.
-func walk(ctx context.Context, client *hdfs.Client, folder string, tell func(name string, info hdfs.Info) (enter bool, err error)) error {
-	// Folders are looked into one after the other, not while another is being listed: each page of a listing is old at once.
+func walk(ctx context.Context, client *hdfs.Client, folder string,
+	tell func(name string, info hdfs.Info) (enter bool, err error)) error {
+	// Folders are looked into one after the other, not while another is being listed: each page of a listing is old at
+	// once.
 	todo := []string{folder}
 	for looked := 0; len(todo) > 0; looked++ {
 		at := todo[len(todo)-1]
@@ -217,9 +224,9 @@ func aside(name string) string {
 	return asidePrefix + hex.EncodeToString(sum[:8]) + "-"
 }
 
-// Put stores a file. It is written aside and renamed when it is whole, so that a part is never under its name: not after a
-// crash either, which leaves a hidden file. Without force, one that is there already is an error unless it is the same: a
-// pod that got no answer sends it once more.
+// Put stores a file. It is written aside and renamed when it is whole, so that a part is never under its name: not
+// after a crash either, which leaves a hidden file. Without force, one that is there already is an error unless it is
+// the same: a pod that got no answer sends it once more.
 func (d *dfs) Put(ctx context.Context, key string, body io.Reader) error {
 	name, err := pathOf(key)
 	if err != nil {
@@ -250,7 +257,8 @@ func (d *dfs) Put(ctx context.Context, key string, body io.Reader) error {
 	return d.fail("store", name, meanwhile(err))
 }
 
-// meanwhile makes an error of what others did to a path one that passes: what is there is found out when the body comes again.
+// meanwhile makes an error of what others did to a path one that passes: what is there is found out when the body comes
+// again.
 func meanwhile(err error) error {
 	if errors.Is(err, fs.ErrExist) || errors.Is(err, fs.ErrNotExist) {
 		return errors.New("somebody else changed it meanwhile: " + err.Error())

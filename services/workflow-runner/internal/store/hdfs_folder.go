@@ -14,8 +14,9 @@ import (
 	"github.com/argosy-mesh/argosy/libs/hdfs"
 )
 
-// packFolder writes a folder as a gzipped tar with one root entry, which bears the mark of a folder: the executor unpacks
-// it, whatever the manifest says of archives. Its files are not compressed much: they go through the cluster's network.
+// packFolder writes a folder as a gzipped tar with one root entry, which bears the mark of a folder: the executor
+// unpacks it, whatever the manifest says of archives. Its files are not compressed much: they go through the cluster's
+// network.
 func packFolder(ctx context.Context, client *hdfs.Client, folder string, to io.Writer) error {
 	zipped, err := gzip.NewWriterLevel(to, gzip.BestSpeed)
 	if err != nil {
@@ -32,7 +33,8 @@ func packFolder(ctx context.Context, client *hdfs.Client, folder string, to io.W
 		return err
 	}
 	for _, f := range files {
-		header := &tar.Header{Typeflag: tar.TypeReg, Name: root + strings.TrimPrefix(f.path, folder), Mode: int64(f.info.Mode), Size: f.info.Size}
+		header := &tar.Header{Typeflag: tar.TypeReg, Name: root + strings.TrimPrefix(f.path, folder),
+			Mode: int64(f.info.Mode), Size: f.info.Size}
 		if f.info.Folder {
 			header.Typeflag, header.Name, header.Size = tar.TypeDir, header.Name+"/", 0
 		}

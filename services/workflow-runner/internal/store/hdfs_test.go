@@ -21,7 +21,8 @@ import (
 // inHDFS is a place in a cluster, with more fields.
 func inHDFS(t *testing.T, h *hdfstest.Cluster, name, more string) v1alpha1.ArtifactLocation {
 	t.Helper()
-	return placed(t, fmt.Sprintf("hdfs: {addresses: ['%s', '%s'], hdfsUser: %s, path: %q, %s}", h.Standby, h.Address, hdfstest.User, name, more))
+	return placed(t, fmt.Sprintf("hdfs: {addresses: ['%s', '%s'], hdfsUser: %s, path: %q, %s}", h.Standby, h.Address,
+		hdfstest.User, name, more))
 }
 
 func opened(t *testing.T, l v1alpha1.ArtifactLocation) (string, error) {
@@ -57,7 +58,8 @@ func TestHDFSKeepsArtifacts(t *testing.T) {
 		"/none/x":   nil,
 		"/other/":   nil,
 	} {
-		if names, err := s.Names(t.Context(), "ci", inHDFS(t, h, prefix, ""), 5); err != nil || !slices.Equal(names, want) {
+		if names, err := s.Names(t.Context(), "ci", inHDFS(t, h, prefix, ""), 5); err != nil ||
+			!slices.Equal(names, want) {
 			t.Errorf("%s: %q, %v", prefix, names, err)
 		}
 	}
@@ -76,7 +78,8 @@ func TestHDFSKeepsArtifacts(t *testing.T) {
 		t.Errorf("%d are left", len(left))
 	}
 	for _, all := range []string{"/", "//", "/../"} {
-		if err := s.Remove(t.Context(), "ci", inHDFS(t, h, all, "")); fault.Of(err) != fault.Poison || len(h.Files()) != 6 {
+		if err := s.Remove(t.Context(), "ci", inHDFS(t, h, all, "")); fault.Of(err) != fault.Poison ||
+			len(h.Files()) != 6 {
 			t.Errorf("remove %s: %v", all, err)
 		}
 	}
@@ -94,7 +97,8 @@ func TestWhatIsInHDFSIsReplacedWhenForced(t *testing.T) {
 	put := func(name, more, text string) error {
 		return s.Put(t.Context(), "ci", inHDFS(t, h, name, more), strings.NewReader(text))
 	}
-	if err := put("/a", "", "new"); fault.Of(err) != fault.Poison || !strings.Contains(err.Error(), "/a") || !strings.Contains(err.Error(), "force") || h.Files()["/a"] != "old" {
+	if err := put("/a", "", "new"); fault.Of(err) != fault.Poison || !strings.Contains(err.Error(), "/a") ||
+		!strings.Contains(err.Error(), "force") || h.Files()["/a"] != "old" {
 		t.Errorf("without force: %v", err)
 	}
 	if err := put("/a", "", "old"); err != nil { // the pod got no answer, and sends it again
@@ -108,12 +112,14 @@ func TestWhatIsInHDFSIsReplacedWhenForced(t *testing.T) {
 			t.Errorf("a folder: %v", err)
 		}
 	}
-	// Another stores the same artifact between the first look and the end: whoever is second finds out by sending it again.
+	// Another stores the same artifact between the first look and the end: whoever is second finds out by sending it
+	// again.
 	meanwhile := io.MultiReader(strings.NewReader("mine"), reader(func([]byte) (int, error) {
 		h.Put("/b", "theirs")
 		return 0, io.EOF
 	}))
-	if err := s.Put(t.Context(), "ci", inHDFS(t, h, "/b", ""), meanwhile); fault.Of(err) != fault.Retry || h.Files()["/b"] != "theirs" {
+	if err := s.Put(t.Context(), "ci", inHDFS(t, h, "/b", ""), meanwhile); fault.Of(err) != fault.Retry ||
+		h.Files()["/b"] != "theirs" {
 		t.Errorf("meanwhile: %v, %q", err, h.Files())
 	}
 	if paths := h.Paths(); !slices.Equal(paths, []string{"/", "/a", "/b", "/folder", "/folder/x"}) {
@@ -129,17 +135,26 @@ func TestAPartIsNeverAnArtifactInHDFS(t *testing.T) {
 		body   io.Reader
 		leaves bool // what is in part, since the runner is gone
 	}{
-		"the upload breaks off":       {func(*hdfstest.Cluster) {}, io.MultiReader(strings.NewReader("half"), iotest.ErrReader(io.ErrUnexpectedEOF)), false},
-		"a data node breaks":          {func(h *hdfstest.Cluster) { h.Fail(0, hdfstest.Breaks) }, strings.NewReader(strings.Repeat("x", 300_000)), false},
-		"a data node calls it broken": {func(h *hdfstest.Cluster) { h.Fail(0, hdfstest.Garbles) }, strings.NewReader("text"), false},
-		"it cannot be completed":      {func(h *hdfstest.Cluster) { h.Refuse("complete", "java.io.IOException") }, strings.NewReader("text"), false},
-		"it cannot be renamed":        {func(h *hdfstest.Cluster) { h.Refuse("rename2", "java.io.IOException") }, strings.NewReader("text"), false},
+		"the upload breaks off": {func(*hdfstest.Cluster) {},
+			io.MultiReader(strings.NewReader("half"), iotest.ErrReader(io.ErrUnexpectedEOF)), false},
+		"a data node breaks": {func(h *hdfstest.Cluster) { h.Fail(0, hdfstest.Breaks) },
+			strings.NewReader(strings.Repeat("x", 300_000)), false},
+		"a data node calls it broken": {func(h *hdfstest.Cluster) { h.Fail(0, hdfstest.Garbles) },
+			strings.NewReader("text"), false},
+		"it cannot be completed": {func(h *hdfstest.Cluster) { h.Refuse("complete", "java.io.IOException") },
+			strings.NewReader("text"), false},
+		"it cannot be renamed": {func(h *hdfstest.Cluster) { h.Refuse("rename2", "java.io.IOException") },
+			strings.NewReader("text"), false},
 		"nor can it be taken away": {func(h *hdfstest.Cluster) {
 			h.Refuse("rename2", "java.io.IOException")
 			h.Refuse("delete", "java.io.IOException")
 		}, strings.NewReader("text"), true},
-		"the name node falls silent":   {func(h *hdfstest.Cluster) { h.Cut("complete", 1) }, strings.NewReader("text"), false},
-		"it goes before it is renamed": {func(h *hdfstest.Cluster) { h.Refuse("rename2", "java.io.FileNotFoundException") }, strings.NewReader("text"), false},
+		"the name node falls silent": {func(h *hdfstest.Cluster) { h.Cut("complete", 1) }, strings.NewReader("text"),
+			false},
+		"it goes before it is renamed": {func(h *hdfstest.Cluster) {
+			h.Refuse("rename2",
+				"java.io.FileNotFoundException")
+		}, strings.NewReader("text"), false},
 	} {
 		for _, old := range []bool{false, true} {
 			h := hdfstest.Start(t)
@@ -151,7 +166,8 @@ func TestAPartIsNeverAnArtifactInHDFS(t *testing.T) {
 				_, _ = seeker.Seek(0, io.SeekStart)
 			}
 			l := inHDFS(t, h, "/run/a", "force: true")
-			if err := s.Put(t.Context(), "ci", l, c.body); err == nil || fault.Of(err) != fault.Retry || errors.Is(err, ErrAbsent) {
+			if err := s.Put(t.Context(), "ci", l, c.body); err == nil || fault.Of(err) != fault.Retry ||
+				errors.Is(err, ErrAbsent) {
 				t.Errorf("%s: %v", name, err)
 			}
 			text, err := opened(t, l)
@@ -273,19 +289,24 @@ func TestWhatIsWrongWithAPlaceInHDFSIsSaid(t *testing.T) {
 		"addresses: ['nn:8020'], path: /a, krbUsername: u": "krbUsername",
 	} {
 		l := placed(t, "hdfs: {"+text+"}")
-		if _, err := (&Stores{}).Open(t.Context(), "ci", l); fault.Of(err) != fault.Poison || !strings.Contains(err.Error(), says) {
+		if _, err := (&Stores{}).Open(t.Context(), "ci", l); fault.Of(err) != fault.Poison ||
+			!strings.Contains(err.Error(), says) {
 			t.Errorf("%s: open: class %s, %v", text, fault.Of(err), err)
 		}
-		if err := (&Stores{}).Put(t.Context(), "ci", l, strings.NewReader("x")); fault.Of(err) != fault.Poison || !strings.Contains(err.Error(), says) {
+		if err := (&Stores{}).Put(t.Context(), "ci", l, strings.NewReader("x")); fault.Of(err) != fault.Poison ||
+			!strings.Contains(err.Error(), says) {
 			t.Errorf("%s: put: class %s, %v", text, fault.Of(err), err)
 		}
 	}
 	h := hdfstest.Start(t)
-	if err := (&Stores{}).Put(t.Context(), "ci", placed(t, "git: {repo: 'https://x/y'}"), strings.NewReader("x")); fault.Of(err) != fault.Poison {
+	if err := (&Stores{}).Put(t.Context(), "ci", placed(t, "git: {repo: 'https://x/y'}"),
+		strings.NewReader("x")); fault.Of(err) != fault.Poison {
 		t.Errorf("git: %v", err)
 	}
 	h.Refuse("create", "org.apache.hadoop.security.AccessControlException")
-	if err := (&Stores{}).Put(t.Context(), "ci", inHDFS(t, h, "/a", ""), strings.NewReader("x")); fault.Of(err) != fault.Poison || !strings.Contains(err.Error(), "/a") || !strings.Contains(err.Error(), "AccessControlException") {
+	if err := (&Stores{}).Put(t.Context(), "ci", inHDFS(t, h, "/a", ""),
+		strings.NewReader("x")); fault.Of(err) != fault.Poison || !strings.Contains(err.Error(), "/a") ||
+		!strings.Contains(err.Error(), "AccessControlException") {
 		t.Errorf("not allowed: %v", err)
 	}
 }

@@ -26,14 +26,16 @@ func (s *Stores) web(ctx context.Context, namespace string, l v1alpha1.ArtifactL
 	if u, err := url.Parse(h.URL); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return nil, fault.Poisonf("http: %q is no URL", h.URL)
 	}
-	w := &web{url: h.URL, headers: map[string]string{}, client: &http.Client{Transport: &http.Transport{DialContext: s.dial(namespace)}}}
+	w := &web{url: h.URL, headers: map[string]string{},
+		client: &http.Client{Transport: &http.Transport{DialContext: s.dial(namespace)}}}
 	for _, header := range h.Headers {
 		w.headers[header.Name] = header.Value
 	}
 	if h.Auth == nil {
 		return w, nil
 	}
-	if h.Auth.ClientCert != nil || h.Auth.OAuth2 != nil || h.Auth.BasicAuth == nil || h.Auth.BasicAuth.UsernameSecret == nil || h.Auth.BasicAuth.PasswordSecret == nil {
+	if h.Auth.ClientCert != nil || h.Auth.OAuth2 != nil || h.Auth.BasicAuth == nil ||
+		h.Auth.BasicAuth.UsernameSecret == nil || h.Auth.BasicAuth.PasswordSecret == nil {
 		return nil, fault.Poisonf("http: auth.basicAuth with usernameSecret and passwordSecret is supported, nothing else")
 	}
 	user, err := s.secret(ctx, namespace, *h.Auth.BasicAuth.UsernameSecret)
@@ -82,7 +84,8 @@ func (w *web) Remove(context.Context, string) error {
 }
 
 // Sign returns the URL as it is.
-func (w *web) Sign(_ context.Context, _, key string, _ time.Duration) (to string, headers map[string]string, err error) {
+func (w *web) Sign(_ context.Context, _, key string, _ time.Duration) (to string, headers map[string]string,
+	err error) {
 	if key != "" {
 		return "", nil, fault.Poisonf("http: a folder is not stored file by file; let it be archived")
 	}

@@ -58,12 +58,16 @@ func TestABucketIsReachedByTheIdentityOfTheService(t *testing.T) {
 		keys         amazontest.Keys // of the pod
 		fields, want string
 	}{
-		"web identity":     {(*amazontest.Services).WebIdentity, keys, "useSDKCreds: true", "web identity"},
-		"container":        {(*amazontest.Services).Container, keys, "useSDKCreds: true", "container"},
-		"machine":          {(*amazontest.Services).Machine, keys, "useSDKCreds: true", "machine"},
-		"a role":           {(*amazontest.Services).WebIdentity, base, "roleARN: 'arn:r', region: eu-west-1", "web identity, role arn:r as argosy by BASE first"},
-		"a role, by keys":  {func(*amazontest.Services) {}, base, "roleARN: 'arn:r', accessKeySecret: {name: keys, key: junk}, secretKeySecret: {name: keys, key: junk}", "role arn:r as argosy by junk "},
-		"both, and a role": {(*amazontest.Services).Container, base, "useSDKCreds: true, roleARN: 'arn:r'", "container, role arn:r as argosy by BASE first"},
+		"web identity": {(*amazontest.Services).WebIdentity, keys, "useSDKCreds: true", "web identity"},
+		"container":    {(*amazontest.Services).Container, keys, "useSDKCreds: true", "container"},
+		"machine":      {(*amazontest.Services).Machine, keys, "useSDKCreds: true", "machine"},
+		"a role": {(*amazontest.Services).WebIdentity, base, "roleARN: 'arn:r', region: eu-west-1",
+			"web identity, role arn:r as argosy by BASE first"},
+		"a role, by keys": {func(*amazontest.Services) {}, base,
+			"roleARN: 'arn:r', accessKeySecret: {name: keys, key: junk}, secretKeySecret: {name: keys, key: junk}",
+			"role arn:r as argosy by junk "},
+		"both, and a role": {(*amazontest.Services).Container, base, "useSDKCreds: true, roleARN: 'arn:r'",
+			"container, role arn:r as argosy by BASE first"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			services := amazontest.Start(t, c.keys, keys)
@@ -89,7 +93,8 @@ func TestABucketIsReachedByTheIdentityOfTheService(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if code, _ := send(t, http.MethodPut, to, headers, "two"); code != http.StatusOK || server.Objects("art")["new"] != "two" {
+			if code, _ := send(t, http.MethodPut, to, headers, "two"); code != http.StatusOK ||
+				server.Objects("art")["new"] != "two" {
 				t.Errorf("a pod's URL: %d", code)
 			}
 		})
@@ -98,7 +103,8 @@ func TestABucketIsReachedByTheIdentityOfTheService(t *testing.T) {
 
 // A tenant must not get at what the service may: see docs/identities.md.
 func TestOnlyNamedNamespacesUseTheIdentityOfTheService(t *testing.T) {
-	services := amazontest.Start(t, amazontest.Keys{ID: storetest.ID, Secret: storetest.Secret}, amazontest.Keys{ID: storetest.ID, Secret: storetest.Secret})
+	services := amazontest.Start(t, amazontest.Keys{ID: storetest.ID, Secret: storetest.Secret},
+		amazontest.Keys{ID: storetest.ID, Secret: storetest.Secret})
 	services.WebIdentity()
 	server := storetest.Start(t, "art")
 	s := stores(t)
@@ -111,7 +117,8 @@ func TestOnlyNamedNamespacesUseTheIdentityOfTheService(t *testing.T) {
 	} {
 		for _, namespace := range []string{"ci", "argosy-2", ""} {
 			_, err := s.At(t.Context(), namespace, l)
-			if fault.Of(err) != fault.Poison || !strings.Contains(err.Error(), "--"+identity.Flag) || !strings.Contains(err.Error(), namespace) {
+			if fault.Of(err) != fault.Poison || !strings.Contains(err.Error(), "--"+identity.Flag) ||
+				!strings.Contains(err.Error(), namespace) {
 				t.Errorf("%+v of %q: %v", l, namespace, err)
 			}
 		}
@@ -126,14 +133,18 @@ func TestOnlyNamedNamespacesUseTheIdentityOfTheService(t *testing.T) {
 
 func TestObjectsAreEncryptedAsTheManifestSays(t *testing.T) {
 	server := storetest.Start(t, "art")
-	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "keys"}, Data: map[string][]byte{"id": []byte(storetest.ID), "secret": []byte(storetest.Secret), "key": []byte("mine"), "none": nil}}
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "keys"},
+		Data: map[string][]byte{"id": []byte(storetest.ID), "secret": []byte(storetest.Secret), "key": []byte("mine"),
+			"none": nil}}
 	s := &Stores{Secrets: fake.NewClientBuilder().WithObjects(secret).Build()}
 	for name, c := range map[string]struct{ options, stored string }{
-		"not":      {"{enableEncryption: false, kmsKeyId: k}", ""},
-		"by S3":    {"{enableEncryption: true}", "=AES256"},
-		"by KMS":   {"{enableEncryption: true, kmsKeyId: 'arn:k'}", "=aws:kms -Aws-Kms-Key-Id=arn:k"},
-		"with":     {"{enableEncryption: true, kmsKeyId: 'arn:k', kmsEncryptionContext: '{\"a\":\"b\"}'}", "=aws:kms -Aws-Kms-Key-Id=arn:k -Context=eyJhIjoiYiJ9"},
-		"by a key": {"{enableEncryption: true, serverSideCustomerKeySecret: {name: keys, key: key}}", "-Customer-Algorithm=AES256 "},
+		"not":    {"{enableEncryption: false, kmsKeyId: k}", ""},
+		"by S3":  {"{enableEncryption: true}", "=AES256"},
+		"by KMS": {"{enableEncryption: true, kmsKeyId: 'arn:k'}", "=aws:kms -Aws-Kms-Key-Id=arn:k"},
+		"with": {"{enableEncryption: true, kmsKeyId: 'arn:k', kmsEncryptionContext: '{\"a\":\"b\"}'}",
+			"=aws:kms -Aws-Kms-Key-Id=arn:k -Context=eyJhIjoiYiJ9"},
+		"by a key": {"{enableEncryption: true, serverSideCustomerKeySecret: {name: keys, key: key}}",
+			"-Customer-Algorithm=AES256 "},
 	} {
 		l := place(t, server, "art", "key: k, "+keys+", encryptionOptions: "+c.options)
 		at, err := s.At(t.Context(), "ci", l)
@@ -148,7 +159,8 @@ func TestObjectsAreEncryptedAsTheManifestSays(t *testing.T) {
 		if code, text := send(t, http.MethodPut, to, headers, name); code != http.StatusOK {
 			t.Errorf("%s: put: %d %s", name, code, text)
 		}
-		if got := server.Encrypted("art", "k"); got != c.stored && (c.stored == "" || !strings.HasPrefix(got, c.stored)) {
+		if got := server.Encrypted("art", "k"); got != c.stored &&
+			(c.stored == "" || !strings.HasPrefix(got, c.stored)) {
 			t.Errorf("%s: stored with %q, want %q", name, got, c.stored)
 		}
 		if len(headers) > 0 {
@@ -178,7 +190,9 @@ func TestObjectsAreEncryptedAsTheManifestSays(t *testing.T) {
 		"{enableEncryption: true, serverSideCustomerKeySecret: {name: keys, key: gone}}":             `"gone"`,
 		"{enableEncryption: true, serverSideCustomerKeySecret: {name: keys, key: none}}":             "empty",
 	} {
-		if _, err := s.At(t.Context(), "ci", place(t, server, "art", "key: k, "+keys+", encryptionOptions: "+options)); fault.Of(err) != fault.Poison || !strings.Contains(err.Error(), says) {
+		if _, err := s.At(t.Context(), "ci", place(t, server, "art",
+			"key: k, "+keys+", encryptionOptions: "+options)); fault.Of(err) != fault.Poison ||
+			!strings.Contains(err.Error(), says) {
 			t.Errorf("%s: %v", options, err)
 		}
 	}
@@ -187,7 +201,8 @@ func TestObjectsAreEncryptedAsTheManifestSays(t *testing.T) {
 // Argo Workflows makes the customer's key of an object of its secret, bucket and key by Argon2: what it stored is read.
 func TestACustomersKeyIsThatOfArgoWorkflows(t *testing.T) {
 	want := base64.StdEncoding.EncodeToString(argon2.IDKey([]byte("secret"), []byte("bucketkey"), 1, 64<<10, 4, 32))
-	if got := (encryption{customer: "secret"}).headers(http.MethodGet, "bucket", "key").Get("X-Amz-Server-Side-Encryption-Customer-Key"); got != want {
+	if got := (encryption{customer: "secret"}).headers(http.MethodGet, "bucket",
+		"key").Get("X-Amz-Server-Side-Encryption-Customer-Key"); got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
@@ -240,8 +255,10 @@ func TestGCSIsReachedByTheIdentityOfTheService(t *testing.T) {
 		environment func(*googletest.Services)
 		asked       string
 	}{
-		"a machine":               {func(*googletest.Services) {}, "machine for https://www.googleapis.com/auth/cloud-platform, signature"},
-		"federated as an account": {func(s *googletest.Services) { s.Federated(true) }, "federation, as " + googletest.Email + ", signature"},
+		"a machine": {func(*googletest.Services) {},
+			"machine for https://www.googleapis.com/auth/cloud-platform, signature"},
+		"federated as an account": {func(s *googletest.Services) { s.Federated(true) },
+			"federation, as " + googletest.Email + ", signature"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			services, cloud := googletest.Start(t), storetest.StartGCS(t)
@@ -252,7 +269,9 @@ func TestGCSIsReachedByTheIdentityOfTheService(t *testing.T) {
 			if asked := services.Asked(); asked != c.asked {
 				t.Errorf("asked %q, want %q", asked, c.asked)
 			}
-			if _, err := s.Open(t.Context(), "tenant", placed(t, "gcs: {bucket: art, key: run/b}")); fault.Of(err) != fault.Poison || !strings.Contains(err.Error(), "AccessDenied") {
+			if _, err := s.Open(t.Context(), "tenant",
+				placed(t, "gcs: {bucket: art, key: run/b}")); fault.Of(err) != fault.Poison ||
+				!strings.Contains(err.Error(), "AccessDenied") {
 				t.Errorf("another namespace is let in as nobody: %v", err)
 			}
 		})
@@ -270,7 +289,8 @@ func TestWhereGoogleSignsNothingPodsAreRelayed(t *testing.T) {
 	if _, _, err := at.(Direct).Sign(t.Context(), http.MethodGet, "k", time.Minute); !errors.Is(err, ErrRelay) {
 		t.Errorf("%v", err)
 	}
-	if err := s.Put(t.Context(), "ci", placed(t, "gcs: {bucket: art, key: 'a b'}"), strings.NewReader("one")); err != nil || cloud.Objects()["a b"] != "one" {
+	if err := s.Put(t.Context(), "ci", placed(t, "gcs: {bucket: art, key: 'a b'}"),
+		strings.NewReader("one")); err != nil || cloud.Objects()["a b"] != "one" {
 		t.Errorf("%v: %v", err, cloud.Objects())
 	}
 }
@@ -286,7 +306,8 @@ func TestAzureIsReachedByTheIdentityOfTheService(t *testing.T) {
 			cloud, roots, dial := storetest.StartOwnAzure(t, entratest.Token)
 			s := &Stores{Own: identity.For("ci"), Dial: dial, roots: roots}
 			s.delegations.find = func() (azcore.TokenCredential, error) { return entra.Credential(services.Client()) }
-			pod := &http.Client{Transport: &http.Transport{DialContext: dial, TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}}}
+			pod := &http.Client{Transport: &http.Transport{DialContext: dial,
+				TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}}}
 			l := placed(t, "azure: {endpoint: '"+storetest.OwnAzure+"', container: art, blob: run/a, useSDKCreds: true}")
 			atWork(t, cloud, s, l, pod)
 			if asked := services.Asked(); asked != want || cloud.Asked != 1 {
@@ -299,8 +320,10 @@ func TestAzureIsReachedByTheIdentityOfTheService(t *testing.T) {
 func TestTokensAreSentToAzureAlone(t *testing.T) {
 	s := &Stores{Own: identity.For("ci")}
 	s.delegations.find = func() (azcore.TokenCredential, error) { return nil, errors.New("it was looked for") }
-	for _, endpoint := range []string{"http://acme.blob.core.windows.net", "https://acme.example.com", "https://127.0.0.1:10000/acme"} {
-		_, err := s.Names(t.Context(), "ci", placed(t, "azure: {endpoint: '"+endpoint+"', container: art, blob: k, useSDKCreds: true}"), 1)
+	for _, endpoint := range []string{"http://acme.blob.core.windows.net", "https://acme.example.com",
+		"https://127.0.0.1:10000/acme"} {
+		_, err := s.Names(t.Context(), "ci", placed(t,
+			"azure: {endpoint: '"+endpoint+"', container: art, blob: k, useSDKCreds: true}"), 1)
 		if fault.Of(err) != fault.Poison || !strings.Contains(err.Error(), endpoint) {
 			t.Errorf("%s: %v", endpoint, err)
 		}
@@ -309,7 +332,8 @@ func TestTokensAreSentToAzureAlone(t *testing.T) {
 	services := entratest.Start(t)
 	s = &Stores{Own: identity.For("ci"), Dial: dial, roots: roots}
 	s.delegations.find = func() (azcore.TokenCredential, error) { return entra.Credential(services.Client()) }
-	_, err := s.Names(t.Context(), "ci", placed(t, "azure: {endpoint: '"+cloud.URL+"', container: art, blob: k, useSDKCreds: true}"), 1)
+	_, err := s.Names(t.Context(), "ci", placed(t,
+		"azure: {endpoint: '"+cloud.URL+"', container: art, blob: k, useSDKCreds: true}"), 1)
 	if fault.Of(err) != fault.Poison || !strings.Contains(err.Error(), "Storage Blob Delegator") {
 		t.Errorf("an identity without the role: %v", err)
 	}
@@ -326,7 +350,8 @@ func TestOSSIsReachedByTheIdentityOfTheService(t *testing.T) {
 			services := alibabatest.Start(t, storetest.ID, storetest.Secret, "session")
 			environment(services)
 			s := &Stores{Own: identity.For("ci"), Dial: (&net.Dialer{}).DialContext}
-			body, err := s.Open(t.Context(), "ci", placed(t, "oss: {endpoint: 'http://"+server.Endpoint+"', bucket: art, key: k, useSDKCreds: true}"))
+			body, err := s.Open(t.Context(), "ci",
+				placed(t, "oss: {endpoint: 'http://"+server.Endpoint+"', bucket: art, key: k, useSDKCreds: true}"))
 			if err != nil {
 				t.Fatal(err)
 			}

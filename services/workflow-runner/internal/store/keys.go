@@ -23,18 +23,21 @@ func (a access) keys(ctx context.Context) (*credentials.Credentials, error) {
 		chain := alibaba.Default()
 		return credentials.New(fetched(func(context.Context) (credentials.Value, error) {
 			k, err := chain.Keys()
-			return credentials.Value{AccessKeyID: k.ID, SecretAccessKey: k.Secret, SessionToken: k.Token, SignerType: credentials.SignatureV4}, err
+			return credentials.Value{AccessKeyID: k.ID, SecretAccessKey: k.Secret, SessionToken: k.Token,
+				SignerType: credentials.SignatureV4}, err
 		})), nil
 	case a.own == "" && a.role == "":
 		return credentials.NewStaticV4(a.id, a.secret, a.token), nil
 	}
-	cfg, err := amazon.Config(context.WithoutCancel(ctx), amazon.Access{Region: a.region, ID: a.id, Secret: a.secret, Token: a.token, RoleARN: a.role})
+	cfg, err := amazon.Config(context.WithoutCancel(ctx),
+		amazon.Access{Region: a.region, ID: a.id, Secret: a.secret, Token: a.token, RoleARN: a.role})
 	if err != nil {
 		return nil, fmt.Errorf("s3: %w", err)
 	}
 	return credentials.New(fetched(func(ctx context.Context) (credentials.Value, error) {
 		k, err := cfg.Credentials.Retrieve(ctx)
-		return credentials.Value{AccessKeyID: k.AccessKeyID, SecretAccessKey: k.SecretAccessKey, SessionToken: k.SessionToken, SignerType: credentials.SignatureV4}, err
+		return credentials.Value{AccessKeyID: k.AccessKeyID, SecretAccessKey: k.SecretAccessKey,
+			SessionToken: k.SessionToken, SignerType: credentials.SignatureV4}, err
 	})), nil
 }
 

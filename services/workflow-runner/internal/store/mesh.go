@@ -26,8 +26,8 @@ func (m mesh) Open(ctx context.Context, key string) (io.ReadCloser, error) {
 	return OpenObject(ctx, m.objects, ObjectName(m.namespace, key))
 }
 
-// OpenObject streams an artifact of the built-in store by the name of its object: what is kept under it, or what is kept
-// below it as a folder.
+// OpenObject streams an artifact of the built-in store by the name of its object: what is kept under it, or what is
+// kept below it as a folder.
 func OpenObject(ctx context.Context, objects bus.Objects, name string) (io.ReadCloser, error) {
 	r, err := objects.Open(ctx, name)
 	if !errors.Is(err, bus.ErrNotFound) {

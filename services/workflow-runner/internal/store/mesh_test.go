@@ -26,7 +26,8 @@ func folderObject(t *testing.T, files map[string]string) string {
 	err := archive.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: "root/", Mode: 0o755})
 	for name, text := range files {
 		_, wrote := archive.Write(nil)
-		err = errors.Join(err, wrote, archive.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: "root/" + name, Mode: 0o600, Size: int64(len(text))}))
+		err = errors.Join(err, wrote, archive.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: "root/" + name,
+			Mode: 0o600, Size: int64(len(text))}))
 		_, wrote = archive.Write([]byte(text))
 		err = errors.Join(err, wrote)
 	}
@@ -64,16 +65,19 @@ func filesOf(t *testing.T, body io.ReadCloser) map[string]string {
 func TestKeysOfTheBuiltInStoreMakeFolders(t *testing.T) {
 	b := bustest.Start(t).Connect("test")
 	s := &Stores{Bus: b}
-	for name, body := range map[string]string{"wf/d/a.txt": "a", "wf/d/b.txt": "b", "wf/d/in/c.txt": "c", "wf/d/kept": folderObject(t, map[string]string{"x/y": "y", "z": "z"}), "wf/d/empty": "",
+	for name, body := range map[string]string{"wf/d/a.txt": "a", "wf/d/b.txt": "b", "wf/d/in/c.txt": "c",
+		"wf/d/kept": folderObject(t, map[string]string{"x/y": "y", "z": "z"}), "wf/d/empty": "",
 		"wf/dd": "no part of it", "wf/e": "one"} {
-		if err := b.Objects(bus.ArtifactsBucket).Put(t.Context(), ObjectName("ns", name), strings.NewReader(body)); err != nil {
+		if err := b.Objects(bus.ArtifactsBucket).Put(t.Context(), ObjectName("ns", name),
+			strings.NewReader(body)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	at := func(key string) v1alpha1.ArtifactLocation {
 		return v1alpha1.ArtifactLocation{S3: &v1alpha1.S3Artifact{Key: key}}
 	}
-	want := map[string]string{"d/a.txt": "a", "d/b.txt": "b", "d/in/c.txt": "c", "d/kept/x/y": "y", "d/kept/z": "z", "d/empty": ""}
+	want := map[string]string{"d/a.txt": "a", "d/b.txt": "b", "d/in/c.txt": "c", "d/kept/x/y": "y", "d/kept/z": "z",
+		"d/empty": ""}
 	for _, key := range []string{"wf/d", "wf/d/", "/wf/d"} {
 		body, err := s.Open(t.Context(), "ns", at(key))
 		if err != nil {

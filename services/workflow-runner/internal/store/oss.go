@@ -8,7 +8,8 @@ import (
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
 
-// oss is a bucket of Alibaba Cloud's Object Storage Service, which speaks as S3 does, with the bucket in the host's name.
+// oss is a bucket of Alibaba Cloud's Object Storage Service, which speaks as S3 does, with the bucket in the host's
+// name.
 func (s *Stores) oss(ctx context.Context, namespace string, l v1alpha1.ArtifactLocation) (Store, error) {
 	o := l.OSS
 	switch {

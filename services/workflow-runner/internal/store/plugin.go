@@ -39,7 +39,8 @@ func (d driven) ask(ctx context.Context, method, path, key string, body io.Reade
 	if err != nil {
 		return nil, err
 	}
-	about, err := at.Name(protocol.Driven{Name: d.place.Name, Key: key, Configuration: d.place.Configuration, Patience: d.place.ConnectionTimeoutSeconds})
+	about, err := at.Name(protocol.Driven{Name: d.place.Name, Key: key, Configuration: d.place.Configuration,
+		Patience: d.place.ConnectionTimeoutSeconds})
 	if err != nil {
 		return nil, fault.Poisonf("plugin %s: %w", d.place.Name, err)
 	}

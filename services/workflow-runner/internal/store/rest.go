@@ -29,7 +29,9 @@ type rest struct {
 func (s *Stores) rest(store, namespace string) rest {
 	secure := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: s.roots}
 	// Manifests say where it goes: a proxy would hide that from the check of the address.
-	return rest{store: store, client: &http.Client{Transport: &http.Transport{DialContext: s.dial(namespace), TLSClientConfig: secure, TLSHandshakeTimeout: 10 * time.Second, MaxResponseHeaderBytes: 64 << 10, DisableKeepAlives: true}}}
+	return rest{store: store, client: &http.Client{Transport: &http.Transport{DialContext: s.dial(namespace),
+		TLSClientConfig: secure, TLSHandshakeTimeout: 10 * time.Second, MaxResponseHeaderBytes: 64 << 10,
+		DisableKeepAlives: true}}}
 }
 
 // call makes a request; the caller closes the body.
@@ -81,7 +83,8 @@ func (r rest) exchange(ctx context.Context, action, key string, w wish) (io.Read
 	switch {
 	case res.StatusCode == http.StatusNotFound && answer.Code != "NoSuchBucket" && answer.Code != "ContainerNotFound":
 		return nil, fmt.Errorf("%s: %w", what, ErrAbsent)
-	case res.StatusCode < 500 && res.StatusCode != http.StatusTooManyRequests && res.StatusCode != http.StatusRequestTimeout:
+	case res.StatusCode < 500 && res.StatusCode != http.StatusTooManyRequests &&
+		res.StatusCode != http.StatusRequestTimeout:
 		return nil, fault.Poisonf("%s: %s", what, said)
 	}
 	return nil, fmt.Errorf("%s: %s", what, said)
@@ -129,7 +132,8 @@ func (r rest) page(ctx context.Context, to, prefix string, into any) error {
 }
 
 // collect goes through the pages of a listing. It leaves out keys that only mark folders.
-func (r rest) collect(prefix string, limit int, next func(from string) (keys []string, then string, err error)) ([]string, error) {
+func (r rest) collect(prefix string, limit int,
+	next func(from string) (keys []string, then string, err error)) ([]string, error) {
 	var names []string
 	for from := ""; ; {
 		keys, then, err := next(from)

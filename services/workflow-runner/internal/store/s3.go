@@ -43,7 +43,8 @@ func (s *Stores) bucket(ctx context.Context, namespace string, l v1alpha1.Artifa
 	if err != nil {
 		return nil, err
 	}
-	return &bucket{client: client, name: l.S3.Bucket, authority: access.authority, anonymous: access.anonymous(), create: l.S3.CreateBucketIfNotPresent, region: l.S3.Region, encryption: hidden}, nil
+	return &bucket{client: client, name: l.S3.Bucket, authority: access.authority, anonymous: access.anonymous(),
+		create: l.S3.CreateBucketIfNotPresent, region: l.S3.Region, encryption: hidden}, nil
 }
 
 // Open streams an object.
@@ -101,7 +102,8 @@ func (b *bucket) Remove(ctx context.Context, key string) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	below := b.client.ListObjects(ctx, b.name, minio.ListObjectsOptions{Prefix: strings.TrimSuffix(key, "/") + "/", Recursive: true})
+	below := b.client.ListObjects(ctx, b.name,
+		minio.ListObjectsOptions{Prefix: strings.TrimSuffix(key, "/") + "/", Recursive: true})
 	for object := range below {
 		err := object.Err
 		if err == nil {
@@ -114,9 +116,10 @@ func (b *bucket) Remove(ctx context.Context, key string) error {
 	return nil
 }
 
-// Sign makes a URL. Of a bucket without keys it is the plain address of the object. What is said of encryption is signed
-// too, in headers that are sent along.
-func (b *bucket) Sign(ctx context.Context, method, key string, lifetime time.Duration) (to string, headers map[string]string, err error) {
+// Sign makes a URL. Of a bucket without keys it is the plain address of the object. What is said of encryption is
+// signed too, in headers that are sent along.
+func (b *bucket) Sign(ctx context.Context, method, key string, lifetime time.Duration) (to string,
+	headers map[string]string, err error) {
 	said := b.headers(method, b.name, key)
 	for name := range said {
 		if headers == nil {
@@ -143,7 +146,8 @@ func (b *bucket) Ready(ctx context.Context) error {
 	}
 	there, err := b.client.BucketExists(ctx, b.name)
 	if err == nil && !there {
-		err = b.client.MakeBucket(ctx, b.name, minio.MakeBucketOptions{Region: b.region, ObjectLocking: b.create.ObjectLocking})
+		err = b.client.MakeBucket(ctx, b.name, minio.MakeBucketOptions{Region: b.region,
+			ObjectLocking: b.create.ObjectLocking})
 	}
 	if minio.ToErrorResponse(err).Code == minio.BucketAlreadyOwnedByYou {
 		return nil
@@ -163,7 +167,8 @@ func (b *bucket) fail(action, key string, err error) error {
 	switch {
 	case answer.Code == minio.NoSuchKey:
 		return fmt.Errorf("%s %s in bucket %s: %w", action, key, b.name, ErrAbsent)
-	case answer.StatusCode >= 400 && answer.StatusCode < 500 && answer.StatusCode != http.StatusTooManyRequests && answer.StatusCode != http.StatusRequestTimeout:
+	case answer.StatusCode >= 400 && answer.StatusCode < 500 && answer.StatusCode != http.StatusTooManyRequests &&
+		answer.StatusCode != http.StatusRequestTimeout:
 		return fault.Poisonf("%s %s in bucket %s: %s: %s", action, key, b.name, answer.Code, answer.Message)
 	}
 	// The URL of the request is left out: it may be signed.

@@ -32,7 +32,8 @@ const keys = "accessKeySecret: {name: keys, key: id}, secretKeySecret: {name: ke
 func place(t *testing.T, s *storetest.Server, bucket, more string) v1alpha1.ArtifactLocation {
 	t.Helper()
 	var l v1alpha1.ArtifactLocation
-	if err := yaml.UnmarshalStrict([]byte("s3: {endpoint: '"+s.Endpoint+"', insecure: true, bucket: "+bucket+", "+more+"}"), &l); err != nil {
+	text := "s3: {endpoint: '" + s.Endpoint + "', insecure: true, bucket: " + bucket + ", " + more + "}"
+	if err := yaml.UnmarshalStrict([]byte(text), &l); err != nil {
 		t.Fatal(err)
 	}
 	return l
@@ -40,7 +41,8 @@ func place(t *testing.T, s *storetest.Server, bucket, more string) v1alpha1.Arti
 
 func TestABucketKeepsArtifacts(t *testing.T) {
 	server := storetest.Start(t, "art")
-	for key, text := range map[string]string{"run/a b+c.txt": "one", "run/dir/x": "two", "run/dir/": "", "run/dir2": "three", "other": "four"} {
+	for key, text := range map[string]string{"run/a b+c.txt": "one", "run/dir/x": "two", "run/dir/": "",
+		"run/dir2": "three", "other": "four"} {
 		server.Put("art", key, text)
 	}
 	s := stores(t)
@@ -69,7 +71,8 @@ func TestABucketKeepsArtifacts(t *testing.T) {
 	if left := server.Objects("art"); len(left) != 3 || left["run/dir2"] == "" {
 		t.Errorf("%q are left", left)
 	}
-	if err := s.Remove(t.Context(), "ci", place(t, server, "art", keys)); fault.Of(err) != fault.Poison || len(server.Objects("art")) != 3 {
+	if err := s.Remove(t.Context(), "ci", place(t, server, "art", keys)); fault.Of(err) != fault.Poison ||
+		len(server.Objects("art")) != 3 {
 		t.Errorf("remove without a key: %v", err)
 	}
 }
@@ -82,27 +85,30 @@ func TestWhatCannotBeReachedIsSaid(t *testing.T) {
 		"no such key of it": {"art", "accessKeySecret: {name: keys, key: gone}, secretKeySecret: {name: keys, key: secret}", `no key "gone"`},
 		"half of the keys":  {"art", "accessKeySecret: {name: keys, key: id}", "come together"},
 		"other keys":        {"art", "accessKeySecret: {name: keys, key: junk}, secretKeySecret: {name: keys, key: secret}", "InvalidAccessKeyId"},
-		"a wrong secret":    {"art", "accessKeySecret: {name: keys, key: id}, secretKeySecret: {name: keys, key: junk}", "SignatureDoesNotMatch"},
-		"no keys":           {"art", "region: us-east-1", "AccessDenied"},
-		"no such bucket":    {"none", keys, "NoSuchBucket"},
-		"SDK credentials":   {"art", "useSDKCreds: true", "useSDKCreds"},
-		"a role":            {"art", "roleARN: arn", "roleARN"},
-		"encryption":        {"art", "encryptionOptions: {enableEncryption: true, kmsKeyId: k, kmsEncryptionContext: x}, " + keys, "encryptionOptions"},
-		"addressing":        {"art", "addressingStyle: odd, " + keys, `"odd"`},
-		"an authority":      {"art", "caSecret: {name: keys, key: junk}, " + keys, "certificate"},
+		"a wrong secret": {"art", "accessKeySecret: {name: keys, key: id}, secretKeySecret: {name: keys, key: junk}",
+			"SignatureDoesNotMatch"},
+		"no keys":         {"art", "region: us-east-1", "AccessDenied"},
+		"no such bucket":  {"none", keys, "NoSuchBucket"},
+		"SDK credentials": {"art", "useSDKCreds: true", "useSDKCreds"},
+		"a role":          {"art", "roleARN: arn", "roleARN"},
+		"encryption":      {"art", "encryptionOptions: {enableEncryption: true, kmsKeyId: k, kmsEncryptionContext: x}, " + keys, "encryptionOptions"},
+		"addressing":      {"art", "addressingStyle: odd, " + keys, `"odd"`},
+		"an authority":    {"art", "caSecret: {name: keys, key: junk}, " + keys, "certificate"},
 	} {
 		_, err := s.Names(t.Context(), "ci", place(t, server, c.bucket, "key: a, "+c.more), 10)
 		if fault.Of(err) != fault.Poison || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: %v, want %q", name, err, c.says)
 		}
-		if err != nil && (strings.Contains(err.Error(), storetest.Secret) || strings.Contains(err.Error(), storetest.ID)) {
+		if err != nil && (strings.Contains(err.Error(), storetest.Secret) ||
+			strings.Contains(err.Error(), storetest.ID)) {
 			t.Errorf("%s: the error tells a key: %v", name, err)
 		}
 	}
 	if _, err := s.At(t.Context(), "other", place(t, server, "art", keys)); fault.Of(err) != fault.Poison {
 		t.Errorf("secrets of another namespace: %v", err)
 	}
-	if _, err := s.At(t.Context(), "ci", v1alpha1.ArtifactLocation{GCS: &v1alpha1.GCSArtifact{}}); fault.Of(err) != fault.Poison {
+	elsewhere := v1alpha1.ArtifactLocation{GCS: &v1alpha1.GCSArtifact{}}
+	if _, err := s.At(t.Context(), "ci", elsewhere); fault.Of(err) != fault.Poison {
 		t.Errorf("another kind: %v", err)
 	}
 }
@@ -155,7 +161,8 @@ func TestASignedURLAllowsOneMethodOnOneObject(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if url, _, err := public.(Direct).Sign(t.Context(), http.MethodGet, "a/b", time.Minute); err != nil || url != "http://"+server.Endpoint+"/fresh/a/b" {
+	if url, _, err := public.(Direct).Sign(t.Context(), http.MethodGet, "a/b", time.Minute); err != nil ||
+		url != "http://"+server.Endpoint+"/fresh/a/b" {
 		t.Errorf("without keys: %s, %v", url, err)
 	}
 }

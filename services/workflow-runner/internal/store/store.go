@@ -45,7 +45,8 @@ type Direct interface {
 	Store
 	// Sign returns a URL that allows one method on one object for some time, and the headers to send with it; or
 	// [ErrRelay], when it is a [Keeper].
-	Sign(ctx context.Context, method, key string, lifetime time.Duration) (to string, headers map[string]string, err error)
+	Sign(ctx context.Context, method, key string, lifetime time.Duration) (to string, headers map[string]string,
+		err error)
 	// Has reports whether something is kept under exactly this key.
 	Has(ctx context.Context, key string) (bool, error)
 	// Ready makes sure that objects can be put.
@@ -91,7 +92,8 @@ type Stores struct {
 func (s *Stores) dial(namespace string) httpx.Dial { return httpx.Within(namespace, s.Dial) }
 
 // kinds are the stores by the field of a location that names them.
-func (s *Stores) kinds() map[string]func(ctx context.Context, namespace string, l v1alpha1.ArtifactLocation) (Store, error) {
+func (s *Stores) kinds() map[string]func(ctx context.Context, namespace string, l v1alpha1.ArtifactLocation) (Store,
+	error) {
 	return map[string]func(context.Context, string, v1alpha1.ArtifactLocation) (Store, error){
 		"mesh": func(_ context.Context, namespace string, _ v1alpha1.ArtifactLocation) (Store, error) {
 			return mesh{objects: s.Bus.Objects(bus.ArtifactsBucket), namespace: namespace}, nil
@@ -142,7 +144,8 @@ func Under(l v1alpha1.ArtifactLocation, key string) v1alpha1.ArtifactLocation {
 	return out
 }
 
-// At opens the store of a place that a manifest of a namespace names. A place that cannot be is an error of class poison.
+// At opens the store of a place that a manifest of a namespace names. A place that cannot be is an error of class
+// poison.
 func (s *Stores) At(ctx context.Context, namespace string, l v1alpha1.ArtifactLocation) (Store, error) {
 	open, ok := s.kinds()[kind(l)]
 	if !ok {
@@ -174,7 +177,8 @@ func (s *Stores) Put(ctx context.Context, namespace string, l v1alpha1.ArtifactL
 }
 
 // Names lists the keys of a place that begin with its key.
-func (s *Stores) Names(ctx context.Context, namespace string, l v1alpha1.ArtifactLocation, limit int) ([]string, error) {
+func (s *Stores) Names(ctx context.Context, namespace string, l v1alpha1.ArtifactLocation, limit int) ([]string,
+	error) {
 	store, err := s.At(ctx, namespace, l)
 	if err != nil {
 		return nil, err

@@ -45,7 +45,8 @@ func (a *Accounts) as(ctx context.Context, namespace, account string) (*actas.Cl
 }
 
 // secret reads one key of a Secret as an account.
-func (a *Accounts) secret(ctx context.Context, namespace, account string, ref corev1.SecretKeySelector) (string, error) {
+func (a *Accounts) secret(ctx context.Context, namespace, account string, ref corev1.SecretKeySelector) (string,
+	error) {
 	who, err := a.as(ctx, namespace, account)
 	if err != nil {
 		return "", err

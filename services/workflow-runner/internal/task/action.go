@@ -15,11 +15,13 @@ import (
 )
 
 // action does one thing to an object and returns how it is then; nil without error when it is gone.
-type action func(ctx context.Context, where dynamic.ResourceInterface, o *resourceRequest) (*unstructured.Unstructured, error)
+type action func(ctx context.Context, where dynamic.ResourceInterface, o *resourceRequest) (*unstructured.Unstructured,
+	error)
 
 // actions are the actions of resource templates by name.
 func actions() map[string]action {
-	return map[string]action{"get": get, "create": create, "apply": apply, "patch": patch, "replace": replace, "delete": remove}
+	return map[string]action{"get": get, "create": create, "apply": apply, "patch": patch, "replace": replace,
+		"delete": remove}
 }
 
 func get(ctx context.Context, where dynamic.ResourceInterface, o *resourceRequest) (*unstructured.Unstructured, error) {
@@ -30,7 +32,8 @@ func get(ctx context.Context, where dynamic.ResourceInterface, o *resourceReques
 }
 
 // create makes an object once: what is there already and carries the key was made by this very job, before a crash.
-func create(ctx context.Context, where dynamic.ResourceInterface, o *resourceRequest) (*unstructured.Unstructured, error) {
+func create(ctx context.Context, where dynamic.ResourceInterface, o *resourceRequest) (*unstructured.Unstructured,
+	error) {
 	made, err := where.Create(ctx, o.object, createOptions())
 	if !apierrors.IsAlreadyExists(err) {
 		return made, err
@@ -42,14 +45,16 @@ func create(ctx context.Context, where dynamic.ResourceInterface, o *resourceReq
 	return nil, err
 }
 
-func apply(ctx context.Context, where dynamic.ResourceInterface, o *resourceRequest) (*unstructured.Unstructured, error) {
+func apply(ctx context.Context, where dynamic.ResourceInterface, o *resourceRequest) (*unstructured.Unstructured,
+	error) {
 	if o.object.GetName() == "" {
 		return nil, fmt.Errorf("the manifest has no metadata.name: %w", errOrder)
 	}
 	return where.Apply(ctx, o.object.GetName(), o.object, metav1.ApplyOptions{FieldManager: manager, Force: true})
 }
 
-func patch(ctx context.Context, where dynamic.ResourceInterface, o *resourceRequest) (*unstructured.Unstructured, error) {
+func patch(ctx context.Context, where dynamic.ResourceInterface, o *resourceRequest) (*unstructured.Unstructured,
+	error) {
 	if o.object.GetName() == "" || o.patch == nil {
 		return nil, fmt.Errorf("a patch needs a manifest and the name of an object: %w", errOrder)
 	}
@@ -57,7 +62,8 @@ func patch(ctx context.Context, where dynamic.ResourceInterface, o *resourceRequ
 }
 
 // replace writes the whole object over the one that is there.
-func replace(ctx context.Context, where dynamic.ResourceInterface, o *resourceRequest) (*unstructured.Unstructured, error) {
+func replace(ctx context.Context, where dynamic.ResourceInterface, o *resourceRequest) (*unstructured.Unstructured,
+	error) {
 	next := o.object.DeepCopy()
 	if next.GetResourceVersion() == "" {
 		there, err := get(ctx, where, o)
@@ -74,7 +80,8 @@ const goneCheck = 500 * time.Millisecond
 
 // remove deletes an object and waits until it is gone; one that is not there is no error. Source: Argo Workflows, and
 // kubectl, which it runs.
-func remove(ctx context.Context, where dynamic.ResourceInterface, o *resourceRequest) (*unstructured.Unstructured, error) {
+func remove(ctx context.Context, where dynamic.ResourceInterface, o *resourceRequest) (*unstructured.Unstructured,
+	error) {
 	there, err := get(ctx, where, o)
 	if apierrors.IsNotFound(err) {
 		return nil, nil //nolint:nilnil // gone is what was asked for
@@ -83,7 +90,8 @@ func remove(ctx context.Context, where dynamic.ResourceInterface, o *resourceReq
 		return nil, err
 	}
 	uid, background := there.GetUID(), metav1.DeletePropagationBackground
-	err = where.Delete(ctx, o.object.GetName(), metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}, PropagationPolicy: &background})
+	err = where.Delete(ctx, o.object.GetName(),
+		metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}, PropagationPolicy: &background})
 	for err == nil {
 		there, err = get(ctx, where, o)
 		if err != nil || there.GetUID() != uid {

@@ -80,7 +80,8 @@ const (
 )
 
 // await waits until the conditions decide, then reads the outputs.
-func (c *resourceRunner) await(ctx context.Context, where dynamic.ResourceInterface, o *resourceRequest, object *unstructured.Unstructured) flow.Task {
+func (c *resourceRunner) await(ctx context.Context, where dynamic.ResourceInterface, o *resourceRequest,
+	object *unstructured.Unstructured) flow.Task {
 	for {
 		if end, decided := o.met(object); decided {
 			end.Outputs = nil
@@ -113,7 +114,8 @@ func (c *resourceRunner) await(ctx context.Context, where dynamic.ResourceInterf
 func changed(ctx context.Context, where dynamic.ResourceInterface, object *unstructured.Unstructured) error {
 	wait := poll
 	var events <-chan watch.Event
-	w, err := where.Watch(ctx, metav1.ListOptions{FieldSelector: "metadata.name=" + object.GetName(), ResourceVersion: object.GetResourceVersion()})
+	w, err := where.Watch(ctx, metav1.ListOptions{FieldSelector: "metadata.name=" + object.GetName(),
+		ResourceVersion: object.GetResourceVersion()})
 	if err == nil {
 		defer w.Stop()
 		wait, events = lookAgain, w.ResultChan()

@@ -137,9 +137,10 @@ func (q *httpRunner) request(ctx context.Context, j Job) (*http.Request, []byte,
 // client makes a client of its own per request: requests share neither cookies nor connections.
 func (q *httpRunner) client(j Job) *http.Client {
 	return &http.Client{Transport: &http.Transport{
-		DialContext: httpx.Within(j.Namespace, q.dial), DisableKeepAlives: true, TLSHandshakeTimeout: 30 * time.Second, MaxResponseHeaderBytes: 64 << 10,
-		Proxy:           http.ProxyFromEnvironment,
-		TLSClientConfig: &tls.Config{InsecureSkipVerify: j.Template.HTTP.InsecureSkipVerify}, //nolint:gosec // the manifest asks for it
+		DialContext: httpx.Within(j.Namespace, q.dial), DisableKeepAlives: true, TLSHandshakeTimeout: 30 * time.Second,
+		MaxResponseHeaderBytes: 64 << 10,
+		Proxy:                  http.ProxyFromEnvironment,
+		TLSClientConfig:        &tls.Config{InsecureSkipVerify: j.Template.HTTP.InsecureSkipVerify}, //nolint:gosec // the manifest asks for it
 	}}
 }
 
@@ -163,15 +164,18 @@ func judge(t v1alpha1.HTTPTemplate, x exchange) flow.Task {
 		return end
 	}
 	yes, err := expression.Holds(t.SuccessCondition, map[string]any{
-		"request": map[string]any{"method": x.request.Method, "url": x.request.URL.String(), "body": string(x.sent), "bodyBytes": x.sent,
-			"headers": visible(x.request.Header, t.Headers)},
-		"response": map[string]any{"statusCode": x.answer.StatusCode, "body": result, "headers": map[string][]string(x.answer.Header)},
+		"request": map[string]any{"method": x.request.Method, "url": x.request.URL.String(), "body": string(x.sent),
+			"bodyBytes": x.sent,
+			"headers":   visible(x.request.Header, t.Headers)},
+		"response": map[string]any{"statusCode": x.answer.StatusCode, "body": result,
+			"headers": map[string][]string(x.answer.Header)},
 	})
 	switch {
 	case err != nil:
 		end.Phase, end.Message = v1alpha1.NodeFailed, "successCondition: "+err.Error()
 	case !yes:
-		end.Phase, end.Message = v1alpha1.NodeFailed, fmt.Sprintf("successCondition '%s' evaluated false", t.SuccessCondition)
+		end.Phase, end.Message = v1alpha1.NodeFailed,
+			fmt.Sprintf("successCondition '%s' evaluated false", t.SuccessCondition)
 	}
 	return end
 }

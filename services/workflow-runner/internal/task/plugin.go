@@ -29,8 +29,8 @@ const (
 	pluginStartup = 5 * time.Minute // until it answers for the first time
 )
 
-// pluginRunner does plugin templates: it asks the plugins of the workflow, each in a pod of its own, until one says how the
-// work ended.
+// pluginRunner does plugin templates: it asks the plugins of the workflow, each in a pod of its own, until one says how
+// the work ended.
 type pluginRunner struct {
 	pods *pluginPods
 	dial func(ctx context.Context, network, address string) (net.Conn, error)
@@ -39,8 +39,8 @@ type pluginRunner struct {
 // errNotMine is the answer of a plugin that does not know the work of a template.
 var errNotMine = errors.New("it does not know this work")
 
-// podError says that a plugin has no pod to answer from: nothing was done that could have failed. Source: Argo Workflows
-// ends such nodes with Error, and all that goes wrong in a plugin with Failed.
+// podError says that a plugin has no pod to answer from: nothing was done that could have failed. Source: Argo
+// Workflows ends such nodes with Error, and all that goes wrong in a plugin with Failed.
 type podError struct{ cause error }
 
 func (e *podError) Error() string { return e.cause.Error() }
@@ -121,7 +121,8 @@ func pluginNamed(raw json.RawMessage) (string, error) {
 
 // work asks one plugin until it says how the work ended.
 func (d *pluginRunner) work(ctx context.Context, j Job, p plugin) (flow.Task, error) {
-	body, err := json.Marshal(question{Workflow: questionWorkflow{Metadata: questionMetadata{Name: j.Workflow, Namespace: j.Namespace, UID: j.Run}}, Template: j.Template})
+	body, err := json.Marshal(question{Workflow: questionWorkflow{Metadata: questionMetadata{Name: j.Workflow,
+		Namespace: j.Namespace, UID: j.Run}}, Template: j.Template})
 	if err != nil {
 		return flow.Task{}, err
 	}
@@ -146,7 +147,8 @@ func (d *pluginRunner) work(ctx context.Context, j Job, p plugin) (flow.Task, er
 
 // reach gets one answer, however often the plugin must be asked for that: it may be about to start, or to start again.
 func (d *pluginRunner) reach(ctx context.Context, j Job, p plugin, body []byte) (reply, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, pluginStartup, fmt.Errorf("it did not answer within %s", pluginStartup))
+	ctx, cancel := context.WithTimeoutCause(ctx, pluginStartup,
+		fmt.Errorf("it did not answer within %s", pluginStartup))
 	defer cancel()
 	for {
 		at, err := d.pods.ensure(ctx, j, p)
@@ -172,7 +174,8 @@ func (d *pluginRunner) reach(ctx context.Context, j Job, p plugin, body []byte) 
 func (d *pluginRunner) ask(ctx context.Context, at pluginAt, key string, body []byte) (r reply, again bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, pluginTime)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+at.address+pluginPath, bytes.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+at.address+pluginPath,
+		bytes.NewReader(body))
 	if err != nil {
 		return r, false, err
 	}

@@ -68,7 +68,8 @@ func (p *pluginPods) known(ctx context.Context, j Job, wanted string) ([]plugin,
 		if namespace == "" {
 			continue
 		}
-		list, err := p.core.CoreV1().ConfigMaps(namespace).List(ctx, metav1.ListOptions{LabelSelector: pluginTypeLabel + "=" + pluginType})
+		list, err := p.core.CoreV1().ConfigMaps(namespace).List(ctx,
+			metav1.ListOptions{LabelSelector: pluginTypeLabel + "=" + pluginType})
 		if err != nil {
 			return nil, fmt.Errorf("list the plugins of namespace %s: %w", namespace, err)
 		}
@@ -159,7 +160,8 @@ func pluginPod(j Job, one plugin, name string) *corev1.Pod {
 	if container.Name == "" {
 		container.Name = "plugin"
 	}
-	container.VolumeMounts = append(container.VolumeMounts, corev1.VolumeMount{Name: pluginVolume, MountPath: pluginDir, ReadOnly: true})
+	container.VolumeMounts = append(container.VolumeMounts,
+		corev1.VolumeMount{Name: pluginVolume, MountPath: pluginDir, ReadOnly: true})
 	// The owner is not called controller: this is no pod of a node.
 	owner := j.Owner
 	owner.Controller = nil
@@ -167,18 +169,25 @@ func pluginPod(j Job, one plugin, name string) *corev1.Pod {
 	maps.Copy(annotations, j.Marks)
 	mount := one.sidecar.AutomountServiceAccountToken
 	pod := &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Namespace: j.Namespace, Name: name, Labels: map[string]string{PluginsOf: j.Run}, Annotations: annotations, OwnerReferences: []metav1.OwnerReference{owner}},
-		Spec: corev1.PodSpec{Containers: []corev1.Container{container}, RestartPolicy: corev1.RestartPolicyAlways, AutomountServiceAccountToken: &mount,
+		ObjectMeta: metav1.ObjectMeta{Namespace: j.Namespace, Name: name, Labels: map[string]string{PluginsOf: j.Run},
+			Annotations: annotations, OwnerReferences: []metav1.OwnerReference{owner}},
+		Spec: corev1.PodSpec{Containers: []corev1.Container{container}, RestartPolicy: corev1.RestartPolicyAlways,
+			AutomountServiceAccountToken:  &mount,
 			TerminationGracePeriodSeconds: new(int64(5)),
-			Volumes: []corev1.Volume{{Name: pluginVolume, VolumeSource: corev1.VolumeSource{DownwardAPI: &corev1.DownwardAPIVolumeSource{Items: []corev1.DownwardAPIVolumeFile{
-				{Path: "token", FieldRef: &corev1.ObjectFieldSelector{FieldPath: "metadata.annotations['" + pluginToken + "']"}}}}}}}},
+			Volumes: []corev1.Volume{{Name: pluginVolume,
+				VolumeSource: corev1.VolumeSource{DownwardAPI: &corev1.DownwardAPIVolumeSource{
+					Items: []corev1.DownwardAPIVolumeFile{
+						{Path: "token", FieldRef: &corev1.ObjectFieldSelector{
+							FieldPath: "metadata.annotations['" + pluginToken + "']"}}}}}}}},
 	}
 	if mount {
 		pod.Spec.ServiceAccountName = one.name + pluginSuffix
 	}
 	if s := j.Spec; s != nil {
-		pod.Spec.ImagePullSecrets, pod.Spec.NodeSelector, pod.Spec.Tolerations, pod.Spec.Affinity = s.ImagePullSecrets, s.NodeSelector, s.Tolerations, s.Affinity
-		pod.Spec.SecurityContext, pod.Spec.SchedulerName, pod.Spec.PriorityClassName = s.SecurityContext, s.SchedulerName, s.PodPriorityClassName
+		pod.Spec.ImagePullSecrets, pod.Spec.NodeSelector, pod.Spec.Tolerations, pod.Spec.Affinity = s.ImagePullSecrets,
+			s.NodeSelector, s.Tolerations, s.Affinity
+		pod.Spec.SecurityContext, pod.Spec.SchedulerName, pod.Spec.PriorityClassName = s.SecurityContext,
+			s.SchedulerName, s.PodPriorityClassName
 	}
 	pod.Spec.SecurityContext = Confined(pod.Spec.SecurityContext, container.SecurityContext)
 	return pod
@@ -202,7 +211,8 @@ func Confined(pod *corev1.PodSecurityContext, container *corev1.SecurityContext)
 	}
 	out.RunAsUser = new(int64(pluginUser))
 	// A plugin that says that it is root must not be refused for what it did not say.
-	if root := container != nil && container.RunAsUser != nil && *container.RunAsUser == 0; out.RunAsNonRoot == nil && !root {
+	if root := container != nil && container.RunAsUser != nil && *container.RunAsUser == 0; out.RunAsNonRoot == nil &&
+		!root {
 		out.RunAsNonRoot = new(true)
 	}
 	return out
@@ -217,7 +227,8 @@ func (a *Accounts) SweepPlugins(ctx context.Context, namespace, uid string) erro
 	}
 	var errs []error
 	for i := range list.Items {
-		if err := pods.Delete(ctx, list.Items[i].Name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
+		if err := pods.Delete(ctx, list.Items[i].Name, metav1.DeleteOptions{}); err != nil &&
+			!apierrors.IsNotFound(err) {
 			errs = append(errs, fmt.Errorf("remove the pod of a plugin: %w", err))
 		}
 	}

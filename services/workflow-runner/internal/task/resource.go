@@ -144,7 +144,8 @@ func transient(err error) bool {
 		var account *actas.UnknownAccountError
 		return !errors.As(err, &account) && !errors.Is(err, context.Canceled) && !errors.Is(err, errOrder)
 	}
-	return apierrors.IsServerTimeout(err) || apierrors.IsTimeout(err) || apierrors.IsTooManyRequests(err) || apierrors.IsInternalError(err) ||
+	return apierrors.IsServerTimeout(err) || apierrors.IsTimeout(err) || apierrors.IsTooManyRequests(err) ||
+		apierrors.IsInternalError(err) ||
 		apierrors.IsServiceUnavailable(err) || apierrors.IsUnauthorized(err) || apierrors.IsConflict(err)
 }
 

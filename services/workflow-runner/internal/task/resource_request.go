@@ -40,7 +40,8 @@ type resourceRequest struct {
 // readOrder reads a template and its manifest.
 func readOrder(j Job, manifest string) (*resourceRequest, error) {
 	t := j.Template.Resource
-	o := &resourceRequest{action: t.Action, key: j.key(), object: &unstructured.Unstructured{Object: map[string]any{}}, texts: [2]string{t.SuccessCondition, t.FailureCondition}, outputs: j}
+	o := &resourceRequest{action: t.Action, key: j.key(), object: &unstructured.Unstructured{Object: map[string]any{}},
+		texts: [2]string{t.SuccessCondition, t.FailureCondition}, outputs: j}
 	if err := o.readFlags(t.Flags); err != nil {
 		return nil, err
 	}
@@ -88,7 +89,8 @@ func (o *resourceRequest) title() string {
 
 // mergeStrategies are the forms of a patch. Source: Argo Workflows, strategic is the default.
 func mergeStrategies() map[string]types.PatchType {
-	return map[string]types.PatchType{"": types.StrategicMergePatchType, "strategic": types.StrategicMergePatchType, "merge": types.MergePatchType, "json": types.JSONPatchType}
+	return map[string]types.PatchType{"": types.StrategicMergePatchType, "strategic": types.StrategicMergePatchType,
+		"merge": types.MergePatchType, "json": types.JSONPatchType}
 }
 
 func (o *resourceRequest) readManifest(text, strategy string) error {
@@ -158,7 +160,8 @@ func (o *resourceRequest) readFlags(flags []string) error {
 				value = words[i]
 			}
 			o.namespace = value
-		case name == "--validate", name == "--ignore-not-found", name == "--force-conflicts", name == "--server-side", name == "--wait":
+		case name == "--validate", name == "--ignore-not-found", name == "--force-conflicts", name == "--server-side",
+			name == "--wait":
 			// What is done is this already.
 		default:
 			return fmt.Errorf("flags: %q is not taken; -n, the kind and the name of an object are", words[i])

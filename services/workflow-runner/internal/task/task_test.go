@@ -53,22 +53,29 @@ func TestAnswersAreJudged(t *testing.T) {
 		phase v1alpha1.NodePhase
 		says  string
 	}{
-		"fine":                {v1alpha1.HTTPTemplate{URL: "/"}, v1alpha1.NodeSucceeded, ""},
-		"missing":             {v1alpha1.HTTPTemplate{URL: "/missing"}, v1alpha1.NodeFailed, "non-2xx response code: 404"},
-		"missing is expected": {v1alpha1.HTTPTemplate{URL: "/missing", SuccessCondition: "response.statusCode == 404"}, v1alpha1.NodeSucceeded, ""},
-		"condition is false":  {v1alpha1.HTTPTemplate{URL: "/", SuccessCondition: "response.statusCode == 404"}, v1alpha1.NodeFailed, "evaluated false"},
-		"condition is broken": {v1alpha1.HTTPTemplate{URL: "/", SuccessCondition: "response.statusCode =="}, v1alpha1.NodeFailed, "successCondition"},
-		"condition is text":   {v1alpha1.HTTPTemplate{URL: "/", SuccessCondition: "response.body"}, v1alpha1.NodeFailed, "neither true nor false"},
-		"too large":           {v1alpha1.HTTPTemplate{URL: "/large"}, v1alpha1.NodeFailed, "more than"},
-		"too slow":            {v1alpha1.HTTPTemplate{URL: "/slow", TimeoutSeconds: new(int64(0))}, v1alpha1.NodeFailed, "no answer within 0s"},
-		"no such method":      {v1alpha1.HTTPTemplate{URL: "/", Method: "A B"}, v1alpha1.NodeFailed, "invalid method"},
+		"fine": {v1alpha1.HTTPTemplate{URL: "/"}, v1alpha1.NodeSucceeded, ""},
+		"missing": {v1alpha1.HTTPTemplate{URL: "/missing"}, v1alpha1.NodeFailed,
+			"non-2xx response code: 404"},
+		"missing is expected": {v1alpha1.HTTPTemplate{URL: "/missing", SuccessCondition: "response.statusCode == 404"},
+			v1alpha1.NodeSucceeded, ""},
+		"condition is false": {v1alpha1.HTTPTemplate{URL: "/", SuccessCondition: "response.statusCode == 404"},
+			v1alpha1.NodeFailed, "evaluated false"},
+		"condition is broken": {v1alpha1.HTTPTemplate{URL: "/", SuccessCondition: "response.statusCode =="},
+			v1alpha1.NodeFailed, "successCondition"},
+		"condition is text": {v1alpha1.HTTPTemplate{URL: "/", SuccessCondition: "response.body"}, v1alpha1.NodeFailed,
+			"neither true nor false"},
+		"too large": {v1alpha1.HTTPTemplate{URL: "/large"}, v1alpha1.NodeFailed, "more than"},
+		"too slow": {v1alpha1.HTTPTemplate{URL: "/slow", TimeoutSeconds: new(int64(0))}, v1alpha1.NodeFailed,
+			"no answer within 0s"},
+		"no such method": {v1alpha1.HTTPTemplate{URL: "/", Method: "A B"}, v1alpha1.NodeFailed, "invalid method"},
 	} {
 		c.t.URL = server.URL + c.t.URL
 		if end := ask(t, c.t, true); end.Phase != c.phase || !strings.Contains(end.Message, c.says) {
 			t.Errorf("%s: %s %s", name, end.Phase, end.Message)
 		}
 	}
-	host := ask(t, v1alpha1.HTTPTemplate{URL: server.URL + "/host", Headers: []v1alpha1.HTTPHeader{{Name: "host", Value: "other.example"}}}, true)
+	host := ask(t, v1alpha1.HTTPTemplate{URL: server.URL + "/host",
+		Headers: []v1alpha1.HTTPHeader{{Name: "host", Value: "other.example"}}}, true)
 	if *host.Outputs.Result != "other.example u/n" {
 		t.Errorf("host: %s", *host.Outputs.Result)
 	}
@@ -91,7 +98,8 @@ func TestDataIsTransformed(t *testing.T) {
 		`["A.TXT","B.TXT"]`:     steps("filter(data, {# endsWith '.txt'})", "map(data, {upper(#)})"),
 		`3`:                     steps("len(data)"),
 	} {
-		if end := transform([]string{"a.txt", "b.txt", "c"}, s); end.Phase != v1alpha1.NodeSucceeded || *end.Outputs.Result != want {
+		if end := transform([]string{"a.txt", "b.txt", "c"}, s); end.Phase != v1alpha1.NodeSucceeded ||
+			*end.Outputs.Result != want {
 			t.Errorf("%s: %+v", want, end)
 		}
 	}
@@ -108,10 +116,11 @@ func read(t v1alpha1.ResourceTemplate) (*resourceRequest, error) {
 
 func TestOrdersAreRead(t *testing.T) {
 	for name, c := range map[string]v1alpha1.ResourceTemplate{
-		"manifest":        {Action: "get", Manifest: "{kind: Pod, metadata: {name: x, namespace: ns}}"},
-		"flags":           {Action: "get", Flags: []string{"pod", "x", "--namespace=ns"}},
-		"flags in one":    {Action: "get", Flags: []string{"pod/x -n ns"}},
-		"patch of flags":  {Action: "patch", MergeStrategy: "json", Flags: []string{"pod", "x", "-n", "ns"}, Manifest: "[]"},
+		"manifest":     {Action: "get", Manifest: "{kind: Pod, metadata: {name: x, namespace: ns}}"},
+		"flags":        {Action: "get", Flags: []string{"pod", "x", "--namespace=ns"}},
+		"flags in one": {Action: "get", Flags: []string{"pod/x -n ns"}},
+		"patch of flags": {Action: "patch", MergeStrategy: "json", Flags: []string{"pod", "x", "-n", "ns"},
+			Manifest: "[]"},
 		"empty documents": {Action: "apply", Manifest: "---\nkind: Pod\nmetadata: {name: x, namespace: ns}\n---\n"},
 	} {
 		o, err := read(c)
@@ -141,13 +150,15 @@ func TestAGeneratedNameFollowsFromTheKey(t *testing.T) {
 	a, _ := read(manifest)
 	b, _ := read(manifest)
 	other, _ := readOrder(Job{Run: "u", Node: "m", Template: v1alpha1.Template{Resource: &manifest}}, manifest.Manifest)
-	if name := a.object.GetName(); !strings.HasPrefix(name, "x-") || name != b.object.GetName() || name == other.object.GetName() {
+	if name := a.object.GetName(); !strings.HasPrefix(name, "x-") || name != b.object.GetName() ||
+		name == other.object.GetName() {
 		t.Errorf("%s, %s, %s", name, b.object.GetName(), other.object.GetName())
 	}
 }
 
 func TestConditionsOfResources(t *testing.T) {
-	object := &unstructured.Unstructured{Object: map[string]any{"status": map[string]any{"phase": "Failed", "succeeded": int64(3), "list": []any{map[string]any{"ok": true}}}}}
+	object := &unstructured.Unstructured{Object: map[string]any{"status": map[string]any{"phase": "Failed",
+		"succeeded": int64(3), "list": []any{map[string]any{"ok": true}}}}}
 	for name, c := range map[string]struct {
 		success, failure string
 		phase            v1alpha1.NodePhase // empty: undecided
@@ -163,7 +174,8 @@ func TestConditionsOfResources(t *testing.T) {
 		"existence":         {"status.phase, !status.ghost", "", v1alpha1.NodeSucceeded},
 		"what is not there": {"status.ghost == x", "", ""},
 	} {
-		o, err := read(v1alpha1.ResourceTemplate{Action: "get", Manifest: "{kind: Job, metadata: {name: x}}", SuccessCondition: c.success, FailureCondition: c.failure})
+		o, err := read(v1alpha1.ResourceTemplate{Action: "get", Manifest: "{kind: Job, metadata: {name: x}}",
+			SuccessCondition: c.success, FailureCondition: c.failure})
 		if err == nil {
 			err = o.conditions()
 		}
@@ -184,7 +196,8 @@ func TestManifestsArePackedOrPlain(t *testing.T) {
 	var packed bytes.Buffer
 	zip := gzip.NewWriter(&packed)
 	files := tar.NewWriter(zip)
-	err := errors.Join(files.WriteHeader(&tar.Header{Name: "d", Typeflag: tar.TypeDir}), files.WriteHeader(&tar.Header{Name: "m", Typeflag: tar.TypeReg, Size: 4}))
+	err := errors.Join(files.WriteHeader(&tar.Header{Name: "d", Typeflag: tar.TypeDir}),
+		files.WriteHeader(&tar.Header{Name: "m", Typeflag: tar.TypeReg, Size: 4}))
 	_, wrote := files.Write([]byte("a: 1"))
 	if err = errors.Join(err, wrote, files.Close(), zip.Close()); err != nil {
 		t.Fatal(err)
@@ -292,14 +305,19 @@ func TestResourcesThatCannotBeDealtWithFail(t *testing.T) {
 		resource v1alpha1.ResourceTemplate
 		phase    v1alpha1.NodePhase
 	}{
-		"no kind":            {v1alpha1.ResourceTemplate{Action: "patch", Manifest: "{apiVersion: v1, metadata: {name: x}}"}, v1alpha1.NodeFailed},
-		"an unknown kind":    {v1alpha1.ResourceTemplate{Action: "create", Manifest: "{apiVersion: a/v1, kind: Ghost, metadata: {name: x}}"}, v1alpha1.NodeFailed},
-		"no YAML":            {v1alpha1.ResourceTemplate{Action: "create", Manifest: "{"}, v1alpha1.NodeFailed},
-		"a broken condition": {v1alpha1.ResourceTemplate{Action: "get", Manifest: "{kind: Pod, metadata: {name: x}}", SuccessCondition: "a = = b"}, v1alpha1.NodeFailed},
-		"a manifest that does not come in": {v1alpha1.ResourceTemplate{Action: "create", ManifestFrom: &v1alpha1.ManifestFrom{
-			Artifact: v1alpha1.Artifact{Name: "m"}}}, v1alpha1.NodeError},
+		"no kind": {v1alpha1.ResourceTemplate{Action: "patch",
+			Manifest: "{apiVersion: v1, metadata: {name: x}}"}, v1alpha1.NodeFailed},
+		"an unknown kind": {v1alpha1.ResourceTemplate{Action: "create",
+			Manifest: "{apiVersion: a/v1, kind: Ghost, metadata: {name: x}}"}, v1alpha1.NodeFailed},
+		"no YAML": {v1alpha1.ResourceTemplate{Action: "create", Manifest: "{"}, v1alpha1.NodeFailed},
+		"a broken condition": {v1alpha1.ResourceTemplate{Action: "get", Manifest: "{kind: Pod, metadata: {name: x}}",
+			SuccessCondition: "a = = b"}, v1alpha1.NodeFailed},
+		"a manifest that does not come in": {v1alpha1.ResourceTemplate{Action: "create",
+			ManifestFrom: &v1alpha1.ManifestFrom{
+				Artifact: v1alpha1.Artifact{Name: "m"}}}, v1alpha1.NodeError},
 	} {
-		if end := c.do(t.Context(), Job{Template: v1alpha1.Template{Resource: &r.resource}}); end.Phase != r.phase || end.Message == "" {
+		if end := c.do(t.Context(), Job{Template: v1alpha1.Template{Resource: &r.resource}}); end.Phase != r.phase ||
+			end.Message == "" {
 			t.Errorf("%s: %s %s", name, end.Phase, end.Message)
 		}
 	}
@@ -310,7 +328,8 @@ func TestResourcesThatCannotBeDealtWithFail(t *testing.T) {
 		apierrors.NewNotFound(schema.GroupResource{}, "x"):             v1alpha1.NodeFailed,
 		fmt.Errorf("%w: %w", errOrder, errors.New("other")):            v1alpha1.NodeFailed,
 	} {
-		if end := refusal(&resourceRequest{action: "get", object: &unstructured.Unstructured{Object: map[string]any{}}}, cause); end.Phase != want {
+		if end := refusal(&resourceRequest{action: "get", object: &unstructured.Unstructured{Object: map[string]any{}}},
+			cause); end.Phase != want {
 			t.Errorf("%v: %s", cause, end.Phase)
 		}
 	}
@@ -330,8 +349,10 @@ func (nothing) Names(context.Context, string, v1alpha1.ArtifactLocation, int) ([
 func TestDataThatCannotBeListedFails(t *testing.T) {
 	l := &dataRunner{store: nothing{}}
 	for name, data := range map[string]v1alpha1.DataTemplate{
-		"a store that is away": {Source: v1alpha1.DataSource{ArtifactPaths: &v1alpha1.ArtifactPaths{Artifact: v1alpha1.Artifact{ArtifactLocation: v1alpha1.ArtifactLocation{S3: &v1alpha1.S3Artifact{Key: "k"}}}}}},
-		"no place":             {},
+		"a store that is away": {Source: v1alpha1.DataSource{ArtifactPaths: &v1alpha1.ArtifactPaths{
+			Artifact: v1alpha1.Artifact{
+				ArtifactLocation: v1alpha1.ArtifactLocation{S3: &v1alpha1.S3Artifact{Key: "k"}}}}}},
+		"no place": {},
 	} {
 		if end := l.do(t.Context(), Job{Template: v1alpha1.Template{Data: &data}}); end.Phase != v1alpha1.NodeFailed {
 			t.Errorf("%s: %s %s", name, end.Phase, end.Message)

@@ -36,10 +36,12 @@ type Plugins struct {
 // workers are those that do each kind of work, by the field of the template.
 func workers(t Tools) map[string]worker {
 	return map[string]worker{
-		"http":     &httpRunner{accounts: t.Accounts, dial: Dialer(t.Local), slots: make(chan struct{}, requestsAtOnce)},
+		"http": &httpRunner{accounts: t.Accounts, dial: Dialer(t.Local),
+			slots: make(chan struct{}, requestsAtOnce)},
 		"resource": &resourceRunner{accounts: t.Accounts, store: t.Store},
 		"data":     &dataRunner{store: t.Store},
-		"plugin":   &pluginRunner{pods: &pluginPods{core: t.Accounts.clientset(), namespace: t.Plugins.Namespace, announce: t.Plugins.Announce}, dial: Dialer(t.Local)},
+		"plugin": &pluginRunner{pods: &pluginPods{core: t.Accounts.clientset(), namespace: t.Plugins.Namespace,
+			announce: t.Plugins.Announce}, dial: Dialer(t.Local)},
 	}
 }
 

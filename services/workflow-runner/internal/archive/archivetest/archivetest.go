@@ -14,19 +14,24 @@ import (
 )
 
 // Ended writes the journal of a run, and returns the fact of its end.
-func Ended(t *testing.T, b *bus.Bus, name string, phase v1alpha1.WorkflowPhase, at time.Time, labels map[string]string) bus.Delivery {
+func Ended(t *testing.T, b *bus.Bus, name string, phase v1alpha1.WorkflowPhase, at time.Time,
+	labels map[string]string) bus.Delivery {
 	t.Helper()
 	uid := "uid-" + name
 	known, _, err := journal.Replay(t.Context(), b, "ci", uid)
 	if err != nil {
 		t.Fatal(err)
 	}
-	spec := v1alpha1.WorkflowSpec{Entrypoint: "main", WorkflowTemplateRef: &v1alpha1.WorkflowTemplateRef{Name: "t"}, Templates: []v1alpha1.Template{{Name: "main"}}}
+	spec := v1alpha1.WorkflowSpec{Entrypoint: "main", WorkflowTemplateRef: &v1alpha1.WorkflowTemplateRef{Name: "t"},
+		Templates: []v1alpha1.Template{{Name: "main"}}}
 	begin := at.Add(-time.Minute)
 	for _, e := range []journal.Entry{
-		{At: begin, Spec: &spec, Object: &journal.Origin{Labels: labels, Created: begin}, Run: &flow.RunChange{Phase: v1alpha1.WorkflowRunning, StartedAt: &begin}},
-		{At: at, Nodes: []v1alpha1.NodeStatus{{ID: "n", Name: name, Type: v1alpha1.NodeTypePod, Phase: v1alpha1.NodeSucceeded}},
-			Run: &flow.RunChange{Phase: phase, FinishedAt: &at, Metadata: &v1alpha1.Metadata{Labels: map[string]string{"who": "run"}}}},
+		{At: begin, Spec: &spec, Object: &journal.Origin{Labels: labels, Created: begin},
+			Run: &flow.RunChange{Phase: v1alpha1.WorkflowRunning, StartedAt: &begin}},
+		{At: at, Nodes: []v1alpha1.NodeStatus{{ID: "n", Name: name, Type: v1alpha1.NodeTypePod,
+			Phase: v1alpha1.NodeSucceeded}},
+			Run: &flow.RunChange{Phase: phase, FinishedAt: &at,
+				Metadata: &v1alpha1.Metadata{Labels: map[string]string{"who": "run"}}}},
 	} {
 		if err := known.Append(t.Context(), b, e); err != nil {
 			t.Fatal(err)

@@ -1,5 +1,5 @@
-// Package drivertest is an artifact driver as others write them: it serves artifact.ArtifactService of Argo Workflows on
-// a socket and keeps artifacts in a folder. Its messages are those of the protocol's own definition, read by the
+// Package drivertest is an artifact driver as others write them: it serves artifact.ArtifactService of Argo Workflows
+// on a socket and keeps artifacts in a folder. Its messages are those of the protocol's own definition, read by the
 // protobuf library.
 package drivertest
 
@@ -59,19 +59,24 @@ func (d *Driver) service() *grpc.ServiceDesc {
 	for name, do := range map[string]func(artifact protoreflect.Message, path string) (any, error){
 		"Load": d.load, "Save": d.save, "Delete": d.remove, "ListObjects": d.list,
 	} {
-		request := map[string]string{"Load": "LoadArtifact", "Save": "SaveArtifact", "Delete": "DeleteArtifact", "ListObjects": "ListObjects"}[name]
-		desc.Methods = append(desc.Methods, grpc.MethodDesc{MethodName: name, Handler: func(_ any, _ context.Context, decode func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
-			in, out := dynamicpb.NewMessage(messages.ByName(protoreflect.Name(request+"Request"))), dynamicpb.NewMessage(messages.ByName(protoreflect.Name(request+"Response")))
-			if err := decode(in); err != nil {
-				return nil, err
-			}
-			return out, d.answer(name, in, out, do)
-		}})
+		request := map[string]string{"Load": "LoadArtifact", "Save": "SaveArtifact", "Delete": "DeleteArtifact",
+			"ListObjects": "ListObjects"}[name]
+		desc.Methods = append(desc.Methods, grpc.MethodDesc{MethodName: name,
+			Handler: func(_ any, _ context.Context, decode func(any) error, _ grpc.UnaryServerInterceptor) (any,
+				error) {
+				in, out := dynamicpb.NewMessage(messages.ByName(protoreflect.Name(request+"Request"))),
+					dynamicpb.NewMessage(messages.ByName(protoreflect.Name(request+"Response")))
+				if err := decode(in); err != nil {
+					return nil, err
+				}
+				return out, d.answer(name, in, out, do)
+			}})
 	}
 	return desc
 }
 
-func (d *Driver) answer(method string, in, out *dynamicpb.Message, do func(protoreflect.Message, string) (any, error)) error {
+func (d *Driver) answer(method string, in, out *dynamicpb.Message,
+	do func(protoreflect.Message, string) (any, error)) error {
 	fields := in.Descriptor().Fields()
 	var artifact protoreflect.Message
 	for _, name := range []protoreflect.Name{"artifact", "input_artifact", "output_artifact"} {
@@ -181,9 +186,12 @@ func copyTree(from, to string) error {
 
 // messages are those of artifact.proto that a driver must know.
 func messages() protoreflect.MessageDescriptors {
-	text, number, flag := descriptorpb.FieldDescriptorProto_TYPE_STRING, descriptorpb.FieldDescriptorProto_TYPE_INT32, descriptorpb.FieldDescriptorProto_TYPE_BOOL
-	field := func(name string, at int32, kind descriptorpb.FieldDescriptorProto_Type, of string) *descriptorpb.FieldDescriptorProto {
-		f := &descriptorpb.FieldDescriptorProto{Name: &name, Number: &at, Type: &kind, Label: descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL.Enum()}
+	text, number, flag := descriptorpb.FieldDescriptorProto_TYPE_STRING, descriptorpb.FieldDescriptorProto_TYPE_INT32,
+		descriptorpb.FieldDescriptorProto_TYPE_BOOL
+	field := func(name string, at int32, kind descriptorpb.FieldDescriptorProto_Type,
+		of string) *descriptorpb.FieldDescriptorProto {
+		f := &descriptorpb.FieldDescriptorProto{Name: &name, Number: &at, Type: &kind,
+			Label: descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL.Enum()}
 		if of == "repeated" {
 			f.Label = descriptorpb.FieldDescriptorProto_LABEL_REPEATED.Enum()
 		} else if of != "" {
@@ -197,14 +205,20 @@ func messages() protoreflect.MessageDescriptors {
 	done := func(name string) *descriptorpb.DescriptorProto {
 		return message(name, field("success", 1, flag, ""), field("error", 2, text, ""))
 	}
-	file, err := protodesc.NewFile(&descriptorpb.FileDescriptorProto{Name: new("artifact.proto"), Package: new("artifact"), Syntax: new("proto3"),
+	file, err := protodesc.NewFile(&descriptorpb.FileDescriptorProto{Name: new("artifact.proto"),
+		Package: new("artifact"), Syntax: new("proto3"),
 		MessageType: []*descriptorpb.DescriptorProto{
-			message("PluginArtifact", field("name", 1, text, ""), field("configuration", 2, text, ""), field("connection_timeout_seconds", 3, number, ""), field("key", 4, text, "")),
-			message("Artifact", field("name", 1, text, ""), field("path", 2, text, ""), field("mode", 3, number, ""), field("from", 4, text, ""), field("plugin", 5, text, "PluginArtifact")),
-			message("LoadArtifactRequest", field("input_artifact", 1, text, "Artifact"), field("path", 2, text, "")), done("LoadArtifactResponse"),
-			message("SaveArtifactRequest", field("path", 1, text, ""), field("output_artifact", 2, text, "Artifact")), done("SaveArtifactResponse"),
+			message("PluginArtifact", field("name", 1, text, ""), field("configuration", 2, text, ""),
+				field("connection_timeout_seconds", 3, number, ""), field("key", 4, text, "")),
+			message("Artifact", field("name", 1, text, ""), field("path", 2, text, ""), field("mode", 3, number, ""),
+				field("from", 4, text, ""), field("plugin", 5, text, "PluginArtifact")),
+			message("LoadArtifactRequest", field("input_artifact", 1, text, "Artifact"), field("path", 2, text, "")),
+			done("LoadArtifactResponse"),
+			message("SaveArtifactRequest", field("path", 1, text, ""), field("output_artifact", 2, text, "Artifact")),
+			done("SaveArtifactResponse"),
 			message("DeleteArtifactRequest", field("artifact", 1, text, "Artifact")), done("DeleteArtifactResponse"),
-			message("ListObjectsRequest", field("artifact", 1, text, "Artifact")), message("ListObjectsResponse", field("objects", 1, text, "repeated"), field("error", 2, text, "")),
+			message("ListObjectsRequest", field("artifact", 1, text, "Artifact")),
+			message("ListObjectsResponse", field("objects", 1, text, "repeated"), field("error", 2, text, "")),
 		}}, nil)
 	if err != nil {
 		panic(err) // what stands above is wrong

@@ -23,7 +23,8 @@ import (
 // consumer describes the binding's place in the stream: it sees what came since it was made.
 func (b *Reconciler) consumer(one *v1alpha1.WorkflowEventBinding) bus.Consumer {
 	return bus.Consumer{
-		Stream: bus.Events, Name: bindingConsumer(one), Filters: []string{"events." + bus.Token(one.Namespace) + ".>"}, Since: one.CreationTimestamp.Time, Concurrency: bindingConcurrency,
+		Stream: bus.Events, Name: bindingConsumer(one), Filters: []string{"events." + bus.Token(one.Namespace) + ".>"},
+		Since: one.CreationTimestamp.Time, Concurrency: bindingConcurrency,
 		Observe: func(class fault.Class, took time.Duration) {
 			b.Metrics.Commands.WithLabelValues("bind", string(class)).Observe(took.Seconds())
 		},
@@ -38,9 +39,12 @@ func (b *Reconciler) Handle(ctx context.Context, one *v1alpha1.WorkflowEventBind
 	}
 	wf, prefix, err := binding.Bind(*one, o)
 	if err != nil {
-		// Most events are meant for others: one that an expression fails on is none of this binding. Source: Argo Workflows.
+		// Most events are meant for others: one that an expression fails on is none of this binding. Source: Argo
+		// Workflows.
 		b.Meters.Errors.WithLabelValues("WorkflowEventBinding").Inc()
-		b.Log.InfoContext(ctx, "event was passed over", "binding", one.Namespace+"/"+one.Name, "event_id", d.ID(), "error", err)
+		b.Log.InfoContext(ctx, "event was passed over", "binding", one.Namespace+"/"+one.Name, "event_id", d.ID(),
+			"error",
+			err)
 		return nil
 	}
 	if wf == nil {
@@ -66,8 +70,8 @@ func (b *Reconciler) Handle(ctx context.Context, one *v1alpha1.WorkflowEventBind
 	return nil
 }
 
-// occurrence is an event as bindings see it: the discriminator is its name in its EventSource. Of a webhook, the payload is
-// the body and the metadata are the headers; of any other kind, the payload is the data.
+// occurrence is an event as bindings see it: the discriminator is its name in its EventSource. Of a webhook, the
+// payload is the body and the metadata are the headers; of any other kind, the payload is the data.
 func occurrence(d bus.Delivery) (o binding.Occurrence, err error) {
 	tokens := strings.Split(d.Subject, ".")
 	if o.Discriminator, err = events.Untoken(tokens[len(tokens)-1]); err != nil {

@@ -28,8 +28,8 @@ import (
 // bindingFinalizer lets a binding's place in the stream be removed with it.
 const bindingFinalizer = "argosy.dev/binding-consumer"
 
-// Reconciler submits workflows for events, as WorkflowEventBindings say. Every replica listens for all of them, and the bus
-// shares the events among them.
+// Reconciler submits workflows for events, as WorkflowEventBindings say. Every replica listens for all of them, and the
+// bus shares the events among them.
 type Reconciler struct {
 	Client  client.Client
 	Bus     *bus.Bus
@@ -144,15 +144,16 @@ func (b *Reconciler) listen(key string, one *v1alpha1.WorkflowEventBinding) {
 			return
 		}
 		// It only returns with its context.
-		_ = b.Bus.Consume(ctx, b.consumer(one), func(ctx context.Context, d bus.Delivery) ([]bus.Outgoing, error) { return nil, b.Handle(ctx, one, d) })
+		_ = b.Bus.Consume(ctx, b.consumer(one),
+			func(ctx context.Context, d bus.Delivery) ([]bus.Outgoing, error) { return nil, b.Handle(ctx, one, d) })
 	}()
 }
 
 // haltAgain is when it is looked again whether a binding has stopped.
 const haltAgain = 200 * time.Millisecond
 
-// halt stops what listens for a binding, and says whether it has. It never waits for what is in hand: the bindings of all
-// share who calls it.
+// halt stops what listens for a binding, and says whether it has. It never waits for what is in hand: the bindings of
+// all share who calls it.
 func (b *Reconciler) halt(key string) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()

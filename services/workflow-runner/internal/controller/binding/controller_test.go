@@ -24,7 +24,8 @@ import (
 func TestABindingThatIsHeldHoldsNoOther(t *testing.T) {
 	b := bustest.Start(t).Connect("test")
 	began, release, made := make(chan struct{}, 10), make(chan struct{}), make(chan string, 10)
-	kube := fake.NewClientBuilder().WithInterceptorFuncs(interceptor.Funcs{Create: func(ctx context.Context, next client.WithWatch, o client.Object, options ...client.CreateOption) error {
+	kube := fake.NewClientBuilder().WithInterceptorFuncs(interceptor.Funcs{Create: func(ctx context.Context,
+		next client.WithWatch, o client.Object, options ...client.CreateOption) error {
 		if o.GetObjectKind().GroupVersionKind().Kind != "Workflow" {
 			return next.Create(ctx, o, options...)
 		}
@@ -35,7 +36,8 @@ func TestABindingThatIsHeldHoldsNoOther(t *testing.T) {
 		made <- o.GetNamespace()
 		return nil
 	}}).Build()
-	bind := &Reconciler{Client: kube, Bus: b, Owns: func(string) bool { return true }, Metrics: meter.NewOwn(prometheus.NewRegistry()), Log: slog.New(slog.DiscardHandler)}
+	bind := &Reconciler{Client: kube, Bus: b, Owns: func(string) bool { return true },
+		Metrics: meter.NewOwn(prometheus.NewRegistry()), Log: slog.New(slog.DiscardHandler)}
 	request := func(namespace string) reconcile.Request {
 		return reconcile.Request{NamespacedName: types.NamespacedName{Namespace: namespace, Name: "b"}}
 	}
@@ -54,7 +56,8 @@ func TestABindingThatIsHeldHoldsNoOther(t *testing.T) {
 		one.SetUID(types.UID("uid-" + namespace))
 		one.SetGeneration(1)
 		one.SetCreationTimestamp(metav1.NewTime(time.Now().Add(-time.Minute)))
-		one.Object["spec"] = map[string]any{"event": map[string]any{"selector": "true"}, "submit": map[string]any{"workflowTemplateRef": map[string]any{"name": "t"}}}
+		one.Object["spec"] = map[string]any{"event": map[string]any{"selector": "true"},
+			"submit": map[string]any{"workflowTemplateRef": map[string]any{"name": "t"}}}
 		if err := kube.Create(t.Context(), one); err != nil {
 			t.Fatal(err)
 		}

@@ -21,7 +21,8 @@ import (
 )
 
 // apply acts first and writes the status then: what a crash in between repeats is no second effect.
-func (x *Reconciler) apply(ctx context.Context, raw *unstructured.Unstructured, c *v1alpha1.CronWorkflow, d cron.Decision) error {
+func (x *Reconciler) apply(ctx context.Context, raw *unstructured.Unstructured, c *v1alpha1.CronWorkflow,
+	d cron.Decision) error {
 	for _, name := range d.Terminate {
 		if err := x.terminate(ctx, c.Namespace, name); err != nil {
 			return err
@@ -31,7 +32,8 @@ func (x *Reconciler) apply(ctx context.Context, raw *unstructured.Unstructured, 
 		err := x.submit(ctx, raw, c, at)
 		if apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) || apierrors.IsForbidden(err) {
 			x.Meters.Errors.WithLabelValues("CronWorkflowSubmissionError").Inc()
-			d.Status.Conditions = append(d.Status.Conditions, v1alpha1.Condition{Type: "SubmissionError", Status: "True", Message: err.Error()})
+			d.Status.Conditions = append(d.Status.Conditions,
+				v1alpha1.Condition{Type: "SubmissionError", Status: "True", Message: err.Error()})
 			d.Status.Active = c.Status.Active
 			err = nil
 		}
@@ -43,7 +45,8 @@ func (x *Reconciler) apply(ctx context.Context, raw *unstructured.Unstructured, 
 		u := object.Workflow()
 		u.SetNamespace(c.Namespace)
 		u.SetName(name)
-		if err := client.IgnoreNotFound(x.Client.Delete(ctx, u, client.PropagationPolicy(metav1.DeletePropagationBackground))); err != nil {
+		if err := client.IgnoreNotFound(x.Client.Delete(ctx, u,
+			client.PropagationPolicy(metav1.DeletePropagationBackground))); err != nil {
 			return fmt.Errorf("remove run %s: %w", name, err)
 		}
 	}
@@ -62,7 +65,8 @@ func (x *Reconciler) terminate(ctx context.Context, namespace, name string) erro
 }
 
 // submit makes the run of a time. Source: Argo Workflows, names, labels and annotations of the runs.
-func (x *Reconciler) submit(ctx context.Context, raw *unstructured.Unstructured, c *v1alpha1.CronWorkflow, at time.Time) error {
+func (x *Reconciler) submit(ctx context.Context, raw *unstructured.Unstructured, c *v1alpha1.CronWorkflow,
+	at time.Time) error {
 	spec, _, _ := unstructured.NestedMap(raw.Object, "spec", "workflowSpec")
 	wf := &unstructured.Unstructured{Object: map[string]any{"spec": spec}}
 	wf.SetGroupVersionKind(v1alpha1.Kind("Workflow"))
@@ -83,7 +87,8 @@ func (x *Reconciler) submit(ctx context.Context, raw *unstructured.Unstructured,
 	created, err := kube.CreateOnce(ctx, x.Client, wf)
 	if created {
 		x.Meters.Crons.WithLabelValues(c.Name, c.Namespace).Inc()
-		x.Log.InfoContext(ctx, "cron workflow fired", "cron_workflow", c.Namespace+"/"+c.Name, "workflow", wf.GetName(), "late", x.Now().Sub(at))
+		x.Log.InfoContext(ctx, "cron workflow fired", "cron_workflow", c.Namespace+"/"+c.Name, "workflow", wf.GetName(),
+			"late", x.Now().Sub(at))
 	}
 	return err
 }
@@ -108,7 +113,8 @@ func (x *Reconciler) backfill(ctx context.Context, raw *unstructured.Unstructure
 	target := Object()
 	target.SetNamespace(c.Namespace)
 	target.SetName(c.Name)
-	body := object.JSON(map[string]any{"metadata": map[string]any{"annotations": map[string]any{annotationBackfill: nil, "argosy.dev/refused-orders": said}}})
+	body := object.JSON(map[string]any{"metadata": map[string]any{"annotations": map[string]any{annotationBackfill: nil,
+		"argosy.dev/refused-orders": said}}})
 	return client.IgnoreNotFound(x.Client.Patch(ctx, target, client.RawPatch(types.MergePatchType, body)))
 }
 
@@ -116,11 +122,15 @@ func backfillTimes(spec v1alpha1.CronWorkflowSpec, text string) ([]time.Time, er
 	first, last, _ := strings.Cut(text, "/")
 	from, err := time.Parse(time.RFC3339, first)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %q is no span such as 2026-01-01T00:00:00Z/2026-01-02T00:00:00Z", annotationBackfill, text)
+		return nil, fmt.Errorf("%s: %q is no span such as 2026-01-01T00:00:00Z/2026-01-02T00:00:00Z",
+			annotationBackfill,
+			text)
 	}
 	until, err := time.Parse(time.RFC3339, last)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %q is no span such as 2026-01-01T00:00:00Z/2026-01-02T00:00:00Z", annotationBackfill, text)
+		return nil, fmt.Errorf("%s: %q is no span such as 2026-01-01T00:00:00Z/2026-01-02T00:00:00Z",
+			annotationBackfill,
+			text)
 	}
 	return cron.Between(spec, from, until, backfillLimit)
 }

@@ -85,7 +85,9 @@ func (x *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	}
 	c, _, err := v1alpha1.DecodeTolerant[v1alpha1.CronWorkflow](raw.Object)
 	if err != nil {
-		return reconcile.Result{}, x.show(ctx, raw, c, v1alpha1.CronWorkflowStatus{Conditions: []v1alpha1.Condition{{Type: "SpecError", Status: "True", Message: err.Error()}}})
+		return reconcile.Result{}, x.show(ctx, raw, c,
+			v1alpha1.CronWorkflowStatus{Conditions: []v1alpha1.Condition{{Type: "SpecError", Status: "True",
+				Message: err.Error()}}})
 	}
 	world, err := x.gather(ctx, c)
 	if err != nil {

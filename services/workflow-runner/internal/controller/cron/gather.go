@@ -17,10 +17,12 @@ func (x *Reconciler) gather(ctx context.Context, c *v1alpha1.CronWorkflow) (cron
 	x.mu.Lock()
 	seen := x.seen[c.UID]
 	x.mu.Unlock()
-	w := cron.World{Name: c.Name, Namespace: c.Namespace, Labels: c.Labels, Annotations: c.Annotations, Created: c.CreationTimestamp.Time,
-		Spec: c.Spec, Status: c.Status, Seen: seen, Now: x.Now()}
+	w := cron.World{Name: c.Name, Namespace: c.Namespace, Labels: c.Labels, Annotations: c.Annotations,
+		Created: c.CreationTimestamp.Time,
+		Spec:    c.Spec, Status: c.Status, Seen: seen, Now: x.Now()}
 	list := object.WorkflowList()
-	if err := x.Client.List(ctx, list, client.InNamespace(c.Namespace), client.MatchingLabels{labelCron: c.Name}); err != nil {
+	if err := x.Client.List(ctx, list, client.InNamespace(c.Namespace),
+		client.MatchingLabels{labelCron: c.Name}); err != nil {
 		return w, fmt.Errorf("list the runs of cron workflow %s/%s: %w", c.Namespace, c.Name, err)
 	}
 	for i := range list.Items {

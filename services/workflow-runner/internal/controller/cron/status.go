@@ -12,7 +12,8 @@ import (
 )
 
 // show writes the status if it is another.
-func (x *Reconciler) show(ctx context.Context, raw *unstructured.Unstructured, c *v1alpha1.CronWorkflow, status v1alpha1.CronWorkflowStatus) error {
+func (x *Reconciler) show(ctx context.Context, raw *unstructured.Unstructured, c *v1alpha1.CronWorkflow,
+	status v1alpha1.CronWorkflowStatus) error {
 	if equality.Semantic.DeepEqual(c.Status, status) {
 		return nil
 	}

@@ -20,7 +20,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
-func (r *Reconciler) record(ctx context.Context, wf *v1alpha1.Workflow, known *run, world flow.World, decision flow.Decision) error {
+func (r *Reconciler) record(ctx context.Context, wf *v1alpha1.Workflow, known *run, world flow.World,
+	decision flow.Decision) error {
 	if decision.Empty() {
 		return nil
 	}
@@ -34,7 +35,8 @@ func (r *Reconciler) record(ctx context.Context, wf *v1alpha1.Workflow, known *r
 	e.Nodes, e.Links = decision.Record()
 	if known.Spec == nil {
 		e.Spec, e.Repository, e.Object = &world.Spec, known.Repo, journal.OriginOf(wf)
-		if err := errors.Join(r.protect(ctx, wf), r.claims(ctx, wf, known.plan.Spec().VolumeClaimTemplates)); err != nil {
+		if err := errors.Join(r.protect(ctx, wf),
+			r.claims(ctx, wf, known.plan.Spec().VolumeClaimTemplates)); err != nil {
 			return err
 		}
 	}
@@ -47,13 +49,14 @@ func (r *Reconciler) record(ctx context.Context, wf *v1alpha1.Workflow, known *r
 	return nil
 }
 
-// actAtOnce bounds the requests of one workflow under way at the API server: a fan-out must neither wait for each pod in
-// turn nor crowd out other workflows.
+// actAtOnce bounds the requests of one workflow under way at the API server: a fan-out must neither wait for each pod
+// in turn nor crowd out other workflows.
 const actAtOnce = 16
 
-// act performs what was decided. Every action may be repeated. It reports whether a lock was granted or a pod refused for
-// good, which lets the core go on.
-func (r *Reconciler) act(ctx context.Context, wf *v1alpha1.Workflow, known *run, actions []flow.Action) (granted bool, err error) {
+// act performs what was decided. Every action may be repeated. It reports whether a lock was granted or a pod refused
+// for good, which lets the core go on.
+func (r *Reconciler) act(ctx context.Context, wf *v1alpha1.Workflow, known *run, actions []flow.Action) (granted bool,
+	err error) {
 	errs := make([]error, len(actions))
 	slots := make(chan struct{}, actAtOnce)
 	var working sync.WaitGroup
@@ -102,7 +105,8 @@ func (r *Reconciler) createPod(ctx context.Context, wf *v1alpha1.Workflow, a flo
 	}
 	if created {
 		r.Metrics.Pods.Inc()
-		r.Log.InfoContext(ctx, "pod created", "workflow", wf.Namespace+"/"+wf.Name, "node", a.NodeName, "pod", a.PodName)
+		r.Log.InfoContext(ctx, "pod created", "workflow", wf.Namespace+"/"+wf.Name, "node", a.NodeName, "pod",
+			a.PodName)
 	}
 	return nil
 }
@@ -116,8 +120,8 @@ func (r *Reconciler) stopPod(ctx context.Context, namespace string, a flow.StopP
 	return nil
 }
 
-// answered notes what became of the pods that were asked for, and reports whether one was refused for good: its error becomes
-// the end of its node.
+// answered notes what became of the pods that were asked for, and reports whether one was refused for good: its error
+// becomes the end of its node.
 func (r *run) answered(actions []flow.Action, errs []error) (refused bool) {
 	for i, action := range actions {
 		create, ok := action.(flow.CreatePod)
@@ -136,9 +140,11 @@ func (r *run) answered(actions []flow.Action, errs []error) (refused bool) {
 }
 
 // perform gives the desk work that needs no pod. How it ended is looked up when the desk tells.
-func (r *Reconciler) perform(ctx context.Context, wf *v1alpha1.Workflow, spec *v1alpha1.WorkflowSpec, a flow.Perform) error {
+func (r *Reconciler) perform(ctx context.Context, wf *v1alpha1.Workflow, spec *v1alpha1.WorkflowSpec,
+	a flow.Perform) error {
 	return r.Desk.Begin(ctx, task.Job{
-		Run: string(wf.UID), Node: a.NodeID, Namespace: wf.Namespace, Workflow: wf.Name, Account: a.Account, Owner: *object.OwnerOf(wf),
+		Run: string(wf.UID), Node: a.NodeID, Namespace: wf.Namespace, Workflow: wf.Name, Account: a.Account,
+		Owner: *object.OwnerOf(wf),
 		Marks: object.Chain(wf).Annotate(map[string]string{}), Template: a.Template, Spec: spec, Deadline: a.Deadline,
 	})
 }

@@ -41,7 +41,9 @@ func (r *Reconciler) afterwards(ctx context.Context, raw *unstructured.Unstructu
 	if wf.Spec.PodDisruptionBudget != nil {
 		pdb := &policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Namespace: wf.Namespace, Name: wf.Name}}
 		if err := r.Client.Delete(ctx, pdb); client.IgnoreNotFound(err) != nil {
-			return reconcile.Result{}, fmt.Errorf("remove the disruption budget of workflow %s/%s: %w", wf.Namespace, wf.Name, err)
+			return reconcile.Result{}, fmt.Errorf("remove the disruption budget of workflow %s/%s: %w", wf.Namespace,
+				wf.Name,
+				err)
 		}
 	}
 	if err := r.sweepPlugins(ctx, wf); err != nil {
@@ -56,7 +58,8 @@ func (r *Reconciler) afterwards(ctx context.Context, raw *unstructured.Unstructu
 	case left > 0:
 		return reconcile.Result{RequeueAfter: again}, nil
 	}
-	return reconcile.Result{}, client.IgnoreNotFound(r.Client.Delete(ctx, raw, client.Preconditions{UID: &wf.UID}, client.PropagationPolicy(metav1.DeletePropagationBackground)))
+	return reconcile.Result{}, client.IgnoreNotFound(r.Client.Delete(ctx, raw, client.Preconditions{UID: &wf.UID},
+		client.PropagationPolicy(metav1.DeletePropagationBackground)))
 }
 
 // timeToLive says how long a workflow may still stay. Source: Argo Workflows, the time after success or failure wins
@@ -82,8 +85,10 @@ func timeToLive(wf *v1alpha1.Workflow, now time.Time) (left time.Duration, expir
 // podDelay is how long a pod that may go stays. Source: Argo Workflows, deleteDelayDuration, 5 s.
 const podDelay = 5 * time.Second
 
-// collectPods removes the pods that podGC says whose node is over, and says when to look again for those that are too young.
-func (r *Reconciler) collectPods(ctx context.Context, wf *v1alpha1.Workflow, over func(node string) bool) (again time.Duration, err error) {
+// collectPods removes the pods that podGC says whose node is over, and says when to look again for those that are too
+// young.
+func (r *Reconciler) collectPods(ctx context.Context, wf *v1alpha1.Workflow,
+	over func(node string) bool) (again time.Duration, err error) {
 	gc := wf.Spec.PodGC
 	if gc == nil || gc.Strategy == "" {
 		return 0, nil
@@ -99,13 +104,15 @@ func (r *Reconciler) collectPods(ctx context.Context, wf *v1alpha1.Workflow, ove
 		delay = d
 	}
 	var pods corev1.PodList
-	if err := r.Client.List(ctx, &pods, client.InNamespace(wf.Namespace), client.MatchingLabels{object.LabelWorkflow: wf.Name}, client.UnsafeDisableDeepCopy); err != nil {
+	if err := r.Client.List(ctx, &pods, client.InNamespace(wf.Namespace),
+		client.MatchingLabels{object.LabelWorkflow: wf.Name}, client.UnsafeDisableDeepCopy); err != nil {
 		return 0, fmt.Errorf("list pods: %w", err)
 	}
 	var old []*corev1.Pod
 	for i := range pods.Items {
 		pod := &pods.Items[i]
-		if !object.OwnedBy(pod, wf) || !over(pod.Annotations[object.AnnotationNodeID]) || !chosen.Matches(labels.Set(pod.Labels)) || !mayGo(gc.Strategy, pod, wf.Status.Phase) {
+		if !object.OwnedBy(pod, wf) || !over(pod.Annotations[object.AnnotationNodeID]) ||
+			!chosen.Matches(labels.Set(pod.Labels)) || !mayGo(gc.Strategy, pod, wf.Status.Phase) {
 			continue
 		}
 		if left := delay - time.Since(endOf(pod)); left > 0 {
@@ -114,7 +121,8 @@ func (r *Reconciler) collectPods(ctx context.Context, wf *v1alpha1.Workflow, ove
 		}
 		old = append(old, pod)
 	}
-	return again, parallel.Do(actAtOnce, old, func(pod *corev1.Pod) error { return client.IgnoreNotFound(r.Client.Delete(ctx, pod)) })
+	return again, parallel.Do(actAtOnce, old,
+		func(pod *corev1.Pod) error { return client.IgnoreNotFound(r.Client.Delete(ctx, pod)) })
 }
 
 func mayGo(strategy string, pod *corev1.Pod, phase v1alpha1.WorkflowPhase) bool {
@@ -146,8 +154,10 @@ func (r *Reconciler) protect(ctx context.Context, wf *v1alpha1.Workflow) error {
 	}
 	controller := true
 	pdb := &policyv1.PodDisruptionBudget{
-		ObjectMeta: metav1.ObjectMeta{Namespace: wf.Namespace, Name: wf.Name, Labels: map[string]string{object.LabelWorkflow: wf.Name},
-			OwnerReferences: []metav1.OwnerReference{{APIVersion: v1alpha1.GroupVersion.String(), Kind: "Workflow", Name: wf.Name, UID: wf.UID, Controller: &controller}}},
+		ObjectMeta: metav1.ObjectMeta{Namespace: wf.Namespace, Name: wf.Name,
+			Labels: map[string]string{object.LabelWorkflow: wf.Name},
+			OwnerReferences: []metav1.OwnerReference{{APIVersion: v1alpha1.GroupVersion.String(), Kind: "Workflow",
+				Name: wf.Name, UID: wf.UID, Controller: &controller}}},
 		Spec: *wf.Spec.PodDisruptionBudget.DeepCopy(),
 	}
 	pdb.Spec.Selector = &metav1.LabelSelector{MatchLabels: map[string]string{object.LabelWorkflow: wf.Name}}
@@ -159,12 +169,14 @@ func (r *Reconciler) protect(ctx context.Context, wf *v1alpha1.Workflow) error {
 
 // claims makes the volume claims of a workflow and returns the volumes that its pods see them by. Source: Argo
 // Workflows names them <workflow>-<claim>.
-func (r *Reconciler) claims(ctx context.Context, wf *v1alpha1.Workflow, templates []corev1.PersistentVolumeClaim) error {
+func (r *Reconciler) claims(ctx context.Context, wf *v1alpha1.Workflow,
+	templates []corev1.PersistentVolumeClaim) error {
 	for i := range templates {
 		claim := templates[i].DeepCopy()
 		claim.Namespace, claim.Name = wf.Namespace, wf.Name+"-"+templates[i].Name
 		controller := true
-		claim.OwnerReferences = []metav1.OwnerReference{{APIVersion: v1alpha1.GroupVersion.String(), Kind: "Workflow", Name: wf.Name, UID: wf.UID, Controller: &controller}}
+		claim.OwnerReferences = []metav1.OwnerReference{{APIVersion: v1alpha1.GroupVersion.String(), Kind: "Workflow",
+			Name: wf.Name, UID: wf.UID, Controller: &controller}}
 		if err := r.Client.Create(ctx, claim); err != nil && !apierrors.IsAlreadyExists(err) {
 			return fmt.Errorf("claim volume %s/%s: %w", wf.Namespace, claim.Name, err)
 		}
@@ -184,8 +196,8 @@ func (r *Reconciler) letGo(ctx context.Context, raw *unstructured.Unstructured) 
 	return nil
 }
 
-// UpstreamFinalizer is what Argo Workflows holds a workflow with until its artifacts are gone. Here a note on the bus does
-// that, so that nothing ever waits for a store.
+// UpstreamFinalizer is what Argo Workflows holds a workflow with until its artifacts are gone. Here a note on the bus
+// does that, so that nothing ever waits for a store.
 const UpstreamFinalizer = "workflows.argoproj.io/artifact-gc"
 
 // settle completes the note of what a run that has ended left behind.
@@ -204,7 +216,8 @@ func (r *Reconciler) mend(ctx context.Context, wf *v1alpha1.Workflow, known *run
 	over := func(node string) bool { return known.State.Nodes[node].Phase.Fulfilled() }
 	errs := []error{r.Locks.Sweep(ctx, string(wf.UID), over)}
 	var list corev1.PodList
-	if err := r.Client.List(ctx, &list, client.InNamespace(wf.Namespace), client.MatchingLabels{object.LabelWorkflow: wf.Name}); err != nil {
+	if err := r.Client.List(ctx, &list, client.InNamespace(wf.Namespace),
+		client.MatchingLabels{object.LabelWorkflow: wf.Name}); err != nil {
 		return errors.Join(append(errs, fmt.Errorf("list pods: %w", err))...)
 	}
 	for i := range list.Items {

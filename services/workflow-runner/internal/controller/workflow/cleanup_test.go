@@ -18,13 +18,19 @@ func TestAWorkflowLivesAsLongAsItsStrategySays(t *testing.T) {
 		left    time.Duration
 		expires bool
 	}{
-		"none":                 {nil, v1alpha1.WorkflowSucceeded, 0, false},
-		"completion":           {&v1alpha1.TTLStrategy{SecondsAfterCompletion: new(int64(10))}, v1alpha1.WorkflowFailed, 5 * time.Second, true},
-		"success wins":         {&v1alpha1.TTLStrategy{SecondsAfterCompletion: new(int64(99)), SecondsAfterSuccess: new(int64(6))}, v1alpha1.WorkflowSucceeded, time.Second, true},
-		"failure wins":         {&v1alpha1.TTLStrategy{SecondsAfterCompletion: new(int64(99)), SecondsAfterFailure: new(int64(0))}, v1alpha1.WorkflowError, 0, true},
-		"only the other phase": {&v1alpha1.TTLStrategy{SecondsAfterFailure: new(int64(0))}, v1alpha1.WorkflowSucceeded, 0, false},
+		"none": {nil, v1alpha1.WorkflowSucceeded, 0, false},
+		"completion": {&v1alpha1.TTLStrategy{SecondsAfterCompletion: new(int64(10))}, v1alpha1.WorkflowFailed,
+			5 * time.Second, true},
+		"success wins": {&v1alpha1.TTLStrategy{SecondsAfterCompletion: new(int64(99)),
+			SecondsAfterSuccess: new(int64(6))}, v1alpha1.WorkflowSucceeded, time.Second, true},
+		"failure wins": {&v1alpha1.TTLStrategy{SecondsAfterCompletion: new(int64(99)),
+			SecondsAfterFailure: new(int64(0))}, v1alpha1.WorkflowError, 0, true},
+		"only the other phase": {&v1alpha1.TTLStrategy{SecondsAfterFailure: new(int64(0))}, v1alpha1.WorkflowSucceeded,
+			0,
+			false},
 	} {
-		wf := &v1alpha1.Workflow{Spec: v1alpha1.WorkflowSpec{TTLStrategy: c.ttl}, Status: v1alpha1.WorkflowStatus{Phase: c.phase, FinishedAt: &at}}
+		wf := &v1alpha1.Workflow{Spec: v1alpha1.WorkflowSpec{TTLStrategy: c.ttl},
+			Status: v1alpha1.WorkflowStatus{Phase: c.phase, FinishedAt: &at}}
 		left, expires := timeToLive(wf, end.Add(5*time.Second))
 		if left != c.left || expires != c.expires {
 			t.Errorf("%s: %s, %v", name, left, expires)
@@ -58,7 +64,8 @@ func TestWhichPodsMayGo(t *testing.T) {
 
 func TestNodesAreSelectedByTheirFields(t *testing.T) {
 	n := v1alpha1.NodeStatus{Name: "wf[0].a", DisplayName: "a", Phase: v1alpha1.NodeRunning}
-	for text, want := range map[string]bool{"": true, "displayName=a": true, "displayName=b": false, "displayName=a,phase=Running": true, "displayName=a,phase=Failed": false} {
+	for text, want := range map[string]bool{"": true, "displayName=a": true, "displayName=b": false,
+		"displayName=a,phase=Running": true, "displayName=a,phase=Failed": false} {
 		pick, err := selector(text)
 		if err != nil || pick(n) != want {
 			t.Errorf("%q: %v", text, err)

@@ -69,9 +69,10 @@ func New(c Config) *Reconciler {
 	return &Reconciler{Config: c, runs: newRuns(c.Bus), sightings: newSightings(), shows: newShows()}
 }
 
-// Control has the manager call the reconciler: for workflows, for what happens to their pods, and for those that became this
-// replica's.
-func (r *Reconciler) Control(mgr manager.Manager, owns func(workflow string) bool, regain <-chan event.GenericEvent) error {
+// Control has the manager call the reconciler: for workflows, for what happens to their pods, and for those that became
+// this replica's.
+func (r *Reconciler) Control(mgr manager.Manager, owns func(workflow string) bool,
+	regain <-chan event.GenericEvent) error {
 	err := builder.ControllerManagedBy(mgr).Named("workflow").
 		For(object.Workflow()).
 		Watches(&corev1.Pod{}, r.sightings.handler()).
@@ -184,7 +185,8 @@ func (r *Reconciler) advance(ctx context.Context, raw *unstructured.Unstructured
 }
 
 // takeOrders carries out what people ask of a run: by annotations, and in its status.
-func (r *Reconciler) takeOrders(ctx context.Context, raw *unstructured.Unstructured, wf *v1alpha1.Workflow, known *run) error {
+func (r *Reconciler) takeOrders(ctx context.Context, raw *unstructured.Unstructured, wf *v1alpha1.Workflow,
+	known *run) error {
 	if err := r.applyUserOperations(ctx, wf, known); err != nil {
 		return err
 	}
@@ -223,8 +225,8 @@ func (r *Reconciler) decide(ctx context.Context, wf *v1alpha1.Workflow, known *r
 	return time.Now(), nil
 }
 
-// decide is [flow.Plan.Decide], which begins no run whose spec is wrong: of a mistake in its last step, its first must not
-// have effects. Source: Argo Workflows fails such a workflow before its first pod.
+// decide is [flow.Plan.Decide], which begins no run whose spec is wrong: of a mistake in its last step, its first must
+// not have effects. Source: Argo Workflows fails such a workflow before its first pod.
 func (r *run) decide(world flow.World) flow.Decision {
 	if r.State.Phase != "" {
 		return r.plan.Decide(world)
@@ -233,7 +235,8 @@ func (r *run) decide(world flow.World) flow.Decision {
 	if err == nil {
 		return r.plan.Decide(world)
 	}
-	change := &flow.RunChange{Phase: v1alpha1.WorkflowFailed, Message: "invalid spec: " + err.Error(), StartedAt: &world.Now, FinishedAt: &world.Now}
+	change := &flow.RunChange{Phase: v1alpha1.WorkflowFailed, Message: "invalid spec: " + err.Error(),
+		StartedAt: &world.Now, FinishedAt: &world.Now}
 	r.plan = engine.NewPlan(r.State.With(change))
 	return flow.Decision{Run: change}
 }

@@ -27,15 +27,16 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// Other tools give orders by writing into the status what they want to come true. Source: Argo Workflows, whose commands
-// resume, node set and stop of one node end a suspended node so, and whose retry takes back what has ended.
+// Other tools give orders by writing into the status what they want to come true. Source: Argo Workflows, whose
+// commands resume, node set and stop of one node end a suspended node so, and whose retry takes back what has ended.
 //
-// Such an edit is carried out once, by its entry in the journal. Until that is written the edit stays in the object, where
-// another replica finds it; afterwards the run says the same, and an edit that says what the run says is none.
+// Such an edit is carried out once, by its entry in the journal. Until that is written the edit stays in the object,
+// where another replica finds it; afterwards the run says the same, and an edit that says what the run says is none.
 
 // heed carries out the orders that stand in the status of a workflow. What is cached says whether there may be one; the
 // object itself, which may be newer, says what it is.
-func (r *Reconciler) heed(ctx context.Context, raw *unstructured.Unstructured, wf *v1alpha1.Workflow, known *run) error {
+func (r *Reconciler) heed(ctx context.Context, raw *unstructured.Unstructured, wf *v1alpha1.Workflow,
+	known *run) error {
 	ended := known.State.Phase.Completed()
 	switch {
 	case ended && !takenBack(wf.Status):
@@ -67,7 +68,8 @@ func (r *Reconciler) heed(ctx context.Context, raw *unstructured.Unstructured, w
 }
 
 // take records what people did to suspended nodes.
-func (r *Reconciler) take(ctx context.Context, wf *v1alpha1.Workflow, known *run, nodes map[string]v1alpha1.NodeStatus) error {
+func (r *Reconciler) take(ctx context.Context, wf *v1alpha1.Workflow, known *run,
+	nodes map[string]v1alpha1.NodeStatus) error {
 	if known.stale && !sameSecond(wf.Status.StartedAt, known.State.StartedAt) {
 		return nil // it shows what a retry took back
 	}
@@ -95,7 +97,8 @@ func edits(state flow.Run, shown map[string]v1alpha1.NodeStatus) []string {
 	var out []string
 	for id, n := range shown {
 		is, waits := state.Nodes[id]
-		if !waits || is.Type != v1alpha1.NodeTypeSuspend || is.Phase != v1alpha1.NodeRunning || is.StartedAt == nil || !sameSecond(n.StartedAt, is.StartedAt.Time) {
+		if !waits || is.Type != v1alpha1.NodeTypeSuspend || is.Phase != v1alpha1.NodeRunning || is.StartedAt == nil ||
+			!sameSecond(n.StartedAt, is.StartedAt.Time) {
 			continue
 		}
 		if n.Phase.Fulfilled() || newMessage(is, n) != "" || len(newValues(is, n)) > 0 {
@@ -143,7 +146,9 @@ func edited(state flow.Run, is, shown v1alpha1.NodeStatus, now time.Time) ([]v1a
 		if phase == v1alpha1.NodeRunning {
 			phase = ""
 		}
-		return set(state, pick, object.UserOperation{Phase: string(phase), Message: message, Outputs: newValues(is, shown)}, now)
+		return set(state, pick, object.UserOperation{Phase: string(phase), Message: message,
+			Outputs: newValues(is, shown)},
+			now)
 	}
 	// An end by this way needs all that an order to resume needs.
 	out, err := operation.Resume(state, pick, newValues(is, shown), now)
@@ -157,24 +162,29 @@ func edited(state flow.Run, is, shown v1alpha1.NodeStatus, now time.Time) ([]v1a
 
 // takenBack reports whether a status says that its workflow is to be done again.
 func takenBack(s v1alpha1.WorkflowStatus) bool {
-	return slices.ContainsFunc(s.Conditions, func(c v1alpha1.Condition) bool { return c.Type == status.Completed && c.Status == "False" })
+	return slices.ContainsFunc(s.Conditions,
+		func(c v1alpha1.Condition) bool { return c.Type == status.Completed && c.Status == "False" })
 }
 
 // takeBack lets a run that ended go on, as its status says: nodes that succeeded and are gone from it are done again.
-func (r *Reconciler) takeBack(ctx context.Context, wf *v1alpha1.Workflow, known *run, shown map[string]v1alpha1.NodeStatus) error {
+func (r *Reconciler) takeBack(ctx context.Context, wf *v1alpha1.Workflow, known *run,
+	shown map[string]v1alpha1.NodeStatus) error {
 	if !takenBack(wf.Status) || wf.Status.StartedAt == nil {
 		return nil // what was cached is older than what we wrote
 	}
-	e := journal.Entry{At: time.Now(), Order: "status-retry-" + wf.Status.StartedAt.UTC().Format(time.RFC3339) + "-" + wf.ResourceVersion}
+	e := journal.Entry{At: time.Now(),
+		Order: "status-retry-" + wf.Status.StartedAt.UTC().Format(time.RFC3339) + "-" + wf.ResourceVersion}
 	if known.Obeyed[e.Order] {
 		return nil
 	}
 	again := func(n v1alpha1.NodeStatus) bool {
 		_, kept := shown[n.ID]
-		return !kept && n.Phase == v1alpha1.NodeSucceeded && nodes.Works(n) && !strings.Contains(n.Name, ".onExit") && !strings.Contains(n.Name, ".hooks.")
+		return !kept && n.Phase == v1alpha1.NodeSucceeded && nodes.Works(n) && !strings.Contains(n.Name, ".onExit") &&
+			!strings.Contains(n.Name, ".hooks.")
 	}
 	some := slices.ContainsFunc(slices.Collect(maps.Values(known.State.Nodes)), again)
-	if err := r.restart(ctx, wf, known, retry{object.UserOperation{Operation: "retry", Successful: some, Parameters: changedArguments(wf.Spec, known.Spec)}, again}, &e); err != nil {
+	if err := r.restart(ctx, wf, known, retry{object.UserOperation{Operation: "retry", Successful: some,
+		Parameters: changedArguments(wf.Spec, known.Spec)}, again}, &e); err != nil {
 		return err
 	}
 	r.Log.InfoContext(ctx, "a run is done again, as its status says", "workflow", wf.Namespace+"/"+wf.Name)
@@ -188,7 +198,8 @@ func changedArguments(now v1alpha1.WorkflowSpec, started *v1alpha1.WorkflowSpec)
 		return out
 	}
 	for _, p := range now.Arguments.Parameters {
-		at := slices.IndexFunc(started.Arguments.Parameters, func(s v1alpha1.Parameter) bool { return s.Name == p.Name })
+		at := slices.IndexFunc(started.Arguments.Parameters,
+			func(s v1alpha1.Parameter) bool { return s.Name == p.Name })
 		if at < 0 || p.Value == nil {
 			continue
 		}
@@ -199,16 +210,19 @@ func changedArguments(now v1alpha1.WorkflowSpec, started *v1alpha1.WorkflowSpec)
 	return out
 }
 
-// refuseEdit says on the object why an edit is not carried out. The status is written anew: it must not go on saying what
-// is not so.
+// refuseEdit says on the object why an edit is not carried out. The status is written anew: it must not go on saying
+// what is not so.
 func (r *Reconciler) refuseEdit(ctx context.Context, raw *unstructured.Unstructured, known *run, cause error) error {
-	r.Log.WarnContext(ctx, "an edit of the status was refused", "workflow", raw.GetNamespace()+"/"+raw.GetName(), "error", cause)
+	r.Log.WarnContext(ctx, "an edit of the status was refused", "workflow", raw.GetNamespace()+"/"+raw.GetName(),
+		"error",
+		cause)
 	target := object.Workflow()
 	target.SetNamespace(raw.GetNamespace())
 	target.SetName(raw.GetName())
 	known.foreign, known.behind = true, true
 	body := object.JSON(map[string]any{"metadata": map[string]any{
-		"resourceVersion": raw.GetResourceVersion(), "annotations": map[string]any{object.RefusedAnnotation: "status: " + cause.Error()}}})
+		"resourceVersion": raw.GetResourceVersion(),
+		"annotations":     map[string]any{object.RefusedAnnotation: "status: " + cause.Error()}}})
 	if err := r.Client.Patch(ctx, target, client.RawPatch(types.MergePatchType, body)); err != nil {
 		return overtaken(client.IgnoreNotFound(err))
 	}

@@ -18,8 +18,10 @@ import (
 
 func TestEditsOfSuspendedNodes(t *testing.T) {
 	began, later := metav1.Unix(100, 0), metav1.Unix(200, 0)
-	is := v1alpha1.NodeStatus{ID: "ask", Name: "wf.ask", Type: v1alpha1.NodeTypeSuspend, Phase: v1alpha1.NodeRunning, StartedAt: &began, Message: "who?",
-		Outputs: &v1alpha1.Outputs{Parameters: []v1alpha1.Parameter{{Name: "a", ValueFrom: &v1alpha1.ValueFrom{Supplied: &v1alpha1.SuppliedValueFrom{}}},
+	is := v1alpha1.NodeStatus{ID: "ask", Name: "wf.ask", Type: v1alpha1.NodeTypeSuspend, Phase: v1alpha1.NodeRunning,
+		StartedAt: &began, Message: "who?",
+		Outputs: &v1alpha1.Outputs{Parameters: []v1alpha1.Parameter{{Name: "a",
+			ValueFrom: &v1alpha1.ValueFrom{Supplied: &v1alpha1.SuppliedValueFrom{}}},
 			{Name: "b", Value: v1alpha1.AnyStringPtr("old")}}}}
 	for name, c := range map[string]struct {
 		change func(*v1alpha1.NodeStatus)
@@ -29,22 +31,29 @@ func TestEditsOfSuspendedNodes(t *testing.T) {
 		"an older message":    {func(n *v1alpha1.NodeStatus) { n.Message = "" }, ""},
 		"another old message": {func(n *v1alpha1.NodeStatus) { n.Message = "before" }, ""},
 		"more of a message":   {func(n *v1alpha1.NodeStatus) { n.Message = "who?; me" }, "Running who?; me - old"},
-		"a value":             {func(n *v1alpha1.NodeStatus) { n.Outputs.Parameters[0].Value = v1alpha1.AnyStringPtr("1") }, "Running who? 1 old"},
-		"a value of old":      {func(n *v1alpha1.NodeStatus) { n.Outputs.Parameters[1].Value = v1alpha1.AnyStringPtr("older") }, ""},
+		"a value": {func(n *v1alpha1.NodeStatus) { n.Outputs.Parameters[0].Value = v1alpha1.AnyStringPtr("1") },
+			"Running who? 1 old"},
+		"a value of old": {
+			func(n *v1alpha1.NodeStatus) { n.Outputs.Parameters[1].Value = v1alpha1.AnyStringPtr("older") }, ""},
 		"an end without what it needs": {func(n *v1alpha1.NodeStatus) { n.Phase = v1alpha1.NodeSucceeded },
 			`!output parameter "a" of node wf.ask is not supplied`},
 		"an end": {func(n *v1alpha1.NodeStatus) {
 			n.Phase, n.Message = v1alpha1.NodeSucceeded, "done"
 			n.Outputs.Parameters[0] = v1alpha1.Parameter{Name: "a", Value: v1alpha1.AnyStringPtr("2")}
 		}, "Succeeded done 2 old"},
-		"a stop":            {func(n *v1alpha1.NodeStatus) { n.Phase, n.Message = v1alpha1.NodeFailed, "no" }, "Failed no - old"},
+		"a stop": {func(n *v1alpha1.NodeStatus) { n.Phase, n.Message = v1alpha1.NodeFailed, "no" },
+			"Failed no - old"},
 		"a phase of no end": {func(n *v1alpha1.NodeStatus) { n.Phase = v1alpha1.NodeSkipped }, `!phase "Skipped"`},
-		"of an earlier try": {func(n *v1alpha1.NodeStatus) { n.Phase, n.StartedAt = v1alpha1.NodeSucceeded, &later }, ""},
+		"of an earlier try": {func(n *v1alpha1.NodeStatus) { n.Phase, n.StartedAt = v1alpha1.NodeSucceeded, &later },
+			""},
 	} {
 		shown := *is.DeepCopy()
 		c.change(&shown)
-		state := flow.Run{Nodes: map[string]v1alpha1.NodeStatus{"ask": is, "pod": {ID: "pod", Type: v1alpha1.NodeTypePod, Phase: v1alpha1.NodeRunning, StartedAt: &began}}}
-		ids := edits(state, map[string]v1alpha1.NodeStatus{"ask": shown, "pod": {ID: "pod", Type: v1alpha1.NodeTypePod, Phase: v1alpha1.NodeSucceeded, StartedAt: &began}, "ghost": shown})
+		state := flow.Run{Nodes: map[string]v1alpha1.NodeStatus{"ask": is,
+			"pod": {ID: "pod", Type: v1alpha1.NodeTypePod, Phase: v1alpha1.NodeRunning, StartedAt: &began}}}
+		ids := edits(state, map[string]v1alpha1.NodeStatus{"ask": shown,
+			"pod":   {ID: "pod", Type: v1alpha1.NodeTypePod, Phase: v1alpha1.NodeSucceeded, StartedAt: &began},
+			"ghost": shown})
 		got := ""
 		if len(ids) == 1 && ids[0] == "ask" {
 			n, err := edited(state, is, shown, time.Unix(300, 0))
@@ -81,7 +90,8 @@ func packed(t *testing.T, nodes map[string]v1alpha1.NodeStatus) string {
 }
 
 func TestPackedNodesAreRead(t *testing.T) {
-	nodes, err := unpacked(v1alpha1.WorkflowStatus{CompressedNodes: packed(t, map[string]v1alpha1.NodeStatus{"a": {ID: "a", Phase: v1alpha1.NodeSucceeded}})})
+	nodes, err := unpacked(v1alpha1.WorkflowStatus{CompressedNodes: packed(t,
+		map[string]v1alpha1.NodeStatus{"a": {ID: "a", Phase: v1alpha1.NodeSucceeded}})})
 	if err != nil || nodes["a"].Phase != v1alpha1.NodeSucceeded {
 		t.Errorf("%+v, %v", nodes, err)
 	}

@@ -120,12 +120,14 @@ func memoLabels() map[string]string {
 
 // saveMemo remembers outputs in a cache. A cache that cannot take them is no reason to fail what was done.
 func (r *Reconciler) saveMemo(ctx context.Context, namespace string, a flow.SaveMemo) error {
-	value := object.JSON(flow.MemoEntry{NodeID: a.NodeID, Outputs: a.Outputs, CreationTimestamp: time.Now(), LastHitTimestamp: time.Now()})
+	value := object.JSON(flow.MemoEntry{NodeID: a.NodeID, Outputs: a.Outputs, CreationTimestamp: time.Now(),
+		LastHitTimestamp: time.Now()})
 	var config corev1.ConfigMap
 	err := r.Reader.Get(ctx, types.NamespacedName{Namespace: namespace, Name: a.ConfigMap}, &config)
 	switch {
 	case apierrors.IsNotFound(err):
-		config.Namespace, config.Name, config.Labels, config.Data = namespace, a.ConfigMap, memoLabels(), map[string]string{a.Key: string(value)}
+		config.Namespace, config.Name, config.Labels, config.Data = namespace, a.ConfigMap, memoLabels(),
+			map[string]string{a.Key: string(value)}
 		err = r.Client.Create(ctx, &config)
 	case err == nil:
 		if config.Data == nil {
@@ -138,7 +140,9 @@ func (r *Reconciler) saveMemo(ctx context.Context, namespace string, a flow.Save
 		return fault.Stalef("remember %s in ConfigMap %s/%s: %w", a.Key, namespace, a.ConfigMap, err)
 	}
 	if err != nil {
-		r.Log.WarnContext(ctx, "outputs were not remembered", "configmap", namespace+"/"+a.ConfigMap, "key", a.Key, "error", err)
+		r.Log.WarnContext(ctx, "outputs were not remembered", "configmap", namespace+"/"+a.ConfigMap, "key", a.Key,
+			"error",
+			err)
 	}
 	return nil
 }

@@ -29,7 +29,8 @@ func (r *Reconciler) gather(ctx context.Context, wf *v1alpha1.Workflow, known *r
 	}
 	world := flow.World{
 		Name: wf.Name, Namespace: wf.Namespace, UID: string(wf.UID), Labels: wf.Labels, Annotations: wf.Annotations,
-		Created: wf.CreationTimestamp.Time, Spec: spec, Pods: map[string]flow.Pod{}, Tasks: r.endedTasks(string(wf.UID), known), Answers: known.Found, Held: known.held, Now: time.Now(),
+		Created: wf.CreationTimestamp.Time, Spec: spec, Pods: map[string]flow.Pod{},
+		Tasks: r.endedTasks(string(wf.UID), known), Answers: known.Found, Held: known.held, Now: time.Now(),
 	}
 	if known.Repo != nil {
 		world.Repository = known.Repo.ArtifactRepository
@@ -52,7 +53,8 @@ func (r *Reconciler) gather(ctx context.Context, wf *v1alpha1.Workflow, known *r
 func (r *Reconciler) seeAll(ctx context.Context, wf *v1alpha1.Workflow, known *run, into map[string]flow.Pod) error {
 	r.sightings.follow(known.name)
 	var pods corev1.PodList
-	if err := r.Client.List(ctx, &pods, client.InNamespace(wf.Namespace), client.MatchingLabels{object.LabelWorkflow: wf.Name}, client.UnsafeDisableDeepCopy); err != nil {
+	if err := r.Client.List(ctx, &pods, client.InNamespace(wf.Namespace),
+		client.MatchingLabels{object.LabelWorkflow: wf.Name}, client.UnsafeDisableDeepCopy); err != nil {
 		return fmt.Errorf("list pods: %w", err)
 	}
 	for i := range pods.Items {
@@ -69,8 +71,8 @@ func (r *Reconciler) seeAll(ctx context.Context, wf *v1alpha1.Workflow, known *r
 	return nil
 }
 
-// seeNew takes what is known of those pods into a world that something happened to, and lets the plan look again at those
-// that were asked for long ago and are not there.
+// seeNew takes what is known of those pods into a world that something happened to, and lets the plan look again at
+// those that were asked for long ago and are not there.
 func (r *Reconciler) seeNew(ctx context.Context, wf *v1alpha1.Workflow, known *run, into map[string]flow.Pod) error {
 	for name, id := range r.sightings.take(known.name) {
 		var pod corev1.Pod
@@ -95,7 +97,8 @@ func (r *Reconciler) seeNew(ctx context.Context, wf *v1alpha1.Workflow, known *r
 }
 
 // see takes what is known of a pod into a world.
-func (r *Reconciler) see(ctx context.Context, wf *v1alpha1.Workflow, known *run, pod *corev1.Pod, into map[string]flow.Pod) error {
+func (r *Reconciler) see(ctx context.Context, wf *v1alpha1.Workflow, known *run, pod *corev1.Pod,
+	into map[string]flow.Pod) error {
 	id := pod.Annotations[object.AnnotationNodeID]
 	if id == "" || !object.OwnedBy(pod, wf) || known.State.Nodes[id].Phase.Fulfilled() {
 		return nil

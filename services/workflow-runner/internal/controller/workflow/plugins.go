@@ -18,7 +18,8 @@ func (r *Reconciler) AnnouncePlugins(ctx context.Context, namespace, name, uid s
 	wf := object.Workflow()
 	wf.SetNamespace(namespace)
 	wf.SetName(name)
-	body := object.JSON(map[string]any{"metadata": map[string]any{"uid": uid, "annotations": map[string]string{annotationPlugins: "true"}}})
+	body := object.JSON(map[string]any{"metadata": map[string]any{"uid": uid,
+		"annotations": map[string]string{annotationPlugins: "true"}}})
 	if err := r.Client.Patch(ctx, wf, client.RawPatch(types.MergePatchType, body)); err != nil {
 		return fmt.Errorf("mark workflow %s/%s: %w", namespace, name, err)
 	}

@@ -20,8 +20,9 @@ import (
 // podEvents collects which pods something happened to since the last look at their workflow, so that a look at one of
 // many thousand pods need not look at the others.
 type podEvents struct {
-	mu   sync.Mutex
-	pods map[string]map[string]string // by namespace/name of a workflow that is followed: ids of nodes by the names of their pods
+	mu sync.Mutex
+	// by namespace/name of a workflow that is followed: ids of nodes by the names of their pods
+	pods map[string]map[string]string
 }
 
 func newSightings() *podEvents { return &podEvents{pods: map[string]map[string]string{}} }
@@ -64,7 +65,8 @@ func (s *podEvents) take(workflow string) map[string]string {
 func (s *podEvents) handler() handler.EventHandler {
 	see := func(o client.Object, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
 		owner := metav1.GetControllerOf(o)
-		if owner == nil || owner.Kind != "Workflow" || !strings.HasPrefix(owner.APIVersion, v1alpha1.GroupVersion.Group+"/") {
+		if owner == nil || owner.Kind != "Workflow" ||
+			!strings.HasPrefix(owner.APIVersion, v1alpha1.GroupVersion.Group+"/") {
 			return
 		}
 		name := types.NamespacedName{Namespace: o.GetNamespace(), Name: owner.Name}
@@ -72,13 +74,16 @@ func (s *podEvents) handler() handler.EventHandler {
 		queue.Add(reconcile.Request{NamespacedName: name})
 	}
 	return handler.Funcs{
-		CreateFunc: func(_ context.Context, e event.CreateEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+		CreateFunc: func(_ context.Context, e event.CreateEvent,
+			q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
 			see(e.Object, q)
 		},
-		UpdateFunc: func(_ context.Context, e event.UpdateEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+		UpdateFunc: func(_ context.Context, e event.UpdateEvent,
+			q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
 			see(e.ObjectNew, q)
 		},
-		DeleteFunc: func(_ context.Context, e event.DeleteEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+		DeleteFunc: func(_ context.Context, e event.DeleteEvent,
+			q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
 			see(e.Object, q)
 		},
 	}

@@ -32,7 +32,8 @@ type run struct {
 }
 
 func newRun(name string, recorded *journal.Run) *run {
-	return &run{Run: recorded, name: name, asked: map[string]time.Time{}, seen: map[string]bool{}, refused: map[string]string{}, held: map[string]bool{},
+	return &run{Run: recorded, name: name, asked: map[string]time.Time{}, seen: map[string]bool{},
+		refused: map[string]string{}, held: map[string]bool{},
 		stale: recorded.Again > 0}
 }
 
@@ -114,8 +115,8 @@ func (s *runs) load(ctx context.Context, namespace, name, uid string) (*run, err
 	return r, nil
 }
 
-// append records what did not come of a decision. When another replica was faster the run is forgotten, so that the next
-// look starts from its journal.
+// append records what did not come of a decision. When another replica was faster the run is forgotten, so that the
+// next look starts from its journal.
 func (s *runs) append(ctx context.Context, uid string, r *run, e journal.Entry) error {
 	if err := r.Run.Append(ctx, s.bus, e); err != nil {
 		s.forget(uid)

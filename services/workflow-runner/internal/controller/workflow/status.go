@@ -26,7 +26,8 @@ func (r *run) picture(version string, warnings []v1alpha1.FieldWarning) ([]byte,
 		shown.ArtifactRepositoryRef = r.Repo
 	}
 	for _, w := range warnings {
-		shown.Conditions = append(shown.Conditions, v1alpha1.Condition{Type: "SpecWarning", Status: "True", Message: w.String()})
+		shown.Conditions = append(shown.Conditions,
+			v1alpha1.Condition{Type: "SpecWarning", Status: "True", Message: w.String()})
 	}
 	return status.Change(version, shown, r.State.Metadata)
 }
@@ -43,7 +44,8 @@ func (r *run) progress() (done, all int) {
 func (r *Reconciler) refuse(ctx context.Context, raw *unstructured.Unstructured, cause error) error {
 	at := metav1.Now()
 	r.Log.WarnContext(ctx, "workflow refused", "workflow", raw.GetNamespace()+"/"+raw.GetName(), "error", cause)
-	body, err := status.Change("", v1alpha1.WorkflowStatus{Phase: v1alpha1.WorkflowError, Message: "invalid spec: " + cause.Error(), StartedAt: &at, FinishedAt: &at,
+	body, err := status.Change("", v1alpha1.WorkflowStatus{Phase: v1alpha1.WorkflowError,
+		Message: "invalid spec: " + cause.Error(), StartedAt: &at, FinishedAt: &at,
 		Conditions: []v1alpha1.Condition{{Type: "SpecError", Status: "True", Message: cause.Error()}}}, nil)
 	if err != nil {
 		return err
@@ -73,9 +75,11 @@ func (r *Reconciler) wipe(ctx context.Context, raw *unstructured.Unstructured, k
 	if version := known.lookedAt(raw); version != "" {
 		metadata["resourceVersion"] = version
 	}
-	body := object.JSON(map[string]any{"metadata": metadata, "status": map[string]any{"nodes": nil, "message": nil, "finishedAt": nil, "outputs": nil,
-		"conditions": nil, "compressedNodes": nil, "offloadNodeStatusVersion": nil, "persistentVolumeClaims": nil}})
-	if err := r.Client.Patch(ctx, target, client.RawPatch(types.MergePatchType, body)); client.IgnoreNotFound(err) != nil {
+	body := object.JSON(map[string]any{"metadata": metadata,
+		"status": map[string]any{"nodes": nil, "message": nil, "finishedAt": nil, "outputs": nil,
+			"conditions": nil, "compressedNodes": nil, "offloadNodeStatusVersion": nil, "persistentVolumeClaims": nil}})
+	if err := r.Client.Patch(ctx, target, client.RawPatch(types.MergePatchType,
+		body)); client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("take back the status: %w", err)
 	}
 	if version := target.GetResourceVersion(); version != "" {
@@ -84,9 +88,10 @@ func (r *Reconciler) wipe(ctx context.Context, raw *unstructured.Unstructured, k
 	return nil
 }
 
-// show writes the status when it is behind. Between two writings it waits, unless the run has ended; wake then becomes the
-// end of the wait. A run that goes on does not wait for the API server, which takes its time with many nodes.
-func (r *Reconciler) show(ctx context.Context, raw *unstructured.Unstructured, known *run, warnings []v1alpha1.FieldWarning, wake time.Time) (time.Time, error) {
+// show writes the status when it is behind. Between two writings it waits, unless the run has ended; wake then becomes
+// the end of the wait. A run that goes on does not wait for the API server, which takes its time with many nodes.
+func (r *Reconciler) show(ctx context.Context, raw *unstructured.Unstructured, known *run,
+	warnings []v1alpha1.FieldWarning, wake time.Time) (time.Time, error) {
 	uid, ended := string(raw.GetUID()), known.State.Phase.Completed()
 	if err := r.shows.end(ctx, uid, ended); err != nil {
 		known.behind = true

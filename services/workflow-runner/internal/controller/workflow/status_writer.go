@@ -9,8 +9,8 @@ import (
 // showPatience bounds the writing of one status.
 const showPatience = 30 * time.Second
 
-// statusWriter are the statuses that are being written, by uid. They outlive what is known of a run: two of one object at once
-// could come in either order.
+// statusWriter are the statuses that are being written, by uid. They outlive what is known of a run: two of one object
+// at once could come in either order.
 type statusWriter struct {
 	mu    sync.Mutex
 	under map[string]chan error

@@ -44,7 +44,8 @@ type showing struct {
 }
 
 func newShowing(t *testing.T) *showing {
-	s := &showing{t: t, server: &slowServer{answer: make(chan error)}, known: &run{behind: true, Run: &journal.Run{State: flow.Run{Phase: v1alpha1.WorkflowRunning}}}}
+	s := &showing{t: t, server: &slowServer{answer: make(chan error)},
+		known: &run{behind: true, Run: &journal.Run{State: flow.Run{Phase: v1alpha1.WorkflowRunning}}}}
 	s.runner = New(Config{Client: s.server, Nudge: func(context.Context, string, string) { s.nudges.Add(1) }})
 	return s
 }

@@ -19,7 +19,8 @@ import (
 // node and its phase: telling again after a crash adds nothing.
 func (r *Reconciler) tell(ctx context.Context, wf *v1alpha1.Workflow, known *run, e journal.Entry) error {
 	if e.Run != nil && e.Run.StartedAt != nil {
-		if err := r.publish(ctx, wf, events.FactWorkflowStarted, object.StartedID(string(wf.UID)), events.Fact{Phase: string(v1alpha1.WorkflowRunning)}); err != nil {
+		if err := r.publish(ctx, wf, events.FactWorkflowStarted, object.StartedID(string(wf.UID)),
+			events.Fact{Phase: string(v1alpha1.WorkflowRunning)}); err != nil {
 			return err
 		}
 	}
@@ -30,14 +31,16 @@ func (r *Reconciler) tell(ctx context.Context, wf *v1alpha1.Workflow, known *run
 		return nil
 	}
 	r.Metrics.Runs.WithLabelValues(string(known.State.Phase)).Inc()
-	return r.publish(ctx, wf, events.FactWorkflowFinished, known.factID(string(wf.UID), "finished"), events.Fact{Phase: string(known.State.Phase), Message: known.State.Message})
+	return r.publish(ctx, wf, events.FactWorkflowFinished, known.factID(string(wf.UID), "finished"),
+		events.Fact{Phase: string(known.State.Phase), Message: known.State.Message})
 }
 
 // tellAtOnce bounds the facts of one run under way to the bus.
 const tellAtOnce = 32
 
 // tellSteps tells about nodes, many at once: each fact waits for the bus to say that it has it.
-func (r *Reconciler) tellSteps(ctx context.Context, wf *v1alpha1.Workflow, known *run, changed []v1alpha1.NodeStatus) error {
+func (r *Reconciler) tellSteps(ctx context.Context, wf *v1alpha1.Workflow, known *run,
+	changed []v1alpha1.NodeStatus) error {
 	return parallel.Do(tellAtOnce, changed, func(n v1alpha1.NodeStatus) error {
 		if !nodes.Works(n) {
 			return nil
@@ -70,7 +73,8 @@ func stepFact(n v1alpha1.NodeStatus) events.Fact {
 }
 
 func (r *Reconciler) publish(ctx context.Context, wf *v1alpha1.Workflow, fact, id string, data events.Fact) error {
-	data.Object = events.Object{APIVersion: v1alpha1.GroupVersion.String(), Kind: "Workflow", Namespace: wf.Namespace, Name: wf.Name, UID: string(wf.UID)}
+	data.Object = events.Object{APIVersion: v1alpha1.GroupVersion.String(), Kind: "Workflow", Namespace: wf.Namespace,
+		Name: wf.Name, UID: string(wf.UID)}
 	e, err := bus.NewEvent(id, events.ServiceWorkflowRunner, events.FactType(fact), data)
 	if err != nil {
 		return fmt.Errorf("tell %s: %w", fact, err)
@@ -82,7 +86,8 @@ func (r *Reconciler) publish(ctx context.Context, wf *v1alpha1.Workflow, fact, i
 	}
 	e.SetTime(time.Now())
 	e.SetSubject(wf.Namespace + "/" + wf.Name)
-	if err := r.Bus.Publish(ctx, events.FactSubject(events.ServiceWorkflowRunner, fact, wf.Namespace, wf.Name), bus.WithLineage(e, l)); err != nil {
+	if err := r.Bus.Publish(ctx, events.FactSubject(events.ServiceWorkflowRunner, fact, wf.Namespace, wf.Name),
+		bus.WithLineage(e, l)); err != nil {
 		return fmt.Errorf("tell %s: %w", fact, err)
 	}
 	return nil

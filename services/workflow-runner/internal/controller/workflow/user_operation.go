@@ -22,8 +22,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// applyUserOperations carries out the orders that stand on a workflow, each once: its key is recorded with what it changed. What
-// cannot be done is said on the object, and the order is taken away.
+// applyUserOperations carries out the orders that stand on a workflow, each once: its key is recorded with what it
+// changed. What cannot be done is said on the object, and the order is taken away.
 func (r *Reconciler) applyUserOperations(ctx context.Context, wf *v1alpha1.Workflow, known *run) error {
 	var refused []string
 	gone := map[string]any{}
@@ -62,7 +62,8 @@ func (r *Reconciler) applyUserOperations(ctx context.Context, wf *v1alpha1.Workf
 	return client.IgnoreNotFound(r.Client.Patch(ctx, target, client.RawPatch(types.MergePatchType, body)))
 }
 
-func (r *Reconciler) carryOut(ctx context.Context, wf *v1alpha1.Workflow, known *run, key string, ask object.UserOperation) error {
+func (r *Reconciler) carryOut(ctx context.Context, wf *v1alpha1.Workflow, known *run, key string,
+	ask object.UserOperation) error {
 	pick, err := selector(ask.Selector)
 	if err != nil {
 		return fault.AsPoison(err)
@@ -89,7 +90,8 @@ func (r *Reconciler) carryOut(ctx context.Context, wf *v1alpha1.Workflow, known 
 // setPhases are the ends that a person may give a node.
 var setPhases = []v1alpha1.NodePhase{"", v1alpha1.NodeSucceeded, v1alpha1.NodeFailed, v1alpha1.NodeError}
 
-func set(state flow.Run, pick func(v1alpha1.NodeStatus) bool, ask object.UserOperation, now time.Time) ([]v1alpha1.NodeStatus, error) {
+func set(state flow.Run, pick func(v1alpha1.NodeStatus) bool, ask object.UserOperation,
+	now time.Time) ([]v1alpha1.NodeStatus, error) {
 	phase := v1alpha1.NodePhase(ask.Phase)
 	if !slices.Contains(setPhases, phase) {
 		return nil, fmt.Errorf("phase %q is none of Succeeded, Failed, Error", ask.Phase)
@@ -113,12 +115,14 @@ type retry struct {
 
 // restart fills the entry that lets an ended run go on. The pods of nodes that are done again go first: their names are
 // those of the new ones. Until they are gone the order stays where it is.
-func (r *Reconciler) restart(ctx context.Context, wf *v1alpha1.Workflow, known *run, ask retry, e *journal.Entry) error {
+func (r *Reconciler) restart(ctx context.Context, wf *v1alpha1.Workflow, known *run, ask retry,
+	e *journal.Entry) error {
 	spec, err := r.specOf(ctx, wf, known)
 	if err != nil {
 		return err
 	}
-	world := flow.World{Name: wf.Name, Namespace: wf.Namespace, Spec: spec, Run: known.State, Answers: known.Found, Now: e.At}
+	world := flow.World{Name: wf.Name, Namespace: wf.Namespace, Spec: spec, Run: known.State, Answers: known.Found,
+		Now: e.At}
 	again, err := operation.Retry(world, ask.Successful, ask.pick)
 	if err != nil {
 		return fault.AsPoison(err)
@@ -131,7 +135,8 @@ func (r *Reconciler) restart(ctx context.Context, wf *v1alpha1.Workflow, known *
 		e.Spec = spec
 	}
 	var pods corev1.PodList
-	if err := r.Client.List(ctx, &pods, client.InNamespace(wf.Namespace), client.MatchingLabels{object.LabelWorkflow: wf.Name}); err != nil {
+	if err := r.Client.List(ctx, &pods, client.InNamespace(wf.Namespace),
+		client.MatchingLabels{object.LabelWorkflow: wf.Name}); err != nil {
 		return fault.Stalef("list pods: %w", err)
 	}
 	left := 0
@@ -145,7 +150,8 @@ func (r *Reconciler) restart(ctx context.Context, wf *v1alpha1.Workflow, known *
 		if pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
 			options = append(options, client.GracePeriodSeconds(0))
 		}
-		if err := client.IgnoreNotFound(r.Client.Delete(ctx, pod, options...)); err != nil && !apierrors.IsConflict(err) {
+		if err := client.IgnoreNotFound(r.Client.Delete(ctx, pod, options...)); err != nil &&
+			!apierrors.IsConflict(err) {
 			return fault.Stalef("remove pod %s: %w", pod.Name, err)
 		}
 	}
@@ -166,7 +172,8 @@ func override(spec *v1alpha1.WorkflowSpec, values map[string]string) error {
 		if at < 0 {
 			return fmt.Errorf("the workflow has no parameter %q", name)
 		}
-		spec.Arguments.Parameters[at].Value, spec.Arguments.Parameters[at].ValueFrom = v1alpha1.AnyStringPtr(values[name]), nil
+		p := &spec.Arguments.Parameters[at]
+		p.Value, p.ValueFrom = v1alpha1.AnyStringPtr(values[name]), nil
 	}
 	return nil
 }
@@ -178,7 +185,8 @@ func selector(text string) (func(v1alpha1.NodeStatus) bool, error) {
 		field, value, ok := strings.Cut(term, "=")
 		get, known := nodeFields()[strings.TrimPrefix(field, "metadata.")]
 		if !ok || !known {
-			return nil, fmt.Errorf("selector %q: each term is one of displayName, name, id, templateName, phase, = and a value", term)
+			return nil, fmt.Errorf("selector %q: each term is one of displayName, name, id, templateName, phase, = and a value",
+				term)
 		}
 		checks = append(checks, func(n v1alpha1.NodeStatus) bool { return get(n) == value })
 	}

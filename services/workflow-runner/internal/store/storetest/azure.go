@@ -24,8 +24,8 @@ import (
 // azureAccount is the account of the container.
 const azureAccount = "devaccount"
 
-// StartAzure serves a container as Azure Blob Storage does, with the account in the path, as its emulator has it. The URL
-// is the endpoint.
+// StartAzure serves a container as Azure Blob Storage does, with the account in the path, as its emulator has it. The
+// URL is the endpoint.
 func StartAzure(t *testing.T) *Cloud {
 	t.Helper()
 	c := newAzure()
@@ -38,9 +38,10 @@ func StartAzure(t *testing.T) *Cloud {
 // OwnAzure is the endpoint of [StartOwnAzure].
 const OwnAzure = "https://" + azureAccount + ".blob.core.windows.net"
 
-// StartOwnAzure serves a container of [OwnAzure] that whoever has a token gets keys for. roots vouch for it, dial reaches it
-// whatever the address.
-func StartOwnAzure(t *testing.T, token string) (c *Cloud, roots *x509.CertPool, dial func(context.Context, string, string) (net.Conn, error)) {
+// StartOwnAzure serves a container of [OwnAzure] that whoever has a token gets keys for. roots vouch for it, dial
+// reaches it whatever the address.
+func StartOwnAzure(t *testing.T, token string) (c *Cloud, roots *x509.CertPool,
+	dial func(context.Context, string, string) (net.Conn, error)) {
 	t.Helper()
 	c = newAzure()
 	c.objects, c.verify = map[string][]byte{}, delegatedSAS
@@ -77,7 +78,8 @@ func named(web *httptest.Server) (*x509.CertPool, error) {
 	if err != nil {
 		return nil, err
 	}
-	form := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{azureAccount + ".blob.core.windows.net"}, NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true}
+	form := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{azureAccount + ".blob.core.windows.net"},
+		NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true}
 	raw, err := x509.CreateCertificate(rand.Reader, form, form, &key.PublicKey, key)
 	if err != nil {
 		return nil, err
@@ -101,7 +103,8 @@ func newAzure() *Cloud {
 		Blobs   []blob   `xml:"Blobs>Blob"`
 		Then    string   `xml:"NextMarker"`
 	}
-	return &Cloud{Secret: base64.StdEncoding.EncodeToString([]byte(Secret)), from: "marker", required: http.Header{"X-Ms-Blob-Type": {"BlockBlob"}},
+	return &Cloud{Secret: base64.StdEncoding.EncodeToString([]byte(Secret)), from: "marker",
+		required: http.Header{"X-Ms-Blob-Type": {"BlockBlob"}},
 		page: func(keys []string, then string) any {
 			out := listing{Then: then}
 			for _, k := range keys {
@@ -111,13 +114,15 @@ func newAzure() *Cloud {
 		}}
 }
 
-// delegatedSAS checks a shared access signature by the key of an identity. Source: Azure Storage, "Create a user delegation
-// SAS".
+// delegatedSAS checks a shared access signature by the key of an identity. Source: Azure Storage, "Create a user
+// delegation SAS".
 func delegatedSAS(r *http.Request, key string) string {
 	q := r.URL.Query()
 	return sasOf(r, key, "/blob/"+azureAccount+r.URL.Path, func(resource, kind string) []string {
-		return []string{q.Get("sp"), q.Get("st"), q.Get("se"), resource, q.Get("skoid"), q.Get("sktid"), q.Get("skt"), q.Get("ske"), q.Get("sks"), q.Get("skv"), q.Get("saoid"), q.Get("suoid"), q.Get("scid"),
-			"", "", q.Get("sip"), q.Get("spr"), q.Get("sv"), kind, q.Get("snapshot"), q.Get("ses"), q.Get("rscc"), q.Get("rscd"), q.Get("rsce"), q.Get("rscl"), q.Get("rsct")}
+		return []string{q.Get("sp"), q.Get("st"), q.Get("se"), resource, q.Get("skoid"), q.Get("sktid"), q.Get("skt"),
+			q.Get("ske"), q.Get("sks"), q.Get("skv"), q.Get("saoid"), q.Get("suoid"), q.Get("scid"),
+			"", "", q.Get("sip"), q.Get("spr"), q.Get("sv"), kind, q.Get("snapshot"), q.Get("ses"), q.Get("rscc"),
+			q.Get("rscd"), q.Get("rsce"), q.Get("rscl"), q.Get("rsct")}
 	})
 }
 
@@ -125,7 +130,8 @@ func delegatedSAS(r *http.Request, key string) string {
 func serviceSAS(r *http.Request, key string) string {
 	q := r.URL.Query()
 	return sasOf(r, key, "/blob"+r.URL.Path, func(resource, kind string) []string {
-		return []string{q.Get("sp"), q.Get("st"), q.Get("se"), resource, q.Get("si"), q.Get("sip"), q.Get("spr"), q.Get("sv"), kind, q.Get("snapshot"), q.Get("ses"),
+		return []string{q.Get("sp"), q.Get("st"), q.Get("se"), resource, q.Get("si"), q.Get("sip"), q.Get("spr"),
+			q.Get("sv"), kind, q.Get("snapshot"), q.Get("ses"),
 			q.Get("rscc"), q.Get("rscd"), q.Get("rsce"), q.Get("rscl"), q.Get("rsct")}
 	})
 }
@@ -133,7 +139,8 @@ func serviceSAS(r *http.Request, key string) string {
 // sasOf checks what all signatures have, and the signature itself.
 func sasOf(r *http.Request, key, resource string, signed func(resource, kind string) []string) string {
 	q := r.URL.Query()
-	needed := map[string]string{http.MethodGet: "r", http.MethodHead: "r", http.MethodPut: "w", http.MethodDelete: "d"}[r.Method]
+	needed := map[string]string{http.MethodGet: "r", http.MethodHead: "r", http.MethodPut: "w",
+		http.MethodDelete: "d"}[r.Method]
 	kind := "b"
 	if key == "" {
 		needed, kind, resource = "l", "c", strings.TrimSuffix(resource, "/")

@@ -29,8 +29,9 @@ func StartGCS(t *testing.T) *Cloud {
 	if err != nil {
 		t.Fatal(err)
 	}
-	file, err := json.Marshal(map[string]string{"type": "service_account", "client_email": "robot@example.iam.gserviceaccount.com",
-		"private_key": string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: raw}))})
+	file, err := json.Marshal(map[string]string{"type": "service_account",
+		"client_email": "robot@example.iam.gserviceaccount.com",
+		"private_key":  string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: raw}))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +43,8 @@ func StartGCS(t *testing.T) *Cloud {
 		Then     string   `xml:"NextContinuationToken,omitempty"`
 		Contents []entry  `xml:"Contents"`
 	}
-	c := &Cloud{Secret: string(file), from: "continuation-token", verify: func(r *http.Request, _ string) string { return goog4(r, &key.PublicKey) },
+	c := &Cloud{Secret: string(file), from: "continuation-token",
+		verify: func(r *http.Request, _ string) string { return goog4(r, &key.PublicKey) },
 		page: func(keys []string, then string) any {
 			out := listing{Then: then}
 			for _, k := range keys {
@@ -74,8 +76,10 @@ func goog4(r *http.Request, key *rsa.PublicKey) string {
 		return "ExpiredToken"
 	}
 	_, scope, _ := strings.Cut(q.Get("X-Goog-Credential"), "/")
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%s\nhost:%s\n\nhost\nUNSIGNED-PAYLOAD", r.Method, r.URL.EscapedPath(), query, r.Host))
-	whole := sha256.Sum256(fmt.Appendf(nil, "GOOG4-RSA-SHA256\n%s\n%s\n%s", q.Get("X-Goog-Date"), scope, hex.EncodeToString(sum[:])))
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%s\nhost:%s\n\nhost\nUNSIGNED-PAYLOAD", r.Method,
+		r.URL.EscapedPath(), query, r.Host))
+	whole := sha256.Sum256(fmt.Appendf(nil, "GOOG4-RSA-SHA256\n%s\n%s\n%s", q.Get("X-Goog-Date"), scope,
+		hex.EncodeToString(sum[:])))
 	raw, err := hex.DecodeString(signature)
 	if err != nil || rsa.VerifyPKCS1v15(key, crypto.SHA256, whole[:], raw) != nil {
 		return "SignatureDoesNotMatch"

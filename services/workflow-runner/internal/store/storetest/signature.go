@@ -41,7 +41,8 @@ func signed(r *http.Request, session string, now time.Time) string {
 		return "InvalidAccessKeyId"
 	}
 	sum := sha256.Sum256([]byte(canonical(r, p)))
-	text := strings.Join([]string{"AWS4-HMAC-SHA256", p.date, strings.Join(parts[1:], "/"), hex.EncodeToString(sum[:])}, "\n")
+	text := strings.Join([]string{"AWS4-HMAC-SHA256", p.date, strings.Join(parts[1:], "/"), hex.EncodeToString(sum[:])},
+		"\n")
 	key := []byte("AWS4" + Secret)
 	for _, part := range append(parts[1:], text) {
 		mac := hmac.New(sha256.New, key)
@@ -58,11 +59,13 @@ func proofOf(r *http.Request) (proof, bool) {
 	q := r.URL.Query()
 	if q.Has("X-Amz-Signature") {
 		seconds, err := strconv.Atoi(q.Get("X-Amz-Expires"))
-		return proof{credential: q.Get("X-Amz-Credential"), headers: q.Get("X-Amz-SignedHeaders"), signature: q.Get("X-Amz-Signature"), date: q.Get("X-Amz-Date"),
+		return proof{credential: q.Get("X-Amz-Credential"), headers: q.Get("X-Amz-SignedHeaders"),
+			signature: q.Get("X-Amz-Signature"), date: q.Get("X-Amz-Date"),
 			payload: "UNSIGNED-PAYLOAD", expires: time.Duration(seconds) * time.Second}, err == nil
 	}
 	text, ok := strings.CutPrefix(r.Header.Get("Authorization"), "AWS4-HMAC-SHA256 ")
-	p := proof{date: r.Header.Get("X-Amz-Date"), payload: r.Header.Get("X-Amz-Content-Sha256"), expires: 15 * time.Minute}
+	p := proof{date: r.Header.Get("X-Amz-Date"), payload: r.Header.Get("X-Amz-Content-Sha256"),
+		expires: 15 * time.Minute}
 	for field := range strings.SplitSeq(text, ",") {
 		name, value, _ := strings.Cut(strings.TrimSpace(field), "=")
 		switch name {
@@ -100,7 +103,8 @@ func canonical(r *http.Request, p proof) string {
 		fmt.Fprintf(&headers, "%s:%s\n", name, strings.TrimSpace(value))
 	}
 	path := strings.ReplaceAll(escape(r.URL.Path), "%2F", "/")
-	return strings.Join([]string{r.Method, path, strings.Join(query, "&"), headers.String(), p.headers, p.payload}, "\n")
+	return strings.Join([]string{r.Method, path, strings.Join(query, "&"), headers.String(), p.headers, p.payload},
+		"\n")
 }
 
 func escape(text string) string {

@@ -140,7 +140,8 @@ func (s *Server) encrypted(r *http.Request, at string) string {
 		s.hidden[at] = text
 	case text != "" && !byCustomer, r.Method == http.MethodDelete && text != "":
 		return "InvalidArgument"
-	case r.Method != http.MethodDelete && (byCustomer || strings.Contains(s.hidden[at], "Customer")) && s.hidden[at] != text:
+	case r.Method != http.MethodDelete && (byCustomer || strings.Contains(s.hidden[at], "Customer")) &&
+		s.hidden[at] != text:
 		return "InvalidRequest"
 	}
 	return ""
@@ -184,7 +185,8 @@ func list(w http.ResponseWriter, bucket map[string][]byte, prefix string) {
 	}{Prefix: prefix}
 	for _, key := range slices.Sorted(maps.Keys(bucket)) {
 		if strings.HasPrefix(key, prefix) {
-			answer.Contents = append(answer.Contents, entry{Key: key, Size: len(bucket[key]), LastModified: "1970-01-01T00:00:00.000Z"})
+			answer.Contents = append(answer.Contents,
+				entry{Key: key, Size: len(bucket[key]), LastModified: "1970-01-01T00:00:00.000Z"})
 		}
 	}
 	text, _ := xml.Marshal(answer)
