@@ -107,9 +107,9 @@ func Run(ctx context.Context, c Config) (figures []Figure, err error) {
 	return figures, nil
 }
 
-// wants says whether a part runs: those that are named, or all that need not be.
+// wants says whether a part runs: those that are named, or all that need not be. A peer that is there is asked for.
 func (c Config) wants(p part) bool {
-	return slices.Contains(c.Only, p.name) || len(c.Only) == 0 && !p.asked
+	return slices.Contains(c.Only, p.name) || len(c.Only) == 0 && (!p.asked || p.alone && c.Peers.Program != "")
 }
 
 // onCluster connects to the cluster and makes room there, which end removes.
@@ -136,6 +136,9 @@ func (c Config) check() error {
 	}
 	if c.Wide < 1 || c.Wide > mostWide {
 		return fmt.Errorf("a workflow of %d pods is not wide: use 1 to %d", c.Wide, mostWide)
+	}
+	if len(c.Peers.Builds) == 0 && slices.Contains(c.Only, "peers") {
+		return errors.New("the part peers needs a build of webhook-ingest: name one with --build NAME=PATH")
 	}
 	// Load is sent to this machine and its cluster, never elsewhere.
 	if ip := net.ParseIP(c.Node); ip == nil || !ip.IsLoopback() && !ip.IsPrivate() {
@@ -180,6 +183,7 @@ func (b *bench) await(ctx context.Context, patience time.Duration, what string, 
 	return eventually(ctx, patience, what, done)
 }
 
+// eventually asks until the answer is yes.
 func eventually(ctx context.Context, patience time.Duration, what string, done func() (bool, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()

@@ -31,6 +31,7 @@ type contender struct {
 	sender *sender
 	bus    *busFloor
 	stream string // where its events are
+	peer   bool
 }
 
 func (c *contender) stop() {
@@ -145,7 +146,7 @@ func startPeer(ctx context.Context, p Peers, dir, secret string) (*contender, er
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	c := &contender{name: "Argo Events", stream: "default"}
+	c := &contender{name: "Argo Events", stream: "default", peer: true}
 	cert, key, err := certificate(dir)
 	if err != nil {
 		return c, err

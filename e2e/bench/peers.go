@@ -119,31 +119,62 @@ func (b *bench) contest(ctx context.Context, all []*contender, size, connections
 			}
 		}
 	}
-	var figures []Figure
-	add := func(who, what, unit string, samples []float64) {
-		job := fmt.Sprintf("%d B, %d connections, %s: %s", size, connections, what, who)
-		f := Figure{Job: job, Unit: unit, Value: SpreadOf(samples)}
-		figures = append(figures, f)
-		b.sayf("  %-60s %s %s", job, f.Value, unit)
-	}
-	row := func(who string, t turns, front bool) {
-		add(who, "rate", "/s", t.rates)
-		add(who, "p50", "ms", t.p50s)
-		add(who, "p99", "ms", t.p99s)
-		if front {
-			add(who, "CPU a hook", "us", t.cpu)
-			add(who, "memory", "MiB", t.resides)
-		}
-		add(who, "CPU a hook of its bus", "us", t.busCPU)
-	}
-	row("the bus alone", floor, false)
-	for i, c := range all {
-		row(c.name, results[i], true)
-		if results[i].refused > 0 {
-			figures[len(figures)-1].Note = fmt.Sprintf("%d refused", results[i].refused)
-		}
+	figures := tellTurns(fmt.Sprintf("%d B, %d connections", size, connections), all, results, floor, connections)
+	for _, f := range figures {
+		b.sayf("  %s: %s %s", f.Job, f.Value, f.Unit)
 	}
 	return figures, nil
+}
+
+// What the first build is to be, beside the peer and the bus.
+const (
+	ofPeer    = 2.5 // times its rate at judgedAt connections
+	ofPeerOne = 1.2 // at one connection
+	ofBus     = 0.6 // of the rate of the bus alone
+)
+
+// tellTurns makes the rows of one load. Those of the first contender have the others beside them: the peer, which is the
+// last where there is one, the bus, and the second build.
+func tellTurns(job string, all []*contender, results []turns, bus turns, connections int) (figures []Figure) {
+	figures = make([]Figure, 0, 6*len(all)+4) // rows are filled in place
+	row := func(what, unit string, samples []float64) *Figure {
+		figures = append(figures, Figure{Job: job + ", " + what, Unit: unit, Value: SpreadOf(samples)})
+		return &figures[len(figures)-1]
+	}
+	ours := results[0]
+	for i, c := range all {
+		t := results[i]
+		rate := row("rate of "+c.name, "/s", t.rates)
+		p50, p99 := row("p50 of "+c.name, "ms", t.p50s), row("p99 of "+c.name, "ms", t.p99s)
+		cpu := row("CPU a hook of "+c.name, "us", t.cpu)
+		row("CPU a hook of the bus of "+c.name, "us", t.busCPU)
+		held := row("memory of "+c.name, "MiB", t.resides)
+		if t.refused > 0 {
+			rate.Note = fmt.Sprintf("%d refused", t.refused)
+		}
+		if peer := results[len(results)-1]; i == 0 && all[len(all)-1].peer {
+			times := ofPeer
+			if connections == 1 {
+				times = ofPeerOne
+			}
+			rate.Floor, p50.Floor, p99.Floor, cpu.Floor, held.Floor = SpreadOf(peer.rates), SpreadOf(peer.p50s), SpreadOf(peer.p99s), SpreadOf(peer.cpu), SpreadOf(peer.resides)
+			rate.Aim = AtLeast(times*rate.Floor.Median, "/s")
+			if connections == judgedAt {
+				p99.Aim = Under(p99.Floor.Median, "ms")
+			}
+		}
+	}
+	if len(all) > 1 && !all[1].peer {
+		f := row(fmt.Sprintf("CPU a hook of %s beside %s", all[0].name, all[1].name), "us", ours.cpu)
+		f.Floor = SpreadOf(results[1].cpu)
+		f.Aim = Under(f.Floor.Median/2, "us")
+	}
+	f := row(fmt.Sprintf("rate of %s beside the bus alone", all[0].name), "/s", ours.rates)
+	f.Floor = SpreadOf(bus.rates)
+	f.Aim = AtLeast(ofBus*f.Floor.Median, "/s")
+	row("p99 of the bus alone", "ms", bus.p99s)
+	row("CPU of the bus alone", "us", bus.busCPU)
+	return figures
 }
 
 func (b *bench) turn(ctx context.Context, c *contender, t *turns, body []byte, connections int) error {

@@ -2,6 +2,7 @@ package bus
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,11 +23,17 @@ const (
 )
 
 func encode(subject string, e Event) (m *nats.Msg, size headerBytes, err error) {
+	return encodeIn(&attributes{header: make(nats.Header, mostAttributes)}, subject, e)
+}
+
+// encodeIn is encode with the memory for its header, which is empty.
+func encodeIn(h *attributes, subject string, e Event) (m *nats.Msg, size headerBytes, err error) {
 	if err := e.Validate(); err != nil {
 		return nil, size, fault.Poisonf("event %q for %s: %w", e.ID(), subject, err)
 	}
 	extensions := Extensions(e)
-	h := attributes{size: headerBytes{all: headerFrame}, header: make(nats.Header, mostAttributes+len(extensions)), values: make([]string, 0, mostAttributes+len(extensions))}
+	h.size = headerBytes{all: headerFrame}
+	h.values = slices.Grow(h.values[:0], mostAttributes+len(extensions))
 	h.put(headerPrefix+"specversion", e.SpecVersion())
 	h.put(headerPrefix+"id", e.ID())
 	h.put(headerPrefix+"source", e.Source())

@@ -126,6 +126,7 @@ func (b *Bus) Publish(ctx context.Context, subject string, e Event) error {
 	if err != nil {
 		return err
 	}
+	defer m.Release()
 	_, err = b.Store(ctx, m, 0)
 	return err
 }

@@ -37,7 +37,10 @@ const (
 // Fits says whether an event may ever be stored on a subject, without asking the server: nil, or the error of class
 // poison that Publish would return. An intake asks before it promises anything.
 func Fits(subject string, e Event) error {
-	_, err := Prepare(subject, e)
+	m, err := Prepare(subject, e)
+	if err == nil {
+		m.Release()
+	}
 	return err
 }
 

@@ -20,6 +20,7 @@ func (b *Bus) Append(ctx context.Context, subject string, after uint64, e Event)
 	if err != nil {
 		return 0, err
 	}
+	defer m.Release()
 	stored, err := b.store(ctx, m, 0, strconv.FormatUint(after, 10))
 	return stored.Sequence, err
 }

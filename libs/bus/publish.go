@@ -168,7 +168,26 @@ type Message struct {
 	event Event
 	wire  *nats.Msg
 	size  int // of its headers
+
+	memory attributes
 }
+
+var messages = sync.Pool{New: func() any { return &Message{memory: attributes{header: make(nats.Header, 2*mostAttributes)}} }}
+
+// Release gives the memory of a message back, for others to use: neither it nor what its methods returned may be used
+// from then on, but for the event. It need not be called.
+func (m *Message) Release() {
+	if m.memory.size.all > mostReleased {
+		return
+	}
+	clear(m.memory.header)
+	clear(m.memory.values)
+	*m = Message{memory: attributes{header: m.memory.header, values: m.memory.values[:0]}}
+	messages.Put(m)
+}
+
+// mostReleased is the size of a header whose memory is kept.
+const mostReleased = 4 << 10
 
 // Prepare encodes an event for a subject. What can never be stored is an error of class poison: [ErrTooLarge],
 // [ErrBadSubject], or an event that is none.
@@ -176,17 +195,19 @@ func Prepare(subject string, e Event) (*Message, error) {
 	if err := subjectFits(subject); err != nil {
 		return nil, fmt.Errorf("event %s: %w", short(e.ID()), err)
 	}
-	m, size, err := encode(subject, e)
+	m, _ := messages.Get().(*Message) //nolint:errcheck // nothing else is put there
+	wire, size, err := encodeIn(&m.memory, subject, e)
 	if err != nil {
 		return nil, err
 	}
 	if err := bodyFits(e); err != nil {
 		return nil, err
 	}
-	if err := headerFits(e.ID(), m.Header, size); err != nil {
+	if err := headerFits(e.ID(), wire.Header, size); err != nil {
 		return nil, err
 	}
-	return &Message{id: MessageID(subject, e), event: e, wire: m, size: size.all}, nil
+	m.id, m.event, m.wire, m.size = MessageID(subject, e), e, wire, size.all
+	return m, nil
 }
 
 // ID is the deduplication id, [MessageID].

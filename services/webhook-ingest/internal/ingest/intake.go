@@ -93,8 +93,12 @@ func (i *intake) accept(ctx context.Context, subject string, e bus.Event) error 
 // publish stores e on the bus unless its delivery was stored before.
 func (i *intake) publish(ctx context.Context, subject string, e bus.Event, patience time.Duration) error {
 	m, err := bus.Prepare(subject, e)
-	if err != nil || i.seen.has(m.ID()) {
+	if err != nil {
 		return err
+	}
+	defer m.Release()
+	if i.seen.has(m.ID()) {
+		return nil
 	}
 	where, err := i.bus.Store(ctx, m, patience)
 	if err != nil {

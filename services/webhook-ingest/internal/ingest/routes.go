@@ -1,8 +1,8 @@
 package ingest
 
 import (
+	"cmp"
 	"fmt"
-	"maps"
 	"net"
 	"slices"
 	"strings"
@@ -19,14 +19,30 @@ type routes struct {
 	mu       sync.RWMutex
 	sources  map[string]declared // by namespace/name
 	byPath   map[string][]endpoint
-	patterns []pattern // those with variables, the older first
+	claims   map[string][]claim // by path or pattern: who asks for it, the older first
+	patterns []pattern          // those with variables, the older first
 }
 
-// pattern is an endpoint with variables.
-type pattern struct {
-	takes eventsource.Endpoint
+// claim is an endpoint that an EventSource asks for.
+type claim struct {
+	order  string // the older first
+	number int    // among those of its EventSource
+	takes  eventsource.Endpoint
 	endpoint
 }
+
+// claimant is who asks: the order of a claim, and its number.
+type claimant struct {
+	order  string
+	number int
+}
+
+func (c claim) compare(other claim) int {
+	return cmp.Or(strings.Compare(c.order, other.order), cmp.Compare(c.number, other.number))
+}
+
+// pattern is one that has variables and what it takes.
+type pattern = claim
 
 // declared is what one EventSource asks for.
 type declared struct {
@@ -47,7 +63,7 @@ type endpoint struct {
 type asked struct{ method, host, path string }
 
 func newRoutes() *routes {
-	return &routes{sources: map[string]declared{}, byPath: map[string][]endpoint{}}
+	return &routes{sources: map[string]declared{}, byPath: map[string][]endpoint{}, claims: map[string][]claim{}}
 }
 
 // find returns the route of a request, and the path's last element when it is a
@@ -108,48 +124,79 @@ func methodOf(e endpoint) string {
 }
 
 // set replaces what an EventSource asks for and returns what of it cannot be served, in
-// words.
+// words. Only the paths that it asks for, or did, are looked at: there may be thousands of others.
 func (r *routes) set(key string, s declared) []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.withdraw(key)
 	r.sources[key] = s
-	return r.rebuild()[key]
+	paths := map[string]bool{}
+	for n, e := range s.routes {
+		r.byPath[ownPath(e.route)] = []endpoint{e}
+		read, err := eventsource.NewEndpoint(e.path)
+		if err != nil || read.Path == "" {
+			continue // it is broken, or has its own path only
+		}
+		c := claim{order: s.created + key, number: n, takes: read, endpoint: e}
+		at, _ := slices.BinarySearchFunc(r.claims[read.Path], c, claim.compare)
+		r.claims[read.Path] = slices.Insert(r.claims[read.Path], at, c)
+		paths[read.Path] = true
+	}
+	var conflicts []string
+	for n, e := range s.routes { // in the order of the manifest
+		if read, err := eventsource.NewEndpoint(e.path); err == nil && paths[read.Path] {
+			if text := r.settle(read.Path)[claimant{s.created + key, n}]; text != "" {
+				conflicts = append(conflicts, text)
+			}
+		}
+	}
+	return conflicts
 }
 
 func (r *routes) remove(key string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.sources, key)
-	r.rebuild()
+	r.withdraw(key)
 }
 
-func (r *routes) rebuild() (conflicts map[string][]string) {
-	conflicts = map[string][]string{}
-	next, patterns := map[string][]endpoint{}, []pattern{}
-	at := map[string][]endpoint{} // by path or pattern, those that listen on it
-	keys := slices.SortedFunc(maps.Keys(r.sources), func(a, b string) int {
-		return strings.Compare(r.sources[a].created+a, r.sources[b].created+b)
-	})
-	for _, key := range keys {
-		for _, e := range r.sources[key].routes {
-			next[ownPath(e.route)] = []endpoint{e}
-			read, err := eventsource.NewEndpoint(e.path)
-			if err != nil || read.Path == "" {
-				continue // it is broken, or has its own path only
-			}
-			if text := clash(at[read.Path], e, read.Path); text != "" {
-				conflicts[key] = append(conflicts[key], text)
-				continue
-			}
-			at[read.Path] = append(at[read.Path], e)
-			if read.Variable() {
-				patterns = append(patterns, pattern{read, e})
-			} else {
-				next[read.Path] = append(next[read.Path], e)
-			}
+// withdraw takes back what an EventSource asked for; who stood behind it gets the paths.
+func (r *routes) withdraw(key string) {
+	s := r.sources[key]
+	delete(r.sources, key)
+	for _, e := range s.routes {
+		delete(r.byPath, ownPath(e.route))
+		read, err := eventsource.NewEndpoint(e.path)
+		if err != nil || read.Path == "" {
+			continue
+		}
+		r.claims[read.Path] = slices.DeleteFunc(r.claims[read.Path], func(c claim) bool { return c.order == s.created+key })
+		r.settle(read.Path)
+	}
+}
+
+// settle says who has a path: who asked for it, the older first. It returns why the others have not.
+func (r *routes) settle(path string) (conflicts map[claimant]string) {
+	conflicts = map[claimant]string{}
+	var taken []endpoint
+	r.patterns = slices.DeleteFunc(r.patterns, func(p pattern) bool { return p.takes.Path == path })
+	for _, c := range r.claims[path] {
+		if text := clash(taken, c.endpoint, path); text != "" {
+			conflicts[claimant{c.order, c.number}] = text
+			continue
+		}
+		taken = append(taken, c.endpoint)
+		if c.takes.Variable() {
+			at, _ := slices.BinarySearchFunc(r.patterns, c, func(p pattern, c claim) int { return p.compare(c) })
+			r.patterns = slices.Insert(r.patterns, at, c)
 		}
 	}
-	r.byPath, r.patterns = next, patterns
+	switch {
+	case len(r.claims[path]) == 0:
+		delete(r.claims, path)
+		delete(r.byPath, path)
+	case !r.claims[path][0].takes.Variable():
+		r.byPath[path] = taken
+	}
 	return conflicts
 }
 

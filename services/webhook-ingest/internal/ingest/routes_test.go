@@ -2,6 +2,8 @@ package ingest
 
 import (
 	"fmt"
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -115,6 +117,51 @@ func TestALimitLetsAllOfAUnitComeAtOnce(t *testing.T) {
 	}{{0, 0, 0, "0 1"}, {2, 120, 0, "2 120"}, {0, 0, 5, "5 5"}, {2, 120, 1, "1 1"}, {2, 120, 50, "2 120"}} {
 		if rate, burst := slower(c.rate, c.burst, c.limit); fmt.Sprint(rate, burst) != c.want {
 			t.Errorf("%+v: %g %d", c, rate, burst)
+		}
+	}
+}
+
+// Whatever order EventSources come, change and go in, the table is that of those that are there.
+func TestTheTableIsThatOfThoseThatAreThere(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // the same each time
+	paths := []string{"/a", "/b", "/{x}", "/b/{y}", "", "/hooks/no", "/{"}
+	r, there := newRoutes(), map[string]declared{}
+	for range 2000 {
+		name := fmt.Sprint(rng.IntN(6))
+		if rng.IntN(3) == 0 {
+			r.remove("ns/" + name)
+			delete(there, "ns/"+name)
+		} else {
+			d := declared{created: fmt.Sprint(rng.IntN(3))}
+			for event := range rng.IntN(4) {
+				d.routes = append(d.routes, endpoint{path: paths[rng.IntN(len(paths))], port: fmt.Sprint(rng.IntN(2)),
+					route: core.Route{Namespace: "ns", EventSource: name, Event: fmt.Sprint(event), Method: []string{"GET", "POST"}[rng.IntN(2)]}})
+			}
+			r.set("ns/"+name, d)
+			there["ns/"+name] = d
+		}
+		fresh := newRoutes()
+		for key, d := range there {
+			fresh.set(key, d)
+		}
+		for key, d := range there {
+			if got, want := r.set(key, d), fresh.set(key, d); !slices.Equal(got, want) {
+				t.Fatalf("%s: %q, want %q", key, got, want)
+			}
+		}
+		for _, path := range []string{"/a", "/b", "/c", "/b/c", "/hooks/ns/1/0", "/hooks/ns/2/3"} {
+			for _, host := range []string{"h", "h:0", "h:1"} {
+				for _, method := range []string{"GET", "POST"} {
+					got, _, found := r.find(asked{method, host, path})
+					want, _, there := fresh.find(asked{method, host, path})
+					if found != there || got.EventSource != want.EventSource || got.Event != want.Event {
+						t.Fatalf("%s %s%s leads to %s/%s, want %s/%s", method, host, path, got.EventSource, got.Event, want.EventSource, want.Event)
+					}
+				}
+			}
+		}
+		if len(r.byPath) != len(fresh.byPath) || len(r.claims) != len(fresh.claims) || len(r.patterns) != len(fresh.patterns) {
+			t.Fatal("something stays of those that are gone")
 		}
 	}
 }
