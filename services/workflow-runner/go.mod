@@ -63,6 +63,7 @@ require (
 	github.com/Microsoft/go-winio v0.6.2 // indirect
 	github.com/ProtonMail/go-crypto v1.1.6 // indirect
 	github.com/antithesishq/antithesis-sdk-go v0.8.0-default-no-op // indirect
+	github.com/argosy-mesh/argosy/libs/facts v0.0.0
 	github.com/argosy-mesh/argosy/libs/gitrepo v0.0.0
 	github.com/argosy-mesh/argosy/libs/httpx v0.0.0
 	github.com/argosy-mesh/argosy/libs/identity v0.0.0
@@ -202,3 +203,5 @@ replace github.com/argosy-mesh/argosy/libs/identity => ../../libs/identity
 replace github.com/argosy-mesh/argosy/libs/gitrepo => ../../libs/gitrepo
 
 replace github.com/argosy-mesh/argosy/libs/httpx => ../../libs/httpx
+
+replace github.com/argosy-mesh/argosy/libs/facts => ../../libs/facts

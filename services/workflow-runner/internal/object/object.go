@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"github.com/argosy-mesh/argosy/libs/kube/object"
+
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/libs/core/lineage"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
@@ -29,16 +31,12 @@ const (
 
 // Workflow is a Workflow to be read into.
 func Workflow() *unstructured.Unstructured {
-	u := &unstructured.Unstructured{}
-	u.SetGroupVersionKind(v1alpha1.Kind("Workflow"))
-	return u
+	return object.New("Workflow")
 }
 
 // WorkflowList is a list of them.
 func WorkflowList() *unstructured.UnstructuredList {
-	l := &unstructured.UnstructuredList{}
-	l.SetGroupVersionKind(v1alpha1.Kind("WorkflowList"))
-	return l
+	return object.NewList("Workflow")
 }
 
 // JSON encodes our own types, which cannot fail.

@@ -7,6 +7,8 @@ import (
 	"io"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/core/retry"
+
 	"github.com/argosy-mesh/argosy/libs/flow"
 	"github.com/argosy-mesh/argosy/libs/kube/actas"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
@@ -155,19 +157,12 @@ const (
 	firstWait = 100 * time.Millisecond
 )
 
-// persist repeats what fails for reasons that pass, with growing pauses of 25 seconds in all.
+// persist repeats what fails for reasons that pass, with growing pauses of 13 seconds in all.
 func persist(ctx context.Context, try func() error) error {
-	wait := firstWait
-	for i := 1; ; i++ {
-		err := try()
-		if err == nil || !transient(err) || i == attempts {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-time.After(wait):
-			wait *= 2
-		}
+	policy := retry.Policy{First: firstWait, Factor: 2, Steps: attempts}
+	err := policy.While(ctx, transient, func(context.Context) error { return try() })
+	if err != nil && ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
+	return err
 }

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/kube/object"
+
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/meter"
@@ -52,15 +54,13 @@ type listening struct {
 
 // Object is a WorkflowEventBinding to be read into.
 func Object() *unstructured.Unstructured {
-	u := &unstructured.Unstructured{}
-	u.SetGroupVersionKind(v1alpha1.Kind("WorkflowEventBinding"))
+	u := object.New("WorkflowEventBinding")
 	return u
 }
 
 // List is a list of them.
 func List() *unstructured.UnstructuredList {
-	l := &unstructured.UnstructuredList{}
-	l.SetGroupVersionKind(v1alpha1.Kind("WorkflowEventBindingList"))
+	l := object.NewList("WorkflowEventBinding")
 	return l
 }
 

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	kubeobject "github.com/argosy-mesh/argosy/libs/kube/object"
+
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/libs/flow/cron"
 	"github.com/argosy-mesh/argosy/libs/kube"
@@ -62,15 +64,13 @@ func (x *Reconciler) Control(mgr manager.Manager, members *bus.Members, regain <
 
 // Object is a CronWorkflow to be read into.
 func Object() *unstructured.Unstructured {
-	u := &unstructured.Unstructured{}
-	u.SetGroupVersionKind(v1alpha1.Kind("CronWorkflow"))
+	u := kubeobject.New("CronWorkflow")
 	return u
 }
 
 // List is a list of them.
 func List() *unstructured.UnstructuredList {
-	l := &unstructured.UnstructuredList{}
-	l.SetGroupVersionKind(v1alpha1.Kind("CronWorkflowList"))
+	l := kubeobject.NewList("CronWorkflow")
 	return l
 }
 

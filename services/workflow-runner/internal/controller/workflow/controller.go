@@ -14,6 +14,8 @@ import (
 	"log/slog"
 	"time"
 
+	kubeobject "github.com/argosy-mesh/argosy/libs/kube/object"
+
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/libs/core/fault"
 	"github.com/argosy-mesh/argosy/libs/flow"
@@ -101,8 +103,7 @@ func (r *Reconciler) Owned(owns func(workflow string) bool) reconcile.Reconciler
 
 // Reconcile brings one workflow as far as it can go now.
 func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
-	raw := &unstructured.Unstructured{}
-	raw.SetGroupVersionKind(v1alpha1.Kind("Workflow"))
+	raw := kubeobject.New("Workflow")
 	if err := r.Client.Get(ctx, req.NamespacedName, raw); err != nil {
 		if apierrors.IsNotFound(err) {
 			for _, uid := range r.runs.forgetName(req.String()) {

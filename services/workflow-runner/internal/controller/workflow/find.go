@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	kubeobject "github.com/argosy-mesh/argosy/libs/kube/object"
+
 	"github.com/argosy-mesh/argosy/libs/core/fault"
 	"github.com/argosy-mesh/argosy/libs/flow"
 	"github.com/argosy-mesh/argosy/libs/flow/library"
@@ -14,7 +16,6 @@ import (
 	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/object"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 )
 
@@ -96,8 +97,7 @@ func (r *Reconciler) find(ctx context.Context, namespace string, n flow.Lookup) 
 }
 
 func (r *Reconciler) findTemplate(ctx context.Context, name types.NamespacedName, kind string) (flow.Answer, error) {
-	u := &unstructured.Unstructured{}
-	u.SetGroupVersionKind(v1alpha1.Kind(kind))
+	u := kubeobject.New(kind)
 	err := r.Reader.Get(ctx, name, u)
 	if apierrors.IsNotFound(err) {
 		return flow.Answer{Missing: "there is no such object"}, nil

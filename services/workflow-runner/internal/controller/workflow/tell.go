@@ -2,9 +2,9 @@ package workflow
 
 import (
 	"context"
-	"fmt"
 	"strconv"
-	"time"
+
+	"github.com/argosy-mesh/argosy/libs/facts"
 
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/libs/flow/nodes"
@@ -19,8 +19,8 @@ import (
 // node and its phase: telling again after a crash adds nothing.
 func (r *Reconciler) tell(ctx context.Context, wf *v1alpha1.Workflow, known *run, e journal.Entry) error {
 	if e.Run != nil && e.Run.StartedAt != nil {
-		if err := r.publish(ctx, wf, events.FactWorkflowStarted, object.StartedID(string(wf.UID)),
-			events.Fact{Phase: string(v1alpha1.WorkflowRunning)}); err != nil {
+		started := events.WorkflowStarted{Phase: string(v1alpha1.WorkflowRunning)}
+		if err := r.publish(ctx, wf, object.StartedID(string(wf.UID)), started); err != nil {
 			return err
 		}
 	}
@@ -31,8 +31,8 @@ func (r *Reconciler) tell(ctx context.Context, wf *v1alpha1.Workflow, known *run
 		return nil
 	}
 	r.Metrics.Runs.WithLabelValues(string(known.State.Phase)).Inc()
-	return r.publish(ctx, wf, events.FactWorkflowFinished, known.factID(string(wf.UID), "finished"),
-		events.Fact{Phase: string(known.State.Phase), Message: known.State.Message})
+	finished := events.WorkflowFinished{Phase: string(known.State.Phase), Message: known.State.Message}
+	return r.publish(ctx, wf, known.factID(string(wf.UID), "finished"), finished)
 }
 
 // tellAtOnce bounds the facts of one run under way to the bus.
@@ -45,11 +45,8 @@ func (r *Reconciler) tellSteps(ctx context.Context, wf *v1alpha1.Workflow, known
 		if !nodes.Works(n) {
 			return nil
 		}
-		fact := events.FactStepStarted
-		if n.Phase.Fulfilled() {
-			fact = events.FactStepFinished
-		}
-		return r.publish(ctx, wf, fact, known.factID(string(wf.UID), n.ID, fact), stepFact(n))
+		fact := stepFact(n)
+		return r.publish(ctx, wf, known.factID(string(wf.UID), n.ID, fact.Fact()), fact)
 	})
 }
 
@@ -61,34 +58,29 @@ func (r *run) factID(parts ...string) string {
 	return bus.Key(parts...)
 }
 
-func stepFact(n v1alpha1.NodeStatus) events.Fact {
-	attributes := map[string]string{"node": n.Name, "step": n.DisplayName, "template": n.TemplateName}
+func stepFact(n v1alpha1.NodeStatus) events.Body {
+	s := events.Step{
+		Node: n.Name, Step: n.DisplayName, Template: n.TemplateName, Phase: string(n.Phase), Message: n.Message,
+	}
 	if n.StartedAt != nil {
-		attributes["startedAt"] = n.StartedAt.Format(time.RFC3339Nano)
+		s.StartedAt = n.StartedAt.Time
 	}
 	if n.FinishedAt != nil {
-		attributes["finishedAt"] = n.FinishedAt.Format(time.RFC3339Nano)
+		s.FinishedAt = n.FinishedAt.Time
 	}
-	return events.Fact{Phase: string(n.Phase), Message: n.Message, Attributes: attributes}
+	if n.Phase.Fulfilled() {
+		return events.StepFinished{Step: s}
+	}
+	return events.StepStarted{Step: s}
 }
 
-func (r *Reconciler) publish(ctx context.Context, wf *v1alpha1.Workflow, fact, id string, data events.Fact) error {
-	data.Object = events.Object{APIVersion: v1alpha1.GroupVersion.String(), Kind: "Workflow", Namespace: wf.Namespace,
-		Name: wf.Name, UID: string(wf.UID)}
-	e, err := bus.NewEvent(id, events.ServiceWorkflowRunner, events.FactType(fact), data)
-	if err != nil {
-		return fmt.Errorf("tell %s: %w", fact, err)
-	}
+func (r *Reconciler) publish(ctx context.Context, wf *v1alpha1.Workflow, id string, body events.Body) error {
 	l := object.Chain(wf)
-	if fact == events.FactWorkflowStarted {
+	if body.Fact() == events.FactWorkflowStarted {
 		// The run itself was caused by whoever created its object.
 		l.Causation = wf.Annotations[events.AnnotationCausationID]
 	}
-	e.SetTime(time.Now())
-	e.SetSubject(wf.Namespace + "/" + wf.Name)
-	if err := r.Bus.Publish(ctx, events.FactSubject(events.ServiceWorkflowRunner, fact, wf.Namespace, wf.Name),
-		bus.WithLineage(e, l)); err != nil {
-		return fmt.Errorf("tell %s: %w", fact, err)
-	}
-	return nil
+	return facts.Publish(ctx, r.Bus, events.ServiceWorkflowRunner, facts.Fact{
+		ID: id, About: facts.About("Workflow", wf), Body: body, Lineage: l,
+	})
 }
