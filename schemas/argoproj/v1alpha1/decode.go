@@ -1,6 +1,7 @@
 package v1alpha1
 
 import (
+	"encoding"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // FieldWarning is something in an object that has no effect, or another one than it seems.
@@ -103,6 +105,16 @@ func (d *decoding) value(v any, t reflect.Type, path string) (any, bool) {
 
 // leaf tries to read v as t.
 func (d *decoding) leaf(v any, t reflect.Type, path string) (any, bool) {
+	switch v.(type) {
+	case string:
+		if t.Kind() == reflect.String && !readsItself(t) {
+			return v, true
+		}
+	case bool:
+		if t.Kind() == reflect.Bool && !readsItself(t) {
+			return v, true
+		}
+	}
 	text, err := json.Marshal(v)
 	if err == nil {
 		err = json.Unmarshal(text, reflect.New(t).Interface())
@@ -167,8 +179,19 @@ func (d *decoding) list(v []any, elem reflect.Type, path string) []any {
 	return out
 }
 
-// fieldsOf returns the JSON fields of a struct, those of embedded structs included.
+// fieldsKnown are the answers of fieldsOf, by type: objects are decoded at each look at them.
+var fieldsKnown sync.Map
+
+// fieldsOf returns the JSON fields of a struct, those of embedded structs included. They are not to be changed.
 func fieldsOf(t reflect.Type) map[string]reflect.Type {
+	if known, ok := fieldsKnown.Load(t); ok {
+		return known.(map[string]reflect.Type) //nolint:forcetypeassert // nothing else is put there
+	}
+	known, _ := fieldsKnown.LoadOrStore(t, readFields(t))
+	return known.(map[string]reflect.Type) //nolint:forcetypeassert // nothing else is put there
+}
+
+func readFields(t reflect.Type) map[string]reflect.Type {
 	out := map[string]reflect.Type{}
 	for f := range t.Fields() {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
@@ -197,6 +220,11 @@ func walkable(t reflect.Type) bool {
 
 func unmarshals(t reflect.Type) bool {
 	return reflect.PointerTo(t).Implements(reflect.TypeFor[json.Unmarshaler]())
+}
+
+// readsItself reports whether a type has a say in how it is read.
+func readsItself(t reflect.Type) bool {
+	return unmarshals(t) || reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]())
 }
 
 func join(path, key string) string {
