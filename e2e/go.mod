@@ -17,6 +17,8 @@ require (
 	sigs.k8s.io/yaml v1.6.0
 )
 
+require gopkg.in/evanphx/json-patch.v4 v4.13.0 // indirect
+
 require (
 	github.com/argosy-mesh/argosy/libs/core v0.0.0
 	github.com/argosy-mesh/argosy/libs/kube v0.0.0
