@@ -34,7 +34,9 @@ type Message struct {
 }
 
 func (s Server) connect() (*nats.Conn, error) {
-	options := []nats.Option{nats.Name(s.Name), nats.MaxReconnects(-1), nats.ReconnectWait(time.Second), nats.Timeout(10 * time.Second)}
+	options := []nats.Option{
+		nats.Name(s.Name), nats.MaxReconnects(-1), nats.ReconnectWait(time.Second), nats.Timeout(10 * time.Second),
+	}
 	if s.User != "" {
 		options = append(options, nats.UserInfo(s.User, s.Password))
 	}

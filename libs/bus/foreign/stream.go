@@ -68,7 +68,9 @@ func (s Server) Consume(ctx context.Context, c Consumer, up func(), see func(Mes
 	if err := c.save(ctx, cons); err != nil {
 		return err
 	}
-	it, err := cons.Messages(jetstream.PullMaxMessages(pullMost), jetstream.PullExpiry(pullExpiry), jetstream.PullHeartbeat(pullHeartbeat))
+	it, err := cons.Messages(
+		jetstream.PullMaxMessages(pullMost), jetstream.PullExpiry(pullExpiry), jetstream.PullHeartbeat(pullHeartbeat),
+	)
 	if err != nil {
 		return fmt.Errorf("consume stream %s: %w", c.Stream, err)
 	}
@@ -110,7 +112,8 @@ func (c Consumer) find(ctx context.Context, js jetstream.JetStream) (jetstream.C
 	if err := c.readable(cfg); err != nil {
 		return nil, err
 	}
-	if slices.Equal(slices.Sorted(slices.Values(filters(cfg))), slices.Sorted(slices.Values(c.Subjects))) || len(c.Subjects) == 0 && cfg.Metadata[ownerKey] != c.Owner {
+	if slices.Equal(slices.Sorted(slices.Values(filters(cfg))), slices.Sorted(slices.Values(c.Subjects))) ||
+		len(c.Subjects) == 0 && cfg.Metadata[ownerKey] != c.Owner {
 		return cons, nil
 	}
 	cfg.FilterSubject, cfg.FilterSubjects = "", c.Subjects
@@ -126,9 +129,15 @@ func (c Consumer) find(ctx context.Context, js jetstream.JetStream) (jetstream.C
 func (c Consumer) readable(cfg jetstream.ConsumerConfig) error {
 	switch {
 	case cfg.AckPolicy != jetstream.AckExplicitPolicy:
-		return fmt.Errorf("the durable %s has the acknowledgement policy %s: messages that are sent ahead would be lost at each restart; make it anew with explicit, or name another one in durable", c.Durable, cfg.AckPolicy)
+		return fmt.Errorf(
+			"the durable %s has the acknowledgement policy %s: messages that are sent ahead would be lost at each restart; make it anew with explicit, or name another one in durable",
+			c.Durable, cfg.AckPolicy,
+		)
 	case cfg.MaxDeliver == 1:
-		return fmt.Errorf("the durable %s delivers each message once (max_deliver 1): messages that are sent ahead would be lost at each restart; raise it, or name another one in durable", c.Durable)
+		return fmt.Errorf(
+			"the durable %s delivers each message once (max_deliver 1): messages that are sent ahead would be lost at each restart; raise it, or name another one in durable",
+			c.Durable,
+		)
 	}
 	return nil
 }
@@ -144,8 +153,8 @@ func filters(cfg jetstream.ConsumerConfig) []string {
 // next, or with all.
 func (c Consumer) make(ctx context.Context, js jetstream.JetStream) (jetstream.Consumer, error) {
 	cfg := jetstream.ConsumerConfig{
-		Durable: c.Durable, FilterSubjects: c.Subjects, AckPolicy: jetstream.AckExplicitPolicy, DeliverPolicy: jetstream.DeliverNewPolicy, MaxDeliver: -1,
-		Metadata: map[string]string{ownerKey: c.Owner},
+		Durable: c.Durable, FilterSubjects: c.Subjects, AckPolicy: jetstream.AckExplicitPolicy,
+		DeliverPolicy: jetstream.DeliverNewPolicy, MaxDeliver: -1, Metadata: map[string]string{ownerKey: c.Owner},
 	}
 	note := ""
 	switch {
@@ -160,7 +169,10 @@ func (c Consumer) make(ctx context.Context, js jetstream.JetStream) (jetstream.C
 			note = fmt.Sprintf("the stream %s was deleted and made again: it is read from its beginning", c.Stream)
 		} else {
 			cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, c.Last.Sequence+1
-			note = fmt.Sprintf("the durable %s was gone from the stream %s: it was made again and goes on at %d", c.Durable, c.Stream, cfg.OptStartSeq)
+			note = fmt.Sprintf(
+				"the durable %s was gone from the stream %s: it was made again and goes on at %d", c.Durable, c.Stream,
+				cfg.OptStartSeq,
+			)
 		}
 	case c.Oldest:
 		cfg.DeliverPolicy = jetstream.DeliverAllPolicy
@@ -210,7 +222,12 @@ func one(ctx context.Context, m jetstream.Msg, see func(Message) error) error {
 	if err != nil {
 		return fmt.Errorf("read a message of a stream: %w", err)
 	}
-	if err := see(Message{Subject: m.Subject(), Data: m.Data(), Header: m.Headers(), Sequence: meta.Sequence.Stream, Time: meta.Timestamp}); err != nil {
+	if err := see(
+		Message{
+			Subject: m.Subject(), Data: m.Data(), Header: m.Headers(), Sequence: meta.Sequence.Stream,
+			Time: meta.Timestamp,
+		},
+	); err != nil {
 		return errors.Join(err, m.Nak())
 	}
 	// Also when ctx ended meanwhile: it was seen.

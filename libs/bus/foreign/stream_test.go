@@ -39,7 +39,9 @@ func start(t *testing.T) *rig {
 
 func (r *rig) stream() {
 	r.t.Helper()
-	if _, err := r.js.CreateStream(r.t.Context(), jetstream.StreamConfig{Name: "ORDERS", Subjects: []string{"orders.>"}}); err != nil {
+	if _, err := r.js.CreateStream(
+		r.t.Context(), jetstream.StreamConfig{Name: "ORDERS", Subjects: []string{"orders.>"}},
+	); err != nil {
 		r.t.Fatal(err)
 	}
 }
@@ -61,7 +63,10 @@ func (r *rig) read(c Consumer) (stop func() error) {
 	c.Save = func(_ context.Context, p Place) error { r.place = p; return nil }
 	c.Note = func(text string) { r.notes = append(r.notes, text) }
 	go func() {
-		ended <- Server{URL: r.server.URL(), Name: "t"}.Consume(ctx, c, func() { close(up) }, func(m Message) error { r.seen <- m; return nil })
+		ended <- Server{URL: r.server.URL(), Name: "t"}.Consume(ctx, c, func() { close(up) }, func(m Message) error {
+			r.seen <- m
+			return nil
+		})
 	}()
 	select {
 	case <-up:
@@ -187,18 +192,28 @@ func TestAStreamThatIsMadeAgainIsReadFromItsBeginning(t *testing.T) {
 func TestWhatCannotBeReadSafelyIsRefused(t *testing.T) {
 	r := start(t)
 	for name, cfg := range map[string]jetstream.ConsumerConfig{
-		"none": {AckPolicy: jetstream.AckNonePolicy}, "all": {AckPolicy: jetstream.AckAllPolicy}, "once": {AckPolicy: jetstream.AckExplicitPolicy, MaxDeliver: 1},
+		"none": {AckPolicy: jetstream.AckNonePolicy}, "all": {AckPolicy: jetstream.AckAllPolicy},
+		"once": {AckPolicy: jetstream.AckExplicitPolicy, MaxDeliver: 1},
 	} {
 		cfg.Durable = name
 		if _, err := r.js.CreateConsumer(t.Context(), "ORDERS", cfg); err != nil {
 			t.Fatal(err)
 		}
-		err := Server{URL: r.server.URL()}.Consume(t.Context(), Consumer{Stream: "ORDERS", Durable: name}, func() { t.Error("it is read") }, func(Message) error { return nil })
+		err := Server{
+			URL: r.server.URL(),
+		}.Consume(
+			t.Context(),
+			Consumer{Stream: "ORDERS", Durable: name},
+			func() { t.Error("it is read") },
+			func(Message) error { return nil },
+		)
 		if err == nil || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "durable") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	theirs := jetstream.ConsumerConfig{Durable: "theirs", AckPolicy: jetstream.AckExplicitPolicy, FilterSubject: "orders.eu.>"}
+	theirs := jetstream.ConsumerConfig{
+		Durable: "theirs", AckPolicy: jetstream.AckExplicitPolicy, FilterSubject: "orders.eu.>",
+	}
 	if _, err := r.js.CreateConsumer(t.Context(), "ORDERS", theirs); err != nil {
 		t.Fatal(err)
 	}

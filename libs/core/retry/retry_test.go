@@ -25,7 +25,8 @@ func TestItIsTriedAsOftenAndAsFarApartAsThePolicySays(t *testing.T) {
 		"steady":         {retry.Policy{First: time.Second, Steps: 3}, errDown, 3, 2 * time.Second},
 		"growing":        {retry.Policy{First: time.Second, Factor: 2, Steps: 4}, errDown, 4, 7 * time.Second},
 		"bounded": {
-			retry.Policy{First: time.Second, Factor: 10, Steps: 4, Longest: 3 * time.Second}, errDown, 4, 7 * time.Second,
+			retry.Policy{First: time.Second, Factor: 10, Steps: 4, Longest: 3 * time.Second}, errDown, 4,
+			7 * time.Second,
 		},
 		"what never gets better": {retry.Policy{First: time.Second, Steps: 5}, fault.AsPoison(errDown), 1, 0},
 	} {

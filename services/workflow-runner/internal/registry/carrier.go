@@ -26,7 +26,10 @@ type carrier struct {
 func newCarrier(c Config) *carrier {
 	by := func(dial func(context.Context, string, string) (net.Conn, error)) http.RoundTripper {
 		// The host stands in a manifest: a proxy would hide the address from the check.
-		return &http.Transport{DialContext: dial, TLSHandshakeTimeout: 10 * time.Second, IdleConnTimeout: time.Minute, MaxIdleConns: 16, MaxResponseHeaderBytes: 64 << 10, ForceAttemptHTTP2: true}
+		return &http.Transport{
+			DialContext: dial, TLSHandshakeTimeout: 10 * time.Second, IdleConnTimeout: time.Minute, MaxIdleConns: 16,
+			MaxResponseHeaderBytes: 64 << 10, ForceAttemptHTTP2: true,
+		}
 	}
 	return &carrier{insecure: c.Insecure, others: by(c.Dial), named: by(nil)}
 }

@@ -28,12 +28,13 @@ type credential struct {
 // keychain holds the credentials of a pod, the more special first.
 type keychain []credential
 
-// Resolve returns the credentials for a repository, or none. Source: Kubernetes, "Using a private registry": hosts may hold
-// globs, and the entry with the longest path that fits wins.
+// Resolve returns the credentials for a repository, or none. Source: Kubernetes, "Using a private registry": hosts may
+// hold globs, and the entry with the longest path that fits wins.
 func (k keychain) Resolve(r authn.Resource) (authn.Authenticator, error) {
 	_, repository, _ := strings.Cut(r.String(), "/")
 	for _, c := range k {
-		if fits(c.host, r.RegistryStr()) && (c.path == "" || repository == c.path || strings.HasPrefix(repository, c.path+"/")) {
+		if fits(c.host, r.RegistryStr()) &&
+			(c.path == "" || repository == c.path || strings.HasPrefix(repository, c.path+"/")) {
 			return authn.FromConfig(c.auth), nil
 		}
 	}
@@ -57,8 +58,8 @@ func fits(pattern, host string) bool {
 	return true
 }
 
-// keychain reads the pull secrets of a pod and of its service account. One that is not there is left out, as the kubelet
-// does.
+// keychain reads the pull secrets of a pod and of its service account. One that is not there is left out, as the
+// kubelet does.
 func (c *Client) keychain(ctx context.Context, who Puller) (keychain, error) {
 	names := slices.Clone(who.Secrets)
 	account := who.Account
@@ -91,7 +92,8 @@ func (c *Client) keychain(ctx context.Context, who Puller) (keychain, error) {
 
 func missing(err error) bool { return apierrors.IsNotFound(err) || apierrors.IsForbidden(err) }
 
-// credentials reads a pull secret; what cannot be read of it is left out. Source: Kubernetes, the two types of such Secrets.
+// credentials reads a pull secret; what cannot be read of it is left out. Source: Kubernetes, the two types of such
+// Secrets.
 func credentials(s corev1.Secret) keychain {
 	entries := map[string]authn.AuthConfig{}
 	switch s.Type {
@@ -114,7 +116,8 @@ func credentials(s corev1.Secret) keychain {
 	return out
 }
 
-// entry reads the key of a credential: a host, with or without scheme and path. The paths /v1/ and /v2/ are of old clients.
+// entry reads the key of a credential: a host, with or without scheme and path. The paths /v1/ and /v2/ are of old
+// clients.
 func entry(key string, auth authn.AuthConfig) credential {
 	key = strings.TrimPrefix(strings.TrimPrefix(key, "https://"), "http://")
 	host, rest, _ := strings.Cut(key, "/")

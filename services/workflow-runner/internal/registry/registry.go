@@ -1,7 +1,7 @@
 // Package registry asks container registries what images run: the program that a container without command would start.
 //
-// It asks as the kubelet would, with the pull secrets of the pod and of its service account, and keeps what it learnt for
-// a while. Only a few kilobytes per image are read: its manifest and its configuration.
+// It asks as the kubelet would, with the pull secrets of the pod and of its service account, and keeps what it learnt
+// for a while. Only a few kilobytes per image are read: its manifest and its configuration.
 package registry
 
 import (
@@ -30,11 +30,13 @@ import (
 const (
 	// timeout bounds one question.
 	timeout = 15 * time.Second
-	// glance is how long whoever asks waits for an answer: of a few that reconcile, none is held for a registry that is slow.
+	// glance is how long whoever asks waits for an answer: of a few that reconcile, none is held for a registry that is
+	// slow.
 	glance = 2 * time.Second
 	// patience is how long a registry may be away until an image counts as unknown.
 	patience = 2 * time.Minute
-	// pause is how long a registry that did not answer is left alone: the pods of a fan-out must not wait for it in turn.
+	// pause is how long a registry that did not answer is left alone: the pods of a fan-out must not wait for it in
+	// turn.
 	pause = 5 * time.Second
 	// tagAge is how long is believed what an image runs whose tag may be moved; a digest never moves.
 	tagAge = 10 * time.Minute
@@ -83,7 +85,10 @@ type answer struct {
 
 // New makes a client.
 func New(c Config) *Client {
-	return &Client{reader: c.Reader, insecure: c.Insecure, carry: newCarrier(c), now: time.Now, glance: glance, known: map[[sha256.Size]byte]answer{}}
+	return &Client{
+		reader: c.Reader, insecure: c.Insecure, carry: newCarrier(c), now: time.Now, glance: glance,
+		known: map[[sha256.Size]byte]answer{},
+	}
 }
 
 // Puller is who pulls an image: the credentials of a pod.
@@ -177,7 +182,10 @@ func (c *Client) ask(ctx context.Context, who Puller, image string) (answer, err
 	if err != nil {
 		return answer{}, err
 	}
-	program, err := read(ref, remote.WithContext(ctx), remote.WithAuthFromKeychain(keys), remote.WithTransport(c.carry), remote.WithUserAgent("argosy"))
+	program, err := read(
+		ref, remote.WithContext(ctx), remote.WithAuthFromKeychain(keys), remote.WithTransport(c.carry),
+		remote.WithUserAgent("argosy"),
+	)
 	if err != nil {
 		return answer{}, classed(err)
 	}
@@ -265,7 +273,8 @@ func classed(err error) error {
 	case http.StatusUnauthorized, http.StatusForbidden:
 		return fault.Poisonf("the registry does not show it to these pull secrets: %w", err)
 	}
-	if refused.StatusCode >= 400 && refused.StatusCode < 500 && refused.StatusCode != http.StatusTooManyRequests && refused.StatusCode != http.StatusRequestTimeout {
+	if refused.StatusCode >= 400 && refused.StatusCode < 500 && refused.StatusCode != http.StatusTooManyRequests &&
+		refused.StatusCode != http.StatusRequestTimeout {
 		return fault.AsPoison(err)
 	}
 	return err

@@ -46,8 +46,11 @@ func open(t *testing.T) *shop {
 			s.asked.Add(1)
 		}
 		user, password, _ := r.BasicAuth()
-		if private := strings.HasPrefix(r.URL.Path, "/v2/private/"); r.Method != http.MethodPut && r.Method != http.MethodPost && r.Method != http.MethodPatch &&
-			(private || r.URL.Path == "/v2/") && (user != "who" || password != "pass") && r.Header.Get("User-Agent") != "pusher" {
+		if private := strings.HasPrefix(
+			r.URL.Path, "/v2/private/",
+		); r.Method != http.MethodPut && r.Method != http.MethodPost && r.Method != http.MethodPatch &&
+			(private || r.URL.Path == "/v2/") && (user != "who" || password != "pass") &&
+			r.Header.Get("User-Agent") != "pusher" {
 			w.Header().Set("WWW-Authenticate", `Basic realm="shop"`)
 			if private {
 				http.Error(w, `{"errors":[{"code":"UNAUTHORIZED"}]}`, http.StatusUnauthorized)
@@ -65,7 +68,14 @@ func open(t *testing.T) *shop {
 
 func program(t *testing.T, platform v1.Platform, entrypoint ...string) v1.Image {
 	t.Helper()
-	image, err := mutate.ConfigFile(empty.Image, &v1.ConfigFile{OS: platform.OS, Architecture: platform.Architecture, Config: v1.Config{Entrypoint: entrypoint, Cmd: []string{"say", "it"}}})
+	image, err := mutate.ConfigFile(
+		empty.Image,
+		&v1.ConfigFile{
+			OS:           platform.OS,
+			Architecture: platform.Architecture,
+			Config:       v1.Config{Entrypoint: entrypoint, Cmd: []string{"say", "it"}},
+		},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +122,9 @@ func index(t *testing.T, platforms ...v1.Platform) v1.ImageIndex {
 	t.Helper()
 	out := v1.ImageIndex(empty.Index)
 	for _, p := range platforms {
-		out = mutate.AppendManifests(out, mutate.IndexAddendum{Add: program(t, p, "/"+p.Architecture), Descriptor: v1.Descriptor{Platform: &p}})
+		out = mutate.AppendManifests(
+			out, mutate.IndexAddendum{Add: program(t, p, "/"+p.Architecture), Descriptor: v1.Descriptor{Platform: &p}},
+		)
 	}
 	return out
 }
@@ -142,7 +154,9 @@ func TestWhatAnImageRuns(t *testing.T) {
 }
 
 func nested(inner v1.ImageIndex, p v1.Platform) v1.ImageIndex {
-	return mutate.AppendManifests(empty.Index, mutate.IndexAddendum{Add: inner, Descriptor: v1.Descriptor{Platform: &p}})
+	return mutate.AppendManifests(
+		empty.Index, mutate.IndexAddendum{Add: inner, Descriptor: v1.Descriptor{Platform: &p}},
+	)
 }
 
 func TestAnAnswerIsKeptForAWhile(t *testing.T) {
@@ -180,8 +194,11 @@ func TestTheMemoryIsBounded(t *testing.T) {
 }
 
 func pullSecret(name, key, auth string) *corev1.Secret {
-	return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: name}, Type: corev1.SecretTypeDockerConfigJson,
-		Data: map[string][]byte{corev1.DockerConfigJsonKey: fmt.Appendf(nil, `{"auths":{%q:{%s}}}`, key, auth)}}
+	return &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: name},
+		Type:       corev1.SecretTypeDockerConfigJson,
+		Data:       map[string][]byte{corev1.DockerConfigJsonKey: fmt.Appendf(nil, `{"auths":{%q:{%s}}}`, key, auth)},
+	}
 }
 
 func TestPullSecretsOpenARegistry(t *testing.T) {
@@ -192,9 +209,14 @@ func TestPullSecretsOpenARegistry(t *testing.T) {
 	old := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "old"}, Type: corev1.SecretTypeDockercfg,
 		Data: map[string][]byte{corev1.DockerConfigKey: fmt.Appendf(nil, `{"http://%s/v2/":{%s}}`, s.host, plain)}}
 	account := func(name string) *corev1.ServiceAccount {
-		return &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: name}, ImagePullSecrets: []corev1.LocalObjectReference{{Name: "right"}}}
+		return &corev1.ServiceAccount{
+			ObjectMeta:       metav1.ObjectMeta{Namespace: "ci", Name: name},
+			ImagePullSecrets: []corev1.LocalObjectReference{{Name: "right"}},
+		}
 	}
-	right, wrong := pullSecret("right", s.host, encoded), pullSecret("wrong", s.host, `"username":"who","password":"no"`)
+	right, wrong := pullSecret("right", s.host, encoded), pullSecret(
+		"wrong", s.host, `"username":"who","password":"no"`,
+	)
 	special := pullSecret("special", s.host+"/private", plain)
 	elsewhere := pullSecret("elsewhere", "elsewhere.example", plain)
 	port := s.host[strings.LastIndex(s.host, ":"):]
@@ -205,18 +227,22 @@ func TestPullSecretsOpenARegistry(t *testing.T) {
 		objects []client.Object
 		opens   bool
 	}{
-		"of the pod":              {Puller{Secrets: []string{"right"}}, []client.Object{right}, true},
-		"of its account":          {Puller{Account: "robot"}, []client.Object{right, account("robot")}, true},
-		"of the default account":  {Puller{}, []client.Object{right, account("default")}, true},
-		"in the old form":         {Puller{Secrets: []string{"old"}}, []client.Object{old}, true},
-		"for a pattern of hosts":  {Puller{Secrets: []string{"glob"}}, []client.Object{glob}, true},
-		"the more special first":  {Puller{Secrets: []string{"wrong", "special"}}, []client.Object{wrong, special}, true},
-		"one that is not there":   {Puller{Secrets: []string{"gone", "right"}}, []client.Object{right}, true},
-		"none":                    {Puller{}, nil, false},
-		"a wrong one":             {Puller{Secrets: []string{"wrong"}}, []client.Object{wrong}, false},
-		"for another host":        {Puller{Secrets: []string{"elsewhere"}}, []client.Object{elsewhere}, false},
-		"that cannot be read":     {Puller{Secrets: []string{"broken"}}, []client.Object{broken}, false},
-		"of another namespace":    {Puller{Namespace: "other", Secrets: []string{"right"}}, []client.Object{right}, false},
+		"of the pod":             {Puller{Secrets: []string{"right"}}, []client.Object{right}, true},
+		"of its account":         {Puller{Account: "robot"}, []client.Object{right, account("robot")}, true},
+		"of the default account": {Puller{}, []client.Object{right, account("default")}, true},
+		"in the old form":        {Puller{Secrets: []string{"old"}}, []client.Object{old}, true},
+		"for a pattern of hosts": {Puller{Secrets: []string{"glob"}}, []client.Object{glob}, true},
+		"the more special first": {
+			Puller{Secrets: []string{"wrong", "special"}}, []client.Object{wrong, special}, true,
+		},
+		"one that is not there": {Puller{Secrets: []string{"gone", "right"}}, []client.Object{right}, true},
+		"none":                  {Puller{}, nil, false},
+		"a wrong one":           {Puller{Secrets: []string{"wrong"}}, []client.Object{wrong}, false},
+		"for another host":      {Puller{Secrets: []string{"elsewhere"}}, []client.Object{elsewhere}, false},
+		"that cannot be read":   {Puller{Secrets: []string{"broken"}}, []client.Object{broken}, false},
+		"of another namespace": {
+			Puller{Namespace: "other", Secrets: []string{"right"}}, []client.Object{right}, false,
+		},
 		"that are not named here": {Puller{}, []client.Object{right}, false},
 	} {
 		if c.who.Namespace == "" {
@@ -234,7 +260,10 @@ func TestPullSecretsOpenARegistry(t *testing.T) {
 
 func TestWhatCannotBeLookedUpIsSaid(t *testing.T) {
 	s := open(t)
-	huge, err := mutate.ConfigFile(empty.Image, &v1.ConfigFile{Config: v1.Config{Labels: map[string]string{"l": strings.Repeat("x", answerLimit)}}})
+	huge, err := mutate.ConfigFile(
+		empty.Image,
+		&v1.ConfigFile{Config: v1.Config{Labels: map[string]string{"l": strings.Repeat("x", answerLimit)}}},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -298,7 +327,12 @@ func FuzzPullSecret(f *testing.F) {
 	f.Add(`{"auths":{"*.example.com/team":{"username":"a","password":"b"}}}`, "r.example.com")
 	f.Add(`{"auths":{"[":{}}}`, "[")
 	f.Fuzz(func(t *testing.T, text, host string) {
-		k := credentials(corev1.Secret{Type: corev1.SecretTypeDockerConfigJson, Data: map[string][]byte{corev1.DockerConfigJsonKey: []byte(text)}})
+		k := credentials(
+			corev1.Secret{
+				Type: corev1.SecretTypeDockerConfigJson,
+				Data: map[string][]byte{corev1.DockerConfigJsonKey: []byte(text)},
+			},
+		)
 		registry, err := name.NewRegistry(host)
 		if err != nil {
 			return
@@ -323,7 +357,10 @@ func TestWhoAsksIsNotHeldByARegistryThatIsSlow(t *testing.T) {
 	c := New(Config{Reader: fake.NewClientBuilder().Build(), Insecure: []string{host}})
 	c.glance = time.Millisecond
 	for range 3 {
-		if _, err := c.Program(t.Context(), Puller{Namespace: "ns"}, host+"/image"); err == nil || fault.Of(err) != fault.Retry || !strings.Contains(err.Error(), "yet") {
+		if _, err := c.Program(
+			t.Context(), Puller{Namespace: "ns"}, host+"/image",
+		); err == nil || fault.Of(err) != fault.Retry ||
+			!strings.Contains(err.Error(), "yet") {
 			t.Fatalf("%v", err)
 		}
 	}
