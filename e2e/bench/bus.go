@@ -39,7 +39,10 @@ func (b *bench) busAs(ctx context.Context, user string) (*busFloor, error) {
 	if err := b.client.Get(ctx, client.ObjectKey{Namespace: control, Name: "nats-" + user}, &s); err != nil {
 		return nil, fmt.Errorf("read the bus password: %w", err)
 	}
-	nc, err := nats.Connect(fmt.Sprintf("nats://%s:%d", b.Node, busPort), nats.UserInfo(user, string(s.Data["password"])), nats.Name("bench"))
+	nc, err := nats.Connect(
+		fmt.Sprintf("nats://%s:%d", b.Node, busPort), nats.UserInfo(user, string(s.Data["password"])),
+		nats.Name("bench"),
+	)
 	if err != nil {
 		return nil, fmt.Errorf("connect to the bus: %w", err)
 	}
@@ -74,7 +77,14 @@ func (f *busFloor) publisher(body []byte) attempt {
 	return func(ctx context.Context, n int64) (bool, error) {
 		id := fmt.Sprintf("%s-%d", batch, n)
 		m := &nats.Msg{Subject: floorEvents, Data: body, Header: nats.Header{
-			"ce-specversion": {"1.0"}, "ce-id": {id}, "ce-type": {"bench"}, "ce-source": {"bench"}, "ce-datacontenttype": {"application/json"}}}
+			"ce-specversion": {
+				"1.0",
+			},
+			"ce-id":              {id},
+			"ce-type":            {"bench"},
+			"ce-source":          {"bench"},
+			"ce-datacontenttype": {"application/json"},
+		}}
 		_, err := f.js.PublishMsg(ctx, m, jetstream.WithMsgID(id))
 		if err != nil {
 			return false, fmt.Errorf("publish: %w", err)

@@ -26,7 +26,9 @@ func (b *bench) modelOf(ctx context.Context, name string) (model, error) {
 		return m, fmt.Errorf("read workflow %s: %w", name, err)
 	}
 	var pods corev1.PodList
-	if err := b.client.List(ctx, &pods, client.InNamespace(namespace), client.MatchingLabels{"workflows.argoproj.io/workflow": name}); err != nil {
+	if err := b.client.List(
+		ctx, &pods, client.InNamespace(namespace), client.MatchingLabels{"workflows.argoproj.io/workflow": name},
+	); err != nil {
 		return m, fmt.Errorf("list the pods of workflow %s: %w", name, err)
 	}
 	if len(pods.Items) != 1 {
@@ -36,8 +38,8 @@ func (b *bench) modelOf(ctx context.Context, name string) (model, error) {
 	return m, nil
 }
 
-// byHand is how many one-pod workflows a second there would be if the runner took no time: the requests that it makes for
-// one are made by somebody who knows them beforehand.
+// byHand is how many one-pod workflows a second there would be if the runner took no time: the requests that it makes
+// for one are made by somebody who knows them beforehand.
 func (b *bench) byHand(ctx context.Context, m model) (rate float64, err error) {
 	if err := b.scale(ctx, 0); err != nil {
 		return 0, err
@@ -45,7 +47,11 @@ func (b *bench) byHand(ctx context.Context, m model) (rate float64, err error) {
 	defer func() { err = errors.Join(err, b.scale(context.WithoutCancel(ctx), 1)) }()
 	list := b.onePod("hand")
 	began := time.Now()
-	if err := b.runAll(ctx, list, func(ctx context.Context, wf *unstructured.Unstructured) error { return b.copyOf(ctx, m, wf) }); err != nil {
+	if err := b.runAll(
+		ctx,
+		list,
+		func(ctx context.Context, wf *unstructured.Unstructured) error { return b.copyOf(ctx, m, wf) },
+	); err != nil {
 		return 0, err
 	}
 	rate = manyRuns / time.Since(began).Seconds()
@@ -70,7 +76,9 @@ func (b *bench) copyOf(ctx context.Context, m model, wf *unstructured.Unstructur
 	for _, phase := range []v1alpha1.WorkflowPhase{v1alpha1.WorkflowRunning, v1alpha1.WorkflowSucceeded} {
 		status, _, _ := unstructured.NestedMap(m.workflow.Object, "status") // a copy
 		status["phase"] = string(phase)
-		body, err := json.Marshal(map[string]any{"metadata": map[string]any{"labels": m.workflow.GetLabels()}, "status": status})
+		body, err := json.Marshal(
+			map[string]any{"metadata": map[string]any{"labels": m.workflow.GetLabels()}, "status": status},
+		)
 		if err != nil {
 			return err
 		}

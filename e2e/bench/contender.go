@@ -65,7 +65,10 @@ func (c *contender) startBus(ctx context.Context, program, dir, more string, opt
 	if err != nil {
 		return err
 	}
-	conf := fmt.Sprintf("listen: %q\nmax_payload: 1MB\njetstream {\n  store_dir: %q\n  sync_interval: \"2m\"\n  limits { default_max_consumers: -1 }\n}\n%s", address, filepath.Join(dir, "store"), more)
+	conf := fmt.Sprintf(
+		"listen: %q\nmax_payload: 1MB\njetstream {\n  store_dir: %q\n  sync_interval: \"2m\"\n  limits { default_max_consumers: -1 }\n}\n%s",
+		address, filepath.Join(dir, "store"), more,
+	)
 	path := filepath.Join(dir, "nats.conf")
 	if err := os.WriteFile(path, []byte(conf), 0o600); err != nil {
 		return err
@@ -74,7 +77,10 @@ func (c *contender) startBus(ctx context.Context, program, dir, more string, opt
 		return err
 	}
 	url := "nats://" + address
-	options = append(options, nats.Name("bench"), nats.RetryOnFailedConnect(true), nats.MaxReconnects(100), nats.ReconnectWait(100*time.Millisecond))
+	options = append(
+		options, nats.Name("bench"), nats.RetryOnFailedConnect(true), nats.MaxReconnects(100),
+		nats.ReconnectWait(100*time.Millisecond),
+	)
 	nc, err := nats.Connect(url, options...)
 	if err != nil {
 		return fmt.Errorf("connect to the bus of %s: %w", c.name, err)
@@ -125,13 +131,18 @@ func startOurs(ctx context.Context, p Peers, build Build, dir, secret string) (*
 			return c, err
 		}
 	}
-	c.front, err = spawn(dir, "webhook-ingest", build.Path, nil, "--kubeconfig", p.Kubeconfig, "--nats-url", c.bus.url, "--listen", at[0],
-		"--http-address", at[1], "--profile-address", at[2], "--local-log", filepath.Join(dir, "log"), "--instance", build.Name)
+	c.front, err = spawn(
+		dir, "webhook-ingest", build.Path, nil, "--kubeconfig", p.Kubeconfig, "--nats-url", c.bus.url, "--listen",
+		at[0], "--http-address", at[1], "--profile-address", at[2], "--local-log", filepath.Join(dir, "log"),
+		"--instance", build.Name,
+	)
 	if err != nil {
 		return c, err
 	}
 	c.sender = &sender{address: at[0], path: hookPath, secret: secret, run: rand.Text()[:8]}
-	return c, errors.Join(c.listens(ctx, at[0]), c.accepts(ctx), os.WriteFile(filepath.Join(dir, "profiles"), []byte(at[2]), 0o600))
+	return c, errors.Join(
+		c.listens(ctx, at[0]), c.accepts(ctx), os.WriteFile(filepath.Join(dir, "profiles"), []byte(at[2]), 0o600),
+	)
 }
 
 // peerSecrets is where Argo Events looks for the secrets of its event sources, which a cluster would mount there.
@@ -152,7 +163,9 @@ func startPeer(ctx context.Context, p Peers, dir, secret string) (*contender, er
 		return c, err
 	}
 	more := fmt.Sprintf("tls { cert_file: %q, key_file: %q }\n", cert, key)
-	if err := c.startBus(ctx, p.NATS, dir, more, nats.Secure(&tls.Config{InsecureSkipVerify: true})); err != nil { //nolint:gosec // as the peer does
+	if err := c.startBus(
+		ctx, p.NATS, dir, more, nats.Secure(&tls.Config{InsecureSkipVerify: true}),
+	); err != nil { //nolint:gosec // as the peer does
 		return c, err
 	}
 	mounted := filepath.Join(peerSecrets, "hooks")
@@ -170,8 +183,12 @@ func startPeer(ctx context.Context, p Peers, dir, secret string) (*contender, er
 	source := eventSource(port)
 	source.SetUID("bench")
 	c.front, err = spawn(dir, "argo-events", p.Program, []string{
-		"EVENTSOURCE_OBJECT=" + encodedJSON(source.Object), "EVENTBUS_SUBJECT=bench", "POD_NAME=bench",
-		"EVENTBUS_CONFIG=" + encodedJSON(map[string]any{"jetstream": map[string]any{"url": c.bus.url, "streamConfig": peerSettings}}),
+		"EVENTSOURCE_OBJECT=" + encodedJSON(source.Object),
+		"EVENTBUS_SUBJECT=bench",
+		"POD_NAME=bench",
+		"EVENTBUS_CONFIG=" + encodedJSON(
+			map[string]any{"jetstream": map[string]any{"url": c.bus.url, "streamConfig": peerSettings}},
+		),
 	}, "eventsource-service")
 	if err != nil {
 		return c, err
@@ -194,8 +211,11 @@ func certificate(dir string) (certFile, keyFile string, err error) {
 	if err != nil {
 		return "", "", err
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "bench"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour)}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "bench"},
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, NotBefore: time.Now().Add(-time.Hour),
+		NotAfter: time.Now().Add(24 * time.Hour),
+	}
 	cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
 		return "", "", err

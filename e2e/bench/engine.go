@@ -142,8 +142,17 @@ func (b *bench) engine(ctx context.Context) (figures []Figure, err error) {
 	if err != nil {
 		return figures, err
 	}
-	figures = append(figures, Figure{Job: "one-pod workflows, 1 runner", Unit: "/s", Value: Once(one), Floor: Once(hand), Aim: AtLeast(50, "/s"), Note: "simulated pods; floor: the same requests by hand"},
-		Figure{Job: "API writes per one-pod workflow", Unit: "", Value: Once(writes), Aim: Under(8.5, ""), Note: "without its creation and the pod's end"})
+	figures = append(
+		figures,
+		Figure{
+			Job: "one-pod workflows, 1 runner", Unit: "/s", Value: Once(one), Floor: Once(hand), Aim: AtLeast(50, "/s"),
+			Note: "simulated pods; floor: the same requests by hand",
+		},
+		Figure{
+			Job: "API writes per one-pod workflow", Unit: "", Value: Once(writes), Aim: Under(8.5, ""),
+			Note: "without its creation and the pod's end",
+		},
+	)
 	if err := b.scale(ctx, 2); err != nil {
 		return figures, err
 	}
@@ -152,7 +161,13 @@ func (b *bench) engine(ctx context.Context) (figures []Figure, err error) {
 	if back := b.scale(context.WithoutCancel(ctx), 1); err != nil || back != nil {
 		return figures, errors.Join(err, back)
 	}
-	return append(figures, Figure{Job: "one-pod workflows, 2 runners", Unit: "/s", Value: Once(two), Floor: Once(one), Aim: AtLeast(1.8*one, "/s"), Note: "floor: 1 runner"}), nil
+	return append(
+		figures,
+		Figure{
+			Job: "one-pod workflows, 2 runners", Unit: "/s", Value: Once(two), Floor: Once(one),
+			Aim: AtLeast(1.8*one, "/s"), Note: "floor: 1 runner",
+		},
+	), nil
 }
 
 // simulated is a workflow whose pods nobody schedules.
@@ -191,7 +206,13 @@ func (b *bench) reactions(ctx context.Context, p *player) (Figure, error) {
 	}
 	slices.Sort(took)
 	b.sayf("  step to step: median %.1f ms, p99 %.1f ms", took[len(took)/2], took[len(took)*99/100])
-	return Figure{Job: "step to next pod, p99", Unit: "ms", Value: Once(took[len(took)*99/100]), Aim: Under(50, "ms"), Note: fmt.Sprintf("median %.1f ms, %d steps", took[len(took)/2], len(took))}, nil
+	return Figure{
+		Job:   "step to next pod, p99",
+		Unit:  "ms",
+		Value: Once(took[len(took)*99/100]),
+		Aim:   Under(50, "ms"),
+		Note:  fmt.Sprintf("median %.1f ms, %d steps", took[len(took)/2], len(took)),
+	}, nil
 }
 
 // starts runs many one-pod workflows at once, and returns how many a second, and how
@@ -228,7 +249,12 @@ func (b *bench) starts(ctx context.Context, name string) (rate, writes float64, 
 // onePod are many workflows with one step.
 func (b *bench) onePod(name string) (list []*unstructured.Unstructured) {
 	for i := range manyRuns {
-		list = append(list, b.simulated(fmt.Sprintf("%s-%d", name, i), []any{[]any{map[string]any{"name": "only", "template": "echo"}}}))
+		list = append(
+			list,
+			b.simulated(
+				fmt.Sprintf("%s-%d", name, i), []any{[]any{map[string]any{"name": "only", "template": "echo"}}},
+			),
+		)
 	}
 	return list
 }
@@ -239,7 +265,10 @@ func (b *bench) make(ctx context.Context, wf *unstructured.Unstructured) error {
 }
 
 // runAll makes workflows, some at once, and waits until all have succeeded.
-func (b *bench) runAll(ctx context.Context, list []*unstructured.Unstructured, each func(context.Context, *unstructured.Unstructured) error) error {
+func (b *bench) runAll(
+	ctx context.Context, list []*unstructured.Unstructured,
+	each func(context.Context, *unstructured.Unstructured) error,
+) error {
 	ctx, cancel := context.WithTimeout(ctx, jobPatience)
 	defer cancel()
 	errs := make(chan error, len(list))
@@ -279,7 +308,10 @@ func (b *bench) runAll(ctx context.Context, list []*unstructured.Unstructured, e
 }
 
 // makeAll does something for each workflow, for some at once.
-func makeAll(ctx context.Context, list []*unstructured.Unstructured, each func(context.Context, *unstructured.Unstructured) error, errs chan<- error) {
+func makeAll(
+	ctx context.Context, list []*unstructured.Unstructured,
+	each func(context.Context, *unstructured.Unstructured) error, errs chan<- error,
+) {
 	slots := make(chan struct{}, makersOf)
 	for _, wf := range list {
 		slots <- struct{}{}
@@ -299,7 +331,9 @@ func (b *bench) sweepWorkflows(ctx context.Context) error {
 	}
 	return b.await(ctx, cleanPatience, "the end of their pods", func() (bool, error) {
 		var pods corev1.PodList
-		if err := b.client.DeleteAllOf(ctx, &corev1.Pod{}, client.InNamespace(namespace), client.GracePeriodSeconds(0)); err != nil {
+		if err := b.client.DeleteAllOf(
+			ctx, &corev1.Pod{}, client.InNamespace(namespace), client.GracePeriodSeconds(0),
+		); err != nil {
 			return false, err
 		}
 		err := b.client.List(ctx, &pods, client.InNamespace(namespace))
@@ -328,7 +362,9 @@ func (b *bench) scaleTo(ctx context.Context, service string, replicas int32) err
 }
 
 // written finds the API server's count of requests that write.
-var written = regexp.MustCompile(`^apiserver_request_total\{.*verb="(?:POST|PUT|PATCH|APPLY|DELETE|DELETECOLLECTION)".*\} (\S+)$`)
+var written = regexp.MustCompile(
+	`^apiserver_request_total\{.*verb="(?:POST|PUT|PATCH|APPLY|DELETE|DELETECOLLECTION)".*\} (\S+)$`,
+)
 
 // writes is how many requests that write the API server has answered.
 func (b *bench) writes(ctx context.Context) (float64, error) {
@@ -372,8 +408,16 @@ func (b *bench) executorImage(ctx context.Context) ([]Figure, error) {
 	}
 	for i := range nodes.Items {
 		for _, image := range nodes.Items[i].Status.Images {
-			if slices.ContainsFunc(image.Names, func(name string) bool { return strings.Contains(name, "/executor:") }) {
-				return []Figure{{Job: "executor image", Unit: "MB", Value: Once(float64(image.SizeBytes) / 1e6), Aim: Under(10, "MB"), Note: "as the node stores it"}}, nil
+			if slices.ContainsFunc(
+				image.Names,
+				func(name string) bool { return strings.Contains(name, "/executor:") },
+			) {
+				return []Figure{
+					{
+						Job: "executor image", Unit: "MB", Value: Once(float64(image.SizeBytes) / 1e6),
+						Aim: Under(10, "MB"), Note: "as the node stores it",
+					},
+				}, nil
 			}
 		}
 	}

@@ -33,7 +33,10 @@ func OverFloor(percent float64) Aim {
 
 // AtLeast asks for a rate.
 func AtLeast(limit float64, unit string) Aim {
-	return Aim{text: fmt.Sprintf(">= %s %s", digits(limit), unit), meets: func(f Figure) bool { return f.Value.Median >= limit }}
+	return Aim{
+		text:  fmt.Sprintf(">= %s %s", digits(limit), unit),
+		meets: func(f Figure) bool { return f.Value.Median >= limit },
+	}
 }
 
 // Under asks for a value below a limit.
@@ -83,7 +86,13 @@ func writeJSON(out io.Writer, figures []Figure) error {
 func writeText(out io.Writer, figures []Figure) error {
 	rows := [][]string{{"job", "measured", "floor", "ratio", "aim", "verdict", "note"}, nil}
 	for _, f := range figures {
-		rows = append(rows, []string{f.Job, with(f.Value, f.Unit), with(f.Floor, f.Unit), Ratio(f.Value, f.Floor), f.Aim.text, f.Verdict(), f.Note})
+		rows = append(
+			rows,
+			[]string{
+				f.Job, with(f.Value, f.Unit), with(f.Floor, f.Unit), Ratio(f.Value, f.Floor), f.Aim.text, f.Verdict(),
+				f.Note,
+			},
+		)
 	}
 	widths := make([]int, len(rows[0]))
 	for _, row := range rows {

@@ -75,7 +75,10 @@ func (b *bench) hooks(ctx context.Context) (figures []Figure, err error) {
 			if err := floor.purge(ctx); err != nil {
 				return figures, err
 			}
-			b.sayf("  %d B, %d connections: %.0f/s p99 %.1f ms, bus %.0f/s p99 %.1f ms", size, connections, ours.rate(), ours.ms(99), bare.rate(), bare.ms(99))
+			b.sayf(
+				"  %d B, %d connections: %.0f/s p99 %.1f ms, bus %.0f/s p99 %.1f ms", size, connections, ours.rate(),
+				ours.ms(99), bare.rate(), bare.ms(99),
+			)
 			figures = append(figures, hookFigures(size, connections, ours, bare)...)
 		}
 	}
@@ -115,7 +118,10 @@ func (b *bench) newSender(ctx context.Context) (*sender, error) {
 	if err := b.client.Get(ctx, client.ObjectKey{Namespace: control, Name: "webhook-ingest"}, &front); err != nil {
 		return nil, fmt.Errorf("find the front door: %w", err)
 	}
-	s := &sender{address: net.JoinHostPort(front.Spec.ClusterIP, "12000"), path: hookPath, secret: rand.Text(), run: rand.Text()[:8]}
+	s := &sender{
+		address: net.JoinHostPort(front.Spec.ClusterIP, "12000"), path: hookPath, secret: rand.Text(),
+		run: rand.Text()[:8],
+	}
 	if err := b.client.Create(ctx, hookSecret(s.secret)); err != nil {
 		return nil, fmt.Errorf("make the secret of the hooks: %w", err)
 	}
@@ -128,16 +134,21 @@ func (b *bench) newSender(ctx context.Context) (*sender, error) {
 }
 
 func hookSecret(secret string) *corev1.Secret {
-	return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "hooks"}, Data: map[string][]byte{"secret": []byte(secret)}}
+	return &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "hooks"},
+		Data:       map[string][]byte{"secret": []byte(secret)},
+	}
 }
 
 // eventSource takes GitHub's pushes. Where each port is one, as at the peer, it listens on this one.
 func eventSource(port string) *unstructured.Unstructured {
-	o := &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{"github": map[string]any{"push": map[string]any{
-		"owner": "bench", "repository": "none", "events": []any{"push"},
-		"webhook":       map[string]any{"endpoint": "/bench", "port": port, "method": "POST", "url": ""},
-		"webhookSecret": map[string]any{"name": "hooks", "key": "secret"},
-	}}}}}
+	o := &unstructured.Unstructured{
+		Object: map[string]any{"spec": map[string]any{"github": map[string]any{"push": map[string]any{
+			"owner": "bench", "repository": "none", "events": []any{"push"},
+			"webhook":       map[string]any{"endpoint": "/bench", "port": port, "method": "POST", "url": ""},
+			"webhookSecret": map[string]any{"name": "hooks", "key": "secret"},
+		}}}},
+	}
 	o.SetGroupVersionKind(v1alpha1.Kind("EventSource"))
 	o.SetNamespace(namespace)
 	o.SetName("hooks")
@@ -149,10 +160,13 @@ func eventSource(port string) *unstructured.Unstructured {
 func (s *sender) poster(body []byte, connections int) (try attempt, done func()) {
 	mac := hmac.New(sha256.New, []byte(s.secret))
 	mac.Write(body)
-	w := newWire(posting{address: s.address, path: s.path, body: body, differs: "X-Github-Delivery", header: map[string]string{
-		"Content-Type": "application/json", "X-Github-Event": "push",
-		"X-Hub-Signature-256": "sha256=" + hex.EncodeToString(mac.Sum(nil)),
-	}}, connections)
+	w := newWire(
+		posting{address: s.address, path: s.path, body: body, differs: "X-Github-Delivery", header: map[string]string{
+			"Content-Type": "application/json", "X-Github-Event": "push",
+			"X-Hub-Signature-256": "sha256=" + hex.EncodeToString(mac.Sum(nil)),
+		}},
+		connections,
+	)
 	batch := s.run + "-" + rand.Text()[:8]
 	return func(ctx context.Context, n int64) (bool, error) {
 		status, err := w.post(ctx, fmt.Sprintf("%s-%d", batch, n))

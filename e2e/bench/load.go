@@ -58,7 +58,8 @@ func drive(ctx context.Context, l load, try attempt) (outcome, error) {
 	case ctx.Err() != nil:
 		return total, ctx.Err()
 	case first >= 0:
-		return total, fmt.Errorf("after %s: %w", total.elapsed.Round(time.Millisecond), errs[first]) // the others say the same
+		// the others say the same
+		return total, fmt.Errorf("after %s: %w", total.elapsed.Round(time.Millisecond), errs[first])
 	case len(total.took) == 0:
 		return total, errors.New("nothing was accepted")
 	}

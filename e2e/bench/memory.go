@@ -29,7 +29,8 @@ func (b *bench) memory(ctx context.Context) ([]Figure, error) {
 		note := ""
 		for i := range pods.Items {
 			p := &pods.Items[i]
-			if !strings.HasPrefix(p.Name, service+"-") || p.Status.Phase != corev1.PodRunning || p.DeletionTimestamp != nil {
+			if !strings.HasPrefix(p.Name, service+"-") || p.Status.Phase != corev1.PodRunning ||
+				p.DeletionTimestamp != nil {
 				continue
 			}
 			bytes, err := metric(ctx, p.Status.PodIP, "process_resident_memory_bytes")
@@ -44,7 +45,10 @@ func (b *bench) memory(ctx context.Context) ([]Figure, error) {
 		if len(held) == 0 {
 			return figures, fmt.Errorf("no pod of %s runs in namespace %s", service, control)
 		}
-		figures = append(figures, Figure{Job: "memory of " + service, Unit: "MiB", Value: SpreadOf(held), Aim: Under(60, "MiB"), Note: note})
+		figures = append(
+			figures,
+			Figure{Job: "memory of " + service, Unit: "MiB", Value: SpreadOf(held), Aim: Under(60, "MiB"), Note: note},
+		)
 	}
 	return figures, nil
 }

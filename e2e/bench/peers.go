@@ -133,8 +133,8 @@ const (
 	ofBus     = 0.6 // of the rate of the bus alone
 )
 
-// tellTurns makes the rows of one load. Those of the first contender have the others beside them: the peer, which is the
-// last where there is one, the bus, and the second build.
+// tellTurns makes the rows of one load. Those of the first contender have the others beside them: the peer, which is
+// the last where there is one, the bus, and the second build.
 func tellTurns(job string, all []*contender, results []turns, bus turns, connections int) (figures []Figure) {
 	figures = make([]Figure, 0, 6*len(all)+4) // rows are filled in place
 	row := func(what, unit string, samples []float64) *Figure {
@@ -157,7 +157,9 @@ func tellTurns(job string, all []*contender, results []turns, bus turns, connect
 			if connections == 1 {
 				times = ofPeerOne
 			}
-			rate.Floor, p50.Floor, p99.Floor, cpu.Floor, held.Floor = SpreadOf(peer.rates), SpreadOf(peer.p50s), SpreadOf(peer.p99s), SpreadOf(peer.cpu), SpreadOf(peer.resides)
+			rate.Floor, p50.Floor, p99.Floor, cpu.Floor, held.Floor = SpreadOf(peer.rates), SpreadOf(
+				peer.p50s,
+			), SpreadOf(peer.p99s), SpreadOf(peer.cpu), SpreadOf(peer.resides)
 			rate.Aim = AtLeast(times*rate.Floor.Median, "/s")
 			if connections == judgedAt {
 				p99.Aim = Under(p99.Floor.Median, "ms")
@@ -244,7 +246,10 @@ func (b *bench) floorTurn(ctx context.Context, c *contender, t *turns, body []by
 // apiServer makes one without nodes.
 func (p Peers) apiServer(ctx context.Context, dir string) (down func() error, err error) {
 	run := func(ctx context.Context, args ...string) error {
-		out, err := exec.CommandContext(ctx, p.Localcluster, append(args, "--dir", dir)...).CombinedOutput() //nolint:gosec // named by whoever measures
+		out, err := exec.CommandContext(
+			ctx,
+			p.Localcluster,
+			append(args, "--dir", dir)...).CombinedOutput() //nolint:gosec // named by whoever measures
 		if err != nil {
 			return fmt.Errorf("localcluster %v: %w: %s", args, err, out)
 		}

@@ -18,13 +18,18 @@ const jobPatience = 3 * time.Minute
 
 // echo is the container of every pod that is measured, bare or of a workflow.
 func (b *bench) echo() corev1.Container {
-	return corev1.Container{Name: "main", Image: b.Image, ImagePullPolicy: corev1.PullIfNotPresent, Command: []string{"echo"}, Args: []string{"hello"}}
+	return corev1.Container{
+		Name: "main", Image: b.Image, ImagePullPolicy: corev1.PullIfNotPresent, Command: []string{"echo"},
+		Args: []string{"hello"},
+	}
 }
 
 func (b *bench) barePod(name string) *corev1.Pod {
 	return &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, Labels: map[string]string{"argosy-bench": "bare"}},
-		Spec:       corev1.PodSpec{RestartPolicy: corev1.RestartPolicyNever, Containers: []corev1.Container{b.echo()}},
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: namespace, Name: name, Labels: map[string]string{"argosy-bench": "bare"},
+		},
+		Spec: corev1.PodSpec{RestartPolicy: corev1.RestartPolicyNever, Containers: []corev1.Container{b.echo()}},
 	}
 }
 
@@ -79,10 +84,14 @@ func (b *bench) bareFan(ctx context.Context, count int, when ended) (time.Durati
 }
 
 // barePods times work, which is told the name of each pod that ended.
-func (b *bench) barePods(ctx context.Context, count int, when ended, work func(context.Context, <-chan string) error) (time.Duration, error) {
+func (b *bench) barePods(
+	ctx context.Context, count int, when ended, work func(context.Context, <-chan string) error,
+) (time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, jobPatience)
 	defer cancel()
-	w, err := b.client.Watch(ctx, &corev1.PodList{}, client.InNamespace(namespace), client.MatchingLabels{"argosy-bench": "bare"})
+	w, err := b.client.Watch(
+		ctx, &corev1.PodList{}, client.InNamespace(namespace), client.MatchingLabels{"argosy-bench": "bare"},
+	)
 	if err != nil {
 		return 0, fmt.Errorf("watch pods: %w", err)
 	}
@@ -133,7 +142,9 @@ func takeAll(ctx context.Context, finished <-chan string, count int) error {
 // sweep removes the pods and waits until they are gone, so that their end does not
 // weigh on the next measurement.
 func (b *bench) sweep(ctx context.Context) error {
-	if err := b.client.DeleteAllOf(ctx, &corev1.Pod{}, client.InNamespace(namespace), client.GracePeriodSeconds(0)); err != nil {
+	if err := b.client.DeleteAllOf(
+		ctx, &corev1.Pod{}, client.InNamespace(namespace), client.GracePeriodSeconds(0),
+	); err != nil {
 		return fmt.Errorf("remove pods: %w", err)
 	}
 	return b.await(ctx, time.Minute, "the end of the pods", func() (bool, error) {

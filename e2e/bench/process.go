@@ -33,7 +33,9 @@ func spawn(dir, name, program string, env []string, args ...string) (*process, e
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
-	p.cmd = exec.Command(program, args...) //nolint:gosec,noctx // programs of ours, named by whoever measures; ended by stop
+	p.cmd = exec.Command(
+		program,
+		args...) //nolint:gosec,noctx // programs of ours, named by whoever measures; ended by stop
 	p.cmd.Env = append(os.Environ(), env...)
 	p.cmd.Stdout, p.cmd.Stderr = out, out
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -86,7 +88,10 @@ func (p *process) usage() (usage, error) {
 			return usage{}, fmt.Errorf("what %s takes: %w", p.name, err)
 		}
 	}
-	return usage{cpu: time.Duration(numbers[0]+numbers[1]) * time.Second / ticks, bytes: numbers[2] * int64(os.Getpagesize())}, nil
+	return usage{
+		cpu:   time.Duration(numbers[0]+numbers[1]) * time.Second / ticks,
+		bytes: numbers[2] * int64(os.Getpagesize()),
+	}, nil
 }
 
 // freeAddress is a loopback address that nobody listens on now.

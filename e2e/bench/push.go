@@ -35,7 +35,9 @@ func (b *bench) push(ctx context.Context) ([]Figure, error) {
 	}
 	defer os.RemoveAll(dir)
 	// A server that has no such repository makes it.
-	if err := git(ctx, "", "clone", "--quiet", fmt.Sprintf("http://%s:%d/bench/config.git", b.Node, gitPort), dir); err != nil {
+	if err := git(
+		ctx, "", "clone", "--quiet", fmt.Sprintf("http://%s:%d/bench/config.git", b.Node, gitPort), dir,
+	); err != nil {
 		return nil, err
 	}
 	seen := newMapEvents()
@@ -64,26 +66,42 @@ func (b *bench) push(ctx context.Context) ([]Figure, error) {
 		if err != nil {
 			return nil, err
 		}
-		b.sayf("  push %d: %.3f s from its begin, %.3f s from its end, applied directly %.3f s", n+1, begin, end, bare.Seconds())
+		b.sayf(
+			"  push %d: %.3f s from its begin, %.3f s from its end, applied directly %.3f s", n+1, begin, end,
+			bare.Seconds(),
+		)
 		fromBegin, fromEnd, direct = append(fromBegin, begin), append(fromEnd, end), append(direct, bare.Seconds())
 	}
 	note := fmt.Sprintf("%d ConfigMaps, n=%d", pushMaps, pushes)
 	return []Figure{
-		{Job: "push end to applied", Unit: "s", Value: SpreadOf(fromEnd), Floor: SpreadOf(direct), Aim: Under(0.3, "s"), Note: note},
-		{Job: "push begin to applied", Unit: "s", Value: SpreadOf(fromBegin), Floor: SpreadOf(direct), Note: note + ", with git push itself"},
+		{
+			Job: "push end to applied", Unit: "s", Value: SpreadOf(fromEnd), Floor: SpreadOf(direct),
+			Aim: Under(0.3, "s"), Note: note,
+		},
+		{
+			Job: "push begin to applied", Unit: "s", Value: SpreadOf(fromBegin), Floor: SpreadOf(direct),
+			Note: note + ", with git push itself",
+		},
 	}, nil
 }
 
 // pushOnce commits and pushes; with sightings it waits for the objects. It returns
 // when git push began and when it returned.
-func (b *bench) pushOnce(ctx context.Context, dir string, seen *mapEvents, stamp string) (began, ended time.Time, err error) {
+func (b *bench) pushOnce(
+	ctx context.Context, dir string, seen *mapEvents, stamp string,
+) (began, ended time.Time, err error) {
 	for n := range pushMaps {
-		text := fmt.Sprintf("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: pushed-%d\n  labels: {%s: pushed}\ndata:\n  stamp: %q\n", n, pushLabel, stamp)
+		text := fmt.Sprintf(
+			"apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: pushed-%d\n  labels: {%s: pushed}\ndata:\n  stamp: %q\n",
+			n, pushLabel, stamp,
+		)
 		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("map-%d.yaml", n)), []byte(text), 0o600); err != nil {
 			return began, ended, err
 		}
 	}
-	for _, args := range [][]string{{"add", "-A"}, {"commit", "--quiet", "--allow-empty", "-m", "config: stamp " + stamp}} {
+	for _, args := range [][]string{
+		{"add", "-A"}, {"commit", "--quiet", "--allow-empty", "-m", "config: stamp " + stamp},
+	} {
 		if err := git(ctx, dir, args...); err != nil {
 			return began, ended, err
 		}
@@ -104,8 +122,11 @@ func git(ctx context.Context, dir string, args ...string) error {
 	defer cancel()
 	command := exec.CommandContext(ctx, "git", args...)
 	command.Dir = dir
-	command.Env = append(os.Environ(), "GIT_TERMINAL_PROMPT=0", "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null",
-		"GIT_AUTHOR_NAME=Bench", "GIT_AUTHOR_EMAIL=bench@example.com", "GIT_COMMITTER_NAME=Bench", "GIT_COMMITTER_EMAIL=bench@example.com")
+	command.Env = append(
+		os.Environ(), "GIT_TERMINAL_PROMPT=0", "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null",
+		"GIT_AUTHOR_NAME=Bench", "GIT_AUTHOR_EMAIL=bench@example.com", "GIT_COMMITTER_NAME=Bench",
+		"GIT_COMMITTER_EMAIL=bench@example.com",
+	)
 	if out, err := command.CombinedOutput(); err != nil {
 		return fmt.Errorf("git %s: %w\n%s", strings.Join(args, " "), err, out)
 	}
@@ -134,7 +155,9 @@ func (b *bench) applyDirectly(ctx context.Context, seen *mapEvents, stamp string
 		o.SetNamespace(namespace)
 		o.SetName(fmt.Sprintf("direct-%d", n))
 		o.SetLabels(map[string]string{pushLabel: "direct"})
-		if err := b.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(o), client.FieldOwner("argosy-bench"), client.ForceOwnership); err != nil {
+		if err := b.client.Apply(
+			ctx, client.ApplyConfigurationFromUnstructured(o), client.FieldOwner("argosy-bench"), client.ForceOwnership,
+		); err != nil {
 			return 0, fmt.Errorf("apply %s: %w", o.GetName(), err)
 		}
 	}

@@ -22,8 +22,8 @@ const (
 	makers        = 16              // requests at once that make the objects
 )
 
-// sensors measures one replica of each service with 10,000 EventSources and as many Sensors: until all are ready, until all
-// have fired, what hooks that none of them wants lose, and what the services hold. Its floor is one Sensor.
+// sensors measures one replica of each service with 10,000 EventSources and as many Sensors: until all are ready, until
+// all have fired, what hooks that none of them wants lose, and what the services hold. Its floor is one Sensor.
 func (b *bench) sensors(ctx context.Context) (figures []Figure, err error) {
 	floor, err := b.newBusFloor(ctx)
 	if err != nil {
@@ -59,11 +59,28 @@ func (b *bench) sensors(ctx context.Context) (figures []Figure, err error) {
 		}
 		rates = append(rates, rate)
 		if upTo == manySensors {
-			figures = append(figures, Figure{Job: fmt.Sprintf("%d Sensors and EventSources made and ready", upTo), Unit: "s", Value: Once(ready), Aim: Under(120, "s")})
+			figures = append(
+				figures,
+				Figure{
+					Job:   fmt.Sprintf("%d Sensors and EventSources made and ready", upTo),
+					Unit:  "s",
+					Value: Once(ready),
+					Aim:   Under(120, "s"),
+				},
+			)
 		}
 	}
-	figures = append(figures, Figure{Job: fmt.Sprintf("signed hooks beside %d Sensors", manySensors), Unit: "/s", Value: Once(rates[1]), Floor: Once(rates[0]),
-		Aim: AtLeast(0.9*rates[0], "/s"), Note: "floor: beside one Sensor; aim: 0.9x"})
+	figures = append(
+		figures,
+		Figure{
+			Job:   fmt.Sprintf("signed hooks beside %d Sensors", manySensors),
+			Unit:  "/s",
+			Value: Once(rates[1]),
+			Floor: Once(rates[0]),
+			Aim:   AtLeast(0.9*rates[0], "/s"),
+			Note:  "floor: beside one Sensor; aim: 0.9x",
+		},
+	)
 	began := time.Now()
 	s.take()
 	if err := floor.oneEach(ctx, manySensors); err != nil {
@@ -74,7 +91,15 @@ func (b *bench) sensors(ctx context.Context) (figures []Figure, err error) {
 	}
 	took := time.Since(began).Seconds()
 	_, twice, _, last := s.take()
-	figures = append(figures, Figure{Job: fmt.Sprintf("%d Sensors fired once each", manySensors), Unit: "s", Value: Once(took), Note: fmt.Sprintf("%d fired twice; the last at %s", twice, last.Format(time.TimeOnly))})
+	figures = append(
+		figures,
+		Figure{
+			Job:   fmt.Sprintf("%d Sensors fired once each", manySensors),
+			Unit:  "s",
+			Value: Once(took),
+			Note:  fmt.Sprintf("%d fired twice; the last at %s", twice, last.Format(time.TimeOnly)),
+		},
+	)
 	held, err := b.memory(ctx)
 	if err != nil {
 		return figures, err
@@ -83,8 +108,16 @@ func (b *bench) sensors(ctx context.Context) (figures []Figure, err error) {
 	for _, f := range held {
 		total += f.Value.Median
 	}
-	return append(figures, Figure{Job: fmt.Sprintf("memory of all services with %d Sensors", manySensors), Unit: "MiB", Value: Once(total), Aim: Under(2048, "MiB"),
-		Note: "the bus not among them"}), nil
+	return append(
+		figures,
+		Figure{
+			Job:   fmt.Sprintf("memory of all services with %d Sensors", manySensors),
+			Unit:  "MiB",
+			Value: Once(total),
+			Aim:   Under(2048, "MiB"),
+			Note:  "the bus not among them",
+		},
+	), nil
 }
 
 // unwantedHooks is the rate of hooks that no Sensor wants.
@@ -105,7 +138,9 @@ func (b *bench) makeSensors(ctx context.Context, from, upTo int, url string) err
 	for maker := range makers {
 		all.Go(func() {
 			for i := from + maker; i < upTo && errs[maker] == nil; i += makers {
-				errs[maker] = errors.Join(b.client.Create(ctx, numberedSource(i)), b.client.Create(ctx, numberedSensor(i, url)))
+				errs[maker] = errors.Join(
+					b.client.Create(ctx, numberedSource(i)), b.client.Create(ctx, numberedSensor(i, url)),
+				)
 			}
 		})
 	}
@@ -116,8 +151,10 @@ func (b *bench) makeSensors(ctx context.Context, from, upTo int, url string) err
 func numbered(i int) string { return fmt.Sprintf("many-%d", i) }
 
 func numberedSource(i int) *unstructured.Unstructured {
-	o := &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{"webhook": map[string]any{"x": map[string]any{
-		"endpoint": "/" + numbered(i), "port": "12000", "method": "POST"}}}}}
+	o := &unstructured.Unstructured{
+		Object: map[string]any{"spec": map[string]any{"webhook": map[string]any{"x": map[string]any{
+			"endpoint": "/" + numbered(i), "port": "12000", "method": "POST"}}}},
+	}
 	o.SetGroupVersionKind(v1alpha1.Kind("EventSource"))
 	o.SetNamespace(namespace)
 	o.SetName(numbered(i))
@@ -127,7 +164,10 @@ func numberedSource(i int) *unstructured.Unstructured {
 func numberedSensor(i int, url string) *unstructured.Unstructured {
 	o := sinkSensor(url)
 	o.SetName(numbered(i))
-	_ = unstructured.SetNestedSlice(o.Object, []any{map[string]any{"name": "e", "eventSourceName": numbered(i), "eventName": "x"}}, "spec", "dependencies")
+	_ = unstructured.SetNestedSlice(
+		o.Object, []any{map[string]any{"name": "e", "eventSourceName": numbered(i), "eventName": "x"}}, "spec",
+		"dependencies",
+	)
 	return o
 }
 
@@ -155,8 +195,19 @@ func (b *bench) sensorsReady(ctx context.Context, n int) error {
 // oneEach publishes one event for each of n Sensors.
 func (f *busFloor) oneEach(ctx context.Context, n int) error {
 	for i := range n {
-		m := &nats.Msg{Subject: fmt.Sprintf("events.%s.%s.x", namespace, numbered(i)), Data: fmt.Appendf(nil, `{"sent":"%d"}`, time.Now().UnixNano()), Header: nats.Header{
-			"ce-specversion": {"1.0"}, "ce-id": {numbered(i)}, "ce-type": {"webhook"}, "ce-source": {"bench"}, "ce-datacontenttype": {"application/json"}}}
+		m := &nats.Msg{
+			Subject: fmt.Sprintf("events.%s.%s.x", namespace, numbered(i)),
+			Data:    fmt.Appendf(nil, `{"sent":"%d"}`, time.Now().UnixNano()),
+			Header: nats.Header{
+				"ce-specversion": {
+					"1.0",
+				},
+				"ce-id":              {numbered(i)},
+				"ce-type":            {"webhook"},
+				"ce-source":          {"bench"},
+				"ce-datacontenttype": {"application/json"},
+			},
+		}
 		if _, err := f.js.PublishMsg(ctx, m); err != nil {
 			return fmt.Errorf("publish: %w", err)
 		}

@@ -33,17 +33,32 @@ func (b *bench) shares(ctx context.Context) (figures []Figure, err error) {
 	if err != nil {
 		return nil, err
 	}
-	figures = append(figures, Figure{Job: "one-pod workflows, 1 runner on a quarter of a core", Unit: "/s", Value: Once(one), Note: fmt.Sprintf("%.1f ms of CPU each", cost)})
+	figures = append(
+		figures,
+		Figure{
+			Job: "one-pod workflows, 1 runner on a quarter of a core", Unit: "/s", Value: Once(one),
+			Note: fmt.Sprintf("%.1f ms of CPU each", cost),
+		},
+	)
 	two, cost, err := b.sharedStarts(ctx, 2)
 	if err != nil {
 		return figures, err
 	}
-	return append(figures, Figure{Job: "the same, 2 runners on a quarter each", Unit: "/s", Value: Once(two), Floor: Once(one), Aim: AtLeast(1.5*one, "/s"),
-		Note: fmt.Sprintf("floor: 1 runner; %.1f ms of CPU each", cost)}), nil
+	return append(
+		figures,
+		Figure{
+			Job:   "the same, 2 runners on a quarter each",
+			Unit:  "/s",
+			Value: Once(two),
+			Floor: Once(one),
+			Aim:   AtLeast(1.5*one, "/s"),
+			Note:  fmt.Sprintf("floor: 1 runner; %.1f ms of CPU each", cost),
+		},
+	), nil
 }
 
-// sharedStarts starts one-pod workflows on some runners, and returns how many a second, and how many milliseconds of CPU
-// all runners together took for each.
+// sharedStarts starts one-pod workflows on some runners, and returns how many a second, and how many milliseconds of
+// CPU all runners together took for each.
 func (b *bench) sharedStarts(ctx context.Context, runners int32) (rate, cost float64, err error) {
 	if err := b.scale(ctx, runners); err != nil {
 		return 0, 0, err
@@ -59,8 +74,8 @@ func (b *bench) sharedStarts(ctx context.Context, runners int32) (rate, cost flo
 	return rate, (after - before) * 1000 / manyRuns, errors.Join(err, b.sweepWorkflows(context.WithoutCancel(ctx)))
 }
 
-// hold bounds the CPU of a service's pods, "" to take the bound away, and waits until all are so. It returns the bound that
-// they had.
+// hold bounds the CPU of a service's pods, "" to take the bound away, and waits until all are so. It returns the bound
+// that they had.
 func (b *bench) hold(ctx context.Context, service, cpu string) (before string, err error) {
 	d := &appsv1.Deployment{}
 	if err := b.client.Get(ctx, client.ObjectKey{Namespace: control, Name: service}, d); err != nil {
@@ -74,7 +89,10 @@ func (b *bench) hold(ctx context.Context, service, cpu string) (before string, e
 	if cpu != "" {
 		bound = fmt.Sprintf("%q", cpu)
 	}
-	change := fmt.Appendf(nil, `{"spec":{"template":{"spec":{"containers":[{"name":%q,"resources":{"limits":{"cpu":%s}}}]}}}}`, container.Name, bound)
+	change := fmt.Appendf(
+		nil, `{"spec":{"template":{"spec":{"containers":[{"name":%q,"resources":{"limits":{"cpu":%s}}}]}}}}`,
+		container.Name, bound,
+	)
 	if err := b.client.Patch(ctx, d, client.RawPatch(types.StrategicMergePatchType, change)); err != nil {
 		return before, fmt.Errorf("hold %s to %s of CPU: %w", service, cpu, err)
 	}
@@ -82,6 +100,7 @@ func (b *bench) hold(ctx context.Context, service, cpu string) (before string, e
 	return before, b.await(ctx, cleanPatience, fmt.Sprintf("%s with %q of CPU", service, cpu), func() (bool, error) {
 		err := b.client.Get(ctx, client.ObjectKeyFromObject(d), d)
 		s := d.Status
-		return s.ObservedGeneration >= generation && s.UpdatedReplicas == s.Replicas && s.ReadyReplicas == s.Replicas && s.Replicas == *d.Spec.Replicas, err
+		return s.ObservedGeneration >= generation && s.UpdatedReplicas == s.Replicas && s.ReadyReplicas == s.Replicas &&
+			s.Replicas == *d.Spec.Replicas, err
 	})
 }

@@ -89,7 +89,13 @@ func TestAims(t *testing.T) {
 
 func TestTable(t *testing.T) {
 	var out strings.Builder
-	err := Write(&out, "text", []Figure{{Job: "chain", Unit: "s", Value: SpreadOf([]float64{10, 12, 11}), Floor: Once(10), Aim: OverFloor(10)}})
+	err := Write(
+		&out,
+		"text",
+		[]Figure{
+			{Job: "chain", Unit: "s", Value: SpreadOf([]float64{10, 12, 11}), Floor: Once(10), Aim: OverFloor(10)},
+		},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -120,7 +120,9 @@ func (b *bench) triggers(ctx context.Context) (figures []Figure, err error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, part := range []func(context.Context, *busFloor, *sink) ([]Figure, error){b.triggerRate, b.triggerLag, b.triggerBacklog} {
+	for _, part := range []func(context.Context, *busFloor, *sink) ([]Figure, error){
+		b.triggerRate, b.triggerLag, b.triggerBacklog,
+	} {
 		found, err := part(ctx, floor, s)
 		if figures = append(figures, found...); err != nil {
 			return figures, err
@@ -153,8 +155,15 @@ func (b *bench) serve(ctx context.Context, h http.Handler) (url string, stop fun
 func sinkSensor(url string) *unstructured.Unstructured {
 	o := &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{
 		"dependencies": []any{map[string]any{"name": "e", "eventSourceName": "sink", "eventName": "x"}},
-		"triggers": []any{map[string]any{"template": map[string]any{"name": "call", "http": map[string]any{"url": url, "method": "POST",
-			"payload": []any{map[string]any{"src": map[string]any{"dependencyName": "e", "dataKey": "sent"}, "dest": "sent"}}}}}},
+		"triggers": []any{
+			map[string]any{"template": map[string]any{"name": "call", "http": map[string]any{
+				"url":    url,
+				"method": "POST",
+				"payload": []any{
+					map[string]any{"src": map[string]any{"dependencyName": "e", "dataKey": "sent"}, "dest": "sent"},
+				},
+			}}},
+		},
 	}}}
 	o.SetGroupVersionKind(v1alpha1.Kind("Sensor"))
 	o.SetNamespace(namespace)
@@ -171,9 +180,20 @@ func (f *busFloor) events(ctx context.Context, n, rate int) error {
 			time.Sleep(time.Until(began.Add(time.Duration(i) * time.Second / time.Duration(rate))))
 		}
 		id := fmt.Sprintf("%s-%d", batch, i)
-		m := &nats.Msg{Subject: sinkEvents, Data: fmt.Appendf(nil, `{"sent":"%d","padding":"%s"}`, time.Now().UnixNano(), strings.Repeat("x", 150)), Header: nats.Header{
-			"ce-specversion": {"1.0"}, "ce-id": {id}, "ce-type": {"webhook"}, "ce-source": {"bench"}, "ce-datacontenttype": {"application/json"},
-			"ce-time": {time.Now().UTC().Format(time.RFC3339Nano)}}}
+		m := &nats.Msg{
+			Subject: sinkEvents,
+			Data:    fmt.Appendf(nil, `{"sent":"%d","padding":"%s"}`, time.Now().UnixNano(), strings.Repeat("x", 150)),
+			Header: nats.Header{
+				"ce-specversion": {
+					"1.0",
+				},
+				"ce-id":              {id},
+				"ce-type":            {"webhook"},
+				"ce-source":          {"bench"},
+				"ce-datacontenttype": {"application/json"},
+				"ce-time":            {time.Now().UTC().Format(time.RFC3339Nano)},
+			},
+		}
 		ack, err := f.js.PublishMsgAsync(m, jetstream.WithMsgID(id))
 		if err != nil {
 			return fmt.Errorf("publish: %w", err)
@@ -210,7 +230,13 @@ func (b *bench) triggerRate(ctx context.Context, floor *busFloor, s *sink) ([]Fi
 	rate, cpu := float64(n)/last.Sub(began).Seconds(), (after-before)*1000/float64(n)
 	b.sayf("  %.0f triggers/s, %d fired twice, %.2f ms of CPU each", rate, twice, cpu)
 	return []Figure{
-		{Job: "triggers to an HTTP sink", Unit: "/s", Value: Once(rate), Aim: AtLeast(4500, "/s"), Note: fmt.Sprintf("%d events, %d fired twice; they are published meanwhile", n, twice)},
+		{
+			Job:   "triggers to an HTTP sink",
+			Unit:  "/s",
+			Value: Once(rate),
+			Aim:   AtLeast(4500, "/s"),
+			Note:  fmt.Sprintf("%d events, %d fired twice; they are published meanwhile", n, twice),
+		},
 		{Job: "sensor's CPU per trigger", Unit: "ms", Value: Once(cpu), Aim: Under(0.27, "ms")},
 	}, nil
 }
@@ -226,9 +252,19 @@ func (b *bench) triggerLag(ctx context.Context, floor *busFloor, s *sink) ([]Fig
 		return nil, err
 	}
 	_, twice, lags, _ := s.take()
-	b.sayf("  lag at %.0f/s: p50 %.1f ms, p99 %.1f ms, %d fired twice", held, Percentile(lags, 50), Percentile(lags, 99), twice)
-	return []Figure{{Job: fmt.Sprintf("lag of triggers at %d/s for %s, p99", heldRate, heldTime), Unit: "ms", Value: Once(Percentile(lags, 99)), Aim: Under(50, "ms"),
-		Note: fmt.Sprintf("p50 %.1f ms, held %.0f/s, %d fired twice", Percentile(lags, 50), held, twice)}}, nil
+	b.sayf(
+		"  lag at %.0f/s: p50 %.1f ms, p99 %.1f ms, %d fired twice", held, Percentile(lags, 50), Percentile(lags, 99),
+		twice,
+	)
+	return []Figure{
+		{
+			Job:   fmt.Sprintf("lag of triggers at %d/s for %s, p99", heldRate, heldTime),
+			Unit:  "ms",
+			Value: Once(Percentile(lags, 99)),
+			Aim:   Under(50, "ms"),
+			Note:  fmt.Sprintf("p50 %.1f ms, held %.0f/s, %d fired twice", Percentile(lags, 50), held, twice),
+		},
+	}, nil
 }
 
 func (b *bench) triggerBacklog(ctx context.Context, floor *busFloor, s *sink) ([]Figure, error) {
@@ -246,7 +282,14 @@ func (b *bench) triggerBacklog(ctx context.Context, floor *busFloor, s *sink) ([
 	n, twice, _, last := s.take()
 	rate := float64(n) / last.Sub(began).Seconds()
 	b.sayf("  backlog of %d: %.0f/s, %d fired twice", n, rate, twice)
-	return []Figure{{Job: fmt.Sprintf("backlog of %d events drained", backlogEvents), Unit: "/s", Value: Once(rate), Note: fmt.Sprintf("from a ready sensor on; %d fired twice", twice)}}, nil
+	return []Figure{
+		{
+			Job:   fmt.Sprintf("backlog of %d events drained", backlogEvents),
+			Unit:  "/s",
+			Value: Once(rate),
+			Note:  fmt.Sprintf("from a ready sensor on; %d fired twice", twice),
+		},
+	}, nil
 }
 
 // used is how many seconds of CPU the pods of a service have taken.

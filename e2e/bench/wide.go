@@ -49,8 +49,14 @@ func (b *bench) wide(ctx context.Context) (figures []Figure, err error) {
 	note := fmt.Sprintf("%d pods in one loop, simulated", b.Wide)
 	return []Figure{
 		{Job: "nodes of one wide workflow", Unit: "/s", Value: Once(float64(b.Wide) / took.Seconds()), Note: note},
-		{Job: "memory of workflow-runner, most", Unit: "MiB", Value: Once(seen.memory / (1 << 20)), Aim: Under(1024, "MiB"), Note: note},
-		{Job: "status of the wide workflow, most", Unit: "KiB", Value: Once(float64(seen.status) / (1 << 10)), Aim: Under(512, "KiB"), Note: note},
+		{
+			Job: "memory of workflow-runner, most", Unit: "MiB", Value: Once(seen.memory / (1 << 20)),
+			Aim: Under(1024, "MiB"), Note: note,
+		},
+		{
+			Job: "status of the wide workflow, most", Unit: "KiB", Value: Once(float64(seen.status) / (1 << 10)),
+			Aim: Under(512, "KiB"), Note: note,
+		},
 		{Job: "journal of the wide workflow", Unit: "MB", Value: Once((after - before) / 1e6), Note: note},
 	}, b.sweepWorkflows(ctx)
 }
@@ -63,7 +69,18 @@ type sights struct {
 
 // watchWide runs the wide workflow to its end.
 func (b *bench) watchWide(ctx context.Context) (seen sights, took time.Duration, err error) {
-	wf := b.simulated("wide", []any{[]any{map[string]any{"name": "each", "template": "echo", "withSequence": map[string]any{"count": fmt.Sprint(b.Wide)}}}})
+	wf := b.simulated(
+		"wide",
+		[]any{
+			[]any{
+				map[string]any{
+					"name":         "each",
+					"template":     "echo",
+					"withSequence": map[string]any{"count": fmt.Sprint(b.Wide)},
+				},
+			},
+		},
+	)
 	gc := map[string]any{"strategy": "OnPodCompletion", "deleteDelayDuration": "0s"}
 	if err := unstructured.SetNestedMap(wf.Object, gc, "spec", "podGC"); err != nil {
 		return seen, 0, err
@@ -99,7 +116,9 @@ func (b *bench) watchWide(ctx context.Context) (seen sights, took time.Duration,
 }
 
 // look takes in how large the runner and the status are.
-func (b *bench) look(ctx context.Context, wf *unstructured.Unstructured, seen *sights) (phase v1alpha1.WorkflowPhase, progress string, err error) {
+func (b *bench) look(
+	ctx context.Context, wf *unstructured.Unstructured, seen *sights,
+) (phase v1alpha1.WorkflowPhase, progress string, err error) {
 	now := &unstructured.Unstructured{}
 	now.SetGroupVersionKind(wf.GroupVersionKind())
 	if err := b.client.Get(ctx, client.ObjectKeyFromObject(wf), now); err != nil {
@@ -129,7 +148,8 @@ func (b *bench) memoryOf(ctx context.Context, service string) (most float64, err
 	}
 	for i := range pods.Items {
 		p := &pods.Items[i]
-		if !strings.HasPrefix(p.Name, service+"-") || p.Status.Phase != corev1.PodRunning || p.DeletionTimestamp != nil {
+		if !strings.HasPrefix(p.Name, service+"-") || p.Status.Phase != corev1.PodRunning ||
+			p.DeletionTimestamp != nil {
 			continue
 		}
 		bytes, err := metric(ctx, p.Status.PodIP, "process_resident_memory_bytes")

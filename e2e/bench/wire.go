@@ -14,8 +14,8 @@ import (
 // wirePatience bounds one request.
 const wirePatience = 10 * time.Second
 
-// wire posts one request again and again over connections that stay open. The requests are written out beforehand but for
-// what differs: a client that makes each anew takes as much of the machine as what is measured.
+// wire posts one request again and again over connections that stay open. The requests are written out beforehand but
+// for what differs: a client that makes each anew takes as much of the machine as what is measured.
 type wire struct {
 	address string
 	head    []byte // up to the value of the header that differs

@@ -16,14 +16,22 @@ func TestPostingsDifferInOneHeader(t *testing.T) {
 		body, err := io.ReadAll(r.Body)
 		mu.Lock()
 		defer mu.Unlock()
-		seen[r.Header.Get("X-Id")], from[r.RemoteAddr] = r.Method+" "+r.URL.Path+" "+r.Header.Get("X-Same")+" "+string(body), true
+		seen[r.Header.Get("X-Id")], from[r.RemoteAddr] = r.Method+" "+r.URL.Path+" "+r.Header.Get("X-Same")+" "+string(
+			body,
+		), true
 		if err != nil || r.Header.Get("X-Id") == "refused" {
 			w.WriteHeader(http.StatusForbidden)
 		}
 		_, _ = io.WriteString(w, strings.Repeat("answer ", 1000))
 	}))
 	defer server.Close()
-	w := newWire(posting{address: server.Listener.Addr().String(), path: "/p", header: map[string]string{"X-Same": "s"}, differs: "X-Id", body: []byte("body")}, 2)
+	w := newWire(
+		posting{
+			address: server.Listener.Addr().String(), path: "/p", header: map[string]string{"X-Same": "s"},
+			differs: "X-Id", body: []byte("body"),
+		},
+		2,
+	)
 	defer w.close()
 	for id, want := range map[string]int{"a": 200, "b": 200, "refused": 403, "c": 200} {
 		if status, err := w.post(t.Context(), id); status != want || err != nil {

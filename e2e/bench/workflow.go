@@ -27,18 +27,34 @@ func (b *bench) chain(ctx context.Context) ([]Figure, error) {
 		steps = append(steps, []any{map[string]any{"name": fmt.Sprintf("s%d", i), "template": "echo"}})
 	}
 	f := Figure{Job: fmt.Sprintf("chain of %d echo pods", chainSteps), Unit: "s", Aim: OverFloor(10)}
-	return b.podJob(ctx, f, podJob{name: "chain", steps: steps, floor: func(ctx context.Context, when ended) (time.Duration, error) {
-		return b.bareChain(ctx, chainSteps, when)
-	}})
+	return b.podJob(
+		ctx,
+		f,
+		podJob{name: "chain", steps: steps, floor: func(ctx context.Context, when ended) (time.Duration, error) {
+			return b.bareChain(ctx, chainSteps, when)
+		}},
+	)
 }
 
 // fanout is forty pods at once.
 func (b *bench) fanout(ctx context.Context) ([]Figure, error) {
-	steps := []any{[]any{map[string]any{"name": "all", "template": "echo", "withSequence": map[string]any{"count": fmt.Sprint(fanPods)}}}}
+	steps := []any{
+		[]any{
+			map[string]any{
+				"name":         "all",
+				"template":     "echo",
+				"withSequence": map[string]any{"count": fmt.Sprint(fanPods)},
+			},
+		},
+	}
 	f := Figure{Job: fmt.Sprintf("fan-out of %d pods", fanPods), Unit: "s", Aim: OverFloor(15)}
-	return b.podJob(ctx, f, podJob{name: "fanout", steps: steps, floor: func(ctx context.Context, when ended) (time.Duration, error) {
-		return b.bareFan(ctx, fanPods, when)
-	}})
+	return b.podJob(
+		ctx,
+		f,
+		podJob{name: "fanout", steps: steps, floor: func(ctx context.Context, when ended) (time.Duration, error) {
+			return b.bareFan(ctx, fanPods, when)
+		}},
+	)
 }
 
 // podJob is a workflow and the same pods without one.
@@ -76,7 +92,10 @@ func (b *bench) podJob(ctx context.Context, f Figure, job podJob) ([]Figure, err
 			}
 			*m.into = append(*m.into, took.Seconds())
 		}
-		b.sayf("  run %d: %.2f s, bare pods %.2f s by phase, %.2f s by container", run+1, ours[run], phase[run], container[run])
+		b.sayf(
+			"  run %d: %.2f s, bare pods %.2f s by phase, %.2f s by container", run+1, ours[run], phase[run],
+			container[run],
+		)
 	}
 	f.Value, f.Floor, f.Note = SpreadOf(ours), SpreadOf(phase), "floor: pods to phase Succeeded"
 	strict := f
@@ -143,7 +162,12 @@ func succeeded(w watch.Interface, name string) error {
 
 func (b *bench) workflowObject(name string, steps []any) *unstructured.Unstructured {
 	c := b.echo()
-	container := map[string]any{"image": c.Image, "imagePullPolicy": string(corev1.PullIfNotPresent), "command": []any{c.Command[0]}, "args": []any{c.Args[0]}}
+	container := map[string]any{
+		"image":           c.Image,
+		"imagePullPolicy": string(corev1.PullIfNotPresent),
+		"command":         []any{c.Command[0]},
+		"args":            []any{c.Args[0]},
+	}
 	wf := &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{
 		"entrypoint": "main",
 		"templates": []any{

@@ -34,7 +34,8 @@ func BenchmarkConsume(b *testing.B) {
 	ended := make(chan error, 1)
 	b.ResetTimer()
 	go func() {
-		ended <- on.Consume(ctx, bus.Consumer{Stream: bus.Events, Name: "c", Concurrency: 8}, func(context.Context, bus.Delivery) ([]bus.Outgoing, error) {
+		c := bus.Consumer{Stream: bus.Events, Name: "c", Concurrency: 8}
+		ended <- on.Consume(ctx, c, func(context.Context, bus.Delivery) ([]bus.Outgoing, error) {
 			left <- struct{}{}
 			return nil, nil
 		})
@@ -63,13 +64,23 @@ func BenchmarkPublishBeside(b *testing.B) {
 				defer cancel()
 				ready := make(chan error, 100*many)
 				nothing := func(context.Context, bus.Delivery) ([]bus.Outgoing, error) { return nil, nil }
-				group := on.Share(bus.SharedConfig{Stream: bus.Events, Name: "bench", Subject: "events.>", Self: "a", Live: func() []string { return []string{"a"} }})
+				group := on.Share(
+					bus.SharedConfig{
+						Stream: bus.Events, Name: "bench", Subject: "events.>", Self: "a",
+						Live: func() []string { return []string{"a"} },
+					},
+				)
 				began := time.Now()
 				for i := range many {
-					c := bus.Consumer{Stream: bus.Events, Name: fmt.Sprint("c", i), Filters: []string{fmt.Sprintf("events.ns.s.e%d", i)}, Since: time.Now(),
-						Concurrency: 64, Declared: func(err error) { ready <- err }}
+					c := bus.Consumer{
+						Stream: bus.Events, Name: fmt.Sprint("c", i),
+						Filters: []string{fmt.Sprintf("events.ns.s.e%d", i)}, Since: time.Now(), Concurrency: 64,
+						Declared: func(err error) { ready <- err },
+					}
 					if shared {
-						group.Subscribe(bus.Subscriber{Consumer: c, Key: fmt.Sprint("ns/", i), ID: fmt.Sprint(i), Handle: nothing})
+						group.Subscribe(
+							bus.Subscriber{Consumer: c, Key: fmt.Sprint("ns/", i), ID: fmt.Sprint(i), Handle: nothing},
+						)
 					} else {
 						done.Go(func() { _ = on.Consume(ctx, c, nothing) })
 					}

@@ -68,19 +68,26 @@ func Connect(cfg Config) (*Bus, error) {
 func options(cfg Config, log *slog.Logger) []nats.Option {
 	opts := []nats.Option{
 		nats.Name(cfg.Name),
-		nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1), nats.ReconnectWait(reconnectWait),
+		nats.RetryOnFailedConnect(true),
+		nats.MaxReconnects(-1),
+		nats.ReconnectWait(reconnectWait),
 		nats.ReconnectJitter(reconnectWait/2, reconnectWait/2),
 		// No buffering while away: a publish must fail at once, so that its caller
 		// can choose its own durable place.
 		nats.ReconnectBufSize(-1),
-		nats.PingInterval(10 * time.Second), nats.MaxPingsOutstanding(2),
+		nats.PingInterval(10 * time.Second),
+		nats.MaxPingsOutstanding(2),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil {
 				log.Warn("bus connection lost", "error", err)
 			}
 		}),
-		nats.ReconnectHandler(func(c *nats.Conn) { log.Info("bus connection restored", "server", c.ConnectedUrlRedacted()) }),
-		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { log.Warn("bus reported an error", "error", err) }),
+		nats.ReconnectHandler(
+			func(c *nats.Conn) { log.Info("bus connection restored", "server", c.ConnectedUrlRedacted()) },
+		),
+		nats.ErrorHandler(
+			func(_ *nats.Conn, _ *nats.Subscription, err error) { log.Warn("bus reported an error", "error", err) },
+		),
 	}
 	if cfg.User != "" {
 		opts = append(opts, nats.UserInfo(cfg.User, cfg.Password))

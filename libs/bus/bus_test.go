@@ -77,10 +77,15 @@ func TestEventsArriveAsTheyWereSent(t *testing.T) {
 	sent = bus.WithLineage(sent, lineage.Lineage{Trace: "00-aa-bb-01", Correlation: "c", Causation: "d"})
 	publish(t, b, bus.Subject("events", "ns", "dots.and spaces", "x"), sent)
 	got := make(chan bus.Delivery, 1)
-	consume(t, b, bus.Consumer{Stream: bus.Events, Name: "c", Filters: []string{"events.>"}}, func(_ context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
-		got <- d
-		return nil, nil
-	})
+	consume(
+		t,
+		b,
+		bus.Consumer{Stream: bus.Events, Name: "c", Filters: []string{"events.>"}},
+		func(_ context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
+			got <- d
+			return nil, nil
+		},
+	)
 	d := receive(t, got, "event")
 	if d.String() != sent.String() {
 		t.Errorf("got\n%s\nwant\n%s", d.Event, sent)
@@ -124,10 +129,18 @@ func TestOtherTypesArePassedOver(t *testing.T) {
 		marked.SetExtension("mark", "x y")
 		publish(t, b, "events.ns.s.e", marked)
 		seen := make(chan string, 10)
-		consume(t, b, bus.Consumer{Stream: bus.Events, Name: "c", Linger: linger, Types: []string{"a kind", "other"}, Having: []string{"mark"}}, func(_ context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
-			seen <- d.ID()
-			return nil, nil
-		})
+		consume(
+			t,
+			b,
+			bus.Consumer{
+				Stream: bus.Events, Name: "c", Linger: linger, Types: []string{"a kind", "other"},
+				Having: []string{"mark"},
+			},
+			func(_ context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
+				seen <- d.ID()
+				return nil, nil
+			},
+		)
 		for _, want := range []string{"2", "3", "6"} {
 			if got := receive(t, seen, "event"); got != want {
 				t.Errorf("handled %s, want %s", got, want)
@@ -146,10 +159,15 @@ func TestManyAreHandledOnceInOrder(t *testing.T) {
 		const many = 700 // more than are fetched together, twice
 		b := bustest.Start(t).Connect("test")
 		seen := make(chan string, many+1)
-		consume(t, b, bus.Consumer{Stream: bus.Events, Name: "c", Linger: linger}, func(_ context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
-			seen <- d.ID()
-			return nil, nil
-		})
+		consume(
+			t,
+			b,
+			bus.Consumer{Stream: bus.Events, Name: "c", Linger: linger},
+			func(_ context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
+				seen <- d.ID()
+				return nil, nil
+			},
+		)
 		for i := range many {
 			publish(t, b, "events.ns.s.e", event(t, fmt.Sprint(i), 1))
 		}
@@ -170,18 +188,23 @@ func TestErrorClassesDecide(t *testing.T) {
 		b := bustest.Start(t).Connect("test")
 		seen := make(chan string, 100)
 		quick := func(int) time.Duration { return time.Millisecond }
-		consume(t, b, bus.Consumer{Stream: bus.Events, Name: "c", Linger: linger, MaxDeliver: 3, Backoff: quick}, func(_ context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
-			seen <- fmt.Sprint(d.ID(), d.Attempt)
-			switch {
-			case d.ID() == "poison":
-				return nil, fault.Poisonf("never")
-			case d.ID() == "stale":
-				return nil, fault.Stalef("overtaken")
-			case d.ID() == "hopeless", d.ID() == "flaky" && d.Attempt == 1:
-				return nil, errors.New("not now")
-			}
-			return []bus.Outgoing{{Subject: "facts.out", Event: event(t, "out-"+d.ID(), 1)}}, nil
-		})
+		consume(
+			t,
+			b,
+			bus.Consumer{Stream: bus.Events, Name: "c", Linger: linger, MaxDeliver: 3, Backoff: quick},
+			func(_ context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
+				seen <- fmt.Sprint(d.ID(), d.Attempt)
+				switch {
+				case d.ID() == "poison":
+					return nil, fault.Poisonf("never")
+				case d.ID() == "stale":
+					return nil, fault.Stalef("overtaken")
+				case d.ID() == "hopeless", d.ID() == "flaky" && d.Attempt == 1:
+					return nil, errors.New("not now")
+				}
+				return []bus.Outgoing{{Subject: "facts.out", Event: event(t, "out-"+d.ID(), 1)}}, nil
+			},
+		)
 		for _, id := range []string{"poison", "stale", "flaky", "hopeless", "good"} {
 			publish(t, b, "events.ns.s.e", event(t, id, 1))
 		}
@@ -189,7 +212,9 @@ func TestErrorClassesDecide(t *testing.T) {
 		for range 1 + 1 + 2 + 3 + 1 {
 			counts[receive(t, seen, "attempt")]++
 		}
-		for _, want := range []string{"poison1", "stale1", "flaky1", "flaky2", "hopeless1", "hopeless2", "hopeless3", "good1"} {
+		for _, want := range []string{
+			"poison1", "stale1", "flaky1", "flaky2", "hopeless1", "hopeless2", "hopeless3", "good1",
+		} {
 			if counts[want] != 1 {
 				t.Errorf("%s seen %d times", want, counts[want])
 			}
@@ -268,10 +293,15 @@ func TestNothingIsLostWhenTheServerRestarts(t *testing.T) {
 		s := bustest.Start(t)
 		b := s.Connect("test")
 		seen := make(chan string, 100)
-		consume(t, b, bus.Consumer{Stream: bus.Events, Name: "c", Linger: linger}, func(_ context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
-			seen <- d.ID()
-			return nil, nil
-		})
+		consume(
+			t,
+			b,
+			bus.Consumer{Stream: bus.Events, Name: "c", Linger: linger},
+			func(_ context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
+				seen <- d.ID()
+				return nil, nil
+			},
+		)
 		publish(t, b, "events.ns.s.e", event(t, "before", 1))
 		receive(t, seen, "event before")
 		s.Stop()
@@ -393,14 +423,21 @@ func TestANewConsumerStartsWhereItIsTold(t *testing.T) {
 	seen := make(chan string, 10)
 	publish(t, b, "events.ns.s.e", event(t, "new", 1))
 	since := entries[0].Stored.Add(time.Nanosecond)
-	consume(t, b, bus.Consumer{Stream: bus.Events, Name: "late", Since: since}, func(_ context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
-		seen <- d.ID()
-		return nil, nil
-	})
+	consume(
+		t,
+		b,
+		bus.Consumer{Stream: bus.Events, Name: "late", Since: since},
+		func(_ context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
+			seen <- d.ID()
+			return nil, nil
+		},
+	)
 	if got := receive(t, seen, "event"); got != "new" {
 		t.Fatalf("got %s", got)
 	}
-	if err := errors.Join(b.DeleteConsumer(t.Context(), bus.Events, "nobody"), b.DeleteConsumer(t.Context(), bus.Events, "late")); err != nil {
+	if err := errors.Join(
+		b.DeleteConsumer(t.Context(), bus.Events, "nobody"), b.DeleteConsumer(t.Context(), bus.Events, "late"),
+	); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -22,13 +22,15 @@ const claimScheme = "argosy-payload:"
 // 25 MiB; base64 and headers of the compatible view need some room on top.
 const claimLimit = 64 << 20
 
-// checkIn moves a large body into the payloads bucket. Each event has an object of its own, and one that is there is not
-// put again: putting would pull the chunks from under whoever reads them. The day is part of the name, so that an event
-// that is published again long after does not point to a body that is about to age out.
+// checkIn moves a large body into the payloads bucket. Each event has an object of its own, and one that is there is
+// not put again: putting would pull the chunks from under whoever reads them. The day is part of the name, so that an
+// event that is published again long after does not point to a body that is about to age out.
 func (b *Bus) checkIn(ctx context.Context, subject string, e Event) (Event, error) {
 	body := e.Data()
 	sum := sha256.Sum256(body)
-	name := strings.Join([]string{hex.EncodeToString(sum[:]), MessageID(subject, e), time.Now().UTC().Format("20060102")}, ".")
+	name := strings.Join(
+		[]string{hex.EncodeToString(sum[:]), MessageID(subject, e), time.Now().UTC().Format("20060102")}, ".",
+	)
 	objects := b.Objects(PayloadsBucket)
 	// Only a complete object is found: its name is written after its chunks.
 	there, err := objects.Has(ctx, name)
@@ -63,7 +65,9 @@ func (b *Bus) checkOut(ctx context.Context, e Event) (Event, error) {
 		return e, fmt.Errorf("check out body of event %s: %w", e.ID(), err)
 	}
 	if len(body) > claimLimit {
-		return e, fault.Poisonf("check out body of event %s: it has more than %d bytes: %w", e.ID(), claimLimit, ErrTooLarge)
+		return e, fault.Poisonf(
+			"check out body of event %s: it has more than %d bytes: %w", e.ID(), claimLimit, ErrTooLarge,
+		)
 	}
 	e.DataEncoded = body
 	return e, nil

@@ -35,30 +35,36 @@ type Handler func(ctx context.Context, d Delivery) ([]Outgoing, error)
 
 // Consumer describes a durable subscription that replicas share.
 type Consumer struct {
-	Stream      string
-	Name        string                                      // durable name; replicas with the same name share the work
-	Since       time.Time                                   // where a new consumer starts; zero means the oldest event
-	Start       uint64                                      // the sequence at which a new consumer starts, instead of Since; 0 means Since
-	Filters     []string                                    // subjects; none means all
-	Types       []string                                    // event types that are handled; others are acknowledged unread; none means all
-	Having      []string                                    // extensions any of which makes an event handled whatever its type
-	Concurrency int                                         // handlers at once; 0 means 1, which keeps the order
-	Serial      bool                                        // one event at a time over all replicas, in the order of the stream
-	MaxDeliver  int                                         // deliveries before the dead letters; 0 means 10
-	AckWait     time.Duration                               // how long one attempt may take before another replica gets it; 0 means 30 s
-	Backoff     func(attempt int) time.Duration             // wait before the next attempt; nil means DefaultBackoff
-	Observe     func(class fault.Class, took time.Duration) // called once per handled delivery; may be nil
+	Stream string
+	Name   string    // durable name; replicas with the same name share the work
+	Since  time.Time // where a new consumer starts; zero means the oldest event
+	// the sequence at which a new consumer starts, instead of Since; 0 means Since
+	Start   uint64
+	Filters []string // subjects; none means all
+	// event types that are handled; others are acknowledged unread; none means all
+	Types []string
+	// extensions any of which makes an event handled whatever its type
+	Having      []string
+	Concurrency int // handlers at once; 0 means 1, which keeps the order
+	// one event at a time over all replicas, in the order of the stream
+	Serial     bool
+	MaxDeliver int // deliveries before the dead letters; 0 means 10
+	// how long one attempt may take before another replica gets it; 0 means 30 s
+	AckWait time.Duration
+	Backoff func(attempt int) time.Duration             // wait before the next attempt; nil means DefaultBackoff
+	Observe func(class fault.Class, took time.Duration) // called once per handled delivery; may be nil
 	// Grace is how long handlers may go on once the consumer is stopped; then their contexts end with [ErrStopped], and
 	// what they had in hand goes back to the stream. 0 means DefaultGrace.
 	Grace time.Duration
-	// Declared is told what the server said to the consumer: nil when it has it. It is told again after each interruption;
-	// an error that wraps [ErrRefused] does not get better by waiting. May be nil.
+	// Declared is told what the server said to the consumer: nil when it has it. It is told again after each
+	// interruption; an error that wraps [ErrRefused] does not get better by waiting. May be nil.
 	Declared func(error)
-	Linger   time.Duration // while events come, how long they gather before they are fetched together; 0 means each comes at once
+	// while events come, how long they gather before they are fetched together; 0 means each comes at once
+	Linger time.Duration
 }
 
-// DefaultGrace is within the time that a process has to stop: what is in hand goes back to the stream before the process is
-// killed with it.
+// DefaultGrace is within the time that a process has to stop: what is in hand goes back to the stream before the
+// process is killed with it.
 const DefaultGrace = 15 * time.Second
 
 // ErrStopped is the cause of the end of a handler's context when its consumer was stopped and the grace is over.
@@ -211,7 +217,8 @@ func (w *worker) declare(ctx context.Context) (jetstream.Consumer, error) {
 	if _, answered := errors.AsType[*jetstream.APIError](err); answered {
 		if there, look := w.bus.js.Consumer(ctx, w.consumer.Stream, w.consumer.Name); look == nil {
 			began := there.CachedInfo().Config
-			cfg.DeliverPolicy, cfg.OptStartSeq, cfg.OptStartTime = began.DeliverPolicy, began.OptStartSeq, began.OptStartTime
+			cfg.DeliverPolicy, cfg.OptStartSeq = began.DeliverPolicy, began.OptStartSeq
+			cfg.OptStartTime = began.OptStartTime
 			cons, err = w.bus.js.CreateOrUpdateConsumer(ctx, w.consumer.Stream, cfg)
 		}
 	}
@@ -244,7 +251,8 @@ func (w *worker) config() jetstream.ConsumerConfig {
 	return cfg
 }
 
-// arrival is a message that came and waits for a handler. The server is told that it is in good hands until done is called.
+// arrival is a message that came and waits for a handler. The server is told that it is in good hands until done is
+// called.
 type arrival struct {
 	jetstream.Msg
 	done func()
@@ -303,7 +311,9 @@ func (w *worker) next(src source) (jetstream.Msg, error) {
 			return m, err
 		}
 		if err := m.Ack(); err != nil {
-			w.bus.log.Warn("answer to the bus was lost", "consumer", w.consumer.Name, "subject", m.Subject(), "error", err)
+			w.bus.log.Warn(
+				"answer to the bus was lost", "consumer", w.consumer.Name, "subject", m.Subject(), "error", err,
+			)
 		}
 	}
 }
@@ -330,7 +340,9 @@ func (w *worker) one(ctx context.Context, a arrival) {
 		w.bus.log.ErrorContext(ctx, "message without metadata", "subject", m.Subject(), "error", err)
 		return
 	}
-	d := Delivery{Subject: m.Subject(), Sequence: meta.Sequence.Stream, Attempt: int(meta.NumDelivered), Stored: meta.Timestamp}
+	d := Delivery{
+		Subject: m.Subject(), Sequence: meta.Sequence.Stream, Attempt: int(meta.NumDelivered), Stored: meta.Timestamp,
+	}
 	err = w.attempt(ctx, m, &d)
 	a.done()
 	w.settle(ctx, m, d, err)
@@ -365,7 +377,10 @@ func (w *worker) attempt(ctx context.Context, m jetstream.Msg, d *Delivery) erro
 func (w *worker) settle(ctx context.Context, m jetstream.Msg, d Delivery, err error) {
 	if err != nil && ctx.Err() != nil {
 		// The handler was stopped: whatever it says now is no verdict.
-		w.bus.log.InfoContext(ctx, "event goes back, its handler was stopped", "consumer", w.consumer.Name, "subject", d.Subject, "event_id", d.ID(), "error", err)
+		w.bus.log.InfoContext(
+			ctx, "event goes back, its handler was stopped", "consumer", w.consumer.Name, "subject", d.Subject,
+			"event_id", d.ID(), "error", err,
+		)
 		if answer := m.Nak(); answer != nil {
 			w.bus.log.WarnContext(ctx, "answer to the bus was lost", "consumer", w.consumer.Name, "error", answer)
 		}

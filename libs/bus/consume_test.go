@@ -25,14 +25,18 @@ func TestAStoppedHandlerGivesItsEventBack(t *testing.T) {
 		begun := make(chan bus.Delivery, 1)
 		var done sync.WaitGroup
 		done.Go(func() {
-			_ = b.Consume(ctx, bus.Consumer{Stream: bus.Events, Name: "c", MaxDeliver: 2, Grace: time.Millisecond}, func(ctx context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
-				begun <- d
-				<-ctx.Done()
-				if !errors.Is(context.Cause(ctx), bus.ErrStopped) {
-					t.Errorf("cause %v", context.Cause(ctx))
-				}
-				return nil, fault.Poisonf("interrupted: %w", ctx.Err())
-			})
+			_ = b.Consume(
+				ctx,
+				bus.Consumer{Stream: bus.Events, Name: "c", MaxDeliver: 2, Grace: time.Millisecond},
+				func(ctx context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
+					begun <- d
+					<-ctx.Done()
+					if !errors.Is(context.Cause(ctx), bus.ErrStopped) {
+						t.Errorf("cause %v", context.Cause(ctx))
+					}
+					return nil, fault.Poisonf("interrupted: %w", ctx.Err())
+				},
+			)
 		})
 		if d := receive(t, begun, "delivery"); d.Attempt != attempt {
 			t.Errorf("attempt %d came as %d", attempt, d.Attempt)
@@ -41,10 +45,15 @@ func TestAStoppedHandlerGivesItsEventBack(t *testing.T) {
 		done.Wait()
 	}
 	handled := make(chan string, 1)
-	consume(t, b, bus.Consumer{Stream: bus.Events, Name: "c", MaxDeliver: 2}, func(_ context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
-		handled <- d.ID()
-		return nil, nil
-	})
+	consume(
+		t,
+		b,
+		bus.Consumer{Stream: bus.Events, Name: "c", MaxDeliver: 2},
+		func(_ context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
+			handled <- d.ID()
+			return nil, nil
+		},
+	)
 	if got := receive(t, handled, "delivery after the stops"); got != "one" {
 		t.Errorf("got %s", got)
 	}
@@ -61,11 +70,15 @@ func TestABusyConsumerStopsWithinItsGrace(t *testing.T) {
 	begun, ended := make(chan string, 9), make(chan struct{})
 	go func() {
 		defer close(ended)
-		_ = b.Consume(ctx, bus.Consumer{Stream: bus.Events, Name: "c", Concurrency: 2, Grace: time.Millisecond}, func(ctx context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
-			begun <- d.ID()
-			<-ctx.Done()
-			return nil, ctx.Err()
-		})
+		_ = b.Consume(
+			ctx,
+			bus.Consumer{Stream: bus.Events, Name: "c", Concurrency: 2, Grace: time.Millisecond},
+			func(ctx context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
+				begun <- d.ID()
+				<-ctx.Done()
+				return nil, ctx.Err()
+			},
+		)
 	}()
 	receive(t, begun, "first")
 	receive(t, begun, "second")
@@ -97,7 +110,10 @@ func TestMoreThanAThousandConsumers(t *testing.T) {
 	js := management(t, s)
 	for i := range 1010 {
 		// In memory, since a thousand files take their time.
-		cfg := jetstream.ConsumerConfig{Name: fmt.Sprint("c", i), AckPolicy: jetstream.AckExplicitPolicy, MemoryStorage: true, InactiveThreshold: time.Hour}
+		cfg := jetstream.ConsumerConfig{
+			Name: fmt.Sprint("c", i), AckPolicy: jetstream.AckExplicitPolicy, MemoryStorage: true,
+			InactiveThreshold: time.Hour,
+		}
 		if _, err := js.CreateConsumer(t.Context(), bus.Events, cfg); err != nil {
 			t.Fatalf("consumer %d: %v", i, err)
 		}
@@ -109,7 +125,11 @@ func TestTheLimitOfConsumersIsRaised(t *testing.T) {
 	s := bustest.Start(t)
 	js := management(t, s)
 	for name, limit := range map[string]int{bus.Events: 3, bus.Commands: -1} {
-		cfg := jetstream.StreamConfig{Name: name, Subjects: []string{map[string]string{bus.Events: "events.>", bus.Commands: "commands.>"}[name]}, MaxConsumers: limit}
+		cfg := jetstream.StreamConfig{
+			Name:         name,
+			Subjects:     []string{map[string]string{bus.Events: "events.>", bus.Commands: "commands.>"}[name]},
+			MaxConsumers: limit,
+		}
 		if name == bus.Commands {
 			cfg.Retention = jetstream.WorkQueuePolicy
 		}
@@ -179,12 +199,17 @@ func TestWhatWaitsForAHandlerComesOnce(t *testing.T) {
 	handled := make(chan bus.Delivery, 10*n)
 	begun := make(chan string, 10*n)
 	for range 2 { // replicas
-		consume(t, b, bus.Consumer{Stream: bus.Events, Name: "c", Concurrency: 2, AckWait: patience}, func(_ context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
-			begun <- d.ID()
-			<-release
-			handled <- d
-			return nil, nil
-		})
+		consume(
+			t,
+			b,
+			bus.Consumer{Stream: bus.Events, Name: "c", Concurrency: 2, AckWait: patience},
+			func(_ context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
+				begun <- d.ID()
+				<-release
+				handled <- d
+				return nil, nil
+			},
+		)
 	}
 	for range 2 { // at least one of them is busy, and may have all the rest beside
 		receive(t, begun, "busy handlers")

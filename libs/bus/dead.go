@@ -74,7 +74,10 @@ func (b *Bus) shrink(ctx context.Context, m *nats.Msg, id string) error {
 	for headerSize(m.Header)+room > most {
 		largest := ""
 		for name, values := range m.Header {
-			if !isPrefixed(name, deadPrefix) && (largest == "" || headerSize(nats.Header{name: values}) > headerSize(nats.Header{largest: m.Header[largest]})) {
+			if !isPrefixed(name, deadPrefix) &&
+				(largest == "" || headerSize(nats.Header{name: values}) > headerSize(nats.Header{
+					largest: m.Header[largest],
+				})) {
 				largest = name
 			}
 		}
@@ -92,7 +95,10 @@ func (b *Bus) shrink(ctx context.Context, m *nats.Msg, id string) error {
 	}
 	if structured(m.Header) { // or it would be looked for in the body
 		m.Header[headerPrefix+"datacontenttype"] = []string{first(m.Header, headerContentType)}
-		maps.DeleteFunc(m.Header, func(name string, _ []string) bool { return strings.EqualFold(name, headerContentType) })
+		maps.DeleteFunc(
+			m.Header,
+			func(name string, _ []string) bool { return strings.EqualFold(name, headerContentType) },
+		)
 	}
 	m.Data = nil
 	m.Header[headerPrefix+extDataRef] = []string{percentEncode(claimScheme + "dead." + id)}
@@ -121,10 +127,15 @@ type DeadLetter struct {
 func (b *Bus) DeadLetters(ctx context.Context, stream, subject string, limit int) ([]DeadLetter, error) {
 	filter := "dead." + stream + "." + subject
 	var out []DeadLetter
-	err := b.scan(ctx, Dead, Range{Subjects: []string{filter}, Limit: limit}, func(m jetstream.Msg, meta *jetstream.MsgMetadata) error {
-		out = append(out, letter(meta.Sequence.Stream, m.Subject(), m.Headers(), m.Data(), meta.Timestamp))
-		return nil
-	})
+	err := b.scan(
+		ctx,
+		Dead,
+		Range{Subjects: []string{filter}, Limit: limit},
+		func(m jetstream.Msg, meta *jetstream.MsgMetadata) error {
+			out = append(out, letter(meta.Sequence.Stream, m.Subject(), m.Headers(), m.Data(), meta.Timestamp))
+			return nil
+		},
+	)
 	return out, err
 }
 
@@ -190,7 +201,10 @@ func (b *Bus) deadMessage(ctx context.Context, sequence uint64) (*jetstream.RawS
 func letter(sequence uint64, subject string, h nats.Header, body []byte, at time.Time) DeadLetter {
 	rest := strings.TrimPrefix(subject, "dead.")
 	stream, original, _ := strings.Cut(rest, ".")
-	l := DeadLetter{Sequence: sequence, Stream: stream, Subject: original, Consumer: first(h, deadConsumer), Reason: percentDecode(first(h, deadReason)), Buried: at}
+	l := DeadLetter{
+		Sequence: sequence, Stream: stream, Subject: original, Consumer: first(h, deadConsumer),
+		Reason: percentDecode(first(h, deadReason)), Buried: at,
+	}
 	if long := first(h, deadSubject); long != "" {
 		l.Subject = percentDecode(long)
 	}

@@ -35,14 +35,18 @@ func TestADeadLetterIsListedAndDrivenAgain(t *testing.T) {
 	handled := make(chan string, 10)
 	broken := true
 	done.Go(func() {
-		_ = b.Consume(ctx, bus.Consumer{Stream: bus.Commands, Name: "x"}, func(_ context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
-			handled <- d.ID()
-			if d.ID() == "c1" && broken {
-				broken = false
-				return nil, fault.Poisonf("100%% broken: ü")
-			}
-			return nil, nil
-		})
+		_ = b.Consume(
+			ctx,
+			bus.Consumer{Stream: bus.Commands, Name: "x"},
+			func(_ context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
+				handled <- d.ID()
+				if d.ID() == "c1" && broken {
+					broken = false
+					return nil, fault.Poisonf("100%% broken: ü")
+				}
+				return nil, nil
+			},
+		)
 	})
 	<-handled
 	<-handled
@@ -57,7 +61,9 @@ func TestADeadLetterIsListedAndDrivenAgain(t *testing.T) {
 		t.Fatalf("%d letters", len(letters))
 	}
 	l := letters[0]
-	if l.Event.ID() != "c1" || l.Subject != "commands.x.do.ns" || l.Stream != bus.Commands || l.Consumer != "x" || l.Attempts != 1 || !strings.Contains(l.Reason, "100% broken: ü") {
+	if l.Event.ID() != "c1" || l.Subject != "commands.x.do.ns" || l.Stream != bus.Commands || l.Consumer != "x" ||
+		l.Attempts != 1 ||
+		!strings.Contains(l.Reason, "100% broken: ü") {
 		t.Errorf("%+v", l)
 	}
 	one, err := b.DeadLetter(t.Context(), l.Sequence)
@@ -107,14 +113,21 @@ func TestScanKeepsToItsRange(t *testing.T) {
 	if got := count(bus.Range{After: 1198}); len(got) != 2 {
 		t.Errorf("after: %v", got)
 	}
-	if from, to := count(bus.Range{From: middle}), count(bus.Range{To: middle}); len(from)+len(to) != 1200 || len(to) == 0 {
+	if from, to := count(bus.Range{From: middle}), count(bus.Range{To: middle}); len(from)+len(to) != 1200 ||
+		len(to) == 0 {
 		t.Errorf("from: %d, to: %d", len(from), len(to))
 	}
 	if got := count(bus.Range{Subjects: []string{"events.none.>"}}); len(got) != 0 {
 		t.Errorf("nothing: %v", got)
 	}
 	boom := errors.New("boom")
-	if err := b.Scan(t.Context(), bus.Events, bus.Range{}, func(bus.Delivery) error { return boom }, nil); !errors.Is(err, boom) {
+	if err := b.Scan(
+		t.Context(),
+		bus.Events,
+		bus.Range{},
+		func(bus.Delivery) error { return boom },
+		nil,
+	); !errors.Is(err, boom) {
 		t.Errorf("%v", err)
 	}
 	if err := b.Purge(t.Context(), bus.Events, "events.ns.s1.>"); err != nil {
@@ -139,20 +152,26 @@ func TestOrderedConsumersTakeOneEventAtATime(t *testing.T) {
 	atWork := 0
 	for range 2 {
 		done.Go(func() {
-			_ = b.Consume(ctx, bus.Consumer{Stream: bus.Events, Name: "o", Serial: true, Backoff: func(int) time.Duration { return 0 }}, func(_ context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
-				mu.Lock()
-				defer mu.Unlock()
-				if atWork++; atWork > 1 {
-					t.Error("two at a time")
-				}
-				defer func() { atWork-- }()
-				if !failed[d.ID()] && d.Sequence%7 == 0 {
-					failed[d.ID()] = true
-					return nil, errors.New("not yet")
-				}
-				seen <- d.ID()
-				return nil, nil
-			})
+			_ = b.Consume(
+				ctx,
+				bus.Consumer{
+					Stream: bus.Events, Name: "o", Serial: true, Backoff: func(int) time.Duration { return 0 },
+				},
+				func(_ context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
+					mu.Lock()
+					defer mu.Unlock()
+					if atWork++; atWork > 1 {
+						t.Error("two at a time")
+					}
+					defer func() { atWork-- }()
+					if !failed[d.ID()] && d.Sequence%7 == 0 {
+						failed[d.ID()] = true
+						return nil, errors.New("not yet")
+					}
+					seen <- d.ID()
+					return nil, nil
+				},
+			)
 		})
 	}
 	for i := range 50 {
@@ -174,7 +193,11 @@ func TestPeers(t *testing.T) {
 		t.Error(err)
 	}
 	for range 2 {
-		if err := p.Store(t.Context(), "events.ns.s.e", map[string]string{"ce-specversion": "1.0", "ce-id": "1", "ce-source": "s", "ce-type": "t"}, []byte("{}"), "key"); err != nil {
+		if err := p.Store(
+			t.Context(), "events.ns.s.e",
+			map[string]string{"ce-specversion": "1.0", "ce-id": "1", "ce-source": "s", "ce-type": "t"}, []byte("{}"),
+			"key",
+		); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -196,9 +219,14 @@ func TestPeers(t *testing.T) {
 func TestADeadLetterThatFailsAgainIsNotLost(t *testing.T) {
 	b := bustest.Start(t).Connect("test")
 	put(t, b, "commands.x.do.ns", "c1")
-	consume(t, b, bus.Consumer{Stream: bus.Commands, Name: "x"}, func(context.Context, bus.Delivery) ([]bus.Outgoing, error) {
-		return nil, fault.Poisonf("broken")
-	})
+	consume(
+		t,
+		b,
+		bus.Consumer{Stream: bus.Commands, Name: "x"},
+		func(context.Context, bus.Delivery) ([]bus.Outgoing, error) {
+			return nil, fault.Poisonf("broken")
+		},
+	)
 	last := uint64(0)
 	for range 3 {
 		l := letters(t, b, 1)[0]

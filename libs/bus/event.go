@@ -50,7 +50,9 @@ func Key(causes ...string) string {
 
 // LineageOf reads what caused e.
 func LineageOf(e Event) lineage.Lineage {
-	return lineage.Lineage{Trace: extension(e, extTrace), Correlation: extension(e, extCorrelation), Causation: extension(e, extCausation)}
+	return lineage.Lineage{
+		Trace: extension(e, extTrace), Correlation: extension(e, extCorrelation), Causation: extension(e, extCausation),
+	}
 }
 
 // After is the lineage of whatever e causes: same trace and chain, caused by e.
@@ -66,7 +68,9 @@ func After(e Event) lineage.Lineage {
 
 // WithLineage writes l into e's extensions; unknown parts are left alone.
 func WithLineage(e Event, l lineage.Lineage) Event {
-	for _, part := range [...][2]string{{extTrace, l.Trace}, {extCorrelation, l.Correlation}, {extCausation, l.Causation}} {
+	for _, part := range [...][2]string{
+		{extTrace, l.Trace}, {extCorrelation, l.Correlation}, {extCausation, l.Causation},
+	} {
 		if part[1] != "" {
 			e.SetExtension(part[0], part[1])
 		}

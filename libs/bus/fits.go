@@ -46,9 +46,14 @@ func Fits(subject string, e Event) error {
 
 func subjectFits(subject string) error {
 	if len(subject) > MaxSubject {
-		return fault.Poisonf("subject %s... has %d bytes, at most %d are taken; shorten the names it is made of: %w", subject[:80], len(subject), MaxSubject, ErrTooLarge)
+		return fault.Poisonf(
+			"subject %s... has %d bytes, at most %d are taken; shorten the names it is made of: %w", subject[:80],
+			len(subject), MaxSubject, ErrTooLarge,
+		)
 	}
-	if !strings.ContainsAny(subject, "*> \t\r\n\x00") && subject != "" && subject[0] != '.' && subject[len(subject)-1] != '.' && !strings.Contains(subject, "..") {
+	if !strings.ContainsAny(subject, "*> \t\r\n\x00") && subject != "" && subject[0] != '.' &&
+		subject[len(subject)-1] != '.' &&
+		!strings.Contains(subject, "..") {
 		return nil
 	}
 	for token := range strings.SplitSeq(subject, ".") {
@@ -62,7 +67,9 @@ func subjectFits(subject string) error {
 // bodyFits and headerFits judge an encoded event.
 func bodyFits(e Event) error {
 	if n := len(e.Data()); n > MaxBody {
-		return fault.Poisonf("event %s: its body has %d bytes, at most %d are taken: %w", e.ID(), n, MaxBody, ErrTooLarge)
+		return fault.Poisonf(
+			"event %s: its body has %d bytes, at most %d are taken: %w", e.ID(), n, MaxBody, ErrTooLarge,
+		)
 	}
 	return nil
 }
@@ -79,7 +86,10 @@ func headerFits(id string, h nats.Header, size headerBytes) error {
 			}
 		}
 	}
-	return fault.Poisonf("event %s: its attributes have %d bytes when encoded, at most %d are taken: %w", short(id), size.all, MaxAttributes, ErrTooLarge)
+	return fault.Poisonf(
+		"event %s: its attributes have %d bytes when encoded, at most %d are taken: %w", short(id), size.all,
+		MaxAttributes, ErrTooLarge,
+	)
 }
 
 // What a header has beside its names and values.
@@ -118,8 +128,10 @@ func (b *Bus) sized(ctx context.Context, m *Message) (*nats.Msg, error) {
 		size = header.all
 	}
 	if !b.takes(size) {
-		return nil, fault.Poisonf("event %s: its attributes have %d bytes when encoded, and the server takes messages of %d (max_payload): %w",
-			short(m.event.ID()), size, b.nc.MaxPayload(), ErrTooLarge)
+		return nil, fault.Poisonf(
+			"event %s: its attributes have %d bytes when encoded, and the server takes messages of %d (max_payload): %w",
+			short(m.event.ID()), size, b.nc.MaxPayload(), ErrTooLarge,
+		)
 	}
 	return wire, nil
 }

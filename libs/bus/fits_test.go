@@ -27,31 +27,48 @@ func TestWhatCanNeverBeStoredIsPoison(t *testing.T) {
 		shape   func(*bus.Event)
 		cause   error
 	}{
-		"a long type":                      {"events.ns.s.e", func(e *bus.Event) { e.SetType(long(1 << 20)) }, bus.ErrTooLarge},
-		"a long id":                        {"events.ns.s.e", func(e *bus.Event) { e.SetID(long(bus.MaxAttribute + 1)) }, bus.ErrTooLarge},
-		"an id that encoding makes long":   {"events.ns.s.e", func(e *bus.Event) { e.SetID(strings.Repeat("é", bus.MaxAttribute/6+1)) }, bus.ErrTooLarge},
-		"a long extension":                 {"events.ns.s.e", func(e *bus.Event) { e.SetExtension("note", long(70<<10)) }, bus.ErrTooLarge},
-		"many extensions":                  {"events.ns.s.e", func(e *bus.Event) { extend(e, 70, 1000) }, bus.ErrTooLarge},
-		"a subject over a control line":    {bus.Subject("events", "ns", "s", long(5000)), nil, bus.ErrTooLarge},
-		"a subject that encoding makes so": {bus.Subject("events", "ns", "s", strings.Repeat("ü", 400)), nil, bus.ErrTooLarge},
-		"a subject with an empty token":    {"events.ns..e", nil, bus.ErrBadSubject},
-		"a subject with white space":       {"events.ns.s.a b", nil, bus.ErrBadSubject},
-		"a wildcard":                       {"events.ns.s.*", nil, bus.ErrBadSubject},
-		"the largest id":                   {"events.ns.s.e", func(e *bus.Event) { e.SetID(long(bus.MaxAttribute)) }, nil},
-		"the largest subject":              {"events.ns.s." + long(bus.MaxSubject-12), nil, nil},
-		"as many extensions as go":         {"events.ns.s.e", func(e *bus.Event) { extend(e, 56, 1000) }, nil},
-		"no event":                         {"events.ns.s.e", func(e *bus.Event) { e.SetSource("") }, errAny},
+		"a long type": {
+			"events.ns.s.e", func(e *bus.Event) { e.SetType(long(1 << 20)) }, bus.ErrTooLarge,
+		},
+		"a long id": {
+			"events.ns.s.e", func(e *bus.Event) { e.SetID(long(bus.MaxAttribute + 1)) }, bus.ErrTooLarge,
+		},
+		"an id that encoding makes long": {
+			"events.ns.s.e", func(e *bus.Event) { e.SetID(strings.Repeat("é", bus.MaxAttribute/6+1)) }, bus.ErrTooLarge,
+		},
+		"a long extension": {
+			"events.ns.s.e", func(e *bus.Event) { e.SetExtension("note", long(70<<10)) }, bus.ErrTooLarge,
+		},
+		"many extensions": {
+			"events.ns.s.e", func(e *bus.Event) { extend(e, 70, 1000) }, bus.ErrTooLarge,
+		},
+		"a subject over a control line": {bus.Subject("events", "ns", "s", long(5000)), nil, bus.ErrTooLarge},
+		"a subject that encoding makes so": {
+			bus.Subject("events", "ns", "s", strings.Repeat("ü", 400)), nil, bus.ErrTooLarge,
+		},
+		"a subject with an empty token": {"events.ns..e", nil, bus.ErrBadSubject},
+		"a subject with white space":    {"events.ns.s.a b", nil, bus.ErrBadSubject},
+		"a wildcard":                    {"events.ns.s.*", nil, bus.ErrBadSubject},
+		"the largest id": {
+			"events.ns.s.e", func(e *bus.Event) { e.SetID(long(bus.MaxAttribute)) }, nil,
+		},
+		"the largest subject":      {"events.ns.s." + long(bus.MaxSubject-12), nil, nil},
+		"as many extensions as go": {"events.ns.s.e", func(e *bus.Event) { extend(e, 56, 1000) }, nil},
+		"no event":                 {"events.ns.s.e", func(e *bus.Event) { e.SetSource("") }, errAny},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := event(t, "id of "+name, 1)
 			if c.shape != nil {
 				c.shape(&e)
 			}
-			for way, err := range map[string]error{"by the bounds": bus.Fits(c.subject, e), "by the bus": b.Publish(t.Context(), c.subject, e)} {
+			for way, err := range map[string]error{
+				"by the bounds": bus.Fits(c.subject, e), "by the bus": b.Publish(t.Context(), c.subject, e),
+			} {
 				switch {
 				case c.cause == nil && err != nil:
 					t.Errorf("%s: %v", way, err)
-				case c.cause != nil && (fault.Of(err) != fault.Poison || !errors.Is(c.cause, errAny) && !errors.Is(err, c.cause)):
+				case c.cause != nil &&
+					(fault.Of(err) != fault.Poison || !errors.Is(c.cause, errAny) && !errors.Is(err, c.cause)):
 					t.Errorf("%s: %v, want poison for %v", way, err, c.cause)
 				case err != nil && len(err.Error()) > 3000:
 					t.Errorf("%s: an error of %d bytes", way, len(err.Error()))
@@ -62,7 +79,8 @@ func TestWhatCanNeverBeStoredIsPoison(t *testing.T) {
 			}
 		})
 	}
-	if err := bus.Fits("events.ns.s.e", withBody(event(t, "b", 1), bus.MaxBody+1)); !errors.Is(err, bus.ErrTooLarge) || fault.Of(err) != fault.Poison {
+	if err := bus.Fits("events.ns.s.e", withBody(event(t, "b", 1), bus.MaxBody+1)); !errors.Is(err, bus.ErrTooLarge) ||
+		fault.Of(err) != fault.Poison {
 		t.Errorf("a body over the bound: %v", err)
 	}
 }
@@ -95,7 +113,8 @@ func TestABodyThatDoesNotFitBesideItsHeadersIsCheckedIn(t *testing.T) {
 	extend(&sent, 20, 1000)
 	publish(t, b, "events.ns.s.e", sent)
 	d, err := b.At(t.Context(), bus.Events, 1)
-	if err != nil || !bytes.Equal(d.Data(), sent.Data()) || fmt.Sprint(d.Extensions()["ext3"]) != strings.Repeat("v", 1000) {
+	if err != nil || !bytes.Equal(d.Data(), sent.Data()) ||
+		fmt.Sprint(d.Extensions()["ext3"]) != strings.Repeat("v", 1000) {
 		t.Errorf("%d bytes, %v", len(d.Data()), err)
 	}
 }
@@ -110,15 +129,20 @@ func TestTheLargestEventIsBuriedDrivenAndFollowed(t *testing.T) {
 	broken := make(chan struct{}, 1)
 	broken <- struct{}{}
 	handled := make(chan lineage.Lineage, 10)
-	consume(t, b, bus.Consumer{Stream: bus.Commands, Name: "x"}, func(_ context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
-		handled <- bus.After(d.Event)
-		select {
-		case <-broken:
-			return nil, fault.Poisonf("broken: %s", strings.Repeat("ü", 2000))
-		default:
-			return nil, nil
-		}
-	})
+	consume(
+		t,
+		b,
+		bus.Consumer{Stream: bus.Commands, Name: "x"},
+		func(_ context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
+			handled <- bus.After(d.Event)
+			select {
+			case <-broken:
+				return nil, fault.Poisonf("broken: %s", strings.Repeat("ü", 2000))
+			default:
+				return nil, nil
+			}
+		},
+	)
 	follower := bus.WithLineage(event(t, "follower", 1), receive(t, handled, "delivery"))
 	if err := b.Publish(t.Context(), "facts.x.y.z", follower); err != nil {
 		t.Errorf("what follows: %v", err)
@@ -178,9 +202,14 @@ func TestWhatOthersStoredIsBuriedAsFarAsItFits(t *testing.T) {
 	message("commands.a.b", 1<<20-200, header("body", nil))
 	message("commands.a."+strings.Repeat("n", 4000), 10, header("subject", nil))
 	message("commands.a.b", 1<<20-200, nats.Header{"Content-Type": {"application/cloudevents+json"}})
-	consume(t, b, bus.Consumer{Stream: bus.Commands, Name: "a"}, func(context.Context, bus.Delivery) ([]bus.Outgoing, error) {
-		return nil, fault.Poisonf("no")
-	})
+	consume(
+		t,
+		b,
+		bus.Consumer{Stream: bus.Commands, Name: "a"},
+		func(context.Context, bus.Delivery) ([]bus.Outgoing, error) {
+			return nil, fault.Poisonf("no")
+		},
+	)
 	for _, l := range letters(t, b, 4) {
 		full, err := b.DeadLetter(t.Context(), l.Sequence)
 		if err != nil {
@@ -201,7 +230,8 @@ func TestWhatOthersStoredIsBuriedAsFarAsItFits(t *testing.T) {
 
 func TestAConnectionSurvivesWhatIsTooLarge(t *testing.T) {
 	b := bustest.Start(t).Connect("test")
-	if err := b.KV(bus.WindowsBucket).Put(t.Context(), "k", make([]byte, 2<<20)); fault.Of(err) != fault.Poison || !errors.Is(err, bus.ErrTooLarge) {
+	if err := b.KV(bus.WindowsBucket).Put(t.Context(), "k", make([]byte, 2<<20)); fault.Of(err) != fault.Poison ||
+		!errors.Is(err, bus.ErrTooLarge) {
 		t.Errorf("a value of 2 MiB: %v", err)
 	}
 	if err := b.Ready(); err != nil {

@@ -71,7 +71,9 @@ func (b *Bus) readFew(ctx context.Context, s jetstream.Stream, subject string, t
 		if err != nil {
 			return nil, fmt.Errorf("read %s: %w", subject, err)
 		}
-		entries = append(entries, Delivery{Event: e, Subject: raw.Subject, Sequence: raw.Sequence, Attempt: 1, Stored: raw.Time})
+		entries = append(
+			entries, Delivery{Event: e, Subject: raw.Subject, Sequence: raw.Sequence, Attempt: 1, Stored: raw.Time},
+		)
 		next = raw.Sequence + 1
 	}
 	return entries, nil
@@ -101,12 +103,14 @@ func (b *Bus) At(ctx context.Context, stream string, sequence uint64) (Delivery,
 	return Delivery{Event: e, Subject: raw.Subject, Sequence: raw.Sequence, Attempt: 1, Stored: raw.Time}, nil
 }
 
-// readerLife is how long the server keeps the place of a reader that has read its fill: reading a journal must not leave
-// a consumer behind for minutes, since the server allows only so many.
+// readerLife is how long the server keeps the place of a reader that has read its fill: reading a journal must not
+// leave a consumer behind for minutes, since the server allows only so many.
 const readerLife = 5 * time.Second
 
 func (b *Bus) readN(ctx context.Context, stream, subject string, total uint64) ([]Delivery, error) {
-	cons, err := b.js.OrderedConsumer(ctx, stream, jetstream.OrderedConsumerConfig{FilterSubjects: []string{subject}, InactiveThreshold: readerLife})
+	cons, err := b.js.OrderedConsumer(
+		ctx, stream, jetstream.OrderedConsumerConfig{FilterSubjects: []string{subject}, InactiveThreshold: readerLife},
+	)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", subject, err)
 	}
@@ -147,7 +151,9 @@ func (b *Bus) entry(ctx context.Context, m jetstream.Msg) (Delivery, uint64, err
 	if e, err = b.checkOut(ctx, e); err != nil {
 		return Delivery{}, 0, err
 	}
-	return Delivery{Event: e, Subject: m.Subject(), Sequence: meta.Sequence.Stream, Attempt: 1, Stored: meta.Timestamp}, meta.NumPending, nil
+	return Delivery{
+		Event: e, Subject: m.Subject(), Sequence: meta.Sequence.Stream, Attempt: 1, Stored: meta.Timestamp,
+	}, meta.NumPending, nil
 }
 
 // Follow calls see for every event of subject from now on (or from the start of

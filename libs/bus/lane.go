@@ -107,8 +107,8 @@ type Subscription struct {
 	done     chan struct{}
 }
 
-// Subscribe adds a subscriber, or changes the one with the same ID: it goes on where that was. What the older version has
-// in hand may finish within its grace; what is interrupted then is handled by the new one.
+// Subscribe adds a subscriber, or changes the one with the same ID: it goes on where that was. What the older version
+// has in hand may finish within its grace; what is interrupted then is handled by the new one.
 func (s *Shared) Subscribe(spec Subscriber) *Subscription {
 	spec.Consumer = spec.withDefaults()
 	spec.Stream = s.cfg.Stream
@@ -125,7 +125,10 @@ func (s *Shared) Subscribe(spec Subscriber) *Subscription {
 	defer s.mu.Unlock()
 	l := s.lanes[spec.ID]
 	if l == nil {
-		l = &lane{id: spec.ID, key: spec.Key, name: spec.Name, shard: s.shards[shardOf(spec.Key)], changed: make(chan struct{}), begun: map[uint64]*item{}}
+		l = &lane{
+			id: spec.ID, key: spec.Key, name: spec.Name, shard: s.shards[shardOf(spec.Key)],
+			changed: make(chan struct{}), begun: map[uint64]*item{},
+		}
 		l.gone, l.leave = context.WithCancel(context.Background())
 		s.lanes[spec.ID] = l
 		l.shard.lanes[l] = struct{}{}
@@ -155,8 +158,8 @@ func (s *Shared) Subscribe(spec Subscriber) *Subscription {
 	return sub
 }
 
-// Stop ends a version. Its subscriber keeps its place, which is filled again by Subscribe, unless Remove follows. A version
-// that was replaced is stopped already.
+// Stop ends a version. Its subscriber keeps its place, which is filled again by Subscribe, unless Remove follows. A
+// version that was replaced is stopped already.
 func (sub *Subscription) Stop() {
 	s := sub.group
 	s.mu.Lock()
@@ -199,7 +202,9 @@ func (s *Shared) Remove(id string) (wait func()) {
 
 // DeleteSubscriber removes what is stored of a subscriber: its place, and a consumer of its own by that name.
 func (s *Shared) DeleteSubscriber(ctx context.Context, id, name string) error {
-	return errors.Join(s.bus.DeleteConsumer(ctx, s.cfg.Stream, name), s.bus.KV(ReadersBucket).Purge(ctx, s.recordKey(id)))
+	return errors.Join(
+		s.bus.DeleteConsumer(ctx, s.cfg.Stream, name), s.bus.KV(ReadersBucket).Purge(ctx, s.recordKey(id)),
+	)
 }
 
 // clear takes everything out of a lane that it has of the shared reader. The lock is held.
@@ -280,7 +285,8 @@ func (s *Shared) append(l *lane, it *item) {
 // take begins what may begin. The lock is held.
 func (s *Shared) take(l *lane) {
 	h := l.shard.held
-	for l.state == laneShares && l.now != nil && h != nil && !h.closing && len(l.waiting) > 0 && l.running < l.now.spec.Concurrency {
+	for l.state == laneShares && l.now != nil && h != nil && !h.closing && len(l.waiting) > 0 &&
+		l.running < l.now.spec.Concurrency {
 		it := l.waiting[0]
 		l.waiting[0] = nil
 		l.waiting = l.waiting[1:]
@@ -518,7 +524,9 @@ func (s *Shared) leaveShared(ctx context.Context, l *lane, h *hold) {
 		if ctx.Err() != nil {
 			return
 		}
-		s.log.WarnContext(ctx, "subscriber stands still: it has no consumer of its own yet", "subscriber", l.key, "error", err)
+		s.log.WarnContext(
+			ctx, "subscriber stands still: it has no consumer of its own yet", "subscriber", l.key, "error", err,
+		)
 		s.mu.Lock()
 		now := l.now
 		s.mu.Unlock()
@@ -714,8 +722,8 @@ func (s *Shared) onItsOwn(ctx context.Context, l *lane, h *hold, sub *Subscripti
 // that comes with each event.
 const lookApart = 5 * time.Second
 
-// mayJoin waits until a subscriber has nearly caught up, for long enough, and nobody else reads for it. False means that
-// ctx ended.
+// mayJoin waits until a subscriber has nearly caught up, for long enough, and nobody else reads for it. False means
+// that ctx ended.
 func (s *Shared) mayJoin(ctx context.Context, name string, near <-chan struct{}, until time.Time) bool {
 	for {
 		select {
@@ -934,7 +942,9 @@ func (s *Shared) records(ctx context.Context, created time.Time) (map[string]sub
 
 // adopt keeps the place of those that nobody has subscribed here: their events wait in a consumer of their own. What is
 // left of one that is gone is removed.
-func (s *Shared) adopt(ctx context.Context, taken []*hold, records map[string]subscriberRecord, there map[string]bool) error {
+func (s *Shared) adopt(
+	ctx context.Context, taken []*hold, records map[string]subscriberRecord, there map[string]bool,
+) error {
 	for id, r := range records {
 		var h *hold
 		for _, one := range taken {
@@ -961,7 +971,12 @@ func (s *Shared) adopt(ctx context.Context, taken []*hold, records map[string]su
 		if there[r.Name] {
 			continue
 		}
-		w := &worker{bus: s.bus, consumer: Consumer{Stream: s.cfg.Stream, Name: r.Name, Filters: r.Filters, Start: max(r.From, h.began) + 1}.withDefaults()}
+		w := &worker{
+			bus: s.bus,
+			consumer: Consumer{
+				Stream: s.cfg.Stream, Name: r.Name, Filters: r.Filters, Start: max(r.From, h.began) + 1,
+			}.withDefaults(),
+		}
 		if _, err := w.declare(ctx); err != nil {
 			return err
 		}

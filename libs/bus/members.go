@@ -39,7 +39,10 @@ type Members struct {
 
 // Members joins no one yet: Run does.
 func (b *Bus) Members(service, instance string) *Members {
-	return &Members{bus: b, service: service, self: instance, log: b.log, last: map[string]time.Time{}, changed: make(chan struct{}, 1)}
+	return &Members{
+		bus: b, service: service, self: instance, log: b.log, last: map[string]time.Time{},
+		changed: make(chan struct{}, 1),
+	}
 }
 
 // Owns reports whether this replica should work on key.

@@ -159,7 +159,11 @@ func plainConfirmation(text string) (Stored, bool) {
 	number, counted := strings.CutPrefix(rest, `"seq":`)
 	number, closed := strings.CutSuffix(number, "}")
 	sequence, err := strconv.ParseUint(number, 10, 64)
-	return Stored{Stream: name, Sequence: sequence}, ok && named && name != "" && counted && closed && err == nil && !strings.ContainsRune(name, '\\')
+	return Stored{
+			Stream:   name,
+			Sequence: sequence,
+		}, ok && named && name != "" && counted && closed && err == nil &&
+			!strings.ContainsRune(name, '\\')
 }
 
 // Message is an event made ready for a subject: encoded once, and known to fit.
@@ -172,7 +176,9 @@ type Message struct {
 	memory attributes
 }
 
-var messages = sync.Pool{New: func() any { return &Message{memory: attributes{header: make(nats.Header, 2*mostAttributes)}} }}
+var messages = sync.Pool{
+	New: func() any { return &Message{memory: attributes{header: make(nats.Header, 2*mostAttributes)}} },
+}
 
 // Release gives the memory of a message back, for others to use: neither it nor what its methods returned may be used
 // from then on, but for the event. It need not be called.

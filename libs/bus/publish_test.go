@@ -81,7 +81,9 @@ func TestADuplicateHasThePlaceOfTheFirst(t *testing.T) {
 
 func TestWhereNoStreamListensNothingIsStored(t *testing.T) {
 	b := bustest.Start(t).Connect("test")
-	if _, err := b.Store(t.Context(), prepared(t, "nobody.listens", "1"), 0); !errors.Is(err, jetstream.ErrNoStreamResponse) {
+	if _, err := b.Store(t.Context(), prepared(t, "nobody.listens", "1"), 0); !errors.Is(
+		err, jetstream.ErrNoStreamResponse,
+	) {
 		t.Error(err)
 	}
 }

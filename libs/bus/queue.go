@@ -10,8 +10,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Empty is Consume for a queue that has nothing most of the time: it returns once nothing was left for idle, and removes
-// the consumer then, whose waiting costs the server. Whoever puts something on the queue calls it again.
+// Empty is Consume for a queue that has nothing most of the time: it returns once nothing was left for idle, and
+// removes the consumer then, whose waiting costs the server. Whoever puts something on the queue calls it again.
 func (b *Bus) Empty(ctx context.Context, c Consumer, idle time.Duration, h Handler) {
 	for ctx.Err() == nil && !b.emptied(ctx, c, idle, h) {
 	}

@@ -19,8 +19,8 @@ const (
 	recallKept = time.Minute
 )
 
-// Known is how much of a stream a process knows: what a recall has told it, and what it stored itself, which need not be
-// read again. The zero value knows nothing. Safe for concurrent use.
+// Known is how much of a stream a process knows: what a recall has told it, and what it stored itself, which need not
+// be read again. The zero value knows nothing. Safe for concurrent use.
 type Known struct {
 	mu    sync.Mutex
 	born  time.Time           // of the stream
@@ -91,7 +91,10 @@ func (k *Known) of(born time.Time, last, known uint64) {
 // after they are stored, until ctx ends or the stream cannot be read. It calls ready once, when all that was there has
 // been seen. What is known is passed over, and what is seen becomes known: a recall with the same Known goes on where
 // one before it ended. Bodies are not transferred.
-func (b *Bus) Recall(ctx context.Context, stream string, since time.Time, known *Known, see func(id string, stored time.Time), ready func()) error {
+func (b *Bus) Recall(
+	ctx context.Context, stream string, since time.Time, known *Known, see func(id string, stored time.Time),
+	ready func(),
+) error {
 	r := recall{bus: b, stream: stream, since: since, known: known, see: see}
 	defer r.drop(ctx)
 	if err := r.run(ctx, ready); err != nil && ctx.Err() == nil {

@@ -32,7 +32,10 @@ func TestRecallTellsWhatIsThereAndWhatComes(t *testing.T) {
 		ids, ready, ended := make(chan string, 10), make(chan struct{}), make(chan error, 1)
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() {
-			ended <- b.Recall(ctx, bus.Events, time.Now().Add(-time.Hour), &bus.Known{}, func(id string, _ time.Time) { ids <- id }, func() { close(ready) })
+			see := func(id string, _ time.Time) { ids <- id }
+			ended <- b.Recall(ctx, bus.Events, time.Now().Add(-time.Hour), &bus.Known{}, see, func() {
+				close(ready)
+			})
 		}()
 		select {
 		case <-ready:
@@ -62,7 +65,10 @@ func recalled(t *testing.T, b *bus.Bus, known *bus.Known) (ids chan string, read
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- b.Recall(ctx, bus.Events, time.Now().Add(-time.Hour), known, func(id string, _ time.Time) { ids <- id }, func() { close(ready) })
+		see := func(id string, _ time.Time) { ids <- id }
+		ended <- b.Recall(ctx, bus.Events, time.Now().Add(-time.Hour), known, see, func() {
+			close(ready)
+		})
 	}()
 	return ids, ready, func() {
 		cancel()

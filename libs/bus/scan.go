@@ -24,7 +24,9 @@ var errEnough = errors.New("enough")
 // Scan calls see for every event that a stream holds now within a range, in order.
 // Nothing is acknowledged and nothing is remembered. Events that cannot be read are
 // passed to skip, which may be nil.
-func (b *Bus) Scan(ctx context.Context, stream string, r Range, see func(Delivery) error, skip func(sequence uint64, err error)) error {
+func (b *Bus) Scan(
+	ctx context.Context, stream string, r Range, see func(Delivery) error, skip func(sequence uint64, err error),
+) error {
 	return b.scan(ctx, stream, r, func(m jetstream.Msg, meta *jetstream.MsgMetadata) error {
 		e, err := decode(m.Headers(), m.Data())
 		if err == nil {
@@ -36,15 +38,24 @@ func (b *Bus) Scan(ctx context.Context, stream string, r Range, see func(Deliver
 			}
 			return nil
 		}
-		return see(Delivery{Event: e, Subject: m.Subject(), Sequence: meta.Sequence.Stream, Attempt: 1, Stored: meta.Timestamp})
+		return see(
+			Delivery{
+				Event: e, Subject: m.Subject(), Sequence: meta.Sequence.Stream, Attempt: 1, Stored: meta.Timestamp,
+			},
+		)
 	})
 }
 
 // scanBatch is how many messages are asked for at once.
 const scanBatch = 500
 
-func (b *Bus) scan(ctx context.Context, stream string, r Range, see func(jetstream.Msg, *jetstream.MsgMetadata) error) error {
-	cfg := jetstream.ConsumerConfig{FilterSubjects: r.Subjects, AckPolicy: jetstream.AckNonePolicy, InactiveThreshold: time.Minute, MemoryStorage: true, Replicas: 1}
+func (b *Bus) scan(
+	ctx context.Context, stream string, r Range, see func(jetstream.Msg, *jetstream.MsgMetadata) error,
+) error {
+	cfg := jetstream.ConsumerConfig{
+		FilterSubjects: r.Subjects, AckPolicy: jetstream.AckNonePolicy, InactiveThreshold: time.Minute,
+		MemoryStorage: true, Replicas: 1,
+	}
 	switch {
 	case r.After > 0:
 		cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, r.After+1

@@ -20,7 +20,8 @@ import (
 
 // Numbers of a [Shared].
 const (
-	shardCount  = 16                    // in which replicas share the subscribers; never changes, positions are kept by it
+	// in which replicas share the subscribers; never changes, positions are kept by it
+	shardCount  = 16
 	laneMost    = 256                   // events that wait for one subscriber before it reads on its own
 	orderMost   = 1024                  // events that one subscriber has begun behind one that is not done
 	deathsMost  = 3                     // of holders, before deliveries are counted by the server
@@ -56,8 +57,8 @@ type SharedConfig struct {
 	Hold   time.Duration // how long an event may take before its subscriber reads on its own; 0 means a second
 }
 
-// Subscriber is one of many that read a stream together. Its Consumer says what it wants and how it is handled; the name
-// is that of the durable consumer that it has of its own while it cannot keep up. The stream is that of the group.
+// Subscriber is one of many that read a stream together. Its Consumer says what it wants and how it is handled; the
+// name is that of the durable consumer that it has of its own while it cannot keep up. The stream is that of the group.
 type Subscriber struct {
 	Consumer
 	Key    string // decides the shard, such as namespace/name
@@ -65,13 +66,14 @@ type Subscriber struct {
 	Handle Handler
 }
 
-// Shared reads a stream once for many subscribers. An event is handed to those that want it; each has a lane of its own,
-// in the order of the stream. One that fails, or is behind for longer than the hold, is given a durable consumer of its
-// own that begins with the first event it has not done, and comes back when it has caught up: nobody waits for it.
+// Shared reads a stream once for many subscribers. An event is handed to those that want it; each has a lane of its
+// own, in the order of the stream. One that fails, or is behind for longer than the hold, is given a durable consumer
+// of its own that begins with the first event it has not done, and comes back when it has caught up: nobody waits for
+// it.
 //
-// Replicas share the subscribers by shards. How far a shard was done is in the bucket [ReadersBucket], with who holds it.
-// A replica that is killed leaves its shards to others, which do again what was done since the last save; subscribers
-// that are ordered still see their events in order.
+// Replicas share the subscribers by shards. How far a shard was done is in the bucket [ReadersBucket], with who holds
+// it. A replica that is killed leaves its shards to others, which do again what was done since the last save;
+// subscribers that are ordered still see their events in order.
 type Shared struct {
 	bus *Bus
 	cfg SharedConfig
@@ -165,8 +167,16 @@ func (b *Bus) Share(cfg SharedConfig) *Shared {
 	if cfg.Gained == nil {
 		cfg.Gained = func() {}
 	}
-	s := &Shared{bus: b, cfg: cfg, log: b.log, lanes: map[string]*lane{}, wanted: map[string]int{}, wake: make(chan struct{}, 1),
-		starting: make(chan struct{}, sideBySide), parting: make(chan struct{}, sideBySide)}
+	s := &Shared{
+		bus:      b,
+		cfg:      cfg,
+		log:      b.log,
+		lanes:    map[string]*lane{},
+		wanted:   map[string]int{},
+		wake:     make(chan struct{}, 1),
+		starting: make(chan struct{}, sideBySide),
+		parting:  make(chan struct{}, sideBySide),
+	}
 	s.roomy = sync.NewCond(&s.mu)
 	for n := range s.shards {
 		s.shards[n] = &shard{n: n, lanes: map[*lane]struct{}{}}
@@ -282,8 +292,8 @@ func (s *Shared) release(ctx context.Context, h *hold) {
 	h.releasing = true
 	s.mu.Unlock()
 	cut := time.AfterFunc(sharedGrace, func() { h.cut(ErrStopped) })
-	// What waits is begun for a while yet. What was taken up before its subscriber had a consumer is acknowledged through
-	// that: it would be done again.
+	// What waits is begun for a while yet. What was taken up before its subscriber had a consumer is acknowledged
+	// through that: it would be done again.
 	for ends := time.Now().Add(leaveWait); s.unfinished(h) && time.Now().Before(ends) && pause(ctx, leaveWait/200); {
 	}
 	s.mu.Lock()
@@ -297,7 +307,10 @@ func (s *Shared) release(ctx context.Context, h *hold) {
 	defer cancel()
 	s.partAll(ctx, h)
 	if err := s.save(ctx, h, ""); err != nil && fault.Of(err) != fault.Stale {
-		s.log.WarnContext(ctx, "a shard was left without a word: others wait until this replica counts as gone", "group", s.cfg.Name, "shard", h.shard.n, "error", err)
+		s.log.WarnContext(
+			ctx, "a shard was left without a word: others wait until this replica counts as gone", "group", s.cfg.Name,
+			"shard", h.shard.n, "error", err,
+		)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -338,7 +351,10 @@ func (s *Shared) partAll(ctx context.Context, h *hold) {
 			continue
 		}
 		if err := s.makeConsumer(ctx, l, h); err != nil {
-			s.log.InfoContext(ctx, "what a shard has done is done again, since one subscriber has not", "subscriber", l.key, "error", err)
+			s.log.InfoContext(
+				ctx, "what a shard has done is done again, since one subscriber has not", "subscriber", l.key, "error",
+				err,
+			)
 			return
 		}
 		s.mu.Lock()
@@ -349,7 +365,9 @@ func (s *Shared) partAll(ctx context.Context, h *hold) {
 
 // lost ends the hold of a shard that another replica has taken.
 func (s *Shared) lost(h *hold) {
-	s.log.Warn("a shard was taken by another replica, or its stream was made anew", "group", s.cfg.Name, "shard", h.shard.n)
+	s.log.Warn(
+		"a shard was taken by another replica, or its stream was made anew", "group", s.cfg.Name, "shard", h.shard.n,
+	)
 	s.mu.Lock()
 	h.lost = true
 	s.mu.Unlock()
@@ -430,7 +448,9 @@ func (s *Shared) keep(ctx context.Context) {
 		}
 		for _, h := range s.holds() {
 			s.mu.Lock()
-			s.partFrom(h, time.Now().Add(-s.cfg.Hold)) //nolint:contextcheck // what a lane does lives as long as its shard
+			s.partFrom(
+				h, time.Now().Add(-s.cfg.Hold),
+			) //nolint:contextcheck // what a lane does lives as long as its shard
 			idle := h.floor(s.read) == h.saved || !h.done && time.Since(h.savedAt) < idleSave
 			s.mu.Unlock()
 			if idle {
@@ -490,7 +510,9 @@ func (s *Shared) acquire(ctx context.Context, claim []int, live []string) error 
 	return nil
 }
 
-func (s *Shared) claimAll(ctx context.Context, claim []int, live []string, info *jetstream.StreamInfo) (taken []*hold, err error) {
+func (s *Shared) claimAll(
+	ctx context.Context, claim []int, live []string, info *jetstream.StreamInfo,
+) (taken []*hold, err error) {
 	for _, n := range claim {
 		h, err := s.claim(ctx, n, live, info.Created, info.State.LastSeq)
 		if err != nil && fault.Of(err) != fault.Stale {
@@ -553,10 +575,21 @@ func (s *Shared) claim(ctx context.Context, n int, live []string, created time.T
 	if revision, err = kv.CompareAndSwap(ctx, s.key(n), raw, revision); err != nil {
 		return nil, err
 	}
-	h := &hold{shard: s.shards[n], deaths: r.Deaths, began: r.Floor, skip: r.Floor, revision: revision, saved: r.Floor, savedAt: time.Now()}
+	h := &hold{
+		shard:    s.shards[n],
+		deaths:   r.Deaths,
+		began:    r.Floor,
+		skip:     r.Floor,
+		revision: revision,
+		saved:    r.Floor,
+		savedAt:  time.Now(),
+	}
 	if r.Deaths >= deathsMost {
 		h.careful = last
-		s.log.WarnContext(ctx, "an event may kill who handles it: what comes next is counted for each subscriber", "group", s.cfg.Name, "shard", n, "deaths", r.Deaths, "from", r.Floor)
+		s.log.WarnContext(
+			ctx, "an event may kill who handles it: what comes next is counted for each subscriber", "group",
+			s.cfg.Name, "shard", n, "deaths", r.Deaths, "from", r.Floor,
+		)
 	}
 	h.life, h.end = context.WithCancel(context.WithoutCancel(ctx))
 	h.handling, h.cut = context.WithCancelCause(context.WithoutCancel(ctx))

@@ -84,7 +84,8 @@ func (s *Shared) readOnce(ctx context.Context) error {
 	ctx, s.interrupt = context.WithCancel(ctx)
 	defer s.interrupt()
 	filters := slices.Collect(maps.Keys(s.wanted))
-	wide := len(filters) > exactMost || slices.ContainsFunc(filters, func(f string) bool { return strings.ContainsAny(f, "*>") })
+	wide := len(filters) > exactMost ||
+		slices.ContainsFunc(filters, func(f string) bool { return strings.ContainsAny(f, "*>") })
 	s.again, s.creating = false, true
 	s.wide, s.covered = wide, map[string]bool{}
 	for _, f := range filters {
@@ -98,7 +99,8 @@ func (s *Shared) readOnce(ctx context.Context) error {
 	}
 	connections := s.bus.nc.Stats().Reconnects
 	cfg := jetstream.ConsumerConfig{
-		Name:          kvToken(s.cfg.Name) + "-shared-" + nuid.Next(), // said here, so that one is removed whose making was interrupted
+		// said here, so that one is removed whose making was interrupted
+		Name:          kvToken(s.cfg.Name) + "-shared-" + nuid.Next(),
 		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: after + 1, FilterSubjects: filters,
 		AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1, InactiveThreshold: readerKept,
 	}
@@ -176,7 +178,8 @@ func (s *Shared) nowCovered(ctx context.Context) {
 	}
 }
 
-// dispatch hands an event to those that want it, and waits for room. False means that the reader was told to begin anew.
+// dispatch hands an event to those that want it, and waits for room. False means that the reader was told to begin
+// anew.
 func (s *Shared) dispatch(ctx context.Context, m jetstream.Msg, meta *jetstream.MsgMetadata) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -206,7 +209,8 @@ func (s *Shared) dispatch(ctx context.Context, m jetstream.Msg, meta *jetstream.
 // takes says whether an event is for a lane, and counts it as seen. The lock is held.
 func (l *lane) takes(meta *jetstream.MsgMetadata) bool {
 	seq, h := meta.Sequence.Stream, l.shard.held
-	if l.mark == seq || h == nil || h.releasing || seq <= h.skip || seq <= l.from || l.state != laneShares && l.state != laneJoins {
+	if l.mark == seq || h == nil || h.releasing || seq <= h.skip || seq <= l.from ||
+		l.state != laneShares && l.state != laneJoins {
 		return false
 	}
 	l.mark = seq
@@ -222,7 +226,8 @@ func (s *Shared) opened(h *hold, e *arrived) *open {
 	return o
 }
 
-// makeRoom lets those read on their own that hold the oldest events, and waits for something to be done. The lock is held.
+// makeRoom lets those read on their own that hold the oldest events, and waits for something to be done. The lock is
+// held.
 func (s *Shared) makeRoom(ctx context.Context) {
 	for _, sh := range s.shards {
 		if sh.held == nil {

@@ -55,8 +55,18 @@ func (c *crew) replica(name string) *replica {
 func (c *crew) replicaWith(name string, before func(r *replica)) *replica {
 	c.t.Helper()
 	r := &replica{bus: c.server.Connect(name)}
-	r.Shared = r.bus.Share(bus.SharedConfig{Stream: bus.Events, Name: "test", Subject: "events.>", Self: name, Live: c.live, Alone: c.alone.Load, Hold: 200 * time.Millisecond,
-		Exists: func(_ context.Context, key, _ string) (bool, error) { return !c.gone[key], nil }})
+	r.Shared = r.bus.Share(
+		bus.SharedConfig{
+			Stream:  bus.Events,
+			Name:    "test",
+			Subject: "events.>",
+			Self:    name,
+			Live:    c.live,
+			Alone:   c.alone.Load,
+			Hold:    200 * time.Millisecond,
+			Exists:  func(_ context.Context, key, _ string) (bool, error) { return !c.gone[key], nil },
+		},
+	)
 	if before != nil {
 		before(r)
 	}
@@ -92,9 +102,16 @@ func newWitness(name string, subjects ...string) *witness {
 
 func (w *witness) subscriber() bus.Subscriber {
 	return bus.Subscriber{Key: w.name, ID: "id-" + w.name, Consumer: bus.Consumer{
-		Name: "own-" + w.name, Filters: w.subjects, Since: w.since, Concurrency: 8, Serial: w.ordered, MaxDeliver: 3, AckWait: time.Second, Grace: 50 * time.Millisecond,
-		Backoff:  func(int) time.Duration { return time.Millisecond },
-		Declared: func(err error) { w.declared <- err },
+		Name:        "own-" + w.name,
+		Filters:     w.subjects,
+		Since:       w.since,
+		Concurrency: 8,
+		Serial:      w.ordered,
+		MaxDeliver:  3,
+		AckWait:     time.Second,
+		Grace:       50 * time.Millisecond,
+		Backoff:     func(int) time.Duration { return time.Millisecond },
+		Declared:    func(err error) { w.declared <- err },
 	}, Handle: func(ctx context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
 		w.mu.Lock()
 		w.attempts = append(w.attempts, d.Attempt)
@@ -159,7 +176,10 @@ func (w *witness) saw(t *testing.T, want ...string) {
 			for at < len(got) && at < len(want) && got[at] == want[at] {
 				at++
 			}
-			return fmt.Errorf("%d events where %d are due: from the %d. on %v, want %v", len(got), len(want), at, got[at:min(at+10, len(got))], want[at:min(at+10, len(want))])
+			return fmt.Errorf(
+				"%d events where %d are due: from the %d. on %v, want %v", len(got), len(want), at,
+				got[at:min(at+10, len(got))], want[at:min(at+10, len(want))],
+			)
 		}
 		return nil
 	})
@@ -182,7 +202,10 @@ func (c *crew) send(b *bus.Bus, subject string, names ...string) {
 
 // own lists the consumers that subscribers have of their own.
 func (c *crew) own() []string {
-	return slices.DeleteFunc(c.server.Consumers(bus.Events), func(name string) bool { return !strings.HasPrefix(name, "own-") })
+	return slices.DeleteFunc(
+		c.server.Consumers(bus.Events),
+		func(name string) bool { return !strings.HasPrefix(name, "own-") },
+	)
 }
 
 func (c *crew) shareAll() {
@@ -338,7 +361,8 @@ func TestAFailingSubscriberIsBuriedAlone(t *testing.T) {
 		}
 		return nil
 	})
-	if dead[0].Consumer != "own-bad" || dead[0].Attempts != 3 || dead[0].Event.ID() != "e1" || dead[1].Attempts != 1 || dead[1].Event.ID() != "e3" {
+	if dead[0].Consumer != "own-bad" || dead[0].Attempts != 3 || dead[0].Event.ID() != "e1" || dead[1].Attempts != 1 ||
+		dead[1].Event.ID() != "e3" {
 		t.Errorf("%+v", dead)
 	}
 	if want := []int{1, 1, 2, 3, 1, 1, 1, 1}; !slices.Equal(bad.attempts, want) {
@@ -352,8 +376,8 @@ func TestAFailingSubscriberIsBuriedAlone(t *testing.T) {
 	bad.saw(t, "e0", "e2", "e4", "e5", "e1")
 }
 
-// A changed subscriber goes on where it was, with what it wants now; what the older version does not finish is done by the
-// new one.
+// A changed subscriber goes on where it was, with what it wants now; what the older version does not finish is done by
+// the new one.
 func TestAChangedSubscriberKeepsItsBacklog(t *testing.T) {
 	c := newCrew(t)
 	c.says("a")
@@ -502,7 +526,8 @@ func TestReplicasHandSubscribersOver(t *testing.T) {
 	c.shareAll()
 }
 
-// What a replica leaves that dies without a word is done by another, in order; what is done again is what it had not saved.
+// What a replica leaves that dies without a word is done by another, in order; what is done again is what it had not
+// saved.
 func TestAnotherReplicaGoesOnAfterADeath(t *testing.T) {
 	c := newCrew(t)
 	c.says("a")
@@ -531,7 +556,8 @@ func TestAnotherReplicaGoesOnAfterADeath(t *testing.T) {
 	c.send(sender, "events.ns.s.e", "e10")
 	within(t, "the rest", func() error {
 		got := b.seen()
-		if len(got) < 6 || !slices.Equal(got[len(got)-6:], ids("e", 5, 11)) || !slices.Equal(got, ids("e", 11-len(got), 11)) {
+		if len(got) < 6 || !slices.Equal(got[len(got)-6:], ids("e", 5, 11)) ||
+			!slices.Equal(got, ids("e", 11-len(got), 11)) {
 			return fmt.Errorf("%v", got)
 		}
 		return nil
@@ -553,7 +579,11 @@ func TestConsumersOfAnOlderVersionAreReadToTheirEnd(t *testing.T) {
 		read := make(chan string, 10)
 		var done sync.WaitGroup
 		done.Go(func() {
-			_ = b.Consume(ctx, consumer, func(_ context.Context, d bus.Delivery) ([]bus.Outgoing, error) { read <- d.ID(); return nil, nil })
+			_ = b.Consume(
+				ctx,
+				consumer,
+				func(_ context.Context, d bus.Delivery) ([]bus.Outgoing, error) { read <- d.ID(); return nil, nil },
+			)
 		})
 		c.send(b, w.subjects[0], "read")
 		receive(t, read, "the first")
@@ -648,7 +678,9 @@ func TestASharedReaderThatIsRefusedSaysSo(t *testing.T) {
 	c.says("a")
 	b := c.server.Connect("other")
 	js := management(t, c.server)
-	if _, err := js.CreateConsumer(t.Context(), bus.Events, jetstream.ConsumerConfig{Durable: "other", AckPolicy: jetstream.AckExplicitPolicy}); err != nil {
+	if _, err := js.CreateConsumer(
+		t.Context(), bus.Events, jetstream.ConsumerConfig{Durable: "other", AckPolicy: jetstream.AckExplicitPolicy},
+	); err != nil {
 		t.Fatal(err)
 	}
 	w := newWitness("w", "events.ns.s.e")

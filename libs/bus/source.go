@@ -28,7 +28,10 @@ func (w *worker) source(ctx context.Context, cons jetstream.Consumer) (source, e
 		ctx, stop := context.WithCancel(ctx)
 		return &gatherer{ctx: ctx, stop: stop, consumer: cons, linger: w.consumer.Linger}, nil
 	}
-	it, err := cons.Messages(jetstream.PullMaxMessages(max(2*w.consumer.Concurrency, 64)), jetstream.PullHeartbeat(pullHeartbeat), jetstream.PullExpiry(pullExpiry))
+	it, err := cons.Messages(
+		jetstream.PullMaxMessages(max(2*w.consumer.Concurrency, 64)), jetstream.PullHeartbeat(pullHeartbeat),
+		jetstream.PullExpiry(pullExpiry),
+	)
 	if err != nil {
 		return nil, err
 	}

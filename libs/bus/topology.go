@@ -61,7 +61,8 @@ func (b *Bus) Declare(ctx context.Context, l Limits) error {
 		}
 	}
 	for name, ttl := range map[string]time.Duration{
-		MembersBucket: time.Minute, WindowsBucket: 0, LocksBucket: 0, MemoBucket: 0, PositionsBucket: 0, ReadersBucket: 0, ArchiveBucket: 0,
+		MembersBucket: time.Minute, WindowsBucket: 0, LocksBucket: 0, MemoBucket: 0, PositionsBucket: 0,
+		ReadersBucket: 0, ArchiveBucket: 0,
 	} {
 		cfg := jetstream.KeyValueConfig{Bucket: name, TTL: ttl, Replicas: l.Replicas, History: 1}
 		if _, err := b.js.CreateOrUpdateKeyValue(ctx, cfg); err != nil {
@@ -81,8 +82,8 @@ func (b *Bus) Declare(ctx context.Context, l Limits) error {
 	return nil
 }
 
-// maxConsumers is said for every stream, since a server takes 1,000 where nothing is said, and takes -1 for nothing. Each
-// Sensor and each WorkflowEventBinding has consumers of its own, and reading makes some for a while.
+// maxConsumers is said for every stream, since a server takes 1,000 where nothing is said, and takes -1 for nothing.
+// Each Sensor and each WorkflowEventBinding has consumers of its own, and reading makes some for a while.
 const maxConsumers = 1 << 20
 
 // errInvalidConfig is the server's "invalid stream configuration".
@@ -108,13 +109,19 @@ func (b *Bus) declareStream(ctx context.Context, s jetstream.StreamConfig) error
 	if _, again := b.js.CreateOrUpdateStream(ctx, s); again != nil {
 		return err
 	}
-	b.log.WarnContext(ctx, "the server keeps a stream's limit of consumers: set default_max_consumers to -1 in its limits, or make the stream anew",
-		"stream", s.Name, "max_consumers", kept)
+	b.log.WarnContext(
+		ctx,
+		"the server keeps a stream's limit of consumers: set default_max_consumers to -1 in its limits, or make the stream anew",
+		"stream", s.Name, "max_consumers", kept,
+	)
 	return nil
 }
 
 func streams(l Limits) []jetstream.StreamConfig {
-	common := jetstream.StreamConfig{Storage: jetstream.FileStorage, Replicas: l.Replicas, Duplicates: l.Dedupe, AllowDirect: true, MaxConsumers: maxConsumers}
+	common := jetstream.StreamConfig{
+		Storage: jetstream.FileStorage, Replicas: l.Replicas, Duplicates: l.Dedupe, AllowDirect: true,
+		MaxConsumers: maxConsumers,
+	}
 	stream := func(name, subject string, shape func(*jetstream.StreamConfig)) jetstream.StreamConfig {
 		c := common
 		c.Name, c.Subjects = name, []string{subject}

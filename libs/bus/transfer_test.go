@@ -16,7 +16,12 @@ import (
 // impatient is a bus whose library gives up after an instant what has no deadline of its own.
 func impatient(t *testing.T) (*Bus, context.Context) {
 	t.Helper()
-	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoLog: true, NoSigs: true})
+	s, err := server.NewServer(
+		&server.Options{
+			Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoLog: true,
+			NoSigs: true,
+		},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,7 +23,13 @@ type Server struct {
 // Start runs a server on a free port until the test ends.
 func Start(t testing.TB) *Server {
 	t.Helper()
-	s := &Server{t: t, options: server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoLog: true, NoSigs: true}}
+	s := &Server{
+		t: t,
+		options: server.Options{
+			Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoLog: true,
+			NoSigs: true,
+		},
+	}
 	s.Resume()
 	t.Cleanup(s.Stop)
 	return s

@@ -48,7 +48,11 @@ func verifyBitbucket(route Route, req Request) error {
 // greetBitbucket answers the test of a connection, which is not signed: no event comes
 // of it.
 func greetBitbucket(_ Route, req Request) (Outcome, bool) {
-	return Outcome{Status: http.StatusOK, Text: errIgnored.text, Class: errIgnored.class}, req.Header.Get("X-Event-Key") == "diagnostics:ping"
+	return Outcome{
+		Status: http.StatusOK,
+		Text:   errIgnored.text,
+		Class:  errIgnored.class,
+	}, req.Header.Get("X-Event-Key") == "diagnostics:ping"
 }
 
 // bitbucketID names a delivery. The id of the request stays the same when the delivery
@@ -75,7 +79,9 @@ func decodeBitbucket(route Route, req Request) ([]Item, error) {
 	}
 	item := Item{ID: bitbucketID(req), Type: "bitbucket", Data: view("headers", req, b, route.Metadata)}
 	if req.Header.Get("X-Event-Key") == "repo:push" {
-		item.Pushed, item.Message = pushedBitbucket(b.text), gjson.GetBytes(b.text, "push.changes.0.new.target.message").String()
+		item.Pushed, item.Message = pushedBitbucket(b.text), gjson.GetBytes(
+			b.text, "push.changes.0.new.target.message",
+		).String()
 	}
 	return []Item{item}, nil
 }
@@ -102,7 +108,13 @@ func decodeBitbucketServer(route Route, req Request) ([]Item, error) {
 	for i, b := range bodies {
 		id := numbered(delivery, i)
 		req.Room = nil // each has data of its own
-		items = append(items, Item{ID: id, Type: "bitbucketserver", Data: view("headers", req, b, route.Metadata), Pushed: pushedBitbucketServer(b.text)})
+		items = append(
+			items,
+			Item{
+				ID: id, Type: "bitbucketserver", Data: view("headers", req, b, route.Metadata),
+				Pushed: pushedBitbucketServer(b.text),
+			},
+		)
 	}
 	return items, nil
 }

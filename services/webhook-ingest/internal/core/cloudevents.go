@@ -194,7 +194,11 @@ func (a attributes) item(route Route, data content) (Item, bool, error) {
 			return Item{}, false, reject(http.StatusBadRequest, "malformed", "the attribute %.64q is not allowed", name)
 		}
 		if most := attributeLimit(name); len(value) > most {
-			return Item{}, false, reject(http.StatusBadRequest, "malformed", "the attribute %s is %d bytes long, at most %d are taken; put what is long into the data", name, len(value), most)
+			return Item{}, false, reject(
+				http.StatusBadRequest, "malformed",
+				"the attribute %s is %d bytes long, at most %d are taken; put what is long into the data", name,
+				len(value), most,
+			)
 		}
 	}
 	if !wanted(route.Events, a["type"]) {
@@ -211,7 +215,9 @@ func (a attributes) item(route Route, data content) (Item, bool, error) {
 		pairs = append(pairs, pair{key: "raw", text: encoded(data.raw)})
 	}
 	// Source and id together name an event. Source: CloudEvents 1.0, section 3.1.1.
-	return Item{ID: digest(a["source"], a["id"]), Type: a["type"], Data: joined(pairs), Trace: a["traceparent"]}, true, nil
+	return Item{
+		ID: digest(a["source"], a["id"]), Type: a["type"], Data: joined(pairs), Trace: a["traceparent"],
+	}, true, nil
 }
 
 // The bounds of attributes: the type goes where the bus counts it, the others into the
@@ -230,5 +236,6 @@ func attributeLimit(name string) int {
 // attributeName holds names to lower-case letters and digits. Source: CloudEvents
 // 1.0, section 3.1.
 func attributeName(name string) bool {
-	return name != "" && len(name) <= nameMost && !slices.ContainsFunc([]byte(name), func(c byte) bool { return (c < 'a' || c > 'z') && (c < '0' || c > '9') })
+	return name != "" && len(name) <= nameMost &&
+		!slices.ContainsFunc([]byte(name), func(c byte) bool { return (c < 'a' || c > 'z') && (c < '0' || c > '9') })
 }

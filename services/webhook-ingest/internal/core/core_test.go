@@ -11,7 +11,9 @@ import (
 
 const secret = "s3cret"
 
-var pushBody = []byte(`{"ref":"refs/heads/main","after":"abc","head_commit":{"message":"m\n\nArgosy-Correlation-Id: c1"},"big":12345678901234567890}`)
+var pushBody = []byte(
+	`{"ref":"refs/heads/main","after":"abc","head_commit":{"message":"m\n\nArgosy-Correlation-Id: c1"},"big":12345678901234567890}`,
+)
 
 func github(t *testing.T, change func(h http.Header)) Outcome {
 	t.Helper()
@@ -21,7 +23,9 @@ func github(t *testing.T, change func(h http.Header)) Outcome {
 	h.Set("Content-Type", "application/json")
 	h.Set("X-Hub-Signature-256", "sha256="+hex.EncodeToString(sign(secret, pushBody)))
 	change(h)
-	route := Route{Namespace: "ns", EventSource: "es", Event: "e", Provider: "github", Secret: secret, Events: []string{"push"}}
+	route := Route{
+		Namespace: "ns", EventSource: "es", Event: "e", Provider: "github", Secret: secret, Events: []string{"push"},
+	}
 	return Decide(route, Request{Method: "POST", Header: h, Body: pushBody})
 }
 
@@ -59,7 +63,10 @@ func TestGitHubViewIsTheKnownOne(t *testing.T) {
 		t.Fatalf("%+v", got)
 	}
 	text := got.Items[0].Data
-	for _, want := range []string{`"X-GitHub-Event":"push"`, `"X-GitHub-Delivery":"d-1"`, `"big":12345678901234567890`, `"headers":{`, `"Authorization":["[redacted]"]`} {
+	for _, want := range []string{
+		`"X-GitHub-Event":"push"`, `"X-GitHub-Delivery":"d-1"`, `"big":12345678901234567890`, `"headers":{`,
+		`"Authorization":["[redacted]"]`,
+	} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("%s is missing in %s", want, text)
 		}
@@ -95,7 +102,10 @@ func TestWebhook(t *testing.T) {
 		{"not UTF-8", "POST", "Bearer tok", "", "{\"a\":\"\xff\"}", 200, "{\"a\":\"\ufffd\"}"},
 		{"nested", "POST", "Bearer tok", "", strings.Repeat("[", 10000) + strings.Repeat("]", 10000), 400, ""},
 		{"list", "POST", "Bearer tok", "", `[1]`, 200, `[1]`},
-		{"form with charset", "POST", "Bearer tok", "application/x-www-form-urlencoded; charset=utf-8", "a=1&a=2", 200, `{"a":["1","2"]}`},
+		{
+			"form with charset", "POST", "Bearer tok", "application/x-www-form-urlencoded; charset=utf-8", "a=1&a=2",
+			200, `{"a":["1","2"]}`,
+		},
 		{"no token", "POST", "", "", `{}`, 401, ""},
 		{"wrong token", "POST", "Bearer tokk", "", `{}`, 401, ""},
 		{"not json", "POST", "Bearer tok", "", `{"a":`, 400, ""},
@@ -117,11 +127,15 @@ func TestWebhook(t *testing.T) {
 }
 
 func TestABrokenRouteFailsClosed(t *testing.T) {
-	got := Decide(Route{Provider: "webhook", Broken: "secret x is missing"}, Request{Method: "POST", Body: []byte("{}")})
+	got := Decide(
+		Route{Provider: "webhook", Broken: "secret x is missing"}, Request{Method: "POST", Body: []byte("{}")},
+	)
 	if got.Status != 503 || strings.Contains(got.Text, "secret") {
 		t.Fatalf("%+v", got)
 	}
-	if got := Decide(Route{Provider: "webhook", MaxBody: 1}, Request{Method: "POST", Body: []byte("{}")}); got.Status != 413 {
+	if got := Decide(
+		Route{Provider: "webhook", MaxBody: 1}, Request{Method: "POST", Body: []byte("{}")},
+	); got.Status != 413 {
 		t.Fatalf("%+v", got)
 	}
 }

@@ -48,7 +48,9 @@ func decodeEventGrid(route Route, req Request) ([]Item, error) {
 		// Whoever writes to a topic chooses the ids.
 		id = sourceAndID(gjson.GetBytes(e, "topic").String()+gjson.GetBytes(e, "source").String(), id)
 		req.Room = nil // each has data of its own
-		items = append(items, Item{ID: id, Type: "azureEventGrid", Data: view("headers", req, body{text: e}, route.Metadata)})
+		items = append(
+			items, Item{ID: id, Type: "azureEventGrid", Data: view("headers", req, body{text: e}, route.Metadata)},
+		)
 	}
 	return items, nil
 }

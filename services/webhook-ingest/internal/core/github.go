@@ -52,7 +52,11 @@ func decodeGitHub(route Route, req Request) ([]Item, error) {
 	if len(payload) != len(req.Body) {
 		b.raw = req.Body // a form was signed, not the JSON in it
 	}
-	item := Item{ID: delivery, Type: "github", Data: view("headers", req, b.with(injected(kind, delivery)...), route.Metadata)}
+	item := Item{
+		ID:   delivery,
+		Type: "github",
+		Data: view("headers", req, b.with(injected(kind, delivery)...), route.Metadata),
+	}
 	if kind == "push" {
 		item.Message, item.Pushed = pushedGitHub(payload, known)
 	}

@@ -63,7 +63,9 @@ func (h *Hook) hmac(c *v1alpha1.WebhookHMAC) {
 	if c == nil {
 		return
 	}
-	h.Route.Signature = Signature{Scheme: c.Scheme, Header: c.Header, Algorithm: c.Algorithm, Encoding: c.Encoding, Prefix: c.Prefix}
+	h.Route.Signature = Signature{
+		Scheme: c.Scheme, Header: c.Header, Algorithm: c.Algorithm, Encoding: c.Encoding, Prefix: c.Prefix,
+	}
 	h.secret(&c.Secret, intoKey)
 }
 

@@ -32,29 +32,104 @@ func TestIdsAreNoMoreThanTheirSendersSay(t *testing.T) {
 		a, b     delivery
 		same     bool
 	}{
-		"X-Request-Id, two bodies":       {"webhook", delivery{[]string{"X-Request-Id", "t"}, `{"order":1}`}, delivery{[]string{"X-Request-Id", "t"}, `{"order":2}`}, false},
-		"X-Request-Id, one body":         {"webhook", delivery{[]string{"X-Request-Id", "t"}, `{}`}, delivery{[]string{"X-Request-Id", "t"}, `{}`}, false},
-		"X-Request-Uuid":                 {"webhook", delivery{[]string{"X-Request-Uuid", "t"}, `{}`}, delivery{[]string{"X-Request-Uuid", "t"}, `{}`}, false},
-		"X-Correlation-Id":               {"webhook", delivery{[]string{"X-Correlation-Id", "t"}, `{}`}, delivery{[]string{"X-Correlation-Id", "t"}, `{}`}, false},
-		"Traceparent":                    {"webhook", delivery{[]string{"Traceparent", "t"}, `{}`}, delivery{[]string{"Traceparent", "t"}, `{}`}, false},
-		"Ce-Id from two sources":         {"webhook", delivery{[]string{"Ce-Id", "1", "Ce-Source", "/a"}, `{}`}, delivery{[]string{"Ce-Id", "1", "Ce-Source", "/b"}, `{}`}, false},
-		"Ce-Id of one source":            {"webhook", delivery{[]string{"Ce-Id", "1", "Ce-Source", "/a"}, `{}`}, delivery{[]string{"Ce-Id", "1", "Ce-Source", "/a"}, `{}`}, true},
-		"Ce-Id without a source":         {"webhook", delivery{[]string{"Ce-Id", "1"}, `{}`}, delivery{[]string{"Ce-Id", "1"}, `{}`}, false},
-		"Idempotency-Key":                {"webhook", delivery{[]string{"Idempotency-Key", "1"}, `{}`}, delivery{[]string{"Idempotency-Key", "1"}, `{}`}, true},
-		"svix-id":                        {"webhook", delivery{[]string{"svix-id", "1"}, `{}`}, delivery{[]string{"svix-id", "1"}, `{}`}, true},
-		"webhook-id":                     {"webhook", delivery{[]string{"webhook-id", "1"}, `{}`}, delivery{[]string{"webhook-id", "2"}, `{}`}, false},
-		"GitLab, two hooks of one event": {"webhook", delivery{[]string{"X-Gitlab-Event-UUID", "1", "X-Gitlab-Event", "Push Hook"}, `{}`}, delivery{[]string{"X-Gitlab-Event-UUID", "1", "X-Gitlab-Event", "Job Hook"}, `{}`}, false},
-		"GitLab, one hook again":         {"webhook", delivery{[]string{"X-Gitlab-Event-UUID", "1", "X-Gitlab-Event", "Push Hook"}, `{}`}, delivery{[]string{"X-Gitlab-Event-UUID", "1", "X-Gitlab-Event", "Push Hook"}, `{}`}, true},
-		"Bitbucket on a plain webhook":   {"webhook", delivery{[]string{"X-Event-Key", "repo:push", "X-Request-UUID", "1"}, `{}`}, delivery{[]string{"X-Event-Key", "pr:merged", "X-Request-UUID", "1"}, `{}`}, false},
-		"Bitbucket, two kinds":           {"bitbucket", delivery{[]string{"X-Event-Key", "repo:push", "X-Request-UUID", "1"}, `{}`}, delivery{[]string{"X-Event-Key", "pullrequest:updated", "X-Request-UUID", "1"}, `{}`}, false},
-		"Bitbucket again":                {"bitbucket", delivery{[]string{"X-Event-Key", "repo:push", "X-Request-UUID", "1"}, `{}`}, delivery{[]string{"X-Event-Key", "repo:push", "X-Request-UUID", "1"}, `{}`}, true},
-		"Bitbucket server, two bodies":   {"bitbucketserver", delivery{[]string{"X-Event-Key", "repo:refs_changed", "X-Request-Id", "1"}, `{"a":1}`}, delivery{[]string{"X-Event-Key", "repo:refs_changed", "X-Request-Id", "1"}, `{"a":2}`}, false},
-		"Event Grid, two topics":         {"azureEventGrid", delivery{nil, `[{"id":"1","eventType":"x","topic":"/a"}]`}, delivery{nil, `[{"id":"1","eventType":"x","topic":"/b"}]`}, false},
-		"Event Grid again":               {"azureEventGrid", delivery{nil, `[{"id":"1","eventType":"x","topic":"/a"}]`}, delivery{nil, `[{"id":"1","eventType":"x","topic":"/a"}]`}, true},
-		"zot, two registries of one id":  {"registry", delivery{[]string{"Ce-Type", "zotregistry.image.updated", "Ce-Id", "1", "Ce-Source", "a"}, `{"name":"n","reference":"v1"}`}, delivery{[]string{"Ce-Type", "zotregistry.image.updated", "Ce-Id", "1", "Ce-Source", "b"}, `{"name":"n","reference":"v1"}`}, false},
-		"CloudEvents of two sources":     {"cloudEvents", delivery{[]string{"Ce-Specversion", "1.0", "Ce-Type", "t", "Ce-Id", "1", "Ce-Source", "a"}, `{}`}, delivery{[]string{"Ce-Specversion", "1.0", "Ce-Type", "t", "Ce-Id", "1", "Ce-Source", "b"}, `{}`}, false},
+		"X-Request-Id, two bodies": {
+			"webhook", delivery{[]string{"X-Request-Id", "t"}, `{"order":1}`},
+			delivery{[]string{"X-Request-Id", "t"}, `{"order":2}`}, false,
+		},
+		"X-Request-Id, one body": {
+			"webhook", delivery{[]string{"X-Request-Id", "t"}, `{}`}, delivery{[]string{"X-Request-Id", "t"}, `{}`},
+			false,
+		},
+		"X-Request-Uuid": {
+			"webhook", delivery{[]string{"X-Request-Uuid", "t"}, `{}`}, delivery{[]string{"X-Request-Uuid", "t"}, `{}`},
+			false,
+		},
+		"X-Correlation-Id": {
+			"webhook", delivery{[]string{"X-Correlation-Id", "t"}, `{}`},
+			delivery{[]string{"X-Correlation-Id", "t"}, `{}`}, false,
+		},
+		"Traceparent": {
+			"webhook", delivery{[]string{"Traceparent", "t"}, `{}`}, delivery{[]string{"Traceparent", "t"}, `{}`},
+			false,
+		},
+		"Ce-Id from two sources": {
+			"webhook", delivery{[]string{"Ce-Id", "1", "Ce-Source", "/a"}, `{}`},
+			delivery{[]string{"Ce-Id", "1", "Ce-Source", "/b"}, `{}`}, false,
+		},
+		"Ce-Id of one source": {
+			"webhook", delivery{[]string{"Ce-Id", "1", "Ce-Source", "/a"}, `{}`},
+			delivery{[]string{"Ce-Id", "1", "Ce-Source", "/a"}, `{}`}, true,
+		},
+		"Ce-Id without a source": {
+			"webhook", delivery{[]string{"Ce-Id", "1"}, `{}`}, delivery{[]string{"Ce-Id", "1"}, `{}`}, false,
+		},
+		"Idempotency-Key": {
+			"webhook", delivery{[]string{"Idempotency-Key", "1"}, `{}`},
+			delivery{[]string{"Idempotency-Key", "1"}, `{}`}, true,
+		},
+		"svix-id": {
+			"webhook", delivery{[]string{"svix-id", "1"}, `{}`}, delivery{[]string{"svix-id", "1"}, `{}`}, true,
+		},
+		"webhook-id": {
+			"webhook", delivery{[]string{"webhook-id", "1"}, `{}`}, delivery{[]string{"webhook-id", "2"}, `{}`}, false,
+		},
+		"GitLab, two hooks of one event": {
+			"webhook", delivery{[]string{"X-Gitlab-Event-UUID", "1", "X-Gitlab-Event", "Push Hook"}, `{}`},
+			delivery{[]string{"X-Gitlab-Event-UUID", "1", "X-Gitlab-Event", "Job Hook"}, `{}`}, false,
+		},
+		"GitLab, one hook again": {
+			"webhook", delivery{[]string{"X-Gitlab-Event-UUID", "1", "X-Gitlab-Event", "Push Hook"}, `{}`},
+			delivery{[]string{"X-Gitlab-Event-UUID", "1", "X-Gitlab-Event", "Push Hook"}, `{}`}, true,
+		},
+		"Bitbucket on a plain webhook": {
+			"webhook", delivery{[]string{"X-Event-Key", "repo:push", "X-Request-UUID", "1"}, `{}`},
+			delivery{[]string{"X-Event-Key", "pr:merged", "X-Request-UUID", "1"}, `{}`}, false,
+		},
+		"Bitbucket, two kinds": {
+			"bitbucket", delivery{[]string{"X-Event-Key", "repo:push", "X-Request-UUID", "1"}, `{}`},
+			delivery{[]string{"X-Event-Key", "pullrequest:updated", "X-Request-UUID", "1"}, `{}`}, false,
+		},
+		"Bitbucket again": {
+			"bitbucket", delivery{[]string{"X-Event-Key", "repo:push", "X-Request-UUID", "1"}, `{}`},
+			delivery{[]string{"X-Event-Key", "repo:push", "X-Request-UUID", "1"}, `{}`}, true,
+		},
+		"Bitbucket server, two bodies": {
+			"bitbucketserver", delivery{[]string{"X-Event-Key", "repo:refs_changed", "X-Request-Id", "1"}, `{"a":1}`},
+			delivery{[]string{"X-Event-Key", "repo:refs_changed", "X-Request-Id", "1"}, `{"a":2}`}, false,
+		},
+		"Event Grid, two topics": {
+			"azureEventGrid", delivery{nil, `[{"id":"1","eventType":"x","topic":"/a"}]`},
+			delivery{nil, `[{"id":"1","eventType":"x","topic":"/b"}]`}, false,
+		},
+		"Event Grid again": {
+			"azureEventGrid", delivery{nil, `[{"id":"1","eventType":"x","topic":"/a"}]`},
+			delivery{nil, `[{"id":"1","eventType":"x","topic":"/a"}]`}, true,
+		},
+		"zot, two registries of one id": {
+			"registry",
+			delivery{
+				[]string{"Ce-Type", "zotregistry.image.updated", "Ce-Id", "1", "Ce-Source", "a"},
+				`{"name":"n","reference":"v1"}`,
+			},
+			delivery{
+				[]string{"Ce-Type", "zotregistry.image.updated", "Ce-Id", "1", "Ce-Source", "b"},
+				`{"name":"n","reference":"v1"}`,
+			},
+			false,
+		},
+		"CloudEvents of two sources": {
+			"cloudEvents",
+			delivery{[]string{"Ce-Specversion", "1.0", "Ce-Type", "t", "Ce-Id", "1", "Ce-Source", "a"}, `{}`},
+			delivery{[]string{"Ce-Specversion", "1.0", "Ce-Type", "t", "Ce-Id", "1", "Ce-Source", "b"}, `{}`}, false,
+		},
 	} {
-		one, two := ask(Route{Provider: c.provider}, c.a.body, c.a.heads...), ask(Route{Provider: c.provider}, c.b.body, c.b.heads...)
+		one, two := ask(
+			Route{Provider: c.provider},
+			c.a.body,
+			c.a.heads...), ask(
+			Route{Provider: c.provider},
+			c.b.body,
+			c.b.heads...)
 		if len(one.Items) != 1 || len(two.Items) != 1 {
 			t.Errorf("%s: %+v, %+v", name, one, two)
 			continue
@@ -87,25 +162,75 @@ func TestByteOrderMarks(t *testing.T) {
 		"webhook UTF-16":       {Route{Provider: "webhook"}, utf16le(`{"order": 1}`), nil, "body.order", "1"},
 		"webhook form":         {Route{Provider: "webhook"}, mark + "a=1&b=2", form, "body", `{"a":["1"],"b":["2"]}`},
 		"webhook escaped form": {Route{Provider: "webhook"}, "%EF%BB%BFa=1&a=2&b=2", form, "body.a.0", `"1"`},
-		"webhook text":         {Route{Provider: "webhook"}, mark + "hi", []string{"Content-Type", "text/plain"}, "body", `"hi"`},
-		"gitlab":               {Route{Provider: "gitlab"}, mark + `{"a":1}`, nil, "body.a", "1"},
-		"github":               {Route{Provider: "github"}, mark + `{"a":1}`, []string{"X-GitHub-Event", "push", "X-GitHub-Delivery", "d"}, "body.a", "1"},
-		"github form":          {Route{Provider: "github"}, mark + "payload=" + url.QueryEscape(mark+`{"a":1}`), append(form, "X-GitHub-Event", "push", "X-GitHub-Delivery", "d"), "body.a", "1"},
-		"gitea":                {Route{Provider: "gitea"}, mark + `{"a":1}`, []string{"X-Gitea-Event", "push", "X-Gitea-Delivery", "d"}, "body.a", "1"},
-		"bitbucket":            {Route{Provider: "bitbucket"}, mark + `{"a":1}`, nil, "body.a", "1"},
-		"bitbucketserver":      {Route{Provider: "bitbucketserver", Split: true}, mark + `{"changes":[{"a":1}]}`, nil, "body.changes.0.a", "1"},
-		"gerrit":               {Route{Provider: "gerrit"}, mark + `{"type":"x"}`, nil, "body.type", `"x"`},
-		"stripe":               {Route{Provider: "stripe"}, mark + `{"id":"e","type":"x"}`, nil, "event.type", `"x"`},
-		"slack event":          {Route{Provider: "slack", Token: "t"}, mark + `{"type":"event_callback","event_id":"e","token":"t","event":{"a":1}}`, nil, "a", "1"},
-		"slack action":         {Route{Provider: "slack", Token: "t"}, mark + "payload=" + url.QueryEscape(mark+`{"token":"t","a":1}`), form, "a", "1"},
-		"slack command":        {Route{Provider: "slack", Token: "t"}, mark + "command=/go&token=t&trigger_id=1", form, "command", `"/go"`},
-		"sns":                  {Route{Provider: "sns"}, mark + `{"Type":"Notification","MessageId":"m","Message":"hi"}`, nil, "body.Message", `"hi"`},
-		"storageGrid":          {Route{Provider: "storageGrid"}, mark + url.Values{"Action": {"Publish"}, "Message": {mark + `{"Records":[{"eventName":"x"}]}`}}.Encode(), form, "notification.Message.Records.0.eventName", `"x"`},
-		"azureEventGrid":       {Route{Provider: "azureEventGrid"}, mark + `[{"id":"1","eventType":"x"}]`, nil, "body.id", `"1"`},
-		"cloudEvents":          {Route{Provider: "cloudEvents"}, mark + `{"specversion":"1.0","id":"1","source":"s","type":"t","data":{"a":1}}`, []string{"Content-Type", structuredType}, "body.a", "1"},
-		"cloudEvents batch":    {Route{Provider: "cloudEvents"}, mark + `[{"specversion":"1.0","id":"1","source":"s","type":"t","data":{"a":1}}]`, []string{"Content-Type", batchType}, "body.a", "1"},
-		"cloudEvents binary":   {Route{Provider: "cloudEvents"}, mark + `{"a":1}`, []string{"Content-Type", "application/json", "Ce-Specversion", "1.0", "Ce-Id", "1", "Ce-Source", "s", "Ce-Type", "t"}, "body.a", "1"},
-		"cloudEvents base64":   {Route{Provider: "cloudEvents"}, `{"specversion":"1.0","id":"1","source":"s","type":"t","datacontenttype":"application/json","data_base64":"` + base64.StdEncoding.EncodeToString([]byte(mark+`{"a":1}`)) + `"}`, []string{"Content-Type", structuredType}, "body.a", "1"},
+		"webhook text": {
+			Route{Provider: "webhook"}, mark + "hi", []string{"Content-Type", "text/plain"}, "body", `"hi"`,
+		},
+		"gitlab": {Route{Provider: "gitlab"}, mark + `{"a":1}`, nil, "body.a", "1"},
+		"github": {
+			Route{Provider: "github"}, mark + `{"a":1}`, []string{"X-GitHub-Event", "push", "X-GitHub-Delivery", "d"},
+			"body.a", "1",
+		},
+		"github form": {
+			Route{Provider: "github"}, mark + "payload=" + url.QueryEscape(mark+`{"a":1}`),
+			append(form, "X-GitHub-Event", "push", "X-GitHub-Delivery", "d"), "body.a", "1",
+		},
+		"gitea": {
+			Route{Provider: "gitea"}, mark + `{"a":1}`, []string{"X-Gitea-Event", "push", "X-Gitea-Delivery", "d"},
+			"body.a", "1",
+		},
+		"bitbucket": {Route{Provider: "bitbucket"}, mark + `{"a":1}`, nil, "body.a", "1"},
+		"bitbucketserver": {
+			Route{Provider: "bitbucketserver", Split: true}, mark + `{"changes":[{"a":1}]}`, nil, "body.changes.0.a",
+			"1",
+		},
+		"gerrit": {Route{Provider: "gerrit"}, mark + `{"type":"x"}`, nil, "body.type", `"x"`},
+		"stripe": {Route{Provider: "stripe"}, mark + `{"id":"e","type":"x"}`, nil, "event.type", `"x"`},
+		"slack event": {
+			Route{Provider: "slack", Token: "t"},
+			mark + `{"type":"event_callback","event_id":"e","token":"t","event":{"a":1}}`, nil, "a", "1",
+		},
+		"slack action": {
+			Route{Provider: "slack", Token: "t"}, mark + "payload=" + url.QueryEscape(mark+`{"token":"t","a":1}`), form,
+			"a", "1",
+		},
+		"slack command": {
+			Route{Provider: "slack", Token: "t"}, mark + "command=/go&token=t&trigger_id=1", form, "command", `"/go"`,
+		},
+		"sns": {
+			Route{Provider: "sns"}, mark + `{"Type":"Notification","MessageId":"m","Message":"hi"}`, nil,
+			"body.Message", `"hi"`,
+		},
+		"storageGrid": {
+			Route{Provider: "storageGrid"},
+			mark + url.Values{"Action": {"Publish"}, "Message": {mark + `{"Records":[{"eventName":"x"}]}`}}.Encode(),
+			form, "notification.Message.Records.0.eventName", `"x"`,
+		},
+		"azureEventGrid": {
+			Route{Provider: "azureEventGrid"}, mark + `[{"id":"1","eventType":"x"}]`, nil, "body.id", `"1"`,
+		},
+		"cloudEvents": {
+			Route{Provider: "cloudEvents"},
+			mark + `{"specversion":"1.0","id":"1","source":"s","type":"t","data":{"a":1}}`,
+			[]string{"Content-Type", structuredType}, "body.a", "1",
+		},
+		"cloudEvents batch": {
+			Route{Provider: "cloudEvents"},
+			mark + `[{"specversion":"1.0","id":"1","source":"s","type":"t","data":{"a":1}}]`,
+			[]string{"Content-Type", batchType}, "body.a", "1",
+		},
+		"cloudEvents binary": {
+			Route{Provider: "cloudEvents"}, mark + `{"a":1}`,
+			[]string{
+				"Content-Type", "application/json", "Ce-Specversion", "1.0", "Ce-Id", "1", "Ce-Source", "s", "Ce-Type",
+				"t",
+			},
+			"body.a", "1",
+		},
+		"cloudEvents base64": {
+			Route{Provider: "cloudEvents"},
+			`{"specversion":"1.0","id":"1","source":"s","type":"t","datacontenttype":"application/json","data_base64":"` + base64.StdEncoding.EncodeToString([]byte(mark+`{"a":1}`)) + `"}`,
+			[]string{"Content-Type", structuredType}, "body.a", "1",
+		},
 	} {
 		got := ask(c.route, c.body, c.heads...)
 		if got.Status != 200 || len(got.Items) != 1 {
@@ -116,14 +241,26 @@ func TestByteOrderMarks(t *testing.T) {
 			t.Errorf("%s: %s is %s, want %s", name, c.path, text, c.want)
 		}
 	}
-	if got := ask(Route{Provider: "registry"}, mark+`{"push_data":{"tag":"a"},"repository":{"repo_name":"b"}}`); len(got.Items) != 1 {
+	if got := ask(
+		Route{Provider: "registry"}, mark+`{"push_data":{"tag":"a"},"repository":{"repo_name":"b"}}`,
+	); len(got.Items) != 1 {
 		t.Errorf("registry: %+v", got)
 	}
 	if got := ask(Route{Provider: "slack"}, mark+`{"type":"url_verification","challenge":"c"}`); got.Text != "c" {
 		t.Errorf("slack's challenge: %+v", got)
 	}
 	marked := []byte(mark + `{"a":1}`)
-	signed := Decide(Route{Provider: "gitea", Secret: secret}, Request{Method: "POST", Body: marked, Header: header("X-Gitea-Event", "push", "X-Gitea-Delivery", "d", "X-Gitea-Signature", hex.EncodeToString(sign(secret, marked)))})
+	signed := Decide(
+		Route{Provider: "gitea", Secret: secret},
+		Request{
+			Method: "POST",
+			Body:   marked,
+			Header: header(
+				"X-Gitea-Event", "push", "X-Gitea-Delivery", "d", "X-Gitea-Signature",
+				hex.EncodeToString(sign(secret, marked)),
+			),
+		},
+	)
 	if len(signed.Items) != 1 {
 		t.Fatalf("the mark is signed with the rest: %+v", signed)
 	}
@@ -152,7 +289,8 @@ func TestHandshakesOfRegistries(t *testing.T) {
 	}
 	for _, form := range []string{"", "acr"} {
 		route.Form = form
-		if got := post("p", mark+validation); got.Status != 200 || got.Class != "handshake" || gjson.Get(got.Text, "validationResponse").String() != "code-1" {
+		if got := post("p", mark+validation); got.Status != 200 || got.Class != "handshake" ||
+			gjson.Get(got.Text, "validationResponse").String() != "code-1" {
 			t.Errorf("Event Grid: %+v", got)
 		}
 	}
@@ -164,25 +302,35 @@ func TestHandshakesOfRegistries(t *testing.T) {
 	if got.Status != 200 || got.Header["WebHook-Allowed-Origin"] != "eventgrid.azure.net" {
 		t.Errorf("CloudEvents: %+v", got)
 	}
-	if got := Decide(Route{Provider: "azureEventGrid"}, Request{Method: "OPTIONS", Header: header("WebHook-Request-Origin", "eventgrid.azure.net")}); got.Status != 200 {
+	if got := Decide(
+		Route{Provider: "azureEventGrid"},
+		Request{Method: "OPTIONS", Header: header("WebHook-Request-Origin", "eventgrid.azure.net")},
+	); got.Status != 200 {
 		t.Errorf("CloudEvents to azureEventGrid: %+v", got)
 	}
-	if got := post("p", confirm); got.Status != 200 || got.Class != "handshake" || !strings.HasPrefix(got.Visit, "https://sns.eu-west-1.amazonaws.com/") {
+	if got := post("p", confirm); got.Status != 200 || got.Class != "handshake" ||
+		!strings.HasPrefix(got.Visit, "https://sns.eu-west-1.amazonaws.com/") {
 		t.Errorf("SNS: %+v", got)
 	}
-	if got := post("p", strings.ReplaceAll(confirm, "sns.eu-west-1.amazonaws.com", "evil.example")); got.Status != 401 || got.Visit != "" {
+	if got := post(
+		"p", strings.ReplaceAll(confirm, "sns.eu-west-1.amazonaws.com", "evil.example"),
+	); got.Status != 401 ||
+		got.Visit != "" {
 		t.Errorf("a confirmation that leads elsewhere: %+v", got)
 	}
 	ecr := `{"version":"0","id":"e1","detail-type":"ECR Image Action","source":"aws.ecr","account":"1234","region":"eu-west-1","detail":{"result":"SUCCESS","repository-name":"app","image-digest":"sha256:1","action-type":"PUSH","image-tag":"v1"}}`
 	for name, body := range map[string]string{
-		"in SNS": `{"Type":"Notification","MessageId":"m","TopicArn":"arn:t","Message":` + string(quote(ecr)) + `}`, "raw": ecr,
+		"in SNS": `{"Type":"Notification","MessageId":"m","TopicArn":"arn:t","Message":` + string(quote(ecr)) + `}`,
+		"raw":    ecr,
 	} {
 		if got := post("p", body); len(got.Items) != 1 || got.Items[0].Image.Tag != "v1" {
 			t.Errorf("%s: %+v", name, got)
 		}
 	}
 	one := `{"specversion":"1.0","id":"g","source":"/r","type":"x","data":{}}`
-	if got := ask(Route{Provider: "azureEventGrid", Events: []string{"x"}}, one, "Content-Type", structuredType); len(got.Items) != 1 {
+	if got := ask(
+		Route{Provider: "azureEventGrid", Events: []string{"x"}}, one, "Content-Type", structuredType,
+	); len(got.Items) != 1 {
 		t.Errorf("Event Grid in the schema of CloudEvents: %+v", got)
 	}
 }
@@ -198,15 +346,28 @@ func TestBase64DataOfCloudEvents(t *testing.T) {
 		parts      []string
 		path, want string
 	}{
-		"type first":       {append([]string{kind("application/json"), data(`{"order":{"id":7}}`)}, parts...), "body.order.id", "7"},
-		"data first":       {append(append([]string{data(`{"order":{"id":7}}`)}, parts...), kind("application/json")), "body.order.id", "7"},
-		"with a charset":   {append([]string{data(`{"a":1}`), kind("application/json; charset=utf-8")}, parts...), "body.a", "1"},
-		"with an odd rest": {append([]string{data(`{"a":1}`), kind("application/json; charset")}, parts...), "body.a", "1"},
-		"no type":          {append([]string{data(`{"a":1}`)}, parts...), "body.a", "1"},
-		"+json":            {append([]string{data(`{"a":1}`), kind("application/vnd.x+json")}, parts...), "body.a", "1"},
-		"text":             {append([]string{data(`{"a":1}`), kind("text/plain")}, parts...), "body", `"{\"a\":1}"`},
-		"bytes":            {append([]string{data("\xff\x00"), kind("image/png")}, parts...), "bodyEncoding", `"base64"`},
-		"not JSON":         {append([]string{data("\xff\x00"), kind("application/json")}, parts...), "body", `"/wA="`},
+		"type first": {
+			append([]string{kind("application/json"), data(`{"order":{"id":7}}`)}, parts...), "body.order.id", "7",
+		},
+		"data first": {
+			append(append([]string{data(`{"order":{"id":7}}`)}, parts...), kind("application/json")), "body.order.id",
+			"7",
+		},
+		"with a charset": {
+			append([]string{data(`{"a":1}`), kind("application/json; charset=utf-8")}, parts...), "body.a", "1",
+		},
+		"with an odd rest": {
+			append([]string{data(`{"a":1}`), kind("application/json; charset")}, parts...), "body.a", "1",
+		},
+		"no type": {append([]string{data(`{"a":1}`)}, parts...), "body.a", "1"},
+		"+json": {
+			append([]string{data(`{"a":1}`), kind("application/vnd.x+json")}, parts...), "body.a", "1",
+		},
+		"text": {append([]string{data(`{"a":1}`), kind("text/plain")}, parts...), "body", `"{\"a\":1}"`},
+		"bytes": {
+			append([]string{data("\xff\x00"), kind("image/png")}, parts...), "bodyEncoding", `"base64"`,
+		},
+		"not JSON": {append([]string{data("\xff\x00"), kind("application/json")}, parts...), "body", `"/wA="`},
 	} {
 		body := "{" + strings.Join(c.parts, ",") + "}"
 		for _, batch := range []bool{false, true} {
@@ -228,7 +389,10 @@ func TestBase64DataOfCloudEvents(t *testing.T) {
 
 // Case 05: a raw message of SNS is an event, and what is none is refused or noted.
 func TestRawMessagesOfSNS(t *testing.T) {
-	heads := []string{"Content-Type", "text/plain; charset=UTF-8", "X-Amz-Sns-Message-Type", "Notification", "X-Amz-Sns-Message-Id", "0b1c", "X-Amz-Sns-Topic-Arn", "arn:orders", "X-Amz-Sns-Rawdelivery", "true"}
+	heads := []string{
+		"Content-Type", "text/plain; charset=UTF-8", "X-Amz-Sns-Message-Type", "Notification", "X-Amz-Sns-Message-Id",
+		"0b1c", "X-Amz-Sns-Topic-Arn", "arn:orders", "X-Amz-Sns-Rawdelivery", "true",
+	}
 	for _, text := range []string{`{"order": 7}`, "plain", mark + "marked", ""} {
 		got := ask(Route{Provider: "sns", Topic: "arn:orders", Unsigned: true}, text, heads...)
 		if got.Status != 200 || len(got.Items) != 1 || got.Items[0].ID != "0b1c" {
@@ -236,7 +400,8 @@ func TestRawMessagesOfSNS(t *testing.T) {
 			continue
 		}
 		data := got.Items[0].Data
-		if m := gjson.GetBytes(data, "body.Message").String(); m != strings.TrimPrefix(text, mark) || gjson.GetBytes(data, "body.TopicArn").String() != "arn:orders" {
+		if m := gjson.GetBytes(data, "body.Message").String(); m != strings.TrimPrefix(text, mark) ||
+			gjson.GetBytes(data, "body.TopicArn").String() != "arn:orders" {
 			t.Errorf("%q: %s", text, data)
 		}
 	}
@@ -266,7 +431,8 @@ func TestRawMessagesOfSNS(t *testing.T) {
 		}
 	}
 	for name, got := range map[string]Outcome{
-		"registry": ask(Route{Provider: "registry"}, `{"hello":1}`), "slack": ask(Route{Provider: "slack"}, `{"type":"surprise"}`),
+		"registry": ask(Route{Provider: "registry"}, `{"hello":1}`),
+		"slack":    ask(Route{Provider: "slack"}, `{"type":"surprise"}`),
 	} {
 		if got.Status != 200 || got.Class != NotUnderstood {
 			t.Errorf("%s: %+v leaves no trace", name, got)
@@ -276,7 +442,10 @@ func TestRawMessagesOfSNS(t *testing.T) {
 
 func TestHeadersThatAreNoUTF8(t *testing.T) {
 	got := ask(Route{Provider: "webhook"}, `{}`, "X-Name", "J\xfcrgen", "X-Plain", "Jürgen")
-	if a, b := gjson.GetBytes(got.Items[0].Data, "header.X-Name.0").String(), gjson.GetBytes(got.Items[0].Data, "header.X-Plain.0").String(); a != "Jürgen" || b != "Jürgen" {
+	if a, b := gjson.GetBytes(got.Items[0].Data, "header.X-Name.0").String(), gjson.GetBytes(
+		got.Items[0].Data, "header.X-Plain.0",
+	).String(); a != "Jürgen" ||
+		b != "Jürgen" {
 		t.Errorf("%q and %q", a, b)
 	}
 }
@@ -284,18 +453,29 @@ func TestHeadersThatAreNoUTF8(t *testing.T) {
 // Case 06: the test of a connection is not signed.
 func TestTestsOfConnections(t *testing.T) {
 	for _, provider := range []string{"bitbucketserver", "bitbucket"} {
-		got := Decide(Route{Provider: provider, Secret: secret, Bearer: "b"}, Request{Method: "POST", Header: header("X-Event-Key", "diagnostics:ping"), Body: []byte(`{"test": true}`)})
+		got := Decide(
+			Route{Provider: provider, Secret: secret, Bearer: "b"},
+			Request{Method: "POST", Header: header("X-Event-Key", "diagnostics:ping"), Body: []byte(`{"test": true}`)},
+		)
 		if got.Status != 200 || len(got.Items) > 0 {
 			t.Errorf("%s: %+v", provider, got)
 		}
-		got = Decide(Route{Provider: "webhook", Signature: Signature{Header: "X-Hub-Signature", Key: secret}}, Request{Method: "POST", Header: header("X-Event-Key", "diagnostics:ping"), Body: []byte(`{"test": true}`)})
+		got = Decide(
+			Route{Provider: "webhook", Signature: Signature{Header: "X-Hub-Signature", Key: secret}},
+			Request{Method: "POST", Header: header("X-Event-Key", "diagnostics:ping"), Body: []byte(`{"test": true}`)},
+		)
 		if got.Status != 200 || len(got.Items) > 0 {
 			t.Errorf("a plain webhook that asks for a signature: %+v", got)
 		}
-		if got := ask(Route{Provider: "webhook"}, `{"test": true}`, "X-Event-Key", "diagnostics:ping"); len(got.Items) != 1 {
+		if got := ask(
+			Route{Provider: "webhook"}, `{"test": true}`, "X-Event-Key", "diagnostics:ping",
+		); len(got.Items) != 1 {
 			t.Errorf("a plain webhook that asks for none: %+v", got)
 		}
-		got = Decide(Route{Provider: provider, Secret: secret}, Request{Method: "POST", Header: header("X-Event-Key", "repo:push"), Body: []byte(`{"test": true}`)})
+		got = Decide(
+			Route{Provider: provider, Secret: secret},
+			Request{Method: "POST", Header: header("X-Event-Key", "repo:push"), Body: []byte(`{"test": true}`)},
+		)
 		if got.Status != 401 {
 			t.Errorf("%s: an event without a signature: %+v", provider, got)
 		}
@@ -304,17 +484,25 @@ func TestTestsOfConnections(t *testing.T) {
 
 // Case 31: JFrog sends the secret itself unless it is told to sign.
 func TestThePlainTokenOfJFrog(t *testing.T) {
-	body := []byte(`{"domain":"docker","event_type":"pushed","data":{"repo_key":"docker-local","image_name":"app","tag":"1.0","sha256":"aa"},"jpd_origin":"https://j.example.com/artifactory"}`)
+	body := []byte(
+		`{"domain":"docker","event_type":"pushed","data":{"repo_key":"docker-local","image_name":"app","tag":"1.0","sha256":"aa"},"jpd_origin":"https://j.example.com/artifactory"}`,
+	)
 	for token, want := range map[string]int{"s3": 200, hex.EncodeToString(sign("s3", body)): 200, "s4": 401, "": 401} {
 		h := http.Header{}
 		if token != "" {
 			h.Set("X-JFrog-Event-Auth", token)
 		}
-		if got := Decide(Route{Provider: "registry", Secret: "s3"}, Request{Method: "POST", Header: h, Body: body}); got.Status != want || (len(got.Items) == 1) != (want == 200) {
+		if got := Decide(
+			Route{Provider: "registry", Secret: "s3"}, Request{Method: "POST", Header: h, Body: body},
+		); got.Status != want ||
+			(len(got.Items) == 1) != (want == 200) {
 			t.Errorf("%q: %+v", token, got)
 		}
 	}
-	if got := Decide(Route{Provider: "registry", Secret: "s3"}, Request{Method: "POST", Header: header("X-Hub-Signature-256", "s3"), Body: body}); got.Status != 401 {
+	if got := Decide(
+		Route{Provider: "registry", Secret: "s3"},
+		Request{Method: "POST", Header: header("X-Hub-Signature-256", "s3"), Body: body},
+	); got.Status != 401 {
 		t.Errorf("a header that is always signed: %+v", got)
 	}
 }
@@ -333,7 +521,8 @@ func TestAttachmentsAreNoImages(t *testing.T) {
 		}
 	}
 	for tag, want := range map[string]int{
-		"v1": 1, "sha256-abc": 1, "sha-1234567": 1, "latest": 1, "": 0, "sha256-" + digest: 0, "sha256-" + digest + ".sig": 0, "sha256-" + digest + ".att": 0,
+		"v1": 1, "sha256-abc": 1, "sha-1234567": 1, "latest": 1, "": 0, "sha256-" + digest: 0,
+		"sha256-" + digest + ".sig": 0, "sha256-" + digest + ".att": 0,
 		"sha256-" + digest + ".sbom": 0, "sha512-" + digest: 0, "main-" + digest: 1,
 	} {
 		for name, body := range push(tag) {
@@ -351,7 +540,8 @@ func TestEachPushOfATagIsNews(t *testing.T) {
 		"jfrog": `{"domain":"docker","event_type":"pushed","data":{"repo_key":"r","image_name":"app","tag":"latest","sha256":"aa"}}`,
 	} {
 		at := func(now time.Time) string {
-			return Decide(Route{Provider: "registry"}, Request{Method: "POST", Header: http.Header{}, Body: []byte(body), Now: now}).Items[0].ID
+			req := Request{Method: "POST", Header: http.Header{}, Body: []byte(body), Now: now}
+			return Decide(Route{Provider: "registry"}, req).Items[0].ID
 		}
 		if first, second := at(clock), at(clock.Add(time.Hour)); first == second || first == "" {
 			t.Errorf("%s: a second push is taken for the first", name)
@@ -371,22 +561,49 @@ func TestStandardWebhooks(t *testing.T) {
 		secret, prefix, id, at, signature string
 		want                              int
 	}{
-		"good":                 {"whsec_" + base64.StdEncoding.EncodeToString(raw), "webhook-", "m1", at, signed(raw, "m1", at), 200},
-		"good of svix":         {"whsec_" + base64.StdEncoding.EncodeToString(raw), "svix-", "m1", at, signed(raw, "m1", at), 200},
-		"one of several":       {"whsec_" + base64.StdEncoding.EncodeToString(raw), "webhook-", "m1", at, "v1a,xx v1,zz " + signed(raw, "m1", at), 200},
-		"base64 without whsec": {base64.StdEncoding.EncodeToString(raw), "webhook-", "m1", at, signed(raw, "m1", at), 200},
-		"a plain key":          {"not base64!", "webhook-", "m1", at, signed([]byte("not base64!"), "m1", at), 200},
-		"another key":          {"whsec_" + base64.StdEncoding.EncodeToString([]byte("other")), "webhook-", "m1", at, signed(raw, "m1", at), 401},
-		"another id":           {"whsec_" + base64.StdEncoding.EncodeToString(raw), "webhook-", "m2", at, signed(raw, "m1", at), 401},
-		"another time":         {"whsec_" + base64.StdEncoding.EncodeToString(raw), "webhook-", "m1", fmt.Sprint(clock.Unix() + 1), signed(raw, "m1", at), 401},
-		"old":                  {"whsec_" + base64.StdEncoding.EncodeToString(raw), "webhook-", "m1", stale, signed(raw, "m1", stale), 401},
-		"no id":                {"whsec_" + base64.StdEncoding.EncodeToString(raw), "webhook-", "", at, signed(raw, "", at), 401},
-		"no signature":         {"whsec_" + base64.StdEncoding.EncodeToString(raw), "webhook-", "m1", at, "", 401},
-		"another version":      {"whsec_" + base64.StdEncoding.EncodeToString(raw), "webhook-", "m1", at, strings.Replace(signed(raw, "m1", at), "v1", "v2", 1), 401},
-		"an empty key":         {"whsec_", "webhook-", "m1", at, signed(nil, "m1", at), 401},
+		"good": {
+			"whsec_" + base64.StdEncoding.EncodeToString(raw), "webhook-", "m1", at, signed(raw, "m1", at), 200,
+		},
+		"good of svix": {
+			"whsec_" + base64.StdEncoding.EncodeToString(raw), "svix-", "m1", at, signed(raw, "m1", at), 200,
+		},
+		"one of several": {
+			"whsec_" + base64.StdEncoding.EncodeToString(raw), "webhook-", "m1", at,
+			"v1a,xx v1,zz " + signed(raw, "m1", at), 200,
+		},
+		"base64 without whsec": {
+			base64.StdEncoding.EncodeToString(raw), "webhook-", "m1", at, signed(raw, "m1", at), 200,
+		},
+		"a plain key": {"not base64!", "webhook-", "m1", at, signed([]byte("not base64!"), "m1", at), 200},
+		"another key": {
+			"whsec_" + base64.StdEncoding.EncodeToString([]byte("other")), "webhook-", "m1", at, signed(raw, "m1", at),
+			401,
+		},
+		"another id": {
+			"whsec_" + base64.StdEncoding.EncodeToString(raw), "webhook-", "m2", at, signed(raw, "m1", at), 401,
+		},
+		"another time": {
+			"whsec_" + base64.StdEncoding.EncodeToString(raw), "webhook-", "m1", fmt.Sprint(clock.Unix() + 1),
+			signed(raw, "m1", at), 401,
+		},
+		"old": {
+			"whsec_" + base64.StdEncoding.EncodeToString(raw), "webhook-", "m1", stale, signed(raw, "m1", stale), 401,
+		},
+		"no id": {
+			"whsec_" + base64.StdEncoding.EncodeToString(raw), "webhook-", "", at, signed(raw, "", at), 401,
+		},
+		"no signature": {"whsec_" + base64.StdEncoding.EncodeToString(raw), "webhook-", "m1", at, "", 401},
+		"another version": {
+			"whsec_" + base64.StdEncoding.EncodeToString(raw), "webhook-", "m1", at,
+			strings.Replace(signed(raw, "m1", at), "v1", "v2", 1), 401,
+		},
+		"an empty key": {"whsec_", "webhook-", "m1", at, signed(nil, "m1", at), 401},
 	} {
 		h := header(c.prefix+"id", c.id, c.prefix+"timestamp", c.at, c.prefix+"signature", c.signature)
-		got := Decide(Route{Provider: "webhook", Signature: Signature{Scheme: StandardWebhooks, Key: c.secret}}, Request{Method: "POST", Header: h, Body: body, Now: clock})
+		got := Decide(
+			Route{Provider: "webhook", Signature: Signature{Scheme: StandardWebhooks, Key: c.secret}},
+			Request{Method: "POST", Header: h, Body: body, Now: clock},
+		)
 		if got.Status != c.want {
 			t.Errorf("%s: %d %s, want %d", name, got.Status, got.Text, c.want)
 		}
@@ -394,19 +611,32 @@ func TestStandardWebhooks(t *testing.T) {
 			t.Errorf("%s: %+v", name, got.Items)
 		}
 	}
-	if got := Decide(Route{Provider: "webhook", Signature: Signature{Scheme: "other", Key: "k"}}, Request{Method: "POST", Header: http.Header{}, Body: body}); got.Status != 503 {
+	if got := Decide(
+		Route{Provider: "webhook", Signature: Signature{Scheme: "other", Key: "k"}},
+		Request{Method: "POST", Header: http.Header{}, Body: body},
+	); got.Status != 503 {
 		t.Errorf("a scheme that is none: %+v", got)
 	}
 }
 
 // Whatever header a sender puts a secret of the route into, and whatever kind it is: no event tells it.
 func TestNoEventTellsASecret(t *testing.T) {
-	secrets := Route{Secret: "s3cret-hmac", Bearer: "s3cret-bearer", Token: "s3cret-token", PathSecret: "s3cret-path", Signature: Signature{Key: "s3cret-key"}}
+	secrets := Route{
+		Secret: "s3cret-hmac", Bearer: "s3cret-bearer", Token: "s3cret-token", PathSecret: "s3cret-path",
+		Signature: Signature{Key: "s3cret-key"},
+	}
 	for name, p := range Providers {
 		route := secrets
 		route.Provider = name
-		h := http.Header{"Authorization": {"Bearer s3cret-bearer"}, "Cookie": {"session=1"}, "X-Own": {"a", "Token s3cret-hmac"}, "X-Other": {"harmless"}, "x-lower": {"s3cret-key"},
-			"X-Path": {"https://h/s3cret-path"}, "X-T": {"s3cret-token"}}
+		h := http.Header{
+			"Authorization": {"Bearer s3cret-bearer"},
+			"Cookie":        {"session=1"},
+			"X-Own":         {"a", "Token s3cret-hmac"},
+			"X-Other":       {"harmless"},
+			"x-lower":       {"s3cret-key"},
+			"X-Path":        {"https://h/s3cret-path"},
+			"X-T":           {"s3cret-token"},
+		}
 		for _, s := range p.Secrets {
 			if http.CanonicalHeaderKey(s) != s {
 				t.Errorf("%s: header %s is not spelled as headers are", name, s)
@@ -414,7 +644,8 @@ func TestNoEventTellsASecret(t *testing.T) {
 			h[s] = []string{"s3cret of nobody here"}
 		}
 		text := encoded(presented(redacted(p, route, h)))
-		if strings.Contains(string(text), "s3cret") || strings.Contains(string(text), "session=1") || !strings.Contains(string(text), "harmless") {
+		if strings.Contains(string(text), "s3cret") || strings.Contains(string(text), "session=1") ||
+			!strings.Contains(string(text), "harmless") {
 			t.Errorf("%s: %s", name, text)
 		}
 		if h.Get("Authorization") != "Bearer s3cret-bearer" {
@@ -427,9 +658,27 @@ func TestNoEventTellsASecret(t *testing.T) {
 		route  Route
 		header http.Header
 	}{
-		{Route{Provider: "webhook", Bearer: "s3cret-bearer"}, http.Header{"Authorization": {"Bearer s3cret-bearer"}, "X-Copy": {"s3cret-bearer"}, "Content-Type": {"application/json"}}},
-		{Route{Provider: "gitlab", Secret: "s3cret-hmac"}, http.Header{"X-Gitlab-Token": {"s3cret-hmac"}, "X-Gitlab-Event": {"Push Hook"}, "Content-Type": {"application/json"}}},
-		{Route{Provider: "gitlab", Unsigned: true}, http.Header{"X-Gitlab-Token": {"s3cret of somebody"}, "X-Gitlab-Event": {"Push Hook"}, "Content-Type": {"application/json"}}},
+		{
+			Route{Provider: "webhook", Bearer: "s3cret-bearer"},
+			http.Header{
+				"Authorization": {"Bearer s3cret-bearer"}, "X-Copy": {"s3cret-bearer"},
+				"Content-Type": {"application/json"},
+			},
+		},
+		{
+			Route{Provider: "gitlab", Secret: "s3cret-hmac"},
+			http.Header{
+				"X-Gitlab-Token": {"s3cret-hmac"}, "X-Gitlab-Event": {"Push Hook"},
+				"Content-Type": {"application/json"},
+			},
+		},
+		{
+			Route{Provider: "gitlab", Unsigned: true},
+			http.Header{
+				"X-Gitlab-Token": {"s3cret of somebody"}, "X-Gitlab-Event": {"Push Hook"},
+				"Content-Type": {"application/json"},
+			},
+		},
 	} {
 		got := Decide(c.route, Request{Method: http.MethodPost, Header: c.header, Body: body})
 		if len(got.Items) != 1 || strings.Contains(string(got.Items[0].Data), "s3cret") {

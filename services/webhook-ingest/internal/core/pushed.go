@@ -8,8 +8,8 @@ import (
 	"github.com/tidwall/gjson"
 )
 
-// Bounds of what a push is told as: attributes travel beside the data. A push that moved more refs is told by the first ones; what
-// follows the others looks at its own pace.
+// Bounds of what a push is told as: attributes travel beside the data. A push that moved more refs is told by the first
+// ones; what follows the others looks at its own pace.
 const (
 	pushText = 512  // bytes of a URL, a ref, a commit
 	pushList = 2000 // bytes of a list of them
@@ -24,7 +24,8 @@ type gitPush struct {
 
 // url adds a URL of the repository, once. What is none, or would not stand among others, is left out.
 func (p *gitPush) url(raw string) {
-	if plain(raw) && !slices.Contains(p.Repositories, raw) && len(strings.Join(p.Repositories, " "))+1+len(raw) <= pushList {
+	if plain(raw) && !slices.Contains(p.Repositories, raw) &&
+		len(strings.Join(p.Repositories, " "))+1+len(raw) <= pushList {
 		p.Repositories = append(p.Repositories, raw)
 	}
 }
@@ -108,9 +109,12 @@ func pushedGitLab(body []byte) *events.GitPushed {
 	return p.told()
 }
 
-// pushedBitbucket reads repo:push of Bitbucket Cloud, which says of a ref what kind it is and its short name. Source: Atlassian, "Event payloads".
+// pushedBitbucket reads repo:push of Bitbucket Cloud, which says of a ref what kind it is and its short name. Source:
+// Atlassian, "Event payloads".
 func pushedBitbucket(body []byte) *events.GitPushed {
-	all := gjson.GetManyBytes(body, "push.changes", "repository.links.html.href", "repository.full_name", "repository.mainbranch.name")
+	all := gjson.GetManyBytes(
+		body, "push.changes", "repository.links.html.href", "repository.full_name", "repository.mainbranch.name",
+	)
 	var p gitPush
 	p.url(all[1].String())
 	if name := all[2].String(); plain(name) && all[1].String() == "" {
@@ -118,7 +122,10 @@ func pushedBitbucket(body []byte) *events.GitPushed {
 	}
 	p.DefaultBranch = all[3].String()
 	all[0].ForEach(func(_, change gjson.Result) bool {
-		folder := map[string]string{"branch": "refs/heads/", "named_branch": "refs/heads/", "bookmark": "refs/heads/", "tag": "refs/tags/", "annotated_tag": "refs/tags/"}[change.Get("new.type").String()]
+		folder := map[string]string{
+			"branch": "refs/heads/", "named_branch": "refs/heads/", "bookmark": "refs/heads/",
+			"tag": "refs/tags/", "annotated_tag": "refs/tags/",
+		}[change.Get("new.type").String()]
 		if name := change.Get("new.name").String(); folder != "" && name != "" {
 			p.moved(folder+name, change.Get("new.target.hash").String())
 		}

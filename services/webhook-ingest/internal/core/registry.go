@@ -26,7 +26,10 @@ var registryProvider = Provider{
 }
 
 func registryHook(c v1alpha1.RegistryEventSource) Hook {
-	h := Hook{Filter: c.Filter, Route: Route{Form: c.Provider, Repositories: c.Repositories, Registry: c.RegistryURL, Metadata: c.Metadata}}
+	h := Hook{
+		Filter: c.Filter,
+		Route:  Route{Form: c.Provider, Repositories: c.Repositories, Registry: c.RegistryURL, Metadata: c.Metadata},
+	}
 	h.listen(c.Webhook)
 	h.secret(c.AuthSecret, intoBearer)
 	h.secret(c.WebhookSecret, intoSecret)
@@ -79,18 +82,31 @@ var forms = []form{
 	{"ghcr", func(req Request, p payload) bool {
 		return req.Header.Get("X-GitHub-Event") != "" && (p.has("package") || p.has("registry_package"))
 	}, readGHCR},
-	{"gitea", func(req Request, p payload) bool { return giteaHeader(req, "Event") != "" && p.has("package") }, readGiteaPackage},
+	{
+		"gitea",
+		func(req Request, p payload) bool { return giteaHeader(req, "Event") != "" && p.has("package") },
+		readGiteaPackage,
+	},
 	{"zot", func(req Request, p payload) bool { return strings.HasPrefix(cloudType(req, p), "zotregistry.") }, readZot},
 	{"harbor", func(req Request, p payload) bool {
 		return p.has("event_data") || strings.HasPrefix(cloudType(req, p), "harbor.")
 	}, readHarbor},
 	{"acr", func(req Request, p payload) bool {
-		return p.has("target", "request", "action") || strings.HasPrefix(cloudType(req, p), "Microsoft.ContainerRegistry.")
+		return p.has("target", "request", "action") ||
+			strings.HasPrefix(cloudType(req, p), "Microsoft.ContainerRegistry.")
 	}, readACR},
 	{"ecr", func(_ Request, p payload) bool { return p.text("source") == "aws.ecr" }, readECR},
-	{"artifactRegistry", func(_ Request, p payload) bool { return p.has("message", "subscription") }, readArtifactRegistry},
+	{
+		"artifactRegistry",
+		func(_ Request, p payload) bool { return p.has("message", "subscription") },
+		readArtifactRegistry,
+	},
 	{"quay", func(_ Request, p payload) bool { return p.has("docker_url") }, readQuay},
-	{"jfrog", func(_ Request, p payload) bool { return p.has("event_type", "data") && p.text("domain") != "" }, readJFrog},
+	{
+		"jfrog",
+		func(_ Request, p payload) bool { return p.has("event_type", "data") && p.text("domain") != "" },
+		readJFrog,
+	},
 	{"dockerhub", func(_ Request, p payload) bool { return p.has("push_data", "repository") }, readDockerHub},
 }
 
@@ -101,7 +117,12 @@ var registrySignatures = []struct {
 	name, prefix string
 	plain        bool
 }{
-	{"X-Hub-Signature-256", "sha256=", false}, {"X-Gitea-Signature", "", false}, {"X-Forgejo-Signature", "", false}, {"X-JFrog-Event-Auth", "", true},
+	{
+		"X-Hub-Signature-256", "sha256=", false,
+	},
+	{"X-Gitea-Signature", "", false},
+	{"X-Forgejo-Signature", "", false},
+	{"X-JFrog-Event-Auth", "", true},
 }
 
 // verifyRegistry checks whatever the manifest has a secret for. A registry without
@@ -121,7 +142,9 @@ func verifyRegistry(route Route, req Request) error {
 			if s.plain && same(got, route.Secret) {
 				return nil
 			}
-			return matchMAC(s.name, sign(route.Secret, req.Body), encodedMAC{text: got, prefix: s.prefix, decode: hex.DecodeString})
+			return matchMAC(
+				s.name, sign(route.Secret, req.Body), encodedMAC{text: got, prefix: s.prefix, decode: hex.DecodeString},
+			)
 		}
 	}
 	return reject(http.StatusUnauthorized, "unauthorized", "the signature is missing")
@@ -144,7 +167,8 @@ func decodeRegistry(route Route, req Request) ([]Item, error) {
 			return nil, err
 		}
 		for _, p := range pushes {
-			if p.confirmsNothing || p.repository == "" || events.Attachment(p.tag) || !matches(route.Repositories, p.repository) {
+			if p.confirmsNothing || p.repository == "" || events.Attachment(p.tag) ||
+				!matches(route.Repositories, p.repository) {
 				continue
 			}
 			items = append(items, p.item(one, verified))

@@ -106,7 +106,10 @@ func readDockerHub(_ Request, p payload) ([]push, error) {
 	if err != nil {
 		return nil, err
 	}
-	one := push{host: dockerHub, repository: repository.RepoName, tag: data.Tag, actor: data.Pusher, mediaType: data.MediaType, digest: data.Digest}
+	one := push{
+		host: dockerHub, repository: repository.RepoName, tag: data.Tag, actor: data.Pusher, mediaType: data.MediaType,
+		digest: data.Digest,
+	}
 	if one.repository == "" {
 		one.host, one.repository = "", repository.FullName
 	}
@@ -170,7 +173,13 @@ func readHarbor(req Request, p payload) ([]push, error) {
 			tag = "" // a push by digest
 		}
 		// The id of a CloudEvent is made anew for each delivery, so it names nothing.
-		out = append(out, push{host: host, repository: data.Repository.FullName, tag: tag, digest: r.Digest, actor: p.text("operator"), at: harborTime(p)})
+		out = append(
+			out,
+			push{
+				host: host, repository: data.Repository.FullName, tag: tag, digest: r.Digest, actor: p.text("operator"),
+				at: harborTime(p),
+			},
+		)
 	}
 	return out, nil
 }
@@ -226,9 +235,14 @@ func readECR(_ Request, p payload) ([]push, error) {
 		domain = "amazonaws.com.cn"
 	}
 	one := push{
-		id: p.text("id"), host: fmt.Sprintf("%s.dkr.ecr.%s.%s", p.text("account"), p.text("region"), domain),
-		repository: detail.Repository, tag: detail.Tag, digest: detail.Digest, mediaType: detail.MediaType,
-		confirmsNothing: p.text("detail-type") != "ECR Image Action" || detail.Action != "PUSH" || detail.Result != "SUCCESS",
+		id:         p.text("id"),
+		host:       fmt.Sprintf("%s.dkr.ecr.%s.%s", p.text("account"), p.text("region"), domain),
+		repository: detail.Repository,
+		tag:        detail.Tag,
+		digest:     detail.Digest,
+		mediaType:  detail.MediaType,
+		confirmsNothing: p.text("detail-type") != "ECR Image Action" || detail.Action != "PUSH" ||
+			detail.Result != "SUCCESS",
 	}
 	if at, err := time.Parse(time.RFC3339Nano, p.text("time")); err == nil {
 		one.at = &at

@@ -20,7 +20,8 @@ func readGHCR(req Request, p payload) ([]push, error) {
 	}
 	pkg := gjson.ParseBytes(text)
 	action := p.text("action")
-	if kind := strings.ToLower(pkg.Get("package_type").String()); kind != "container" && kind != "docker" || action != "published" && action != "updated" {
+	if kind := strings.ToLower(pkg.Get("package_type").String()); kind != "container" && kind != "docker" ||
+		action != "published" && action != "updated" {
 		return nil, nil
 	}
 	owner := pkg.Get("owner.login").String()
@@ -30,9 +31,14 @@ func readGHCR(req Request, p payload) ([]push, error) {
 	version := pkg.Get("package_version")
 	tag := version.Get("container_metadata.tag")
 	one := push{
-		id: req.Header.Get("X-GitHub-Delivery"), host: "ghcr.io", repository: owner + "/" + pkg.Get("name").String(),
-		tag: tag.Get("name").String(), digest: tag.Get("digest").String(), mediaType: version.Get("container_metadata.manifest.media_type").String(),
-		actor: gjson.ParseBytes(p["sender"]).Get("login").String(), raw: text,
+		id:         req.Header.Get("X-GitHub-Delivery"),
+		host:       "ghcr.io",
+		repository: owner + "/" + pkg.Get("name").String(),
+		tag:        tag.Get("name").String(),
+		digest:     tag.Get("digest").String(),
+		mediaType:  version.Get("container_metadata.manifest.media_type").String(),
+		actor:      gjson.ParseBytes(p["sender"]).Get("login").String(),
+		raw:        text,
 	}
 	if one.digest == "" {
 		one.digest = version.Get("container_metadata.manifest.digest").String()

@@ -20,20 +20,28 @@ const pushNotification = `{"events":[
 func TestRegistryKeepsOnlyPushedImages(t *testing.T) {
 	for bearer, verified := range map[string]string{"tok": events.VerifiedBySender, "": events.VerifiedByNone} {
 		route := Route{Provider: "registry", Bearer: bearer}
-		req := Request{Method: "POST", Header: http.Header{"Authorization": {"Bearer tok"}}, Body: []byte(pushNotification)}
+		req := Request{
+			Method: "POST", Header: http.Header{"Authorization": {"Bearer tok"}}, Body: []byte(pushNotification),
+		}
 		got := Decide(route, req)
 		if len(got.Items) != 1 || got.Items[0].ID != "e2" {
 			t.Fatalf("%+v", got)
 		}
 		image := got.Items[0].Image
-		if image.Reference() != "registry.local:5000/app@sha256:1" || image.Tag != "v1" || image.Verified != verified || image.Actor != "ci" {
+		if image.Reference() != "registry.local:5000/app@sha256:1" || image.Tag != "v1" || image.Verified != verified ||
+			image.Actor != "ci" {
 			t.Errorf("%+v", image)
 		}
 	}
-	if got := Decide(Route{Provider: "registry", Repositories: []string{"other/*"}}, Request{Method: "POST", Header: http.Header{}, Body: []byte(pushNotification)}); got.Class != "ignored" {
+	if got := Decide(
+		Route{Provider: "registry", Repositories: []string{"other/*"}},
+		Request{Method: "POST", Header: http.Header{}, Body: []byte(pushNotification)},
+	); got.Class != "ignored" {
 		t.Errorf("another repository: %+v", got)
 	}
-	if got := Decide(Route{Provider: "registry"}, Request{Method: "POST", Header: http.Header{}, Body: []byte("<xml>")}); got.Status != 400 {
+	if got := Decide(
+		Route{Provider: "registry"}, Request{Method: "POST", Header: http.Header{}, Body: []byte("<xml>")},
+	); got.Status != 400 {
 		t.Errorf("not JSON: %+v", got)
 	}
 }
@@ -68,38 +76,124 @@ func payloads() []forPush {
 		return h
 	}
 	gar := func(text string) string {
-		return `{"message":{"data":"` + base64.StdEncoding.EncodeToString([]byte(text)) + `","messageId":"m1","publishTime":"2026-01-02T03:04:05Z"},"subscription":"s"}`
+		return `{"message":{"data":"` + base64.StdEncoding.EncodeToString(
+			[]byte(text),
+		) + `","messageId":"m1","publishTime":"2026-01-02T03:04:05Z"},"subscription":"s"}`
 	}
 	ghcr := `"action":"published","%":{"name":"App","namespace":"Team","package_type":"CONTAINER","owner":{"login":"Team"},"package_version":{"container_metadata":{"tag":{"name":"v1","digest":"sha256:1"},"manifest":{"digest":"sha256:1","media_type":"application/vnd.oci.image.index.v1+json"}}}},"sender":{"login":"me"}}`
 	return []forPush{
-		{"Docker Hub", nil, `{"callback_url":"https://x","push_data":{"pushed_at":1417566161,"pusher":"me","tag":"latest"},"repository":{"repo_name":"team/app","namespace":"team","name":"app"}}`, "docker.io team/app latest  me\n", ""},
-		{"Alibaba", nil, `{"push_data":{"digest":"sha256:1","pushed_at":"2026-01-02 03:04:05","tag":"v1"},"repository":{"repo_full_name":"team/app"}}`, " team/app v1 sha256:1 \n", ""},
+		{
+			"Docker Hub", nil,
+			`{"callback_url":"https://x","push_data":{"pushed_at":1417566161,"pusher":"me","tag":"latest"},"repository":{"repo_name":"team/app","namespace":"team","name":"app"}}`,
+			"docker.io team/app latest  me\n", "",
+		},
+		{
+			"Alibaba", nil,
+			`{"push_data":{"digest":"sha256:1","pushed_at":"2026-01-02 03:04:05","tag":"v1"},"repository":{"repo_full_name":"team/app"}}`,
+			" team/app v1 sha256:1 \n", "",
+		},
 		{"GHCR package", event("package"), "{" + ghcr1(ghcr, "package"), "ghcr.io team/app v1 sha256:1 me\n", "d1"},
-		{"GHCR registry_package", event("registry_package"), "{" + ghcr1(ghcr, "registry_package"), "ghcr.io team/app v1 sha256:1 me\n", "d1"},
+		{
+			"GHCR registry_package", event("registry_package"), "{" + ghcr1(ghcr, "registry_package"),
+			"ghcr.io team/app v1 sha256:1 me\n", "d1",
+		},
 		{"GHCR of npm", event("package"), `{"action":"published","package":{"name":"a","package_type":"npm"}}`, "", ""},
 		{"GHCR ping", event("ping"), `{"zen":"x"}`, "", ""},
-		{"Harbor", nil, `{"type":"PUSH_ARTIFACT","occur_at":1586922308,"operator":"admin","event_data":{"resources":[{"digest":"sha256:1","tag":"v1","resource_url":"harbor.local/team/app:v1"},{"digest":"sha256:2","tag":"sha256:2","resource_url":"harbor.local/team/app@sha256:2"}],"repository":{"repo_full_name":"team/app"}}}`, "harbor.local team/app v1 sha256:1 admin\n", ""},
-		{"Harbor delete", nil, `{"type":"DELETE_ARTIFACT","event_data":{"resources":[{"digest":"sha256:1"}],"repository":{"repo_full_name":"team/app"}}}`, "", ""},
-		{"Harbor CloudEvent", nil, `{"specversion":"1.0","id":"u1","type":"harbor.artifact.pushed","time":"2026-01-02T03:04:05Z","data":{"resources":[{"digest":"sha256:1","tag":"v1","resource_url":"harbor.local/team/app:v1"}],"repository":{"repo_full_name":"team/app"}},"operator":"admin"}`, "harbor.local team/app v1 sha256:1 admin\n", ""},
-		{"Quay", nil, `{"name":"app","repository":"team/app","namespace":"team","docker_url":"quay.io/team/app","homepage":"x","updated_tags":["v1","latest"]}`, "quay.io team/app v1  \nquay.io team/app latest  \n", ""},
-		{"old Quay", nil, `{"repository":"team/app","docker_url":"quay.io/team/app","updated_tags":{"v1":"image"}}`, "quay.io team/app v1  \n", ""},
+		{
+			"Harbor", nil,
+			`{"type":"PUSH_ARTIFACT","occur_at":1586922308,"operator":"admin","event_data":{"resources":[{"digest":"sha256:1","tag":"v1","resource_url":"harbor.local/team/app:v1"},{"digest":"sha256:2","tag":"sha256:2","resource_url":"harbor.local/team/app@sha256:2"}],"repository":{"repo_full_name":"team/app"}}}`,
+			"harbor.local team/app v1 sha256:1 admin\n", "",
+		},
+		{
+			"Harbor delete", nil,
+			`{"type":"DELETE_ARTIFACT","event_data":{"resources":[{"digest":"sha256:1"}],"repository":{"repo_full_name":"team/app"}}}`,
+			"", "",
+		},
+		{
+			"Harbor CloudEvent", nil,
+			`{"specversion":"1.0","id":"u1","type":"harbor.artifact.pushed","time":"2026-01-02T03:04:05Z","data":{"resources":[{"digest":"sha256:1","tag":"v1","resource_url":"harbor.local/team/app:v1"}],"repository":{"repo_full_name":"team/app"}},"operator":"admin"}`,
+			"harbor.local team/app v1 sha256:1 admin\n", "",
+		},
+		{
+			"Quay", nil,
+			`{"name":"app","repository":"team/app","namespace":"team","docker_url":"quay.io/team/app","homepage":"x","updated_tags":["v1","latest"]}`,
+			"quay.io team/app v1  \nquay.io team/app latest  \n", "",
+		},
+		{
+			"old Quay", nil, `{"repository":"team/app","docker_url":"quay.io/team/app","updated_tags":{"v1":"image"}}`,
+			"quay.io team/app v1  \n", "",
+		},
 		{"Quay scan", nil, `{"repository":"team/app","docker_url":"quay.io/team/app","vulnerability":{}}`, "", ""},
-		{"ECR", nil, `{"version":"0","id":"e1","detail-type":"ECR Image Action","source":"aws.ecr","account":"1234","time":"2026-01-02T03:04:05Z","region":"eu-west-1","detail":{"result":"SUCCESS","repository-name":"team/app","image-digest":"sha256:1","action-type":"PUSH","image-tag":"v1"}}`, "1234.dkr.ecr.eu-west-1.amazonaws.com team/app v1 sha256:1 \n", "e1"},
-		{"ECR delete", nil, `{"detail-type":"ECR Image Action","source":"aws.ecr","detail":{"result":"SUCCESS","repository-name":"team/app","action-type":"DELETE"}}`, "", ""},
-		{"Artifact Registry", nil, gar(`{"action":"INSERT","digest":"eu-docker.pkg.dev/p/r/app@sha256:1","tag":"eu-docker.pkg.dev/p/r/app:v1"}`), "eu-docker.pkg.dev p/r/app v1 sha256:1 \n", "m1"},
-		{"Artifact Registry by digest", nil, gar(`{"action":"INSERT","digest":"eu-docker.pkg.dev/p/r/app@sha256:1"}`), "", ""},
+		{
+			"ECR", nil,
+			`{"version":"0","id":"e1","detail-type":"ECR Image Action","source":"aws.ecr","account":"1234","time":"2026-01-02T03:04:05Z","region":"eu-west-1","detail":{"result":"SUCCESS","repository-name":"team/app","image-digest":"sha256:1","action-type":"PUSH","image-tag":"v1"}}`,
+			"1234.dkr.ecr.eu-west-1.amazonaws.com team/app v1 sha256:1 \n", "e1",
+		},
+		{
+			"ECR delete", nil,
+			`{"detail-type":"ECR Image Action","source":"aws.ecr","detail":{"result":"SUCCESS","repository-name":"team/app","action-type":"DELETE"}}`,
+			"", "",
+		},
+		{
+			"Artifact Registry",
+			nil,
+			gar(
+				`{"action":"INSERT","digest":"eu-docker.pkg.dev/p/r/app@sha256:1","tag":"eu-docker.pkg.dev/p/r/app:v1"}`,
+			),
+			"eu-docker.pkg.dev p/r/app v1 sha256:1 \n",
+			"m1",
+		},
+		{
+			"Artifact Registry by digest", nil,
+			gar(`{"action":"INSERT","digest":"eu-docker.pkg.dev/p/r/app@sha256:1"}`), "", "",
+		},
 		{"Artifact Registry delete", nil, gar(`{"action":"DELETE","tag":"eu-docker.pkg.dev/p/r/app:v1"}`), "", ""},
 		{"Artifact Registry garbage", nil, `{"message":{"data":"%"},"subscription":"s"}`, "400", ""},
-		{"ACR", nil, `{"id":"a1","timestamp":"2026-01-02T03:04:05Z","action":"push","target":{"mediaType":"application/vnd.docker.distribution.manifest.v2+json","digest":"sha256:1","repository":"app","tag":"v1"},"request":{"host":"x.azurecr.io"}}`, "x.azurecr.io app v1 sha256:1 \n", "a1"},
-		{"ACR Event Grid", nil, `[{"id":"g1","eventType":"Microsoft.ContainerRegistry.ImagePushed","data":{"id":"a1","action":"push","target":{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:1","repository":"app","tag":"v1"},"request":{"host":"x.azurecr.io"}}}]`, "x.azurecr.io app v1 sha256:1 \n", "a1"},
-		{"ACR CloudEvent", nil, `{"specversion":"1.0","id":"g1","type":"Microsoft.ContainerRegistry.ImagePushed","data":{"action":"push","target":{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:1","repository":"app","tag":"v1"},"request":{"host":"x.azurecr.io"}}}`, "x.azurecr.io app v1 sha256:1 \n", "g1"},
-		{"zot", cloud("zotregistry.image.updated"), `{"name":"team/app","reference":"v1","digest":"sha256:1","mediaType":"application/vnd.oci.image.manifest.v1+json","manifest":"x"}`, " team/app v1 sha256:1 \n", "c1"},
-		{"zot structured", nil, `{"specversion":"1.0","id":"z1","type":"zotregistry.image.updated","data":{"name":"team/app","reference":"sha256:1","digest":"sha256:1"}}`, "", ""},
+		{
+			"ACR", nil,
+			`{"id":"a1","timestamp":"2026-01-02T03:04:05Z","action":"push","target":{"mediaType":"application/vnd.docker.distribution.manifest.v2+json","digest":"sha256:1","repository":"app","tag":"v1"},"request":{"host":"x.azurecr.io"}}`,
+			"x.azurecr.io app v1 sha256:1 \n", "a1",
+		},
+		{
+			"ACR Event Grid", nil,
+			`[{"id":"g1","eventType":"Microsoft.ContainerRegistry.ImagePushed","data":{"id":"a1","action":"push","target":{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:1","repository":"app","tag":"v1"},"request":{"host":"x.azurecr.io"}}}]`,
+			"x.azurecr.io app v1 sha256:1 \n", "a1",
+		},
+		{
+			"ACR CloudEvent", nil,
+			`{"specversion":"1.0","id":"g1","type":"Microsoft.ContainerRegistry.ImagePushed","data":{"action":"push","target":{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:1","repository":"app","tag":"v1"},"request":{"host":"x.azurecr.io"}}}`,
+			"x.azurecr.io app v1 sha256:1 \n", "g1",
+		},
+		{
+			"zot", cloud("zotregistry.image.updated"),
+			`{"name":"team/app","reference":"v1","digest":"sha256:1","mediaType":"application/vnd.oci.image.manifest.v1+json","manifest":"x"}`,
+			" team/app v1 sha256:1 \n", "c1",
+		},
+		{
+			"zot structured", nil,
+			`{"specversion":"1.0","id":"z1","type":"zotregistry.image.updated","data":{"name":"team/app","reference":"sha256:1","digest":"sha256:1"}}`,
+			"", "",
+		},
 		{"zot delete", cloud("zotregistry.image.deleted"), `{"name":"team/app","reference":"v1"}`, "", ""},
-		{"JFrog", nil, `{"domain":"docker","event_type":"pushed","data":{"repo_key":"docker-local","path":"app/v1/manifest.json","name":"manifest.json","sha256":"1","image_name":"app","tag":"v1"},"jpd_origin":"https://x.jfrog.io/artifactory"}`, "x.jfrog.io docker-local/app v1 sha256:1 \n", ""},
-		{"JFrog delete", nil, `{"domain":"docker","event_type":"deleted","data":{"repo_key":"r","image_name":"app","tag":"v1"}}`, "", ""},
-		{"Gitea", gitea, `{"action":"created","package":{"type":"container","name":"app","version":"v1","owner":{"login":"team"},"html_url":"https://git.local/team/-/packages/container/app/v1"},"sender":{"login":"me"}}`, "git.local team/app v1  me\n", "g1"},
-		{"Gitea by digest", gitea, `{"action":"created","package":{"type":"container","name":"app","version":"sha256:1","owner":{"login":"team"}}}`, "", ""},
+		{
+			"JFrog", nil,
+			`{"domain":"docker","event_type":"pushed","data":{"repo_key":"docker-local","path":"app/v1/manifest.json","name":"manifest.json","sha256":"1","image_name":"app","tag":"v1"},"jpd_origin":"https://x.jfrog.io/artifactory"}`,
+			"x.jfrog.io docker-local/app v1 sha256:1 \n", "",
+		},
+		{
+			"JFrog delete", nil,
+			`{"domain":"docker","event_type":"deleted","data":{"repo_key":"r","image_name":"app","tag":"v1"}}`, "", "",
+		},
+		{
+			"Gitea", gitea,
+			`{"action":"created","package":{"type":"container","name":"app","version":"v1","owner":{"login":"team"},"html_url":"https://git.local/team/-/packages/container/app/v1"},"sender":{"login":"me"}}`,
+			"git.local team/app v1  me\n", "g1",
+		},
+		{
+			"Gitea by digest", gitea,
+			`{"action":"created","package":{"type":"container","name":"app","version":"sha256:1","owner":{"login":"team"}}}`,
+			"", "",
+		},
 		{"unknown", nil, `{"hello":1}`, "", ""},
 		{"a list of what", nil, `[1]`, "400", ""},
 	}
@@ -125,7 +219,9 @@ func TestEveryRegistrySaysTheSame(t *testing.T) {
 		}
 		text := ""
 		for _, i := range got.Items {
-			text += fmt.Sprintf("%s %s %s %s %s\n", i.Image.Registry, i.Image.Repository, i.Image.Tag, i.Image.Digest, i.Image.Actor)
+			text += fmt.Sprintf(
+				"%s %s %s %s %s\n", i.Image.Registry, i.Image.Repository, i.Image.Tag, i.Image.Digest, i.Image.Actor,
+			)
 			if i.ID == "" || len(i.Image.Raw) == 0 {
 				t.Errorf("%s: id %q, raw %q", c.name, i.ID, i.Image.Raw)
 			}
@@ -142,7 +238,8 @@ func TestEveryRegistrySaysTheSame(t *testing.T) {
 func TestATagThatMovesBackIsAnotherEvent(t *testing.T) {
 	at := func(seconds string) string {
 		body := `{"push_data":{"pushed_at":` + seconds + `,"tag":"latest"},"repository":{"repo_name":"team/app"}}`
-		return Decide(Route{Provider: "registry"}, Request{Method: "POST", Header: http.Header{}, Body: []byte(body)}).Items[0].ID
+		req := Request{Method: "POST", Header: http.Header{}, Body: []byte(body)}
+		return Decide(Route{Provider: "registry"}, req).Items[0].ID
 	}
 	first, again, later := at("1"), at("1"), at("2")
 	if first != again || first == later {
@@ -195,7 +292,14 @@ func TestAManifestMayNameTheForm(t *testing.T) {
 		form string
 		want int
 	}{{"dockerhub", 200}, {"nothing", 503}} {
-		got := Decide(Route{Provider: "registry", Form: c.form}, Request{Method: "POST", Header: http.Header{}, Body: []byte(`{"push_data":{"tag":"a"},"repository":{"repo_name":"b"}}`)})
+		got := Decide(
+			Route{Provider: "registry", Form: c.form},
+			Request{
+				Method: "POST",
+				Header: http.Header{},
+				Body:   []byte(`{"push_data":{"tag":"a"},"repository":{"repo_name":"b"}}`),
+			},
+		)
 		if got.Status != c.want {
 			t.Errorf("%s: %+v", c.form, got)
 		}

@@ -48,7 +48,10 @@ func (s Signature) check(req Request) error {
 	if !ok || !known {
 		return reject(http.StatusServiceUnavailable, "broken", "this route is not ready")
 	}
-	return matchMAC(s.Header, mac(algorithm, s.Key, req.Body), encodedMAC{text: req.Header.Get(s.Header), prefix: s.Prefix, decode: decode})
+	return matchMAC(
+		s.Header, mac(algorithm, s.Key, req.Body),
+		encodedMAC{text: req.Header.Get(s.Header), prefix: s.Prefix, decode: decode},
+	)
 }
 
 // standard verifies the scheme of Standard Webhooks: one of the signatures in the
@@ -69,7 +72,10 @@ func (s Signature) standard(req Request) error {
 	for _, key := range standardKeys(s.Key) {
 		want := mac(sha256.New, key, []byte(id+"."+at+"."), req.Body)
 		for text := range strings.FieldsSeq(req.Header.Get(prefix + "Signature")) {
-			if matchMAC(prefix+"Signature", want, encodedMAC{text: text, prefix: "v1,", decode: base64.StdEncoding.DecodeString}) == nil {
+			if matchMAC(
+				prefix+"Signature", want,
+				encodedMAC{text: text, prefix: "v1,", decode: base64.StdEncoding.DecodeString},
+			) == nil {
 				return fresh(prefix+"Timestamp", at, req.Now)
 			}
 		}
@@ -113,7 +119,10 @@ func matchMAC(name string, want []byte, got encodedMAC) error {
 
 // hubSignature checks a header of the form "sha256=<hex>".
 func hubSignature(header string, route Route, req Request) error {
-	return matchMAC(header, sign(route.Secret, req.Body), encodedMAC{text: req.Header.Get(header), prefix: "sha256=", decode: hex.DecodeString})
+	return matchMAC(
+		header, sign(route.Secret, req.Body),
+		encodedMAC{text: req.Header.Get(header), prefix: "sha256=", decode: hex.DecodeString},
+	)
 }
 
 func mac(algorithm func() hash.Hash, key string, parts ...[]byte) []byte {

@@ -126,7 +126,11 @@ func slackEvent(req Request) ([]Item, error) {
 // answerSlack gives the challenge back that verifies a URL.
 func answerSlack(_ Route, req Request) Outcome {
 	if mediaType(req) != formType && gjson.GetBytes(PlainText(req.Body), "type").String() == "url_verification" {
-		return Outcome{Status: http.StatusOK, Text: gjson.GetBytes(PlainText(req.Body), "challenge").String(), Class: "handshake"}
+		return Outcome{
+			Status: http.StatusOK,
+			Text:   gjson.GetBytes(PlainText(req.Body), "challenge").String(),
+			Class:  "handshake",
+		}
 	}
 	// Slack shows the text of an answer to a command; an empty one shows nothing.
 	return Outcome{Status: http.StatusOK}

@@ -67,7 +67,10 @@ func rawSNS(req Request) bool {
 func readSNS(req Request) (snsMessage, error) {
 	if rawSNS(req) {
 		h := req.Header
-		return snsMessage{Type: snsNotification, MessageID: h.Get("X-Amz-Sns-Message-Id"), TopicArn: h.Get("X-Amz-Sns-Topic-Arn"), Message: string(req.Body)}, nil
+		return snsMessage{
+			Type: snsNotification, MessageID: h.Get("X-Amz-Sns-Message-Id"), TopicArn: h.Get("X-Amz-Sns-Topic-Arn"),
+			Message: string(req.Body),
+		}, nil
 	}
 	var m snsMessage
 	b, _, err := objectBody(req.Body)
@@ -105,7 +108,10 @@ func needsSNS(route Route, req Request) (string, error) {
 		return "", nil
 	}
 	if rawSNS(req) {
-		return "", reject(http.StatusUnauthorized, "unauthorized", "SNS does not sign messages of raw delivery: turn raw delivery off, or validateSignature")
+		return "", reject(
+			http.StatusUnauthorized, "unauthorized",
+			"SNS does not sign messages of raw delivery: turn raw delivery off, or validateSignature",
+		)
 	}
 	m, err := readSNS(req)
 	if err != nil {
@@ -194,10 +200,14 @@ func decodeSNS(route Route, req Request) ([]Item, error) {
 		return nil, errIgnored
 	case snsNotification:
 	default:
-		return nil, reject(http.StatusBadRequest, "malformed", "the body is no message of SNS: its Type is %.64q", m.Type)
+		return nil, reject(
+			http.StatusBadRequest, "malformed", "the body is no message of SNS: its Type is %.64q", m.Type,
+		)
 	}
 	if rawSNS(req) {
-		return []Item{{ID: m.MessageID, Type: "sns", Data: view("header", req, rawSNSBody(m, req), route.Metadata)}}, nil
+		return []Item{
+			{ID: m.MessageID, Type: "sns", Data: view("header", req, rawSNSBody(m, req), route.Metadata)},
+		}, nil
 	}
 	b, _, err := objectBody(req.Body)
 	if err != nil {
@@ -209,11 +219,17 @@ func decodeSNS(route Route, req Request) ([]Item, error) {
 // rawSNSBody has the names that a message of SNS has, so that manifests need not know
 // how it was delivered.
 func rawSNSBody(m snsMessage, req Request) body {
-	pairs := []pair{{key: "Type", text: quote(m.Type)}, {key: "MessageId", text: quote(m.MessageID)}, {key: "TopicArn", text: quote(m.TopicArn)}}
+	pairs := []pair{
+		{key: "Type", text: quote(m.Type)}, {key: "MessageId", text: quote(m.MessageID)},
+		{key: "TopicArn", text: quote(m.TopicArn)},
+	}
 	if utf8.Valid(req.Body) {
 		pairs = append(pairs, pair{key: "Message", text: quote(string(PlainText(req.Body)))})
 	} else {
-		pairs = append(pairs, pair{key: "Message", text: encoded(req.Body)}, pair{key: "MessageEncoding", text: quote(base64Encoding)})
+		pairs = append(
+			pairs, pair{key: "Message", text: encoded(req.Body)},
+			pair{key: "MessageEncoding", text: quote(base64Encoding)},
+		)
 	}
 	return body{text: joined(pairs), raw: req.Body}
 }

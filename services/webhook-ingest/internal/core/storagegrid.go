@@ -41,7 +41,9 @@ func decodeStorageGrid(route Route, req Request) ([]Item, error) {
 	switch form.Get("Action") {
 	case "Publish":
 	case "":
-		return nil, reject(http.StatusBadRequest, "malformed", "the form has no Action: it is no notification of StorageGRID")
+		return nil, reject(
+			http.StatusBadRequest, "malformed", "the form has no Action: it is no notification of StorageGRID",
+		)
 	default:
 		return nil, errIgnored // another call of the interface of SNS
 	}
@@ -56,7 +58,12 @@ func decodeStorageGrid(route Route, req Request) ([]Item, error) {
 		return nil, errIgnored
 	}
 	notification := joined([]pair{
-		{key: "Action", text: quote("Publish")}, {key: "Message", text: message.text}, {key: "TopicArn", text: quote(form.Get("TopicArn"))}, {key: "Version", text: quote(form.Get("Version"))},
+		{
+			key: "Action", text: quote("Publish"),
+		},
+		{key: "Message", text: message.text},
+		{key: "TopicArn", text: quote(form.Get("TopicArn"))},
+		{key: "Version", text: quote(form.Get("Version"))},
 	})
 	pairs := []pair{{key: "notification", text: notification}}
 	if len(route.Metadata) > 0 {
@@ -73,7 +80,8 @@ func storageWanted(route Route, message []byte) bool {
 		if plain, err := url.QueryUnescape(key); err == nil {
 			key = plain
 		}
-		if strings.HasPrefix(key, route.Prefix) && strings.HasSuffix(key, route.Suffix) && storageEvent(route.Events, r.Get("eventName").String()) {
+		if strings.HasPrefix(key, route.Prefix) && strings.HasSuffix(key, route.Suffix) &&
+			storageEvent(route.Events, r.Get("eventName").String()) {
 			return true
 		}
 	}

@@ -178,12 +178,13 @@ func Raw(data []byte) ([]byte, error) {
 // withheld stands in the place of a secret.
 const withheld = "[redacted]"
 
-// redacted are headers without secrets: those that carry one by their name, of whatever kind the sender is, and any that holds
-// one of the route's own.
+// redacted are headers without secrets: those that carry one by their name, of whatever kind the sender is, and any
+// that holds one of the route's own.
 func redacted(p Provider, route Route, h http.Header) http.Header {
 	secret := func(name string, values []string) bool {
 		name = http.CanonicalHeaderKey(name)
-		return slices.Contains(secretHeaders, name) || slices.Contains(p.Secrets, name) || slices.ContainsFunc(values, route.holdsSecret)
+		return slices.Contains(secretHeaders, name) || slices.Contains(p.Secrets, name) ||
+			slices.ContainsFunc(values, route.holdsSecret)
 	}
 	var out http.Header
 	for name, values := range h {
@@ -271,6 +272,6 @@ func headerText(values []string) []string {
 	return out
 }
 
-// secretHeaders carry what whoever reads an event must not learn, whoever sends it. Source: RFC 9110 and 6265; the others are
-// those of kinds whose events also come to plain webhooks.
+// secretHeaders carry what whoever reads an event must not learn, whoever sends it. Source: RFC 9110 and 6265; the
+// others are those of kinds whose events also come to plain webhooks.
 var secretHeaders = []string{"Authorization", "Cookie", "Proxy-Authorization", "X-Gitlab-Token", "X-Jfrog-Event-Auth"}

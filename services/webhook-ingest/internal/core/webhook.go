@@ -16,7 +16,12 @@ var webhookProvider = Provider{
 }
 
 func webhookHook(c v1alpha1.WebhookEventSource) Hook {
-	h := Hook{Filter: c.Filter, Path: c.Endpoint, Port: string(c.Port), Route: Route{Method: c.Method, Metadata: c.Metadata, MaxBody: limitOf(c.MaxPayloadSize)}}
+	h := Hook{
+		Filter: c.Filter,
+		Path:   c.Endpoint,
+		Port:   string(c.Port),
+		Route:  Route{Method: c.Method, Metadata: c.Metadata, MaxBody: limitOf(c.MaxPayloadSize)},
+	}
 	h.secret(c.AuthSecret, intoBearer)
 	h.hmac(c.HMAC)
 	return h
@@ -26,7 +31,9 @@ func webhookHook(c v1alpha1.WebhookEventSource) Hook {
 // nothing else: X-Request-Id and its like name a request of somebody's user, and all
 // that it leads to. Source of Webhook-Id and Svix-Id: the Standard Webhooks
 // specification.
-var idHeaders = []string{"X-GitHub-Delivery", "Idempotency-Key", "X-Gitea-Delivery", "X-Forgejo-Delivery", "Webhook-Id", "Svix-Id"}
+var idHeaders = []string{
+	"X-GitHub-Delivery", "Idempotency-Key", "X-Gitea-Delivery", "X-Forgejo-Delivery", "Webhook-Id", "Svix-Id",
+}
 
 // deliveryID is the id that the sender gave to a delivery, as far as it says: what
 // several hooks or kinds of event may share names one of them only together with the

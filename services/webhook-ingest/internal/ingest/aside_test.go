@@ -57,7 +57,9 @@ func TestWhatCanNeverBeStoredIsRefusedAndHoldsNobodyUp(t *testing.T) {
 		"extension":                 {structured(map[string]any{"note": long}), 400},
 		"traceparent":               {structured(map[string]any{"id": "trace", "traceparent": long[:4<<10]}), 200},
 	} {
-		if got := d.send(t, "/ce", []byte(c.body), map[string]string{"Content-Type": "application/cloudevents+json"}); got != c.want {
+		if got := d.send(
+			t, "/ce", []byte(c.body), map[string]string{"Content-Type": "application/cloudevents+json"},
+		); got != c.want {
 			t.Errorf("%s: %d, want %d", name, got, c.want)
 		}
 	}
@@ -104,7 +106,8 @@ func TestARecordThatCanNeverBeStoredIsSetAside(t *testing.T) {
 		t.Errorf("a hook after it: %d", got)
 	}
 	d.await(t, 3)
-	if d.intake.set.len() != 3 || !strings.Contains(d.intake.set.about("ns/es"), "2 event(s) could not be stored") || d.intake.set.about("ns/other") != "" {
+	if d.intake.set.len() != 3 || !strings.Contains(d.intake.set.about("ns/es"), "2 event(s) could not be stored") ||
+		d.intake.set.about("ns/other") != "" {
 		t.Errorf("%d are kept: %s", d.intake.set.len(), d.intake.set.about("ns/es"))
 	}
 	again := newAside(d.intake.wal, d.intake.log) // as after a restart
@@ -163,16 +166,23 @@ func packed(t *testing.T, id string) []byte {
 func TestWhatWasReadAndCannotBeStoredIsKept(t *testing.T) {
 	d := start(t)
 	route := core.Route{Namespace: "ns", EventSource: "es", Event: strings.Repeat("ü", 1000), Provider: "nats"}
-	if err := d.sink.put(t.Context(), route, core.Item{Type: "nats", Data: []byte(`{}`), Read: true}, lineage.Lineage{}); err != nil {
+	if err := d.sink.put(
+		t.Context(), route, core.Item{Type: "nats", Data: []byte(`{}`), Read: true}, lineage.Lineage{},
+	); err != nil {
 		t.Error(err)
 	}
 	if d.intake.set.len() != 1 {
 		t.Errorf("%d are kept", d.intake.set.len())
 	}
-	if err := d.sink.put(t.Context(), route, core.Item{Type: "nats", Data: []byte(`{}`)}, lineage.Lineage{}); fault.Of(err) != fault.Poison {
+	if err := d.sink.put(
+		t.Context(), route, core.Item{Type: "nats", Data: []byte(`{}`)}, lineage.Lineage{},
+	); fault.Of(err) != fault.Poison {
 		t.Errorf("a hook: %v", err)
 	}
-	if got := d.http.Config.Handler.(*server).refuse(httptestRequest(t), route, fault.AsPoison(errors.New("too large"))); got.Status != 422 || got.Class != "unstorable" {
+	if got := d.http.Config.Handler.(*server).refuse(
+		httptestRequest(t), route, fault.AsPoison(errors.New("too large")),
+	); got.Status != 422 ||
+		got.Class != "unstorable" {
 		t.Errorf("%+v", got)
 	}
 }

@@ -21,13 +21,18 @@ func BenchmarkSignedHook(b *testing.B) {
 	for _, size := range []int{200, 10 << 10} {
 		b.Run(fmt.Sprintf("%d-bytes", size), func(b *testing.B) {
 			d := start(b)
-			route := core.Route{Namespace: "ns", EventSource: "hub", Event: "push", Provider: "github", Secret: "secret"}
+			route := core.Route{
+				Namespace: "ns", EventSource: "hub", Event: "push", Provider: "github", Secret: "secret",
+			}
 			handler := d.http.Config.Handler
 			handler.(*server).routes.set("ns/hub", declared{routes: []endpoint{{path: "/hub", route: route}}})
 			body := []byte(`{"ref":"refs/heads/main","padding":"` + strings.Repeat("x", size) + `"}`)
 			mac := hmac.New(sha256.New, []byte(route.Secret))
 			mac.Write(body)
-			header := http.Header{"X-Github-Event": {"push"}, "X-Hub-Signature-256": {"sha256=" + hex.EncodeToString(mac.Sum(nil))}}
+			header := http.Header{
+				"X-Github-Event":      {"push"},
+				"X-Hub-Signature-256": {"sha256=" + hex.EncodeToString(mac.Sum(nil))},
+			}
 			var n atomic.Int64
 			b.SetParallelism(8)
 			b.ResetTimer()

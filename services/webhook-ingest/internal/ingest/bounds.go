@@ -22,15 +22,22 @@ const (
 // storable says why an event can never be stored; nil when it can.
 func storable(subject string, e bus.Event) error {
 	for _, a := range [...]struct{ name, value string }{
-		{"subject of the bus", subject}, {"id", e.ID()}, {"source", e.Source()}, {"type", e.Type()}, {"subject", e.Subject()}, {"datacontenttype", e.DataContentType()}, {"dataschema", e.DataSchema()},
+		{"subject of the bus", subject}, {"id", e.ID()}, {"source", e.Source()}, {"type", e.Type()},
+		{"subject", e.Subject()}, {"datacontenttype", e.DataContentType()}, {"dataschema", e.DataSchema()},
 	} {
 		if len(a.value) > attributeMost {
-			return fault.Poisonf("event %.64q: the attribute %s is %d bytes long, at most %d can be stored; send a shorter one", e.ID(), a.name, len(a.value), attributeMost)
+			return fault.Poisonf(
+				"event %.64q: the attribute %s is %d bytes long, at most %d can be stored; send a shorter one", e.ID(),
+				a.name, len(a.value), attributeMost,
+			)
 		}
 	}
 	for name, value := range bus.Extensions(e) {
 		if text, ok := value.(string); ok && len(text) > attributeMost {
-			return fault.Poisonf("event %.64q: the extension %s is %d bytes long, at most %d can be stored; send a shorter one", e.ID(), name, len(text), attributeMost)
+			return fault.Poisonf(
+				"event %.64q: the extension %s is %d bytes long, at most %d can be stored; send a shorter one", e.ID(),
+				name, len(text), attributeMost,
+			)
 		}
 	}
 	return nil
@@ -49,7 +56,8 @@ func bounded(l lineage.Lineage) lineage.Lineage {
 
 // plainID keeps ids of senders readable where they can be.
 func plainID(id string) string {
-	if len(id) > idMost || !utf8.ValidString(id) || strings.ContainsFunc(id, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+	if len(id) > idMost || !utf8.ValidString(id) ||
+		strings.ContainsFunc(id, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 		return core.Digest(id)
 	}
 	return id

@@ -35,7 +35,9 @@ const manifestAccept = "application/vnd.oci.image.manifest.v1+json, application/
 // hook could name any host.
 //
 // A manifest with a subject is attached to an image, and is none.
-func enrich(ctx context.Context, client *http.Client, route core.Route, image *events.ImagePushed) (cause lineage.Lineage, attached bool) {
+func enrich(
+	ctx context.Context, client *http.Client, route core.Route, image *events.ImagePushed,
+) (cause lineage.Lineage, attached bool) {
 	if route.Registry == "" || image.Digest == "" && image.Tag == "" {
 		return lineage.Lineage{}, false
 	}
@@ -65,7 +67,9 @@ type manifest struct {
 }
 
 // askManifest asks for a manifest by digest, or by tag when that is all there is.
-func askManifest(ctx context.Context, client *http.Client, registry string, image events.ImagePushed) (manifest, error) {
+func askManifest(
+	ctx context.Context, client *http.Client, registry string, image events.ImagePushed,
+) (manifest, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookPatience)
 	defer cancel()
 	reference := image.Digest

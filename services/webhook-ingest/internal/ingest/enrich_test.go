@@ -28,7 +28,10 @@ func TestTheRegistryVouchesAndContinuesTheChain(t *testing.T) {
 		_, _ = w.Write([]byte(`{"subject":{"digest":"sha256:1"}}`))
 	}))
 	defer attached.Close()
-	if _, is := enrich(t.Context(), registry.Client(), core.Route{Registry: attached.URL}, &events.ImagePushed{Repository: "a", Tag: "v1"}); !is {
+	if _, is := enrich(
+		t.Context(), registry.Client(), core.Route{Registry: attached.URL},
+		&events.ImagePushed{Repository: "a", Tag: "v1"},
+	); !is {
 		t.Error("a manifest with a subject is attached to an image")
 	}
 	cases := []struct {
@@ -43,7 +46,9 @@ func TestTheRegistryVouchesAndContinuesTheChain(t *testing.T) {
 		{"registry away", "http://127.0.0.1:1", "team/app", digest, events.VerifiedByNone, ""},
 	}
 	for _, c := range cases {
-		image := events.ImagePushed{Repository: c.repository, Digest: c.digest, Tag: "v1", Verified: events.VerifiedByNone}
+		image := events.ImagePushed{
+			Repository: c.repository, Digest: c.digest, Tag: "v1", Verified: events.VerifiedByNone,
+		}
 		l, _ := enrich(t.Context(), registry.Client(), core.Route{Registry: c.url}, &image)
 		if got := image.Verified; got != c.verified || l.Correlation != c.correlation {
 			t.Errorf("%s: verified by %s, correlation %q", c.name, got, l.Correlation)

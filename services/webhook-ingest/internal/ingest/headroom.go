@@ -11,7 +11,8 @@ import (
 )
 
 // headroomBytes may gather on the heap beside as much as is in use, which is the default, before it is collected: under
-// load up to that much more memory is taken, and collecting, whose work goes by what is in use, is done a fourth as often.
+// load up to that much more memory is taken, and collecting, whose work goes by what is in use, is done a fourth as
+// often.
 const headroomBytes = 64 << 20
 
 // headroomEvery is how often the collector is told, and when first: what starting leaves behind is collected before.

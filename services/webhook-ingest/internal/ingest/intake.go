@@ -51,7 +51,9 @@ type intake struct {
 }
 
 func newIntake(b *bus.Bus, local *wal.Log, log *slog.Logger) *intake {
-	return &intake{bus: b, log: log, wal: local, seen: newSeen(), kick: make(chan struct{}, 1), set: newAside(local, log)}
+	return &intake{
+		bus: b, log: log, wal: local, seen: newSeen(), kick: make(chan struct{}, 1), set: newAside(local, log),
+	}
 }
 
 // headAge is how long the oldest record of the local log has been waiting.
@@ -151,7 +153,10 @@ func (i *intake) remind(ctx context.Context, err error) {
 		return
 	}
 	i.reminded = time.Now()
-	i.log.WarnContext(ctx, "the local log waits for the bus", "records", i.wal.Len(), "age", i.headAge().Round(time.Second), "error", err)
+	i.log.WarnContext(
+		ctx, "the local log waits for the bus", "records", i.wal.Len(), "age", i.headAge().Round(time.Second), "error",
+		err,
+	)
 }
 
 // What it takes for the oldest record to be blamed and not the bus: so many refusals
@@ -221,7 +226,10 @@ func (i *intake) forwardOne(ctx context.Context, raw []byte) error {
 func (i *intake) keepAside(ctx context.Context, subject string, e bus.Event, why error) {
 	raw, err := pack(subject, e)
 	if err != nil {
-		i.log.ErrorContext(ctx, "event cannot be stored and cannot be kept; it is dropped", "subject", subject, "event_id", e.ID(), "error", errors.Join(why, err))
+		i.log.ErrorContext(
+			ctx, "event cannot be stored and cannot be kept; it is dropped", "subject", subject, "event_id", e.ID(),
+			"error", errors.Join(why, err),
+		)
 		return
 	}
 	i.set.put(ctx, raw, why)

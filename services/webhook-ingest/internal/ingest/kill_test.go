@@ -35,7 +35,12 @@ func TestServiceProcess(t *testing.T) {
 	if text == "" {
 		return // played only by TestKilledWithAFullLocalLog
 	}
-	if err := Run(context.Background(), strings.Fields(text), func(string) string { return "" }, os.Stderr); err != nil {
+	if err := Run(
+		context.Background(),
+		strings.Fields(text),
+		func(string) string { return "" },
+		os.Stderr,
+	); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -69,7 +74,9 @@ func (p *process) kill() {
 
 // post returns the status of one hook; 0 when nobody answered.
 func (p *process) post(id, body string) int {
-	req, err := http.NewRequestWithContext(p.t.Context(), http.MethodPost, "http://"+p.hooks+"/in", strings.NewReader(body))
+	req, err := http.NewRequestWithContext(
+		p.t.Context(), http.MethodPost, "http://"+p.hooks+"/in", strings.NewReader(body),
+	)
 	if err != nil {
 		return 0
 	}
@@ -123,15 +130,27 @@ func declareHook(t *testing.T, kubeconfig string) {
 	if err := yaml.Unmarshal(text, &crd.Object); err != nil {
 		t.Fatal(err)
 	}
-	definitions := client.Resource(schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"})
+	definitions := client.Resource(
+		schema.GroupVersionResource{
+			Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions",
+		},
+	)
 	if _, err := definitions.Create(t.Context(), crd, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	es := &unstructured.Unstructured{Object: map[string]any{
-		"apiVersion": "argoproj.io/v1alpha1", "kind": "EventSource", "metadata": map[string]any{"name": "es"},
-		"spec": map[string]any{"webhook": map[string]any{"in": map[string]any{"endpoint": "/in", "method": "POST", "port": "12000", "url": ""}}},
+		"apiVersion": "argoproj.io/v1alpha1",
+		"kind":       "EventSource",
+		"metadata":   map[string]any{"name": "es"},
+		"spec": map[string]any{
+			"webhook": map[string]any{
+				"in": map[string]any{"endpoint": "/in", "method": "POST", "port": "12000", "url": ""},
+			},
+		},
 	}}
-	sources := client.Resource(schema.GroupVersionResource{Group: "argoproj.io", Version: "v1alpha1", Resource: "eventsources"}).Namespace("default")
+	sources := client.Resource(
+		schema.GroupVersionResource{Group: "argoproj.io", Version: "v1alpha1", Resource: "eventsources"},
+	).Namespace("default")
 	deadline := time.After(time.Minute)
 	for {
 		_, err := sources.Create(t.Context(), es, metav1.CreateOptions{})
@@ -151,8 +170,14 @@ func TestKilledWithAFullLocalLog(t *testing.T) {
 	declareHook(t, kubeconfig)
 	server := bustest.Start(t)
 	hooks := free(t)
-	p := &process{t: t, hooks: hooks, arguments: fmt.Sprintf("--nats-url=%s --kubeconfig=%s --listen=%s --http-address=%s --local-log=%s --local-log-bytes=%d --log-level=error",
-		server.URL(), kubeconfig, hooks, free(t), t.TempDir(), 1<<20)}
+	p := &process{
+		t:     t,
+		hooks: hooks,
+		arguments: fmt.Sprintf(
+			"--nats-url=%s --kubeconfig=%s --listen=%s --http-address=%s --local-log=%s --local-log-bytes=%d --log-level=error",
+			server.URL(), kubeconfig, hooks, free(t), t.TempDir(), 1<<20,
+		),
+	}
 	p.start()
 	p.await("first", "{}", http.StatusOK)
 	server.Stop()

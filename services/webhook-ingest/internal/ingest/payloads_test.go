@@ -53,6 +53,9 @@ func (d *door) hub(t *testing.T, route core.Route, kind, id string, body []byte)
 	mac := hmac.New(sha256.New, []byte(route.Secret))
 	mac.Write(body)
 	return d.send(t, "/hub", body, map[string]string{
-		"X-GitHub-Event": kind, "X-GitHub-Delivery": id, "X-Hub-Signature-256": "sha256=" + hex.EncodeToString(mac.Sum(nil)), "Content-Type": "application/json",
+		"X-GitHub-Event":      kind,
+		"X-GitHub-Delivery":   id,
+		"X-Hub-Signature-256": "sha256=" + hex.EncodeToString(mac.Sum(nil)),
+		"Content-Type":        "application/json",
 	})
 }

@@ -7,8 +7,8 @@ import (
 	"github.com/argosy-mesh/argosy/libs/bus"
 )
 
-// positions keeps how far sources of one kind were read, on the bus. An event that becomes one of another kind begins anew: a
-// position of the other kind means nothing to it.
+// positions keeps how far sources of one kind were read, on the bus. An event that becomes one of another kind begins
+// anew: a position of the other kind means nothing to it.
 type positions struct {
 	kv   bus.KV
 	kind string
@@ -31,8 +31,8 @@ func (p positions) Load(ctx context.Context, name string) ([]byte, error) {
 	return value, err
 }
 
-// Save replaces what was saved. What an earlier version left goes after that: a crash between the two leaves both, and the
-// newer one is read.
+// Save replaces what was saved. What an earlier version left goes after that: a crash between the two leaves both, and
+// the newer one is read.
 func (p positions) Save(ctx context.Context, name string, position []byte) error {
 	if err := p.kv.Put(ctx, p.key(name), position); err != nil {
 		return err

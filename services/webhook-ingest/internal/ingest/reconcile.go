@@ -47,7 +47,9 @@ func (r *resolver) Reconcile(ctx context.Context, req reconcile.Request) (reconc
 	raw := object.New("EventSource")
 	if err := r.client.Get(ctx, req.NamespacedName, raw); err != nil {
 		if apierrors.IsNotFound(err) {
-			r.forget(req.String()) //nolint:contextcheck // what is undone at the other side must not be cut short with the reconcile
+			r.forget(
+				req.String(),
+			) //nolint:contextcheck // what is undone at the other side must not be cut short with the reconcile
 			return reconcile.Result{}, nil
 		}
 		return reconcile.Result{}, fmt.Errorf("read eventsource %s: %w", req, err)
@@ -58,13 +60,17 @@ func (r *resolver) Reconcile(ctx context.Context, req reconcile.Request) (reconc
 		r.routes.remove(req.String())
 		r.sources.halt(req.String())
 		r.hooks.halt(req.String())
-		return reconcile.Result{}, r.report(ctx, raw, []v1alpha1.EventCondition{condition("Malformed", err.Error())}, warnings)
+		return reconcile.Result{}, r.report(
+			ctx, raw, []v1alpha1.EventCondition{condition("Malformed", err.Error())}, warnings,
+		)
 	}
 	endpoints, err := r.endpoints(ctx, es)
 	if err != nil {
 		return reconcile.Result{}, err
 	}
-	conflicts := r.routes.set(req.String(), declared{created: es.CreationTimestamp.UTC().Format(time.RFC3339), routes: endpoints})
+	conflicts := r.routes.set(
+		req.String(), declared{created: es.CreationTimestamp.UTC().Format(time.RFC3339), routes: endpoints},
+	)
 	states := r.sources.set(ctx, es)
 	kept := r.hooks.set(ctx, es)
 	conditions := append(verdict(endpoints, conflicts, states), rejections(r.refused.take(req.String()))...)
@@ -73,7 +79,9 @@ func (r *resolver) Reconcile(ctx context.Context, req reconcile.Request) (reconc
 		// A hook that is there goes on delivering: keeping it says nothing about readiness.
 		conditions = append(conditions, k.condition())
 	}
-	return reconcile.Result{RequeueAfter: secretRefresh}, r.report(ctx, raw, conditions, append(warnings, withoutEffect(es)...))
+	return reconcile.Result{
+		RequeueAfter: secretRefresh,
+	}, r.report(ctx, raw, conditions, append(warnings, withoutEffect(es)...))
 }
 
 // withoutEffect are the fields that are taken and change nothing.
@@ -97,7 +105,9 @@ func (r *resolver) forget(key string) {
 // work or that is read by us.
 func verdict(endpoints []endpoint, conflicts []string, states []state) []v1alpha1.EventCondition {
 	if len(endpoints)+len(states) == 0 {
-		return []v1alpha1.EventCondition{condition("NothingSupported", "spec: it has no event of a kind that this version knows")}
+		return []v1alpha1.EventCondition{
+			condition("NothingSupported", "spec: it has no event of a kind that this version knows"),
+		}
 	}
 	var broken []string
 	var out []v1alpha1.EventCondition
@@ -178,7 +188,10 @@ func (r *resolver) endpoints(ctx context.Context, es *v1alpha1.EventSource) ([]e
 }
 
 // report writes the status when it says something new.
-func (r *resolver) report(ctx context.Context, raw *unstructured.Unstructured, conditions []v1alpha1.EventCondition, warnings []v1alpha1.FieldWarning) error {
+func (r *resolver) report(
+	ctx context.Context, raw *unstructured.Unstructured, conditions []v1alpha1.EventCondition,
+	warnings []v1alpha1.FieldWarning,
+) error {
 	if !r.owns(raw.GetNamespace() + "/" + raw.GetName()) {
 		return nil
 	}
@@ -217,7 +230,8 @@ func turned(tree map[string]any, fresh []v1alpha1.EventCondition) []v1alpha1.Eve
 	}
 	var out []v1alpha1.EventCondition
 	for _, c := range fresh {
-		if differs(before[c.Type], c) && c.Reason != "Connecting" && c.Status != "Unknown" && c.Type != object.SpecWarning {
+		if differs(before[c.Type], c) && c.Reason != "Connecting" && c.Status != "Unknown" &&
+			c.Type != object.SpecWarning {
 			out = append(out, c)
 		}
 	}

@@ -47,7 +47,13 @@ func TestEveryProviderReadsItsOwnField(t *testing.T) {
 }
 
 func TestEveryKindIsServed(t *testing.T) {
-	noKinds := map[string]bool{"eventBusName": true, "replicas": true, "service": true, "template": true, "rateLimit": true}
+	noKinds := map[string]bool{
+		"eventBusName": true,
+		"replicas":     true,
+		"service":      true,
+		"template":     true,
+		"rateLimit":    true,
+	}
 	docs, err := os.ReadFile("../../../../docs/eventsource.md")
 	if err != nil {
 		t.Fatal(err)
@@ -78,19 +84,36 @@ func TestSecretsReachTheirRoutes(t *testing.T) {
 	ref := func(key string) *corev1.SecretKeySelector {
 		return &corev1.SecretKeySelector{LocalObjectReference: corev1.LocalObjectReference{Name: "s"}, Key: key}
 	}
-	stored := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "s"}, Data: map[string][]byte{"a": []byte("A\n"), "b": []byte("B")}}
+	stored := &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "s"},
+		Data:       map[string][]byte{"a": []byte("A\n"), "b": []byte("B")},
+	}
 	r := &resolver{secrets: secret.NewReader(fake.NewClientBuilder().WithObjects(stored).Build(), 0)}
 	hook := &v1alpha1.WebhookContext{Endpoint: "in/", AuthSecret: ref("a")}
-	es := &v1alpha1.EventSource{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "es"}, Spec: v1alpha1.EventSourceSpec{
-		Github:   map[string]v1alpha1.GithubEventSource{"good": {Webhook: hook, WebhookSecret: ref("b")}, "lost": {WebhookSecret: ref("none")}, "open": {}},
-		Webhook:  map[string]v1alpha1.WebhookEventSource{"bad filter": {Filter: &v1alpha1.EventSourceFilter{Expression: "("}}},
-		Registry: map[string]v1alpha1.RegistryEventSource{"what": {Provider: "what"}, "hub": {PathSecret: ref("a")}},
-		Slack:    map[string]v1alpha1.SlackEventSource{"chat": {SigningSecret: ref("a"), Token: ref("b")}},
-		EventSourceKinds: v1alpha1.EventSourceKinds{
-			CloudEvents: map[string]v1alpha1.CloudEventsEventSource{"ce": {HMAC: &v1alpha1.WebhookHMAC{Header: "X-S", Secret: *ref("b")}}},
-			RateLimit:   &v1alpha1.TriggerRateLimit{Unit: "Minute", RequestsPerUnit: 120},
+	es := &v1alpha1.EventSource{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "es"},
+		Spec: v1alpha1.EventSourceSpec{
+			Github: map[string]v1alpha1.GithubEventSource{
+				"good": {Webhook: hook, WebhookSecret: ref("b")},
+				"lost": {WebhookSecret: ref("none")},
+				"open": {},
+			},
+			Webhook: map[string]v1alpha1.WebhookEventSource{
+				"bad filter": {Filter: &v1alpha1.EventSourceFilter{Expression: "("}},
+			},
+			Registry: map[string]v1alpha1.RegistryEventSource{
+				"what": {Provider: "what"},
+				"hub":  {PathSecret: ref("a")},
+			},
+			Slack: map[string]v1alpha1.SlackEventSource{"chat": {SigningSecret: ref("a"), Token: ref("b")}},
+			EventSourceKinds: v1alpha1.EventSourceKinds{
+				CloudEvents: map[string]v1alpha1.CloudEventsEventSource{
+					"ce": {HMAC: &v1alpha1.WebhookHMAC{Header: "X-S", Secret: *ref("b")}},
+				},
+				RateLimit: &v1alpha1.TriggerRateLimit{Unit: "Minute", RequestsPerUnit: 120},
+			},
 		},
-	}}
+	}
 	endpoints, err := r.endpoints(t.Context(), es)
 	if err != nil {
 		t.Fatal(err)
@@ -102,17 +125,24 @@ func TestSecretsReachTheirRoutes(t *testing.T) {
 			t.Errorf("path %q", e.path)
 		}
 	}
-	if g := routes["good"]; g.Secret != "B" || g.Bearer != "A" || g.Unsigned || g.Broken != "" || g.Rate != 2 || g.Provider != "github" {
+	if g := routes["good"]; g.Secret != "B" || g.Bearer != "A" || g.Unsigned || g.Broken != "" || g.Rate != 2 ||
+		g.Provider != "github" {
 		t.Errorf("%+v", g)
 	}
-	if !routes["open"].Unsigned || routes["lost"].Broken == "" || routes["lost"].Unsigned || routes["bad filter"].Broken == "" || routes["what"].Broken == "" {
+	if !routes["open"].Unsigned || routes["lost"].Broken == "" || routes["lost"].Unsigned ||
+		routes["bad filter"].Broken == "" ||
+		routes["what"].Broken == "" {
 		t.Errorf("%+v", routes)
 	}
-	if routes["hub"].PathSecret != "A" || routes["chat"].Secret != "A" || routes["chat"].Token != "B" || routes["ce"].Signature.Key != "B" {
+	if routes["hub"].PathSecret != "A" || routes["chat"].Secret != "A" || routes["chat"].Token != "B" ||
+		routes["ce"].Signature.Key != "B" {
 		t.Errorf("%+v", routes)
 	}
 	conditions := verdict(endpoints, []string{"endpoint /x belongs to an older EventSource"}, []state{{event: "good"}})
-	if text := fmt.Sprint(conditions); !strings.Contains(text, "two events have this name") || !strings.Contains(text, "/x belongs to an older") || !strings.Contains(text, `no key "none"`) {
+	if text := fmt.Sprint(
+		conditions,
+	); !strings.Contains(text, "two events have this name") || !strings.Contains(text, "/x belongs to an older") ||
+		!strings.Contains(text, `no key "none"`) {
 		t.Error(text)
 	}
 }
@@ -122,7 +152,13 @@ func TestAStatusThatTurnsIsAnEvent(t *testing.T) {
 	if err := v1alpha1.AddToScheme(scheme); err != nil {
 		t.Fatal(err)
 	}
-	raw := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "argoproj.io/v1alpha1", "kind": "EventSource", "metadata": map[string]any{"namespace": "ns", "name": "es"}}}
+	raw := &unstructured.Unstructured{
+		Object: map[string]any{
+			"apiVersion": "argoproj.io/v1alpha1",
+			"kind":       "EventSource",
+			"metadata":   map[string]any{"namespace": "ns", "name": "es"},
+		},
+	}
 	told := kubeevents.NewFakeRecorder(20)
 	c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(raw).WithStatusSubresource(raw).Build()
 	owner := true
@@ -170,7 +206,9 @@ func TestLintAndTheCoreKnowTheSameNames(t *testing.T) {
 }
 
 func TestFieldsWithoutEffectAreSaid(t *testing.T) {
-	es := &v1alpha1.EventSource{Spec: v1alpha1.EventSourceSpec{SQS: map[string]v1alpha1.SQSEventSource{"q": {Queue: "q", DLQ: true}}}}
+	es := &v1alpha1.EventSource{
+		Spec: v1alpha1.EventSourceSpec{SQS: map[string]v1alpha1.SQSEventSource{"q": {Queue: "q", DLQ: true}}},
+	}
 	if got := withoutEffect(es); len(got) != 1 || got[0].Path != "spec.sqs.q.dlq" {
 		t.Errorf("%v", got)
 	}

@@ -104,7 +104,10 @@ func choose(list []endpoint, a asked) (core.Route, bool) {
 	case 1:
 		return list[0].route, true
 	}
-	fits := slices.DeleteFunc(slices.Clone(list), func(e endpoint) bool { return !strings.EqualFold(methodOf(e), a.method) })
+	fits := slices.DeleteFunc(
+		slices.Clone(list),
+		func(e endpoint) bool { return !strings.EqualFold(methodOf(e), a.method) },
+	)
 	if len(fits) == 0 {
 		fits = list
 	}
@@ -169,7 +172,10 @@ func (r *routes) withdraw(key string) {
 		if err != nil || read.Path == "" {
 			continue
 		}
-		r.claims[read.Path] = slices.DeleteFunc(r.claims[read.Path], func(c claim) bool { return c.order == s.created+key })
+		r.claims[read.Path] = slices.DeleteFunc(
+			r.claims[read.Path],
+			func(c claim) bool { return c.order == s.created+key },
+		)
 		r.settle(read.Path)
 	}
 }
@@ -207,9 +213,14 @@ func clash(others []endpoint, e endpoint, path string) string {
 			continue
 		}
 		if o.route.Namespace == e.route.Namespace && o.route.EventSource == e.route.EventSource {
-			return fmt.Sprintf("%s: endpoint %s with method %s is that of %s already; give it another one, or use the path %s", e.route.Event, path, methodOf(e), o.route.Event, ownPath(e.route))
+			return fmt.Sprintf(
+				"%s: endpoint %s with method %s is that of %s already; give it another one, or use the path %s",
+				e.route.Event, path, methodOf(e), o.route.Event, ownPath(e.route),
+			)
 		}
-		return fmt.Sprintf("%s: endpoint %s belongs to an older EventSource; use the path %s", e.route.Event, path, ownPath(e.route))
+		return fmt.Sprintf(
+			"%s: endpoint %s belongs to an older EventSource; use the path %s", e.route.Event, path, ownPath(e.route),
+		)
 	}
 	return ""
 }

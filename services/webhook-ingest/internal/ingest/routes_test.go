@@ -18,7 +18,9 @@ import (
 // table is the table of one EventSource, and what of it is not served.
 func table(t *testing.T, hooks map[string]v1alpha1.WebhookEventSource) (*routes, []string, []endpoint) {
 	t.Helper()
-	es := &v1alpha1.EventSource{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "es"}, Spec: v1alpha1.EventSourceSpec{Webhook: hooks}}
+	es := &v1alpha1.EventSource{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "es"}, Spec: v1alpha1.EventSourceSpec{Webhook: hooks},
+	}
 	endpoints, err := (&resolver{secrets: secret.NewReader(nil, 0)}).endpoints(t.Context(), es)
 	if err != nil {
 		t.Fatal(err)
@@ -34,17 +36,25 @@ func listen(endpoint, method, port string) v1alpha1.WebhookEventSource {
 // Cases 07 and 08, and several events on one path.
 func TestPathsLeadToTheirEvents(t *testing.T) {
 	r, conflicts, _ := table(t, map[string]v1alpha1.WebhookEventSource{
-		"root": listen("/", "POST", "12000"), "user": listen("/user/{name}", "POST", "12000"), "known": listen("/user/bob", "POST", "12000"), "rest": listen("/files/{path:.+}", "PUT", "12000"),
-		"read": listen("/both", "GET", "12000"), "write": listen("/both", "POST", "12000"),
-		"blue": listen("/port", "POST", "12000"), "green": listen("/port", "POST", "13000"),
+		"root":  listen("/", "POST", "12000"),
+		"user":  listen("/user/{name}", "POST", "12000"),
+		"known": listen("/user/bob", "POST", "12000"),
+		"rest":  listen("/files/{path:.+}", "PUT", "12000"),
+		"read":  listen("/both", "GET", "12000"),
+		"write": listen("/both", "POST", "12000"),
+		"blue":  listen("/port", "POST", "12000"),
+		"green": listen("/port", "POST", "13000"),
 	})
 	if len(conflicts) > 0 {
 		t.Errorf("%v", conflicts)
 	}
 	for a, want := range map[asked]string{
-		{"POST", "h", "/"}: "root", {"POST", "h", ""}: "", {"POST", "h", "/user/ann"}: "user", {"POST", "h", "/user/ann/"}: "user", {"POST", "h", "/user/bob"}: "known", {"POST", "h", "/user/ann/x"}: "",
-		{"PUT", "h", "/files/a/b"}: "rest", {"GET", "h", "/both"}: "read", {"POST", "h", "/both"}: "write", {"post", "h", "/both"}: "write",
-		{"POST", "h", "/port"}: "blue", {"POST", "h:13000", "/port"}: "green", {"POST", "h:12000", "/port"}: "blue", {"POST", "h:80", "/port"}: "blue", {"POST", "[::1]:13000", "/port"}: "green",
+		{"POST", "h", "/"}: "root", {"POST", "h", ""}: "", {"POST", "h", "/user/ann"}: "user",
+		{"POST", "h", "/user/ann/"}: "user", {"POST", "h", "/user/bob"}: "known", {"POST", "h", "/user/ann/x"}: "",
+		{"PUT", "h", "/files/a/b"}: "rest", {"GET", "h", "/both"}: "read", {"POST", "h", "/both"}: "write",
+		{"post", "h", "/both"}: "write",
+		{"POST", "h", "/port"}: "blue", {"POST", "h:13000", "/port"}: "green", {"POST", "h:12000", "/port"}: "blue",
+		{"POST", "h:80", "/port"}: "blue", {"POST", "[::1]:13000", "/port"}: "green",
 		{"POST", "h", "/hooks/ns/es/green"}: "green", {"POST", "h", "/nowhere"}: "", {"DELETE", "h", "/both"}: "read",
 	} {
 		route, _, found := r.find(a)
@@ -56,11 +66,17 @@ func TestPathsLeadToTheirEvents(t *testing.T) {
 
 func TestWhatCannotBeServedIsSaid(t *testing.T) {
 	_, conflicts, endpoints := table(t, map[string]v1alpha1.WebhookEventSource{
-		"a": listen("/x", "POST", "12000"), "b": listen("x/", "", "12000"), "c": listen("/u/{a}", "POST", "12000"), "d": listen("/u/{a}", "POST", "12000"),
-		"e": listen("/{", "POST", "12000"), "f": listen("/hooks/other/one/e", "POST", "12000"), "g": listen("/y", "POTS", "12000"),
+		"a": listen("/x", "POST", "12000"),
+		"b": listen("x/", "", "12000"),
+		"c": listen("/u/{a}", "POST", "12000"),
+		"d": listen("/u/{a}", "POST", "12000"),
+		"e": listen("/{", "POST", "12000"),
+		"f": listen("/hooks/other/one/e", "POST", "12000"),
+		"g": listen("/y", "POTS", "12000"),
 	})
 	text := strings.Join(conflicts, "\n")
-	if len(conflicts) != 2 || !strings.Contains(text, "b: endpoint /x with method POST is that of a already") || !strings.Contains(text, "d: endpoint /u/{a}") {
+	if len(conflicts) != 2 || !strings.Contains(text, "b: endpoint /x with method POST is that of a already") ||
+		!strings.Contains(text, "d: endpoint /u/{a}") {
 		t.Errorf("%s", text)
 	}
 	for _, e := range endpoints {
@@ -72,7 +88,14 @@ func TestWhatCannotBeServedIsSaid(t *testing.T) {
 
 func TestASecretAtTheEndOfTheRoot(t *testing.T) {
 	r := newRoutes()
-	r.set("ns/es", declared{routes: []endpoint{{path: "/", route: core.Route{Namespace: "ns", EventSource: "es", Event: "e", PathSecret: "s"}}}})
+	r.set(
+		"ns/es",
+		declared{
+			routes: []endpoint{
+				{path: "/", route: core.Route{Namespace: "ns", EventSource: "es", Event: "e", PathSecret: "s"}},
+			},
+		},
+	)
 	if route, tail, found := r.find(asked{"POST", "", "/guess"}); !found || tail != "guess" || route.Event != "e" {
 		t.Errorf("%+v %q %v", route, tail, found)
 	}
@@ -85,8 +108,11 @@ func TestALimitLetsAllOfAUnitComeAtOnce(t *testing.T) {
 		atOnce    int
 		perSecond float64
 	}{
-		{v1alpha1.TriggerRateLimit{RequestsPerUnit: 100, Unit: "Minute"}, 100, 100.0 / 60}, {v1alpha1.TriggerRateLimit{RequestsPerUnit: 4, Unit: "Hour"}, 4, 4.0 / 3600},
-		{v1alpha1.TriggerRateLimit{RequestsPerUnit: 7, Unit: "Second"}, 7, 7}, {v1alpha1.TriggerRateLimit{RequestsPerUnit: 1, Unit: "Minute"}, 1, 1.0 / 60}, {v1alpha1.TriggerRateLimit{RequestsPerUnit: 3}, 3, 3},
+		{v1alpha1.TriggerRateLimit{RequestsPerUnit: 100, Unit: "Minute"}, 100, 100.0 / 60},
+		{v1alpha1.TriggerRateLimit{RequestsPerUnit: 4, Unit: "Hour"}, 4, 4.0 / 3600},
+		{v1alpha1.TriggerRateLimit{RequestsPerUnit: 7, Unit: "Second"}, 7, 7},
+		{v1alpha1.TriggerRateLimit{RequestsPerUnit: 1, Unit: "Minute"}, 1, 1.0 / 60},
+		{v1alpha1.TriggerRateLimit{RequestsPerUnit: 3}, 3, 3},
 	} {
 		route := core.Route{Namespace: "ns", EventSource: "es", Event: c.limit.Unit}
 		route.Rate, route.Burst = core.RateOf(&c.limit)
@@ -134,8 +160,14 @@ func TestTheTableIsThatOfThoseThatAreThere(t *testing.T) {
 		} else {
 			d := declared{created: fmt.Sprint(rng.IntN(3))}
 			for event := range rng.IntN(4) {
-				d.routes = append(d.routes, endpoint{path: paths[rng.IntN(len(paths))], port: fmt.Sprint(rng.IntN(2)),
-					route: core.Route{Namespace: "ns", EventSource: name, Event: fmt.Sprint(event), Method: []string{"GET", "POST"}[rng.IntN(2)]}})
+				d.routes = append(d.routes, endpoint{
+					path: paths[rng.IntN(len(paths))],
+					port: fmt.Sprint(rng.IntN(2)),
+					route: core.Route{
+						Namespace: "ns", EventSource: name, Event: fmt.Sprint(event),
+						Method: []string{"GET", "POST"}[rng.IntN(2)],
+					},
+				})
 			}
 			r.set("ns/"+name, d)
 			there["ns/"+name] = d
@@ -155,12 +187,16 @@ func TestTheTableIsThatOfThoseThatAreThere(t *testing.T) {
 					got, _, found := r.find(asked{method, host, path})
 					want, _, there := fresh.find(asked{method, host, path})
 					if found != there || got.EventSource != want.EventSource || got.Event != want.Event {
-						t.Fatalf("%s %s%s leads to %s/%s, want %s/%s", method, host, path, got.EventSource, got.Event, want.EventSource, want.Event)
+						t.Fatalf(
+							"%s %s%s leads to %s/%s, want %s/%s", method, host, path, got.EventSource, got.Event,
+							want.EventSource, want.Event,
+						)
 					}
 				}
 			}
 		}
-		if len(r.byPath) != len(fresh.byPath) || len(r.claims) != len(fresh.claims) || len(r.patterns) != len(fresh.patterns) {
+		if len(r.byPath) != len(fresh.byPath) || len(r.claims) != len(fresh.claims) ||
+			len(r.patterns) != len(fresh.patterns) {
 			t.Fatal("something stays of those that are gone")
 		}
 	}

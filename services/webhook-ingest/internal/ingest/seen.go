@@ -11,11 +11,10 @@ import (
 	"github.com/argosy-mesh/argosy/libs/bus"
 )
 
-// seen knows the deliveries that the bus holds, for longer than the stream's own
-// window of message ids: senders redeliver for days. It is a copy of what the
-// stream says, so that nothing can get lost between the two, and a look at it costs
-// no round trip. What this replica stores it knows without reading it again. What another replica stores arrives here within milliseconds; the
-// stream's window covers those.
+// seen knows the deliveries that the bus holds, for longer than the stream's own window of message ids: senders
+// redeliver for days. It is a copy of what the stream says, so that nothing can get lost between the two, and a look at
+// it costs no round trip. What this replica stores it knows without reading it again. What another replica stores
+// arrives here within milliseconds; the stream's window covers those.
 //
 // An id is held as 64 bits: among ten million, one in 10^12 new deliveries would be
 // mistaken for an old one. A million takes about 25 MB; the byte limit of the stream

@@ -47,12 +47,20 @@ func (s *server) answered(provider, class string, began time.Time) {
 	if !ok {
 		timer, _ = s.timers.LoadOrStore(key, s.answers.WithLabelValues(provider, class))
 	}
-	timer.(prometheus.Observer).Observe(time.Since(began).Seconds()) //nolint:forcetypeassert // nothing else is put there
+	timer.(prometheus.Observer).Observe(
+		time.Since(began).Seconds(),
+	) //nolint:forcetypeassert // nothing else is put there
 }
 
 func newServer(r *routes, out *sink, tel *obs.Telemetry) *server {
 	s := &server{
-		routes: r, sink: out, tel: tel, client: &http.Client{}, fetch: newFetcher(), limiter: out.limiter, refused: newRefusals(),
+		routes:  r,
+		sink:    out,
+		tel:     tel,
+		client:  &http.Client{},
+		fetch:   newFetcher(),
+		limiter: out.limiter,
+		refused: newRefusals(),
 		answers: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "argosy_ingest_request_seconds", Help: "Time to answer a hook, by provider and what became of it.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10},
@@ -81,7 +89,10 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.refused.note(route, out.Class)
 	}
 	if out.Class == core.NotUnderstood {
-		s.tel.Log.WarnContext(r.Context(), "hook is not understood, no event comes of it", "eventsource", route.Namespace+"/"+route.EventSource, "event", route.Event, "kind", route.Provider)
+		s.tel.Log.WarnContext(
+			r.Context(), "hook is not understood, no event comes of it", "eventsource",
+			route.Namespace+"/"+route.EventSource, "event", route.Event, "kind", route.Provider,
+		)
 	}
 	if out.Status == http.StatusServiceUnavailable || out.Status == http.StatusTooManyRequests {
 		// Spread the return of many senders over some seconds.
@@ -100,7 +111,9 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (s *server) handle(w http.ResponseWriter, r *http.Request, route core.Route, tail string) core.Outcome {
 	if !s.limiter.allow(route) {
-		return core.Outcome{Status: http.StatusTooManyRequests, Class: "rate_limited", Text: "too fast; send it again later"}
+		return core.Outcome{
+			Status: http.StatusTooManyRequests, Class: "rate_limited", Text: "too fast; send it again later",
+		}
 	}
 	length := r.ContentLength
 	if r.Header.Get("Content-Encoding") != "" {
@@ -117,11 +130,18 @@ func (s *server) handle(w http.ResponseWriter, r *http.Request, route core.Route
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
-		return core.Outcome{Status: http.StatusRequestEntityTooLarge, Class: "too_large", Text: fmt.Sprintf("the body is over %d bytes", int64(core.MaxBody))}
+		return core.Outcome{
+			Status: http.StatusRequestEntityTooLarge,
+			Class:  "too_large",
+			Text:   fmt.Sprintf("the body is over %d bytes", int64(core.MaxBody)),
+		}
 	case err != nil:
 		return core.Outcome{Status: http.StatusBadRequest, Class: "malformed", Text: "the body cannot be read"}
 	}
-	req := core.Request{Method: r.Method, Header: r.Header, Body: memory.body.Bytes(), Tail: tail, Now: time.Now(), Room: memory.roomFor()}
+	req := core.Request{
+		Method: r.Method, Header: r.Header, Body: memory.body.Bytes(), Tail: tail, Now: time.Now(),
+		Room: memory.roomFor(),
+	}
 	if r.URL.RawQuery != "" {
 		req.Query = r.URL.Query()
 	}
@@ -157,12 +177,18 @@ func (s *server) refuse(r *http.Request, route core.Route, err error) core.Outco
 	switch {
 	case fault.Of(err) == fault.Poison:
 		// Sent again it would be refused again.
-		s.tel.Log.WarnContext(r.Context(), "hook can never be stored and is refused", "eventsource", route.Namespace+"/"+route.EventSource, "event", route.Event, "error", err)
+		s.tel.Log.WarnContext(
+			r.Context(), "hook can never be stored and is refused", "eventsource",
+			route.Namespace+"/"+route.EventSource, "event", route.Event, "error", err,
+		)
 		return core.Outcome{Status: http.StatusUnprocessableEntity, Class: "unstorable", Text: err.Error()}
 	case errors.Is(err, bus.ErrFull) || errors.Is(err, wal.ErrFull):
 		class = "full"
 	}
-	s.tel.Log.ErrorContext(r.Context(), "hook was not accepted", "eventsource", route.Namespace+"/"+route.EventSource, "event", route.Event, "class", class, "error", err)
+	s.tel.Log.ErrorContext(
+		r.Context(), "hook was not accepted", "eventsource", route.Namespace+"/"+route.EventSource, "event",
+		route.Event, "class", class, "error", err,
+	)
 	return core.Outcome{Status: http.StatusServiceUnavailable, Class: class, Text: "not stored; send it again"}
 }
 

@@ -45,7 +45,14 @@ func startOn(t testing.TB, server *bustest.Server, client *bus.Bus, dir string) 
 		t.Fatal(err)
 	}
 	table := newRoutes()
-	table.set("ns/es", declared{routes: []endpoint{{path: "/in", route: core.Route{Namespace: "ns", EventSource: "es", Event: "in", Provider: "webhook"}}}})
+	table.set(
+		"ns/es",
+		declared{
+			routes: []endpoint{
+				{path: "/in", route: core.Route{Namespace: "ns", EventSource: "es", Event: "in", Provider: "webhook"}},
+			},
+		},
+	)
 	d := &door{bus: server, client: client, intake: newIntake(client, local, tel.Log)}
 	d.sink = newSink(d.intake, tel)
 	d.http = httptest.NewServer(newServer(table, d.sink, tel))
@@ -292,7 +299,19 @@ func TestALargeBodyTravelsByClaimCheck(t *testing.T) {
 
 func TestARateIsKept(t *testing.T) {
 	d := start(t)
-	d.http.Config.Handler.(*server).routes.set("ns/es", declared{routes: []endpoint{{path: "/in", route: core.Route{Namespace: "ns", EventSource: "es", Event: "in", Provider: "webhook", Rate: 0.001}}}})
+	d.http.Config.Handler.(*server).routes.set(
+		"ns/es",
+		declared{
+			routes: []endpoint{
+				{
+					path: "/in",
+					route: core.Route{
+						Namespace: "ns", EventSource: "es", Event: "in", Provider: "webhook", Rate: 0.001,
+					},
+				},
+			},
+		},
+	)
 	if first, second := d.post(t, "/in", "1", `{}`), d.post(t, "/in", "2", `{}`); first != 200 || second != 429 {
 		t.Errorf("%d and %d", first, second)
 	}
@@ -311,11 +330,13 @@ func TestAnOldRecordOfTheLocalLogIsRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if subject, got, err := unpack(raw); err != nil || subject != "events.a" || got.ID() != "1" || string(got.Data()) != `{ "n" : 1 }` {
+	if subject, got, err := unpack(raw); err != nil || subject != "events.a" || got.ID() != "1" ||
+		string(got.Data()) != `{ "n" : 1 }` {
 		t.Errorf("%s %v %v", subject, got, err)
 	}
 	old := `{"subject":"events.a","event":{"specversion":"1.0","id":"1","source":"es","type":"webhook","data":{"n":1}}}`
-	if subject, got, err := unpack([]byte(old)); err != nil || subject != "events.a" || string(got.Data()) != `{"n":1}` {
+	if subject, got, err := unpack([]byte(old)); err != nil || subject != "events.a" ||
+		string(got.Data()) != `{"n":1}` {
 		t.Errorf("%s %v %v", subject, got, err)
 	}
 	for _, bad := range [][]byte{nil, raw[:3], raw[:20], []byte("\x00\x00\x00\x02{}"), []byte("{")} {
@@ -341,7 +362,9 @@ func TestAFullLocalLogSaysSo(t *testing.T) {
 func TestTheOlderEventSourceKeepsItsEndpoint(t *testing.T) {
 	r := newRoutes()
 	route := func(name string) core.Route { return core.Route{Namespace: "ns", EventSource: name, Event: "e"} }
-	if c := r.set("ns/young", declared{created: "2026-02", routes: []endpoint{{path: "/push", route: route("young")}}}); c != nil {
+	if c := r.set(
+		"ns/young", declared{created: "2026-02", routes: []endpoint{{path: "/push", route: route("young")}}},
+	); c != nil {
 		t.Fatal(c)
 	}
 	r.set("ns/old", declared{created: "2026-01", routes: []endpoint{{path: "/push", route: route("old")}}})

@@ -102,7 +102,18 @@ func assemble(
 	hooks := newHooks(out, secrets, base.Members.Owns)
 	hooks.changed = readers.changed
 	in.set.changed = readers.changed
-	r := &resolver{client: mgr.GetClient(), secrets: secrets, routes: table, sources: readers, hooks: hooks, refused: front.refused, aside: in.set.about, owns: base.Members.Owns, log: base.Log, tell: mgr.GetEventRecorder("argosy-webhook-ingest")}
+	r := &resolver{
+		client:  mgr.GetClient(),
+		secrets: secrets,
+		routes:  table,
+		sources: readers,
+		hooks:   hooks,
+		refused: front.refused,
+		aside:   in.set.about,
+		owns:    base.Members.Owns,
+		log:     base.Log,
+		tell:    mgr.GetEventRecorder("argosy-webhook-ingest"),
+	}
 	watched := object.New("EventSource")
 	err = builder.ControllerManagedBy(mgr).Named("eventsource").For(watched).
 		WatchesRawSource(source.Channel(regain, &handler.EnqueueRequestForObject{})).
@@ -120,7 +131,10 @@ func assemble(
 		life.Of("regain", func(ctx context.Context) error {
 			return kube.ResyncOnMembership(ctx, base.Members.Changed(), mgr.GetCache(), list, regain)
 		}),
-		life.Of("seen", func(ctx context.Context) error { return in.seen.run(ctx, base.Bus, bus.DefaultLimits().SeenAge) }),
+		life.Of(
+			"seen",
+			func(ctx context.Context) error { return in.seen.run(ctx, base.Bus, bus.DefaultLimits().SeenAge) },
+		),
 		life.Of("forward", in.forward),
 		life.Of("sources", readers.run),
 		life.Of("hooks at senders", hooks.run),

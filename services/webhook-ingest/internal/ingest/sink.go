@@ -49,8 +49,12 @@ func (s *sink) metersOf(route core.Route) *meters {
 	}
 	labels := []string{route.Namespace, route.EventSource, route.Event}
 	m = &meters{
-		sent: s.sent.WithLabelValues(labels...), sendFailed: s.sendFailed.WithLabelValues(labels...), failed: s.failed.WithLabelValues(labels...),
-		dropped: s.dropped.WithLabelValues(labels...), took: s.took.WithLabelValues(labels...),
+		sent: s.sent.WithLabelValues(
+			labels...),
+		sendFailed: s.sendFailed.WithLabelValues(labels...),
+		failed:     s.failed.WithLabelValues(labels...),
+		dropped:    s.dropped.WithLabelValues(labels...),
+		took:       s.took.WithLabelValues(labels...),
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -64,25 +68,62 @@ func newSink(in *intake, tel *obs.Telemetry) *sink {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
 	}
 	s := &sink{
-		intake: in, limiter: newLimiter(), tel: tel, meters: map[meterKey]*meters{},
-		sent:       counter("argo_events_events_sent_total", "Events made durable.", labels...),
-		sendFailed: counter("argo_events_events_sent_failed_total", "Events that could not be made durable; their sender tries again.", labels...),
-		failed:     counter("argo_events_events_processing_failed_total", "Events whose filter could not be evaluated.", labels...),
+		intake:  in,
+		limiter: newLimiter(),
+		tel:     tel,
+		meters:  map[meterKey]*meters{},
+		sent:    counter("argo_events_events_sent_total", "Events made durable.", labels...),
+		sendFailed: counter(
+			"argo_events_events_sent_failed_total",
+			"Events that could not be made durable; their sender tries again.",
+			labels...),
+		failed: counter(
+			"argo_events_events_processing_failed_total",
+			"Events whose filter could not be evaluated.",
+			labels...),
 		took: prometheus.NewSummaryVec(prometheus.SummaryOpts{
-			Name: "argo_events_event_processing_duration_milliseconds", Help: "Time from the arrival of an event until it is durable.",
+			Name:       "argo_events_event_processing_duration_milliseconds",
+			Help:       "Time from the arrival of an event until it is durable.",
 			Objectives: map[float64]float64{0.5: 0.05, 0.9: 0.01, 0.99: 0.001},
 		}, labels),
 		dropped: counter("argosy_ingest_filtered_total", "Events that a filter dropped.", labels...),
 	}
 	tel.Registry.MustRegister(s.sent, s.sendFailed, s.failed, s.took, s.dropped)
-	tel.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "argosy_ingest_local_log_records", Help: "Events kept locally because the bus is away."},
-		func() float64 { return float64(in.wal.Len()) }))
-	tel.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "argosy_ingest_deliveries_known", Help: "Deliveries that are recognised when they come again."},
-		func() float64 { return float64(in.seen.len()) }))
-	tel.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "argosy_ingest_local_log_head_age_seconds", Help: "How long the oldest event of the local log has been waiting for the bus."},
-		func() float64 { return in.headAge().Seconds() }))
-	tel.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "argosy_ingest_set_aside_events", Help: "Events that can never be stored on the bus and are kept in the folder set-aside of the local log."},
-		func() float64 { return float64(in.set.len()) }))
+	tel.Registry.MustRegister(
+		prometheus.NewGaugeFunc(
+			prometheus.GaugeOpts{
+				Name: "argosy_ingest_local_log_records", Help: "Events kept locally because the bus is away.",
+			},
+			func() float64 { return float64(in.wal.Len()) },
+		),
+	)
+	tel.Registry.MustRegister(
+		prometheus.NewGaugeFunc(
+			prometheus.GaugeOpts{
+				Name: "argosy_ingest_deliveries_known",
+				Help: "Deliveries that are recognised when they come again.",
+			},
+			func() float64 { return float64(in.seen.len()) },
+		),
+	)
+	tel.Registry.MustRegister(
+		prometheus.NewGaugeFunc(
+			prometheus.GaugeOpts{
+				Name: "argosy_ingest_local_log_head_age_seconds",
+				Help: "How long the oldest event of the local log has been waiting for the bus.",
+			},
+			func() float64 { return in.headAge().Seconds() },
+		),
+	)
+	tel.Registry.MustRegister(
+		prometheus.NewGaugeFunc(
+			prometheus.GaugeOpts{
+				Name: "argosy_ingest_set_aside_events",
+				Help: "Events that can never be stored on the bus and are kept in the folder set-aside of the local log.",
+			},
+			func() float64 { return float64(in.set.len()) },
+		),
+	)
 	return s
 }
 
@@ -103,7 +144,10 @@ func (s *sink) put(ctx context.Context, route core.Route, item core.Item, cause 
 		// As upstream: an expression that cannot be evaluated wants nothing.
 		if err != nil {
 			meters.failed.Inc()
-			s.tel.Log.WarnContext(ctx, "filter could not be evaluated, event is dropped", "eventsource", route.Namespace+"/"+route.EventSource, "event", route.Event, "event_id", item.ID, "error", err)
+			s.tel.Log.WarnContext(
+				ctx, "filter could not be evaluated, event is dropped", "eventsource",
+				route.Namespace+"/"+route.EventSource, "event", route.Event, "event_id", item.ID, "error", err,
+			)
 		}
 		meters.dropped.Inc()
 		return nil

@@ -96,9 +96,23 @@ const (
 // newSources runs what is read.
 func newSources(out *sink, secrets *secret.Reader, accounts *actas.Accounts, owns func(string) bool) *sources {
 	s := &sources{
-		kinds: pull.Kinds, topic: aboutEvents,
-		sink: out, secrets: secrets, accounts: accounts, owns: owns, changed: func(string) {}, byES: map[string]map[string]*reading{}, last: map[string]*reading{}, ctx: context.Background(),
-		running: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "argo_events_event_service_running_total", Help: "Events of an EventSource that are read by this replica."}, []string{"namespace", "eventsource_name"}),
+		kinds:    pull.Kinds,
+		topic:    aboutEvents,
+		sink:     out,
+		secrets:  secrets,
+		accounts: accounts,
+		owns:     owns,
+		changed:  func(string) {},
+		byES:     map[string]map[string]*reading{},
+		last:     map[string]*reading{},
+		ctx:      context.Background(),
+		running: prometheus.NewGaugeVec(
+			prometheus.GaugeOpts{
+				Name: "argo_events_event_service_running_total",
+				Help: "Events of an EventSource that are read by this replica.",
+			},
+			[]string{"namespace", "eventsource_name"},
+		),
 	}
 	out.tel.Registry.MustRegister(s.running)
 	return s
@@ -107,9 +121,22 @@ func newSources(out *sink, secrets *secret.Reader, accounts *actas.Accounts, own
 // newHooks keeps hooks at those who send them.
 func newHooks(out *sink, secrets *secret.Reader, owns func(string) bool) *sources {
 	s := &sources{
-		kinds: remote.Kinds, topic: aboutHooks,
-		sink: out, secrets: secrets, owns: owns, changed: func(string) {}, byES: map[string]map[string]*reading{}, last: map[string]*reading{}, ctx: context.Background(),
-		running: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "argosy_ingest_hooks_kept", Help: "Events of an EventSource whose hooks this replica keeps at their sender."}, []string{"namespace", "eventsource_name"}),
+		kinds:   remote.Kinds,
+		topic:   aboutHooks,
+		sink:    out,
+		secrets: secrets,
+		owns:    owns,
+		changed: func(string) {},
+		byES:    map[string]map[string]*reading{},
+		last:    map[string]*reading{},
+		ctx:     context.Background(),
+		running: prometheus.NewGaugeVec(
+			prometheus.GaugeOpts{
+				Name: "argosy_ingest_hooks_kept",
+				Help: "Events of an EventSource whose hooks this replica keeps at their sender.",
+			},
+			[]string{"namespace", "eventsource_name"},
+		),
 	}
 	out.tel.Registry.MustRegister(s.running)
 	return s
@@ -155,20 +182,27 @@ func (s *sources) set(_ context.Context, es *v1alpha1.EventSource) []state {
 			delete(readings, event)
 		}
 		if _, still := wanted[event]; !still && owner {
-			s.finish(r) //nolint:contextcheck // what is undone at the other side must not be cut short with the reconcile
+			s.finish(
+				r,
+			) //nolint:contextcheck // what is undone at the other side must not be cut short with the reconcile
 		}
 	}
 	var states []state
 	for _, event := range slices.Sorted(maps.Keys(wanted)) {
 		if readings[event] == nil {
-			route := core.Route{Namespace: es.Namespace, EventSource: es.Name, Event: event, Provider: kinds[event], Account: accountOf(es)}
+			route := core.Route{
+				Namespace: es.Namespace, EventSource: es.Name, Event: event, Provider: kinds[event],
+				Account: accountOf(es),
+			}
 			perSecond, burst := core.RateOf(es.Spec.RateLimit)
 			route.Rate, route.Burst = slower(perSecond, burst, wanted[event].Limit)
 			reader := wanted[event]
 			if why := refused[event]; why != "" && s.topic == aboutEvents {
 				reader = pull.Reader{AllReplicas: reader.AllReplicas, Run: never(why)}
 			}
-			readings[event] = s.start(route, reader, declared[event], !owner && !reader.AllReplicas) //nolint:contextcheck // a reader outlives the reconcile that starts it
+			readings[event] = s.start(
+				route, reader, declared[event], !owner && !reader.AllReplicas,
+			) //nolint:contextcheck // a reader outlives the reconcile that starts it
 		}
 		states = append(states, readings[event].look())
 	}
@@ -261,7 +295,8 @@ func part(es *v1alpha1.EventSource, kind, event string) string {
 	return kind + string(kinds[event]) + string(spec["rateLimit"]) + accountOf(es)
 }
 
-// accountOf is the service account of an EventSource, "" for the default one of its namespace. Source: Argo Events, whose pods run as it.
+// accountOf is the service account of an EventSource, "" for the default one of its namespace. Source: Argo Events,
+// whose pods run as it.
 func accountOf(es *v1alpha1.EventSource) string {
 	if es.Spec.Template == nil {
 		return ""
@@ -269,11 +304,17 @@ func accountOf(es *v1alpha1.EventSource) string {
 	return es.Spec.Template.ServiceAccountName
 }
 
-// start begins a reader once the one before it of the same event has ended: two of one source must not read side by side. The
-// caller holds mu.
+// start begins a reader once the one before it of the same event has ended: two of one source must not read side by
+// side. The caller holds mu.
 func (s *sources) start(route core.Route, reader pull.Reader, declared string, elsewhere bool) *reading {
 	ctx, cancel := context.WithCancel(s.ctx)
-	r := &reading{declared: declared, elsewhere: elsewhere, cancel: cancel, done: make(chan struct{}), state: state{topic: s.topic, event: route.Event, elsewhere: elsewhere}}
+	r := &reading{
+		declared:  declared,
+		elsewhere: elsewhere,
+		cancel:    cancel,
+		done:      make(chan struct{}),
+		state:     state{topic: s.topic, event: route.Event, elsewhere: elsewhere},
+	}
 	if elsewhere {
 		close(r.done)
 		return r
@@ -281,7 +322,10 @@ func (s *sources) start(route core.Route, reader pull.Reader, declared string, e
 	if reader.Finish != nil {
 		r.finish = func(ctx context.Context) {
 			if err := reader.Finish(ctx, s.env(route, r)); err != nil {
-				s.sink.tel.Log.WarnContext(ctx, "what an event left at its sender stays there", "eventsource", route.Namespace+"/"+route.EventSource, "event", route.Event, "error", err)
+				s.sink.tel.Log.WarnContext(
+					ctx, "what an event left at its sender stays there", "eventsource",
+					route.Namespace+"/"+route.EventSource, "event", route.Event, "error", err,
+				)
 			}
 		}
 	}
@@ -342,8 +386,18 @@ func (s *sources) tell(route core.Route, r *reading, up bool, failure string) {
 // env is what the reader of a route works with.
 func (s *sources) env(route core.Route, r *reading) pull.Env {
 	return pull.Env{
-		Namespace: route.Namespace, EventSource: route.EventSource, Event: route.Event, Secrets: s.secrets, Own: s.own, Accounts: s.accounts, Account: route.Account,
-		Positions: positions{s.sink.intake.bus.KV(bus.PositionsBucket), route.Provider}, Log: s.sink.tel.Log, Up: func() { s.tell(route, r, true, "") },
+		Namespace:   route.Namespace,
+		EventSource: route.EventSource,
+		Event:       route.Event,
+		Secrets:     s.secrets,
+		Own:         s.own,
+		Accounts:    s.accounts,
+		Account:     route.Account,
+		Positions: positions{
+			s.sink.intake.bus.KV(bus.PositionsBucket), route.Provider,
+		},
+		Log: s.sink.tel.Log,
+		Up:  func() { s.tell(route, r, true, "") },
 		Note: func(text string) {
 			r.remark(time.Now().UTC().Format(time.RFC3339) + ": " + text)
 			s.changed(route.Namespace + "/" + route.EventSource)
@@ -367,7 +421,11 @@ func (s *sources) keep(ctx context.Context, route core.Route, reader pull.Reader
 	wait := firstPause
 	for ctx.Err() == nil {
 		began := time.Now()
-		err := reader.Run(ctx, env, func(ctx context.Context, id string, data any) error { return s.emit(ctx, route, id, data) })
+		err := reader.Run(
+			ctx,
+			env,
+			func(ctx context.Context, id string, data any) error { return s.emit(ctx, route, id, data) },
+		)
 		if ctx.Err() != nil {
 			return
 		}
@@ -406,7 +464,10 @@ var otherTypes = map[string]string{"pubSub": "pubsub"}
 func (s *sources) emit(ctx context.Context, route core.Route, id string, data any) error {
 	text, err := json.Marshal(data)
 	if err != nil {
-		s.sink.tel.Log.ErrorContext(ctx, "message cannot be an event, it is dropped", "eventsource", route.Namespace+"/"+route.EventSource, "event", route.Event, "error", err)
+		s.sink.tel.Log.ErrorContext(
+			ctx, "message cannot be an event, it is dropped", "eventsource", route.Namespace+"/"+route.EventSource,
+			"event", route.Event, "error", err,
+		)
 		return nil
 	}
 	if err := s.sink.limiter.wait(ctx, route); err != nil {

@@ -22,7 +22,11 @@ func clocks(interval string) *v1alpha1.EventSource {
 	return &v1alpha1.EventSource{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "es"},
 		Spec: v1alpha1.EventSourceSpec{Calendar: map[string]v1alpha1.CalendarEventSource{
-			"in": {Interval: interval}, "bad": {Interval: "1ms"}, "filtered": {Interval: "1s", Filter: &v1alpha1.EventSourceFilter{Expression: "("}},
+			"in": {
+				Interval: interval,
+			},
+			"bad":      {Interval: "1ms"},
+			"filtered": {Interval: "1s", Filter: &v1alpha1.EventSourceFilter{Expression: "("}},
 		}, File: map[string]v1alpha1.FileEventSource{"file": {}}},
 	}
 }
@@ -62,7 +66,8 @@ func TestTheStatusSaysHowSourcesAre(t *testing.T) {
 	s.set(t.Context(), clocks("1h"))
 	text := ""
 	deadline := time.After(time.Minute)
-	for !strings.Contains(text, "in:Reading") || !strings.Contains(text, "bad:Broken") || !strings.Contains(text, "filtered:Broken") || !strings.Contains(text, "file:Broken") {
+	for !strings.Contains(text, "in:Reading") || !strings.Contains(text, "bad:Broken") ||
+		!strings.Contains(text, "filtered:Broken") || !strings.Contains(text, "file:Broken") {
 		select {
 		case <-news:
 		case <-deadline:
@@ -92,24 +97,42 @@ func TestHooksAreKeptByTheOwnerAndGoWithTheirEvent(t *testing.T) {
 		defer mu.Unlock()
 		calls = append(calls, r.Method)
 		if r.Method == http.MethodGet && len(calls) > 2 {
-			_, _ = io.WriteString(w, `[{"id":1,"type":"gitea","active":true,"events":["push"],"config":{"url":"https://h/in","content_type":"json"}}]`)
+			_, _ = io.WriteString(
+				w,
+				`[{"id":1,"type":"gitea","active":true,"events":["push"],"config":{"url":"https://h/in","content_type":"json"}}]`,
+			)
 			return
 		}
 		_, _ = io.WriteString(w, `[]`)
 	}))
 	t.Cleanup(api.Close)
 	ref := &corev1.SecretKeySelector{LocalObjectReference: corev1.LocalObjectReference{Name: "s"}, Key: "k"}
-	stored := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "s"}, Data: map[string][]byte{"k": []byte("v")}}
-	es := &v1alpha1.EventSource{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "es"}, Spec: v1alpha1.EventSourceSpec{
-		EventSourceKinds: v1alpha1.EventSourceKinds{Gitea: map[string]v1alpha1.GiteaEventSource{"g": {
-			BaseURL: api.URL, AccessToken: ref, Events: []string{"push"}, Organizations: []string{"o"}, DeleteHookOnFinish: true, Webhook: &v1alpha1.WebhookContext{URL: "https://h", Endpoint: "/in"},
-		}}},
-	}}
+	stored := &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "s"}, Data: map[string][]byte{"k": []byte("v")},
+	}
+	es := &v1alpha1.EventSource{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "es"},
+		Spec: v1alpha1.EventSourceSpec{
+			EventSourceKinds: v1alpha1.EventSourceKinds{Gitea: map[string]v1alpha1.GiteaEventSource{"g": {
+				BaseURL:            api.URL,
+				AccessToken:        ref,
+				Events:             []string{"push"},
+				Organizations:      []string{"o"},
+				DeleteHookOnFinish: true,
+				Webhook:            &v1alpha1.WebhookContext{URL: "https://h", Endpoint: "/in"},
+			}}},
+		},
+	}
 	owner := false
 	news := make(chan string, 10)
-	s := newHooks(d.sink, secret.NewReader(fake.NewClientBuilder().WithObjects(stored).Build(), 0), func(string) bool { return owner })
+	s := newHooks(
+		d.sink,
+		secret.NewReader(fake.NewClientBuilder().WithObjects(stored).Build(), 0),
+		func(string) bool { return owner },
+	)
 	s.changed = func(key string) { news <- key }
-	if got := s.set(t.Context(), es)[0].condition(); got.Type != "Hook.g" || got.Reason != "ReadElsewhere" || len(calls) != 0 {
+	if got := s.set(t.Context(), es)[0].condition(); got.Type != "Hook.g" || got.Reason != "ReadElsewhere" ||
+		len(calls) != 0 {
 		t.Errorf("%+v, %v", got, calls)
 	}
 	owner = true
@@ -136,40 +159,47 @@ func TestHooksAreKeptByTheOwnerAndGoWithTheirEvent(t *testing.T) {
 	}
 }
 
-// A broker that does not let go of its reader holds neither other EventSources nor the reconciler; the next reader of the same
-// event begins when the one before it has ended, and only the newest does.
+// A broker that does not let go of its reader holds neither other EventSources nor the reconciler; the next reader of
+// the same event begins when the one before it has ended, and only the newest does.
 func TestASlowReaderHoldsNobody(t *testing.T) {
 	d := start(t)
 	s := newSources(d.sink, secret.NewReader(nil, 0), nil, func(string) bool { return true })
 	begun, release := make(chan string, 10), make(chan struct{})
 	var at sync.Mutex
 	reading := 0
-	s.kinds = map[string]func(*v1alpha1.EventSourceSpec) map[string]pull.Reader{"calendar": func(spec *v1alpha1.EventSourceSpec) map[string]pull.Reader {
-		out := map[string]pull.Reader{}
-		for name, c := range spec.Calendar {
-			out[name] = pull.Reader{Run: func(ctx context.Context, _ pull.Env, _ pull.Emit) error {
-				if at.Lock(); name == "slow" {
-					if reading++; reading > 1 {
-						t.Error("two read side by side")
+	s.kinds = map[string]func(*v1alpha1.EventSourceSpec) map[string]pull.Reader{
+		"calendar": func(spec *v1alpha1.EventSourceSpec) map[string]pull.Reader {
+			out := map[string]pull.Reader{}
+			for name, c := range spec.Calendar {
+				out[name] = pull.Reader{Run: func(ctx context.Context, _ pull.Env, _ pull.Emit) error {
+					if at.Lock(); name == "slow" {
+						if reading++; reading > 1 {
+							t.Error("two read side by side")
+						}
 					}
-				}
-				at.Unlock()
-				begun <- name + c.Interval
-				<-ctx.Done()
-				if name == "slow" {
-					<-release
-				}
-				if at.Lock(); name == "slow" {
-					reading--
-				}
-				at.Unlock()
-				return nil
-			}}
-		}
-		return out
-	}}
+					at.Unlock()
+					begun <- name + c.Interval
+					<-ctx.Done()
+					if name == "slow" {
+						<-release
+					}
+					if at.Lock(); name == "slow" {
+						reading--
+					}
+					at.Unlock()
+					return nil
+				}}
+			}
+			return out
+		},
+	}
 	es := func(name, event, interval string) *v1alpha1.EventSource {
-		return &v1alpha1.EventSource{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: name}, Spec: v1alpha1.EventSourceSpec{Calendar: map[string]v1alpha1.CalendarEventSource{event: {Interval: interval}}}}
+		return &v1alpha1.EventSource{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: name},
+			Spec: v1alpha1.EventSourceSpec{
+				Calendar: map[string]v1alpha1.CalendarEventSource{event: {Interval: interval}},
+			},
+		}
 	}
 	expect := func(want string) {
 		t.Helper()
