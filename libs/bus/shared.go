@@ -448,9 +448,9 @@ func (s *Shared) keep(ctx context.Context) {
 		}
 		for _, h := range s.holds() {
 			s.mu.Lock()
-			s.partFrom(
+			s.partFrom( //nolint:contextcheck // what a lane does lives as long as its shard
 				h, time.Now().Add(-s.cfg.Hold),
-			) //nolint:contextcheck // what a lane does lives as long as its shard
+			)
 			idle := h.floor(s.read) == h.saved || !h.done && time.Since(h.savedAt) < idleSave
 			s.mu.Unlock()
 			if idle {

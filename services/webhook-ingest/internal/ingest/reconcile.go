@@ -47,9 +47,9 @@ func (r *resolver) Reconcile(ctx context.Context, req reconcile.Request) (reconc
 	raw := object.New("EventSource")
 	if err := r.client.Get(ctx, req.NamespacedName, raw); err != nil {
 		if apierrors.IsNotFound(err) {
-			r.forget(
+			r.forget( //nolint:contextcheck // what is undone at the other side must not be cut short with the reconcile
 				req.String(),
-			) //nolint:contextcheck // what is undone at the other side must not be cut short with the reconcile
+			)
 			return reconcile.Result{}, nil
 		}
 		return reconcile.Result{}, fmt.Errorf("read eventsource %s: %w", req, err)

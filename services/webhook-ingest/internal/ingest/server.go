@@ -47,9 +47,9 @@ func (s *server) answered(provider, class string, began time.Time) {
 	if !ok {
 		timer, _ = s.timers.LoadOrStore(key, s.answers.WithLabelValues(provider, class))
 	}
-	timer.(prometheus.Observer).Observe(
+	timer.(prometheus.Observer).Observe( //nolint:forcetypeassert // nothing else is put there
 		time.Since(began).Seconds(),
-	) //nolint:forcetypeassert // nothing else is put there
+	)
 }
 
 func newServer(r *routes, out *sink, tel *obs.Telemetry) *server {

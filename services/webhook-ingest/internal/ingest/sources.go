@@ -182,9 +182,9 @@ func (s *sources) set(_ context.Context, es *v1alpha1.EventSource) []state {
 			delete(readings, event)
 		}
 		if _, still := wanted[event]; !still && owner {
-			s.finish(
+			s.finish( //nolint:contextcheck // what is undone at the other side must not be cut short with the reconcile
 				r,
-			) //nolint:contextcheck // what is undone at the other side must not be cut short with the reconcile
+			)
 		}
 	}
 	var states []state
@@ -200,9 +200,9 @@ func (s *sources) set(_ context.Context, es *v1alpha1.EventSource) []state {
 			if why := refused[event]; why != "" && s.topic == aboutEvents {
 				reader = pull.Reader{AllReplicas: reader.AllReplicas, Run: never(why)}
 			}
-			readings[event] = s.start(
+			readings[event] = s.start( //nolint:contextcheck // a reader outlives the reconcile that starts it
 				route, reader, declared[event], !owner && !reader.AllReplicas,
-			) //nolint:contextcheck // a reader outlives the reconcile that starts it
+			)
 		}
 		states = append(states, readings[event].look())
 	}
