@@ -146,7 +146,7 @@ func startOurs(ctx context.Context, p Peers, build Build, dir, secret string) (*
 }
 
 // peerSecrets is where Argo Events looks for the secrets of its event sources, which a cluster would mount there.
-const peerSecrets = "/argo-events/secrets"
+const peerSecrets = "/argo-events/secrets" //nolint:gosec // a folder
 
 // peerSettings are those of the stream in its own controller's configuration, but for the copies: there is one server.
 const peerSettings = "maxMsgs: 50000\nmaxAge: 168h\nmaxBytes: -1\nreplicas: 1\nduplicates: 300s\nretention: 0\ndiscard: 0\n"
@@ -163,9 +163,8 @@ func startPeer(ctx context.Context, p Peers, dir, secret string) (*contender, er
 		return c, err
 	}
 	more := fmt.Sprintf("tls { cert_file: %q, key_file: %q }\n", cert, key)
-	if err := c.startBus(
-		ctx, p.NATS, dir, more, nats.Secure(&tls.Config{InsecureSkipVerify: true}),
-	); err != nil { //nolint:gosec // as the peer does
+	secure := nats.Secure(&tls.Config{InsecureSkipVerify: true}) //nolint:gosec // as the peer does
+	if err := c.startBus(ctx, p.NATS, dir, more, secure); err != nil {
 		return c, err
 	}
 	mounted := filepath.Join(peerSecrets, "hooks")

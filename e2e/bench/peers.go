@@ -249,7 +249,7 @@ func (p Peers) apiServer(ctx context.Context, dir string) (down func() error, er
 		out, err := exec.CommandContext(
 			ctx,
 			p.Localcluster,
-			append(args, "--dir", dir)...).CombinedOutput() //nolint:gosec // named by whoever measures
+			append(args, "--dir", dir)...).CombinedOutput()
 		if err != nil {
 			return fmt.Errorf("localcluster %v: %w: %s", args, err, out)
 		}
@@ -293,7 +293,7 @@ func declare(ctx context.Context, kubeconfig, secret string) error {
 			&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}, hookSecret(secret), eventSource("12000"),
 		} {
 			if err := k.Create(ctx, o); err != nil && !apierrors.IsAlreadyExists(err) {
-				return false, nil //nolint:nilerr // not served yet
+				return false, nil // not served yet
 			}
 		}
 		return true, nil

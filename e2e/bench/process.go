@@ -33,9 +33,7 @@ func spawn(dir, name, program string, env []string, args ...string) (*process, e
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
-	p.cmd = exec.Command(
-		program,
-		args...) //nolint:gosec,noctx // programs of ours, named by whoever measures; ended by stop
+	p.cmd = exec.Command(program, args...) //nolint:noctx // ended by stop
 	p.cmd.Env = append(os.Environ(), env...)
 	p.cmd.Stdout, p.cmd.Stderr = out, out
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

@@ -85,9 +85,9 @@ func (s *stage) strike() {
 
 func (s *stage) controlPlane(ctx context.Context) error {
 	dir, tool := filepath.Join(s.dir, "cluster"), filepath.Join(s.bin, "localcluster")
-	s.later( //nolint:noctx // it must run after the context has ended
-		func() { _ = exec.Command(tool, "down", "--dir", dir).Run() },
-	)
+	s.later(func() {
+		_ = exec.Command(tool, "down", "--dir", dir).Run() //nolint:noctx // it runs after the context has ended
+	})
 	if out, err := exec.CommandContext(
 		ctx, tool, "up", "--control-plane-only", "--dir", dir,
 	).CombinedOutput(); err != nil {

@@ -201,7 +201,7 @@ func Prepare(subject string, e Event) (*Message, error) {
 	if err := subjectFits(subject); err != nil {
 		return nil, fmt.Errorf("event %s: %w", short(e.ID()), err)
 	}
-	m, _ := messages.Get().(*Message) //nolint:errcheck // nothing else is put there
+	m, _ := messages.Get().(*Message) // nothing else is put there
 	wire, size, err := encodeIn(&m.memory, subject, e)
 	if err != nil {
 		return nil, err

@@ -114,12 +114,12 @@ func onward(ctx context.Context, traceparent string) string {
 	trace, flags := parent.TraceID(), parent.TraceFlags()&oteltrace.FlagsSampled
 	if !parent.IsValid() {
 		flags = oteltrace.FlagsSampled
-		binary.NativeEndian.PutUint64(trace[:8], rand.Uint64()) //nolint:gosec // an id, not a secret
-		binary.NativeEndian.PutUint64(trace[8:], rand.Uint64()) //nolint:gosec // an id, not a secret
+		binary.NativeEndian.PutUint64(trace[:8], rand.Uint64()) // an id, not a secret
+		binary.NativeEndian.PutUint64(trace[8:], rand.Uint64()) // an id, not a secret
 	}
 	var room [len("00-") + 32 + len("-") + 16 + len("-00")]byte
 	out := hex.AppendEncode(append(room[:0], "00-"...), trace[:])
-	span := binary.NativeEndian.AppendUint64(nil, rand.Uint64()|1) //nolint:gosec // no secret; none is all zeros
+	span := binary.NativeEndian.AppendUint64(nil, rand.Uint64()|1) // no secret; none is all zeros
 	out = hex.AppendEncode(append(out, '-'), span)
 	return string(hex.AppendEncode(append(out, '-'), []byte{byte(flags)}))
 }

@@ -47,7 +47,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	f.DurationVar(&c.Peers.Time, "turn", 4*time.Second, "part peers: time of a turn")
 	f.Func("connections", "part peers: how many send at once, comma separated (default 1,16)", func(text string) (err error) {
 		c.Peers.Connections = nil
-		for _, one := range strings.Split(text, ",") {
+		for one := range strings.SplitSeq(text, ",") {
 			n, bad := strconv.Atoi(one)
 			c.Peers.Connections, err = append(c.Peers.Connections, n), errors.Join(err, bad)
 		}

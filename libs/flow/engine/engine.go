@@ -39,7 +39,7 @@ type engine struct {
 
 func newEngine(workflow string, run flow.Run, lent bool) *engine {
 	k := &engine{Runner: hook.Runner{State: state.New(workflow, run, lent)}}
-	k.Runner.Execute = k.execute
+	k.Execute = k.execute
 	return k
 }
 

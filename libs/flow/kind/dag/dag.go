@@ -167,7 +167,7 @@ func (g *graph) asBefore(name string, n v1alpha1.NodeStatus) bool {
 	if n.Type != v1alpha1.NodeTypeTaskGroup {
 		return g.Clean(n.ID)
 	}
-	at := g.Loops.By[n.Name]
+	at := g.By[n.Name]
 	return at != nil && g.Clean(at.Key) && at.Next == len(at.Items) && len(at.Gaps) == 0
 }
 

@@ -149,7 +149,7 @@ func TestALimitLetsAllOfAUnitComeAtOnce(t *testing.T) {
 
 // Whatever order EventSources come, change and go in, the table is that of those that are there.
 func TestTheTableIsThatOfThoseThatAreThere(t *testing.T) {
-	rng := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // the same each time
+	rng := rand.New(rand.NewPCG(1, 2)) // the same each time
 	paths := []string{"/a", "/b", "/{x}", "/b/{y}", "", "/hooks/no", "/{"}
 	r, there := newRoutes(), map[string]declared{}
 	for range 2000 {

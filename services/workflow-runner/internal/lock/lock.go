@@ -32,8 +32,8 @@ type Locks struct {
 	Now    func() time.Time
 }
 
-// holder is who holds or waits: a node of a workflow, or the workflow itself.
-type holder struct {
+// Holder is who holds or waits: a node of a workflow, or the workflow itself.
+type Holder struct {
 	Namespace string    `json:"namespace"`
 	Workflow  string    `json:"workflow"`
 	UID       string    `json:"uid"`
@@ -43,22 +43,22 @@ type holder struct {
 	Asked     time.Time `json:"asked"`   // when it asked last
 }
 
-func (h holder) same(other holder) bool { return h.UID == other.UID && h.Node == other.Node }
+func (h Holder) same(other Holder) bool { return h.UID == other.UID && h.Node == other.Node }
 
 // HolderOf is a node of a workflow, or the workflow itself, as a holder.
-func HolderOf(wf *v1alpha1.Workflow, node string) holder {
-	return holder{Namespace: wf.Namespace, Workflow: wf.Name, UID: string(wf.UID), Node: node,
+func HolderOf(wf *v1alpha1.Workflow, node string) Holder {
+	return Holder{Namespace: wf.Namespace, Workflow: wf.Name, UID: string(wf.UID), Node: node,
 		Created: wf.CreationTimestamp.Time}
 }
 
 // queue is the state of one lock.
 type queue struct {
-	Holding []holder `json:"holding,omitempty"`
-	Waiting []holder `json:"waiting,omitempty"`
+	Holding []Holder `json:"holding,omitempty"`
+	Waiting []Holder `json:"waiting,omitempty"`
 }
 
 // Acquire takes all locks or none. False means that the holder stands in the queues of those that are taken.
-func (l *Locks) Acquire(ctx context.Context, h holder, a flow.Acquire) (bool, error) {
+func (l *Locks) Acquire(ctx context.Context, h Holder, a flow.Acquire) (bool, error) {
 	h.Priority, h.Asked = a.Priority, l.Now()
 	wanted := slices.Clone(a.Locks)
 	// The same order for everyone: two that want the same locks cannot hold one each.
@@ -77,7 +77,7 @@ func (l *Locks) Acquire(ctx context.Context, h holder, a flow.Acquire) (bool, er
 	return true, nil
 }
 
-func (l *Locks) giveBack(ctx context.Context, taken []flow.Lock, h holder) error {
+func (l *Locks) giveBack(ctx context.Context, taken []flow.Lock, h Holder) error {
 	var errs []error
 	for _, lock := range taken {
 		errs = append(errs, l.change(ctx, lock.Name, func(q *queue) error {
@@ -90,12 +90,12 @@ func (l *Locks) giveBack(ctx context.Context, taken []flow.Lock, h holder) error
 }
 
 // take lets h hold a lock that is free and whose queue it leads.
-func (l *Locks) take(ctx context.Context, q *queue, lock flow.Lock, h holder) (bool, error) {
+func (l *Locks) take(ctx context.Context, q *queue, lock flow.Lock, h Holder) (bool, error) {
 	if slices.ContainsFunc(q.Holding, h.same) {
 		return true, nil
 	}
 	q.wait(h)
-	q.Waiting = slices.DeleteFunc(q.Waiting, func(w holder) bool { return h.Asked.Sub(w.Asked) > 3*Retry })
+	q.Waiting = slices.DeleteFunc(q.Waiting, func(w Holder) bool { return h.Asked.Sub(w.Asked) > 3*Retry })
 	if len(q.Holding) >= lock.Limit {
 		if err := l.evict(ctx, q); err != nil {
 			return false, err
@@ -109,15 +109,15 @@ func (l *Locks) take(ctx context.Context, q *queue, lock flow.Lock, h holder) (b
 }
 
 // wait puts h in its place: higher priority first, then the older workflow. Source: Argo Workflows.
-func (q *queue) wait(h holder) {
+func (q *queue) wait(h Holder) {
 	q.Waiting = append(slices.DeleteFunc(q.Waiting, h.same), h)
-	slices.SortStableFunc(q.Waiting, func(a, b holder) int {
+	slices.SortStableFunc(q.Waiting, func(a, b Holder) int {
 		return cmp.Or(cmp.Compare(b.Priority, a.Priority), a.Created.Compare(b.Created), cmp.Compare(a.Node, b.Node))
 	})
 }
 
 // drop removes those that hold or wait.
-func (q *queue) drop(gone func(holder) bool) {
+func (q *queue) drop(gone func(Holder) bool) {
 	q.Holding, q.Waiting = slices.DeleteFunc(q.Holding, gone), slices.DeleteFunc(q.Waiting, gone)
 }
 
@@ -139,7 +139,7 @@ func (l *Locks) evict(ctx context.Context, q *queue) error {
 }
 
 // Release gives back what h holds and waits for, wherever that is.
-func (l *Locks) Release(ctx context.Context, h holder) error {
+func (l *Locks) Release(ctx context.Context, h Holder) error {
 	names, err := l.KV.Keys(ctx, Prefix)
 	if err != nil {
 		return fmt.Errorf("release locks of %s: %w", h.Node, err)
@@ -198,7 +198,7 @@ func (l *Locks) Sweep(ctx context.Context, uid string, over func(node string) bo
 	errs := make([]error, 0, len(names))
 	for _, key := range names {
 		errs = append(errs, l.changeKey(ctx, key, func(q *queue) error {
-			q.drop(func(h holder) bool { return h.UID == uid && over(h.Node) })
+			q.drop(func(h Holder) bool { return h.UID == uid && over(h.Node) })
 			return nil
 		}))
 	}

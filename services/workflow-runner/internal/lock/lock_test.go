@@ -38,12 +38,12 @@ func newBoard(t *testing.T, alive ...string) *board {
 	return b
 }
 
-func who(name string, age time.Duration) holder {
-	return holder{Namespace: "ns", Workflow: name, UID: "uid-of-" + name, Node: name,
+func who(name string, age time.Duration) Holder {
+	return Holder{Namespace: "ns", Workflow: name, UID: "uid-of-" + name, Node: name,
 		Created: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).Add(-age)}
 }
 
-func (b *board) want(h holder, priority int64, want bool, wanted ...flow.Lock) {
+func (b *board) want(h Holder, priority int64, want bool, wanted ...flow.Lock) {
 	b.t.Helper()
 	got, err := b.Acquire(context.Background(), h, flow.Acquire{Holder: h.Node, Locks: wanted, Priority: priority})
 	if err != nil || got != want {
@@ -51,7 +51,7 @@ func (b *board) want(h holder, priority int64, want bool, wanted ...flow.Lock) {
 	}
 }
 
-func (b *board) free(h holder) {
+func (b *board) free(h Holder) {
 	b.t.Helper()
 	if err := b.Release(context.Background(), h); err != nil {
 		b.t.Fatal(err)

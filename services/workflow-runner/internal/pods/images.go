@@ -14,8 +14,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// images knows what an image runs when its container names no command: the executor must start that itself.
-type images struct {
+// Images knows what an image runs when its container names no command: the executor must start that itself.
+type Images struct {
 	known    map[string]imageProgram
 	Registry *registry.Client // asked for all others; nil: nobody is
 }
@@ -27,8 +27,8 @@ type imageProgram struct {
 }
 
 // ReadImages reads the table of a file, {image: {entrypoint, cmd}}; no file is an empty table.
-func ReadImages(file string) (*images, error) {
-	i := &images{known: map[string]imageProgram{}}
+func ReadImages(file string) (*Images, error) {
+	i := &Images{known: map[string]imageProgram{}}
 	if file == "" {
 		return i, nil
 	}
@@ -44,7 +44,7 @@ func ReadImages(file string) (*images, error) {
 
 // name gives those containers a command that have none: the one of their image, with the container's own arguments if
 // it has some, as the kubelet would start it. An error of class poison is final.
-func (i *images) name(ctx context.Context, who registry.Puller, containers []corev1.Container) error {
+func (i *Images) name(ctx context.Context, who registry.Puller, containers []corev1.Container) error {
 	for at := range containers {
 		c := &containers[at]
 		if len(c.Command) > 0 {
@@ -66,7 +66,7 @@ func (i *images) name(ctx context.Context, who registry.Puller, containers []cor
 	return nil
 }
 
-func (i *images) program(ctx context.Context, who registry.Puller, image string) (imageProgram, error) {
+func (i *Images) program(ctx context.Context, who registry.Puller, image string) (imageProgram, error) {
 	for _, name := range []string{image, untagged(image)} {
 		if p, ok := i.known[name]; ok {
 			return p, nil

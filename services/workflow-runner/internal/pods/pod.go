@@ -33,7 +33,7 @@ const (
 // Pods makes the pods of nodes, and reads what became of them.
 type Pods struct {
 	Image  string // of the executor
-	Images *images
+	Images *Images
 	Signer *artifact.Signer
 	Bus    *bus.Bus // where reports are that did not fit elsewhere
 }

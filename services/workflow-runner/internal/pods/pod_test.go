@@ -40,7 +40,7 @@ func build(t *testing.T, spec, template string) (*corev1.Pod, error) {
 		}
 	}
 	a.Spec = &wf.Spec
-	known := &images{known: map[string]imageProgram{"known": {Entrypoint: []string{"/entry"},
+	known := &Images{known: map[string]imageProgram{"known": {Entrypoint: []string{"/entry"},
 		Cmd: []string{"default"}}}}
 	r := &Pods{Signer: &artifact.Signer{Base: "http://store", Key: []byte("k")}, Image: "executor:1", Images: known}
 	return r.Build(t.Context(), wf, a, lineage.Lineage{Trace: "00-t", Correlation: "c", Causation: "before"})

@@ -118,7 +118,7 @@ func (s *runs) load(ctx context.Context, namespace, name, uid string) (*run, err
 // append records what did not come of a decision. When another replica was faster the run is forgotten, so that the
 // next look starts from its journal.
 func (s *runs) append(ctx context.Context, uid string, r *run, e journal.Entry) error {
-	if err := r.Run.Append(ctx, s.bus, e); err != nil {
+	if err := r.Append(ctx, s.bus, e); err != nil {
 		s.forget(uid)
 		return err
 	}
@@ -128,7 +128,7 @@ func (s *runs) append(ctx context.Context, uid string, r *run, e journal.Entry) 
 
 // decided records a decision of the run's plan, which has taken it into the state already.
 func (s *runs) decided(ctx context.Context, uid string, r *run, e journal.Entry) error {
-	if err := r.Run.Decided(ctx, s.bus, e, r.plan.Run()); err != nil {
+	if err := r.Decided(ctx, s.bus, e, r.plan.Run()); err != nil {
 		s.forget(uid)
 		return err
 	}
