@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -164,6 +165,7 @@ func (c *check) one(config map[string]any) {
 		}
 	}
 	c.filter(config)
+	c.hooked(config)
 	if rule := rules[c.kind]; rule != nil {
 		rule(c, c.event, config)
 	}
@@ -185,16 +187,33 @@ func (c *check) filter(config map[string]any) {
 	}
 }
 
-// signatures are the fields that make a kind check who sent a hook.
-var signatures = map[string]string{
-	"bitbucket":       "webhookSecret",
-	"bitbucketserver": "webhookSecret",
-	"gitea":           "webhookSecret",
-	"github":          "webhookSecret",
-	"gitlab":          "secretToken",
-	"slack":           "signingSecret",
-	"sns":             "validateSignature",
-	"stripe":          "signingSecret",
+// signatures are the fields that make a kind check who sent a hook, by kind: the first of signing that it has. An
+// unsigned hook of a registry is a hint alone, which the registry is asked about.
+var signatures = func() map[string]string {
+	out := map[string]string{}
+	for _, f := range reflect.VisibleFields(reflect.TypeFor[v1alpha1.EventSourceSpec]()) {
+		kind, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if f.Type.Kind() != reflect.Map || f.Type.Elem().Kind() != reflect.Struct || kind == "registry" {
+			continue
+		}
+		for _, name := range signing {
+			if hasField(f.Type.Elem(), name) && hasField(f.Type.Elem(), "webhook") {
+				out[kind] = name
+				break
+			}
+		}
+	}
+	return out
+}()
+
+// signing are the fields that hold what a signature is made with, or ask for one.
+var signing = []string{"webhookSecret", "secretToken", "signingSecret", "validateSignature"}
+
+func hasField(t reflect.Type, name string) bool {
+	return slices.ContainsFunc(reflect.VisibleFields(t), func(f reflect.StructField) bool {
+		own, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		return own == name
+	})
 }
 
 func (c *check) signature(config map[string]any) {

@@ -1,6 +1,7 @@
 package eventsource
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"net/url"
@@ -14,47 +15,23 @@ import (
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
 
-// rules are what only one kind has. The hooks look at where they listen, too.
+// rules are what only one kind has.
 var rules = map[string]func(c *check, event string, config map[string]any){
 	"amqp": func(c *check, _ string, config map[string]any) {
 		if given(config, "exchangeName") && !given(config, "exchangeType") {
 			c.refuse("exchangeType", "is missing: an exchange is declared with its type, such as topic")
 		}
 	},
-	"azureEventGrid": hooked(func(s *v1alpha1.EventSourceSpec, e string) *v1alpha1.WebhookContext {
-		return s.AzureEventGrid[e].Webhook
-	}),
 	"azureServiceBus": checkServiceBus,
-	"bitbucket": hooked(func(s *v1alpha1.EventSourceSpec, e string) *v1alpha1.WebhookContext {
-		w := s.Bitbucket[e].Webhook
-		return &w
-	}),
-	"bitbucketserver": and(hooked(func(s *v1alpha1.EventSourceSpec, e string) *v1alpha1.WebhookContext {
-		return s.Bitbucketserver[e].Webhook
-	}), duration("checkInterval")),
-	"calendar": checkCalendar,
-	"cloudEvents": and(
-		hooked(
-			func(s *v1alpha1.EventSourceSpec, e string) *v1alpha1.WebhookContext { return s.CloudEvents[e].Webhook },
-		),
-		func(c *check, e string, _ map[string]any) { c.hmac(c.es.Spec.CloudEvents[e].HMAC) },
-	),
+	"bitbucketserver": duration("checkInterval"),
+	"calendar":        checkCalendar,
+	"cloudEvents":     func(c *check, e string, _ map[string]any) { c.hmac(c.es.Spec.CloudEvents[e].HMAC) },
 	"file": func(c *check, e string, _ map[string]any) {
 		f := c.es.Spec.File[e]
 		c.watch("watchPathConfig", f.WatchPathConfig, "eventType", f.EventType)
 	},
-	"gerrit": hooked(
-		func(s *v1alpha1.EventSourceSpec, e string) *v1alpha1.WebhookContext { return s.Gerrit[e].Webhook },
-	),
-	"gitea": hooked(func(s *v1alpha1.EventSourceSpec, e string) *v1alpha1.WebhookContext { return s.Gitea[e].Webhook }),
-	"github": and(
-		hooked(func(s *v1alpha1.EventSourceSpec, e string) *v1alpha1.WebhookContext { return s.Github[e].Webhook }),
-		checkGithub,
-	),
-	"gitlab": and(
-		hooked(func(s *v1alpha1.EventSourceSpec, e string) *v1alpha1.WebhookContext { return s.Gitlab[e].Webhook }),
-		checkGitlab,
-	),
+	"github": checkGithub,
+	"gitlab": checkGitlab,
 	"hdfs": and(duration("checkInterval"), func(c *check, e string, _ map[string]any) {
 		h := c.es.Spec.HDFS[e]
 		c.watch(
@@ -66,23 +43,12 @@ var rules = map[string]func(c *check, event string, config map[string]any){
 	"kafka":          checkKafka,
 	"mns":            checkMNS,
 	"pulsar":         checkPulsar,
-	"registry": and(
-		hooked(func(s *v1alpha1.EventSourceSpec, e string) *v1alpha1.WebhookContext { return s.Registry[e].Webhook }),
-		checkRegistry,
-	),
-	"resource": checkResource,
+	"registry":       checkRegistry,
+	"resource":       checkResource,
 	"sftp": and(duration("pollIntervalDuration"), func(c *check, e string, _ map[string]any) {
 		s := c.es.Spec.SFTP[e]
 		c.watch("watchPathConfig", s.WatchPathConfig, "eventType", s.EventType)
 	}),
-	"slack": hooked(func(s *v1alpha1.EventSourceSpec, e string) *v1alpha1.WebhookContext { return s.Slack[e].Webhook }),
-	"sns":   hooked(func(s *v1alpha1.EventSourceSpec, e string) *v1alpha1.WebhookContext { return s.SNS[e].Webhook }),
-	"storageGrid": hooked(
-		func(s *v1alpha1.EventSourceSpec, e string) *v1alpha1.WebhookContext { return s.StorageGrid[e].Webhook },
-	),
-	"stripe": hooked(
-		func(s *v1alpha1.EventSourceSpec, e string) *v1alpha1.WebhookContext { return s.Stripe[e].Webhook },
-	),
 	"webhook": func(c *check, e string, _ map[string]any) {
 		w := c.es.Spec.Webhook[e]
 		c.listens("", &v1alpha1.WebhookContext{Endpoint: w.Endpoint, Method: w.Method, Port: w.Port})
@@ -100,11 +66,16 @@ func and(all ...rule) rule {
 	}
 }
 
-func hooked(webhook func(*v1alpha1.EventSourceSpec, string) *v1alpha1.WebhookContext) rule {
-	return func(c *check, event string, _ map[string]any) {
-		if w := webhook(&c.es.Spec, event); w != nil {
-			c.listens("webhook", w)
-		}
+// hooked looks at where an event listens, whatever its kind.
+func (c *check) hooked(config map[string]any) {
+	raw, is := config["webhook"].(map[string]any)
+	if !is {
+		return
+	}
+	text, err := json.Marshal(raw)
+	var w v1alpha1.WebhookContext
+	if err == nil && json.Unmarshal(text, &w) == nil { // what cannot be read was said before
+		c.listens("webhook", &w)
 	}
 }
 

@@ -100,9 +100,8 @@ func WithDefaults(t v1alpha1.Template, defaults *v1alpha1.Template) v1alpha1.Tem
 	if t.Script == nil {
 		under.Script = nil
 	}
-	under.Steps, under.DAG, under.Suspend, under.ContainerSet, under.HTTP, under.Resource, under.Data = nil, nil, nil,
-		nil,
-		nil, nil, nil
+	under.Steps, under.DAG, under.Suspend, under.ContainerSet = nil, nil, nil, nil
+	under.HTTP, under.Resource, under.Data, under.Plugin = nil, nil, nil, nil
 	merged, err := mergeUnder(under, &t)
 	if err != nil {
 		return t

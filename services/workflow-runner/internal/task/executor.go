@@ -137,6 +137,22 @@ func (j *job) drop() {
 	}
 }
 
+// workerOf is the worker of a template's kind; one that there is not fails its node by name.
+func (d *Executor) workerOf(t *v1alpha1.Template) worker {
+	kind := engine.KindOf(t)
+	if w := d.workers[kind]; w != nil {
+		return w
+	}
+	return missing(kind)
+}
+
+// missing is the worker of a kind that has none.
+type missing string
+
+func (m missing) do(context.Context, Job) flow.Task {
+	return failed("templates of kind %q are not served by this version", string(m))
+}
+
 func (d *Executor) work(life context.Context, j *job) {
 	ctx, cancel := context.WithCancel(life)
 	defer cancel()
@@ -152,7 +168,7 @@ func (d *Executor) work(life context.Context, j *job) {
 	}
 	j.cancel = cancel
 	d.mu.Unlock()
-	end := d.workers[engine.KindOf(&j.Template)].do(ctx, j.Job)
+	end := d.workerOf(&j.Template).do(ctx, j.Job)
 	if errors.Is(context.Cause(ctx), errDeadline) {
 		end = failed("Step exceeded its deadline")
 	}
