@@ -10,29 +10,61 @@ import (
 	"github.com/argosy-mesh/argosy/libs/core/wait"
 )
 
-// headroomBytes may gather on the heap beside as much as is in use, which is the default, before it is collected: under
-// load up to that much more memory is taken, and collecting, whose work goes by what is in use, is done a fourth as
-// often.
-const headroomBytes = 64 << 20
+const (
+	// headroomBytes may gather on the heap beside as much as is in use, which is the default, before it is collected:
+	// under load up to that much more memory is taken, and collecting, whose work goes by what is in use, is done a fourth
+	// as often.
+	headroomBytes = 64 << 20
+	// headroomEvery is how often it is looked whether there is load.
+	headroomEvery = 2 * time.Second
+	// headroomLoad is what is allocated in that time when there is load: about 200 hooks in a second. Who idles allocates
+	// a twentieth of it.
+	headroomLoad = 16 << 20
+	// headroomAfter is for how many looks without load the room stays.
+	headroomAfter = 15
+)
 
-// headroomEvery is how often the collector is told, and when first: what starting leaves behind is collected before.
-const headroomEvery = 10 * time.Second
+// collector decides how much room the collector has.
+type collector struct {
+	allocated uint64 // by the last look
+	idle      int    // looks without load
+	percent   int
+}
 
-// percent is the collector's setting for what is in use.
-func percent(live uint64) int { return 100 + int(100*headroomBytes/max(live, 8<<20)) }
+// look returns the collector's setting for what is in use and was allocated since the process began, and whether
+// memory should be given back now: load is over.
+func (c *collector) look(live, allocated uint64) (percent int, giveBack bool) {
+	busy := allocated-c.allocated >= headroomLoad
+	c.allocated = allocated
+	before := c.percent
+	switch {
+	case busy:
+		c.idle, c.percent = 0, 100+int(100*headroomBytes/max(live, 8<<20))
+	case c.idle < headroomAfter:
+		c.idle++
+	default:
+		c.percent = 100
+	}
+	return c.percent, before > 100 && c.percent == 100
+}
 
-// headroom gives the collector room until ctx ends.
+// headroom gives the collector room while there is load, until ctx ends.
 func headroom() life.Part {
 	return life.Of("headroom", func(ctx context.Context) error {
-		sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
-		for last := 0; wait.For(ctx, headroomEvery) == nil; {
+		sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/heap/allocs:bytes"}}
+		c := collector{percent: 100, idle: headroomAfter}
+		for last := c.percent; wait.For(ctx, headroomEvery) == nil; {
 			metrics.Read(sample)
-			if sample[0].Value.Kind() != metrics.KindUint64 {
+			if sample[0].Value.Kind() != metrics.KindUint64 || sample[1].Value.Kind() != metrics.KindUint64 {
 				return nil
 			}
-			if p := percent(sample[0].Value.Uint64()); p != last {
-				debug.SetGCPercent(p)
-				last = p
+			percent, giveBack := c.look(sample[0].Value.Uint64(), sample[1].Value.Uint64())
+			if percent != last {
+				debug.SetGCPercent(percent)
+				last = percent
+			}
+			if giveBack {
+				debug.FreeOSMemory()
 			}
 		}
 		return nil
