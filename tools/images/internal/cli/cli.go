@@ -23,9 +23,8 @@ func Run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		Short:        "Make OCI images without a registry and without Docker",
 		SilenceUsage: true, SilenceErrors: true,
 	}
-	root.AddCommand( //nolint:contextcheck // cobra hands the context to each command itself
-		newBuild(), newPush(), newContext(getenv),
-	)
+	commands := []*cobra.Command{newBuild(), newPush(), newContext(getenv)} //nolint:contextcheck // cobra hands it on
+	root.AddCommand(commands...)
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
