@@ -12,13 +12,13 @@ import (
 
 const (
 	// headroomBytes may gather on the heap beside as much as is in use, which is the default, before it is collected:
-	// under load up to that much more memory is taken, and collecting, whose work goes by what is in use, is done a fourth
-	// as often.
+	// under load up to that much more memory is taken, and collecting, whose work goes by what is in use, is done a
+	// fourth as often.
 	headroomBytes = 64 << 20
 	// headroomEvery is how often it is looked whether there is load.
 	headroomEvery = 2 * time.Second
-	// headroomLoad is what is allocated in that time when there is load: about 200 hooks in a second. Who idles allocates
-	// a twentieth of it.
+	// headroomLoad is what is allocated in that time when there is load: about 200 hooks in a second. Who idles
+	// allocates a twentieth of it.
 	headroomLoad = 16 << 20
 	// headroomAfter is for how many looks without load the room stays.
 	headroomAfter = 15
