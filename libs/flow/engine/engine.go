@@ -115,7 +115,7 @@ func (k *engine) roomLeft(moved bool) bool {
 	refused := m.Refused()
 	m.ClearDirty()
 	starves := m.Waits()
-	if k.Spent() && (starves || len(refused) > 0) {
+	if k.StartsUsedUp() && (starves || len(refused) > 0) {
 		k.Memory.WakeAt(k.World.Now)
 		return false
 	}

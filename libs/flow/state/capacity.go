@@ -22,11 +22,11 @@ func (s *State) packed() bool {
 	return limit != nil && s.Nodes.Pods() >= *limit
 }
 
-// Spent reports whether one decision has made as many nodes as it should.
-func (s *State) Spent() bool { return s.Nodes.Begun() >= startsAtOnce }
+// StartsUsedUp reports whether one decision has made as many nodes as it should.
+func (s *State) StartsUsedUp() bool { return s.Nodes.Begun() >= startsAtOnce }
 
 // AtCapacity reports whether nothing that waits for room may start now.
-func (s *State) AtCapacity() bool { return s.held() || s.packed() || s.Spent() }
+func (s *State) AtCapacity() bool { return s.held() || s.packed() || s.StartsUsedUp() }
 
 // startsAtOnce bounds the nodes that one decision makes, as far as loops go: a loop over many items begins in pieces,
 // so that its first pods do not wait for its last, and no record grows without bound.

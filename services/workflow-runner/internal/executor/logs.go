@@ -35,20 +35,20 @@ func keepLogs(logs *protocol.Transfer, std *Streams) (done func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("keep the logs: %w", err)
 	}
-	k := &keeper{file: file, left: logLimit}
+	k := &boundedLog{file: file, left: logLimit}
 	std.Out, std.Err = io.MultiWriter(std.Out, k), io.MultiWriter(std.Err, k)
 	return func() { _ = file.Close() }, nil
 }
 
-// keeper writes down what fits. That there is no room must not end the program.
-type keeper struct {
+// boundedLog writes down what fits. That there is no room must not end the program.
+type boundedLog struct {
 	mu   sync.Mutex
 	file io.Writer
 	left int64
 }
 
 // Write takes everything.
-func (k *keeper) Write(p []byte) (int, error) {
+func (k *boundedLog) Write(p []byte) (int, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if n := min(int64(len(p)), k.left); n > 0 {

@@ -43,7 +43,7 @@ func (full) Write([]byte) (int, error) { return 0, errors.New("no space left") }
 
 func TestAProgramOutlivesTheRoomForItsLogs(t *testing.T) {
 	var file bytes.Buffer
-	k := &keeper{file: &file, left: 4}
+	k := &boundedLog{file: &file, left: 4}
 	for _, text := range []string{"abc", "def", "ghi"} {
 		if n, err := k.Write([]byte(text)); n != 3 || err != nil {
 			t.Errorf("%d, %v", n, err)
@@ -52,7 +52,7 @@ func TestAProgramOutlivesTheRoomForItsLogs(t *testing.T) {
 	if file.String() != "abcd" {
 		t.Errorf("kept %q", file.String())
 	}
-	k = &keeper{file: full{}, left: 100}
+	k = &boundedLog{file: full{}, left: 100}
 	if n, err := k.Write([]byte("abc")); n != 3 || err != nil || k.left != 0 {
 		t.Errorf("%d, %v, %d left", n, err, k.left)
 	}

@@ -191,7 +191,7 @@ func (r *Reconciler) takeOrders(ctx context.Context, raw *unstructured.Unstructu
 	if err := r.applyUserOperations(ctx, wf, known); err != nil {
 		return err
 	}
-	return r.heed(ctx, raw, wf, known)
+	return r.applyEdit(ctx, raw, wf, known)
 }
 
 // maxRounds bounds how often one look at a run may ask and decide again.

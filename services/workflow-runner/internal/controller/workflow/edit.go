@@ -33,9 +33,9 @@ import (
 // Such an edit is carried out once, by its entry in the journal. Until that is written the edit stays in the object,
 // where another replica finds it; afterwards the run says the same, and an edit that says what the run says is none.
 
-// heed carries out the orders that stand in the status of a workflow. What is cached says whether there may be one; the
-// object itself, which may be newer, says what it is.
-func (r *Reconciler) heed(ctx context.Context, raw *unstructured.Unstructured, wf *v1alpha1.Workflow,
+// applyEdit carries out the orders that stand in the status of a workflow. What is cached says whether there may be
+// one; the object itself, which may be newer, says what it is.
+func (r *Reconciler) applyEdit(ctx context.Context, raw *unstructured.Unstructured, wf *v1alpha1.Workflow,
 	known *run) error {
 	ended := known.State.Phase.Completed()
 	switch {
