@@ -2,7 +2,6 @@ package gitrepo
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -30,12 +29,11 @@ func (f *Fetcher) File(ctx context.Context, s Source, ref, name string, most int
 	limit := f.config.Limits.Time
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fault.Poisonf("it takes longer than %s", limit))
 	defer cancel()
-	select {
-	case f.slots <- struct{}{}:
-		defer func() { <-f.slots }()
-	case <-ctx.Done():
-		return nil, errors.New("too many repositories are being fetched")
+	leave, err := f.enter(ctx, s.Namespace)
+	if err != nil {
+		return nil, err
 	}
+	defer leave()
 	dir, err := os.MkdirTemp(f.config.Dir, "checkout-*")
 	if err != nil {
 		return nil, fmt.Errorf("make a folder for a commit: %w", err)

@@ -1,6 +1,7 @@
 package gitrepo
 
 import (
+	"context"
 	"os"
 	"strings"
 	"testing"
@@ -70,5 +71,28 @@ func TestARepositoryOverTheLimitIsRefused(t *testing.T) {
 		t.Context(), Source{Repo: s.URL + "/app/.git"}, "", "small", 100,
 	); fault.Of(err) != fault.Poison {
 		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// A namespace whose servers do not answer leaves slots to others.
+func TestANamespaceHasOnlyItsShareOfTheSlots(t *testing.T) {
+	f := fetcher(t, func(c *Config) { c.AtOnce = 16 })
+	for range 4 {
+		if _, err := f.enter(t.Context(), "slow"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := f.enter(ended, "slow"); err == nil {
+		t.Error("a fifth was let in")
+	}
+	leave, err := f.enter(t.Context(), "other")
+	if err != nil {
+		t.Fatal(err)
+	}
+	leave()
+	if len(f.slots) != 4 {
+		t.Errorf("%d slots are taken", len(f.slots))
 	}
 }

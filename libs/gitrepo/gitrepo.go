@@ -63,12 +63,15 @@ type Config struct {
 	// Dial connects; nil connects as usual.
 	Dial   func(ctx context.Context, network, address string) (net.Conn, error)
 	Limits Limits
+	// AtOnce bounds the fetches under way; 0 is two. A namespace has at most a quarter of them, and at least two.
+	AtOnce int
 }
 
 // Fetcher fetches repositories. Safe for concurrent use.
 type Fetcher struct {
 	config  Config
 	slots   chan struct{}
+	shares  map[string]chan struct{} // of slots, by namespace; under mu
 	flights singleflight.Group
 	now     func() time.Time
 
@@ -98,8 +101,12 @@ func New(c Config) (*Fetcher, error) {
 		}
 	}
 	install()
+	if c.AtOnce == 0 {
+		c.AtOnce = atOnce
+	}
 	return &Fetcher{
-		config: c, slots: make(chan struct{}, atOnce), now: time.Now, kept: map[[sha256.Size]byte]archive{},
+		config: c, slots: make(chan struct{}, c.AtOnce), shares: map[string]chan struct{}{}, now: time.Now,
+		kept: map[[sha256.Size]byte]archive{},
 	}, nil
 }
 
@@ -179,17 +186,38 @@ func (f *Fetcher) keep(key [sha256.Size]byte, a archive) {
 	f.kept[key] = a
 }
 
+// enter waits for a slot, first for one of the namespace's: slow servers of one must not hold up all others.
+func (f *Fetcher) enter(ctx context.Context, namespace string) (leave func(), err error) {
+	f.mu.Lock()
+	share := f.shares[namespace]
+	if share == nil {
+		share = make(chan struct{}, max(atOnce, f.config.AtOnce/4))
+		f.shares[namespace] = share
+	}
+	f.mu.Unlock()
+	for i, slots := range []chan struct{}{share, f.slots} {
+		select {
+		case slots <- struct{}{}:
+		case <-ctx.Done():
+			if i > 0 {
+				<-share
+			}
+			return nil, errors.New("too many repositories are being fetched")
+		}
+	}
+	return func() { <-f.slots; <-share }, nil
+}
+
 // fetch brings a checkout into the folder, packs it and keeps the archive.
 func (f *Fetcher) fetch(ctx context.Context, key [sha256.Size]byte, s Source) error {
 	limit := f.config.Limits.Time
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fault.Poisonf("it takes longer than %s", limit))
 	defer cancel()
-	select {
-	case f.slots <- struct{}{}:
-		defer func() { <-f.slots }()
-	case <-ctx.Done():
-		return errors.New("too many repositories are being fetched")
+	leave, err := f.enter(ctx, s.Namespace)
+	if err != nil {
+		return err
 	}
+	defer leave()
 	dir, err := os.MkdirTemp(f.config.Dir, "checkout-*")
 	if err != nil {
 		return fmt.Errorf("make a folder for a checkout: %w", err)

@@ -93,6 +93,7 @@ func assemble(ctx context.Context, base *service.Base, mgr manager.Manager, o op
 		Dir:        filepath.Join(o.scratch, "argosy-sensor-"+bus.Key(o.instance)),
 		KnownHosts: o.knownHosts,
 		Limits:     source.GitLimits(),
+		AtOnce:     source.GitAtOnce,
 	})
 	if err != nil {
 		return nil, err

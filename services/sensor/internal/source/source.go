@@ -37,6 +37,9 @@ type Fetcher struct {
 	github       string       // a test's, in place of GitHub's API
 }
 
+// GitAtOnce bounds the repositories that are read at once, of all namespaces.
+const GitAtOnce = 16
+
 // GitLimits bound a repository that holds manifests.
 func GitLimits() gitrepo.Limits {
 	return gitrepo.Limits{Bytes: 256 << 20, Files: 10_000, Time: patience}
