@@ -81,7 +81,8 @@ func comparePaths(report *Report, k kind, name string, rows [][]string) {
 func (k kind) path(path, want string) error {
 	t, at := k.goType, k.schema
 	for step := range strings.SplitSeq(strings.TrimPrefix(path, "."), ".") {
-		field, lists := strings.TrimRight(step, "[]{}*"), strings.Count(step, "[]")
+		field := strings.TrimRight(step, "[]{}*")
+		below := step[len(field):]
 		for t.Kind() == reflect.Pointer {
 			t = t.Elem()
 		}
@@ -103,14 +104,18 @@ func (k kind) path(path, want string) error {
 			}
 			t = next
 		}
-		for range lists {
+		for ; len(below) >= 2; below = below[2:] {
 			for t.Kind() == reflect.Pointer {
 				t = t.Elem()
 			}
-			if t.Kind() != reflect.Slice {
+			switch {
+			case below[:2] == "[]" && t.Kind() == reflect.Slice:
+				t, at = t.Elem(), at.items()
+			case below[:2] == "{}" && t.Kind() == reflect.Map:
+				t, at = t.Elem(), at.values()
+			default:
 				return nil // read as a whole
 			}
-			t, at = t.Elem(), at.items()
 		}
 	}
 	if err := fits(pathType(want), t); err != nil {

@@ -45,3 +45,24 @@ type AppProjectList struct {
 
 	Items []AppProject `json:"items"`
 }
+
+// ApplicationSet makes Applications from parameters that it finds.
+//
+// +kubebuilder:object:root=true
+type ApplicationSet struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata"`
+
+	Spec   ApplicationSetSpec   `json:"spec"`
+	Status ApplicationSetStatus `json:"status,omitempty"`
+}
+
+// ApplicationSetList is a list of ApplicationSet.
+//
+// +kubebuilder:object:root=true
+type ApplicationSetList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata"`
+
+	Items []ApplicationSet `json:"items"`
+}

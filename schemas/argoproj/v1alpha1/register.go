@@ -25,6 +25,7 @@ func AddToScheme(s *runtime.Scheme) error {
 		&WorkflowEventBinding{}, &WorkflowEventBindingList{},
 		&Application{}, &ApplicationList{},
 		&AppProject{}, &AppProjectList{},
+		&ApplicationSet{}, &ApplicationSetList{},
 		&Rollout{}, &RolloutList{},
 		&AnalysisTemplate{}, &AnalysisTemplateList{},
 		&ClusterAnalysisTemplate{}, &ClusterAnalysisTemplateList{},
