@@ -48,9 +48,14 @@ func (b *bench) push(ctx context.Context) ([]Figure, error) {
 	if _, _, err := b.pushOnce(ctx, dir, nil, "start"); err != nil {
 		return nil, err
 	}
+	// One that an interrupted run left behind is of no use: its namespace went.
+	if err := client.IgnoreNotFound(b.client.Delete(ctx, application())); err != nil {
+		return nil, fmt.Errorf("remove the application of an earlier run: %w", err)
+	}
 	if err := b.client.Create(ctx, application()); err != nil {
 		return nil, fmt.Errorf("make the application: %w", err)
 	}
+	defer func() { _ = b.client.Delete(context.WithoutCancel(ctx), application()) }() // the namespace goes with the run
 	if err := seen.wait(ctx, "pushed", "start"); err != nil {
 		return nil, fmt.Errorf("first sync: %w", err)
 	}
@@ -133,6 +138,9 @@ func git(ctx context.Context, dir string, args ...string) error {
 	return nil
 }
 
+// controlNamespace is where the sync-agent takes Applications from.
+const controlNamespace = "argocd"
+
 func application() *unstructured.Unstructured {
 	app := &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{
 		"project":     "default",
@@ -141,7 +149,7 @@ func application() *unstructured.Unstructured {
 		"syncPolicy":  map[string]any{"automated": map[string]any{"prune": true, "selfHeal": true}},
 	}}}
 	app.SetGroupVersionKind(v1alpha1.Kind("Application"))
-	app.SetNamespace(namespace)
+	app.SetNamespace(controlNamespace)
 	app.SetName("config")
 	return app
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"path/filepath"
 	"strings"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/cluster"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/controller/application"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/imageupdate"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/projects"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/refresh"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/registry"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/render"
@@ -41,6 +43,9 @@ type Config struct {
 	Insecure   string        // registries that are reached by plain HTTP
 	Author     string        // of commits
 	AllowFiles string        // "true" allows file:// repositories
+	WaveDelay  time.Duration // between waves of a sync
+	Namespaces string        // further namespaces of Applications
+	Account    string        // namespace:name of the service account that writes
 }
 
 func parse(args []string, getenv func(string) string, out io.Writer) (Config, error) {
@@ -58,9 +63,23 @@ func parse(args []string, getenv func(string) string, out io.Writer) (Config, er
 	f.Text(
 		&c.AllowFiles, "allow-file-repositories", "false", "true allows file:// repositories, for tests on one machine",
 	)
+	f.Text(
+		&c.Namespaces, "application-namespaces", "",
+		"further namespaces whose Applications are taken, comma separated patterns; their projects must list them, too",
+	)
+	f.Text(
+		&c.Account, "deploy-account", "",
+		"service account that writes where a project names none, as namespace:name; empty: the agent's own",
+	)
+	f.Span(
+		&c.WaveDelay, "sync-wave-delay", 2*time.Second, "the least time between two waves of a sync, for controllers to see it",
+	)
 	f.Check(func() error {
 		if name, address, ok := strings.Cut(c.Author, " <"); !ok || name == "" || !strings.HasSuffix(address, ">") {
 			return fmt.Errorf("--commit-author: %q is not of the form name <address>", c.Author)
+		}
+		if namespace, name, ok := strings.Cut(c.Account, ":"); c.Account != "" && (!ok || namespace == "" || name == "") {
+			return fmt.Errorf("--deploy-account: %q is not of the form namespace:name", c.Account)
 		}
 		if c.Refresh < time.Second {
 			return fmt.Errorf("--refresh: %s is under a second", c.Refresh)
@@ -71,6 +90,11 @@ func parse(args []string, getenv func(string) string, out io.Writer) (Config, er
 		return c, fmt.Errorf("%w: %w", service.ErrUsage, err)
 	}
 	return c, nil
+}
+
+// namespaces cuts the list of namespaces.
+func (c Config) namespaces() []string {
+	return strings.FieldsFunc(c.Namespaces, func(r rune) bool { return r == ',' || r == ' ' })
 }
 
 // Run is the service from its arguments to its end.
@@ -104,6 +128,7 @@ func assemble(cfg Config, base *service.Base) ([]life.Part, error) {
 	}
 	src := source.New(mirrors, render.New(renderBudget), mgr.GetAPIReader(), cfg.Control)
 	live := cluster.New(mgr.GetCache(), mgr.GetRESTMapper(), cfg.Control)
+	permitted := projects.New(mgr.GetClient(), cfg.Control, cfg.namespaces())
 	agent := application.New(application.Shell{
 		Client:  mgr.GetClient(),
 		Reader:  mgr.GetAPIReader(),
@@ -113,6 +138,13 @@ func assemble(cfg Config, base *service.Base) ([]life.Part, error) {
 		Log:     base.Log,
 		Refresh: cfg.Refresh,
 		Control: cfg.Control,
+
+		Projects: permitted,
+		Writers:  cluster.NewWriters(mgr.GetConfig(), mgr.GetRESTMapper(), mgr.GetClient()),
+		Account:  cfg.Account,
+
+		WaveDelay: cfg.WaveDelay,
+		Recorder:  mgr.GetEventRecorder("argosy-sync-agent"),
 	}, base.Registry)
 	regain := make(chan event.GenericEvent)
 	if err := agent.Watch(mgr, base.Members.Owns, regain); err != nil {
@@ -121,7 +153,7 @@ func assemble(cfg Config, base *service.Base) ([]life.Part, error) {
 	push := refresh.New(mgr.GetClient(), base.Log)
 	image := imageupdate.New(imageupdate.Shell{
 		Client: mgr.GetClient(), Bus: base.Bus, Sources: src, Registry: registry.New(cfg.Insecure), Author: cfg.Author,
-		Log: base.Log,
+		Projects: permitted, Log: base.Log,
 	}, base.Registry)
 	arrived := newEventHandler(push, image, base.Registry)
 	return []life.Part{
@@ -130,6 +162,9 @@ func assemble(cfg Config, base *service.Base) ([]life.Part, error) {
 			defer context.AfterFunc(ctx, func() { live.Stop() })()
 			return mgr.Start(ctx)
 		}),
+		life.Of("default project", func(ctx context.Context) error {
+			return defaultProject(ctx, mgr.GetClient(), cfg.Control, base.Log)
+		}),
 		life.Of("regain", func(ctx context.Context) error {
 			return kube.ResyncOnMembership(
 				ctx, base.Members.Changed(), mgr.GetCache(), object.NewList("Application"), regain,
@@ -137,6 +172,28 @@ func assemble(cfg Config, base *service.Base) ([]life.Part, error) {
 		}),
 		life.Of("events", func(ctx context.Context) error { return arrived.run(ctx, base) }),
 	}, nil
+}
+
+// projectPatience is how long it takes to look again for the namespace of the projects.
+const projectPatience = 5 * time.Second
+
+// defaultProject makes the default project once its namespace is there.
+func defaultProject(ctx context.Context, c client.Client, control string, log *slog.Logger) error {
+	for told := false; ; told = true {
+		err := projects.EnsureDefault(ctx, c, control)
+		if err == nil {
+			<-ctx.Done()
+			return nil
+		}
+		if !told {
+			log.WarnContext(ctx, "there is no default project yet", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(projectPatience):
+		}
+	}
 }
 
 func newManager(kubeconfig string, base *service.Base) (manager.Manager, error) {

@@ -59,11 +59,13 @@ func newMesh(t *testing.T) *mesh {
 	m.client = c
 	server := bustest.Start(t)
 	m.bus, m.natsURL = server.Connect("test"), server.URL()
-	definition, err := crds.FS.ReadFile("applications.yaml")
-	if err != nil {
-		t.Fatal(err)
+	for _, file := range []string{"applications.yaml", "appprojects.yaml"} {
+		definition, err := crds.FS.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.create(string(definition))
 	}
-	m.create(string(definition))
 	for _, ns := range []string{"argocd", "demo"} {
 		m.create("apiVersion: v1\nkind: Namespace\nmetadata: {name: " + ns + "}")
 	}
@@ -72,31 +74,51 @@ func newMesh(t *testing.T) *mesh {
 	m.git(m.work, "remote", "add", "origin", m.bare)
 	m.await(
 		"the kind is served",
-		func() bool { return m.client.List(t.Context(), object.NewList("Application")) == nil },
+		func() bool {
+			return m.client.List(t.Context(), object.NewList("Application")) == nil &&
+				m.client.List(t.Context(), object.NewList("AppProject")) == nil
+		},
 	)
+	m.create(openProject)
 	return m
 }
 
+// openProject permits all, as the one that an installation begins with.
+const openProject = `apiVersion: argoproj.io/v1alpha1
+kind: AppProject
+metadata: {name: default, namespace: argocd}
+spec:
+  sourceRepos: ["*"]
+  destinations: [{server: "*", namespace: "*"}]
+  clusterResourceWhitelist: [{group: "*", kind: "*"}]
+`
+
 // agent runs one replica until the test ends.
 func (m *mesh) agent(name string, args ...string) {
+	m.Helper()
+	m.Cleanup(m.start(name, args...))
+}
+
+// start runs one replica until it is stopped.
+func (m *mesh) start(name string, args ...string) (stop func()) {
 	m.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	args = append([]string{
 		"--instance=" + name, "--nats-url=" + m.natsURL, "--kubeconfig=" + m.kubeconfig, "--http-address=127.0.0.1:0",
-		"--cache-dir=" + m.TempDir(), "--allow-file-repositories=true", "--refresh=1h",
+		"--cache-dir=" + m.TempDir(), "--allow-file-repositories=true", "--refresh=1h", "--sync-wave-delay=0s",
 	}, args...)
 	out := io.Discard
 	if testing.Verbose() {
 		out = os.Stderr
 	}
 	go func() { done <- Run(ctx, args, func(string) string { return "" }, out) }()
-	m.Cleanup(func() {
+	return func() {
 		cancel()
 		if err := <-done; err != nil {
 			m.Errorf("agent %s: %v", name, err)
 		}
-	})
+	}
 }
 
 func (m *mesh) git(dir string, args ...string) string {

@@ -25,6 +25,7 @@ import (
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/schemas/events"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/image"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/projects"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/registry"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/source"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/source/git"
@@ -65,6 +66,7 @@ type Shell struct {
 	Bus      *bus.Bus
 	Sources  *source.Sources
 	Registry *registry.Client
+	Projects *projects.Projects
 	Author   string // of commits, as name <address>
 	Log      *slog.Logger
 }
@@ -200,6 +202,13 @@ func (h *Updater) write(ctx context.Context, u update) error {
 	}
 	if u.updater.RepoURL != "" {
 		source.RepoURL = u.updater.RepoURL
+	}
+	reason, err := h.Projects.Repository(ctx, u.app.Namespace, u.app.Spec.Project, source.RepoURL)
+	if err != nil {
+		return err
+	}
+	if reason != "" {
+		return fault.Poisonf("update image of application %s/%s: %s", u.app.Namespace, u.app.Name, reason)
 	}
 	m, err := h.Sources.Mirror(ctx, source.RepoURL)
 	if err != nil {

@@ -9,7 +9,9 @@ import (
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/operation"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/project"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/track"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/projects"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -20,6 +22,9 @@ import (
 // resourcesFinalizer asks that the objects of an application go with it; it may
 // end in /foreground or /background.
 const resourcesFinalizer = "resources-finalizer.argocd.argoproj.io"
+
+// helmResourcePolicy, set to keep, leaves an object when its application goes.
+const helmResourcePolicy = "helm.sh/resource-policy"
 
 // cascade deletes the objects of a deleted application when it asks for that, the
 // highest wave first, and lets the application go when nothing is left.
@@ -41,7 +46,17 @@ func (a *Reconciler) cascade(
 	if strings.HasSuffix(raw.GetFinalizers()[i], "/background") {
 		policy = metav1.DeletePropagationBackground
 	}
-	left, err := a.deleteHighest(ctx, a.Live.Extras(track.Instance(app.Namespace, app.Name, a.Control)), policy)
+	found, _, err := a.Projects.Get(ctx, app.Spec.Project)
+	if err != nil && !errors.Is(err, projects.ErrUnknown) {
+		return reconcile.Result{}, err
+	}
+	writer, err := a.writer(found, project.Destination{
+		Server: InClusterServer, Name: InCluster, Namespace: app.Spec.Destination.Namespace,
+	})
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	left, err := a.deleteHighest(ctx, writer, a.Live.Extras(track.Instance(app.Namespace, app.Name, a.Control)), policy)
 	if err != nil || left > 0 {
 		return reconcile.Result{}, err // each deletion wakes us again
 	}
@@ -54,23 +69,34 @@ func (a *Reconciler) cascade(
 // deleteHighest deletes the objects of the highest wave and counts all that have
 // to go.
 func (a *Reconciler) deleteHighest(
-	ctx context.Context, objects map[track.Key]*track.Object, policy metav1.DeletionPropagation,
+	ctx context.Context, writer client.Client, objects map[track.Key]*track.Object, policy metav1.DeletionPropagation,
 ) (left int, err error) {
 	var going []*track.Object
 	for key, o := range objects {
-		if key.Kind == "CustomResourceDefinition" || operation.OptionsOf(o).Has("Delete=false") {
+		if key.Kind == "CustomResourceDefinition" || operation.OptionsOf(o).Has("Delete=false") ||
+			o.GetAnnotations()[helmResourcePolicy] == "keep" {
 			continue
 		}
 		going = append(going, o)
 	}
 	var errs []error
+	hooks := performer{client: writer, reader: a.Reader, live: a.Live}
 	for _, o := range going {
 		if o.GetDeletionTimestamp() != nil ||
 			slices.ContainsFunc(going, func(x *track.Object) bool { return operation.Wave(x) > operation.Wave(o) }) {
 			continue
 		}
+		if slices.Contains(o.GetFinalizers(), operation.HookFinalizer) {
+			key := track.KeyOf(o)
+			released, err := hooks.release(ctx, operation.Item{Key: key, Live: o})
+			if err != nil || released == nil {
+				errs = append(errs, err)
+				continue
+			}
+			o = released
+		}
 		uid := o.GetUID()
-		err := a.Client.Delete(ctx, o.DeepCopy(), client.PropagationPolicy(policy), client.Preconditions{UID: &uid})
+		err := writer.Delete(ctx, o.DeepCopy(), client.PropagationPolicy(policy), client.Preconditions{UID: &uid})
 		if client.IgnoreNotFound(err) != nil {
 			errs = append(errs, fmt.Errorf("delete %s: %w", track.KeyOf(o), err))
 		}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/argosy-mesh/argosy/libs/kube"
 	"github.com/argosy-mesh/argosy/libs/kube/object"
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
@@ -23,6 +24,8 @@ func (a *Reconciler) Watch(mgr manager.Manager, owns func(key string) bool, rega
 	enqueue := &handler.EnqueueRequestForObject{}
 	err := builder.ControllerManagedBy(mgr).Named("application").
 		For(object.New("Application"), builder.WithPredicates(predicate.Funcs{UpdateFunc: matters})).
+		Watches(object.New("Application"), a.dependents.wake()).
+		Watches(object.New("AppProject"), a.ofProject()).
 		WatchesRawSource(ctrlsource.Channel(regain, enqueue)).
 		WatchesRawSource(ctrlsource.Channel(a.Live.Changed(), enqueue)).
 		// Tests run several replicas in one process, whose controllers share a name.
@@ -43,8 +46,14 @@ func matters(e event.UpdateEvent) bool {
 	}
 	return !same(before.Object["spec"], after.Object["spec"]) ||
 		!same(before.Object["operation"], after.Object["operation"]) ||
-		!maps.Equal(before.GetAnnotations(), after.GetAnnotations()) ||
+		!maps.Equal(before.GetAnnotations(), after.GetAnnotations()) || terminating(after) ||
 		after.GetDeletionTimestamp() != nil
+}
+
+// terminating reports whether somebody ended the operation, which is said in status.
+func terminating(o *unstructured.Unstructured) bool {
+	phase, _, _ := unstructured.NestedString(o.Object, "status", "operationState", "phase")
+	return phase == string(v1alpha1.OperationTerminating)
 }
 
 func same(a, b any) bool { return reflect.DeepEqual(a, b) }

@@ -8,12 +8,16 @@ import (
 
 	"github.com/argosy-mesh/argosy/libs/kube/object"
 
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/diff"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/health"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/operation"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/track"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/source"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
 // gather builds the world of an application: what it should be and what it is.
@@ -21,9 +25,21 @@ func (p *pass) gather(ctx context.Context, found *source.Rendered) (operation.Wo
 	w := operation.World{
 		Instance:    track.Instance(p.app.Namespace, p.app.Name, p.Control),
 		Destination: p.app.Spec.Destination.Namespace,
-		Source:      p.source, Ignore: p.app.Spec.IgnoreDifferences, Revision: found.Revision,
-		Live: map[track.Key]*track.Object{}, NormalizedDiffs: p.known.settled,
-		Request: p.app.Operation, State: p.app.Status.OperationState, Now: time.Now(),
+		Owners:      map[track.Key][]metav1.ManagedFieldsEntry{},
+		Target:      operation.Target{Revision: found.Revision},
+		Live:        map[track.Key]*track.Object{}, NormalizedDiffs: p.known.settled,
+		Assess:  health.Assess,
+		Request: p.app.Operation, State: p.app.Status.OperationState, Pinned: p.pinned() != "",
+		Delay: p.WaveDelay, Progressed: p.known.progressed, Now: time.Now(),
+	}
+	w.Target.Source, _ = p.wanted()
+	rules, problems := diff.NewRules(p.app.Spec.IgnoreDifferences)
+	w.Ignore = rules
+	for _, problem := range problems {
+		p.report.condition("InvalidSpecError", "spec."+problem.Error())
+	}
+	if at, err := time.Parse(time.RFC3339, p.app.Annotations[operation.ApprovedAnnotation]); err == nil {
+		w.Approved = at
 	}
 	if p.app.Spec.SyncPolicy != nil {
 		w.Policy = *p.app.Spec.SyncPolicy
@@ -37,9 +53,16 @@ func (p *pass) gather(ctx context.Context, found *source.Rendered) (operation.Wo
 	if err := p.observe(ctx, &w); err != nil {
 		return w, err
 	}
-	others, err := p.others(ctx)
-	w.Others = others
-	return w, err
+	var err error
+	if w.Others, err = p.others(ctx, &w); err != nil {
+		return w, err
+	}
+	w.Denied = p.denied(&w)
+	if w.Held, err = p.held(ctx); err != nil {
+		return w, err
+	}
+	p.windows(&w)
+	return w, nil
 }
 
 // desired fills in namespaces. The rendered objects are shared, so each is copied
@@ -48,10 +71,6 @@ func (p *pass) desired(w *operation.World, found *source.Rendered) (repeated []t
 	scopes := definedScopes(found.Manifests.Objects)
 	at := map[track.Key]int{}
 	for _, shared := range found.Manifests.Objects {
-		if shared.GetAnnotations()[operation.HookAnnotation] != "" {
-			p.report.hooks++
-			continue
-		}
 		o := &track.Object{Object: maps.Clone(shared.Object)}
 		namespaced, known := scopes[shared.GroupVersionKind().GroupKind()]
 		if mapping, err := p.Live.Mapper.RESTMapping(
@@ -69,6 +88,10 @@ func (p *pass) desired(w *operation.World, found *source.Rendered) (repeated []t
 			o.SetNamespace(w.Destination)
 		}
 		key := track.KeyOf(o)
+		if operation.IsHook(o) {
+			w.Hooks = append(w.Hooks, o)
+			continue
+		}
 		if i, taken := at[key]; taken {
 			repeated = append(repeated, key)
 			w.Desired[i] = o
@@ -110,6 +133,16 @@ func (p *pass) observe(ctx context.Context, w *operation.World) error {
 			return err
 		}
 	}
+	for _, o := range w.Hooks {
+		if _, err := p.Live.Watch(ctx, o.GroupVersionKind()); err != nil {
+			return err
+		}
+	}
+	for _, o := range operation.NamedHooks(*w) {
+		if err := p.look(ctx, w, o.GroupVersionKind(), track.KeyOf(o)); err != nil {
+			return err
+		}
+	}
 	if w.Destination != "" && operation.Options(w.Policy.SyncOptions).Has("CreateNamespace=true") {
 		kind := schema.GroupVersionKind{Version: "v1", Kind: "Namespace"}
 		if err := p.look(ctx, w, kind, track.Key{Kind: "Namespace", Name: w.Destination}); err != nil {
@@ -130,22 +163,41 @@ func (p *pass) look(ctx context.Context, w *operation.World, gvk schema.GroupVer
 		return err
 	}
 	o, err := p.Live.Get(ctx, gvk, key)
-	if o != nil {
-		w.Live[key] = o
+	if o == nil {
+		return err
 	}
-	return err
+	w.Live[key] = o
+	if !w.Ignore.NeedsOwners(key) {
+		return nil
+	}
+	// The watch leaves managed fields out: they are most of an object, and few applications ask for them.
+	whole := &track.Object{}
+	whole.SetGroupVersionKind(gvk)
+	if err := p.Reader.Get(ctx, client.ObjectKeyFromObject(o), whole); client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("read managed fields of %s: %w", key, err)
+	}
+	w.Owners[key] = whole.GetManagedFields()
+	return nil
 }
 
-// others are the instances that exist, so that what belongs to them is left
-// alone.
-func (p *pass) others(ctx context.Context) (map[string]bool, error) {
-	list := object.NewList("Application")
-	if err := p.Client.List(ctx, list); err != nil {
-		return nil, fmt.Errorf("list applications: %w", err)
-	}
+// others are the other applications that exist, among those that live objects say they belong to.
+func (p *pass) others(ctx context.Context, w *operation.World) (map[string]bool, error) {
 	out := map[string]bool{}
-	for i := range list.Items {
-		out[track.Instance(list.Items[i].GetNamespace(), list.Items[i].GetName(), p.Control)] = true
+	for _, o := range w.Desired {
+		live := w.Live[track.KeyOf(o)]
+		if live == nil {
+			continue
+		}
+		owner := track.TrackedBy(live)
+		if _, known := out[owner]; known || owner == "" || owner == w.Instance {
+			continue
+		}
+		namespace, name := track.InstanceName(owner, p.Control)
+		err := p.Client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, object.New("Application"))
+		if client.IgnoreNotFound(err) != nil {
+			return nil, fmt.Errorf("read application %s: %w", owner, err)
+		}
+		out[owner] = err == nil
 	}
 	return out, nil
 }

@@ -37,6 +37,6 @@ func (m *metrics) count(outcomes []outcome) {
 		if o.err != nil {
 			verdict = "failed"
 		}
-		m.objects.WithLabelValues(string(o.item.Action), verdict).Inc()
+		m.objects.WithLabelValues(string(o.task.Action), verdict).Inc()
 	}
 }

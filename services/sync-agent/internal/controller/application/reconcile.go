@@ -6,11 +6,14 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/cluster"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/project"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/push"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/projects"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/source"
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -25,6 +28,8 @@ import (
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/source/git"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	kubeevents "k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
@@ -36,6 +41,8 @@ type Reconciler struct {
 
 	mu    sync.Mutex
 	known map[string]*known // by uid
+
+	dependents dependents
 }
 
 // Shell is what reconciling works with.
@@ -46,13 +53,20 @@ type Shell struct {
 	Live    *cluster.Cache
 	Sources *source.Sources
 	Log     *slog.Logger
-	Refresh time.Duration // safety net behind push events
-	Control string        // namespace whose applications use their bare name for tracking
+	// Recorder makes Kubernetes events; may be nil.
+	Recorder kubeevents.EventRecorder
+	Refresh  time.Duration // safety net behind push events
+	Control  string        // namespace whose applications use their bare name for tracking
+	// WaveDelay is the least time between two waves of a sync.
+	WaveDelay time.Duration
 }
 
 // New returns a reconciler whose metrics are in r.
 func New(s Shell, r prometheus.Registerer) *Reconciler {
-	return &Reconciler{Shell: s, metrics: newMetrics(r), known: map[string]*known{}}
+	return &Reconciler{
+		Shell: s, metrics: newMetrics(r), known: map[string]*known{},
+		dependents: dependents{who: map[types.NamespacedName]map[types.NamespacedName]bool{}},
+	}
 }
 
 // known is what is remembered of one application.
@@ -61,6 +75,8 @@ type known struct {
 	refresh  string // id of the refresh that was done last
 	failures int    // of reading the source, in a row
 	settled  map[track.Key]operation.NormalizedDiff
+	// progressed is when the last wave of the operation at work was applied.
+	progressed time.Time
 }
 
 // pass is one reconciliation of one application.
@@ -71,6 +87,9 @@ type pass struct {
 	source v1alpha1.ApplicationSource
 	known  *known
 	report report
+
+	project *project.Project
+	wake    time.Time // when the windows of the project say something else
 }
 
 // Reconcile brings one application as far as it can go now.
@@ -79,17 +98,18 @@ func (a *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	if err := a.Client.Get(ctx, req.NamespacedName, raw); err != nil {
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
-	app, _, decodeErr := v1alpha1.DecodeTolerant[v1alpha1.Application](raw.Object)
+	app, warnings, decodeErr := v1alpha1.DecodeTolerant[v1alpha1.Application](raw.Object)
 	if raw.GetDeletionTimestamp() != nil {
 		a.forget(string(raw.GetUID()))
 		return a.cascade(ctx, raw, app)
 	}
-	if app.Annotations[operation.SkipReconcile] == "true" {
+	if app.Annotations[operation.SkipReconcile] == "true" || !a.Projects.Serves(raw.GetNamespace()) {
 		return reconcile.Result{}, nil
 	}
 	p := &pass{Reconciler: a, raw: raw, app: app, known: a.remember(string(raw.GetUID())), report: newReport(app)}
+	p.report.unknownFields(warnings)
 	wake, err := p.run(ctx, decodeErr)
-	if perr := p.patch(ctx); perr != nil {
+	if perr := p.conclude(ctx); perr != nil {
 		err = errors.Join(err, perr)
 	}
 	if apierrors.IsConflict(err) {
@@ -132,12 +152,20 @@ func (a *Reconciler) forget(uid string) {
 // only a person can heal becomes a condition, not an error.
 func (p *pass) run(ctx context.Context, decodeErr error) (time.Time, error) {
 	source, err := source.Of(p.app.Spec)
-	if err = errors.Join(decodeErr, err, destination(p.app.Spec.Destination)); err != nil {
+	if err = errors.Join(decodeErr, err, checkDestination(p.app.Spec.Destination)); err != nil {
 		p.report.condition("InvalidSpecError", err.Error())
 		p.report.unknown()
 		return time.Time{}, nil
 	}
 	p.source = source
+	wrong, err := p.permit(ctx)
+	if wrong != nil {
+		p.report.condition("InvalidSpecError", wrong.Error())
+		p.report.unknown()
+	}
+	if wrong != nil || err != nil {
+		return time.Time{}, err
+	}
 	began := time.Now()
 	found, err := p.renderSource(ctx)
 	p.metrics.checkouts.WithLabelValues(outcomeOf(err)).Observe(time.Since(began).Seconds())
@@ -158,7 +186,15 @@ func (p *pass) run(ctx context.Context, decodeErr error) (time.Time, error) {
 	if plan.Problem != "" {
 		p.report.condition("SyncError", plan.Problem)
 	}
-	return plan.Wake, p.tellHealthy(ctx, world, plan, p.lineage(found))
+	return sooner(plan.Wake, p.wake), p.tellHealthy(ctx, world, plan, p.lineage(found))
+}
+
+// sooner is the earlier of two times that are set.
+func sooner(a, b time.Time) time.Time {
+	if a.IsZero() || (!b.IsZero() && b.Before(a)) {
+		return b
+	}
+	return a
 }
 
 // lost reports a repository that cannot be reached or rendered and says when to
@@ -174,19 +210,30 @@ func (p *pass) lost(ctx context.Context, err error) time.Time {
 	return time.Now().Add(wait)
 }
 
+// wanted is the source that is compared with now, and the revision of it: those of the operation at work where newer
+// ones have to wait for it, else those that somebody asked for, else those of the spec.
+func (p *pass) wanted() (s v1alpha1.ApplicationSource, revision string) {
+	if at := p.pinned(); at != "" {
+		return p.app.Status.OperationState.SyncResult.Source, at
+	}
+	o := p.app.Operation
+	if o == nil || o.Sync == nil {
+		return p.source, p.source.TargetRevision
+	}
+	s = p.source
+	if o.Sync.Source != nil {
+		s = *o.Sync.Source
+	}
+	if o.Sync.Revision != "" {
+		return s, o.Sync.Revision
+	}
+	return s, s.TargetRevision
+}
+
 // renderSource renders the source at the revision that is wanted now.
 func (p *pass) renderSource(ctx context.Context) (*source.Rendered, error) {
-	source := p.source
-	if s := p.app.Status.OperationState; s != nil && s.Phase == v1alpha1.OperationRunning &&
-		!s.Operation.InitiatedBy.Automated &&
-		s.SyncResult != nil &&
-		s.SyncResult.Revision != "" {
-		source.TargetRevision = s.SyncResult.Revision
-	} else if o := p.app.Operation; o != nil &&
-		o.Sync != nil &&
-		o.Sync.Revision != "" {
-		source.TargetRevision = o.Sync.Revision
-	}
+	source, revision := p.wanted()
+	source.TargetRevision = revision
 	want := git.Want{Since: time.Now().Add(-p.Refresh)}
 	id := p.app.Annotations[push.AnnotationRefresh]
 	asked := p.app.Annotations[operation.RefreshAnnotation] != ""
@@ -207,11 +254,36 @@ func (p *pass) renderSource(ctx context.Context) (*source.Rendered, error) {
 	return found, err
 }
 
-func destination(d v1alpha1.ApplicationDestination) error {
+// supersede, set to "false" on an Application, has a newer commit wait until the operation at work has ended, its
+// retries included.
+const supersede = "argosy.dev/supersede"
+
+// pinned is the revision of the operation at work where a newer one has to wait for it: somebody asked for it, one of
+// its hooks runs, or the application wants it so.
+func (p *pass) pinned() string {
+	s := p.app.Status.OperationState
+	if s == nil || s.SyncResult == nil ||
+		(s.Phase != v1alpha1.OperationRunning && s.Phase != v1alpha1.OperationTerminating) {
+		return ""
+	}
+	if s.FinishedAt != nil && s.Operation.Retry.Refresh {
+		return ""
+	}
+	if !s.Operation.InitiatedBy.Automated || p.app.Annotations[supersede] == "false" || slices.ContainsFunc(
+		s.SyncResult.Resources, func(r v1alpha1.ResourceResult) bool {
+			return r.HookType != "" && r.HookPhase == string(v1alpha1.OperationRunning)
+		},
+	) {
+		return s.SyncResult.Revision
+	}
+	return ""
+}
+
+func checkDestination(d v1alpha1.ApplicationDestination) error {
 	switch {
 	case d.Server != "" && d.Name != "":
 		return errors.New("spec.destination: server and name exclude each other")
-	case d.Name == "in-cluster" || d.Server == "https://kubernetes.default.svc":
+	case d.Name == InCluster || d.Server == InClusterServer:
 		return nil
 	case d.Name == "" && d.Server == "":
 		return errors.New("spec.destination: server or name is missing")
@@ -243,40 +315,99 @@ func (p *pass) advance(ctx context.Context, w *operation.World, found *source.Re
 	chain := p.lineage(found)
 	// What is applied is caused by the sync, whose fact has this id.
 	objects := chain
-	objects.Causation = factID(p.app, w.Revision, events.FactApplicationSynced)
-	perform := performer{client: p.Client, reader: p.Reader, live: p.Live, world: w, lineage: objects}
+	objects.Causation = factID(p.app, w.Target.String(), events.FactApplicationSynced)
+	writer, err := p.writer(p.project, p.destination())
+	if err != nil {
+		return operation.Plan{}, err
+	}
+	perform := performer{
+		client: writer, reader: p.Reader, live: p.Live, world: w, lineage: objects,
+		manager: p.app.Annotations[migrationManager],
+	}
 	for {
 		plan := operation.Decide(*w)
-		if plan.Operation == nil {
+		p.turn(ctx, w, plan)
+		err = nil
+		switch {
+		case len(plan.Ask) > 0:
+			err = perform.answer(ctx, plan.Ask)
+		case plan.Operation == nil:
 			return plan, nil
+		case len(plan.DryRun) > 0:
+			w.Refused, err = perform.judge(ctx, plan.DryRun)
+		case len(plan.Step) > 0:
+			err = p.step(ctx, perform, plan)
+		case plan.Phase == "":
+			p.report.operation.Message = plan.Wait
+			return plan, nil
+		default:
+			return p.end(ctx, w, plan, chain)
 		}
-		if plan.Begins {
-			p.report.begin(w, plan)
-			p.Log.InfoContext(
-				ctx, "sync begins", "application", p.name(), "revision", w.Revision, "automated",
-				plan.Operation.InitiatedBy.Automated,
-			)
-		}
-		if len(plan.Step) == 0 {
-			if plan.Phase == "" {
-				p.report.operation.Message = plan.Wait
-				return plan, nil
+		if err != nil {
+			if p.report.operation != nil && w.State == p.report.operation {
+				p.report.operation.Message = "will be tried again: " + err.Error()
 			}
-			return p.end(ctx, w, plan, chain)
-		}
-		outcomes := perform.step(ctx, plan.Step)
-		p.metrics.count(outcomes)
-		failed := settle(w, outcomes)
-		p.report.did(outcomes)
-		if failed != nil && transient(failed) {
-			p.report.operation.Message = "will be tried again: " + failed.Error()
-			return plan, failed
-		}
-		if failed != nil {
-			plan.Phase, plan.Message = v1alpha1.OperationFailed, "one or more objects failed to apply: "+failed.Error()
-			return p.end(ctx, w, plan, chain)
+			return plan, err
 		}
 	}
+}
+
+// turn takes into the report and the world what a plan says of operations: one that is over, one that begins, and
+// what became known of tasks.
+func (p *pass) turn(ctx context.Context, w *operation.World, plan operation.Plan) {
+	if plan.Ends != "" {
+		p.report.operation = operation.Supersede(*w, plan)
+		w.State = p.report.operation
+		p.metrics.syncs.WithLabelValues("Superseded").Inc()
+		p.Log.InfoContext(ctx, "sync ends", "application", p.name(), "message", plan.Ends)
+	}
+	if plan.Begins {
+		p.begin(ctx, w, plan)
+	}
+	if len(plan.Results) > 0 {
+		list := &p.report.operation.SyncResult.Resources
+		*list = operation.MergeResults(*list, plan.Results)
+	}
+}
+
+func (p *pass) begin(ctx context.Context, w *operation.World, plan operation.Plan) {
+	p.report.operation = operation.Begin(*w, plan)
+	p.report.changed = false
+	w.State, w.Refused, w.Progressed = p.report.operation, nil, time.Time{}
+	p.known.progressed = w.Progressed
+	if plan.Requested {
+		p.report.hold = p.holds(w)
+		p.report.taken, w.Request = true, nil
+	}
+	p.auditBegin(w, plan)
+	p.Log.InfoContext(
+		ctx, "sync begins", "application", p.name(), "revision", w.Target, "automated",
+		plan.Operation.InitiatedBy.Automated, "retry", plan.Retry,
+	)
+}
+
+// step performs a step. Where a crash would have it done twice, the progress is written before.
+func (p *pass) step(ctx context.Context, perform performer, plan operation.Plan) error {
+	if plan.Durable {
+		if err := p.persist(ctx); err != nil {
+			return err
+		}
+		perform.world.State = p.report.operation
+	}
+	outcomes := perform.step(ctx, plan.Step)
+	p.metrics.count(outcomes)
+	failed := settle(perform.world, outcomes)
+	if failed != nil && transient(failed) {
+		outcomes = slices.DeleteFunc(outcomes, func(o outcome) bool { return o.err != nil })
+	} else {
+		failed = nil
+	}
+	list := &p.report.operation.SyncResult.Resources
+	*list = operation.MergeResults(*list, results(outcomes))
+	p.report.changed = p.report.changed || len(outcomes) > 0
+	perform.world.Progressed = time.Now()
+	p.known.progressed = perform.world.Progressed
+	return failed
 }
 
 // end tells how the operation ended and plans once more, for the report. Facts go
@@ -290,13 +421,14 @@ func (p *pass) end(
 		return plan, err
 	}
 	p.metrics.syncs.WithLabelValues(string(plan.Phase)).Inc()
+	p.auditEnd(p.report.operation, plan)
 	p.Log.InfoContext(
-		ctx, "sync ended", "application", p.name(), "revision", w.Revision, "phase", plan.Phase, "message",
-		plan.Message,
+		ctx, "sync ended", "application", p.name(), "revision", w.Target, "phase", plan.Phase, "message",
+		p.report.operation.Message,
 	)
 	w.State, w.Request = p.report.operation, nil
 	after := operation.Decide(*w)
-	if after.Begins {
+	if after.Begins || len(after.Ask) > 0 {
 		// One operation per pass: the next one begins from what the watch brings.
 		after.Wake = w.Now
 	}

@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/health"
@@ -25,10 +27,10 @@ type report struct {
 	status     v1alpha1.ApplicationStatus
 	conditions []v1alpha1.ApplicationCondition
 	operation  *v1alpha1.OperationState
-	taken      bool // the request on the object has begun
-	refreshed  bool // Git was asked because someone said so
-	changed    bool // the last operation applied or pruned something
-	hooks      int
+	taken      bool   // the request on the object has begun
+	refreshed  bool   // Git was asked because someone said so
+	hold       string // why automation is held from now on
+	changed    bool   // the last operation applied or pruned something
 }
 
 func newReport(app *v1alpha1.Application) report {
@@ -48,6 +50,13 @@ func (r *report) condition(kind, message string) {
 	)
 }
 
+// unknownFields says which fields of an application have no effect.
+func (r *report) unknownFields(warnings []v1alpha1.FieldWarning) {
+	for _, w := range warnings {
+		r.condition("UnknownFieldWarning", w.String())
+	}
+}
+
 // unknown is the comparison that could not be made.
 func (r *report) unknown() {
 	r.status.Sync.Status = "Unknown"
@@ -56,52 +65,25 @@ func (r *report) unknown() {
 	}
 }
 
-func (r *report) begin(w *operation.World, plan operation.Plan) {
-	now := metav1.NewTime(w.Now)
-	r.taken = r.taken || plan.Requested
-	r.changed = false
-	r.operation = &v1alpha1.OperationState{
-		Operation: *plan.Operation, Phase: v1alpha1.OperationRunning, StartedAt: &now, RetryCount: plan.Retry,
-		SyncResult: &v1alpha1.SyncOperationResult{Revision: w.Revision, Source: w.Source},
-	}
-	w.State = r.operation
-	if plan.Requested {
-		w.Request = nil
-	}
-}
-
-func (r *report) did(outcomes []outcome) {
-	for _, o := range outcomes {
-		r.changed = true
-		fresh := result(o)
-		list := &r.operation.SyncResult.Resources
-		i := slices.IndexFunc(*list, func(x v1alpha1.ResourceResult) bool {
-			return x.Group == fresh.Group && x.Kind == fresh.Kind && x.Namespace == fresh.Namespace &&
-				x.Name == fresh.Name
-		})
-		if i < 0 {
-			*list = append(*list, fresh)
-			continue
-		}
-		(*list)[i] = fresh
-	}
-}
-
+// end is what becomes of the operation, and of the history when it deployed something as a whole.
 func (r *report) end(w *operation.World, plan operation.Plan) {
-	now := metav1.Now()
-	r.operation.Phase, r.operation.Message, r.operation.FinishedAt = plan.Phase, plan.Message, &now
+	r.operation = operation.End(*w, plan, time.Now())
 	o := r.operation.Operation.Sync
-	if plan.Phase != v1alpha1.OperationSucceeded || o.DryRun || len(o.Resources) > 0 || o.AutoHealAttemptsCount > 0 {
+	if plan.Phase != v1alpha1.OperationSucceeded || o.DryRun || len(o.Resources) > 0 {
 		return
 	}
 	limit := historyLimit
 	if l := r.app.Spec.RevisionHistoryLimit; l != nil {
-		limit = int(*l)
+		limit = max(0, int(*l))
 	}
-	source := w.Source
 	entry := v1alpha1.RevisionHistory{
-		Revision: w.Revision, DeployStartedAt: r.operation.StartedAt, DeployedAt: &now, Source: &source,
+		Revision: w.Target.Revision, Revisions: w.Target.Revisions, Sources: w.Target.Sources,
+		DeployStartedAt: r.operation.StartedAt, DeployedAt: r.operation.FinishedAt,
 		InitiatedBy: &r.operation.Operation.InitiatedBy,
+	}
+	if len(w.Target.Sources) == 0 {
+		source := w.Target.Source
+		entry.Source = &source
 	}
 	if n := len(r.status.History); n > 0 {
 		entry.ID = r.status.History[n-1].ID + 1
@@ -113,10 +95,11 @@ func (r *report) end(w *operation.World, plan operation.Plan) {
 func (r *report) compared(w operation.World, plan operation.Plan, kind string) {
 	r.status.SourceType = kind
 	r.status.Sync = v1alpha1.SyncStatus{
-		Status:   synced(plan.Synced),
-		Revision: w.Revision,
+		Status:    synced(plan.Synced),
+		Revision:  w.Target.Revision,
+		Revisions: w.Target.Revisions,
 		ComparedTo: v1alpha1.ComparedTo{
-			Source: w.Source, Destination: r.app.Spec.Destination, IgnoreDifferences: r.app.Spec.IgnoreDifferences,
+			Source: w.Target.Source, Sources: w.Target.Sources, Destination: r.app.Spec.Destination, IgnoreDifferences: r.app.Spec.IgnoreDifferences,
 		},
 	}
 	health := v1alpha1.AppHealthStatus{
@@ -138,7 +121,7 @@ func (r *report) compared(w operation.World, plan operation.Plan, kind string) {
 		if i.Live != nil {
 			imagesOf(i.Live.Object["spec"], images)
 		}
-		if i.Action == operation.Skip && i.Reason != "" {
+		if i.Shared != "" {
 			r.condition("SharedResourceWarning", i.Key.String()+" "+i.Reason)
 		}
 	}
@@ -147,11 +130,6 @@ func (r *report) compared(w operation.World, plan operation.Plan, kind string) {
 		r.status.Summary.Images = append(r.status.Summary.Images, image)
 	}
 	slices.Sort(r.status.Summary.Images)
-	if r.hooks > 0 {
-		r.condition(
-			"ExcludedResourceWarning", fmt.Sprintf("%d hook(s) left out: this version does not run hooks", r.hooks),
-		)
-	}
 }
 
 func synced(yes bool) string {
@@ -168,10 +146,15 @@ func resource(i operation.Item) v1alpha1.ResourceStatus {
 		Kind:            i.Key.Kind,
 		Namespace:       i.Key.Namespace,
 		Name:            i.Key.Name,
-		Status:          synced(i.Action == operation.Skip),
+		Status:          synced(i.Action == operation.Skip && i.Shared == ""),
+		Hook:            i.Hook,
 		RequiresPruning: i.Action == operation.Prune,
 		SyncWave:        int64(i.Wave),
 	}
+	if i.Hook {
+		s.Status = "" // hooks are never compared
+	}
+	s.RequiresDeletionConfirmation = i.Confirm
 	if i.Health.Status != "" {
 		s.Health = &v1alpha1.HealthStatus{Status: i.Health.Status, Message: i.Health.Message}
 	}
@@ -203,10 +186,26 @@ func imagesOf(node any, into map[string]bool) {
 	}
 }
 
+// persist writes how far the operation is while the pass goes on.
+func (p *pass) persist(ctx context.Context) error {
+	p.report.status.OperationState = p.report.operation
+	return p.patch(ctx)
+}
+
+// conclude writes the status at the end of a pass.
+func (p *pass) conclude(ctx context.Context) error {
+	p.report.status.Conditions, p.report.status.OperationState = p.report.conditions, p.report.operation
+	before := p.app.Status
+	if err := p.patch(ctx); err != nil {
+		return err
+	}
+	p.auditStatus(before)
+	return nil
+}
+
 // patch writes status, and takes away what was asked for on the object.
 func (p *pass) patch(ctx context.Context) error {
 	r := &p.report
-	r.status.Conditions, r.status.OperationState = r.conditions, r.operation
 	before, err := plainMap(p.app.Status)
 	if err != nil {
 		return err
@@ -216,7 +215,7 @@ func (p *pass) patch(ctx context.Context) error {
 		return err
 	}
 	asked := p.app.Annotations[operation.RefreshAnnotation] != ""
-	if reflect.DeepEqual(before, after) && !asked && !r.taken {
+	if reflect.DeepEqual(before, after) && !asked && !r.taken && r.hold == "" {
 		return nil
 	}
 	now := metav1.Now()
@@ -231,6 +230,14 @@ func (p *pass) patch(ctx context.Context) error {
 		delete(annotations, operation.RefreshAnnotation)
 		next.SetAnnotations(annotations)
 	}
+	if r.hold != "" {
+		annotations := maps.Clone(next.GetAnnotations())
+		if annotations == nil {
+			annotations = map[string]string{}
+		}
+		annotations[hold] = r.hold
+		next.SetAnnotations(annotations)
+	}
 	base := client.MergeFrom(p.raw)
 	if r.taken {
 		// A request that came meanwhile must not be taken away unseen.
@@ -240,6 +247,8 @@ func (p *pass) patch(ctx context.Context) error {
 	if err := p.Client.Patch(ctx, next, base); client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("write status of %s: %w", p.name(), err)
 	}
+	p.raw, r.taken, r.hold = next, false, ""
+	p.app.Annotations, p.app.Status = next.GetAnnotations(), *r.status.DeepCopy()
 	return nil
 }
 

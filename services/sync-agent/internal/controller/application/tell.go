@@ -18,25 +18,25 @@ import (
 func (p *pass) tellEnd(ctx context.Context, w operation.World, plan operation.Plan, l lineage.Lineage) error {
 	sync := p.syncFact(w, string(plan.Phase), plan.Message)
 	if plan.Phase != v1alpha1.OperationSucceeded {
-		return p.tell(ctx, w.Revision, l, events.ApplicationFailed{Sync: sync})
+		return p.tell(ctx, w.Target.String(), l, events.ApplicationFailed{Sync: sync})
 	}
-	return p.tell(ctx, w.Revision, l, events.ApplicationSynced{Sync: sync})
+	return p.tell(ctx, w.Target.String(), l, events.ApplicationSynced{Sync: sync})
 }
 
 // tellHealthy publishes that a revision runs well, once it does.
 func (p *pass) tellHealthy(ctx context.Context, w operation.World, plan operation.Plan, l lineage.Lineage) error {
 	old := p.app.Status
-	news := old.Health.Status != health.Healthy || old.Sync.Revision != w.Revision || old.Sync.Status != "Synced"
+	news := old.Health.Status != health.Healthy || old.Sync.Revision != w.Target.String() || old.Sync.Status != "Synced"
 	if !plan.Synced || plan.Health.Status != health.Healthy || !news {
 		return nil
 	}
-	l.Causation = factID(p.app, w.Revision, events.FactApplicationSynced)
-	return p.tell(ctx, w.Revision, l, events.ApplicationHealthy{Sync: p.syncFact(w, health.Healthy, "")})
+	l.Causation = factID(p.app, w.Target.String(), events.FactApplicationSynced)
+	return p.tell(ctx, w.Target.String(), l, events.ApplicationHealthy{Sync: p.syncFact(w, health.Healthy, "")})
 }
 
 func (p *pass) syncFact(w operation.World, phase, message string) events.Sync {
 	return events.Sync{
-		Revision: w.Revision, Repo: p.source.RepoURL, Resources: len(w.Desired), Phase: phase, Message: message,
+		Revision: w.Target.String(), Repo: p.source.RepoURL, Resources: len(w.Desired), Phase: phase, Message: message,
 	}
 }
 

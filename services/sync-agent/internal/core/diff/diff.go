@@ -8,12 +8,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/track"
-	"k8s.io/apimachinery/pkg/api/resource"
 )
 
 // Difference is one field that is not as desired. Got is what is there instead,
@@ -23,9 +22,9 @@ type Difference struct {
 	Got  string
 }
 
-// Compare returns every field that desired sets and live does not have as set.
-// What only live has is not ours: defaults, status and the fields of others. A
-// field that was taken out of the manifest is noticed by its Fingerprint.
+// Compare returns every field that desired sets and live does not have as it is spelled, and items of lists that only
+// live has. It knows no schema: the API server is asked whether what it returns is drift. Fields that only live has are
+// not ours: defaults, status and those of others. One that was taken out of the manifest is noticed by its Fingerprint.
 func Compare(desired, live *track.Object) []Difference {
 	var out []Difference
 	d := comparison{report: func(x Difference) { out = append(out, x) }}
@@ -66,6 +65,14 @@ func normal(o *track.Object) map[string]any {
 		encodeSecret(n)
 	}
 	return n
+}
+
+// EncodeSecret moves the plain texts of a Secret to its data, as the API server would: a key that leaves stringData would
+// stay for ever otherwise. Other objects are left as they are.
+func EncodeSecret(o *track.Object) {
+	if o.GetKind() == "Secret" && o.GroupVersionKind().Group == "" {
+		encodeSecret(o.Object)
+	}
 }
 
 func encodeSecret(n map[string]any) {
@@ -118,15 +125,15 @@ func (c *comparison) value(want, got any, there bool) {
 			return
 		}
 	default:
-		if same(c.path, want, got) {
+		if scalarEqual(want, got) {
 			return
 		}
 	}
 	c.differ(got, there)
 }
 
-// list compares by merge key where the items have one, since others may add items
-// of their own; other lists must be equal in length and order.
+// list compares by merge key where the items have one; other lists must be equal in length and order. Items that only
+// live has are a difference too: whether others may add to the list is known to the API server alone.
 func (c *comparison) list(want, got []any) {
 	key := mergeKey(want, got)
 	if key == "" {
@@ -139,6 +146,7 @@ func (c *comparison) list(want, got []any) {
 		}
 		return
 	}
+	matched := make([]bool, len(got))
 	for _, w := range want {
 		w := w.(map[string]any)
 		i := slices.IndexFunc(got, func(g any) bool { return sameItem(key, w, g.(map[string]any)) })
@@ -147,7 +155,13 @@ func (c *comparison) list(want, got []any) {
 			c.item(name, w, nil, false)
 			continue
 		}
+		matched[i] = true
 		c.item(name, w, got[i], true)
+	}
+	for i, g := range got {
+		if !matched[i] {
+			c.item(fmt.Sprintf("%s=%v (not in the manifest)", key, g.(map[string]any)[key]), []any{}, true, true)
+		}
 	}
 }
 
@@ -224,38 +238,6 @@ func empty(v any) bool {
 	return false
 }
 
-func same(path []string, want, got any) bool {
-	if scalarEqual(want, got) {
-		return true
-	}
-	if got == nil || opaque(path) {
-		return false
-	}
-	w, g := fmt.Sprint(want), fmt.Sprint(got)
-	if a, err := resource.ParseQuantity(w); err == nil {
-		if b, err := resource.ParseQuantity(g); err == nil {
-			return a.Cmp(b) == 0
-		}
-	}
-	if a, err := time.ParseDuration(w); err == nil {
-		if b, err := time.ParseDuration(g); err == nil {
-			return a == b
-		}
-	}
-	return false
-}
-
-// opaque fields hold text that means nothing to the API server.
-func opaque(path []string) bool {
-	for _, key := range path {
-		switch key {
-		case "data", "binaryData", "annotations", "labels", "matchLabels", "env", "args", "command":
-			return true
-		}
-	}
-	return false
-}
-
 func scalarEqual(a, b any) bool {
 	if x, ok := number(a); ok {
 		y, ok := number(b)
@@ -274,4 +256,18 @@ func number(v any) (float64, bool) {
 		return v, true
 	}
 	return 0, false
+}
+
+// Same reports whether two states of one object are the same but for what the server counts and what we note on it.
+func Same(a, b *track.Object) bool {
+	x, y := normal(a), normal(b)
+	for _, n := range []map[string]any{x, y} {
+		meta, _ := n["metadata"].(map[string]any)
+		annotations, _ := meta["annotations"].(map[string]any)
+		delete(annotations, track.TrackingAnnotation)
+		if len(annotations) == 0 {
+			delete(meta, "annotations")
+		}
+	}
+	return reflect.DeepEqual(x, y)
 }

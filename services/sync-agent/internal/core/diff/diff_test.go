@@ -14,11 +14,14 @@ func TestCompare(t *testing.T) {
 		"missing":           {"spec: {a: x}", "spec: {}", "spec.a"},
 		"empty is missing":  {"spec: {a: '', b: {}, c: [], d: null, e: false}", "spec: {}", ""},
 		"float":             {"spec: {a: 1}", "spec: {a: 1.0}", ""},
-		"quantity":          {"spec: {limits: {cpu: 1000m}}", "spec: {limits: {cpu: '1'}}", ""},
-		"quantity, number":  {"spec: {limits: {cpu: 1}}", "spec: {limits: {cpu: '1'}}", ""},
+		"quantity":          {"spec: {limits: {cpu: 1000m}}", "spec: {limits: {cpu: '1'}}", "spec.limits.cpu"},
+		"no quantity":       {"spec: {version: '1.10'}", "spec: {version: '1.1'}", "spec.version"},
 		"text is no number": {"data: {a: '1000m'}", "data: {a: '1'}", "data.a"},
-		"duration":          {"spec: {a: 60s}", "spec: {a: 1m0s}", ""},
-		"named, injected":   {"spec: {c: [{name: a, image: x}]}", "spec: {c: [{name: side}, {name: a, image: x}]}", ""},
+		"duration":          {"spec: {a: 60s}", "spec: {a: 1m0s}", "spec.a"},
+		"named, injected": {
+			"spec: {c: [{name: a, image: x}]}", "spec: {c: [{name: side}, {name: a, image: x}]}",
+			"spec.c.name=side (not in the manifest)",
+		},
 		"named, differs": {
 			"spec: {c: [{name: a, image: x}]}", "spec: {c: [{name: a, image: y}]}", "spec.c.name=a.image",
 		},

@@ -1,12 +1,12 @@
-package operation
+package diff
 
 import (
 	"regexp"
 	"strings"
 )
 
-// glob matches with * and ?, which also cross slashes; "" matches only itself.
-func glob(pattern, text string) bool {
+// Glob matches with * and ?, which also cross slashes; "" matches only itself.
+func Glob(pattern, text string) bool {
 	if pattern == "*" || pattern == text {
 		return true
 	}

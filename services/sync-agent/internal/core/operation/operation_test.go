@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/diff"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/health"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/track/tracktest"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
@@ -42,7 +43,8 @@ func world(policy v1alpha1.SyncPolicy, desired ...*track.Object) World {
 		Instance:        "app",
 		Destination:     "ns",
 		Policy:          policy,
-		Revision:        "r1",
+		Target:          Target{Revision: "r1"},
+		Assess:          health.Assess,
 		Desired:         desired,
 		Live:            map[track.Key]*track.Object{},
 		NormalizedDiffs: map[track.Key]NormalizedDiff{},
@@ -51,24 +53,43 @@ func world(policy v1alpha1.SyncPolicy, desired ...*track.Object) World {
 }
 
 // perform does to the world what the shell would.
-func perform(w *World, step []Item) {
-	for _, i := range step {
-		if i.Action == Prune {
-			delete(w.Live, i.Key)
-			continue
+func perform(w *World, step []Task) {
+	for _, t := range step {
+		var r v1alpha1.ResourceResult
+		switch t.Action {
+		case Prune, Delete:
+			delete(w.Live, t.Key)
+			r = t.Result(ResultPruned, v1alpha1.OperationSucceeded, "pruned")
+		case Release:
+			w.Live[t.Key].SetFinalizers(nil)
+		default:
+			o := t.Desired.DeepCopy()
+			a := o.GetAnnotations()
+			if a == nil {
+				a = map[string]string{}
+			}
+			if !t.Untracked {
+				a[track.TrackingAnnotation] = track.TrackingID(w.Instance, t.Key, w.Destination)
+			}
+			if t.Hook {
+				a[OperationAnnotation] = HookID(w.Instance, w.State, t.Phase)
+				o.SetFinalizers([]string{HookFinalizer})
+			} else if !t.Untracked {
+				a[track.AppliedAnnotation] = t.Fingerprint
+			}
+			o.SetAnnotations(a)
+			w.Live[t.Key] = o
+			r = t.Result(ResultSynced, v1alpha1.OperationRunning, t.Describe())
 		}
-		o := i.Desired.DeepCopy()
-		a := o.GetAnnotations()
-		if a == nil {
-			a = map[string]string{}
+		if t.Action != Release && t.Action != Delete {
+			merge(w, []v1alpha1.ResourceResult{r})
 		}
-		if !i.Untracked {
-			a[track.AppliedAnnotation], a[track.TrackingAnnotation] = i.Fingerprint, track.TrackingID(
-				w.Instance, i.Key, w.Destination,
-			)
-		}
-		o.SetAnnotations(a)
-		w.Live[i.Key] = o
+	}
+}
+
+func merge(w *World, results []v1alpha1.ResourceResult) {
+	if w.State != nil && w.State.SyncResult != nil {
+		w.State.SyncResult.Resources = MergeResults(w.State.SyncResult.Resources, results)
 	}
 }
 
@@ -77,27 +98,36 @@ func run(t testing.TB, w *World) (steps []string, last Plan) {
 	t.Helper()
 	for range 100 {
 		p := Decide(*w)
-		if p.Begins {
-			w.State = &v1alpha1.OperationState{
-				Operation:  *p.Operation,
-				Phase:      v1alpha1.OperationRunning,
-				SyncResult: &v1alpha1.SyncOperationResult{Revision: w.Revision},
-			}
-			w.Request = nil
+		if p.Ends != "" {
+			w.State = Supersede(*w, p)
 		}
-		if len(p.Step) == 0 {
+		if p.Begins {
+			w.State, w.Refused, w.Progressed = Begin(*w, p), nil, time.Time{}
+			if p.Requested {
+				w.Request = nil
+			}
+		}
+		merge(w, p.Results)
+		switch {
+		case len(p.Ask) > 0:
+			for _, i := range p.Ask {
+				w.NormalizedDiffs[i.Key] = Answer(*w, i, i.Desired)
+			}
+		case len(p.DryRun) > 0:
+			w.Refused = map[track.Key]string{}
+		case len(p.Step) > 0:
+			var names []string
+			for _, i := range p.Step {
+				names = append(names, string(i.Action)+" "+i.Key.Kind+"/"+i.Key.Name)
+			}
+			steps = append(steps, strings.Join(names, ", "))
+			perform(w, p.Step)
+		default:
 			if p.Phase != "" {
-				at := metav1.NewTime(w.Now)
-				w.State.Phase, w.State.FinishedAt = p.Phase, &at
+				w.State = End(*w, p, w.Now)
 			}
 			return steps, p
 		}
-		var names []string
-		for _, i := range p.Step {
-			names = append(names, string(i.Action)+" "+i.Key.Kind+"/"+i.Key.Name)
-		}
-		steps = append(steps, strings.Join(names, ", "))
-		perform(w, p.Step)
 	}
 	t.Fatal("does not end")
 	return nil, Plan{}
@@ -143,7 +173,7 @@ func TestPruneGoesBackwardsAndOnlyForOurs(t *testing.T) {
 	w.Live[track.Key{Group: "", Kind: "ConfigMap", Namespace: "ns", Name: "foreign"}] = simple(
 		t, "ConfigMap", "foreign", "0",
 	)
-	w.Revision, w.Desired = "r2", nil
+	w.Target.Revision, w.Desired = "r2", nil
 	if p := Decide(w); p.Operation != nil || p.Problem == "" {
 		t.Errorf("everything would have been pruned: %+v", p)
 	}
@@ -219,7 +249,7 @@ func TestWhatTheServerMadeOfItIsNoDrift(t *testing.T) {
 	if Decide(w).Synced {
 		t.Fatal("drift was not seen")
 	}
-	w.NormalizedDiffs[key] = Settle(
+	w.NormalizedDiffs[key] = Applied(
 		w, Item{Key: key, Desired: w.Desired[0], Fingerprint: diff.Fingerprint(w.Desired[0])}, w.Live[key],
 	)
 	if p := Decide(w); !p.Synced {
@@ -233,7 +263,9 @@ func TestWhatTheServerMadeOfItIsNoDrift(t *testing.T) {
 
 func TestIgnoredAndForeign(t *testing.T) {
 	w := world(auto(true, true), simple(t, "Deployment", "d", "0"))
-	w.Ignore = []v1alpha1.ResourceIgnoreDifferences{{Group: "*", Kind: "Deploy*", JSONPointers: []string{"/spec/x"}}}
+	w.Ignore, _ = diff.NewRules([]v1alpha1.ResourceIgnoreDifferences{
+		{Group: "*", Kind: "Deploy*", JSONPointers: []string{"/spec/x"}},
+	})
 	run(t, &w)
 	key := track.KeyOf(w.Desired[0])
 	w.Live[key].Object["spec"] = map[string]any{"x": int64(9)}
@@ -273,13 +305,13 @@ func TestAppliedIsSynced(t *testing.T) {
 		}
 		w := world(auto(true, true), some(1+r.IntN(6))...)
 		run(t, &w)
-		w.Revision, w.Desired = "r2", some(1+r.IntN(6))
+		w.Target.Revision, w.Desired = "r2", some(1+r.IntN(6))
 		run(t, &w)
 		p := Decide(w)
 		if !p.Synced || p.Operation != nil || len(w.Live) != len(w.Desired) {
 			t.Fatalf("round %d: %+v", round, p)
 		}
-		if !slices.IsSortedFunc(p.Items, compareSteps) {
+		if !slices.IsSortedFunc(p.Items, compareItems) {
 			t.Fatalf("round %d: order", round)
 		}
 	}

@@ -3,12 +3,11 @@ package operation
 import (
 	"time"
 
-	"strings"
-
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/diff"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/health"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/track"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // World is all that a plan may look at.
@@ -16,25 +15,76 @@ type World struct {
 	Instance    string // how the application marks its objects
 	Destination string // namespace of the application's objects
 	Policy      v1alpha1.SyncPolicy
-	Source      v1alpha1.ApplicationSource
-	Ignore      []v1alpha1.ResourceIgnoreDifferences
+	Ignore      diff.Rules
+	// Owners are the managed fields of live objects of which Ignore needs them.
+	Owners map[track.Key][]metav1.ManagedFieldsEntry
+	Target Target
 
-	Revision        string          // the commit that Desired was rendered from
 	Desired         []*track.Object // with namespaces filled in, each key once
+	Hooks           []*track.Object // with namespaces filled in; some have only the beginning of a name
 	Live            map[track.Key]*track.Object
 	NormalizedDiffs map[track.Key]NormalizedDiff
-	Others          map[string]bool // instances of the other applications that exist
+	Others          map[string]bool // instances of other applications that exist, of those that live objects name
+	// Denied says of objects why the project of the application forbids them.
+	Denied map[track.Key]string
+	// Held says why nothing may begin now.
+	Held Held
+	// Assess tells the health of a live object.
+	Assess func(*track.Object) health.Health
 
 	Request *v1alpha1.Operation      // what someone asked for and nobody began
 	State   *v1alpha1.OperationState // the operation at work, or the last one
-	Now     time.Time
+	// Refused is what a dry run of everything said of the objects that would not be taken; nil before the dry run.
+	Refused map[track.Key]string
+	// Approved is when someone approved deletions that ask for it.
+	Approved time.Time
+	// Delay is the least time between two waves, and Progressed when the last one was applied.
+	Delay      time.Duration
+	Progressed time.Time
+	// Pinned says that a newer commit must wait until the operation at work is over.
+	Pinned bool
+	Now    time.Time
 }
 
-// NormalizedDiff is what the API server made of a manifest when it was applied: the
-// differences that remain are its normalisation, not drift.
+// Held says why an operation may not begin; empty means that it may.
+type Held struct {
+	Automated string // of operations that begin by themselves
+	Requested string // of those that someone asked for
+	Running   string // of operations that have begun
+}
+
+// Target is what an application should be: its sources and the revision of each.
+type Target struct {
+	Source    v1alpha1.ApplicationSource
+	Sources   []v1alpha1.ApplicationSource // instead of Source
+	Revision  string
+	Revisions []string // of Sources
+}
+
+// Of returns the target of a result.
+func TargetOf(r *v1alpha1.SyncOperationResult) Target {
+	if r == nil {
+		return Target{}
+	}
+	return Target{Source: r.Source, Sources: r.Sources, Revision: r.Revision, Revisions: r.Revisions}
+}
+
+// Result is a result that did nothing yet.
+func (t Target) Result() *v1alpha1.SyncOperationResult {
+	return &v1alpha1.SyncOperationResult{
+		Source: t.Source, Sources: t.Sources, Revision: t.Revision, Revisions: t.Revisions,
+	}
+}
+
+// NormalizedDiff is what the API server makes of a manifest.
 type NormalizedDiff struct {
-	Fingerprint string
+	Fingerprint string // of the manifest
+	// Differences remain when it is applied: they are the server's normalisation, not drift.
 	Differences []diff.Difference
+	// Drift is what else differed when the server was last asked.
+	Drift []diff.Difference
+	// Changes says that an apply would have changed the object then.
+	Changes bool
 }
 
 // Action is what an object needs to become as desired.
@@ -42,10 +92,12 @@ type Action string
 
 // The actions.
 const (
-	Skip   Action = "skip"
-	Create Action = "create"
-	Update Action = "update"
-	Prune  Action = "prune"
+	Skip    Action = "skip"
+	Create  Action = "create"
+	Update  Action = "update"
+	Prune   Action = "prune"
+	Delete  Action = "delete"  // a hook, so that it can be made again or because its policy says so
+	Release Action = "release" // takes the finalizer of a hook away
 )
 
 // Item is one object of an application and what is to be done about it.
@@ -60,10 +112,30 @@ type Item struct {
 	Health  health.Health
 	// Kept says that the object is extra but must not be pruned.
 	Kept bool
+	// Confirm says that pruning the object must be approved first.
+	Confirm bool
 	// Untracked objects are made for the application but are not part of it.
 	Untracked bool
+	// Shared names the other application that the object belongs to.
+	Shared string
+	// Hook marks live hooks, which are shown and never compared.
+	Hook bool
 	// Fingerprint of the manifest, to be remembered on the object.
 	Fingerprint string
+}
+
+// Task is one thing to do in an operation.
+type Task struct {
+	Item
+	Phase Phase
+	Mode  Mode
+}
+
+// Mode is how an object is written.
+type Mode struct {
+	Replace  bool // as a whole, instead of applied
+	Force    bool // deleted and made again where it cannot be changed
+	Validate bool // unknown fields are refused
 }
 
 // Plan is what to do now and what to report.
@@ -71,6 +143,9 @@ type Plan struct {
 	Items  []Item // in the order of application
 	Synced bool
 	Health health.Health
+	// Ask are the objects of which only the API server can tell whether they differ: a dry run of each goes into
+	// NormalizedDiffs, and the plan is made again.
+	Ask []Item
 
 	// Operation is at work, or begins now when Begins is set; nil means that there
 	// is nothing to do.
@@ -78,46 +153,20 @@ type Plan struct {
 	Begins    bool
 	Requested bool  // it begins because it was asked for on the object
 	Retry     int64 // how many times this operation was tried before
-	// Step is what to perform now; when it is empty, the operation either waits or
-	// has ended with Phase.
-	Step    []Item
+	// Ends is the message of an operation that is over because another one begins.
+	Ends string
+	// Results are what became known of tasks since the last plan.
+	Results []v1alpha1.ResourceResult
+	// DryRun are the tasks of which the API server must say whether it would take them, before any is performed.
+	DryRun []Task
+	// Durable says that the progress must be written before Step is performed: it would be done twice otherwise.
+	Durable bool
+	// Step is what to perform now; when it is empty, the operation either waits or has ended with Phase.
+	Step    []Task
 	Wait    string
 	Phase   v1alpha1.OperationPhase
 	Message string
 
 	Wake    time.Time // when to plan again without any event; zero means never
 	Problem string    // why nothing is done although something should be
-}
-
-// Settle records how an object came out of an apply.
-func Settle(w World, i Item, live *track.Object) NormalizedDiff {
-	return NormalizedDiff{Fingerprint: i.Fingerprint, Differences: diff.Compare(w.without(i.Desired), live)}
-}
-
-// Worst is the health of an application: that of its worst object. Objects
-// without health, hooks and those that ask to be ignored do not count; missing
-// ones only if all are.
-func Worst(items []Item) health.Health {
-	worst := health.Health{Status: health.Healthy}
-	missing, counted := 0, 0
-	for _, i := range items {
-		if i.Desired == nil || i.Desired.GetAnnotations()[IgnoreHealth] == "true" {
-			continue
-		}
-		counted++
-		if i.Health.Status == health.Missing {
-			missing++
-			continue
-		}
-		if i.Health.Worse(worst) {
-			worst = health.Health{
-				Status:  i.Health.Status,
-				Message: strings.TrimSpace(i.Key.String() + ": " + i.Health.Message),
-			}
-		}
-	}
-	if counted > 0 && missing == counted {
-		return health.Health{Status: health.Missing}
-	}
-	return worst
 }

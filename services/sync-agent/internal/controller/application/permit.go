@@ -1,0 +1,137 @@
+package application
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/argosy-mesh/argosy/libs/kube/object"
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/operation"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/project"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/track"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/projects"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+)
+
+// InCluster is how Applications name the cluster that the agent runs in.
+const (
+	InCluster       = "in-cluster"
+	InClusterServer = "https://kubernetes.default.svc"
+)
+
+// permit finds the project of the application and asks it about the sources and the destination. What is wrong is what
+// a person has to mend; err is not.
+func (p *pass) permit(ctx context.Context) (wrong, err error) {
+	found, problems, err := p.Projects.Get(ctx, p.app.Spec.Project)
+	if errors.Is(err, projects.ErrUnknown) {
+		return fmt.Errorf("spec.project: %w", err), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, problem := range problems {
+		p.report.condition("ProjectWarning", fmt.Sprintf("project %s: %v", found.Name, problem))
+	}
+	p.project = found
+	reasons := []string{
+		found.Namespace(p.app.Namespace, p.Control), found.Source(p.source.RepoURL), found.Destination(p.destination()),
+	}
+	if o := p.app.Operation; o != nil && o.Sync != nil && o.Sync.Source != nil {
+		reasons = append(reasons, found.Source(o.Sync.Source.RepoURL))
+	}
+	var wrongs []error
+	for _, reason := range reasons {
+		if reason != "" {
+			wrongs = append(wrongs, errors.New(reason))
+		}
+	}
+	if _, _, ok := found.Account(p.destination()); !ok && found.Accounts() {
+		wrongs = append(wrongs, fmt.Errorf(
+			"no entry of spec.destinationServiceAccounts of project %s matches destination %s", found.Name, p.destination(),
+		))
+	}
+	return errors.Join(wrongs...), nil
+}
+
+// destination is where the application goes, with both names of its cluster.
+func (p *pass) destination() project.Destination {
+	return project.Destination{Server: InClusterServer, Name: InCluster, Namespace: p.app.Spec.Destination.Namespace}
+}
+
+// writer acts as the account that the project names for the destination, else as the installation's own for deploying.
+func (a *Reconciler) writer(found *project.Project, d project.Destination) (client.Client, error) {
+	if found != nil {
+		if namespace, name, ok := found.Account(d); ok {
+			return a.Writers.As(namespace, name)
+		}
+	}
+	namespace, name, _ := strings.Cut(a.Account, ":")
+	return a.Writers.As(namespace, name)
+}
+
+// denied says of desired objects why the project forbids them: their kind, or the namespace that they name.
+func (p *pass) denied(w *operation.World) map[track.Key]string {
+	out := map[track.Key]string{}
+	for _, list := range [][]*track.Object{w.Desired, operation.NamedHooks(*w)} {
+		for _, o := range list {
+			key := track.KeyOf(o)
+			namespaced := key.Namespace != ""
+			reason := p.project.Kind(schema.GroupKind{Group: key.Group, Kind: key.Kind}, key.Name, namespaced)
+			if d := p.destination(); reason == "" && namespaced && key.Namespace != d.Namespace {
+				d.Namespace = key.Namespace
+				reason = p.project.Destination(d)
+			}
+			if reason != "" {
+				out[key] = reason
+			}
+		}
+	}
+	return out
+}
+
+// windows adds to what holds operations what the sync windows of the project say.
+func (p *pass) windows(w *operation.World) {
+	var began time.Time
+	requested := false
+	if s := w.State; s != nil && s.Phase == v1alpha1.OperationRunning && s.StartedAt != nil {
+		began, requested = s.StartedAt.Time, !s.Operation.InitiatedBy.Automated
+	}
+	v := p.project.Windows(project.Subject{Application: p.app.Name, Destination: p.destination()}, w.Now, began)
+	if v.Automated != "" && w.Held.Automated == "" {
+		w.Held.Automated = v.Automated
+	}
+	w.Held.Requested = v.Requested
+	if !requested || v.Requested != "" {
+		w.Held.Running = v.Running
+	}
+	p.wake = v.Changes
+}
+
+// ofProject enqueues the Applications of a project that changed.
+func (a *Reconciler) ofProject() handler.EventHandler {
+	return handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, o client.Object) []reconcile.Request {
+		if o.GetNamespace() != a.Control {
+			return nil
+		}
+		list := object.NewList("Application")
+		if err := a.Client.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
+			a.Log.WarnContext(ctx, "applications of a project that changed are looked at later", "project", o.GetName(), "error", err)
+			return nil
+		}
+		var out []reconcile.Request
+		for i := range list.Items {
+			name, _, _ := unstructured.NestedString(list.Items[i].Object, "spec", "project")
+			if or(name, projects.Default) == o.GetName() {
+				out = append(out, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[i])})
+			}
+		}
+		return out
+	})
+}
