@@ -197,13 +197,11 @@ func defaultProject(ctx context.Context, c client.Client, control string, log *s
 }
 
 func newManager(kubeconfig string, base *service.Base) (manager.Manager, error) {
-	whole := cache.ByObject{Transform: cache.TransformStripManagedFields()}
 	return kube.NewManager(
 		kubeconfig,
 		base.Log,
 		cache.Options{
 			DefaultTransform: cluster.Lean,
-			ByObject:         map[client.Object]cache.ByObject{object.New("Application"): whole},
 		},
 	)
 }

@@ -29,7 +29,7 @@ func (p *pass) gather(ctx context.Context, found *source.Rendered) (operation.Wo
 		Target:      operation.Target{Revision: found.Revision},
 		Live:        map[track.Key]*track.Object{}, NormalizedDiffs: p.known.settled,
 		Assess:  health.Assess,
-		Request: p.app.Operation, State: p.app.Status.OperationState, Pinned: p.pinned() != "",
+		Request: p.app.Operation, State: p.report.operation, Pinned: p.pinned() != "",
 		Delay: p.WaveDelay, Progressed: p.known.progressed, Now: time.Now(),
 	}
 	w.Target.Source, _ = p.wanted()

@@ -57,6 +57,10 @@ type Shell struct {
 	Recorder kubeevents.EventRecorder
 	Refresh  time.Duration // safety net behind push events
 	Control  string        // namespace whose applications use their bare name for tracking
+	Projects *projects.Projects
+	Writers  *cluster.Writers
+	// Account, as namespace:name, writes for projects that name no account of their own; "" is the agent itself.
+	Account string
 	// WaveDelay is the least time between two waves of a sync.
 	WaveDelay time.Duration
 }
@@ -77,6 +81,17 @@ type known struct {
 	settled  map[track.Key]operation.NormalizedDiff
 	// progressed is when the last wave of the operation at work was applied.
 	progressed time.Time
+	written    *unstructured.Unstructured // the application as it was written last; nil when the watch has it
+}
+
+// newest is the application as it was read, or as we wrote it where the watch has not caught up with that yet: an
+// operation would be begun again otherwise.
+func (k *known) newest(read *unstructured.Unstructured) *unstructured.Unstructured {
+	if k.written == nil || cluster.Version(read) >= cluster.Version(k.written) {
+		k.written = nil
+		return read
+	}
+	return k.written.DeepCopy()
 }
 
 // pass is one reconciliation of one application.
@@ -98,6 +113,8 @@ func (a *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	if err := a.Client.Get(ctx, req.NamespacedName, raw); err != nil {
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
+	known := a.remember(string(raw.GetUID()))
+	raw = known.newest(raw)
 	app, warnings, decodeErr := v1alpha1.DecodeTolerant[v1alpha1.Application](raw.Object)
 	if raw.GetDeletionTimestamp() != nil {
 		a.forget(string(raw.GetUID()))
@@ -106,7 +123,7 @@ func (a *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	if app.Annotations[operation.SkipReconcile] == "true" || !a.Projects.Serves(raw.GetNamespace()) {
 		return reconcile.Result{}, nil
 	}
-	p := &pass{Reconciler: a, raw: raw, app: app, known: a.remember(string(raw.GetUID())), report: newReport(app)}
+	p := &pass{Reconciler: a, raw: raw, app: app, known: known, report: newReport(app)}
 	p.report.unknownFields(warnings)
 	wake, err := p.run(ctx, decodeErr)
 	if perr := p.conclude(ctx); perr != nil {
@@ -337,6 +354,8 @@ func (p *pass) advance(ctx context.Context, w *operation.World, found *source.Re
 			w.Refused, err = perform.judge(ctx, plan.DryRun)
 		case len(plan.Step) > 0:
 			err = p.step(ctx, perform, plan)
+		case plan.Phase == "" && len(plan.Results) > 0:
+			// What became known of tasks may let others begin.
 		case plan.Phase == "":
 			p.report.operation.Message = plan.Wait
 			return plan, nil
@@ -381,7 +400,7 @@ func (p *pass) begin(ctx context.Context, w *operation.World, plan operation.Pla
 	}
 	p.auditBegin(w, plan)
 	p.Log.InfoContext(
-		ctx, "sync begins", "application", p.name(), "revision", w.Target, "automated",
+		ctx, "sync begins", "application", p.name(), "revision", w.Target.String(), "automated",
 		plan.Operation.InitiatedBy.Automated, "retry", plan.Retry,
 	)
 }
@@ -423,7 +442,7 @@ func (p *pass) end(
 	p.metrics.syncs.WithLabelValues(string(plan.Phase)).Inc()
 	p.auditEnd(p.report.operation, plan)
 	p.Log.InfoContext(
-		ctx, "sync ended", "application", p.name(), "revision", w.Target, "phase", plan.Phase, "message",
+		ctx, "sync ended", "application", p.name(), "revision", w.Target.String(), "phase", plan.Phase, "message",
 		p.report.operation.Message,
 	)
 	w.State, w.Request = p.report.operation, nil

@@ -247,6 +247,7 @@ func (p *pass) patch(ctx context.Context) error {
 	if err := p.Client.Patch(ctx, next, base); client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("write status of %s: %w", p.name(), err)
 	}
+	p.known.written = next
 	p.raw, r.taken, r.hold = next, false, ""
 	p.app.Annotations, p.app.Status = next.GetAnnotations(), *r.status.DeepCopy()
 	return nil
