@@ -9,7 +9,7 @@ import (
 	"strings"
 	"unicode"
 
-	"github.com/argosy-mesh/argosy/libs/sensing/script"
+	"github.com/argosy-mesh/argosy/libs/script"
 	"github.com/casbin/govaluate"
 	"github.com/tidwall/gjson"
 )

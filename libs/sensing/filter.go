@@ -4,7 +4,7 @@ import (
 	"errors"
 	"strings"
 
-	"github.com/argosy-mesh/argosy/libs/sensing/script"
+	"github.com/argosy-mesh/argosy/libs/script"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
 

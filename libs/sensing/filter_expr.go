@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/argosy-mesh/argosy/libs/sensing/script"
+	"github.com/argosy-mesh/argosy/libs/script"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/tidwall/gjson"
 )

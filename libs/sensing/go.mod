@@ -3,19 +3,18 @@ module github.com/argosy-mesh/argosy/libs/sensing
 go 1.26.0
 
 require (
-	github.com/Masterminds/sprig/v3 v3.3.0
 	github.com/antlr/antlr4/runtime/Go/antlr v1.4.10
 	github.com/argosy-mesh/argosy/schemas v0.0.0-00010101000000-000000000000
 	github.com/google/go-cmp v0.7.0
-	github.com/itchyny/gojq v0.12.18
 	github.com/tidwall/sjson v1.2.7
-	github.com/yuin/gopher-lua v1.1.1
 	sigs.k8s.io/yaml v1.6.0
 )
 
 require (
+	github.com/Masterminds/sprig/v3 v3.3.0 // indirect
 	github.com/fxamacker/cbor/v2 v2.9.1 // indirect
 	github.com/go-logr/logr v1.4.4 // indirect
+	github.com/itchyny/gojq v0.12.18 // indirect
 	github.com/json-iterator/go v1.1.12 // indirect
 	github.com/modern-go/concurrent v0.0.0-20180306012644-bacd9c7ef1dd // indirect
 	github.com/modern-go/reflect2 v1.0.3-0.20250322232337-35a7c28c31ee // indirect
@@ -23,6 +22,7 @@ require (
 	github.com/tidwall/match v1.1.1 // indirect
 	github.com/tidwall/pretty v1.2.0 // indirect
 	github.com/x448/float16 v0.8.4 // indirect
+	github.com/yuin/gopher-lua v1.1.1 // indirect
 	go.uber.org/multierr v1.11.0 // indirect
 	go.uber.org/zap v1.27.1 // indirect
 	go.yaml.in/yaml/v2 v2.4.4 // indirect
@@ -45,6 +45,7 @@ require (
 	dario.cat/mergo v1.0.1 // indirect
 	github.com/Masterminds/goutils v1.1.1 // indirect
 	github.com/Masterminds/semver/v3 v3.5.0 // indirect
+	github.com/argosy-mesh/argosy/libs/script v0.0.0
 	github.com/casbin/govaluate v1.10.0
 	github.com/cloudevents/sdk-go/sql/v2 v2.16.2
 	github.com/cloudevents/sdk-go/v2 v2.16.2
@@ -61,3 +62,5 @@ require (
 )
 
 replace github.com/argosy-mesh/argosy/schemas => ../../schemas
+
+replace github.com/argosy-mesh/argosy/libs/script => ../script

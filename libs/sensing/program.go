@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/argosy-mesh/argosy/libs/sensing/script"
+	"github.com/argosy-mesh/argosy/libs/script"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/robfig/cron/v3"
 )

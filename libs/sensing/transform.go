@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 
-	"github.com/argosy-mesh/argosy/libs/sensing/script"
+	"github.com/argosy-mesh/argosy/libs/script"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
 

@@ -115,6 +115,7 @@ require (
 	github.com/argosy-mesh/argosy/libs/gitrepo v0.0.0
 	github.com/argosy-mesh/argosy/libs/httpx v0.0.0 // indirect
 	github.com/argosy-mesh/argosy/libs/identity v0.0.0
+	github.com/argosy-mesh/argosy/libs/script v0.0.0 // indirect
 	github.com/argosy-mesh/argosy/libs/sensing v0.0.0
 	github.com/aws/aws-sdk-go-v2/service/lambda v1.114.3
 	github.com/beorn7/perks v1.0.1 // indirect
@@ -226,3 +227,5 @@ replace github.com/argosy-mesh/argosy/libs/facts => ../../libs/facts
 replace github.com/argosy-mesh/argosy/libs/gitrepo => ../../libs/gitrepo
 
 replace github.com/argosy-mesh/argosy/libs/httpx => ../../libs/httpx
+
+replace github.com/argosy-mesh/argosy/libs/script => ../../libs/script

@@ -27,6 +27,7 @@ require (
 	github.com/antithesishq/antithesis-sdk-go v0.8.0-default-no-op // indirect
 	github.com/argosy-mesh/argosy/libs/facts v0.0.0
 	github.com/argosy-mesh/argosy/libs/obs v0.0.0 // indirect
+	github.com/argosy-mesh/argosy/libs/script v0.0.0
 	github.com/beorn7/perks v1.0.1 // indirect
 	github.com/blang/semver/v4 v4.0.0 // indirect
 	github.com/cenkalti/backoff/v5 v5.0.3 // indirect
@@ -132,3 +133,5 @@ replace (
 )
 
 replace github.com/argosy-mesh/argosy/libs/facts => ../../libs/facts
+
+replace github.com/argosy-mesh/argosy/libs/script => ../../libs/script

@@ -27,6 +27,7 @@ require (
 	github.com/antithesishq/antithesis-sdk-go v0.8.0-default-no-op // indirect
 	github.com/antlr/antlr4/runtime/Go/antlr v1.4.10 // indirect
 	github.com/argosy-mesh/argosy/libs/eventsource v0.0.0
+	github.com/argosy-mesh/argosy/libs/script v0.0.0 // indirect
 	github.com/beorn7/perks v1.0.1 // indirect
 	github.com/casbin/govaluate v1.10.0 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
@@ -125,3 +126,5 @@ replace (
 )
 
 replace github.com/argosy-mesh/argosy/libs/eventsource => ../../libs/eventsource
+
+replace github.com/argosy-mesh/argosy/libs/script => ../../libs/script

@@ -10,8 +10,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/argosy-mesh/argosy/libs/script"
 	"github.com/argosy-mesh/argosy/libs/sensing"
-	"github.com/argosy-mesh/argosy/libs/sensing/script"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/tidwall/gjson"
 	"github.com/tidwall/sjson"

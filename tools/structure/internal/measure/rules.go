@@ -102,7 +102,7 @@ func (m Module) undocumented() []string {
 func isCore(pkg string) bool {
 	return strings.Contains(pkg+"/", "/internal/core/") ||
 		within(pkg, "libs/flow") && pkg != "libs/flow/workflowtest" ||
-		within(pkg, "libs/sensing")
+		within(pkg, "libs/sensing") || within(pkg, "libs/script")
 }
 
 func within(pkg, folder string) bool { return pkg == folder || strings.HasPrefix(pkg, folder+"/") }
@@ -128,7 +128,7 @@ func (m Module) mayKnowNATS(f File) bool {
 func mayCoreKnow(pkg string) bool { return strings.HasPrefix(pkg, "schemas/") || pure[pkg] }
 
 // pure are libraries that only compute: no I/O, no clock, no randomness.
-var pure = map[string]bool{"libs/core/span": true}
+var pure = map[string]bool{"libs/core/span": true, "libs/script": true}
 
 func (m Module) forbids(f File, name string) string {
 	if strings.HasPrefix(name, "github.com/nats-io/nats.go") && !m.mayKnowNATS(f) {

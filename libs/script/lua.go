@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	lua "github.com/yuin/gopher-lua"
 	"github.com/yuin/gopher-lua/ast"
@@ -65,9 +66,22 @@ func replaceConcat(node any) any {
 	return call
 }
 
+// Env is what a program finds when it runs.
+type Env struct {
+	Global string // name of the variable that holds Value
+	Value  map[string]any
+	// Clock tells "os.time" and "os.date" the time; nil means that there is no "os".
+	Clock func() time.Time
+}
+
 // Run evaluates the program with the global "event" and returns what it returns: nil, bool, float64, string,
 // map[string]any or []any; [json.Number] for what the event holds, as it is written there.
 func (p *Lua) Run(event map[string]any, limits Limits) (result any, err error) {
+	return p.Eval(Env{Global: "event", Value: event}, limits)
+}
+
+// Eval evaluates the program in env, as [Lua.Run] does.
+func (p *Lua) Eval(env Env, limits Limits) (result any, err error) {
 	b := newBudget(limits)
 	defer func() {
 		if r := recover(); r != nil {
@@ -77,8 +91,11 @@ func (p *Lua) Run(event map[string]any, limits Limits) (result any, err error) {
 	}()
 	state := newState(b)
 	defer state.Close()
+	if env.Clock != nil {
+		openClock(state, b, env.Clock)
+	}
 	l := &lender{state: state, lent: map[*lua.LTable]*origin{}, texts: texts{}, named: map[keyed]string{}}
-	state.SetGlobal("event", l.toLua(event))
+	state.SetGlobal(env.Global, l.toLua(env.Value))
 	state.SetContext(b)
 	state.Push(state.NewFunctionFromProto(p.proto))
 	if err := state.PCall(0, 1, nil); err != nil {

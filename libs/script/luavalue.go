@@ -46,6 +46,8 @@ func (l *lender) toLua(v any) lua.LValue {
 		return lua.LString(v)
 	case float64:
 		return lua.LNumber(v)
+	case int64:
+		return lua.LNumber(v)
 	case json.Number:
 		return lua.LNumber(l.texts.learn(v))
 	case bool:
