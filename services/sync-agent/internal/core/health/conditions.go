@@ -16,8 +16,8 @@ const (
 // polarityOf reads the meaning of a condition from its name.
 func polarityOf(kind string) polarity {
 	all := words(kind)
-	if len(all) == 0 {
-		return neutral
+	if len(all) == 0 || all[len(all)-1] == "warning" || all[len(all)-1] == "warnings" {
+		return neutral // warnings are for people to read
 	}
 	last := all[len(all)-1]
 	if slices.ContainsFunc(all, func(w string) bool { return badWords[w] }) || all[0] == "not" || all[0] == "non" ||

@@ -83,11 +83,25 @@ func (v view) conditions(fields ...string) []condition {
 	var out []condition
 	for _, c := range v.list(fields...) {
 		out = append(out, condition{
-			c.text("type"), c.text("status"), c.text("reason"), c.text("message"), c.text("severity"),
+			c.text("type"), truth(c.value("status")), c.text("reason"), c.text("message"), c.text("severity"),
 			c.count("observedGeneration"),
 		})
 	}
 	return out
+}
+
+// truth reads the status of a condition, which some write as a boolean.
+func truth(status any) string {
+	switch x := status.(type) {
+	case string:
+		return x
+	case bool:
+		if x {
+			return "True"
+		}
+		return "False"
+	}
+	return ""
 }
 
 // condition is the condition of a type in status, zero when there is none.

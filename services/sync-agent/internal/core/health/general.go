@@ -246,3 +246,23 @@ func listed(status view) Health {
 	}
 	return out
 }
+
+// usual judges an object of a kind that writes as most do, and always writes a status.
+func usual(v view) Health {
+	if h := general(v); h.Status != "" {
+		return h
+	}
+	return progressing("Waiting for a status")
+}
+
+// byReady judges by the condition Ready alone: True is good, False is bad, all else is on its way.
+func byReady(v view) Health {
+	c := v.condition("Ready")
+	switch c.status {
+	case "True":
+		return healthy(c.because())
+	case "False":
+		return degraded(c.because())
+	}
+	return progressing("Waiting to be ready")
+}
