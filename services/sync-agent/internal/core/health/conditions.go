@@ -56,21 +56,18 @@ var passive = set(`generated date discoverable adopted advertised allowed synced
 // at work. Without one, the worst of them counts.
 func judgeConditions(all []condition, generation int64) Health {
 	ready := slices.IndexFunc(all, func(c condition) bool { return c.kind == "Ready" })
-	var beside, out Health
+	verdicts := make([]Health, len(all))
 	for i, c := range all {
-		if i != ready {
-			beside = worst(beside, judgeBeside(c, ready >= 0, generation))
+		if i == ready {
+			verdicts[i] = judgeReady(c, generation)
+		} else {
+			verdicts[i] = judgeBeside(c, ready >= 0, generation)
 		}
 	}
-	if ready >= 0 {
-		out = judgeReady(all[ready], generation)
-	}
-	if out = worst(out, beside); out.Status == doubtful && beside.Status != doubtful && beside.Status != Healthy &&
-		beside.Status != "" {
-		return beside
-	}
-	if out.Status != "" || len(all) == 0 {
-		return out
+	if sure, doubt := sort(verdicts); doubt.Status != "" && rank[sure.Status] <= rank[Healthy] {
+		return doubt
+	} else if sure.Status != "" || len(all) == 0 {
+		return sure
 	}
 	return judgeNeutral(all)
 }
@@ -81,7 +78,15 @@ const doubtful = "doubtful"
 
 // resolve is the worst of verdicts, with doubts decided.
 func resolve(all ...Health) Health {
-	var sure, doubt Health
+	sure, doubt := sort(all)
+	if doubt.Status == "" || rank[sure.Status] > rank[Healthy] {
+		return sure
+	}
+	return degraded(doubt.Message)
+}
+
+// sort takes the doubt out of verdicts, and the worst of the others.
+func sort(all []Health) (sure, doubt Health) {
 	for _, h := range all {
 		if h.Status == doubtful {
 			doubt = h
@@ -89,10 +94,7 @@ func resolve(all ...Health) Health {
 		}
 		sure = worst(sure, h)
 	}
-	if doubt.Status == "" || rank[sure.Status] > rank[Healthy] {
-		return sure
-	}
-	return degraded(doubt.Message)
+	return sure, doubt
 }
 
 func isBad(reason string) bool { return stateOf(reason) == Degraded }

@@ -55,7 +55,7 @@ var (
 		unable unresolved unsatisfied malformed unsuccessful missing unsafe critical fatal faulted faulty abnormal
 		orphan orphaned stuck violating incompatible bogus`)
 	unfinishedWords = set(`pending progress inprogress queued scheduled submitted wait yellow unfinished incomplete
-		partial partially rollout initial init unready prepare requeued retry changed unsynced outofsync unknown
+		rollout initial init unready prepare requeued retry changed unsynced outofsync unknown
 		undefined modified modifying`)
 	stoppedWords = set(`paused pause suspended suspend stopped hibernated hibernation hibernate disabled halted inactive
 		deactivated hold standby shutdown shelved dormant ignored skipped`)
