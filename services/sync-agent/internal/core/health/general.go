@@ -230,7 +230,7 @@ func counts(v view) Health {
 func listed(status view) Health {
 	var out Health
 	for _, name := range slices.Sorted(maps.Keys(status.o)) {
-		if past(name) {
+		if past(name) || name == "conditions" {
 			continue
 		}
 		parts := status.list(name)
