@@ -8,7 +8,14 @@ import (
 var argoproj = group{
 	"Rollout": rollout, "Workflow": workflow, "AnalysisRun": analysisRun, "Experiment": analysisRun,
 	"CronWorkflow": cronWorkflow, "ApplicationSet": usual, "EventBus": usual, "EventSource": usual, "Sensor": usual,
+	"Application": none, "AppProject": none, "WorkflowTemplate": none, "ClusterWorkflowTemplate": none,
+	"AnalysisTemplate": none, "ClusterAnalysisTemplate": none, "WorkflowEventBinding": none, "WorkflowTaskSet": none,
+	"WorkflowArtifactGCTask": none, "WorkflowTaskResult": none,
 }
+
+// none holds for kinds that have no health. That of an Application is not the health of the one that made it, unless a
+// customization says so.
+func none(view) Health { return Health{} }
 
 func rollout(v view) Health {
 	if v.empty() || !rolloutSeen(v) {

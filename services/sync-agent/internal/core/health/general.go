@@ -19,15 +19,17 @@ func general(v view) Health {
 		return progressing("Waiting for the new generation to be observed")
 	}
 	status := v.at("status")
-	said := resolve(
-		judgeConditions(v.conditions("status", "conditions"), v.generation()), nested(v), phases(status, isFinite(v.kind())),
-		complaints(status), flags(status),
-	)
+	verdicts := []Health{
+		judgeConditions(v.conditions("status", "conditions"), v.generation()), nested(v),
+		phases(status, isFinite(v.kind())), complaints(status), flags(status),
+	}
+	if v.condition("Ready").kind == "" {
+		// Nothing speaks for the whole: its parts do.
+		verdicts = append(verdicts, listed(status))
+	}
+	said := resolve(verdicts...)
 	if said.Status == "" {
 		said = counts(v)
-	}
-	if said.Status == "" {
-		said = listed(status)
 	}
 	if said.Status == "" && unsaid(status) {
 		return progressing("Waiting for a condition")
@@ -131,7 +133,8 @@ func namesState(field string) bool {
 // past holds for fields that tell what was, not what is.
 func past(field string) bool {
 	all := words(field)
-	return len(all) > 0 && slices.Contains([]string{"previous", "history", "desired", "expected", "target"}, all[0])
+	return len(all) > 0 && slices.Contains([]string{"previous", "history", "desired", "expected", "target"}, all[0]) ||
+		slices.ContainsFunc(all, func(w string) bool { return w == "history" || w == "transition" || w == "transitions" })
 }
 
 func phase(text, message string, finite bool) Health {

@@ -154,7 +154,6 @@ var silent = map[string]map[string]bool{
 	"keda.sh":                        set("TriggerAuthentication ClusterTriggerAuthentication"),
 	"postgresql.cnpg.io":             set("ImageCatalog ClusterImageCatalog"),
 	"kyverno.io":                     set("PolicyException CleanupPolicy ClusterCleanupPolicy"),
-	"argoproj.io":                    set("Application AppProject WorkflowTemplate ClusterWorkflowTemplate AnalysisTemplate ClusterAnalysisTemplate WorkflowEventBinding WorkflowTaskSet"),
 	"config.kubernetes.io":           set("*"),
 	"kustomize.config.k8s.io":        set("*"),
 	"cilium.io":                      set("CiliumNetworkPolicy CiliumClusterwideNetworkPolicy CiliumCIDRGroup"),
