@@ -122,6 +122,8 @@ func judgePositive(c condition) Health {
 		return degraded(c.because())
 	case why == Suspended:
 		return suspended(c.because())
+	case c.is("False") && complains(c.message):
+		return degraded(c.because())
 	case c.is("False") && c.reason+c.message != "" && (why != Progressing || circular(c)):
 		if c.severity == "Info" || c.severity == "Warning" {
 			return progressing(c.because())
@@ -129,6 +131,12 @@ func judgePositive(c condition) Health {
 		return Health{doubtful, c.because()}
 	}
 	return progressing(c.because())
+}
+
+// complains holds for messages that begin with what went wrong: "failed to ...", "Error: ...".
+func complains(message string) bool {
+	all := words(message)
+	return len(all) > 0 && severe[all[0]]
 }
 
 // circular holds for reasons that only say that something is not ready, and not that it is being done.

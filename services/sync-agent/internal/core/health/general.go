@@ -37,7 +37,17 @@ func general(v view) Health {
 	if said.Status == "" {
 		return healthy("")
 	}
+	if said.Status == Healthy && isFinite(v.kind()) && v.condition("Running").is("True") && !ended(v) {
+		return progressing(v.condition("Running").because())
+	}
 	return said
+}
+
+// ended reports whether a condition says that there is nothing more to be done.
+func ended(v view) bool {
+	return slices.ContainsFunc(v.conditions("status", "conditions"), func(c condition) bool {
+		return c.is("True") && (c.kind == "Succeeded" || c.kind == "Complete" || c.kind == "Completed" || c.kind == "Ready")
+	})
 }
 
 // unsaid reports whether there is room for conditions, or for those that give them, and nothing in it.
@@ -144,7 +154,7 @@ func phase(text, message string, finite bool) Health {
 		state = Missing
 	case "unknown":
 		state = Unknown
-	case "running", "active", "started":
+	case "running", "active", "started", "initialized", "created":
 		if finite {
 			state = Progressing
 		}

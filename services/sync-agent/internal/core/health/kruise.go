@@ -2,7 +2,8 @@ package health
 
 var (
 	kruiseApps = group{
-		"CloneSet": kruiseReplicas, "StatefulSet": kruiseReplicas, "DaemonSet": kruiseDaemons, anyKind: usual,
+		"CloneSet": kruiseReplicas, "StatefulSet": kruiseReplicas, "DaemonSet": kruiseDaemons, "SidecarSet": sidecarSet,
+		anyKind: usual,
 	}
 	kruiseRollouts = group{"Rollout": kruiseRollout, anyKind: usual}
 	kruiseGame     = group{"GameServer": gameServer, anyKind: usual}
@@ -86,6 +87,23 @@ func gameServer(v view) Health {
 	}
 	if state := v.text("status", "currentState"); state != v.text("status", "desiredState") {
 		return progressing("The state is " + state)
+	}
+	return healthy("")
+}
+
+func sidecarSet(v view) Health {
+	if v.empty() || v.outdated() {
+		return progressing("Waiting for initialization")
+	}
+	matched, updated := v.count("status", "matchedPods"), v.count("status", "updatedPods")
+	if h := held(v, updated, matched); h.Status != "" {
+		return h
+	}
+	switch {
+	case updated < matched:
+		return progressing("Not all pods are updated")
+	case v.count("status", "readyPods") < matched:
+		return degraded("Some pods are not ready")
 	}
 	return healthy("")
 }

@@ -34,6 +34,7 @@ var groups = map[string]group{
 
 	"*.cnrm.cloud.google.com":           cnrm,
 	"*.crossplane.io":                   crossplane,
+	"*.services.k8s.aws":                ack,
 	"*.k8s.elastic.co":                  elastic,
 	"*.solo.io":                         solo,
 	"*.toolkit.fluxcd.io":               flux,
@@ -154,6 +155,10 @@ var silent = map[string]map[string]bool{
 	"keda.sh":                        set("TriggerAuthentication ClusterTriggerAuthentication"),
 	"postgresql.cnpg.io":             set("ImageCatalog ClusterImageCatalog"),
 	"kyverno.io":                     set("PolicyException CleanupPolicy ClusterCleanupPolicy"),
+	"policy.karmada.io":              set("*"),
+	"cloud.google.com":               set("BackendConfig"),
+	"networking.gke.io":              set("FrontendConfig"),
+	"kuma.io":                        set("*"),
 	"config.kubernetes.io":           set("*"),
 	"kustomize.config.k8s.io":        set("*"),
 	"cilium.io":                      set("CiliumNetworkPolicy CiliumClusterwideNetworkPolicy CiliumCIDRGroup"),
