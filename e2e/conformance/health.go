@@ -69,7 +69,7 @@ func healthOf(ctx context.Context, c Config, dir string, report *Report) error {
 		case err != nil:
 			report.Failf(name, "%v", err)
 		case status != t.HealthStatus.Status:
-			report.Failf(name, "expected %s (%.80s), got %s (%.80s)", t.HealthStatus.Status, t.HealthStatus.Message,
+			report.Failf(name, "expected %s (%.80q), got %s (%.80q)", t.HealthStatus.Status, t.HealthStatus.Message,
 				status, message)
 		default:
 			report.Pass(name)

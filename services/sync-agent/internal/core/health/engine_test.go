@@ -30,7 +30,7 @@ func TestCustomizationsInLua(t *testing.T) {
 	const key = "resource.customizations.health.example.com_Thing"
 	for text, want := range map[string]Health{
 		`hs = {} hs.status = "Degraded" hs.message = obj.status.phase return hs`:                                          {Degraded, "Ready"},
-		`if obj.spec.size > 2 then return {status = "Suspended"} end`:                                                        {Suspended, ""},
+		`if obj.spec.size > 2 then return {status = "Suspended"} end`:                                                     {Suspended, ""},
 		`local n = 0 for i, v in ipairs(obj.status.list) do n = n + v end return {status="Healthy", message=tostring(n)}`: {Healthy, "3"},
 		`return {status = "Progressing", message = string.format("%d of %d", #obj.status.list, 3)}`:                       {Progressing, "2 of 3"},
 		`return {status = "Fine"}`:      {Unknown, `status "Fine"`},
@@ -94,13 +94,13 @@ func TestCustomizationsInCEL(t *testing.T) {
 	const key = "resource.customizations.healthcel.example.com_Thing"
 	for text, want := range map[string]Health{
 		`healthy: obj.status.phase == "Ready"`:                                   {Healthy, ""},
-		"healthy: \"true\"\nmessage: '\"n is \" + string(obj.spec.size)'":           {Healthy, "n is 3"},
-		"degraded: obj.spec.size > 2\nhealthy: \"true\"":                            {Degraded, ""},
+		"healthy: \"true\"\nmessage: '\"n is \" + string(obj.spec.size)'":        {Healthy, "n is 3"},
+		"degraded: obj.spec.size > 2\nhealthy: \"true\"":                         {Degraded, ""},
 		"suspended: obj.spec.paused\nhealthy: obj.status.list.exists(x, x == 2)": {Healthy, ""},
 		`healthy: obj.status.gone.deeper == 1`:                                   {Progressing, ""},
 		`healthy: obj.status.list[7] == 1`:                                       {Progressing, ""},
-		`healthy: obj.spec.size`:                                                    {Progressing, ""},
-		`healthy: obj.spec.size + "x" == "3x"`:                                      {Unknown, key},
+		`healthy: obj.spec.size`:                                                 {Progressing, ""},
+		`healthy: obj.spec.size + "x" == "3x"`:                                   {Unknown, key},
 		`healthy: "1 + 1"`:                                                       {Unknown, "not a bool"},
 		`healthy: "obj.("`:                                                       {Unknown, key},
 		`good: "true"`:                                                           {Unknown, "good"},
