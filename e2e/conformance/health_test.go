@@ -50,8 +50,8 @@ tests:
 			t.Errorf("case %d: %q, want %q", i, reasons, want)
 		}
 	}
-	if report, err = Health(t.Context(), Config{Dir: dir, Bin: bin, Only: "example.com/Thing/testdata/good"}); err != nil ||
-		len(report.Results) != 2 {
+	only := Config{Dir: dir, Bin: bin, Only: "example.com/Thing/testdata/good"}
+	if report, err = Health(t.Context(), only); err != nil || len(report.Results) != 2 {
 		t.Errorf("only: %v, %v", report, err)
 	}
 	if _, err = Health(t.Context(), Config{Dir: bin, Bin: bin}); err == nil {

@@ -100,9 +100,8 @@ func run(f flags, files []string, s Streams) error {
 			return err
 		}
 		for _, o := range objects {
-			v := verdict{
-				File: file, Group: o.GroupVersionKind().Group, Kind: o.GetKind(), Namespace: o.GetNamespace(), Name: o.GetName(),
-			}
+			key := track.KeyOf(o)
+			v := verdict{File: file, Group: key.Group, Kind: key.Kind, Namespace: key.Namespace, Name: key.Name}
 			if h := judge(o); h != nil {
 				v.Status, v.Message = h.Status, h.Message
 			}

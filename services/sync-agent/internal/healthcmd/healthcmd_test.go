@@ -68,7 +68,8 @@ func TestTriesCustomizations(t *testing.T) {
 		if code != 0 || !strings.HasPrefix(out, "Suspended") || !strings.Contains(out, "lua") || problems != "" {
 			t.Errorf("%s: %d, %s, %s", name, code, out, problems)
 		}
-		if _, out, _ = call(t, "", "--general", "--config", file(name, text), thing); !strings.HasPrefix(out, "Degraded") {
+		_, out, _ = call(t, "", "--general", "--config", file(name, text), thing)
+		if !strings.HasPrefix(out, "Degraded") {
 			t.Errorf("%s, by general rules: %s", name, out)
 		}
 	}

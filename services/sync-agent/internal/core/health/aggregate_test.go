@@ -7,7 +7,8 @@ import (
 )
 
 func TestWorst(t *testing.T) {
-	good, late, gone, bad := &Health{Healthy, ""}, &Health{Progressing, "soon"}, &Health{Missing, ""}, &Health{Degraded, ""}
+	good, late := &Health{Healthy, ""}, &Health{Progressing, "soon"}
+	gone, bad := &Health{Missing, ""}, &Health{Degraded, ""}
 	for name, c := range map[string]struct {
 		parts []Part
 		want  Health
@@ -31,8 +32,8 @@ func TestWorst(t *testing.T) {
 func TestWhatDoesNotCount(t *testing.T) {
 	for annotation, want := range map[string]bool{
 		`argocd.argoproj.io/ignore-healthcheck: "true"`: true, `argocd.argoproj.io/ignore-healthcheck: "false"`: false,
-		`argocd.argoproj.io/hook: PostSync`: true, `helm.sh/hook: pre-install`: true, `helm.sh/hook: crd-install`: false,
-		`other: x`: false,
+		`argocd.argoproj.io/hook: PostSync`: true, `helm.sh/hook: pre-install`: true,
+		`helm.sh/hook: crd-install`: false, `other: x`: false,
 	} {
 		o := tracktest.Object(t, "{apiVersion: v1, kind: Secret, metadata: {annotations: {"+annotation+"}}}")
 		if got := PartOf("x", o, nil); got.Ignored != want {

@@ -64,7 +64,7 @@ func judgeConditions(all []condition, generation int64) Health {
 			verdicts[i] = judgeBeside(c, ready >= 0, generation)
 		}
 	}
-	if sure, doubt := sort(verdicts); doubt.Status != "" && rank[sure.Status] <= rank[Healthy] {
+	if sure, doubt := split(verdicts); doubt.Status != "" && rank[sure.Status] <= rank[Healthy] {
 		return doubt
 	} else if sure.Status != "" || len(all) == 0 {
 		return sure
@@ -78,15 +78,15 @@ const doubtful = "doubtful"
 
 // resolve is the worst of verdicts, with doubts decided.
 func resolve(all ...Health) Health {
-	sure, doubt := sort(all)
+	sure, doubt := split(all)
 	if doubt.Status == "" || rank[sure.Status] > rank[Healthy] {
 		return sure
 	}
 	return degraded(doubt.Message)
 }
 
-// sort takes the doubt out of verdicts, and the worst of the others.
-func sort(all []Health) (sure, doubt Health) {
+// split takes the doubt out of verdicts, and the worst of the others.
+func split(all []Health) (sure, doubt Health) {
 	for _, h := range all {
 		if h.Status == doubtful {
 			doubt = h
@@ -142,7 +142,8 @@ func complains(message string) bool {
 // circular holds for reasons that only say that something is not ready, and not that it is being done.
 func circular(c condition) bool {
 	all := words(c.reason)
-	return slices.Contains(all, "not") && !slices.ContainsFunc(all, func(w string) bool { return isWork(w) || unfinishedWords[w] })
+	work := slices.ContainsFunc(all, func(w string) bool { return isWork(w) || unfinishedWords[w] })
+	return slices.Contains(all, "not") && !work
 }
 
 // judgeBeside tells what one condition adds. With a condition Ready, other positive ones count only for their errors.

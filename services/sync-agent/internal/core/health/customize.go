@@ -62,7 +62,8 @@ func compile(c Customizations) (overrides, []Problem) {
 	var problems []Problem
 	add := func(key, kinds string, compiled func(string) (*customization, error), text string) {
 		if o.number++; o.number > maxCustomizations {
-			problems = append(problems, Problem{key, fmt.Errorf("there are more than %d customizations", maxCustomizations)})
+			err := fmt.Errorf("there are more than %d customizations", maxCustomizations)
+			problems = append(problems, Problem{key, err})
 			return
 		}
 		custom, err := compiled(text)

@@ -84,7 +84,8 @@ func TestLuaHasASecond(t *testing.T) {
 		if len(problems) > 0 {
 			t.Fatal(problems)
 		}
-		if got := engine.Assess(tracktest.Object(t, thing)); got.Status != Unknown || !strings.Contains(got.Message, "too long") {
+		got := engine.Assess(tracktest.Object(t, thing))
+		if got.Status != Unknown || !strings.Contains(got.Message, "too long") {
 			t.Errorf("%+v", got)
 		}
 	})
@@ -134,8 +135,9 @@ func TestWhichCustomizationHolds(t *testing.T) {
 		t.Errorf("problems: %v", problems)
 	}
 	for kind, want := range map[string]string{
-		"example.com/v1 Thing": "exact", "example.com/v1 Other": "group", "else.com/v1 Thing": "kind", "v1 Secret": "core",
-		"v1 ConfigMap": "core, too", "apps/v1 Deployment": "before the rule", "cel.example.com/v1 Thing": "",
+		"example.com/v1 Thing": "exact", "example.com/v1 Other": "group", "else.com/v1 Thing": "kind",
+		"v1 Secret": "core", "v1 ConfigMap": "core, too",
+		"apps/v1 Deployment": "before the rule", "cel.example.com/v1 Thing": "",
 	} {
 		version, name, _ := strings.Cut(kind, " ")
 		got := engine.Assess(tracktest.Object(t, `{apiVersion: `+version+`, kind: `+name+`}`))
@@ -245,7 +247,10 @@ func TestRulesOfOddObjects(t *testing.T) {
 		nil,
 		{},
 		{"status": "text", "spec": 7.0, "metadata": []any{}},
-		{"status": map[string]any{"conditions": "x", "phase": 3.0, "state": map[string]any{}}, "spec": map[string]any{"replicas": "x"}},
+		{
+			"status": map[string]any{"conditions": "x", "phase": 3.0, "state": map[string]any{}},
+			"spec":   map[string]any{"replicas": "x"},
+		},
 		{"status": map[string]any{"conditions": []any{nil, "x", map[string]any{"type": 3.0, "status": []any{}}}}},
 		{"metadata": map[string]any{"generation": "x", "annotations": map[string]any{"a/paused": true}}},
 	}

@@ -43,10 +43,13 @@ func general(v view) Health {
 	return said
 }
 
+// final are conditions of what has nothing more to do.
+var final = set("Succeeded Complete Completed Ready")
+
 // ended reports whether a condition says that there is nothing more to be done.
 func ended(v view) bool {
 	return slices.ContainsFunc(v.conditions("status", "conditions"), func(c condition) bool {
-		return c.is("True") && (c.kind == "Succeeded" || c.kind == "Complete" || c.kind == "Completed" || c.kind == "Ready")
+		return c.is("True") && final[c.kind]
 	})
 }
 
@@ -132,19 +135,27 @@ func phases(status view, finite bool) Health {
 	return out
 }
 
+// otherTimes begin names of what was, or ought to be; records stand anywhere in names of what was.
+var (
+	otherTimes = set("previous desired expected target")
+	records    = set("history transition transitions")
+)
+
 func namesState(field string) bool {
 	if stateNames[strings.ToLower(field)] {
 		return true
 	}
 	all := words(field)
-	return len(all) > 1 && !past(field) && slices.Contains([]string{"status", "state", "phase", "health"}, all[len(all)-1])
+	return len(all) > 1 && !past(field) && slices.Contains(partStates, all[len(all)-1])
 }
+
+// partStates are the words that end names of states, and that name those of parts.
+var partStates = []string{"status", "state", "phase", "health"}
 
 // past holds for fields that tell what was, not what is.
 func past(field string) bool {
 	all := words(field)
-	return len(all) > 0 && slices.Contains([]string{"previous", "history", "desired", "expected", "target"}, all[0]) ||
-		slices.ContainsFunc(all, func(w string) bool { return w == "history" || w == "transition" || w == "transitions" })
+	return len(all) > 0 && otherTimes[all[0]] || slices.ContainsFunc(all, func(w string) bool { return records[w] })
 }
 
 func phase(text, message string, finite bool) Health {
@@ -192,7 +203,8 @@ func flags(status view) Health {
 			continue
 		}
 		switch strings.ToLower(name) {
-		case "ready", "readytouse", "available", "synced", "deployed", "provisioned", "initialized", "succeeded", "bound":
+		case "ready", "readytouse", "available", "synced", "deployed", "provisioned", "initialized", "succeeded",
+			"bound":
 			out = worst(out, either(yes, name, Progressing))
 		case "healthy", "valid":
 			out = worst(out, either(yes, name, Degraded))
@@ -252,7 +264,7 @@ func listed(status view) Health {
 			parts = append(parts, below.at(key))
 		}
 		for _, part := range parts {
-			for _, field := range []string{"status", "state", "phase", "health"} {
+			for _, field := range partStates {
 				out = worst(out, phase(part.text(field), part.text("message"), false))
 			}
 		}

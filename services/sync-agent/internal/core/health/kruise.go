@@ -31,7 +31,8 @@ func kruiseReplicas(v view) Health {
 	if h := held(v, v.count("status", "updatedReplicas"), replicas); h.Status != "" {
 		return h
 	}
-	if v.count("status", "updatedReadyReplicas") < replicas || v.count("status", "updatedAvailableReplicas") < replicas {
+	ready, available := v.count("status", "updatedReadyReplicas"), v.count("status", "updatedAvailableReplicas")
+	if ready < replicas || available < replicas {
 		return degraded("Some replicas are not ready or available")
 	}
 	return healthy("")

@@ -53,7 +53,8 @@ func waiting(v view) Health {
 }
 
 func badWaiting(reason string) bool {
-	return strings.HasPrefix(reason, "Err") || strings.HasSuffix(reason, "Error") || strings.HasSuffix(reason, "BackOff")
+	return strings.HasPrefix(reason, "Err") || strings.HasSuffix(reason, "Error") ||
+		strings.HasSuffix(reason, "BackOff")
 }
 
 func podFailed(v view) Health {

@@ -18,7 +18,8 @@ func topologyObject(v view) Health {
 }
 
 func rabbitCluster(v view) Health {
-	available, all, written := v.condition("ClusterAvailable"), v.condition("AllReplicasReady"), v.condition("ReconcileSuccess")
+	available, all := v.condition("ClusterAvailable"), v.condition("AllReplicasReady")
+	written := v.condition("ReconcileSuccess")
 	switch {
 	case written.is("False"):
 		return degraded(written.because())

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // rule tells the health of an object of one kind; zero when it has none.
@@ -103,7 +104,7 @@ func (g group) rule(kind string) rule {
 }
 
 // families are the names in groups that stand for several groups, the longest first.
-func families() []string {
+var families = sync.OnceValue(func() []string {
 	var out []string
 	for name := range maps.Keys(groups) {
 		if strings.HasPrefix(name, "*.") {
@@ -117,7 +118,7 @@ func families() []string {
 		return strings.Compare(a, b)
 	})
 	return out
-}
+})
 
 // knownGroup reports whether some kind of a group has a rule.
 func knownGroup(name string) bool {
