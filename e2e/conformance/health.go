@@ -20,10 +20,14 @@ const healthFile = "health_test.yaml"
 
 // healthCase says how the object of one file is.
 type healthCase struct {
-	InputPath    string // beside the health_test.yaml; the case of letters does not matter
-	HealthStatus struct {
-		Status, Message string
-	}
+	InputPath    string    `json:"inputPath"` // beside the health_test.yaml; the case of letters does not matter
+	HealthStatus healthSay `json:"healthStatus"`
+}
+
+// healthSay is what is said of an object.
+type healthSay struct {
+	Status  string `json:"status"`
+	Message string `json:"message"`
 }
 
 // Health compares what sync-agent says of the objects of a folder with the health_test.yaml files in it: lists of
@@ -51,7 +55,9 @@ func healthOf(ctx context.Context, c Config, dir string, report *Report) error {
 	if err != nil {
 		return err
 	}
-	var list struct{ Tests []healthCase }
+	var list struct {
+		Tests []healthCase `json:"tests"`
+	}
 	if err := yaml.Unmarshal(text, &list); err != nil {
 		return fmt.Errorf("%s: %w", filepath.Join(dir, healthFile), err)
 	}
@@ -91,7 +97,7 @@ func healthSaid(ctx context.Context, bin, dir, input string) (status, message st
 	if err != nil {
 		return "", "", fmt.Errorf("%w: %s", err, strings.TrimSpace(problems.String()))
 	}
-	var said []struct{ Status, Message string }
+	var said []healthSay
 	if err := json.Unmarshal(out, &said); err != nil {
 		return "", "", err
 	}
@@ -106,7 +112,7 @@ func healthSaid(ctx context.Context, bin, dir, input string) (status, message st
 
 // anyCase finds a file whose names may be written with other letters, large or small.
 func anyCase(dir, path string) (string, error) {
-	for _, part := range strings.Split(filepath.ToSlash(path), "/") {
+	for part := range strings.SplitSeq(filepath.ToSlash(path), "/") {
 		entries, err := os.ReadDir(dir)
 		if err != nil {
 			return "", err

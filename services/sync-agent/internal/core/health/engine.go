@@ -1,6 +1,7 @@
 package health
 
 import (
+	"slices"
 	"time"
 
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/track"
@@ -44,12 +45,7 @@ func (e *Engine) Assess(o *track.Object) *Health {
 }
 
 func hasHookFinalizer(o *track.Object) bool {
-	for _, f := range o.GetFinalizers() {
-		if f == hookFinalizer {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(o.GetFinalizers(), hookFinalizer)
 }
 
 // Judge is Assess for an object as if nobody had asked for its deletion: what the customization or the rules say.
