@@ -7,7 +7,7 @@ import (
 
 var argoproj = group{
 	"Rollout": rollout, "Workflow": workflow, "AnalysisRun": analysisRun, "Experiment": analysisRun,
-	"CronWorkflow": cronWorkflow, "ApplicationSet": usual, "EventBus": usual, "EventSource": usual, "Sensor": usual,
+	"CronWorkflow": cronWorkflow, "ApplicationSet": usual, "EventBus": eventBus, "EventSource": usual, "Sensor": usual,
 	"Application": none, "AppProject": none, "WorkflowTemplate": none, "ClusterWorkflowTemplate": none,
 	"AnalysisTemplate": none, "ClusterAnalysisTemplate": none, "WorkflowEventBinding": none, "WorkflowTaskSet": none,
 	"WorkflowArtifactGCTask": none, "WorkflowTaskResult": none,
@@ -109,3 +109,6 @@ func cronWorkflow(v view) Health {
 	}
 	return healthy(v.condition("Completed").message)
 }
+
+// eventBus has no status where the bus is not one that a controller makes.
+func eventBus(v view) Health { return general(v) }
