@@ -169,17 +169,27 @@ func decode(text []byte) ([]*unstructured.Unstructured, error) {
 		}
 		asJSON, err := sigsyaml.YAMLToJSON(doc)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%s%w", from(doc), err)
 		}
 		if string(asJSON) == "null" {
 			continue
 		}
 		objects, err := objectsOf(asJSON)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%s%w", from(doc), err)
 		}
 		out = append(out, objects...)
 	}
+}
+
+// from is the file that Helm says a document is of, for errors.
+func from(doc []byte) string {
+	line, _, _ := bytes.Cut(bytes.TrimSpace(bytes.TrimPrefix(doc, []byte("---"))), []byte("\n"))
+	name, ok := bytes.CutPrefix(line, []byte("# Source: "))
+	if !ok {
+		return ""
+	}
+	return string(name) + ": "
 }
 
 func objectsOf(asJSON []byte) ([]*unstructured.Unstructured, error) {

@@ -64,15 +64,27 @@ func template(job *Job, f *files) ([]*unstructured.Unstructured, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: chart %q: %w", ErrSource, c.Name(), err)
 	}
-	var out []*unstructured.Unstructured
-	for _, t := range append(texts, hooks...) {
-		objects, err := decode([]byte(t.text))
-		if err != nil {
-			return nil, fmt.Errorf("%w: chart %q: %s: %w", ErrSource, c.Name(), t.from, err)
-		}
-		out = append(out, objects...)
+	out, err := decode(printed(texts, hooks))
+	if err != nil {
+		return nil, fmt.Errorf("%w: chart %q: %w", ErrSource, c.Name(), err)
 	}
 	return out, nil
+}
+
+// printed is the text that `helm template` prints, which upstream reads its objects from. What it adds and trims shows
+// in texts that keep their last lines.
+func printed(texts, hooks []manifest) []byte {
+	var out bytes.Buffer
+	add := func(m manifest) { fmt.Fprintf(&out, "---\n# Source: %s\n%s\n", m.from, m.text) }
+	for _, m := range texts {
+		add(m)
+	}
+	trimmed := bytes.TrimSpace(out.Bytes())
+	out = *bytes.NewBuffer(append(trimmed, '\n'))
+	for _, m := range hooks {
+		add(m)
+	}
+	return out.Bytes()
 }
 
 // manifest is a text of objects and the file that it is of.

@@ -71,14 +71,10 @@ func (b *buildFS) inflateOne(dir, home string, h types.HelmChart) ([]byte, error
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrSource, err)
 	}
-	if !h.SkipHooks {
-		texts = append(texts, hooks...)
+	if h.SkipHooks {
+		hooks = nil
 	}
-	var out bytes.Buffer
-	for _, t := range texts {
-		fmt.Fprintf(&out, "---\n%s\n", t.text)
-	}
-	return out.Bytes(), nil
+	return printed(texts, hooks), nil
 }
 
 // chart is in the home of charts, else fetched.

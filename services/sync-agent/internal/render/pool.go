@@ -76,35 +76,49 @@ type worker struct {
 	gone    chan struct{} // closed when the process is no more
 }
 
-// errWorker is wrapped by errors about a worker that is gone.
-var errWorker = errors.New("the process that renders ended")
+// errWorker is wrapped by errors about a worker that is gone, errIdled by those about one that had nothing to do.
+var (
+	errWorker = errors.New("the process that renders ended")
+	errIdled  = errors.New("the process that renders ended before")
+)
 
-func (p *Pool) run(
-	ctx context.Context, job *Job, asker Asker,
-) ([]*unstructured.Unstructured, []Read, error) {
+// run renders in a worker.
+func (p *Pool) run(ctx context.Context, job *Job, asker Asker) ([]*unstructured.Unstructured, []Read, error) {
+	text, err := json.Marshal(job)
+	if err != nil {
+		return nil, nil, fmt.Errorf("encode a render: %w", err)
+	}
+	told, err := p.do(ctx, toWorker{Job: text}, asker)
+	if err != nil {
+		return nil, nil, err
+	}
+	return told.read()
+}
+
+// do has a worker do one thing.
+func (p *Pool) do(ctx context.Context, what toWorker, asker Asker) (*toldResult, error) {
 	select {
 	case p.room <- struct{}{}:
 	case <-ctx.Done():
-		return nil, nil, ctx.Err()
+		return nil, ctx.Err()
 	}
 	defer func() { <-p.room }()
 	for {
 		w, err := p.take()
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		fresh := w.renders == 0
-		answer, err := p.drive(ctx, w, job, asker)
+		used := w.renders > 0
+		answer, err := p.drive(ctx, w, what, asker)
 		if err == nil {
 			p.give(w, answer.Memory)
-			return answer.read()
+			return answer, nil
 		}
 		w.kill()
 		// A worker that went away while it was idle says nothing about this job.
-		if errors.Is(err, errWorker) && !fresh && w.renders == 0 {
-			continue
+		if !used || !errors.Is(err, errIdled) {
+			return nil, err
 		}
-		return nil, nil, err
 	}
 }
 
@@ -182,20 +196,17 @@ func (w *worker) kill() {
 	<-w.gone
 }
 
-// drive has a worker do a job and answers what it asks meanwhile.
-func (p *Pool) drive(ctx context.Context, w *worker, job *Job, asker Asker) (*toldResult, error) {
-	text, err := json.Marshal(job)
-	if err != nil {
-		return nil, fmt.Errorf("encode a render: %w", err)
-	}
+// drive has a worker do something and answers what it asks meanwhile.
+func (p *Pool) drive(ctx context.Context, w *worker, next toWorker, asker Asker) (*toldResult, error) {
 	var first error // of what was asked, that says nothing about the source
 	left := p.limits.Time
-	next := toWorker{Job: text}
+	idled := w.renders > 0
 	for {
 		began := time.Now()
 		late := time.AfterFunc(left, func() { _ = w.cmd.Process.Kill() })
 		var said fromWorker
-		if err = w.out.Encode(next); err == nil {
+		err := w.out.Encode(next)
+		if err == nil {
 			err = w.in.Decode(&said)
 		}
 		inTime := late.Stop()
@@ -204,8 +215,9 @@ func (p *Pool) drive(ctx context.Context, w *worker, job *Job, asker Asker) (*to
 		case !inTime || (err == nil && left <= 0):
 			return nil, fmt.Errorf("%w: it took more than %s; look for a loop without end", ErrSource, p.limits.Time)
 		case err != nil:
-			return nil, w.lost(p.limits, next.Job != nil && w.renders > 0)
+			return nil, w.lost(p.limits, idled)
 		}
+		idled = false
 		switch {
 		case said.Look != nil:
 			found, err := asker.Look(ctx, *said.Look)
@@ -228,8 +240,7 @@ func (p *Pool) drive(ctx context.Context, w *worker, job *Job, asker Asker) (*to
 func (w *worker) lost(limits Limits, idled bool) error {
 	w.kill()
 	if idled {
-		w.renders = 0
-		return errWorker
+		return errIdled
 	}
 	text := w.problem.String()
 	switch {

@@ -29,6 +29,7 @@ const maxStackBytes = 256 << 20
 // toWorker is what a worker is told. One of the fields is set.
 type toWorker struct {
 	Job     []byte // as JSON
+	Index   *indexJob
 	Looked  *Looked
 	Fetched *Fetched
 	Problem string // instead of an answer
@@ -56,6 +57,7 @@ type fromWorker struct {
 // toldResult is what comes out in the end.
 type toldResult struct {
 	Objects   [][]byte // as JSON
+	Versions  []ChartVersion
 	Reads     []Read
 	Problem   string
 	Transient bool
@@ -108,12 +110,7 @@ func Work(args []string, in io.Reader, out io.Writer) int {
 		if err := p.in.Decode(&said); err != nil {
 			return 0
 		}
-		var job Job
-		if err := json.Unmarshal(said.Job, &job); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		if err := p.out.Encode(fromWorker{Result: result(&job, p)}); err != nil {
+		if err := p.out.Encode(fromWorker{Result: said.do(p)}); err != nil {
 			return 1
 		}
 	}
@@ -194,9 +191,30 @@ func (p *peer) Fetch(_ context.Context, f Fetch) (Fetched, error) {
 	return *said.Fetched, nil
 }
 
+// do is what a worker was told to.
+func (t toWorker) do(asker Asker) *toldResult {
+	out := &toldResult{}
+	if t.Index != nil {
+		var err error
+		if out.Versions, err = versionsOf(t.Index.Text, t.Index.Name); err != nil {
+			out.Problem = err.Error()
+		}
+	} else {
+		out = result(t.Job, asker)
+	}
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	out.Memory = m.Sys - m.HeapReleased
+	return out
+}
+
 // result does a job.
-func result(job *Job, asker Asker) *toldResult {
-	objects, reads, err := run(context.Background(), job, asker)
+func result(text []byte, asker Asker) *toldResult {
+	var job Job
+	if err := json.Unmarshal(text, &job); err != nil {
+		return &toldResult{Problem: err.Error(), Transient: true}
+	}
+	objects, reads, err := run(context.Background(), &job, asker)
 	out := &toldResult{Reads: reads}
 	total := 0
 	for _, o := range objects {
@@ -214,8 +232,5 @@ func result(job *Job, asker Asker) *toldResult {
 	if err != nil {
 		out.Objects, out.Problem, out.Transient = nil, err.Error(), !errors.Is(err, ErrSource)
 	}
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	out.Memory = m.Sys - m.HeapReleased
 	return out
 }
