@@ -23,6 +23,7 @@ import (
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/render"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/source"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/source/git"
+	"k8s.io/client-go/discovery"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
@@ -102,7 +103,21 @@ func assemble(cfg Config, base *service.Base) ([]life.Part, error) {
 	if err != nil {
 		return nil, err
 	}
-	src := source.New(mirrors, render.New(renderBudget), mgr.GetAPIReader(), cfg.Control)
+	pool, err := render.NewPool(render.DefaultLimits)
+	if err != nil {
+		return nil, err
+	}
+	served, err := discovery.NewDiscoveryClientForConfig(mgr.GetConfig())
+	if err != nil {
+		return nil, fmt.Errorf("discovery: %w", err)
+	}
+	src, err := source.New(source.Config{
+		Mirrors: mirrors, Renderer: render.New(renderBudget, pool, countRenders(base.Registry)), Pool: pool,
+		Dir: cfg.CacheDir, Reader: mgr.GetAPIReader(), Namespace: cfg.Control, Insecure: cfg.Insecure, Discovery: served,
+	})
+	if err != nil {
+		return nil, err
+	}
 	live := cluster.New(mgr.GetCache(), mgr.GetRESTMapper(), cfg.Control)
 	agent := application.New(application.Shell{
 		Client:  mgr.GetClient(),
@@ -125,6 +140,11 @@ func assemble(cfg Config, base *service.Base) ([]life.Part, error) {
 	}, base.Registry)
 	arrived := newEventHandler(push, image, base.Registry)
 	return []life.Part{
+		life.Of("renderers", func(ctx context.Context) error {
+			defer pool.Close()
+			<-ctx.Done()
+			return nil
+		}),
 		life.Of("kubernetes", func(ctx context.Context) error {
 			// Watches must not wait for a controller that has stopped.
 			defer context.AfterFunc(ctx, func() { live.Stop() })()

@@ -93,11 +93,11 @@ func (c *cache) get(key string, holds func([]Stamp) (bool, error)) (slot, bool, 
 // old reports whether a result is too old to count.
 func (c *cache) old(s slot) bool {
 	age := c.now().Sub(s.at)
-	return (s.err != nil && age >= failureMemory) || (s.result.fetched() && age >= fetchedMemory)
+	return (s.err != nil && age >= failureMemory) || (s.result.Fetched() && age >= fetchedMemory)
 }
 
-// fetched reports whether something was fetched for a result.
-func (m Manifests) fetched() bool {
+// Fetched reports whether something was fetched for a result beside its sources.
+func (m Manifests) Fetched() bool {
 	return slices.ContainsFunc(m.Reads, func(s Stamp) bool { return s.Tree == fetchedTree })
 }
 

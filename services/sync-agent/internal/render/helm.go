@@ -97,7 +97,7 @@ func rendered(
 	if c.Metadata.Type != "" && c.Metadata.Type != "application" {
 		return nil, nil, fmt.Errorf("charts of type %s cannot be installed", c.Metadata.Type)
 	}
-	name := first(o.ReleaseName, job.App.Name)
+	name := first(o.ReleaseName, job.App.release())
 	if err := chartutil.ValidateReleaseName(name); err != nil {
 		return nil, nil, fmt.Errorf("release name %q: %w; set spec.source.helm.releaseName", name, err)
 	}

@@ -20,11 +20,8 @@ import (
 	"helm.sh/helm/v4/pkg/ignore"
 )
 
-// Limits of a chart. Source: Helm's own for a file.
-const (
-	maxArchive   = 16 << 20 // packed
-	maxChartFile = 5 << 20
-)
+// maxChartFile bounds a file of a chart, in bytes. Source: Helm.
+const maxChartFile = 5 << 20
 
 // Unpack reads an archive of gzipped tar, such as a chart's, within limits. strip takes off the first folder, which
 // archives of charts have. Links and devices are left out.
@@ -33,39 +30,63 @@ func Unpack(data []byte, strip bool) (map[string][]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("unpack: %w", err)
 	}
+	return unpackTar(zipped, strip)
+}
+
+// UnpackTar reads an archive of tar as Unpack does.
+func UnpackTar(data []byte) (map[string][]byte, error) {
+	return unpackTar(bytes.NewReader(data), false)
+}
+
+func unpackTar(from io.Reader, strip bool) (map[string][]byte, error) {
 	out := map[string][]byte{}
-	total := int64(0)
-	for r, n := tar.NewReader(zipped), 0; ; n++ {
+	// What comes out of an archive is bounded, whatever its headers say.
+	limited := &io.LimitedReader{R: from, N: maxBytes + 1}
+	r, total := tar.NewReader(limited), int64(0)
+	for n := 0; ; n++ {
 		head, err := r.Next()
 		if errors.Is(err, io.EOF) {
 			return out, nil
 		}
+		if limited.N <= 0 || n >= maxFiles {
+			return nil, fmt.Errorf("unpack: %w: over %d files or %d bytes", ErrLimit, maxFiles, maxBytes)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("unpack: %w", err)
 		}
-		if total += head.Size; n >= maxFiles || total > maxBytes {
-			return nil, fmt.Errorf("unpack: %w: over %d files or %d bytes", ErrLimit, maxFiles, maxBytes)
-		}
-		name := strings.ReplaceAll(head.Name, `\`, "/")
 		if head.Typeflag != tar.TypeReg {
 			continue
 		}
-		if path.IsAbs(name) || slices.Contains(strings.Split(name, "/"), "..") {
-			return nil, fmt.Errorf("unpack: %q leaves the archive", head.Name)
+		name, err := unpackedName(head.Name, strip)
+		if err != nil {
+			return nil, fmt.Errorf("unpack: %w", err)
 		}
-		if name = path.Clean(name); strip {
-			_, rest, ok := strings.Cut(name, "/")
-			if !ok {
-				return nil, fmt.Errorf("unpack: %q is in no folder; charts are packed as NAME/Chart.yaml", head.Name)
-			}
-			name = rest
+		// A file with holes is larger than what is read for it.
+		if total += head.Size; total > maxBytes {
+			return nil, fmt.Errorf("unpack: %w: over %d bytes", ErrLimit, maxBytes)
 		}
-		text, err := io.ReadAll(io.LimitReader(r, maxBytes-total+head.Size))
+		text, err := io.ReadAll(r)
 		if err != nil {
 			return nil, fmt.Errorf("unpack %s: %w", name, err)
 		}
 		out[name] = text
 	}
+}
+
+// unpackedName is the path of a file of an archive, which may not lead out of it.
+func unpackedName(raw string, strip bool) (string, error) {
+	name := strings.ReplaceAll(raw, `\`, "/")
+	if path.IsAbs(name) || slices.Contains(strings.Split(name, "/"), "..") {
+		return "", fmt.Errorf("%q leaves the archive", raw)
+	}
+	if name = path.Clean(name); !strip {
+		return name, nil
+	}
+	_, rest, ok := strings.Cut(name, "/")
+	if !ok {
+		return "", fmt.Errorf("%q is in no folder; charts are packed as NAME/Chart.yaml", raw)
+	}
+	return rest, nil
 }
 
 // chartOf makes a chart of the files of its folder, without what its .helmignore names.

@@ -27,9 +27,17 @@ type Job struct {
 // App is the Application that is rendered for.
 type App struct {
 	Name      string // as its objects are marked with
-	Namespace string
+	Namespace string // of its destination
 	Project   string
 	Revision  string // of the source
+}
+
+// release is the name alone: objects of Applications outside of the control plane are marked NAMESPACE_NAME.
+func (a App) release() string {
+	if _, name, ok := strings.Cut(a.Name, "_"); ok {
+		return name
+	}
+	return a.Name
 }
 
 // Destination is the cluster that is rendered for.

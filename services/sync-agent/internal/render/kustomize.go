@@ -23,7 +23,13 @@ var kustomize = kind{
 	found: func(files map[string]bool) bool {
 		return slices.ContainsFunc(kustomizationNames, func(n string) bool { return files[n] })
 	},
-	also:   func(j *Job) any { return []any{j.Options.KustomizeBuild, j.Destination} },
+	also: func(j *Job) any {
+		if flags, err := parseBuild(j.Options.KustomizeBuild); err == nil && !flags.helm {
+			return j.Options.KustomizeBuild
+		}
+		// Charts in kustomizations may ask what Helm's do.
+		return []any{j.Options.KustomizeBuild, j.App.Name, j.Destination}
+	},
 	render: build,
 }
 

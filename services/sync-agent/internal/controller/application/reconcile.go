@@ -200,7 +200,7 @@ func (p *pass) renderSource(ctx context.Context) (*source.Rendered, error) {
 	if asked {
 		p.known.Forget()
 	}
-	found, err := p.Sources.At(ctx, source, want, &p.known.Memory)
+	found, err := p.Sources.Render(ctx, p.request(source, want), &p.known.Memory)
 	if err == nil {
 		p.known.refresh = id
 	}
