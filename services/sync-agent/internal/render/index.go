@@ -16,8 +16,7 @@ type ChartVersion struct {
 	Digest  string   `yaml:"digest" json:"digest"` // sha256 of the archive, in hex
 }
 
-// Index reads the index of a Helm repository in a worker, since it may be large: what it tells of one chart. known is
-// false when it does not have the chart.
+// Index reads the index of a Helm repository in a worker, since it may be large: what it tells of one chart.
 func (p *Pool) Index(ctx context.Context, text []byte, name string) (versions []ChartVersion, err error) {
 	told, err := p.do(ctx, toWorker{Index: &indexJob{Text: text, Name: name}}, nil)
 	if err != nil {
@@ -37,8 +36,8 @@ type indexJob struct {
 
 var errNoEntries = errors.New("it has no entries; it is not the index of a Helm repository")
 
-// versionsOf reads an index.
-func versionsOf(text []byte, name string) ([]ChartVersion, error) {
+// VersionsOf reads an index: what it tells of one chart.
+func VersionsOf(text []byte, name string) ([]ChartVersion, error) {
 	var index struct {
 		Entries map[string][]ChartVersion `yaml:"entries" json:"entries"`
 	}

@@ -196,7 +196,7 @@ func (t toWorker) do(asker Asker) *toldResult {
 	out := &toldResult{}
 	if t.Index != nil {
 		var err error
-		if out.Versions, err = versionsOf(t.Index.Text, t.Index.Name); err != nil {
+		if out.Versions, err = VersionsOf(t.Index.Text, t.Index.Name); err != nil {
 			out.Problem = err.Error()
 		}
 	} else {

@@ -167,7 +167,7 @@ func (s *Sources) access(ctx context.Context, r repository) (helmrepo.Access, er
 	host, _, _ := strings.Cut(strings.TrimPrefix(r.URL, "oci://"), "/")
 	return helmrepo.Access{
 		Transport: t, Username: creds.Username, Password: creds.Password, BearerToken: creds.BearerToken,
-		PlainHTTP: r.PlainHTTP || s.insecure[host], Identity: creds.Username + "\x00" + creds.Password + creds.BearerToken,
+		PlainHTTP: r.PlainHTTP || s.insecure[host],
 	}, nil
 }
 

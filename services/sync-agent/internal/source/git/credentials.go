@@ -117,16 +117,16 @@ func (c Credentials) ssh(at func(string) string) string {
 	return strings.Join(words, " ")
 }
 
-// Host is that of a repository, without port; "" when it has none.
+// Host is that of a repository in lower case, without port; "" when it has none.
 func Host(location string) string {
 	if scpStyle(location) {
 		_, rest, _ := strings.Cut(location, "@")
 		host, _, _ := strings.Cut(rest, ":")
-		return host
+		return strings.ToLower(host)
 	}
 	u, err := url.Parse(location)
 	if err != nil {
 		return ""
 	}
-	return u.Hostname()
+	return strings.ToLower(u.Hostname())
 }

@@ -31,12 +31,21 @@ const timeout = 90 * time.Second
 
 // Access is how a repository is reached.
 type Access struct {
-	Transport                       http.RoundTripper
+	Transport                       http.RoundTripper // nil is the usual one
 	Username, Password, BearerToken string
 	// PassCredentials sends them to other hosts that the index names, too.
 	PassCredentials bool
-	PlainHTTP       bool   // of a registry
-	Identity        string // tells apart who may read what
+	PlainHTTP       bool // of a registry
+}
+
+// identity tells apart who may read what.
+func (a Access) identity() string { return a.Username + "\x00" + a.Password + "\x00" + a.BearerToken }
+
+func (a Access) transport() http.RoundTripper {
+	if a.Transport == nil {
+		return http.DefaultTransport
+	}
+	return a.Transport
 }
 
 // Indexer reads the index of a repository.
@@ -108,7 +117,7 @@ func (c *Client) Fetch(
 func (c *Client) versions(
 	ctx context.Context, base *url.URL, name string, since time.Time, a Access,
 ) ([]render.ChartVersion, error) {
-	key := base.String() + "\x00" + a.Identity + "\x00" + name
+	key := base.String() + "\x00" + a.identity() + "\x00" + name
 	c.mu.Lock()
 	known := c.indexes[key]
 	c.mu.Unlock()
@@ -185,7 +194,7 @@ func (c *Client) archive(
 		return nil, fmt.Errorf("URL %q: only http and https are fetched", at.Redacted())
 	}
 	digest := strings.ToLower(strings.TrimPrefix(v.Digest, "sha256:"))
-	key := strings.Join([]string{base.String(), a.Identity, name, v.Version, digest, at.String()}, "\x00")
+	key := strings.Join([]string{base.String(), a.identity(), name, v.Version, digest, at.String()}, "\x00")
 	if data, ok := c.store.get(key); ok {
 		return data, nil
 	}
@@ -245,7 +254,7 @@ func (c *Client) get(
 	case a.Password != "" || a.Username != "":
 		q.SetBasicAuth(a.Username, a.Password)
 	}
-	answer, err := (&http.Client{Transport: a.Transport}).Do(q) // which leaves the header out for other hosts
+	answer, err := (&http.Client{Transport: a.transport()}).Do(q) // which leaves the header out for other hosts
 	if err != nil {
 		return nil, "", fmt.Errorf("GET %s: %w", at.Redacted(), redactedCause(err))
 	}

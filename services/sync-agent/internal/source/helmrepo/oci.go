@@ -75,7 +75,7 @@ func (c *Client) artifact(
 	if err != nil {
 		return Artifact{}, fmt.Errorf("%w; it is of the form oci://host/name", err)
 	}
-	asked := []remote.Option{remote.WithContext(ctx), remote.WithAuth(a.authenticator()), remote.WithTransport(a.Transport)}
+	asked := []remote.Option{remote.WithContext(ctx), remote.WithAuth(a.authenticator()), remote.WithTransport(a.transport())}
 	ref, version, err := c.reference(ctx, at, revision, since, a, asked)
 	if err != nil {
 		return Artifact{}, err
@@ -121,7 +121,7 @@ func one(all []v1.Descriptor, wanted func(v1.Descriptor) bool) (v1.Descriptor, e
 
 // layer fetches what a digest names, unless it is kept.
 func (c *Client) layer(at name.Repository, l v1.Descriptor, a Access, asked []remote.Option) ([]byte, error) {
-	key := strings.Join([]string{at.Name(), a.Identity, l.Digest.String()}, "\x00")
+	key := strings.Join([]string{at.Name(), a.identity(), l.Digest.String()}, "\x00")
 	if data, ok := c.store.get(key); ok {
 		return data, nil
 	}
@@ -181,7 +181,7 @@ func (c *Client) reference(
 func (c *Client) tags(
 	ctx context.Context, at name.Repository, since time.Time, a Access, asked []remote.Option,
 ) ([]render.ChartVersion, error) {
-	key := "oci://" + at.Name() + "\x00" + a.Identity
+	key := "oci://" + at.Name() + "\x00" + a.identity()
 	c.mu.Lock()
 	known := c.indexes[key]
 	c.mu.Unlock()
