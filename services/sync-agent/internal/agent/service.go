@@ -113,7 +113,8 @@ func assemble(cfg Config, base *service.Base) ([]life.Part, error) {
 	}
 	src, err := source.New(source.Config{
 		Mirrors: mirrors, Renderer: render.New(renderBudget, pool, countRenders(base.Registry)), Pool: pool,
-		Dir: cfg.CacheDir, Reader: mgr.GetAPIReader(), Namespace: cfg.Control, Insecure: cfg.Insecure, Discovery: served,
+		Dir: cfg.CacheDir, Reader: mgr.GetAPIReader(), Namespace: cfg.Control, Insecure: cfg.Insecure,
+		Discovery: served,
 	})
 	if err != nil {
 		return nil, err

@@ -37,7 +37,8 @@ func TestDirectory(t *testing.T) {
 		"nothing match": {&options{Include: "none"}, ""},
 	} {
 		got, err := r.names(files, v1alpha1.ApplicationSource{Directory: c.options})
-		if diff := cmp.Diff(c.want, strings.ReplaceAll(strings.Join(got, " "), "ConfigMap/", "")); diff != "" || err != nil {
+		if diff := cmp.Diff(c.want, strings.ReplaceAll(strings.Join(got, " "), "ConfigMap/", "")); diff != "" ||
+			err != nil {
 			t.Errorf("%s: %v %s", name, err, diff)
 		}
 	}

@@ -189,7 +189,12 @@ func closedSchemas(c *chart.Chart) error {
 		var doc any
 		if err := json.Unmarshal(bytes.TrimPrefix(c.Schema, []byte("\xef\xbb\xbf")), &doc); err == nil {
 			if ref := openRef(doc, ids(doc, map[string]bool{})); ref != "" {
-				return fmt.Errorf("%s: $ref %q: %w", path.Join(c.ChartFullPath(), "values.schema.json"), ref, errOpenSchema)
+				return fmt.Errorf(
+					"%s: $ref %q: %w",
+					path.Join(c.ChartFullPath(), "values.schema.json"),
+					ref,
+					errOpenSchema,
+				)
 			}
 		}
 	}

@@ -23,7 +23,7 @@ data:
   has: "{{ .Capabilities.APIVersions.Has "example.org/v1/Thing" }} {{ .Capabilities.APIVersions.Has "apps/v1" }}"
   looked: {{ lookup "v1" "Namespace" "" "x" | toJson | quote }}
 `,
-	"app/templates/NOTES.txt":     "be {{ .Values.welcome | required \"notes are not rendered\" }}",
+	"app/templates/NOTES.txt":     "welcome to {{ .Release.Name }}",
 	"app/templates/_helpers.tpl":  `{{ define "x" }}x{{ end }}`,
 	"app/templates/hook.yaml":     "apiVersion: batch/v1\nkind: Job\nmetadata: {name: hook, annotations: {helm.sh/hook: pre-install}}\n",
 	"app/templates/test.yaml":     "apiVersion: v1\nkind: Pod\nmetadata: {name: test, annotations: {helm.sh/hook: test}}\n",
@@ -56,16 +56,17 @@ func helmSource(h v1alpha1.ApplicationSourceHelm) v1alpha1.ApplicationSource {
 
 func TestHelm(t *testing.T) {
 	r := newRig(t)
-	delete(webChart, "app/templates/NOTES.txt")
 	all := []string{"CustomResourceDefinition/crd", "ConfigMap/web", "Pod/test", "Job/hook"}
 	for name, c := range map[string]struct {
 		helm v1alpha1.ApplicationSourceHelm
 		want []string
 	}{
-		"plain":        {want: all},
-		"release name": {v1alpha1.ApplicationSourceHelm{ReleaseName: "other"}, []string{all[0], "ConfigMap/other", all[2], all[3]}},
-		"skipCrds":     {v1alpha1.ApplicationSourceHelm{SkipCrds: true}, all[1:]},
-		"skipTests":    {v1alpha1.ApplicationSourceHelm{SkipTests: true}, []string{all[0], all[1], all[3]}},
+		"plain": {want: all},
+		"release name": {
+			v1alpha1.ApplicationSourceHelm{ReleaseName: "other"}, []string{all[0], "ConfigMap/other", all[2], all[3]},
+		},
+		"skipCrds":  {v1alpha1.ApplicationSourceHelm{SkipCrds: true}, all[1:]},
+		"skipTests": {v1alpha1.ApplicationSourceHelm{SkipTests: true}, []string{all[0], all[1], all[3]}},
 	} {
 		got, err := r.names(webChart, helmSource(c.helm))
 		if diff := cmp.Diff(c.want, got); diff != "" || err != nil {
@@ -145,7 +146,8 @@ func TestHelmCapabilities(t *testing.T) {
 		},
 	} {
 		got, err := r.data(webChart, helmSource(c.helm))
-		if err != nil || got["kube"] != c.kube || got["has"] != c.has || got["looked"] != "{}" || got["namespace"] != "prod" {
+		if err != nil || got["kube"] != c.kube || got["has"] != c.has || got["looked"] != "{}" ||
+			got["namespace"] != "prod" {
 			t.Errorf("%s: %v, %v", name, got, err)
 		}
 	}
@@ -159,19 +161,34 @@ func TestHelmRefuses(t *testing.T) {
 		helm  helmOptions
 		want  string
 	}{
-		"missing value file":   {webChart, helmOptions{ValueFiles: []string{"none.yaml"}}, "ignoreMissingValueFiles"},
-		"outside":              {webChart, helmOptions{ValueFiles: []string{"../../x.yaml"}}, "outside of the repository"},
-		"scheme":               {webChart, helmOptions{ValueFiles: []string{"ftp://example.org/x.yaml"}}, "http, https"},
-		"fetched":              {webChart, helmOptions{ValueFiles: []string{"https://example.org/x.yaml"}}, "nothing may be fetched"},
-		"release name":         {webChart, helmOptions{ReleaseName: strings.Repeat("x", 54)}, "releaseName"},
-		"kubernetes":           {with(webChart, "app/Chart.yaml", webChart["app/Chart.yaml"]+"kubeVersion: '>=99'\n"), helmOptions{}, "requires Kubernetes"},
-		"library":              {with(webChart, "app/Chart.yaml", webChart["app/Chart.yaml"]+"type: library\n"), helmOptions{}, "library"},
-		"dependency":           {with(webChart, "app/Chart.yaml", webChart["app/Chart.yaml"]+"dependencies: [{name: d, version: 1.0.0}]\n"), helmOptions{}, "names no repository"},
-		"schema":               {with(webChart, "app/values.schema.json", `{"properties":{"a":{"type":"integer"}}}`), helmOptions{}, "/a"},
-		"schema of a file":     {with(webChart, "app/values.schema.json", `{"$ref":"file:///etc/passwd"}`), helmOptions{}, "outside of the chart"},
-		"schema by a path":     {with(webChart, "app/values.schema.json", `{"$ref":"../../etc/x.json"}`), helmOptions{}, "outside of the chart"},
-		"fails":                {with(webChart, "app/templates/f.yaml", `{{ fail "on purpose" }}`), helmOptions{}, "on purpose"},
-		"reads the service":    {with(webChart, "app/templates/f.yaml", `{{ env "PATH" }}`), helmOptions{}, `"env" not defined`},
+		"missing value file": {webChart, helmOptions{ValueFiles: []string{"none.yaml"}}, "ignoreMissingValueFiles"},
+		"outside":            {webChart, helmOptions{ValueFiles: []string{"../../x.yaml"}}, "outside of the repository"},
+		"scheme":             {webChart, helmOptions{ValueFiles: []string{"ftp://example.org/x.yaml"}}, "http, https"},
+		"fetched": {
+			webChart, helmOptions{ValueFiles: []string{"https://example.org/x.yaml"}}, "nothing may be fetched",
+		},
+		"release name": {webChart, helmOptions{ReleaseName: strings.Repeat("x", 54)}, "releaseName"},
+		"kubernetes": {
+			with(webChart, "app/Chart.yaml", webChart["app/Chart.yaml"]+"kubeVersion: '>=99'\n"), helmOptions{},
+			"requires Kubernetes",
+		},
+		"library": {
+			with(webChart, "app/Chart.yaml", webChart["app/Chart.yaml"]+"type: library\n"), helmOptions{}, "library",
+		},
+		"dependency": {with(webChart, "app/Chart.yaml", webChart["app/Chart.yaml"]+"dependencies: [{name: d, version: 1.0.0}]\n"), helmOptions{}, "names no repository"},
+		"schema":     {with(webChart, "app/values.schema.json", `{"properties":{"a":{"type":"integer"}}}`), helmOptions{}, "/a"},
+		"schema of a file": {
+			with(webChart, "app/values.schema.json", `{"$ref":"file:///etc/passwd"}`), helmOptions{},
+			"outside of the chart",
+		},
+		"schema by a path": {
+			with(webChart, "app/values.schema.json", `{"$ref":"../../etc/x.json"}`), helmOptions{},
+			"outside of the chart",
+		},
+		"fails": {with(webChart, "app/templates/f.yaml", `{{ fail "on purpose" }}`), helmOptions{}, "on purpose"},
+		"reads the service": {
+			with(webChart, "app/templates/f.yaml", `{{ env "PATH" }}`), helmOptions{}, `"env" not defined`,
+		},
 		"asks DNS":             {with(webChart, "app/templates/f.yaml", "a: [{{ getHostByName \"localhost\" }}]"), helmOptions{}, "no apiVersion"},
 		"includes itself":      {with(webChart, "app/templates/_r.tpl", `{{ define "r" }}{{ template "r" . }}{{ end }}`, "app/templates/r.yaml", `{{ template "r" . }}`), helmOptions{}, "exceeded maximum template depth"},
 		"Chart.yaml is absent": {map[string]string{"app/x": ""}, helmOptions{}, "no Chart.yaml"},
@@ -185,12 +202,19 @@ func TestHelmRefuses(t *testing.T) {
 
 func TestHelmDependencies(t *testing.T) {
 	r := newRig(t)
-	files := with(webChart,
-		"app/Chart.yaml", webChart["app/Chart.yaml"]+"dependencies:\n- {name: lib, version: 1.0.0, repository: 'file://../lib'}\n"+
+	files := with(
+		webChart,
+		"app/Chart.yaml",
+		webChart["app/Chart.yaml"]+"dependencies:\n- {name: lib, version: 1.0.0, repository: 'file://../lib'}\n"+
 			"- {name: sub, version: 1.0.0, alias: again}\n",
-		"lib/Chart.yaml", "apiVersion: v2\nname: lib\nversion: 1.0.0\n", "lib/templates/cm.yaml", cm("lib"),
-		"app/charts/sub/Chart.yaml", "apiVersion: v2\nname: sub\nversion: 1.0.0\n",
-		"app/charts/sub/templates/cm.yaml", cm("{{ .Chart.Name }}"),
+		"lib/Chart.yaml",
+		"apiVersion: v2\nname: lib\nversion: 1.0.0\n",
+		"lib/templates/cm.yaml",
+		cm("lib"),
+		"app/charts/sub/Chart.yaml",
+		"apiVersion: v2\nname: sub\nversion: 1.0.0\n",
+		"app/charts/sub/templates/cm.yaml",
+		cm("{{ .Chart.Name }}"),
 	)
 	got, err := r.names(files, helmSource(v1alpha1.ApplicationSourceHelm{SkipCrds: true, SkipTests: true}))
 	want := []string{"ConfigMap/web", "ConfigMap/again", "ConfigMap/lib", "Job/hook"}

@@ -100,8 +100,8 @@ func escapeCommas(value string) string {
 
 const fieldValueFiles = "spec.source.helm.valueFiles"
 
-// valueFiles reads the files of values in the order in which they are merged. A file that is named is where it is named,
-// also when a pattern before it matches it.
+// valueFiles reads the files of values in the order in which they are merged. A file that is named is where it is
+// named, also when a pattern before it matches it.
 func valueFiles(job *Job, f *files, o *v1alpha1.ApplicationSourceHelm) ([]manifest, error) {
 	named := map[treePath]bool{}
 	for _, name := range o.ValueFiles {
@@ -219,7 +219,14 @@ func textOf(job *Job, f *files, what, name string) ([]byte, bool, error) {
 		allowed = defaultSchemes
 	}
 	if !slices.Contains(allowed, u.Scheme) {
-		return nil, false, fmt.Errorf("%w: %s: %q: %w: %s are", ErrSource, what, name, errScheme, strings.Join(allowed, ", "))
+		return nil, false, fmt.Errorf(
+			"%w: %s: %q: %w: %s are",
+			ErrSource,
+			what,
+			name,
+			errScheme,
+			strings.Join(allowed, ", "),
+		)
 	}
 	found, err := f.fetch(Fetch{Document: name})
 	return found.Data, err == nil, err

@@ -214,7 +214,13 @@ func (f *files) locate(what, name string) (tree, at string, err error) {
 		return "", clean(name), nil
 	}
 	if leaves(clean(f.job.Dir), name) {
-		return "", "", fmt.Errorf("%w: %s: %q %w; name a file in it, or a source with `ref`", ErrSource, what, name, errOutside)
+		return "", "", fmt.Errorf(
+			"%w: %s: %q %w; name a file in it, or a source with `ref`",
+			ErrSource,
+			what,
+			name,
+			errOutside,
+		)
 	}
 	return "", path.Join(clean(f.job.Dir), name), nil
 }

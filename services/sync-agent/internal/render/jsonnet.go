@@ -76,7 +76,9 @@ type importer struct {
 	seen   map[string]jsonnet.Contents // the library wants the same contents each time
 }
 
-var errImport = errors.New("there is no such file in the repository; name its folder in spec.source.directory.jsonnet.libs")
+var errImport = errors.New(
+	"there is no such file in the repository; name its folder in spec.source.directory.jsonnet.libs",
+)
 
 // Import finds a file beside the one that names it, else in the folders that are searched.
 func (i *importer) Import(from, name string) (jsonnet.Contents, string, error) {

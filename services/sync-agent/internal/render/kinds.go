@@ -65,7 +65,9 @@ func check(s v1alpha1.ApplicationSource) error {
 	}
 	if len(named) > 1 {
 		return fmt.Errorf(
-			"%w: multiple application sources defined: %s; keep one of these blocks", ErrSource, strings.Join(named, ", "),
+			"%w: multiple application sources defined: %s; keep one of these blocks",
+			ErrSource,
+			strings.Join(named, ", "),
 		)
 	}
 	if s.Ref != "" && s.Chart != "" {

@@ -32,7 +32,8 @@ type buildFS struct {
 
 func newBuildFS(job *Job, f *files, flags buildFlags) *buildFS {
 	return &buildFS{
-		job: job, files: f, flags: flags, written: map[string][]byte{}, byRef: map[Repository]int{}, done: map[string]bool{},
+		job: job, files: f, flags: flags, written: map[string][]byte{}, byRef: map[Repository]int{},
+		done: map[string]bool{},
 	}
 }
 
@@ -201,7 +202,10 @@ func (b *buildFS) Open(name string) (filesys.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &readFile{Reader: strings.NewReader(string(text)), info: entryInfo{name: path.Base(name), size: len(text)}}, nil
+	return &readFile{
+		Reader: strings.NewReader(string(text)),
+		info:   entryInfo{name: path.Base(name), size: len(text)},
+	}, nil
 }
 
 // WriteFile is refused.

@@ -58,7 +58,11 @@ func (b *buildFS) inflateOne(dir, home string, h types.HelmChart) ([]byte, error
 	job := &Job{App: b.job.App, Destination: b.job.Destination}
 	job.Destination.Namespace = first(h.Namespace, "default")
 	o := &v1alpha1.ApplicationSourceHelm{
-		ReleaseName: first(h.ReleaseName, h.NameTemplate, "release-name"), SkipCrds: !h.IncludeCRDs, SkipTests: h.SkipTests,
+		ReleaseName: first(
+			h.ReleaseName,
+			h.NameTemplate,
+			"release-name",
+		), SkipCrds: !h.IncludeCRDs, SkipTests: h.SkipTests,
 		KubeVersion: h.KubeVersion, ApiVersions: h.ApiVersions,
 	}
 	if k := b.job.Source.Kustomize; k != nil {
@@ -143,7 +147,11 @@ func (b *buildFS) chartValues(dir string, h types.HelmChart) (map[string]any, er
 			values = h.ValuesInline
 		}
 	default:
-		return nil, fmt.Errorf("%w: valuesMerge %q is not known; merge, override and replace are", ErrSource, h.ValuesMerge)
+		return nil, fmt.Errorf(
+			"%w: valuesMerge %q is not known; merge, override and replace are",
+			ErrSource,
+			h.ValuesMerge,
+		)
 	}
 	for _, name := range h.AdditionalValuesFiles {
 		found, err := read(name)

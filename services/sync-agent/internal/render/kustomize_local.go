@@ -36,8 +36,10 @@ var loaded = map[string]bool{
 
 var (
 	errRemoteFile = errors.New("remote files cannot be named here; copy it into the repository")
-	errLeaves     = errors.New("leaves the repository; copy what it names into it, or name it by the URL of its repository")
-	errHelmOff    = errors.New("is not enabled; set kustomize.buildOptions: --enable-helm in argocd-cm")
+	errLeaves     = errors.New(
+		"leaves the repository; copy what it names into it, or name it by the URL of its repository",
+	)
+	errHelmOff = errors.New("is not enabled; set kustomize.buildOptions: --enable-helm in argocd-cm")
 )
 
 // local makes a kustomization one that names only what is local: remote bases are fetched, charts rendered. What cannot

@@ -56,16 +56,19 @@ func TestKustomize(t *testing.T) {
 		"image":     {options{Images: []string{"registry/web=other/web:2"}}, []string{`"other/web:2"`}},
 		"variables": {options{Images: []string{"registry/web:$ARGOCD_APP_REVISION_SHORT"}}, []string{`"registry/web:0123456"`}},
 		"replicas": {
-			options{Replicas: []v1alpha1.KustomizeReplica{{Name: "web", Count: intstr.FromString("7")}}}, []string{`"replicas":7`},
+			options{Replicas: []v1alpha1.KustomizeReplica{{Name: "web", Count: intstr.FromString("7")}}},
+			[]string{`"replicas":7`},
 		},
 		"labels": {
-			options{CommonLabels: map[string]string{"a": "$ARGOCD_APP_NAME"}}, []string{`"labels":{"a":"web"}`, `"matchLabels":{"a":"web"}`},
+			options{CommonLabels: map[string]string{"a": "$ARGOCD_APP_NAME"}},
+			[]string{`"labels":{"a":"web"}`, `"matchLabels":{"a":"web"}`},
 		},
 		"annotations": {
 			options{CommonAnnotations: map[string]string{"a": "$ARGOCD_APP_NAME"}}, []string{`"a":"$ARGOCD_APP_NAME"`},
 		},
 		"annotations with variables": {
-			options{CommonAnnotations: map[string]string{"a": "$ARGOCD_APP_NAME"}, CommonAnnotationsEnvsubst: true}, []string{`"a":"web"`},
+			options{CommonAnnotations: map[string]string{"a": "$ARGOCD_APP_NAME"}, CommonAnnotationsEnvsubst: true},
+			[]string{`"a":"web"`},
 		},
 		"namespace": {options{Namespace: "there"}, []string{`"namespace":"there"`}},
 		"patch": {
@@ -85,7 +88,10 @@ func TestKustomize(t *testing.T) {
 			}
 		}
 	}
-	without, err := r.text(overlay, kustomizeSource(options{CommonLabels: map[string]string{"a": "b"}, LabelWithoutSelector: true}))
+	without, err := r.text(
+		overlay,
+		kustomizeSource(options{CommonLabels: map[string]string{"a": "b"}, LabelWithoutSelector: true}),
+	)
 	if err != nil || !strings.Contains(without, `"a":"b"`) || strings.Contains(without, "matchLabels") {
 		t.Errorf("labels without selectors: %v: %s", err, without)
 	}
@@ -94,21 +100,34 @@ func TestKustomize(t *testing.T) {
 func TestKustomizeRefuses(t *testing.T) {
 	r := newRig(t)
 	type options = v1alpha1.ApplicationSourceKustomize
-	labelled := with(overlay, "app/kustomization.yaml", "resources: [../base]\ncommonLabels: {a: x}\ncommonAnnotations: {b: v}\n")
+	labelled := with(
+		overlay,
+		"app/kustomization.yaml",
+		"resources: [../base]\ncommonLabels: {a: x}\ncommonAnnotations: {b: v}\n",
+	)
 	for name, c := range map[string]struct {
 		files   map[string]string
 		options options
 		want    string
 	}{
-		"taken label":       {labelled, options{CommonLabels: map[string]string{"a": "b"}}, "forceCommonLabels"},
-		"taken annotation":  {labelled, options{CommonAnnotations: map[string]string{"b": "b"}}, "forceCommonAnnotations"},
-		"templates alone":   {overlay, options{CommonLabels: map[string]string{"a": "b"}, LabelIncludeTemplates: true}, "labelWithoutSelector"},
-		"image":             {overlay, options{Images: []string{"web"}}, `"web" is no override`},
-		"count":             {overlay, options{Replicas: []v1alpha1.KustomizeReplica{{Name: "web", Count: intstr.FromString("x")}}}, `"x" is no count`},
+		"taken label": {labelled, options{CommonLabels: map[string]string{"a": "b"}}, "forceCommonLabels"},
+		"taken annotation": {
+			labelled, options{CommonAnnotations: map[string]string{"b": "b"}}, "forceCommonAnnotations",
+		},
+		"templates alone": {
+			overlay, options{CommonLabels: map[string]string{"a": "b"}, LabelIncludeTemplates: true},
+			"labelWithoutSelector",
+		},
+		"image": {overlay, options{Images: []string{"web"}}, `"web" is no override`},
+		"count": {
+			overlay, options{Replicas: []v1alpha1.KustomizeReplica{{Name: "web", Count: intstr.FromString("x")}}},
+			`"x" is no count`,
+		},
 		"missing component": {overlay, options{Components: []string{"../none"}}, "none"},
 		"none":              {map[string]string{"app/x": ""}, options{NamePrefix: "x"}, "no kustomization.yaml"},
 	} {
-		if _, err := r.text(c.files, kustomizeSource(c.options)); !errors.Is(err, ErrSource) || !strings.Contains(err.Error(), c.want) {
+		if _, err := r.text(c.files, kustomizeSource(c.options)); !errors.Is(err, ErrSource) ||
+			!strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -146,9 +165,12 @@ func TestASchemaIsOfOneBuild(t *testing.T) {
 		"app/kustomization.yaml": "resources: [d.yaml]\npatches: [{path: p.yaml}]\n", "app/d.yaml": deployment,
 		"app/p.yaml": "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec: {template: {spec: {containers: [{name: c, tty: true}]}}}\n",
 	}
-	schema := with(patched,
-		"app/kustomization.yaml", patched["app/kustomization.yaml"]+"openapi: {path: s.json}\n",
-		"app/s.json", `{"definitions":{"x":{"type":"object","x-kubernetes-group-version-kind":[{"group":"apps","kind":"Deployment","version":"v1"}]}}}`,
+	schema := with(
+		patched,
+		"app/kustomization.yaml",
+		patched["app/kustomization.yaml"]+"openapi: {path: s.json}\n",
+		"app/s.json",
+		`{"definitions":{"x":{"type":"object","x-kubernetes-group-version-kind":[{"group":"apps","kind":"Deployment","version":"v1"}]}}}`,
 	)
 	broken, err := r.text(schema, v1alpha1.ApplicationSource{})
 	if err != nil || strings.Contains(broken, `"d:1"`) {
@@ -173,7 +195,10 @@ func TestImageOverrides(t *testing.T) {
 		{`{"digest":"sha256:0"}`, "nginx=other@*", types.Image{Name: "nginx", NewName: "other", Digest: "sha256:0"}},
 		{`{}`, "nginx=*:*", types.Image{Name: "nginx"}},
 		{`{}`, "nginx:1.2@sha256:24a0", types.Image{Name: "nginx", NewTag: "1.2", Digest: "sha256:24a0"}},
-		{`{}`, "nginx=host:5000/n/m:1.2@sha256:24a0", types.Image{Name: "nginx", NewName: "host:5000/n/m", NewTag: "1.2", Digest: "sha256:24a0"}},
+		{
+			`{}`, "nginx=host:5000/n/m:1.2@sha256:24a0",
+			types.Image{Name: "nginx", NewName: "host:5000/n/m", NewTag: "1.2", Digest: "sha256:24a0"},
+		},
 		{`{}`, "nginx@sha256:24a0", types.Image{Name: "nginx", Digest: "sha256:24a0"}},
 		{`{}`, "nginx=other", types.Image{Name: "nginx", NewName: "other"}},
 	} {

@@ -25,7 +25,12 @@ func overrideNames(app string) []string {
 // override merges a file over a source, as a JSON merge patch. Where the source comes from stays.
 func override(s v1alpha1.ApplicationSource, name string, text []byte) (v1alpha1.ApplicationSource, error) {
 	fail := func(err error) (v1alpha1.ApplicationSource, error) {
-		return s, fmt.Errorf("%w: %s: %w; it holds fields of spec.source, such as helm or kustomize", ErrSource, name, err)
+		return s, fmt.Errorf(
+			"%w: %s: %w; it holds fields of spec.source, such as helm or kustomize",
+			ErrSource,
+			name,
+			err,
+		)
 	}
 	if len(text) > overrideSize {
 		return fail(fmt.Errorf("over %d bytes", overrideSize))

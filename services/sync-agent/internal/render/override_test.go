@@ -12,10 +12,14 @@ import (
 // The files of a folder are merged over its source in their order; where it comes from stays.
 func TestOverrides(t *testing.T) {
 	r := newRig(t)
-	files := with(webChart,
-		"app/.argocd-source.yaml", "repoURL: https://evil.example.org\npath: other\nhelm:\n  parameters:\n  - {name: a, value: all}\n",
-		"app/.argocd-source-web.yaml", "helm:\n  releaseName: mine\n  valueFiles: [values-prod.yaml]\n",
-		"app/.argocd-source-other.yaml", "helm: {releaseName: other}\n",
+	files := with(
+		webChart,
+		"app/.argocd-source.yaml",
+		"repoURL: https://evil.example.org\npath: other\nhelm:\n  parameters:\n  - {name: a, value: all}\n",
+		"app/.argocd-source-web.yaml",
+		"helm:\n  releaseName: mine\n  valueFiles: [values-prod.yaml]\n",
+		"app/.argocd-source-other.yaml",
+		"helm: {releaseName: other}\n",
 	)
 	source := helmSource(v1alpha1.ApplicationSourceHelm{ReleaseName: "spec", ValueFiles: []string{"none.yaml"}})
 	got, err := r.data(files, source)
@@ -84,7 +88,9 @@ func TestVariables(t *testing.T) {
 }
 
 func FuzzOverride(f *testing.F) {
-	for _, seed := range []string{"helm: {values: x}", "null", "kustomize: {images: [a]}", "- a", "repoURL: 1", "a: &a [*a]"} {
+	for _, seed := range []string{
+		"helm: {values: x}", "null", "kustomize: {images: [a]}", "- a", "repoURL: 1", "a: &a [*a]",
+	} {
 		f.Add([]byte(seed))
 	}
 	before := v1alpha1.ApplicationSource{RepoURL: "https://r", Path: "a", TargetRevision: "v1", Chart: ""}
@@ -93,7 +99,8 @@ func FuzzOverride(f *testing.F) {
 		if err != nil && !errors.Is(err, ErrSource) {
 			t.Errorf("%q: %v", text, err)
 		}
-		if after.RepoURL != before.RepoURL || after.Path != before.Path || after.TargetRevision != before.TargetRevision {
+		if after.RepoURL != before.RepoURL || after.Path != before.Path ||
+			after.TargetRevision != before.TargetRevision {
 			t.Errorf("%q moves the source to %+v", text, after)
 		}
 		if _, err := json.Marshal(after); err != nil {

@@ -21,7 +21,7 @@ type Looked struct {
 	Kind  EntryKind         // File, Folder or Absent
 	Data  []byte            // of a file
 	Names []string          // of a folder; those of folders end in a slash
-	Files map[string][]byte // of a folder: what is below when Deep, else small files in it that are likely asked for next
+	Files map[string][]byte // of a folder: what is below when Deep, else small files in it, likely asked for next
 }
 
 // Read is one thing that a render looked at outside of its folder, by which its result is known to hold still.

@@ -11,7 +11,9 @@ import (
 
 func TestLinksAreFollowedInTheRepository(t *testing.T) {
 	m := repository(map[string]string{
-		"app/real.yaml": cm("real"), "app/file.yaml": "real.yaml", "app/up.yaml": "../shared/up.yaml", "app/dir": "../shared",
+		"app/real.yaml": cm(
+			"real",
+		), "app/file.yaml": "real.yaml", "app/up.yaml": "../shared/up.yaml", "app/dir": "../shared",
 		"shared/up.yaml": cm("up"), "shared/more/x.yaml": cm("x"), "app/nothing.yaml": "none",
 	})
 	for _, name := range []string{"app/file.yaml", "app/up.yaml", "app/dir", "app/nothing.yaml"} {
@@ -30,8 +32,9 @@ func TestLinksAreFollowedInTheRepository(t *testing.T) {
 func TestLinksStayInTheRepository(t *testing.T) {
 	r := newRig(t)
 	for target, want := range map[string]string{
-		"../../x": "leaves the repository", "/etc/passwd": "leaves the repository", "a/../../../x": "leaves the repository",
-		"l.yaml": "circles",
+		"../../x": "leaves the repository", "/etc/passwd": "leaves the repository",
+		"a/../../../x": "leaves the repository",
+		"l.yaml":       "circles",
 	} {
 		m := repository(map[string]string{"app/l.yaml": target, "app/a.yaml": cm("a")})
 		link(m, "app/l.yaml")

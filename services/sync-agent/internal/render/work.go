@@ -9,11 +9,14 @@ import (
 	"io"
 	"log"
 	"log/slog"
+	"math"
 	"net/http"
 	"os"
 	"runtime"
 	"runtime/debug"
+	"runtime/metrics"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -127,8 +130,12 @@ func confine(args []string) error {
 		return fmt.Errorf("time %q: %w", args[3], err)
 	}
 	debug.SetMemoryLimit(memory * 3 / 4)
+	go watch(uint64(memory))
 	debug.SetMaxStack(min(maxStackBytes, int(memory/4)))
-	rlimits := map[int]uint64{unix.RLIMIT_CORE: 0, unix.RLIMIT_FSIZE: 0, unix.RLIMIT_NOFILE: 64, unix.RLIMIT_DATA: uint64(memory)}
+	rlimits := map[int]uint64{unix.RLIMIT_CORE: 0, unix.RLIMIT_FSIZE: 0, unix.RLIMIT_NOFILE: 64}
+	if uint64(memory) > 2*reserved() {
+		rlimits[unix.RLIMIT_DATA] = uint64(memory)
+	}
 	for which, value := range rlimits {
 		if err := unix.Setrlimit(which, &unix.Rlimit{Cur: value, Max: value}); err != nil {
 			return fmt.Errorf("limit the process: %w", err)
@@ -140,6 +147,37 @@ func confine(args []string) error {
 	// Whoever started it ends it in time; should they be gone, it ends by itself.
 	time.AfterFunc(limit+time.Hour, func() { os.Exit(1) })
 	return nil
+}
+
+// reserved are the bytes of data that the process has before it does anything: next to none, but terabytes with the
+// race detector, which no limit may cut.
+func reserved() uint64 {
+	text, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return math.MaxUint64 / 2
+	}
+	for line := range strings.Lines(string(text)) {
+		if fields := strings.Fields(line); len(fields) == 3 && fields[0] == "VmData:" {
+			kilobytes, err := strconv.ParseUint(fields[1], 10, 64)
+			if err != nil {
+				break
+			}
+			return kilobytes << 10
+		}
+	}
+	return math.MaxUint64 / 2
+}
+
+// watch ends the process when it has more memory than it may, where the system does not see to that.
+func watch(memory uint64) {
+	sample := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
+	for range time.Tick(100 * time.Millisecond) {
+		metrics.Read(sample)
+		if sample[0].Value.Uint64()-sample[1].Value.Uint64() > memory {
+			fmt.Fprintln(os.Stderr, "out of memory")
+			os.Exit(2)
+		}
+	}
 }
 
 // noNetwork refuses requests.

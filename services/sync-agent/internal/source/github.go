@@ -75,7 +75,9 @@ func (g *githubTokens) token(ctx context.Context, r repository) (string, error) 
 		}
 	}
 	var t githubToken
-	if err := api.call(ctx, http.MethodPost, "/app/installations/"+url.PathEscape(id)+"/access_tokens", &t); err != nil {
+	if err := api.call(
+		ctx, http.MethodPost, "/app/installations/"+url.PathEscape(id)+"/access_tokens", &t,
+	); err != nil {
 		return "", err
 	}
 	if g.tokens == nil {

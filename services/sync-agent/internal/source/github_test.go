@@ -44,13 +44,21 @@ func forge(t *testing.T, key *rsa.PublicKey, asked *[]string) *httptest.Server {
 		case "GET /app/installations":
 			if r.URL.Query().Get("page") == "1" {
 				// The one that is looked for is on the second page.
-				fmt.Fprint(w, "["+strings.Repeat(`{"id":1,"account":{"login":"x"}},`, 99)+`{"id":1,"account":{"login":"x"}}]`)
+				fmt.Fprint(
+					w,
+					"["+strings.Repeat(`{"id":1,"account":{"login":"x"}},`, 99)+`{"id":1,"account":{"login":"x"}}]`,
+				)
 				return
 			}
 			fmt.Fprint(w, `[{"id":7,"account":{"login":"Team"}}]`)
 		case "POST /app/installations/7/access_tokens":
 			w.WriteHeader(http.StatusCreated)
-			fmt.Fprintf(w, `{"token":"t-%d","expires_at":%q}`, len(*asked), time.Now().Add(time.Hour).UTC().Format(time.RFC3339))
+			fmt.Fprintf(
+				w,
+				`{"token":"t-%d","expires_at":%q}`,
+				len(*asked),
+				time.Now().Add(time.Hour).UTC().Format(time.RFC3339),
+			)
 		default:
 			http.NotFound(w, r)
 		}
@@ -70,7 +78,8 @@ func TestGitHubApps(t *testing.T) {
 	r := repository{URL: "https://github.example.org/team/a.git", App: githubApp{ID: "42", Key: text, Base: s.URL}}
 	var tokens githubTokens
 	first, err := r.git(t.Context(), &tokens)
-	if err != nil || first.Username != "x-access-token" || !strings.HasPrefix(first.Password, "t-") || first.Identity == "" {
+	if err != nil || first.Username != "x-access-token" || !strings.HasPrefix(first.Password, "t-") ||
+		first.Identity == "" {
 		t.Fatalf("%+v, %v", first, err)
 	}
 	r.URL = "https://github.example.org/team/b.git"

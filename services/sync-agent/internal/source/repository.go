@@ -98,8 +98,8 @@ func normal(location string) string {
 	return push.NormalURL(strings.TrimPrefix(location, "oci://"))
 }
 
-// find returns the repository at a location for a project: that of its own Secret, opened by the template of the longest
-// prefix where it does not say how itself.
+// find returns the repository at a location for a project: that of its own Secret, opened by the template of the
+// longest prefix where it does not say how itself.
 func (v *repositories) find(ctx context.Context, location, project string) (repository, error) {
 	if err := v.refresh(ctx); err != nil {
 		return repository{}, err
@@ -165,8 +165,11 @@ func (v *repositories) named(ctx context.Context, name, project string) (string,
 			return r.URL, nil
 		}
 	}
-	return "", fmt.Errorf("there is no Helm repository named %q; add a Secret with the label %s: repository and type: helm",
-		name, secretLabel)
+	return "", fmt.Errorf(
+		"there is no Helm repository named %q; add a Secret with the label %s: repository and type: helm",
+		name,
+		secretLabel,
+	)
 }
 
 func (v *repositories) refresh(ctx context.Context) error {
@@ -206,8 +209,10 @@ func (v *repositories) configMap(ctx context.Context, name string) (map[string]s
 // git is how the git program opens the repository.
 func (r repository) git(ctx context.Context, tokens *githubTokens) (git.Credentials, error) {
 	c := git.Credentials{
-		Username: r.Username, Password: r.Password, BearerToken: r.BearerToken, SSHKey: r.SSHKey, KnownHosts: r.KnownHosts,
-		CA: r.CA, ClientCert: r.ClientCert, ClientKey: r.ClientKey, Insecure: r.Insecure, Proxy: r.Proxy, NoProxy: r.NoProxy,
+		Username: r.Username, Password: r.Password, BearerToken: r.BearerToken, SSHKey: r.SSHKey,
+		KnownHosts: r.KnownHosts,
+		CA:         r.CA, ClientCert: r.ClientCert, ClientKey: r.ClientKey, Insecure: r.Insecure, Proxy: r.Proxy,
+		NoProxy: r.NoProxy,
 	}
 	if r.App.ID == "" {
 		return c, nil
@@ -224,7 +229,10 @@ var errCA = errors.New("it has no certificate in PEM")
 
 // transport is how HTTP reaches the repository.
 func (r repository) transport() (*http.Transport, error) {
-	config := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: r.Insecure} //nolint:gosec // by the Secret's word
+	config := &tls.Config{
+		MinVersion:         tls.VersionTLS12,
+		InsecureSkipVerify: r.Insecure,
+	} //nolint:gosec // by the Secret's word
 	if r.CA != "" {
 		config.RootCAs = x509.NewCertPool()
 		if !config.RootCAs.AppendCertsFromPEM([]byte(r.CA)) {

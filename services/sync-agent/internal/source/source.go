@@ -1,5 +1,5 @@
-// Package source resolves what an Application says of its sources to commits, charts and artifacts, and renders them, with
-// the credentials of their repositories.
+// Package source resolves what an Application says of its sources to commits, charts and artifacts, and renders them,
+// with the credentials of their repositories.
 package source
 
 import (
@@ -133,7 +133,8 @@ func (s *Sources) At(
 	return s.Render(ctx, Request{Sources: []v1alpha1.ApplicationSource{source}, Want: want}, known)
 }
 
-// Render renders all sources of an application. known is the last answer; when nothing of it has changed, it still holds.
+// Render renders all sources of an application. known is the last answer; when nothing of it has changed, it still
+// holds.
 func (s *Sources) Render(ctx context.Context, q Request, known *Memory) (*Rendered, error) {
 	settings, err := s.settings.read(ctx)
 	if err != nil {
@@ -164,7 +165,8 @@ func (s *Sources) Render(ctx context.Context, q Request, known *Memory) (*Render
 	return out, nil
 }
 
-// is reports whether everything is at the same place still. What was fetched for a result is looked at anew now and then.
+// is reports whether everything is at the same place still. What was fetched for a result is looked at anew now and
+// then.
 func (r *Rendered) is(all []*resolved) bool {
 	for i, a := range all {
 		if r.Sources[i].Revision != a.revision || r.Sources[i].Tree != a.dir || r.Manifests.Fetched() {
@@ -195,8 +197,9 @@ func (s *Sources) render(ctx context.Context, q Request, o settingsValues, all [
 			app := q.App
 			app.Revision = a.revision
 			m, err := s.renderer.Render(ctx, render.Input{
-				App: app, Source: a.source, Tree: a.tree, Dir: a.dir, Root: a.root, Refs: refs, Destination: q.Destination,
-				Options: o.Options, Disabled: o.Disabled, Fresh: q.Fresh, Remote: s.remote(q),
+				App: app, Source: a.source, Tree: a.tree, Dir: a.dir, Root: a.root, Refs: refs,
+				Destination: q.Destination,
+				Options:     o.Options, Disabled: o.Disabled, Fresh: q.Fresh, Remote: s.remote(q),
 			})
 			if err != nil {
 				return nil, named(i, len(all), err)

@@ -58,7 +58,10 @@ func (d *declared) Get(_ context.Context, key client.ObjectKey, o client.Object,
 }
 
 func secret(kind string, data ...string) corev1.Secret {
-	s := corev1.Secret{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{secretLabel: kind}}, Data: map[string][]byte{}}
+	s := corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{secretLabel: kind}},
+		Data:       map[string][]byte{},
+	}
 	for i := 0; i < len(data); i += 2 {
 		s.Data[data[i]] = []byte(data[i+1])
 	}
@@ -157,7 +160,9 @@ func (w *world) pack(files map[string]string) []byte {
 	zipped := gzip.NewWriter(&out)
 	archive := tar.NewWriter(zipped)
 	for name, text := range files {
-		if err := archive.WriteHeader(&tar.Header{Name: "web/" + name, Mode: 0o644, Size: int64(len(text))}); err != nil {
+		if err := archive.WriteHeader(
+			&tar.Header{Name: "web/" + name, Mode: 0o644, Size: int64(len(text))},
+		); err != nil {
 			w.Fatal(err)
 		}
 		if _, err := archive.Write([]byte(text)); err != nil {
@@ -197,7 +202,13 @@ func (w *world) helmRepository(files map[string]string) string {
 // A chart from a Helm repository, values from Git, and plain manifests are one application.
 func TestSeveralSources(t *testing.T) {
 	w := newWorld(t)
-	repo := w.helmRepository(map[string]string{"Chart.yaml": chartFile, "templates/a.yaml": cm("{{ .Values.name }}"), "values.yaml": "name: chart"})
+	repo := w.helmRepository(
+		map[string]string{
+			"Chart.yaml":       chartFile,
+			"templates/a.yaml": cm("{{ .Values.name }}"),
+			"values.yaml":      "name: chart",
+		},
+	)
 	w.declared.secrets = append(w.declared.secrets, secret(kindTemplate, "url", repo, "username", "u", "password", "p"))
 	values, valuesSHA := w.commit("values", map[string]string{"envs/prod.yaml": "name: prod"})
 	plain, plainSHA := w.commit("plain", map[string]string{"app/a.yaml": cm("plain")})
@@ -244,6 +255,7 @@ func TestSourcesAreRefused(t *testing.T) {
 		"app/a.yaml": cm("a"), "k/kustomization.yaml": "resources: ['file://" + w.base + "/base//x?ref=main']\n",
 	})
 	source := v1alpha1.ApplicationSource{RepoURL: repo, Path: "app"}
+	values := v1alpha1.ApplicationSource{RepoURL: repo, Ref: "x"}
 	only := func(allowed string) func(string) error {
 		return func(repository string) error {
 			if repository == allowed {
@@ -257,16 +269,19 @@ func TestSourcesAreRefused(t *testing.T) {
 		want string
 	}{
 		"two of a name": {
-			request(v1alpha1.ApplicationSource{RepoURL: repo, Ref: "x"}, v1alpha1.ApplicationSource{RepoURL: repo, Ref: "x"}), `ref "x"`,
+			request(values, values), `ref "x"`,
 		},
 		"repository": {
 			Request{Sources: []v1alpha1.ApplicationSource{source}, Permitted: only("none")}, "is not permitted",
 		},
 		"remote base": {
-			Request{Sources: []v1alpha1.ApplicationSource{{RepoURL: repo, Path: "k"}}, Permitted: only(repo)}, "base is not permitted",
+			Request{Sources: []v1alpha1.ApplicationSource{{RepoURL: repo, Path: "k"}}, Permitted: only(repo)},
+			"base is not permitted",
 		},
-		"path":     {request(v1alpha1.ApplicationSource{RepoURL: repo, Path: "none"}), "no such directory"},
-		"revision": {request(v1alpha1.ApplicationSource{RepoURL: repo, Path: "app", TargetRevision: "none"}), "no such branch"},
+		"path": {request(v1alpha1.ApplicationSource{RepoURL: repo, Path: "none"}), "no such directory"},
+		"revision": {
+			request(v1alpha1.ApplicationSource{RepoURL: repo, Path: "app", TargetRevision: "none"}), "no such branch",
+		},
 		"which one": {
 			request(source, v1alpha1.ApplicationSource{RepoURL: repo, Path: "none"}), "spec.sources[1]",
 		},
@@ -285,12 +300,12 @@ func TestRemoteBases(t *testing.T) {
 		"y/kustomization.yaml": "resources: [b.yaml]\n", "y/b.yaml": cm("b"), "y/deep/c.yaml": cm("c"),
 	})
 	repo, _ := w.commit("repo", map[string]string{
-		"app/kustomization.yaml":  "namePrefix: p-\nresources: ['" + base + "//x?ref=main', '" + base + "//y/deep?ref=" + sha + "']\n",
+		"app/kustomization.yaml":  "resources: ['" + base + "//x?ref=main', '" + base + "//y/deep?ref=" + sha + "']\n",
 		"app2/kustomization.yaml": "namePrefix: q-\nresources: ['" + base + "//x?ref=main']\n",
 	})
 	known := NewMemory(time.Now())
-	if _, err := w.Render(t.Context(), request(v1alpha1.ApplicationSource{RepoURL: repo, Path: "app"}), &known); err == nil ||
-		!strings.Contains(err.Error(), "kustomization") {
+	_, err := w.Render(t.Context(), request(v1alpha1.ApplicationSource{RepoURL: repo, Path: "app"}), &known)
+	if err == nil || !strings.Contains(err.Error(), "kustomization") {
 		t.Errorf("a folder without a kustomization: %v", err)
 	}
 	got, err := w.Render(t.Context(), request(v1alpha1.ApplicationSource{RepoURL: repo, Path: "app2"}), &known)
@@ -307,12 +322,16 @@ func TestRemoteBases(t *testing.T) {
 
 func TestDependenciesAreFetched(t *testing.T) {
 	w := newWorld(t)
-	charts := w.helmRepository(map[string]string{"Chart.yaml": chartFile, "templates/a.yaml": cm("dependency-{{ .Values.name }}")})
+	charts := w.helmRepository(
+		map[string]string{"Chart.yaml": chartFile, "templates/a.yaml": cm("dependency-{{ .Values.name }}")},
+	)
 	w.declared.secrets = append(
 		w.declared.secrets, secret(kindRepository, "url", charts, "type", "helm", "name", "mine"),
 		secret(kindTemplate, "url", charts, "username", "u", "password", "p"),
 	)
-	w.declared.maps[settingsMap] = map[string]string{"kustomize.buildOptions": "--enable-helm --load-restrictor LoadRestrictionsNone"}
+	w.declared.maps[settingsMap] = map[string]string{
+		"kustomize.buildOptions": "--enable-helm --load-restrictor LoadRestrictionsNone",
+	}
 	parent := "apiVersion: v2\nname: parent\nversion: 1.0.0\ndependencies:\n- {name: web, version: 1.x, repository: %q}\n"
 	repo, _ := w.commit("repo", map[string]string{
 		"url/Chart.yaml": fmt.Sprintf(parent, charts), "url/values.yaml": "web: {name: x}",
@@ -326,11 +345,17 @@ func TestDependenciesAreFetched(t *testing.T) {
 		helm *v1alpha1.ApplicationSourceHelm
 		want string
 	}{
-		"url": {nil, "ConfigMap/dependency-x"}, "alias": {nil, "ConfigMap/dependency-z"}, "k": {nil, "ConfigMap/dependency-k"},
+		"url":    {nil, "ConfigMap/dependency-x"},
+		"alias":  {nil, "ConfigMap/dependency-z"},
+		"k":      {nil, "ConfigMap/dependency-k"},
 		"values": {remote, "ConfigMap/fetched"},
 	} {
 		known := NewMemory(time.Now())
-		got, err := w.Render(t.Context(), request(v1alpha1.ApplicationSource{RepoURL: repo, Path: path, Helm: c.helm}), &known)
+		got, err := w.Render(
+			t.Context(),
+			request(v1alpha1.ApplicationSource{RepoURL: repo, Path: path, Helm: c.helm}),
+			&known,
+		)
 		if err != nil || strings.Join(names(got), " ") != c.want {
 			t.Errorf("%s: %v", path, err)
 		}
@@ -348,7 +373,10 @@ func TestOneOfManyIsRendered(t *testing.T) {
 	const many = 60
 	files := map[string]string{"base/kustomization.yaml": "resources: [a.yaml]\n", "base/a.yaml": cm("a")}
 	for i := range many {
-		files[fmt.Sprintf("apps/%d/kustomization.yaml", i)] = fmt.Sprintf("resources: [../../base]\nnamePrefix: p%d-\n", i)
+		files[fmt.Sprintf("apps/%d/kustomization.yaml", i)] = fmt.Sprintf(
+			"resources: [../../base]\nnamePrefix: p%d-\n",
+			i,
+		)
 	}
 	repo, _ := w.commit("repo", files)
 	memories := make([]Memory, many)
@@ -385,11 +413,41 @@ func TestFindRepository(t *testing.T) {
 		secrets: []corev1.Secret{
 			secret(kindTemplate, "url", "https://git.example.org", "username", "short", "password", "1"),
 			secret(kindTemplate, "url", "https://git.example.org/team", "username", "long", "password", "2"),
-			secret(kindRepository, "url", "https://git.example.org/team/a.git", "proxy", "http://proxy:1", "insecure", "true"),
+			secret(
+				kindRepository,
+				"url",
+				"https://git.example.org/team/a.git",
+				"proxy",
+				"http://proxy:1",
+				"insecure",
+				"true",
+			),
 			secret(kindRepository, "url", "https://git.example.org/team/b", "username", "own", "password", "3"),
-			secret(kindRepository, "url", "https://git.example.org/team/b", "username", "scoped", "password", "4", "project", "p"),
+			secret(
+				kindRepository,
+				"url",
+				"https://git.example.org/team/b",
+				"username",
+				"scoped",
+				"password",
+				"4",
+				"project",
+				"p",
+			),
 			secret(kindRepository, "url", "git@git.example.org:team/c.git", "sshPrivateKey", "key"),
-			secret(kindRepository, "url", "registry.example.org/charts", "type", "helm", "enableOCI", "true", "username", "oci", "password", "5"),
+			secret(
+				kindRepository,
+				"url",
+				"registry.example.org/charts",
+				"type",
+				"helm",
+				"enableOCI",
+				"true",
+				"username",
+				"oci",
+				"password",
+				"5",
+			),
 			secret("other", "url", "https://git.example.org/team/d", "username", "no", "password", "no"),
 		},
 		maps: map[string]map[string]string{
@@ -408,8 +466,9 @@ func TestFindRepository(t *testing.T) {
 	} {
 		r, err := v.find(t.Context(), location, "")
 		got := strings.Join([]string{r.Username, r.Password, r.SSHKey, r.Proxy, fmt.Sprint(r.Insecure)}, " ")
-		if err != nil || got != want || r.KnownHosts != "known" || (strings.Contains(location, "elsewhere") == (r.CA != "")) &&
-			!strings.HasPrefix(location, "oci://") {
+		if err != nil || got != want || r.KnownHosts != "known" ||
+			(strings.Contains(location, "elsewhere") == (r.CA != "")) &&
+				!strings.HasPrefix(location, "oci://") {
 			t.Errorf("%s: %q, CA %q, %v; want %q", location, got, r.CA, err, want)
 		}
 	}
@@ -424,7 +483,10 @@ func TestSettings(t *testing.T) {
 		"helm.enable": "true",
 	})
 	want := settingsValues{
-		Options: render.Options{KustomizeBuild: "--enable-helm", ValueFileSchemes: []string{"https", "s3"}}, Disabled: []string{"kustomize"},
+		Options: render.Options{
+			KustomizeBuild:   "--enable-helm",
+			ValueFileSchemes: []string{"https", "s3"},
+		}, Disabled: []string{"kustomize"},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v", got)
@@ -438,11 +500,16 @@ func TestAll(t *testing.T) {
 		n    int
 		want string
 	}{
-		"none":           {v1alpha1.ApplicationSpec{}, 0, "spec.source.repoURL"},
-		"one":            {v1alpha1.ApplicationSpec{Source: &one}, 1, ""},
-		"sources win":    {v1alpha1.ApplicationSpec{Source: &one, Sources: []v1alpha1.ApplicationSource{one, one}}, 2, ""},
-		"without URL":    {v1alpha1.ApplicationSpec{Sources: []v1alpha1.ApplicationSource{one, {}}}, 0, "spec.sources[1].repoURL"},
-		"ref of a chart": {v1alpha1.ApplicationSpec{Source: &v1alpha1.ApplicationSource{RepoURL: "r", Ref: "x", Chart: "c"}}, 0, "ref and chart"},
+		"none":        {v1alpha1.ApplicationSpec{}, 0, "spec.source.repoURL"},
+		"one":         {v1alpha1.ApplicationSpec{Source: &one}, 1, ""},
+		"sources win": {v1alpha1.ApplicationSpec{Source: &one, Sources: []v1alpha1.ApplicationSource{one, one}}, 2, ""},
+		"without URL": {
+			v1alpha1.ApplicationSpec{Sources: []v1alpha1.ApplicationSource{one, {}}}, 0, "spec.sources[1].repoURL",
+		},
+		"ref of a chart": {
+			v1alpha1.ApplicationSpec{Source: &v1alpha1.ApplicationSource{RepoURL: "r", Ref: "x", Chart: "c"}}, 0,
+			"ref and chart",
+		},
 	} {
 		got, err := All(c.spec)
 		if len(got) != c.n || (c.want == "") != (err == nil) || (err != nil && !strings.Contains(err.Error(), c.want)) {

@@ -67,7 +67,9 @@ func (c Credentials) write(dir string) error {
 		if text == "" {
 			continue
 		}
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(strings.TrimRight(text, "\n")+"\n"), 0o600); err != nil {
+		if err := os.WriteFile(
+			filepath.Join(dir, name), []byte(strings.TrimRight(text, "\n")+"\n"), 0o600,
+		); err != nil {
 			return fmt.Errorf("keep what opens the repository: %w", err)
 		}
 	}

@@ -122,11 +122,17 @@ func check(location string, file bool) error {
 	case u.Scheme == "file" && file:
 		return nil
 	}
-	return fmt.Errorf("repository URL %q: scheme %q is not allowed; https, http and ssh are", redact(location), u.Scheme)
+	return fmt.Errorf(
+		"repository URL %q: scheme %q is not allowed; https, http and ssh are",
+		redact(location),
+		u.Scheme,
+	)
 }
 
 // scp is how ssh is written without a scheme: user@host:path.
-var scp = regexp.MustCompile(`^[A-Za-z0-9_.][\w.-]*@[A-Za-z0-9][\w.-]*:[^-/\s:][^\s:]*$|^[A-Za-z0-9_.][\w.-]*@[A-Za-z0-9][\w.-]*:/[^\s:]*$`)
+var scp = regexp.MustCompile(
+	`^[A-Za-z0-9_.][\w.-]*@[A-Za-z0-9][\w.-]*:[^-/\s:][^\s:]*$|^[A-Za-z0-9_.][\w.-]*@[A-Za-z0-9][\w.-]*:/[^\s:]*$`,
+)
 
 func scpStyle(location string) bool { return scp.MatchString(location) }
 

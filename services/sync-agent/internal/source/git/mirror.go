@@ -150,8 +150,9 @@ type Want struct {
 	TagPrefix string    // of the tags among which a version is looked for
 }
 
-// Resolve returns the commit that revision stands for: HEAD, a branch, a tag, a constraint on versions among the tags, or
-// a commit id. Branches and tags come first, also those whose names are digits. Its objects are in the mirror then.
+// Resolve returns the commit that revision stands for: HEAD, a branch, a tag, a constraint on versions among the
+// tags, or a commit id. Branches and tags come first, also those whose names are digits. Its objects are in the
+// mirror then.
 func (m *Mirror) Resolve(ctx context.Context, revision string, want Want) (string, error) {
 	if revision == "" {
 		revision = "HEAD"

@@ -113,7 +113,10 @@ func TestTransports(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, bad := range []string{"file:///etc", "ext::sh -c id", "ssh:///x", "ssh://-oProxyCommand=id/x", "a@-b:c", "-x@h:p", "a@h:-p", "/etc", "--x", "http:///x"} {
+	for _, bad := range []string{
+		"file:///etc", "ext::sh -c id", "ssh:///x", "ssh://-oProxyCommand=id/x", "a@-b:c", "-x@h:p", "a@h:-p", "/etc",
+		"--x", "http:///x",
+	} {
 		if _, err := s.Mirror(t.Context(), bad, Credentials{}); err == nil {
 			t.Errorf("%q was accepted", bad)
 		}
@@ -156,8 +159,9 @@ func TestFiles(t *testing.T) {
 		got[name] = fmt.Sprint(e.Kind == render.Link) + " " + string(contents[e.ID])
 	}
 	want := map[string]string{
-		"real.yaml": "false a: 1", "link.yaml": "true real.yaml", "dir": "folder", "dir/x": "false x", "alias": "true dir",
-		"skip": "false s",
+		"real.yaml": "false a: 1", "link.yaml": "true real.yaml", "dir": "folder", "dir/x": "false x",
+		"alias": "true dir",
+		"skip":  "false s",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

@@ -128,7 +128,10 @@ func (m *Mirror) abbreviated(ctx context.Context, revision string) (string, erro
 	}
 	out, err := g.run(ctx, nil, nil, "rev-parse", "--verify", "--quiet", "--end-of-options", revision+"^{commit}")
 	if err != nil {
-		return "", errors.Join(fmt.Errorf("repository %s: revision %q: %w", redact(m.url), revision, ErrNoRevision), ctx.Err())
+		return "", errors.Join(
+			fmt.Errorf("repository %s: revision %q: %w", redact(m.url), revision, ErrNoRevision),
+			ctx.Err(),
+		)
 	}
 	sha := strings.TrimSpace(string(out))
 	m.mu.Lock()

@@ -23,7 +23,8 @@ func TestRevisions(t *testing.T) {
 	head := o.commit("head", nil)
 	m := mirror(t, o)
 	for revision, want := range map[string]string{
-		"1.0.*": commits["v1.0.0"], "^1.0.0": commits["v1.10.0"], ">=1.0, <1.5": commits["v1.2.3"], "*": commits["v1.10.0"],
+		"1.0.*": commits["v1.0.0"], "^1.0.0": commits["v1.10.0"], ">=1.0, <1.5": commits["v1.2.3"],
+		"*":         commits["v1.10.0"],
 		">=2.0.0-0": commits["v2.0.0-rc.1"], "v1.2.3": commits["v1.2.3"], "x": commits["x"],
 		"2025": commits["2025"], "deadbeef": commits["2025"], "1.x": commits["2025"],
 		head[:7]: head, commits["v1.0.0"][:12]: commits["v1.0.0"], head: head,

@@ -15,7 +15,8 @@ import (
 	"golang.org/x/crypto/ssh/knownhosts"
 )
 
-// sshServer serves the repositories of this machine to one key. It returns its address and the line by which it is known.
+// sshServer serves the repositories of this machine to one key. It returns its address and the line by which it is
+// known.
 func sshServer(t *testing.T, allowed ssh.PublicKey) (address, known string) {
 	t.Helper()
 	_, private, err := ed25519.GenerateKey(rand.Reader)
@@ -26,12 +27,14 @@ func sshServer(t *testing.T, allowed ssh.PublicKey) (address, known string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	config := &ssh.ServerConfig{PublicKeyCallback: func(_ ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
-		if string(key.Marshal()) != string(allowed.Marshal()) {
-			return nil, io.ErrUnexpectedEOF
-		}
-		return nil, nil
-	}}
+	config := &ssh.ServerConfig{
+		PublicKeyCallback: func(_ ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
+			if string(key.Marshal()) != string(allowed.Marshal()) {
+				return nil, io.ErrUnexpectedEOF
+			}
+			return nil, nil
+		},
+	}
 	config.AddHostKey(host)
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -138,7 +141,8 @@ func TestSSH(t *testing.T) {
 
 func TestSCPStyle(t *testing.T) {
 	for location, host := range map[string]string{
-		"git@example.org:a/b.git": "example.org", "git@example.org:/a": "example.org", "https://h.example.org:8443/x": "h.example.org",
+		"git@example.org:a/b.git": "example.org", "git@example.org:/a": "example.org",
+		"https://h.example.org:8443/x": "h.example.org",
 	} {
 		if err := check(location, false); err != nil || Host(location) != host {
 			t.Errorf("%s: %v, host %q", location, err, Host(location))

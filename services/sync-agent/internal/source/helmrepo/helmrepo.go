@@ -159,7 +159,11 @@ func choose(versions []render.ChartVersion, constraint string) (render.ChartVers
 	}
 	allowed, err := semver.NewConstraint(constraint)
 	if err != nil {
-		return render.ChartVersion{}, fmt.Errorf("version %q is neither a version nor a constraint: %w", constraint, err)
+		return render.ChartVersion{}, fmt.Errorf(
+			"version %q is neither a version nor a constraint: %w",
+			constraint,
+			err,
+		)
 	}
 	best := -1
 	var highest *semver.Version
@@ -170,7 +174,12 @@ func choose(versions []render.ChartVersion, constraint string) (render.ChartVers
 		}
 	}
 	if best < 0 {
-		return render.ChartVersion{}, fmt.Errorf("version %q among %d versions: %w", constraint, len(versions), ErrNoVersion)
+		return render.ChartVersion{}, fmt.Errorf(
+			"version %q among %d versions: %w",
+			constraint,
+			len(versions),
+			ErrNoVersion,
+		)
 	}
 	return versions[best], nil
 }

@@ -33,8 +33,12 @@ func packed(t *testing.T, name, version string) []byte {
 	w := tar.NewWriter(zipped)
 	text := "apiVersion: v2\nname: " + name + "\nversion: " + version + "\n"
 	err := errors.Join(
-		w.WriteHeader(&tar.Header{Name: name + "/Chart.yaml", Mode: 0o644, Size: int64(len(text))}), second(w.Write([]byte(text))),
-		w.Close(), zipped.Close(),
+		w.WriteHeader(
+			&tar.Header{Name: name + "/Chart.yaml", Mode: 0o644, Size: int64(len(text))},
+		),
+		second(w.Write([]byte(text))),
+		w.Close(),
+		zipped.Close(),
 	)
 	if err != nil {
 		t.Fatal(err)
@@ -110,7 +114,9 @@ func (c *charts) add(t *testing.T, version, at, digest string) {
 
 func newClient(t *testing.T) *Client {
 	t.Helper()
-	pool, err := render.NewPool(render.Limits{Workers: 1, Time: time.Minute, Memory: 1 << 30, Renders: 100, Idle: time.Minute})
+	pool, err := render.NewPool(
+		render.Limits{Workers: 1, Time: time.Minute, Memory: 1 << 30, Renders: 100, Idle: time.Minute},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,7 +150,10 @@ func TestVersions(t *testing.T) {
 			t.Errorf("%q: %v", constraint, err)
 		}
 	}
-	if _, _, err := c.Fetch(t.Context(), repo.URL+"/repo", "none", "", time.Time{}, access); !errors.Is(err, ErrNoVersion) {
+	if _, _, err := c.Fetch(t.Context(), repo.URL+"/repo", "none", "", time.Time{}, access); !errors.Is(
+		err,
+		ErrNoVersion,
+	) {
 		t.Errorf("a chart that there is not: %v", err)
 	}
 	if _, _, err := c.Fetch(t.Context(), repo.URL+"/repo", "web", "", time.Time{}, Access{}); err == nil ||
@@ -182,7 +191,8 @@ func TestPasswordsStayWithTheirHost(t *testing.T) {
 	for _, pass := range []bool{false, true} {
 		other.asked = nil
 		_, _, err := newClient(t).Fetch(
-			t.Context(), repo.URL+"/repo", "web", "", time.Time{}, Access{Username: "u", Password: "p", PassCredentials: pass},
+			t.Context(),
+			repo.URL+"/repo", "web", "", time.Time{}, Access{Username: "u", Password: "p", PassCredentials: pass},
 		)
 		want := "!/web.tgz"
 		if pass {
@@ -200,7 +210,9 @@ func TestRefused(t *testing.T) {
 	repo.add(t, "2.0.0", "file:///etc/passwd", "")
 	repo.index += "  - {version: 3.0.0}\n"
 	access := Access{Username: "u", Password: "p"}
-	for version, want := range map[string]string{"1.0.0": "digest", "2.0.0": "only http and https", "3.0.0": "names no URL"} {
+	for version, want := range map[string]string{
+		"1.0.0": "digest", "2.0.0": "only http and https", "3.0.0": "names no URL",
+	} {
 		_, _, err := newClient(t).Fetch(t.Context(), repo.URL+"/repo", "web", version, time.Time{}, access)
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", version, err)

@@ -55,7 +55,14 @@ var layers = map[string]bool{
 func (c *Client) Artifact(
 	ctx context.Context, repo, revision string, since time.Time, a Access,
 ) (Artifact, error) {
-	found, err := c.artifact(ctx, repo, revision, since, a, func(l v1.Descriptor) bool { return layers[string(l.MediaType)] })
+	found, err := c.artifact(
+		ctx,
+		repo,
+		revision,
+		since,
+		a,
+		func(l v1.Descriptor) bool { return layers[string(l.MediaType)] },
+	)
 	if err != nil {
 		return found, fmt.Errorf("registry: %s: %w", repo, err)
 	}
@@ -75,7 +82,11 @@ func (c *Client) artifact(
 	if err != nil {
 		return Artifact{}, fmt.Errorf("%w; it is of the form oci://host/name", err)
 	}
-	asked := []remote.Option{remote.WithContext(ctx), remote.WithAuth(a.authenticator()), remote.WithTransport(a.transport())}
+	asked := []remote.Option{
+		remote.WithContext(ctx),
+		remote.WithAuth(a.authenticator()),
+		remote.WithTransport(a.transport()),
+	}
 	ref, version, err := c.reference(ctx, at, revision, since, a, asked)
 	if err != nil {
 		return Artifact{}, err
@@ -98,7 +109,8 @@ func (c *Client) artifact(
 	}
 	data, err := c.layer(at, layer, a, asked)
 	return Artifact{
-		Digest: head.Digest.String(), Version: version, Data: data, Zipped: strings.HasSuffix(string(layer.MediaType), "gzip"),
+		Digest: head.Digest.String(), Version: version, Data: data,
+		Zipped: strings.HasSuffix(string(layer.MediaType), "gzip"),
 	}, err
 }
 

@@ -78,10 +78,15 @@ func distribution(t *testing.T, program string) string {
 // push puts layers into a registry under a tag.
 func push(t *testing.T, ref string, media types.MediaType, layers ...[]byte) v1.Hash {
 	t.Helper()
-	image := mutate.MediaType(mutate.ConfigMediaType(empty.Image, "application/vnd.cncf.helm.config.v1+json"), types.OCIManifestSchema1)
+	image := mutate.MediaType(
+		mutate.ConfigMediaType(empty.Image, "application/vnd.cncf.helm.config.v1+json"),
+		types.OCIManifestSchema1,
+	)
 	for _, data := range layers {
 		var err error
-		if image, err = mutate.Append(image, mutate.Addendum{Layer: static.NewLayer(data, media), MediaType: media}); err != nil {
+		if image, err = mutate.Append(
+			image, mutate.Addendum{Layer: static.NewLayer(data, media), MediaType: media},
+		); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -108,10 +113,19 @@ func TestChartsFromRegistries(t *testing.T) {
 			c := newClient(t)
 			access := Access{PlainHTTP: true}
 			for constraint, want := range map[string]string{
-				"": "1.10.0_build", "1.2.0": "1.2.0", "~1.0": "1.0.0", "1.10.0+build": "1.10.0_build", ">=2.0.0-0": "2.0.0-rc.1",
+				"": "1.10.0_build", "1.2.0": "1.2.0", "~1.0": "1.0.0", "1.10.0+build": "1.10.0_build",
+				">=2.0.0-0": "2.0.0-rc.1",
 			} {
-				data, version, err := c.Fetch(t.Context(), "oci://"+host+"/charts", "web", constraint, time.Time{}, access)
-				if err != nil || version != strings.ReplaceAll(want, "_", "+") || !bytes.Equal(data, packed(t, "web", want)) {
+				data, version, err := c.Fetch(
+					t.Context(),
+					"oci://"+host+"/charts",
+					"web",
+					constraint,
+					time.Time{},
+					access,
+				)
+				if err != nil || version != strings.ReplaceAll(want, "_", "+") ||
+					!bytes.Equal(data, packed(t, "web", want)) {
 					t.Errorf("%q: %s, %d bytes, %v", constraint, version, len(data), err)
 				}
 			}
@@ -121,7 +135,10 @@ func TestChartsFromRegistries(t *testing.T) {
 					t.Errorf("%s: %v", version, err)
 				}
 			}
-			if _, _, err := c.Fetch(t.Context(), "oci://"+host+"/charts", "none", "", time.Time{}, access); !errors.Is(err, ErrNoVersion) {
+			if _, _, err := c.Fetch(t.Context(), "oci://"+host+"/charts", "none", "", time.Time{}, access); !errors.Is(
+				err,
+				ErrNoVersion,
+			) {
 				t.Errorf("a chart that there is not: %v", err)
 			}
 		})
@@ -132,7 +149,8 @@ func TestArtifacts(t *testing.T) {
 	var files bytes.Buffer
 	w := tar.NewWriter(&files)
 	if err := errors.Join(
-		w.WriteHeader(&tar.Header{Name: "app/a.yaml", Mode: 0o644, Size: 4}), second(w.Write([]byte("a: 1"))), w.Close(),
+		w.WriteHeader(&tar.Header{Name: "app/a.yaml", Mode: 0o644, Size: 4}), second(w.Write([]byte("a: 1"))),
+		w.Close(),
 	); err != nil {
 		t.Fatal(err)
 	}
