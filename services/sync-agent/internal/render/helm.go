@@ -53,7 +53,7 @@ func template(job *Job, f *files) ([]*unstructured.Unstructured, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: chart %q: %w", ErrSource, job.Dir, err)
 	}
-	if err := complete(c, job, f, o.PassCredentials); err != nil {
+	if err := complete(c, f, o.PassCredentials); err != nil {
 		return nil, err
 	}
 	values, err := valuesOf(job, f, o)

@@ -164,7 +164,7 @@ func (entryInfo) Sys() any { return nil }
 
 // complete adds the dependencies that charts/ does not have: at the versions of Chart.lock, else the best ones that
 // Chart.yaml allows.
-func complete(c *chart.Chart, job *Job, f *files, passCredentials bool) error {
+func complete(c *chart.Chart, f *files, passCredentials bool) error {
 	have := map[string]bool{}
 	for _, d := range c.Dependencies() {
 		have[d.Name()] = true
@@ -184,7 +184,7 @@ func complete(c *chart.Chart, job *Job, f *files, passCredentials bool) error {
 		if l := locked[d.Name]; l != nil && l.Repository == d.Repository {
 			version = l.Version
 		}
-		sub, err := dependency(d, version, job, f, passCredentials)
+		sub, err := dependency(d, version, f, passCredentials)
 		if err != nil {
 			return fmt.Errorf("chart %q: dependency %q: %w", c.Name(), d.Name, err)
 		}
@@ -193,7 +193,7 @@ func complete(c *chart.Chart, job *Job, f *files, passCredentials bool) error {
 	return nil
 }
 
-func dependency(d *chart.Dependency, version string, job *Job, f *files, passCredentials bool) (*chart.Chart, error) {
+func dependency(d *chart.Dependency, version string, f *files, passCredentials bool) (*chart.Chart, error) {
 	fail := func(err error) (*chart.Chart, error) { return nil, fmt.Errorf("%w: %w", ErrSource, err) }
 	if d.Repository == "" {
 		return fail(errors.New("it is missing in charts/ and names no repository"))

@@ -2,6 +2,7 @@ package render
 
 import (
 	"errors"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -40,10 +41,7 @@ data:
 }
 
 func with(files map[string]string, more ...string) map[string]string {
-	out := map[string]string{}
-	for name, text := range files {
-		out[name] = text
-	}
+	out := maps.Clone(files)
 	for i := 0; i < len(more); i += 2 {
 		out[more[i]] = more[i+1]
 	}

@@ -13,23 +13,23 @@ import (
 
 // Job is what a render is told. All else it asks for.
 type Job struct {
-	Kind        string
-	Source      v1alpha1.ApplicationSource // merged and substituted
-	Dir         string                     // of the source in its repository
-	App         App
-	Destination Destination
-	Options     Options
-	Refs        []string // names of sources that files may be taken from
+	Kind        string                     `json:"kind"`
+	Source      v1alpha1.ApplicationSource `json:"source"` // merged and substituted
+	Dir         string                     `json:"dir"`    // of the source in its repository
+	App         App                        `json:"app"`
+	Destination Destination                `json:"destination"`
+	Options     Options                    `json:"options"`
+	Refs        []string                   `json:"refs"` // names of sources that files may be taken from
 
 	inProcess bool // it needs no worker
 }
 
 // App is the Application that is rendered for.
 type App struct {
-	Name      string // as its objects are marked with
-	Namespace string // of its destination
-	Project   string
-	Revision  string // of the source
+	Name      string `json:"name"`      // as its objects are marked with
+	Namespace string `json:"namespace"` // of its destination
+	Project   string `json:"project"`
+	Revision  string `json:"revision"` // of the source
 }
 
 // release is the name alone: objects of Applications outside of the control plane are marked NAMESPACE_NAME.
@@ -42,15 +42,17 @@ func (a App) release() string {
 
 // Destination is the cluster that is rendered for.
 type Destination struct {
-	Namespace   string
-	KubeVersion string   // "" is that of the client library
-	APIVersions []string // group/version and group/version/Kind
+	Namespace   string   `json:"namespace"`
+	KubeVersion string   `json:"kubeVersion"` // "" is that of the client library
+	APIVersions []string `json:"apiVersions"` // group/version and group/version/Kind
 }
 
 // Options are what an installation sets for all sources.
 type Options struct {
-	KustomizeBuild   string   // flags as of kustomize build, see docs/sources.md
-	ValueFileSchemes []string // schemes that valueFiles may be fetched by; none means http and https
+	// KustomizeBuild are flags as of kustomize build, see docs/sources.md.
+	KustomizeBuild string `json:"kustomizeBuild"`
+	// ValueFileSchemes are those that valueFiles may be fetched by; none means http and https.
+	ValueFileSchemes []string `json:"valueFileSchemes"`
 }
 
 // Asker answers what a render asks while it runs.

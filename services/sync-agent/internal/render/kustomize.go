@@ -242,10 +242,11 @@ func setLabels(k *types.Kustomization, o *v1alpha1.ApplicationSourceKustomize) e
 	case o.LabelIncludeTemplates && !o.LabelWithoutSelector:
 		return errors.New("labelIncludeTemplates needs labelWithoutSelector")
 	case !o.LabelWithoutSelector:
-		if k.CommonLabels == nil {
-			k.CommonLabels = map[string]string{}
+		// What edit writes, deprecated or not: it is merged with what the file says there.
+		if k.CommonLabels == nil { //nolint:staticcheck // as above
+			k.CommonLabels = map[string]string{} //nolint:staticcheck // as above
 		}
-		if err := put(k.CommonLabels, o.CommonLabels, o.ForceCommonLabels); err != nil {
+		if err := put(k.CommonLabels, o.CommonLabels, o.ForceCommonLabels); err != nil { //nolint:staticcheck // as above
 			return fmt.Errorf(remedy, err)
 		}
 		return nil

@@ -1,7 +1,6 @@
 package render
 
 import (
-	"context"
 	"os"
 	"slices"
 	"strings"
@@ -22,23 +21,6 @@ func TestMain(m *testing.M) {
 const configMap = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: %}\n"
 
 func cm(name string) string { return strings.ReplaceAll(configMap, "%", name) }
-
-// counting is a Tree that counts what is asked of it.
-type counting struct {
-	*Memory
-
-	lists, blobs int
-}
-
-func (c *counting) List(ctx context.Context, tree string) (Listing, error) {
-	c.lists++
-	return c.Memory.List(ctx, tree)
-}
-
-func (c *counting) Blobs(ctx context.Context, entries []Entry) (map[string][]byte, error) {
-	c.blobs++
-	return c.Memory.Blobs(ctx, entries)
-}
 
 // repository is a Memory of texts.
 func repository(files map[string]string) *Memory {

@@ -104,7 +104,7 @@ func (p *Pool) do(ctx context.Context, what toWorker, asker Asker) (*toldResult,
 	}
 	defer func() { <-p.room }()
 	for {
-		w, err := p.take()
+		w, err := p.take() //nolint:contextcheck // a worker outlives the render that it is started for
 		if err != nil {
 			return nil, err
 		}
@@ -139,7 +139,13 @@ func (p *Pool) take() (*worker, error) {
 
 func (p *Pool) start() (*worker, error) {
 	w := &worker{gone: make(chan struct{})}
-	w.cmd = exec.Command(p.program, workerArgument, fmt.Sprint(p.limits.Memory), p.limits.Time.String())
+	w.cmd = exec.CommandContext(
+		context.Background(),
+		p.program,
+		workerArgument,
+		fmt.Sprint(p.limits.Memory),
+		p.limits.Time.String(),
+	)
 	// Templates see nothing of the service's environment, and the clock of no place.
 	w.cmd.Env = []string{"TZ=UTC", "LC_ALL=C", "HOME=/nonexistent", "PATH="}
 	w.cmd.Dir = "/"

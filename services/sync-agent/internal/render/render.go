@@ -209,7 +209,7 @@ func (r *Renderer) hold(ctx context.Context, in Input, reads []Stamp) (bool, err
 	return true, nil
 }
 
-// answers answers what a render asks from the trees of its input.
+// answers are those to what a render asks, from the trees of its input.
 type answers struct {
 	in       Input
 	dir      string // of the source

@@ -76,7 +76,7 @@ type told string
 func (t told) Error() string { return string(t) }
 
 // Is reports that only another commit or spec can heal it.
-func (told) Is(target error) bool { return target == ErrSource } //nolint:errorlint // that is what Is is for
+func (told) Is(target error) bool { return target == ErrSource }
 
 func (t *toldResult) read() ([]*unstructured.Unstructured, []Read, error) {
 	switch {

@@ -231,8 +231,8 @@ var errCA = errors.New("it has no certificate in PEM")
 func (r repository) transport() (*http.Transport, error) {
 	config := &tls.Config{
 		MinVersion:         tls.VersionTLS12,
-		InsecureSkipVerify: r.Insecure,
-	} //nolint:gosec // by the Secret's word
+		InsecureSkipVerify: r.Insecure, //nolint:gosec // the Secret says so
+	}
 	if r.CA != "" {
 		config.RootCAs = x509.NewCertPool()
 		if !config.RootCAs.AppendCertsFromPEM([]byte(r.CA)) {

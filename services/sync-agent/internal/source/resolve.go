@@ -176,7 +176,7 @@ func sourceFault(err error) error {
 	if err == nil {
 		return nil
 	}
-	status, ok := errors.AsType[helmrepo.Status](err)
+	status, ok := errors.AsType[helmrepo.StatusError](err)
 	if errors.Is(err, helmrepo.ErrNoVersion) || errors.Is(err, render.ErrLimit) ||
 		(ok && (status.Code == http.StatusNotFound || status.Code == http.StatusForbidden ||
 			status.Code == http.StatusUnauthorized)) {

@@ -50,8 +50,8 @@ func certificate(t *testing.T) (cert, key string, pool *x509.CertPool) {
 	return encode("CERTIFICATE", der), encode("PRIVATE KEY", text), pool
 }
 
-// secure serves a repository by HTTPS to those with one of the headers and the certificate. It returns its URL and what it
-// is known by.
+// secure serves a repository by HTTPS to those with one of the headers and the certificate. It returns its URL and
+// what it is known by.
 func secure(t *testing.T, o *origin, clients *x509.CertPool, headers ...string) (location, ca string) {
 	t.Helper()
 	path, err := exec.CommandContext(t.Context(), "git", "--exec-path").Output()
@@ -97,15 +97,23 @@ func TestHTTPS(t *testing.T) {
 		creds    Credentials
 		works    bool
 	}{
-		"password":             {location, Credentials{Username: "u", Password: "p", CA: ca}, true},
-		"token":                {location, Credentials{BearerToken: "token", CA: ca}, true},
-		"whoever answers":      {location, Credentials{BearerToken: "token", Insecure: true}, true},
-		"unknown authority":    {location, Credentials{BearerToken: "token"}, false},
-		"other password":       {location, Credentials{Username: "u", Password: "x", CA: ca}, false},
-		"certificate":          {closed, Credentials{Username: "u", Password: "p", CA: closedCA, ClientCert: cert, ClientKey: key}, true},
-		"without certificate":  {closed, Credentials{Username: "u", Password: "p", CA: closedCA}, false},
-		"a proxy that is away": {location, Credentials{Username: "u", Password: "p", CA: ca, Proxy: "http://127.0.0.1:1"}, false},
-		"not by the proxy":     {location, Credentials{Username: "u", Password: "p", CA: ca, Proxy: "http://127.0.0.1:1", NoProxy: "127.0.0.1"}, true},
+		"password":          {location, Credentials{Username: "u", Password: "p", CA: ca}, true},
+		"token":             {location, Credentials{BearerToken: "token", CA: ca}, true},
+		"whoever answers":   {location, Credentials{BearerToken: "token", Insecure: true}, true},
+		"unknown authority": {location, Credentials{BearerToken: "token"}, false},
+		"other password":    {location, Credentials{Username: "u", Password: "x", CA: ca}, false},
+		"certificate": {
+			closed, Credentials{Username: "u", Password: "p", CA: closedCA, ClientCert: cert, ClientKey: key}, true,
+		},
+		"without certificate": {closed, Credentials{Username: "u", Password: "p", CA: closedCA}, false},
+		"a proxy that is away": {
+			location, Credentials{Username: "u", Password: "p", CA: ca, Proxy: "http://127.0.0.1:1"}, false,
+		},
+		"not by the proxy": {
+			location,
+			Credentials{Username: "u", Password: "p", CA: ca, Proxy: "http://127.0.0.1:1", NoProxy: "127.0.0.1"},
+			true,
+		},
 	} {
 		m, err := s.Mirror(t.Context(), c.location, c.creds)
 		if err != nil {

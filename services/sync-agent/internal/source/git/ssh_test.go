@@ -54,7 +54,7 @@ func sshServer(t *testing.T, allowed ssh.PublicKey) (address, known string) {
 }
 
 func serveSSH(conn net.Conn, config *ssh.ServerConfig) {
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	_, channels, requests, err := ssh.NewServerConn(conn, config)
 	if err != nil {
 		return

@@ -91,24 +91,24 @@ const maxIndexes = 4096
 func (c *Client) Fetch(
 	ctx context.Context, repo, name, constraint string, since time.Time, a Access,
 ) (data []byte, version string, err error) {
-	if strings.HasPrefix(repo, "oci://") {
-		return c.fetchOCI(ctx, strings.TrimPrefix(repo, "oci://")+"/"+name, constraint, since, a)
+	if host, ok := strings.CutPrefix(repo, "oci://"); ok {
+		return c.fetchOCI(ctx, host+"/"+name, constraint, since, a)
 	}
 	base, err := url.Parse(strings.TrimSuffix(repo, "/") + "/")
 	if err != nil || (base.Scheme != "http" && base.Scheme != "https") || base.Host == "" {
-		return nil, "", fmt.Errorf("Helm repository %q: its URL begins with https:// or oci://", repo)
+		return nil, "", fmt.Errorf("repository of charts %q: its URL begins with https:// or oci://", repo)
 	}
 	versions, err := c.versions(ctx, base, name, since, a)
 	if err != nil {
-		return nil, "", fmt.Errorf("Helm repository %s: %w", base.Redacted(), err)
+		return nil, "", fmt.Errorf("repository of charts %s: %w", base.Redacted(), err)
 	}
 	chosen, err := choose(versions, constraint)
 	if err != nil {
-		return nil, "", fmt.Errorf("Helm repository %s: chart %q: %w", base.Redacted(), name, err)
+		return nil, "", fmt.Errorf("repository of charts %s: chart %q: %w", base.Redacted(), name, err)
 	}
 	data, err = c.archive(ctx, base, name, chosen, a)
 	if err != nil {
-		return nil, "", fmt.Errorf("Helm repository %s: chart %q %s: %w", base.Redacted(), name, chosen.Version, err)
+		return nil, "", fmt.Errorf("repository of charts %s: chart %q %s: %w", base.Redacted(), name, chosen.Version, err)
 	}
 	return data, chosen.Version, nil
 }
@@ -232,14 +232,14 @@ func (c *Client) Document(ctx context.Context, location string, a Access) ([]byt
 // errNotModified says that what is known still holds.
 var errNotModified = errors.New("not modified")
 
-// Status is an answer that is none of those that were hoped for.
-type Status struct {
+// StatusError is an answer that is none of those that were hoped for.
+type StatusError struct {
 	URL  string
 	Code int
 }
 
 // Error tells what was asked and answered.
-func (s Status) Error() string {
+func (s StatusError) Error() string {
 	return fmt.Sprintf("GET %s: %d %s", s.URL, s.Code, http.StatusText(s.Code))
 }
 
@@ -272,7 +272,7 @@ func (c *Client) get(
 		return nil, etag, errNotModified
 	}
 	if answer.StatusCode != http.StatusOK {
-		return nil, "", Status{URL: at.Redacted(), Code: answer.StatusCode}
+		return nil, "", StatusError{URL: at.Redacted(), Code: answer.StatusCode}
 	}
 	data, err = io.ReadAll(io.LimitReader(answer.Body, limit+1))
 	if err != nil {
