@@ -15,9 +15,9 @@ const (
 	// failureMemory is how long a failure is remembered: a broken commit is not
 	// rendered again by each of its applications, yet a hiccup heals soon.
 	failureMemory = 10 * time.Second
-	// fetchedMemory is how long a result is remembered for which something was fetched whose name may come to mean
+	// FetchedMemory is how long a result is remembered for which something was fetched whose name may come to mean
 	// something else.
-	fetchedMemory = time.Hour
+	FetchedMemory = time.Hour
 	// maxVariants bounds the results of one folder with the same parameters: the same overlay in several repositories.
 	maxVariants = 64
 )
@@ -93,7 +93,7 @@ func (c *cache) get(key string, holds func([]Stamp) (bool, error)) (slot, bool, 
 // old reports whether a result is too old to count.
 func (c *cache) old(s slot) bool {
 	age := c.now().Sub(s.at)
-	return (s.err != nil && age >= failureMemory) || (s.result.Fetched() && age >= fetchedMemory)
+	return (s.err != nil && age >= failureMemory) || (s.result.Fetched() && age >= FetchedMemory)
 }
 
 // Fetched reports whether something was fetched for a result beside its sources.

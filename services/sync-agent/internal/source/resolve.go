@@ -28,10 +28,8 @@ type resolved struct {
 // resolve finds out at which revisions the sources are now.
 func (s *Sources) resolve(ctx context.Context, q Request) ([]*resolved, error) {
 	var out []*resolved
-	for i, source := range q.Sources {
-		if i < len(q.Revisions) && q.Revisions[i] != "" {
-			source.TargetRevision = q.Revisions[i]
-		}
+	for i := range q.Sources {
+		source := q.at(i)
 		if err := q.permit(source.RepoURL); err != nil {
 			return nil, named(i, len(q.Sources), err)
 		}
@@ -39,7 +37,7 @@ func (s *Sources) resolve(ctx context.Context, q Request) ([]*resolved, error) {
 		switch {
 		case source.Chart != "":
 			find = s.chart
-		case strings.HasPrefix(source.RepoURL, "oci://"):
+		case !fromGit(source):
 			find = s.artifact
 		}
 		found, err := find(ctx, q, source)
@@ -64,15 +62,36 @@ func (q Request) permit(repository string) error {
 	return nil
 }
 
-// commit resolves a source in Git.
-func (s *Sources) commit(ctx context.Context, q Request, source v1alpha1.ApplicationSource) (*resolved, error) {
+// at is a source at the revision that is wanted.
+func (q Request) at(i int) v1alpha1.ApplicationSource {
+	source := q.Sources[i]
+	if i < len(q.Revisions) && q.Revisions[i] != "" {
+		source.TargetRevision = q.Revisions[i]
+	}
+	return source
+}
+
+func fromGit(s v1alpha1.ApplicationSource) bool {
+	return s.Chart == "" && !strings.HasPrefix(s.RepoURL, "oci://")
+}
+
+// head is the commit that a source in Git is at.
+func (s *Sources) head(
+	ctx context.Context, q Request, source v1alpha1.ApplicationSource,
+) (string, *git.Mirror, error) {
 	m, err := s.mirror(ctx, source.RepoURL, q.App.Project)
 	if err != nil {
-		return nil, err
+		return "", nil, err
 	}
 	want := q.Want
 	want.TagPrefix = source.TagPrefix
 	sha, err := m.Resolve(ctx, source.TargetRevision, want)
+	return sha, m, err
+}
+
+// commit resolves a source in Git.
+func (s *Sources) commit(ctx context.Context, q Request, source v1alpha1.ApplicationSource) (*resolved, error) {
+	sha, m, err := s.head(ctx, q, source)
 	if err != nil {
 		return nil, err
 	}

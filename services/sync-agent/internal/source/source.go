@@ -150,30 +150,50 @@ func (s *Sources) Render(ctx context.Context, q Request, known *Memory) (*Render
 		return nil, fmt.Errorf("encode sources: %w", err)
 	}
 	q.Want.Since = known.notBefore(q.Want.Since, string(spec))
+	if known.source == string(spec) && !q.Fresh {
+		if holds, err := s.holds(ctx, q, known); holds || err != nil {
+			return known.rendered, err
+		}
+	}
+	began := time.Now()
 	all, err := s.resolve(ctx, q)
 	if err != nil {
 		return nil, err
-	}
-	if !q.Fresh && known.rendered != nil && known.source == string(spec) && known.rendered.is(all) {
-		return known.rendered, nil
 	}
 	out, err := s.render(ctx, q, settings, all)
 	if err != nil {
 		return nil, err
 	}
-	known.rendered, known.source = out, string(spec)
+	known.rendered, known.source, known.asked = out, string(spec), began
 	return out, nil
 }
 
-// is reports whether everything is at the same place still. What was fetched for a result is looked at anew now and
-// then.
-func (r *Rendered) is(all []*resolved) bool {
-	for i, a := range all {
-		if r.Sources[i].Revision != a.revision || r.Sources[i].Tree != a.dir || r.Manifests.Fetched() {
-			return false
+// holds reports whether the last answer is that of now. It is asked at each look at an application, so it asks no more
+// than where branches are, which mirrors remember.
+func (s *Sources) holds(ctx context.Context, q Request, known *Memory) (bool, error) {
+	if known.rendered == nil || (known.rendered.Manifests.Fetched() && time.Since(known.asked) > render.FetchedMemory) {
+		return false, nil
+	}
+	for i, one := range known.rendered.Sources {
+		source := q.at(i)
+		if !fromGit(source) {
+			if known.asked.Before(q.Want.Since) {
+				return false, nil
+			}
+			continue
+		}
+		if err := q.permit(source.RepoURL); err != nil {
+			return false, nil // what is asked next says so
+		}
+		sha, _, err := s.head(ctx, q, source)
+		if err != nil {
+			return false, named(i, len(q.Sources), err)
+		}
+		if sha != one.Revision {
+			return false, nil
 		}
 	}
-	return true
+	return true, nil
 }
 
 // render renders what was resolved.
@@ -236,6 +256,7 @@ func named(i, n int, err error) error {
 // Memory is the last answer about one application.
 type Memory struct {
 	since    time.Time // when this process met the application
+	asked    time.Time // when it was found out what rendered is of
 	rendered *Rendered
 	source   string // that rendered is of
 }
