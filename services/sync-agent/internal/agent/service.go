@@ -42,6 +42,7 @@ type Config struct {
 	Insecure   string        // registries that are reached by plain HTTP
 	Author     string        // of commits
 	AllowFiles string        // "true" allows file:// repositories
+	Plugins    string        // folder of the sockets of config management plugins
 }
 
 func parse(args []string, getenv func(string) string, out io.Writer) (Config, error) {
@@ -58,6 +59,10 @@ func parse(args []string, getenv func(string) string, out io.Writer) (Config, er
 	f.Text(&c.Author, "commit-author", "argosy <argosy@localhost>", "author of image commits, as name <address>")
 	f.Text(
 		&c.AllowFiles, "allow-file-repositories", "false", "true allows file:// repositories, for tests on one machine",
+	)
+	f.Text(
+		&c.Plugins, "plugin-sockets", render.PluginSockets,
+		"folder of the sockets of config management plugins, which are sidecars",
 	)
 	f.Check(func() error {
 		if name, address, ok := strings.Cut(c.Author, " <"); !ok || name == "" || !strings.HasSuffix(address, ">") {
@@ -103,7 +108,7 @@ func assemble(cfg Config, base *service.Base) ([]life.Part, error) {
 	if err != nil {
 		return nil, err
 	}
-	pool, err := render.NewPool(render.DefaultLimits)
+	pool, err := render.NewPool(render.DefaultLimits())
 	if err != nil {
 		return nil, err
 	}
@@ -111,8 +116,10 @@ func assemble(cfg Config, base *service.Base) ([]life.Part, error) {
 	if err != nil {
 		return nil, fmt.Errorf("discovery: %w", err)
 	}
+	renderer := render.New(renderBudget, pool, countRenders(base.Registry))
+	renderer.Plugins = render.NewPlugins(cfg.Plugins)
 	src, err := source.New(source.Config{
-		Mirrors: mirrors, Renderer: render.New(renderBudget, pool, countRenders(base.Registry)), Pool: pool,
+		Mirrors: mirrors, Renderer: renderer, Pool: pool,
 		Dir: cfg.CacheDir, Reader: mgr.GetAPIReader(), Namespace: cfg.Control, Insecure: cfg.Insecure,
 		Discovery: served,
 	})

@@ -63,11 +63,12 @@ type Asker interface {
 	Fetch(ctx context.Context, f Fetch) (Fetched, error)
 }
 
-// Fetch asks for something outside of all sources. One of its fields is set.
+// Fetch asks for something outside of all sources, or of somebody else. One of its fields is set.
 type Fetch struct {
 	Chart      *ChartRef
 	Document   string      // URL
 	Repository *Repository // becomes a tree
+	Plugin     *PluginCall
 }
 
 // ChartRef names a chart of a Helm repository.
@@ -87,7 +88,7 @@ type Repository struct {
 
 // Fetched is what was brought.
 type Fetched struct {
-	Data    []byte // of a document, or of a chart's archive
+	Data    []byte // of a document, of a chart's archive, or manifests of a plugin
 	Version string // of a chart
 	Tree    string // by which files of a repository are asked for
 }

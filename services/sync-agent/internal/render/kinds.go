@@ -21,23 +21,12 @@ type kind struct {
 	found func(names map[string]bool) bool
 	// switchName is how settings and parameters call it where it may be switched off.
 	switchName string
-	// refused says why this version does not render it.
-	refused string
-	// render makes the objects of a source; nil with refused. What it reads it asks of files.
+	// render makes the objects of a source. What it reads it asks of files.
 	render func(job *Job, f *files) ([]*unstructured.Unstructured, error)
 }
 
 // kinds are all there are, in the order in which files are asked. Directory takes what nobody else does.
 var kinds = []kind{helm, kustomize, plugin, directory}
-
-// plugin is what this version names and refuses.
-var plugin = kind{
-	name:       "Plugin",
-	refused:    "plugins are not supported",
-	parameters: func(s v1alpha1.ApplicationSource) any { return given(s.Plugin) },
-	switchName: "plugin",
-	found:      func(map[string]bool) bool { return false },
-}
 
 // given is what a pointer shows, nil without a type when it shows nothing.
 func given[T any](p *T) any {
@@ -47,19 +36,12 @@ func given[T any](p *T) any {
 	return p
 }
 
-func (k kind) refusal() error {
-	return fmt.Errorf("%w: %s", ErrSource, k.refused)
-}
-
 // check refuses a source that says what cannot be done, before anything is read.
 func check(s v1alpha1.ApplicationSource) error {
 	var named []string
 	for _, k := range kinds {
 		if k.parameters(s) == nil {
 			continue
-		}
-		if k.render == nil {
-			return k.refusal()
 		}
 		named = append(named, k.name)
 	}

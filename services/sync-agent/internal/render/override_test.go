@@ -57,8 +57,8 @@ func TestBlocksExcludeEachOther(t *testing.T) {
 		"multiple application sources defined: Helm, Kustomize": {
 			Helm: &v1alpha1.ApplicationSourceHelm{}, Kustomize: &v1alpha1.ApplicationSourceKustomize{},
 		},
-		"ref":     {Chart: "x", Ref: "values"},
-		"plugins": {Plugin: &v1alpha1.ApplicationSourcePlugin{}},
+		"ref":                      {Chart: "x", Ref: "values"},
+		"there is no plugin \"x\"": {Plugin: &v1alpha1.ApplicationSourcePlugin{Name: "x"}},
 	} {
 		_, err := r.names(map[string]string{"app/a.yaml": cm("a")}, s)
 		if !errors.Is(err, ErrSource) || !strings.Contains(err.Error(), want) {

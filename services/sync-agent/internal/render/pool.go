@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -26,8 +27,16 @@ type Limits struct {
 	Idle    time.Duration // after which an idle worker ends
 }
 
-// DefaultLimits are enough for large charts.
-var DefaultLimits = Limits{Workers: 2, Time: time.Minute, Memory: 1 << 30, Renders: 100, Idle: 20 * time.Second}
+// DefaultLimits are enough for large charts, and within what the container of the service may have.
+func DefaultLimits() Limits {
+	l := Limits{Workers: 2, Time: time.Minute, Memory: 1 << 30, Renders: 100, Idle: 20 * time.Second}
+	if text, err := os.ReadFile("/sys/fs/cgroup/memory.max"); err == nil {
+		if most, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64); err == nil {
+			l.Memory = max(min(l.Memory, most*3/4), 128<<20)
+		}
+	}
+	return l
+}
 
 // lean is the memory in bytes above which a worker is not used again.
 const lean = 256 << 20

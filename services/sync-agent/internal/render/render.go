@@ -13,6 +13,7 @@ import (
 
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/hashicorp/golang-lru/v2/simplelru"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
@@ -63,13 +64,19 @@ type Renderer struct {
 	cache    *cache
 	listings *listings
 	pool     *Pool
-	counted  func(kind string, err error)
+	// Plugins are those that sources may name; nil is none. It is set before the first render.
+	Plugins *Plugins
+	matched *simplelru.LRU[string, bool] // of trees: a plugin knows it
+	mu      sync.Mutex
+	counted func(kind string, err error)
 }
 
 // New makes a renderer that remembers results of about budget bytes and renders in the workers of a pool. counted is
 // told of every render that was not remembered.
 func New(budget int, pool *Pool, counted func(kind string, err error)) *Renderer {
-	return &Renderer{cache: newCache(budget), listings: newListings(), pool: pool, counted: counted}
+	r := &Renderer{cache: newCache(budget), listings: newListings(), pool: pool, counted: counted}
+	r.matched, _ = simplelru.NewLRU[string, bool](maxMatched, nil) // of a positive size it does not fail
+	return r
 }
 
 // Render returns the manifests of a source.
@@ -139,14 +146,16 @@ func (r *Renderer) prepare(ctx context.Context, in Input) (*Job, kind, error) {
 		return nil, kind{}, err
 	}
 	k := kindOf(names, s, in.Disabled)
-	if k.render == nil {
-		return nil, k, k.refusal()
+	if !explicit(s) {
+		if k, err = r.discovered(ctx, in, k); err != nil {
+			return nil, kind{}, err
+		}
 	}
 	job := &Job{
 		Kind: k.name, Dir: clean(in.Source.Path), App: in.App, Destination: in.Destination, Options: in.Options,
 		Refs: sortedKeys(in.Refs),
 		// Plain files are only read; everything else runs what others wrote.
-		inProcess: k.name == directory.name && !programs,
+		inProcess: (k.name == directory.name && !programs) || k.name == plugin.name,
 	}
 	if in.Dir == in.Root {
 		job.Dir = ""
@@ -155,9 +164,48 @@ func (r *Renderer) prepare(ctx context.Context, in Input) (*Job, kind, error) {
 	return job, k, nil
 }
 
+// maxMatched bounds the trees of which it is known whether a plugin knows them.
+const maxMatched = 100_000
+
+// discovered is the kind of a source that names none: that of plugins, when one of them says that it knows the source.
+func (r *Renderer) discovered(ctx context.Context, in Input, otherwise kind) (kind, error) {
+	names := r.Plugins.names()
+	if len(names) == 0 || in.Source.Chart != "" {
+		return otherwise, nil
+	}
+	key := bus.Key(in.Root, in.Source.Path, strings.Join(names, "/"))
+	r.mu.Lock()
+	known, ok := r.matched.Get(key)
+	r.mu.Unlock()
+	if !ok {
+		a := &answers{
+			in: in, dir: clean(in.Source.Path), plugins: r.Plugins, listings: r.listings, views: map[string]*view{},
+		}
+		v, err := a.view(ctx, "")
+		if err != nil {
+			return otherwise, err
+		}
+		all, err := v.look(ctx, Look{Deep: true})
+		if err != nil {
+			return otherwise, err
+		}
+		_, err = r.Plugins.match(ctx, in.App.Name, a.dir, all.Files, PluginCall{})
+		if known = err == nil; err != nil && !errors.Is(err, errUnmatched) {
+			return otherwise, err
+		}
+		r.mu.Lock()
+		r.matched.Add(key, known)
+		r.mu.Unlock()
+	}
+	if known {
+		return plugin, nil
+	}
+	return otherwise, nil
+}
+
 // make renders. It also returns about how many bytes the result takes.
 func (r *Renderer) make(ctx context.Context, in Input, job *Job, k kind) (Manifests, int, error) {
-	a := &answers{in: in, dir: job.Dir, listings: r.listings, views: map[string]*view{}}
+	a := &answers{in: in, dir: job.Dir, plugins: r.Plugins, listings: r.listings, views: map[string]*view{}}
 	var objects []*unstructured.Unstructured
 	var reads []Read
 	var err error
@@ -213,6 +261,7 @@ func (r *Renderer) hold(ctx context.Context, in Input, reads []Stamp) (bool, err
 type answers struct {
 	in       Input
 	dir      string // of the source
+	plugins  *Plugins
 	listings *listings
 
 	mu      sync.Mutex
@@ -275,6 +324,9 @@ func (a *answers) Look(ctx context.Context, l Look) (Looked, error) {
 func (a *answers) Fetch(ctx context.Context, f Fetch) (Fetched, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if f.Plugin != nil {
+		return a.generate(ctx, *f.Plugin)
+	}
 	if a.in.Remote == nil {
 		return Fetched{}, fmt.Errorf("%w: %w", ErrSource, errNothingFetched)
 	}
@@ -294,6 +346,21 @@ func (a *answers) Fetch(ctx context.Context, f Fetch) (Fetched, error) {
 	}
 	data, err := a.in.Remote.Document(ctx, f.Document)
 	a.note(f.Document, "")
+	return Fetched{Data: data}, err
+}
+
+// generate has a plugin make manifests of the whole repository.
+func (a *answers) generate(ctx context.Context, call PluginCall) (Fetched, error) {
+	v, err := a.view(ctx, "")
+	if err != nil {
+		return Fetched{}, err
+	}
+	all, err := v.look(ctx, Look{Deep: true})
+	if err != nil {
+		return Fetched{}, err
+	}
+	a.size += v.bytes
+	data, err := a.plugins.generate(ctx, call, a.in.App.Name, a.dir, all.Files)
 	return Fetched{Data: data}, err
 }
 

@@ -132,6 +132,8 @@ func confine(args []string) error {
 	debug.SetMemoryLimit(memory * 3 / 4)
 	go watch(uint64(memory))
 	debug.SetMaxStack(min(maxStackBytes, int(memory/4)))
+	// When the memory of the container runs out, the worker goes and not the service. Not every system has this.
+	_ = os.WriteFile("/proc/self/oom_score_adj", []byte("1000"), 0o600)
 	rlimits := map[int]uint64{unix.RLIMIT_CORE: 0, unix.RLIMIT_FSIZE: 0, unix.RLIMIT_NOFILE: 64}
 	if uint64(memory) > 2*reserved() {
 		rlimits[unix.RLIMIT_DATA] = uint64(memory)

@@ -85,7 +85,7 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pool, err := render.NewPool(render.DefaultLimits)
+	pool, err := render.NewPool(render.DefaultLimits())
 	if err != nil {
 		t.Fatal(err)
 	}
