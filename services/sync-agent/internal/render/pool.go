@@ -33,6 +33,9 @@ func DefaultLimits() Limits {
 	if text, err := os.ReadFile("/sys/fs/cgroup/memory.max"); err == nil {
 		if most, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64); err == nil {
 			l.Memory = max(min(l.Memory, most*3/4), 128<<20)
+			if most < 1<<30 {
+				l.Workers = 1
+			}
 		}
 	}
 	return l
@@ -148,13 +151,7 @@ func (p *Pool) take() (*worker, error) {
 
 func (p *Pool) start() (*worker, error) {
 	w := &worker{gone: make(chan struct{})}
-	w.cmd = exec.CommandContext(
-		context.Background(),
-		p.program,
-		workerArgument,
-		fmt.Sprint(p.limits.Memory),
-		p.limits.Time.String(),
-	)
+	w.cmd = exec.CommandContext(context.Background(), p.program, workerArgument, fmt.Sprint(p.limits.Memory))
 	// Templates see nothing of the service's environment, and the clock of no place.
 	w.cmd.Env = []string{"TZ=UTC", "LC_ALL=C", "HOME=/nonexistent", "PATH="}
 	w.cmd.Dir = "/"

@@ -99,7 +99,7 @@ func (t *toldResult) read() ([]*unstructured.Unstructured, []Read, error) {
 }
 
 // IsWorker reports whether the arguments of the program, its name first, are those of a worker.
-func IsWorker(args []string) bool { return len(args) == 4 && args[1] == workerArgument }
+func IsWorker(args []string) bool { return len(args) == 3 && args[1] == workerArgument }
 
 // Work renders what it is told to until nobody can tell it any more, and returns the exit code of the program.
 func Work(args []string, in io.Reader, out io.Writer) int {
@@ -125,10 +125,6 @@ func confine(args []string) error {
 	if err != nil {
 		return fmt.Errorf("memory %q: %w", args[2], err)
 	}
-	limit, err := time.ParseDuration(args[3])
-	if err != nil {
-		return fmt.Errorf("time %q: %w", args[3], err)
-	}
 	debug.SetMemoryLimit(memory * 3 / 4)
 	go watch(uint64(memory))
 	debug.SetMaxStack(min(maxStackBytes, int(memory/4)))
@@ -146,8 +142,6 @@ func confine(args []string) error {
 	http.DefaultTransport = noNetwork{}
 	log.SetOutput(io.Discard)
 	slog.SetDefault(slog.New(slog.DiscardHandler))
-	// Whoever started it ends it in time; should they be gone, it ends by itself.
-	time.AfterFunc(limit+time.Hour, func() { os.Exit(1) })
 	return nil
 }
 
@@ -170,14 +164,19 @@ func reserved() uint64 {
 	return math.MaxUint64 / 2
 }
 
-// watch ends the process when it has more memory than it may, where the system does not see to that.
+// watch ends the process when it has more memory than it may, where the system does not see to that, and when whoever
+// started it is gone, whatever it computes.
 func watch(memory uint64) {
+	parent := os.Getppid()
 	sample := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
 	for range time.Tick(100 * time.Millisecond) {
 		metrics.Read(sample)
 		if sample[0].Value.Uint64()-sample[1].Value.Uint64() > memory {
 			fmt.Fprintln(os.Stderr, "out of memory")
 			os.Exit(2)
+		}
+		if os.Getppid() != parent {
+			os.Exit(1)
 		}
 	}
 }

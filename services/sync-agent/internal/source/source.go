@@ -182,7 +182,7 @@ func (s *Sources) holds(ctx context.Context, q Request, known *Memory) (bool, er
 			}
 			continue
 		}
-		if err := q.permit(source.RepoURL); err != nil {
+		if q.permit(source.RepoURL) != nil {
 			return false, nil // what is asked next says so
 		}
 		sha, _, err := s.head(ctx, q, source)
