@@ -76,16 +76,7 @@ func TestParityOfOptions(t *testing.T) {
 		},
 		"component": {options{Components: []string{"../component"}}, [][]string{{"add", "component", "../component"}}},
 	} {
-		dir := t.TempDir()
-		for name, text := range files {
-			full := filepath.Join(dir, name)
-			if err := os.MkdirAll(filepath.Dir(full), 0o755); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(full, []byte(text), 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
+		dir := toDisk(t, files)
 		kustomize := func(args ...string) []byte {
 			cmd := exec.Command(filepath.Join(tools, "kustomize"), args...)
 			cmd.Dir = filepath.Join(dir, "app")
@@ -104,6 +95,90 @@ func TestParityOfOptions(t *testing.T) {
 		}
 		got, err := r.Render(
 			t.Context(), input(t, repository(files), v1alpha1.ApplicationSource{Path: "app", Kustomize: &c.options}),
+		)
+		if diff := cmp.Diff(canonical(t, want), canonical(t, got.Objects)); diff != "" || err != nil {
+			t.Errorf("%s: %v\n%s", name, err, diff)
+		}
+	}
+}
+
+// toDisk writes files into a folder.
+func toDisk(t *testing.T, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range files {
+		full := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(full), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(full, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// The options of an Application do what those of `helm template` do.
+func TestParityOfValues(t *testing.T) {
+	tools := os.Getenv("RENDER_PARITY_TOOLS")
+	if tools == "" {
+		t.Skip("make render-parity runs it: it builds helm")
+	}
+	files := with(webChart, "app/mine.yaml", "a: mine\nsub: {x: null}\nlist: []\nlarge: 1234567890\n")
+	type options = v1alpha1.ApplicationSourceHelm
+	set := func(name, value string, asString bool) options {
+		return options{Parameters: []v1alpha1.HelmParameter{{
+			Name: name, Value: v1alpha1.AnyString(value), ForceString: asString,
+		}}}
+	}
+	r := newRig(t)
+	for name, c := range map[string]struct {
+		options options
+		args    []string
+	}{
+		"nothing": {args: []string{"--include-crds"}},
+		"files": {
+			options{ValueFiles: []string{"values-prod.yaml", "mine.yaml"}},
+			[]string{"-f", "values-prod.yaml", "-f", "mine.yaml"},
+		},
+		"text":          {options{Values: files["app/mine.yaml"]}, []string{"-f", "mine.yaml"}},
+		"number":        {set("a", "5", false), []string{"--set", "a=5"}},
+		"as text":       {set("a", "5", true), []string{"--set-string", "a=5"}},
+		"list":          {set("list", "{a,b}", false), []string{"--set", "list={a,b}"}},
+		"commas":        {set("a", "x,y", false), []string{"--set", `a=x\,y`}},
+		"escaped comma": {set("a", `x\,y`, false), []string{"--set", `a=x\,y`}},
+		"place":         {set("list[1].x", "5", false), []string{"--set", "list[1].x=5"}},
+		"null":          {set("sub", "null", false), []string{"--set", "sub=null"}},
+		"dots":          {set(`sub.a\.b`, "1", false), []string{"--set", `sub.a\.b=1`}},
+		"file": {
+			options{FileParameters: []v1alpha1.HelmFileParameter{{Name: "sub.t", Path: "token.txt"}}},
+			[]string{"--set-file", "sub.t=token.txt"},
+		},
+		"cluster": {
+			options{KubeVersion: "v1.30.1-gke.100", ApiVersions: []string{"example.org/v1/Thing"}},
+			[]string{"--kube-version", "v1.30.1-gke.100", "--api-versions", "example.org/v1/Thing"},
+		},
+		"release": {
+			options{ReleaseName: "other", Namespace: "there"},
+			[]string{"--name-template", "other", "--namespace", "there"},
+		},
+		"no tests": {options{SkipTests: true}, []string{"--skip-tests"}},
+	} {
+		args := append(
+			[]string{"template", ".", "--namespace", "prod", "--name-template", "web", "--include-crds"},
+			c.args...)
+		cmd := exec.Command(filepath.Join(tools, "helm"), args...)
+		cmd.Dir = filepath.Join(toDisk(t, files), "app")
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%s: %v: %s", name, err, out)
+		}
+		want, err := decode(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := r.Render(
+			t.Context(), input(t, repository(files), v1alpha1.ApplicationSource{Path: "app", Helm: &c.options}),
 		)
 		if diff := cmp.Diff(canonical(t, want), canonical(t, got.Objects)); diff != "" || err != nil {
 			t.Errorf("%s: %v\n%s", name, err, diff)
