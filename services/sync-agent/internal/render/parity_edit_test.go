@@ -63,7 +63,10 @@ func TestParityOfOptions(t *testing.T) {
 			options{CommonLabels: map[string]string{"l": "v"}}, [][]string{{"add", "label", "l:v"}},
 		},
 		"labels alone": {
-			options{CommonLabels: map[string]string{"one": "b", "l": "v"}, LabelWithoutSelector: true, ForceCommonLabels: true},
+			options{
+				CommonLabels: map[string]string{"one": "b", "l": "v"}, LabelWithoutSelector: true,
+				ForceCommonLabels: true,
+			},
 			[][]string{{"add", "label", "--force", "--without-selector", "one:b", "l:v"}},
 		},
 		"labels of templates": {

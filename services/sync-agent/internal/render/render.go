@@ -49,6 +49,7 @@ type Input struct {
 	Options     Options
 	Disabled    []string // tools that are switched off: helm, kustomize, jsonnet
 	Remote      Remote   // nil when nothing may be fetched
+	Keys        Keys     // of files that SOPS encrypted
 	Fresh       bool     // what is remembered does not count
 }
 
@@ -92,7 +93,7 @@ func (r *Renderer) Render(ctx context.Context, in Input) (Manifests, error) {
 	if k.also != nil {
 		also = append(also, k.also(job))
 	}
-	params, err := json.Marshal([]any{k.name, k.parameters(job.Source), also, job.Refs})
+	params, err := json.Marshal([]any{k.name, k.parameters(job.Source), also, job.Refs, in.Keys.id})
 	if err != nil {
 		return Manifests{}, fmt.Errorf("%w: parameters: %w", ErrSource, err)
 	}
@@ -317,7 +318,30 @@ func (a *answers) Look(ctx context.Context, l Look) (Looked, error) {
 	before := v.bytes
 	found, err := v.look(ctx, l)
 	a.size += v.bytes - before
-	return found, err
+	if err != nil {
+		return found, err
+	}
+	return found, a.open(l.Path, &found)
+}
+
+// open opens what SOPS encrypted.
+func (a *answers) open(name string, found *Looked) (err error) {
+	if found.Kind == File {
+		found.Data, err = a.in.Keys.open(name, found.Data)
+		return err
+	}
+	for below, text := range found.Files {
+		plain, err := a.in.Keys.open(path.Join(name, below), text)
+		switch {
+		case err == nil:
+			found.Files[below] = plain
+		case found.Names != nil:
+			delete(found.Files, below) // it was read ahead: whoever wants it is told
+		default:
+			return err
+		}
+	}
+	return nil
 }
 
 // Fetch brings what is outside.

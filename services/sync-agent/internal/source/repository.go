@@ -6,13 +6,16 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/push"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/render"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/source/git"
 	"golang.org/x/net/http/httpproxy"
 	corev1 "k8s.io/api/core/v1"
@@ -22,6 +25,13 @@ import (
 
 // secretLabel marks the Secrets that describe repositories.
 const secretLabel = "argocd.argoproj.io/secret-type" //nolint:gosec // the name of a label
+
+// keyLabel marks the Secrets with age keys, by the value sops-age. Each of their values is a file of identities; those
+// with a project are for its Applications alone.
+const (
+	keyLabel = "argosy.dev/secret-type"
+	kindKeys = "sops-age"
+)
 
 // Kinds of such Secrets.
 const (
@@ -91,6 +101,7 @@ type repositories struct {
 	known      []corev1.Secret
 	knownHosts string
 	certs      map[string]string
+	keys       []corev1.Secret
 }
 
 // normal makes spellings of one repository equal.
@@ -172,6 +183,32 @@ func (v *repositories) named(ctx context.Context, name, project string) (string,
 	)
 }
 
+// keysOf are those that open what SOPS encrypted for a project.
+func (v *repositories) keysOf(ctx context.Context, project string) (render.Keys, error) {
+	if err := v.refresh(ctx); err != nil {
+		return render.Keys{}, err
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	var texts []string
+	for _, s := range v.keys {
+		of := string(s.Data["project"])
+		if s.Labels[keyLabel] != kindKeys || (of != "" && of != project) {
+			continue
+		}
+		for _, name := range slices.Sorted(maps.Keys(s.Data)) {
+			if name != "project" {
+				texts = append(texts, string(s.Data[name]))
+			}
+		}
+	}
+	keys, err := render.ParseKeys(texts...)
+	if err != nil {
+		return keys, fmt.Errorf("%w: Secrets with the label %s: %s: %w", render.ErrSource, keyLabel, kindKeys, err)
+	}
+	return keys, nil
+}
+
 func (v *repositories) refresh(ctx context.Context) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -182,6 +219,12 @@ func (v *repositories) refresh(ctx context.Context) error {
 	if err := v.reader.List(ctx, &list, client.InNamespace(v.namespace), client.HasLabels{secretLabel}); err != nil {
 		return fmt.Errorf("list repository secrets in %s: %w", v.namespace, err)
 	}
+	var keys corev1.SecretList
+	if err := v.reader.List(
+		ctx, &keys, client.InNamespace(v.namespace), client.MatchingLabels{keyLabel: kindKeys},
+	); err != nil {
+		return fmt.Errorf("list secrets with keys in %s: %w", v.namespace, err)
+	}
 	hosts, err := v.configMap(ctx, knownHostsMap)
 	if err != nil {
 		return err
@@ -191,6 +234,7 @@ func (v *repositories) refresh(ctx context.Context) error {
 		return err
 	}
 	v.known, v.knownHosts, v.certs, v.at = list.Items, hosts["ssh_known_hosts"], certs, time.Now()
+	v.keys = keys.Items
 	return nil
 }
 

@@ -145,7 +145,11 @@ func (s *Sources) Render(ctx context.Context, q Request, known *Memory) (*Render
 			return nil, err
 		}
 	}
-	spec, err := json.Marshal([]any{q.App, q.Sources, q.Revisions, q.Destination, settings})
+	keys, err := s.repositories.keysOf(ctx, q.App.Project)
+	if err != nil {
+		return nil, err
+	}
+	spec, err := json.Marshal([]any{q.App, q.Sources, q.Revisions, q.Destination, settings, keys.ID()})
 	if err != nil {
 		return nil, fmt.Errorf("encode sources: %w", err)
 	}
@@ -160,7 +164,7 @@ func (s *Sources) Render(ctx context.Context, q Request, known *Memory) (*Render
 	if err != nil {
 		return nil, err
 	}
-	out, err := s.render(ctx, q, settings, all)
+	out, err := s.render(ctx, q, settings, keys, all)
 	if err != nil {
 		return nil, err
 	}
@@ -197,7 +201,9 @@ func (s *Sources) holds(ctx context.Context, q Request, known *Memory) (bool, er
 }
 
 // render renders what was resolved.
-func (s *Sources) render(ctx context.Context, q Request, o settingsValues, all []*resolved) (*Rendered, error) {
+func (s *Sources) render(
+	ctx context.Context, q Request, o settingsValues, keys render.Keys, all []*resolved,
+) (*Rendered, error) {
 	refs := map[string]render.Ref{}
 	for _, a := range all {
 		if a.source.Ref == "" {
@@ -219,7 +225,7 @@ func (s *Sources) render(ctx context.Context, q Request, o settingsValues, all [
 			m, err := s.renderer.Render(ctx, render.Input{
 				App: app, Source: a.source, Tree: a.tree, Dir: a.dir, Root: a.root, Refs: refs,
 				Destination: q.Destination,
-				Options:     o.Options, Disabled: o.Disabled, Fresh: q.Fresh, Remote: s.remote(q),
+				Options:     o.Options, Disabled: o.Disabled, Fresh: q.Fresh, Remote: s.remote(q), Keys: keys,
 			})
 			if err != nil {
 				return nil, named(i, len(all), err)

@@ -477,6 +477,36 @@ func TestFindRepository(t *testing.T) {
 	}
 }
 
+// What SOPS encrypted is opened by the keys of the project.
+func TestEncryptedFiles(t *testing.T) {
+	w := newWorld(t)
+	text, err := os.ReadFile("../render/testdata/sops/secret.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := os.ReadFile("../render/testdata/sops/key.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := secret("", "project", "team", "age.txt", string(key))
+	keys.Labels = map[string]string{keyLabel: kindKeys}
+	w.declared.secrets = append(w.declared.secrets, keys)
+	repo, _ := w.commit("repo", map[string]string{"app/secret.yaml": string(text)})
+	for project, opened := range map[string]bool{"team": true, "default": false} {
+		q := request(v1alpha1.ApplicationSource{RepoURL: repo, Path: "app"})
+		q.App.Project = project
+		known := NewMemory(time.Now())
+		got, err := w.Render(t.Context(), q, &known)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, _ := got.Manifests.Objects[0].Object["stringData"].(map[string]any)
+		if opened != (data["password"] == "s3cret") {
+			t.Errorf("%s: %v", project, data)
+		}
+	}
+}
+
 func TestSettings(t *testing.T) {
 	got := settingsOf(map[string]string{
 		"kustomize.buildOptions": " --enable-helm ", "helm.valuesFileSchemes": "https, S3", "kustomize.enable": "false",
