@@ -62,6 +62,8 @@ func (q Request) permit(repository string) error {
 	return nil
 }
 
+func (q Request) forbids(repository string) bool { return q.permit(repository) != nil }
+
 // at is a source at the revision that is wanted.
 func (q Request) at(i int) v1alpha1.ApplicationSource {
 	source := q.Sources[i]

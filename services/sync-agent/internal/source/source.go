@@ -186,7 +186,7 @@ func (s *Sources) holds(ctx context.Context, q Request, known *Memory) (bool, er
 			}
 			continue
 		}
-		if q.permit(source.RepoURL) != nil {
+		if q.forbids(source.RepoURL) {
 			return false, nil // what is asked next says so
 		}
 		sha, _, err := s.head(ctx, q, source)
