@@ -4,6 +4,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -43,7 +44,8 @@ type rig struct {
 	*Renderer
 	*testing.T
 
-	renders int
+	mu      sync.Mutex
+	renders int // read it when nothing renders
 }
 
 func newRig(t *testing.T) *rig {
@@ -54,7 +56,11 @@ func newRig(t *testing.T) *rig {
 	}
 	t.Cleanup(pool.Close)
 	r := &rig{T: t}
-	r.Renderer = New(1<<20, pool, func(string, error) { r.renders++ })
+	r.Renderer = New(1<<20, pool, func(string, error) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.renders++
+	})
 	return r
 }
 
