@@ -10,9 +10,14 @@ import (
 	"github.com/argosy-mesh/argosy/libs/service"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/agent"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/healthcmd"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/render"
 )
 
 func main() {
+	// What charts and kustomizations of others compute runs in processes of this program's own.
+	if render.IsWorker(os.Args) {
+		os.Exit(render.Work(os.Args, os.Stdin, os.Stdout))
+	}
 	if len(os.Args) > 1 && os.Args[1] == "health" {
 		os.Exit(healthcmd.Run(os.Args[2:], healthcmd.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}))
 	}

@@ -26,13 +26,12 @@ func (p *pass) gather(ctx context.Context, found *source.Rendered) (operation.Wo
 		Instance:    track.Instance(p.app.Namespace, p.app.Name, p.Control),
 		Destination: p.app.Spec.Destination.Namespace,
 		Owners:      map[track.Key][]metav1.ManagedFieldsEntry{},
-		Target:      operation.Target{Revision: found.Revision},
+		Target:      p.target,
 		Live:        map[track.Key]*track.Object{}, NormalizedDiffs: p.known.settled,
 		Assess:  health.Assess,
-		Request: p.app.Operation, State: p.report.operation, Pinned: p.pinned() != "",
+		Request: p.app.Operation, State: p.report.operation, Pinned: p.pinned(),
 		Delay: p.WaveDelay, Progressed: p.known.progressed, Now: time.Now(),
 	}
-	w.Target.Source, _ = p.wanted()
 	rules, problems := diff.NewRules(p.app.Spec.IgnoreDifferences)
 	w.Ignore = rules
 	for _, problem := range problems {
