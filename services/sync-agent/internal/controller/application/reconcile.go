@@ -23,6 +23,7 @@ import (
 	"github.com/argosy-mesh/argosy/libs/core/lineage"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/schemas/events"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/diff"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/operation"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/track"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/source/git"
@@ -42,7 +43,8 @@ type Reconciler struct {
 	mu    sync.Mutex
 	known map[string]*known // by uid
 
-	dependents dependents
+	dependents     dependents
+	customizations customizations
 }
 
 // Shell is what reconciling works with.
@@ -69,7 +71,8 @@ type Shell struct {
 func New(s Shell, r prometheus.Registerer) *Reconciler {
 	return &Reconciler{
 		Shell: s, metrics: newMetrics(r), known: map[string]*known{},
-		dependents: dependents{who: map[types.NamespacedName]map[types.NamespacedName]bool{}},
+		dependents:     dependents{who: map[types.NamespacedName]map[types.NamespacedName]bool{}},
+		customizations: customizations{reader: s.Reader, namespace: s.Control},
 	}
 }
 
@@ -106,7 +109,10 @@ type pass struct {
 
 	project *project.Project
 	target  operation.Target
-	wake    time.Time // when the windows of the project say something else
+
+	customized *customized
+	ignore     diff.Rules
+	wake       time.Time // when the windows of the project say something else
 }
 
 // Reconcile brings one application as far as it can go now.
@@ -183,6 +189,9 @@ func (p *pass) run(ctx context.Context, decodeErr error) (time.Time, error) {
 		p.report.unknown()
 	}
 	if wrong != nil || err != nil {
+		return time.Time{}, err
+	}
+	if err := p.customize(ctx); err != nil {
 		return time.Time{}, err
 	}
 	began := time.Now()
