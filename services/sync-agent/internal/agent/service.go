@@ -150,20 +150,23 @@ func assemble(cfg Config, base *service.Base) ([]life.Part, error) {
 	if err != nil {
 		return nil, err
 	}
-	live := cluster.New(mgr.GetCache(), mgr.GetRESTMapper(), cfg.Control)
+	clusters := cluster.NewPool(&cluster.Cluster{
+		Live: cluster.New(mgr.GetCache(), mgr.GetRESTMapper(), cfg.Control), Reader: mgr.GetAPIReader(),
+		Writers:   cluster.NewWriters(mgr.GetConfig(), mgr.GetRESTMapper(), mgr.GetClient()),
+		Discovery: served,
+	}, mgr.GetAPIReader(), cfg.Control)
 	permitted := projects.New(mgr.GetClient(), cfg.Control, cfg.namespaces())
 	agent := application.New(application.Shell{
-		Client:  mgr.GetClient(),
-		Reader:  mgr.GetAPIReader(),
-		Bus:     base.Bus,
-		Live:    live,
-		Sources: src,
-		Log:     base.Log,
-		Refresh: cfg.Refresh,
-		Control: cfg.Control,
+		Client:   mgr.GetClient(),
+		Reader:   mgr.GetAPIReader(),
+		Bus:      base.Bus,
+		Clusters: clusters,
+		Sources:  src,
+		Log:      base.Log,
+		Refresh:  cfg.Refresh,
+		Control:  cfg.Control,
 
 		Projects: permitted,
-		Writers:  cluster.NewWriters(mgr.GetConfig(), mgr.GetRESTMapper(), mgr.GetClient()),
 		Account:  cfg.Account,
 
 		WaveDelay: cfg.WaveDelay,
@@ -186,8 +189,7 @@ func assemble(cfg Config, base *service.Base) ([]life.Part, error) {
 			return nil
 		}),
 		life.Of("kubernetes", func(ctx context.Context) error {
-			// Watches must not wait for a controller that has stopped.
-			defer context.AfterFunc(ctx, func() { live.Stop() })()
+			defer clusters.Begin(ctx)()
 			return mgr.Start(ctx)
 		}),
 		life.Of("default project", func(ctx context.Context) error {

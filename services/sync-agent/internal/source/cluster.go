@@ -12,8 +12,8 @@ import (
 // clusterMemory is how long what a cluster serves is remembered: charts see a new kind a little later.
 const clusterMemory = 3 * time.Minute
 
-// ownCluster is what the agent's cluster serves.
-type ownCluster struct {
+// Versions remembers what a cluster serves. Safe for concurrent use.
+type Versions struct {
 	discovery discovery.DiscoveryInterface
 
 	mu      sync.Mutex
@@ -22,8 +22,11 @@ type ownCluster struct {
 	apis    []string
 }
 
-// versions are those of Kubernetes and of the APIs, as group/version and group/version/Kind.
-func (c *ownCluster) versions() (kubernetes string, apis []string, err error) {
+// NewVersions asks a cluster; nil knows nothing.
+func NewVersions(d discovery.DiscoveryInterface) *Versions { return &Versions{discovery: d} }
+
+// Get returns the versions of Kubernetes and of the APIs, as group/version and group/version/Kind.
+func (c *Versions) Get() (kubernetes string, apis []string, err error) {
 	if c.discovery == nil {
 		return "", nil, nil
 	}

@@ -31,7 +31,7 @@ type Sources struct {
 	repositories *repositories
 	settings     *settings
 	tokens       *githubTokens
-	cluster      *ownCluster
+	cluster      *Versions
 	insecure     map[string]bool // registries that are reached by plain HTTP
 }
 
@@ -57,7 +57,7 @@ func New(c Config) (*Sources, error) {
 		mirrors: c.Mirrors, charts: charts, renderer: c.Renderer,
 		repositories: &repositories{reader: c.Reader, namespace: c.Namespace},
 		settings:     &settings{reader: c.Reader, namespace: c.Namespace},
-		tokens:       &githubTokens{}, insecure: map[string]bool{}, cluster: &ownCluster{discovery: c.Discovery},
+		tokens:       &githubTokens{}, insecure: map[string]bool{}, cluster: NewVersions(c.Discovery),
 	}
 	for host := range strings.SplitSeq(c.Insecure, ",") {
 		s.insecure[strings.TrimSpace(host)] = true
@@ -142,7 +142,7 @@ func (s *Sources) Render(ctx context.Context, q Request, known *Memory) (*Render
 		return nil, err
 	}
 	if q.Destination.KubeVersion == "" {
-		if q.Destination.KubeVersion, q.Destination.APIVersions, err = s.cluster.versions(); err != nil {
+		if q.Destination.KubeVersion, q.Destination.APIVersions, err = s.cluster.Get(); err != nil {
 			return nil, err
 		}
 	}

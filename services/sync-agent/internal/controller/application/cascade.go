@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/cluster"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/operation"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/project"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/track"
@@ -35,8 +36,16 @@ func (a *Reconciler) cascade(
 	if i < 0 {
 		return reconcile.Result{}, nil
 	}
+	d := app.Spec.Destination
+	to, err := a.Clusters.Of(ctx, d.Server, d.Name)
+	if errors.Is(err, cluster.ErrUnknown) || errors.Is(err, cluster.ErrSecret) {
+		return a.abandon(ctx, raw, app, i, err)
+	}
+	if err != nil {
+		return reconcile.Result{RequeueAfter: clusterAgain}, fmt.Errorf("delete objects of application %s/%s: %w", app.Namespace, app.Name, err)
+	}
 	for _, r := range app.Status.Resources {
-		if _, err := a.Live.Watch(
+		if _, err := to.Live.Watch(
 			ctx, schema.GroupVersionKind{Group: r.Group, Version: r.Version, Kind: r.Kind},
 		); err != nil {
 			return reconcile.Result{}, err
@@ -50,26 +59,55 @@ func (a *Reconciler) cascade(
 	if err != nil && !errors.Is(err, projects.ErrUnknown) {
 		return reconcile.Result{}, err
 	}
-	writer, err := a.writer(found, project.Destination{
-		Server: InClusterServer, Name: InCluster, Namespace: app.Spec.Destination.Namespace,
-	})
+	writer, err := a.writer(to, found, project.Destination{Server: to.Server, Name: to.Name, Namespace: d.Namespace})
 	if err != nil {
 		return reconcile.Result{}, err
 	}
-	left, err := a.deleteHighest(ctx, writer, a.Live.Extras(track.Instance(app.Namespace, app.Name, a.Control)), policy)
+	left, err := a.deleteHighest(ctx, to, writer, to.Live.Extras(track.Instance(app.Namespace, app.Name, a.Control)), policy)
 	if err != nil || left > 0 {
 		return reconcile.Result{}, err // each deletion wakes us again
 	}
+	return reconcile.Result{}, a.release(ctx, raw, i)
+}
+
+// release takes the finalizer away that stands at a place.
+func (a *Reconciler) release(ctx context.Context, raw *unstructured.Unstructured, i int) error {
 	next := raw.DeepCopy()
 	next.SetFinalizers(slices.Delete(slices.Clone(raw.GetFinalizers()), i, i+1))
-	err = a.Client.Patch(ctx, next, client.MergeFromWithOptions(raw, client.MergeFromWithOptimisticLock{}))
-	return reconcile.Result{}, client.IgnoreNotFound(err)
+	err := a.Client.Patch(ctx, next, client.MergeFromWithOptions(raw, client.MergeFromWithOptimisticLock{}))
+	return client.IgnoreNotFound(err)
+}
+
+// abandon lets an application go whose cluster nobody describes any more: its objects stay where they are, and are told.
+func (a *Reconciler) abandon(
+	ctx context.Context, raw *unstructured.Unstructured, app *v1alpha1.Application, i int, why error,
+) (reconcile.Result, error) {
+	var left []string
+	for _, r := range app.Status.Resources {
+		left = append(left, track.Key{Group: r.Group, Kind: r.Kind, Namespace: r.Namespace, Name: r.Name}.String())
+	}
+	a.Log.WarnContext(
+		ctx, "an application is gone, its objects stay", "application", app.Namespace+"/"+app.Name, "objects", left, "error", why,
+	)
+	p := &pass{Reconciler: a, raw: raw, app: app}
+	p.audit(true, "ObjectsOrphaned", "Delete", "%v; %d objects stay: %s", why, len(left), shorten(strings.Join(left, ", ")))
+	return reconcile.Result{}, a.release(ctx, raw, i)
+}
+
+// longestNote is what the note of an event may hold, less some.
+const longestNote = 800
+
+func shorten(text string) string {
+	if len(text) > longestNote {
+		return text[:longestNote] + "..."
+	}
+	return text
 }
 
 // deleteHighest deletes the objects of the highest wave and counts all that have
 // to go.
 func (a *Reconciler) deleteHighest(
-	ctx context.Context, writer client.Client, objects map[track.Key]*track.Object, policy metav1.DeletionPropagation,
+	ctx context.Context, to *cluster.Cluster, writer client.Client, objects map[track.Key]*track.Object, policy metav1.DeletionPropagation,
 ) (left int, err error) {
 	var going []*track.Object
 	for key, o := range objects {
@@ -80,7 +118,7 @@ func (a *Reconciler) deleteHighest(
 		going = append(going, o)
 	}
 	var errs []error
-	hooks := performer{client: writer, reader: a.Reader, live: a.Live}
+	hooks := performer{client: writer, reader: to.Reader, live: to.Live}
 	for _, o := range going {
 		if o.GetDeletionTimestamp() != nil ||
 			slices.ContainsFunc(going, func(x *track.Object) bool { return operation.Wave(x) > operation.Wave(o) }) {

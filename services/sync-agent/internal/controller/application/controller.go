@@ -30,7 +30,7 @@ func (a *Reconciler) Watch(mgr manager.Manager, owns func(key string) bool, rega
 		Watches(object.New("Application"), a.dependents.wake()).
 		Watches(object.New("AppProject"), a.ofProject()).
 		WatchesRawSource(ctrlsource.Channel(regain, enqueue)).
-		WatchesRawSource(ctrlsource.Channel(a.Live.Changed(), enqueue)).
+		WatchesRawSource(ctrlsource.Channel(a.Clusters.Changed(), enqueue)).
 		// Tests run several replicas in one process, whose controllers share a name.
 		WithOptions(controller.Options{MaxConcurrentReconciles: concurrency, SkipNameValidation: new(true)}).
 		Complete(kube.OwnedOnly(owns, a))

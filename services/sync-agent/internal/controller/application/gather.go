@@ -65,7 +65,7 @@ func (p *pass) desired(w *operation.World, found *source.Rendered) (repeated []t
 	for _, shared := range found.Manifests.Objects {
 		o := &track.Object{Object: maps.Clone(shared.Object)}
 		namespaced, known := scopes[shared.GroupVersionKind().GroupKind()]
-		if mapping, err := p.Live.Mapper.RESTMapping(
+		if mapping, err := p.cluster.Live.Mapper.RESTMapping(
 			shared.GroupVersionKind().GroupKind(), shared.GroupVersionKind().Version,
 		); err == nil {
 			namespaced, known = mapping.Scope.Name() == meta.RESTScopeNameNamespace, true
@@ -114,7 +114,7 @@ func definedScopes(objects []*track.Object) map[schema.GroupKind]bool {
 // marked as ours, of the kinds that are used now or were before.
 func (p *pass) observe(ctx context.Context, w *operation.World) error {
 	for _, r := range p.app.Status.Resources {
-		if _, err := p.Live.Watch(
+		if _, err := p.cluster.Live.Watch(
 			ctx, schema.GroupVersionKind{Group: r.Group, Version: r.Version, Kind: r.Kind},
 		); err != nil {
 			return err
@@ -126,7 +126,7 @@ func (p *pass) observe(ctx context.Context, w *operation.World) error {
 		}
 	}
 	for _, o := range w.Hooks {
-		if _, err := p.Live.Watch(ctx, o.GroupVersionKind()); err != nil {
+		if _, err := p.cluster.Live.Watch(ctx, o.GroupVersionKind()); err != nil {
 			return err
 		}
 	}
@@ -141,7 +141,7 @@ func (p *pass) observe(ctx context.Context, w *operation.World) error {
 			return err
 		}
 	}
-	for key, o := range p.Live.Extras(w.Instance) {
+	for key, o := range p.cluster.Live.Extras(w.Instance) {
 		if w.Live[key] == nil {
 			w.Live[key] = o
 		}
@@ -150,11 +150,11 @@ func (p *pass) observe(ctx context.Context, w *operation.World) error {
 }
 
 func (p *pass) look(ctx context.Context, w *operation.World, gvk schema.GroupVersionKind, key track.Key) error {
-	known, err := p.Live.Watch(ctx, gvk)
+	known, err := p.cluster.Live.Watch(ctx, gvk)
 	if err != nil || !known {
 		return err
 	}
-	o, err := p.Live.Get(ctx, gvk, key)
+	o, err := p.cluster.Live.Get(ctx, gvk, key)
 	if o == nil {
 		return err
 	}
@@ -165,7 +165,7 @@ func (p *pass) look(ctx context.Context, w *operation.World, gvk schema.GroupVer
 	// The watch leaves managed fields out: they are most of an object, and few applications ask for them.
 	whole := &track.Object{}
 	whole.SetGroupVersionKind(gvk)
-	if err := p.Reader.Get(ctx, client.ObjectKeyFromObject(o), whole); client.IgnoreNotFound(err) != nil {
+	if err := p.cluster.Reader.Get(ctx, client.ObjectKeyFromObject(o), whole); client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("read managed fields of %s: %w", key, err)
 	}
 	w.Owners[key] = whole.GetManagedFields()

@@ -9,6 +9,7 @@ import (
 
 	"github.com/argosy-mesh/argosy/libs/kube/object"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/cluster"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/operation"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/project"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/track"
@@ -20,11 +21,35 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
 
-// InCluster is how Applications name the cluster that the agent runs in.
-const (
-	InCluster       = "in-cluster"
-	InClusterServer = "https://kubernetes.default.svc"
-)
+// connect finds the cluster that the application goes to. What a person has to mend, and a cluster that does not answer,
+// become conditions; p.cluster stays nil then.
+func (p *pass) connect(ctx context.Context) (again time.Time, err error) {
+	d := p.app.Spec.Destination
+	found, err := p.Clusters.Of(ctx, d.Server, d.Name)
+	switch {
+	case errors.Is(err, cluster.ErrUnknown) || errors.Is(err, cluster.ErrSecret):
+		p.report.condition("InvalidSpecError", "spec.destination: "+err.Error())
+		p.report.unknown()
+		return time.Now().Add(clusterAgain), nil
+	case err != nil:
+		p.report.condition("ComparisonError", err.Error())
+		p.report.unknown()
+		return time.Now().Add(clusterAgain), nil
+	case found.Paused:
+		return time.Now().Add(clusterAgain), nil
+	case found.Project != "" && found.Project != or(p.app.Spec.Project, projects.Default):
+		p.report.condition("InvalidSpecError", fmt.Sprintf(
+			"spec.destination: cluster %s is project %s's alone", or(found.Name, found.Server), found.Project,
+		))
+		p.report.unknown()
+		return time.Time{}, nil
+	}
+	p.cluster = found
+	return time.Time{}, nil
+}
+
+// clusterAgain is when a cluster that is not there is looked for again.
+const clusterAgain = 15 * time.Second
 
 // permit finds the project of the application and asks it about the sources and the destination. What is wrong is what
 // a person has to mend; err is not.
@@ -60,18 +85,24 @@ func (p *pass) permit(ctx context.Context) (wrong, err error) {
 
 // destination is where the application goes, with both names of its cluster.
 func (p *pass) destination() project.Destination {
-	return project.Destination{Server: InClusterServer, Name: InCluster, Namespace: p.app.Spec.Destination.Namespace}
+	return project.Destination{
+		Server: p.cluster.Server, Name: p.cluster.Name, Namespace: p.app.Spec.Destination.Namespace,
+	}
 }
 
-// writer acts as the account that the project names for the destination, else as the installation's own for deploying.
-func (a *Reconciler) writer(found *project.Project, d project.Destination) (client.Client, error) {
+// writer acts as the account that the project names for the destination, else as the installation's own for deploying,
+// which is known in its own cluster alone.
+func (a *Reconciler) writer(c *cluster.Cluster, found *project.Project, d project.Destination) (client.Client, error) {
 	if found != nil {
 		if namespace, name, ok := found.Account(d); ok {
-			return a.Writers.As(namespace, name)
+			return c.Writers.As(namespace, name)
 		}
 	}
+	if !c.Own {
+		return c.Writers.As("", "")
+	}
 	namespace, name, _ := strings.Cut(a.Account, ":")
-	return a.Writers.As(namespace, name)
+	return c.Writers.As(namespace, name)
 }
 
 // denied says of desired objects why the project forbids them: their kind, or the namespace that they name.

@@ -44,6 +44,8 @@ type Reconciler struct {
 	known map[string]*known // by uid
 	// inputs are what is known of what applications read.
 	inputs map[types.UID]inputs
+	// versions are those of the clusters that are connected, by server.
+	versions map[string]served
 
 	dependents     dependents
 	customizations customizations
@@ -51,18 +53,18 @@ type Reconciler struct {
 
 // Shell is what reconciling works with.
 type Shell struct {
-	Client  client.Client
-	Reader  client.Reader // not cached
-	Bus     *bus.Bus
-	Live    *cluster.Cache
-	Sources *source.Sources
-	Log     *slog.Logger
+	Client client.Client
+	Reader client.Reader // not cached
+	Bus    *bus.Bus
+	// Clusters are where Applications go.
+	Clusters *cluster.Pool
+	Sources  *source.Sources
+	Log      *slog.Logger
 	// Recorder makes Kubernetes events; may be nil.
 	Recorder kubeevents.EventRecorder
 	Refresh  time.Duration // safety net behind push events
 	Control  string        // namespace whose applications use their bare name for tracking
 	Projects *projects.Projects
-	Writers  *cluster.Writers
 	// Account, as namespace:name, writes for projects that name no account of their own; "" is the agent itself.
 	Account string
 	// WaveDelay is the least time between two waves of a sync.
@@ -72,7 +74,7 @@ type Shell struct {
 // New returns a reconciler whose metrics are in r.
 func New(s Shell, r prometheus.Registerer) *Reconciler {
 	return &Reconciler{
-		Shell: s, metrics: newMetrics(r), known: map[string]*known{}, inputs: map[types.UID]inputs{},
+		Shell: s, metrics: newMetrics(r), known: map[string]*known{}, inputs: map[types.UID]inputs{}, versions: map[string]served{},
 		dependents:     dependents{who: map[types.NamespacedName]map[types.NamespacedName]bool{}},
 		customizations: customizations{reader: s.Reader, namespace: s.Control},
 	}
@@ -110,6 +112,7 @@ type pass struct {
 	report  report
 
 	project *project.Project
+	cluster *cluster.Cluster
 	target  operation.Target
 
 	customized *customized
@@ -186,6 +189,9 @@ func (p *pass) run(ctx context.Context, decodeErr error) (time.Time, error) {
 		return time.Time{}, nil
 	}
 	p.sources = sources
+	if wait, err := p.connect(ctx); p.cluster == nil {
+		return wait, err
+	}
 	wrong, err := p.permit(ctx)
 	if wrong != nil {
 		p.report.condition("InvalidSpecError", wrong.Error())
@@ -283,7 +289,11 @@ func (p *pass) renderSource(ctx context.Context) (*source.Rendered, error) {
 	if asked {
 		p.known.Forget()
 	}
-	found, err := p.Sources.Render(ctx, p.request(want), &p.known.Memory)
+	request, err := p.request(want)
+	if err != nil {
+		return nil, err
+	}
+	found, err := p.Sources.Render(ctx, request, &p.known.Memory)
 	if err != nil {
 		return nil, err
 	}
@@ -323,14 +333,10 @@ func checkDestination(d v1alpha1.ApplicationDestination) error {
 	switch {
 	case d.Server != "" && d.Name != "":
 		return errors.New("spec.destination: server and name exclude each other")
-	case d.Name == InCluster || d.Server == InClusterServer:
-		return nil
 	case d.Name == "" && d.Server == "":
 		return errors.New("spec.destination: server or name is missing")
 	}
-	return fmt.Errorf(
-		"spec.destination: only the agent's own cluster is supported by this version, not %s%s", d.Name, d.Server,
-	)
+	return nil
 }
 
 // lineage is what facts of this checkout carry: the chain of the commit, caused by
@@ -356,12 +362,12 @@ func (p *pass) advance(ctx context.Context, w *operation.World, found *source.Re
 	// What is applied is caused by the sync, whose fact has this id.
 	objects := chain
 	objects.Causation = factID(p.app, w.Target.String(), events.FactApplicationSynced)
-	writer, err := p.writer(p.project, p.destination())
+	writer, err := p.writer(p.cluster, p.project, p.destination())
 	if err != nil {
 		return operation.Plan{}, err
 	}
 	perform := performer{
-		client: writer, reader: p.Reader, live: p.Live, world: w, lineage: objects,
+		client: writer, reader: p.cluster.Reader, live: p.cluster.Live, world: w, lineage: objects,
 		manager: p.app.Annotations[migrationManager],
 	}
 	for {

@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/cluster"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/operation"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/track"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/render"
@@ -12,7 +13,7 @@ import (
 )
 
 // request says what is to be rendered for the application.
-func (p *pass) request(want git.Want) source.Request {
+func (p *pass) request(want git.Want) (source.Request, error) {
 	q := source.Request{
 		App: render.App{
 			Name:      track.Instance(p.app.Namespace, p.app.Name, p.Control),
@@ -34,5 +35,28 @@ func (p *pass) request(want git.Want) source.Request {
 	if len(q.Sources) == 0 {
 		q.Sources, q.Revisions = []v1alpha1.ApplicationSource{p.target.Source}, []string{p.target.Revision}
 	}
-	return q
+	if p.cluster.Own {
+		return q, nil // the sources know it themselves
+	}
+	var err error
+	q.Destination.KubeVersion, q.Destination.APIVersions, err = p.versionsOf(p.cluster).Get()
+	return q, err
+}
+
+// versionsOf remembers what a cluster serves as long as the connection to it lasts.
+func (a *Reconciler) versionsOf(c *cluster.Cluster) *source.Versions {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if known := a.versions[c.Server]; known.of == c {
+		return known.versions
+	}
+	made := source.NewVersions(c.Discovery)
+	a.versions[c.Server] = served{of: c, versions: made}
+	return made
+}
+
+// served are the versions of a connected cluster.
+type served struct {
+	of       *cluster.Cluster
+	versions *source.Versions
 }
