@@ -13,6 +13,7 @@ import (
 
 	"github.com/argosy-mesh/argosy/libs/kube/object"
 
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/track"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -73,6 +74,9 @@ func (l *Cache) Stop() { close(l.stopped) }
 // Changed receives the applications whose objects changed.
 func (l *Cache) Changed() <-chan event.GenericEvent { return l.out }
 
+// own are the kinds that say what the agent has to do; they are kept whole.
+var own = map[string]bool{"Application": true, "AppProject": true, "ApplicationSet": true}
+
 // Lean keeps of an untracked object only what says that it exists: most objects
 // of a cluster belong to nobody here.
 func Lean(o any) (any, error) {
@@ -82,6 +86,9 @@ func Lean(o any) (any, error) {
 	}
 	u.SetManagedFields(nil)
 	a := u.GetAnnotations()
+	if gk := u.GroupVersionKind().GroupKind(); gk.Group == v1alpha1.Group && own[gk.Kind] {
+		return u, nil // what we are told to do
+	}
 	if a[track.TrackingAnnotation] != "" || a[track.AppliedAnnotation] != "" {
 		return u, nil
 	}

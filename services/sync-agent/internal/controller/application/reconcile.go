@@ -57,6 +57,10 @@ type Shell struct {
 	Recorder kubeevents.EventRecorder
 	Refresh  time.Duration // safety net behind push events
 	Control  string        // namespace whose applications use their bare name for tracking
+	Projects *projects.Projects
+	Writers  *cluster.Writers
+	// Account, as namespace:name, writes for projects that name no account of their own; "" is the agent itself.
+	Account string
 	// WaveDelay is the least time between two waves of a sync.
 	WaveDelay time.Duration
 }
