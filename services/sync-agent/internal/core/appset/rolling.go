@@ -109,11 +109,11 @@ func (w World) observed(
 	}
 	a := look(m.live)
 	outdated := m.changed || a.sync == "OutOfSync" || !a.compared
-	switch {
-	case !slices.Equal(s.TargetRevisions, a.revisions):
-		s.TargetRevisions, s.Status, s.Message = a.revisions, StateWaiting, "There is a new revision."
-	case outdated && (s.Status == StateProgressing && a.phase != "Running" || s.Status == StateHealthy):
-		s.Status, s.Message = StateWaiting, "It is out of sync."
+	// What was synchronised and failed is not tried again until there is something new.
+	news := m.changed || len(s.TargetRevisions) > 0 && !slices.Equal(s.TargetRevisions, a.revisions)
+	s.TargetRevisions = a.revisions
+	if outdated && (s.Status == StateHealthy || s.Status == StateProgressing && news) {
+		s.Status, s.Message = StateWaiting, "There is something new to deploy."
 	}
 	if s.Status == StatePending && !a.started.IsZero() && !a.started.Before(since(s)) {
 		switch a.phase {
