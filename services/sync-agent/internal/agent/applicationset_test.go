@@ -270,8 +270,8 @@ spec:
 		t.Error("an application of no step is synchronised")
 	}
 
-	// Deletion goes backwards: prod is held by a finalizer of ours, and dev waits for it.
-	m.patch("Application", "app-prod", `{"metadata":{"finalizers":["example.org/hold"]}}`)
+	// Deletion goes backwards: prod is held by a finalizer that stays, and dev waits for it.
+	m.patch("Application", "app-prod", `{"metadata":{"finalizers":["post-delete-finalizer.argocd.argoproj.io/hold"]}}`)
 	m.remove("ApplicationSet", "stages")
 	m.await("the last step is deleted first", func() bool { return m.app("app-prod").DeletionTimestamp != nil })
 	if m.app("app-dev").DeletionTimestamp != nil || m.app("app-lab").DeletionTimestamp != nil {
@@ -294,13 +294,13 @@ func TestPoliciesAndIgnoredFields(t *testing.T) {
 kind: ApplicationSet
 metadata: {name: kept, namespace: argocd, finalizers: [resources-finalizer.argocd.argoproj.io]}
 spec:
-  generators: [{list: {elements: [{n: one}, {n: two}]}}]
+  generators: [{list: {elements: [{id: one}, {id: two}]}}]
   syncPolicy: {applicationsSync: create-update, preserveResourcesOnDeletion: true}
   preservedFields: {labels: [team]}
   ignoreApplicationDifferences:
   - jsonPointers: [/spec/sources/0/targetRevision]
   template:
-    metadata: {name: '{{n}}', labels: {n: '{{n}}'}}
+    metadata: {name: '{{id}}', labels: {id: '{{id}}'}}
     spec:
       project: default
       sources: [{repoURL: %[1]s, path: a, targetRevision: main}, {repoURL: %[1]s, path: b, targetRevision: main}]
@@ -310,14 +310,14 @@ spec:
 	if f := m.app("one").Finalizers; len(f) != 0 {
 		t.Errorf("finalizers %v", f)
 	}
-	m.patch("Application", "one", fmt.Sprintf(`{"metadata":{"labels":{"team":"a","n":"x"}},"spec":{"sources":[
+	m.patch("Application", "one", fmt.Sprintf(`{"metadata":{"labels":{"team":"a","id":"x"}},"spec":{"sources":[
 		{"repoURL":%[1]q,"path":"a","targetRevision":"v1"},{"repoURL":%[1]q,"path":"b","targetRevision":"v1"}]}}`, m.url()))
 	m.await("all but the ignored field is put right", func() bool {
 		a := m.app("one")
 		return a.Spec.Sources[1].TargetRevision == "main" && a.Spec.Sources[0].TargetRevision == "v1" &&
-			a.Labels["team"] == "a" && a.Labels["n"] == "one"
+			a.Labels["team"] == "a" && a.Labels["id"] == "one"
 	})
-	m.patch("ApplicationSet", "kept", `{"spec":{"generators":[{"list":{"elements":[{"n":"one"},{"n":"three"}]}}]}}`)
+	m.patch("ApplicationSet", "kept", `{"spec":{"generators":[{"list":{"elements":[{"id":"one"},{"id":"three"}]}}]}}`)
 	m.await("a third is made", func() bool { return m.apps() == "one three two" })
 	m.remove("ApplicationSet", "kept")
 	m.await("the set goes, and its applications stay without it", func() bool {
