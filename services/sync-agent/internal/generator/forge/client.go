@@ -154,9 +154,17 @@ func (c *api) call(ctx context.Context, method, address string, body io.Reader, 
 		return res.Header, nil
 	}
 	if err := json.NewDecoder(res.Body).Decode(into); err != nil {
-		return nil, fmt.Errorf("%s %s: read the answer: %w", method, req.URL.Redacted(), err)
+		return nil, fmt.Errorf("%s %s: read the answer: %w", method, req.URL.Redacted(), unlike(err))
 	}
 	return res.Header, nil
+}
+
+// unlike says what of an answer is not as it is documented, without our types.
+func unlike(err error) error {
+	if e, is := errors.AsType[*json.UnmarshalTypeError](err); is {
+		return fmt.Errorf("%q is a %s, not a %s", e.Field, e.Value, e.Type.Kind())
+	}
+	return err
 }
 
 // there reports whether a path exists: not found is no error.
