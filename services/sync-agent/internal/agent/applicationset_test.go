@@ -388,3 +388,108 @@ spec:
 		return len(asked) > 0 && m.set("asked").Annotations["argocd.argoproj.io/application-set-refresh"] == ""
 	})
 }
+
+// repositoriesBy makes an Application of each repository of a forge.
+const repositoriesBy = `apiVersion: argoproj.io/v1alpha1
+kind: ApplicationSet
+metadata: {name: repositories, namespace: team}
+spec:
+  generators:
+  - scmProvider:
+      gitea: {owner: acme, api: %q, tokenRef: {secretName: forge, key: token}}
+  - git: {repoURL: %q, revision: main, directories: [{path: '*'}], values: {repository: '{{path}}'}}
+    selector: {matchLabels: {path: nothing}}
+  template:
+    metadata: {name: '{{repository}}'}
+    spec:
+      project: %s
+      source: {repoURL: '{{url}}', path: deploy, targetRevision: '{{branch}}'}
+      destination: {server: https://kubernetes.default.svc, namespace: demo}
+`
+
+func TestOtherNamespacesGetNoSecretsAndRepositoriesOfOthers(t *testing.T) {
+	m := newMesh(t)
+	m.commit("first", map[string]string{"app/a.yaml": settings("a", "k", "1")})
+	forge := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch answer := map[string]string{
+			"/api/v1/orgs/acme": "{}",
+			"/api/v1/orgs/acme/repos": `[{"id":1,"name":"shop","owner":{"login":"acme"},"ssh_url":"ssh://git@x/acme/shop",` +
+				`"clone_url":"https://x/acme/shop","default_branch":"main"}]`,
+			"/api/v1/repos/acme/shop/branches/main": `{"name":"main","commit":{"id":"a1"}}`,
+		}[r.URL.Path]; {
+		case r.Header.Get("Authorization") != "token open":
+			w.WriteHeader(http.StatusUnauthorized)
+		case answer == "":
+			w.WriteHeader(http.StatusNotFound)
+		default:
+			_, _ = io.WriteString(w, answer)
+		}
+	}))
+	t.Cleanup(forge.Close)
+	m.create("apiVersion: v1\nkind: Namespace\nmetadata: {name: team}")
+	m.create("apiVersion: v1\nkind: Secret\nmetadata: {name: forge, namespace: team}\nstringData: {token: open}")
+	m.create(`apiVersion: argoproj.io/v1alpha1
+kind: AppProject
+metadata: {name: team, namespace: argocd}
+spec:
+  sourceNamespaces: [team]
+  sourceRepos: ["https://x/*"]
+  destinations: [{server: "*", namespace: "*"}]
+`)
+	m.agent("one", "--application-namespaces=team", "--allowed-scm-providers=http://127.0.0.1:*")
+	m.agent("two", "--application-namespaces=team", "--allowed-scm-providers=http://127.0.0.1:*")
+	m.create(fmt.Sprintf(repositoriesBy, "http://localhost:1", m.url(), "'{{organization}}'"))
+	problem := func() string {
+		raw := object.New("ApplicationSet")
+		if err := m.client.Get(t.Context(), client.ObjectKey{Namespace: "team", Name: "repositories"}, raw); err != nil {
+			t.Fatal(err)
+		}
+		set, _, err := v1alpha1.DecodeTolerant[v1alpha1.ApplicationSet](raw.Object)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range set.Status.Conditions {
+			if c.Type == "ErrorOccurred" {
+				return c.Status + ": " + c.Message
+			}
+		}
+		return ""
+	}
+	says := func(what string) {
+		t.Helper()
+		m.await(what, func() bool { return strings.Contains(problem(), what) })
+	}
+	set := func(path, value string) {
+		t.Helper()
+		patch := fmt.Sprintf(`[{"op":"replace","path":%q,"value":%q}]`, path, value)
+		o := object.Named("ApplicationSet", "team", "repositories")
+		if err := m.client.Patch(t.Context(), o, client.RawPatch(types.JSONPatchType, []byte(patch))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	says("tokenRef: secret team/forge lacks the label argocd.argoproj.io/secret-type: scm-creds")
+	secret := object.New("Secret")
+	secret.SetAPIVersion("v1")
+	secret.SetNamespace("team")
+	secret.SetName("forge")
+	label := `{"metadata":{"labels":{"argocd.argoproj.io/secret-type":"scm-creds"}}}`
+	if err := m.client.Patch(t.Context(), secret, client.RawPatch(types.MergePatchType, []byte(label))); err != nil {
+		t.Fatal(err)
+	}
+	says("http://localhost:1 is not among those of --allowed-scm-providers")
+	set("/spec/generators/0/scmProvider/gitea/api", forge.URL)
+	says("spec.template.spec.project is a template")
+	set("/spec/template/spec/project", "team")
+	says("is not permitted in project team")
+	set("/spec/generators/1/git/repoURL", "https://127.0.0.1:1/nothing")
+	says("is not permitted in project team")
+	if err := m.client.Patch(t.Context(), object.Named("ApplicationSet", "team", "repositories"), client.RawPatch(
+		types.JSONPatchType, []byte(`[{"op":"remove","path":"/spec/generators/1"}]`))); err != nil {
+		t.Fatal(err)
+	}
+	m.await("the application is there", func() bool {
+		o := object.New("Application")
+		return m.client.Get(t.Context(), client.ObjectKey{Namespace: "team", Name: "shop"}, o) == nil &&
+			strings.HasPrefix(problem(), "False")
+	})
+}

@@ -108,7 +108,7 @@ type limitedBody struct {
 func (l *limitedBody) Read(p []byte) (int, error) {
 	n, err := l.ReadCloser.Read(p)
 	if l.left -= n; l.left < 0 {
-		return n, fmt.Errorf("%w: an answer has more than %d bytes", ErrLimit, maxBody)
+		return 0, fmt.Errorf("%w: an answer has more than %d bytes", ErrLimit, maxBody)
 	}
 	return n, err
 }
