@@ -36,8 +36,8 @@ type TemplateOptions struct {
 // Drawing are the functions of sprig that give another result each time, or that take what the clock says.
 func Drawing() []string {
 	return []string{
-		"randAlphaNum", "randAlpha", "randAscii", "randNumeric", "randBytes", "randInt", "shuffle", "uuidv4", "encryptAES",
-		"now", "ago",
+		"randAlphaNum", "randAlpha", "randAscii", "randNumeric", "randBytes", "randInt", "shuffle", "uuidv4",
+		"encryptAES", "now", "ago",
 	}
 }
 

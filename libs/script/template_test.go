@@ -99,7 +99,8 @@ func FuzzTemplate(f *testing.F) {
 
 func TestTemplatesOfALanguage(t *testing.T) {
 	language := TemplateOptions{
-		Functions: map[string]any{"shout": func(s string) string { return s + "!" }}, Without: Drawing(), Missing: "error",
+		Functions: map[string]any{"shout": func(s string) string { return s + "!" }},
+		Without:   Drawing(), Missing: "error",
 	}
 	data := map[string]any{"a": "x", "n": json.Number("12345678"), "list": []any{json.Number("1.10")}}
 	for source, want := range map[string]string{
@@ -115,7 +116,8 @@ func TestTemplatesOfALanguage(t *testing.T) {
 		}
 	}
 	for _, source := range []string{`{{randAlpha 3}}`, `{{now}}`, `{{uuidv4}}`, `{{env "HOME"}}`} {
-		if _, err := CompileTemplateWith(source, language); err == nil || !strings.Contains(err.Error(), "not defined") {
+		_, err := CompileTemplateWith(source, language)
+		if err == nil || !strings.Contains(err.Error(), "not defined") {
 			t.Errorf("%s: %v", source, err)
 		}
 	}

@@ -241,7 +241,8 @@ spec:
 		return ""
 	}
 	m.await("the first step is synchronised", func() bool { return state("app-dev") == "1 Progressing" })
-	if got := state("app-prod") + ", " + state("app-lab"); got != "2 Waiting, -1 Waiting" || m.configMap("prod") != nil {
+	got := state("app-prod") + ", " + state("app-lab")
+	if got != "2 Waiting, -1 Waiting" || m.configMap("prod") != nil {
 		t.Errorf("%s, and prod is %v", got, m.configMap("prod"))
 	}
 	if enabled := m.app("app-dev").Spec.SyncPolicy.Automated.Enabled; enabled == nil || *enabled {
@@ -321,7 +322,8 @@ spec:
 	m.await("a third is made", func() bool { return m.apps() == "one three two" })
 	m.remove("ApplicationSet", "kept")
 	m.await("the set goes, and its applications stay without it", func() bool {
-		err := m.client.Get(t.Context(), client.ObjectKey{Namespace: "argocd", Name: "kept"}, object.New("ApplicationSet"))
+		key := client.ObjectKey{Namespace: "argocd", Name: "kept"}
+		err := m.client.Get(t.Context(), key, object.New("ApplicationSet"))
 		return apierrors.IsNotFound(err) && m.apps() == "one three two" && len(m.app("two").OwnerReferences) == 0
 	})
 }
@@ -441,7 +443,8 @@ spec:
 	m.create(fmt.Sprintf(repositoriesBy, "http://localhost:1", m.url(), "'{{organization}}'"))
 	problem := func() string {
 		raw := object.New("ApplicationSet")
-		if err := m.client.Get(t.Context(), client.ObjectKey{Namespace: "team", Name: "repositories"}, raw); err != nil {
+		key := client.ObjectKey{Namespace: "team", Name: "repositories"}
+		if err := m.client.Get(t.Context(), key, raw); err != nil {
 			t.Fatal(err)
 		}
 		set, _, err := v1alpha1.DecodeTolerant[v1alpha1.ApplicationSet](raw.Object)

@@ -197,7 +197,8 @@ func assemble(cfg Config, base *service.Base) ([]life.Part, error) {
 		}),
 		life.Of("regain", func(ctx context.Context) error {
 			return kube.ResyncKinds(
-				ctx, base.Members.Changed(), mgr.GetCache(), kube.Resync{List: object.NewList("Application"), Out: regain},
+				ctx, base.Members.Changed(), mgr.GetCache(),
+				kube.Resync{List: object.NewList("Application"), Out: regain},
 				kube.Resync{List: object.NewList("ApplicationSet"), Out: regainSets},
 			)
 		}),

@@ -21,7 +21,8 @@ var duckTypeKind = answering("clusterDecisionResource", func(
 	g *Generators, ctx context.Context, by Asker, spec *v1alpha1.DuckTypeGenerator,
 ) (appset.Placements, error) {
 	var config corev1.ConfigMap
-	if err := g.Reader.Get(ctx, client.ObjectKey{Namespace: by.Namespace, Name: spec.ConfigMapRef}, &config); err != nil {
+	name := client.ObjectKey{Namespace: by.Namespace, Name: spec.ConfigMapRef}
+	if err := g.Reader.Get(ctx, name, &config); err != nil {
 		return appset.Placements{}, fmt.Errorf("configMapRef: %w", err)
 	}
 	for _, key := range []string{"apiVersion", "kind", "statusListKey", "matchKey"} {
@@ -37,7 +38,9 @@ var duckTypeKind = answering("clusterDecisionResource", func(
 	for _, o := range objects {
 		items, _, err := unstructured.NestedSlice(o.Object, "status", config.Data["statusListKey"])
 		if err != nil {
-			return out, fmt.Errorf("%s %s: status.%s is no list", o.GetKind(), o.GetName(), config.Data["statusListKey"])
+			return out, fmt.Errorf(
+				"%s %s: status.%s is no list", o.GetKind(), o.GetName(), config.Data["statusListKey"],
+			)
 		}
 		for i, item := range items {
 			m, ok := item.(map[string]any)
@@ -82,7 +85,9 @@ func (g *Generators) placements(
 	); err != nil {
 		return nil, fmt.Errorf("list %s in %s: %w", gvk.Kind, by.Namespace, err)
 	}
-	slices.SortFunc(all.Items, func(a, b unstructured.Unstructured) int { return cmp.Compare(a.GetName(), b.GetName()) })
+	slices.SortFunc(all.Items, func(a, b unstructured.Unstructured) int {
+		return cmp.Compare(a.GetName(), b.GetName())
+	})
 	return all.Items, nil
 }
 

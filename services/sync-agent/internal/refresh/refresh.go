@@ -97,7 +97,8 @@ func (h *Handler) sets(ctx context.Context, d bus.Delivery, pushed push.Push) er
 			continue
 		}
 		h.log.InfoContext(
-			ctx, "push concerns applicationset", "applicationset", raw.GetNamespace()+"/"+raw.GetName(), "event_id", d.ID(),
+			ctx, "push concerns applicationset", "applicationset", raw.GetNamespace()+"/"+raw.GetName(),
+			"event_id", d.ID(),
 		)
 		body, err := marks(d, "")
 		if err != nil {

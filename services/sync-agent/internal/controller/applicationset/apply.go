@@ -27,7 +27,9 @@ func (p *pass) apply(ctx context.Context, d appset.Decision) error {
 			errs = append(errs, fmt.Errorf("%s application %s: %w", verb, o.GetName(), err))
 			return
 		}
-		p.Log.InfoContext(ctx, "application changes", "applicationset", p.name(), "application", o.GetName(), "verb", verb)
+		p.Log.InfoContext(
+			ctx, "application changes", "applicationset", p.name(), "application", o.GetName(), "verb", verb,
+		)
 	}
 	cause := p.lineage()
 	for _, o := range d.Create {
@@ -52,7 +54,8 @@ func (p *pass) apply(ctx context.Context, d appset.Decision) error {
 func (p *pass) lineage() lineage.Lineage {
 	a := p.raw.GetAnnotations()
 	return lineage.Lineage{
-		Trace: a[push.AnnotationTrace], Correlation: a[push.AnnotationCorrelation], Causation: a[push.AnnotationRefresh],
+		Trace: a[push.AnnotationTrace], Correlation: a[push.AnnotationCorrelation],
+		Causation: a[push.AnnotationRefresh],
 	}
 }
 

@@ -1,5 +1,5 @@
-// Package applicationset reconciles ApplicationSets: it gathers what their generators ask for and what Applications there
-// are, has the core decide, and performs that.
+// Package applicationset reconciles ApplicationSets: it gathers what their generators ask for and what Applications
+// there are, has the core decide, and performs that.
 package applicationset
 
 import (

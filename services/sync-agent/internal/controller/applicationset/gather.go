@@ -35,7 +35,8 @@ func (p *pass) generate(ctx context.Context) (appset.Output, error) {
 	end := time.Now().Add(templateTime)
 	for range rounds {
 		out, err := appset.Generate(appset.Input{
-			Set: p.raw.Object, Answers: p.known.plain(), Alarm: func() bool { return time.Now().After(end) || ctx.Err() != nil },
+			Set: p.raw.Object, Answers: p.known.plain(),
+			Alarm: func() bool { return time.Now().After(end) || ctx.Err() != nil },
 		})
 		if err != nil || len(out.Ask) == 0 {
 			p.known.refresh = id

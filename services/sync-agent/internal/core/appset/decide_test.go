@@ -206,7 +206,9 @@ ignoreApplicationDifferences:
 	i.pass(wanted())
 	o := i.live["a"]
 	o.SetLabels(map[string]string{"team": "y", "l": "w", "z": "z"})
-	o.SetAnnotations(map[string]string{"t": "2", "mine": "1", "argosy.dev/refresh": "e", "argocd.argoproj.io/refresh": "x", "z": "z"})
+	o.SetAnnotations(map[string]string{
+		"t": "2", "mine": "1", "argosy.dev/refresh": "e", "argocd.argoproj.io/refresh": "x", "z": "z",
+	})
 	o.SetFinalizers([]string{resourcesFinalizer, "post-delete-finalizer.argocd.argoproj.io"})
 	spec := o.Object["spec"].(map[string]any)
 	spec["project"] = "drift"

@@ -95,7 +95,9 @@ func Generate(in Input) (Output, error) {
 		tree, _ := g.(map[string]any)
 		fields := fieldsOf(tree)
 		if len(fields) == 0 {
-			return out, &GenerateError{ReasonParams, fmt.Errorf("%s: it names no generator: one of %v", path, allFields())}
+			return out, &GenerateError{
+				ReasonParams, fmt.Errorf("%s: it names no generator: one of %v", path, allFields()),
+			}
 		}
 		for _, field := range fields {
 			sets, err := w.field(tree, field, nil, 0, path)
@@ -113,7 +115,9 @@ func Generate(in Input) (Output, error) {
 		return out, nil
 	}
 	if out.Sets > maxSets {
-		return out, &GenerateError{ReasonParams, fmt.Errorf("%w: %d sets of parameters, over %d", ErrLimit, out.Sets, maxSets)}
+		return out, &GenerateError{
+			ReasonParams, fmt.Errorf("%w: %d sets of parameters, over %d", ErrLimit, out.Sets, maxSets),
+		}
 	}
 	out.Applications, err = applications(in.Set, found, e)
 	if err != nil {

@@ -219,7 +219,8 @@ func TestTooMuchIsAnError(t *testing.T) {
 		elements = append(elements, fmt.Sprintf("{a%%d: %d}", i))
 	}
 	list := func(n int) string {
-		return "list: {elements: [" + fmt.Sprintf(strings.ReplaceAll(strings.Join(elements, ", "), "%d", "%[1]d"), n) + "]}"
+		all := strings.ReplaceAll(strings.Join(elements, ", "), "%d", fmt.Sprint(n))
+		return "list: {elements: [" + all + "]}"
 	}
 	for name, spec := range map[string]string{
 		"sets":  "name: x\ngenerators:\n- matrix:\n    generators:\n    - " + list(1) + "\n    - " + list(2) + "\n",

@@ -130,8 +130,10 @@ func takeOver(to, from any, path []string) {
 		below, there := m[path[0]]
 		switch {
 		case !last && there && to[path[0]] == nil:
-			to[path[0]] = bare(below, path[1:])
-			takeOver(to[path[0]], below, path[1:])
+			if _, is := below.(map[string]any); is {
+				to[path[0]] = map[string]any{}
+				takeOver(to[path[0]], below, path[1:])
+			}
 		case !last:
 			takeOver(to[path[0]], below, path[1:])
 		case there:
@@ -153,18 +155,11 @@ func takeOver(to, from any, path []string) {
 	}
 }
 
-// bare is what has to be there for one field of a map to be taken over; nil for what is no map.
-func bare(like any, _ []string) any {
-	if _, is := like.(map[string]any); is {
-		return map[string]any{}
-	}
-	return nil
-}
-
 // keep says which of the annotations of a live Application stay that no template gives: those that others leave there.
 // Source: Argo CD.
 func keep(name string, preserved []string) bool {
-	return slices.Contains(preserved, name) || slices.Contains(foreign, name) || strings.HasPrefix(name, track.OurPrefix)
+	return slices.Contains(preserved, name) || slices.Contains(foreign, name) ||
+		strings.HasPrefix(name, track.OurPrefix)
 }
 
 var foreign = []string{

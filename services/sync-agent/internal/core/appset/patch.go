@@ -16,8 +16,8 @@ import (
 // maxOperations bounds a JSON patch: each may copy a part of the object.
 const maxOperations = 1000
 
-// applyPatch changes an Application by a patch in YAML or JSON: a list is a JSON patch (RFC 6902), an object a strategic
-// merge patch. No list of an Application has a merge key, so lists are replaced whole.
+// applyPatch changes an Application by a patch in YAML or JSON: a list is a JSON patch (RFC 6902), an object a
+// strategic merge patch. No list of an Application has a merge key, so lists are replaced whole.
 func applyPatch(o map[string]any, text string) (map[string]any, error) {
 	raw, err := yaml.ToJSON([]byte(text))
 	if err != nil {

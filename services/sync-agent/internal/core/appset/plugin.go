@@ -9,7 +9,9 @@ import (
 
 // pluginKind gives what a service answers, and what it was asked with. Source: the plugin generator of Argo CD.
 func pluginKind() kind {
-	return asking("plugin", dearNet, func(g *v1alpha1.PluginGenerator, all []map[string]any, e *engine) ([]Params, error) {
+	return asking("plugin", dearNet, func(
+		g *v1alpha1.PluginGenerator, all []map[string]any, e *engine,
+	) ([]Params, error) {
 		asked := map[string]any{}
 		for name, raw := range g.Input.Parameters {
 			v, err := script.Decode(raw)

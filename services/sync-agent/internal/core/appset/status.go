@@ -26,7 +26,9 @@ const maxResources = 5000
 const maxMessage = 4 << 10
 
 // status is what the set shows.
-func (w World) status(rolling []v1alpha1.ApplicationSetApplicationStatus, problems []error) v1alpha1.ApplicationSetStatus {
+func (w World) status(
+	rolling []v1alpha1.ApplicationSetApplicationStatus, problems []error,
+) v1alpha1.ApplicationSetStatus {
 	s := v1alpha1.ApplicationSetStatus{ApplicationStatus: rolling, Conditions: w.Set.Status.Conditions}
 	if w.Failed != nil {
 		s.ApplicationStatus = w.Set.Status.ApplicationStatus
@@ -73,7 +75,8 @@ func (w World) conditions(
 		Message: "The parameters of all applications are generated.",
 	}
 	failed := v1alpha1.ApplicationSetCondition{
-		Type: ErrorOccurred, Status: "False", Reason: "ApplicationSetUpToDate", Message: "All applications are up to date.",
+		Type: ErrorOccurred, Status: "False", Reason: "ApplicationSetUpToDate",
+		Message: "All applications are up to date.",
 	}
 	current := v1alpha1.ApplicationSetCondition{
 		Type: ResourcesUpToDate, Status: "True", Reason: "ApplicationSetUpToDate",
@@ -142,7 +145,9 @@ func resource(o *track.Object) v1alpha1.ResourceStatus {
 		Status: app.Status.Sync.Status,
 	}
 	if h := app.Status.Health; h.Status != "" {
-		r.Health = &v1alpha1.HealthStatus{Status: h.Status, Message: h.Message, LastTransitionTime: h.LastTransitionTime}
+		r.Health = &v1alpha1.HealthStatus{
+			Status: h.Status, Message: h.Message, LastTransitionTime: h.LastTransitionTime,
+		}
 	}
 	return r
 }

@@ -30,8 +30,8 @@ type Decision struct {
 	// Release are those that do not belong to the set any more, and stay.
 	Release []*track.Object
 	Status  v1alpha1.ApplicationSetStatus
-	// Durable asks that the status is written before anything else: it says who is synchronised, so that a crash repeats
-	// no synchronisation.
+	// Durable asks that the status is written before anything else: it says who is synchronised, so that a crash
+	// repeats no synchronisation.
 	Durable bool
 	// Finalize asks for the finalizer, without which the set would go before its Applications.
 	Finalize bool

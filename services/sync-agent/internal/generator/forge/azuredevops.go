@@ -177,7 +177,8 @@ func (s *azurePulls) requests(ctx context.Context) ([]appset.PullRequest, error)
 				author, _, _ := strings.Cut(r.Author.Name, "@")
 				out = append(out, appset.PullRequest{
 					Number: r.ID, Title: r.Title, Branch: strings.TrimPrefix(r.Source, headsPrefix),
-					TargetBranch: strings.TrimPrefix(r.Target, headsPrefix), HeadSHA: r.Commit.ID, Labels: labels, Author: author,
+					TargetBranch: strings.TrimPrefix(r.Target, headsPrefix), HeadSHA: r.Commit.ID, Labels: labels,
+					Author: author,
 				})
 			}
 		}

@@ -144,7 +144,9 @@ func (c *api) call(ctx context.Context, method, address string, body io.Reader, 
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
 		text, _ := io.ReadAll(io.LimitReader(res.Body, 300)) // for the message
-		err := fmt.Errorf("%s %s answers %s: %s", method, req.URL.Redacted(), res.Status, strings.TrimSpace(string(text)))
+		err := fmt.Errorf(
+			"%s %s answers %s: %s", method, req.URL.Redacted(), res.Status, strings.TrimSpace(string(text)),
+		)
 		if res.StatusCode == http.StatusNotFound {
 			err = fmt.Errorf("%w: %w", ErrNotFound, err)
 		}

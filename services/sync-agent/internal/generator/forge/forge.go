@@ -1,7 +1,7 @@
 // Package forge lists the repositories and pull requests of forges, through their documented REST interfaces.
 //
-// A forge is one file and one entry in the list here. What it answers is bounded: each body, the number of requests, and
-// the time, by the context.
+// A forge is one file and one entry in the list here. What it answers is bounded: each body, the number of requests,
+// and the time, by the context.
 package forge
 
 import (

@@ -149,7 +149,8 @@ func TestRepositories(t *testing.T) {
 				awsAt(t, r.URL)
 			}
 			found, err := Repositories(
-				t.Context(), access(), spec[v1alpha1.SCMProviderGenerator](t, strings.ReplaceAll(c.spec, "SERVER", r.URL)),
+				t.Context(), access(),
+				spec[v1alpha1.SCMProviderGenerator](t, strings.ReplaceAll(c.spec, "SERVER", r.URL)),
 			)
 			if err != nil {
 				t.Fatalf("%v\nasked %s", err, strings.Join(r.asked, "\n"))
@@ -211,7 +212,8 @@ func TestBitbucketCloudLists(t *testing.T) {
 	}
 	got, err := list(t.Context(), s, true, filters)
 	want := []appset.Repository{{
-		Organization: "acme", Name: "shop", ID: "{1}", URL: "git@bitbucket.org:acme/shop.git", Branch: "feature/x", SHA: "a2",
+		Organization: "acme", Name: "shop", ID: "{1}", URL: "git@bitbucket.org:acme/shop.git",
+		Branch: "feature/x", SHA: "a2",
 	}}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%v %+v\nasked %s", err, got, strings.Join(r.asked, "\n"))
@@ -227,7 +229,9 @@ func TestAnAppOfGithubIsLetIn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for kind, der := range map[string][]byte{"RSA PRIVATE KEY": x509.MarshalPKCS1PrivateKey(key), "PRIVATE KEY": pkcs8} {
+	for kind, der := range map[string][]byte{
+		"RSA PRIVATE KEY": x509.MarshalPKCS1PrivateKey(key), "PRIVATE KEY": pkcs8,
+	} {
 		var authorizations []string
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			authorizations = append(authorizations, r.Header.Get("Authorization"))

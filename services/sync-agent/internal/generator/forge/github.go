@@ -104,7 +104,9 @@ type hub struct {
 
 func (s *hub) repositories(ctx context.Context) ([]repository, error) {
 	found, err := pages(func(o github.ListOptions) ([]*github.Repository, *github.Response, error) {
-		return s.client.Repositories.ListByOrg(ctx, s.spec.Organization, &github.RepositoryListByOrgOptions{ListOptions: o})
+		return s.client.Repositories.ListByOrg(
+			ctx, s.spec.Organization, &github.RepositoryListByOrgOptions{ListOptions: o},
+		)
 	})
 	if errors.Is(err, ErrNotFound) { // it is a user
 		found, err = pages(func(o github.ListOptions) ([]*github.Repository, *github.Response, error) {

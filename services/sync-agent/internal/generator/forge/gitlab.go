@@ -28,7 +28,8 @@ var gitlabProvider = provider{
 }
 
 func openGitlab(
-	ctx context.Context, a Access, ref *v1alpha1.SecretKeyRef, address string, insecure bool, ca *v1alpha1.ConfigMapKeyRef,
+	ctx context.Context, a Access, ref *v1alpha1.SecretKeyRef, address string, insecure bool,
+	ca *v1alpha1.ConfigMapKeyRef,
 ) (*api, error) {
 	token, err := a.token(ctx, ref)
 	if err != nil {
@@ -167,8 +168,8 @@ func (s *gitlabPulls) requests(ctx context.Context) ([]appset.PullRequest, error
 	out := make([]appset.PullRequest, len(found))
 	for i, r := range found {
 		out[i] = appset.PullRequest{
-			Number: r.Number, Title: r.Title, Branch: r.Source, TargetBranch: r.Target, HeadSHA: r.SHA, Labels: r.Labels,
-			Author: r.Author.Name,
+			Number: r.Number, Title: r.Title, Branch: r.Source, TargetBranch: r.Target, HeadSHA: r.SHA,
+			Labels: r.Labels, Author: r.Author.Name,
 		}
 	}
 	return out, nil
