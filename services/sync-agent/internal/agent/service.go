@@ -30,6 +30,7 @@ import (
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/source/git"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/client-go/discovery"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
@@ -54,6 +55,7 @@ type Config struct {
 	SetPolicy  string        // what ApplicationSets may do to Applications that are there
 	SetOwn     string        // "true" lets an ApplicationSet that names a policy have its own
 	SCM        string        // forges that ApplicationSets may ask
+	Plugins    string        // folder of the sockets of config management plugins
 }
 
 func parse(args []string, getenv func(string) string, out io.Writer) (Config, error) {
@@ -93,6 +95,10 @@ func parse(args []string, getenv func(string) string, out io.Writer) (Config, er
 	f.Text(
 		&c.SCM, "allowed-scm-providers", "",
 		"URLs of forges that ApplicationSets may ask, comma separated patterns; empty is all, in the control namespace alone",
+	)
+	f.Text(
+		&c.Plugins, "plugin-sockets", render.PluginSockets,
+		"folder of the sockets of config management plugins, which are sidecars",
 	)
 	f.Check(func() error {
 		if err := appset.CheckPolicy(c.SetPolicy); err != nil {
@@ -152,7 +158,24 @@ func assemble(cfg Config, base *service.Base) ([]life.Part, error) {
 	if err != nil {
 		return nil, err
 	}
-	src := source.New(mirrors, render.New(renderBudget), mgr.GetAPIReader(), cfg.Control)
+	pool, err := render.NewPool(render.DefaultLimits())
+	if err != nil {
+		return nil, err
+	}
+	served, err := discovery.NewDiscoveryClientForConfig(mgr.GetConfig())
+	if err != nil {
+		return nil, fmt.Errorf("discovery: %w", err)
+	}
+	renderer := render.New(renderBudget, pool, countRenders(base.Registry))
+	renderer.Plugins = render.NewPlugins(cfg.Plugins)
+	src, err := source.New(source.Config{
+		Mirrors: mirrors, Renderer: renderer, Pool: pool,
+		Dir: cfg.CacheDir, Reader: mgr.GetAPIReader(), Namespace: cfg.Control, Insecure: cfg.Insecure,
+		Discovery: served,
+	})
+	if err != nil {
+		return nil, err
+	}
 	live := cluster.New(mgr.GetCache(), mgr.GetRESTMapper(), cfg.Control)
 	permitted := projects.New(mgr.GetClient(), cfg.Control, cfg.namespaces())
 	agent := application.New(application.Shell{
@@ -187,6 +210,11 @@ func assemble(cfg Config, base *service.Base) ([]life.Part, error) {
 	}, base.Registry)
 	arrived := newEventHandler(push, image, base.Registry)
 	return []life.Part{
+		life.Of("renderers", func(ctx context.Context) error {
+			defer pool.Close()
+			<-ctx.Done()
+			return nil
+		}),
 		life.Of("kubernetes", func(ctx context.Context) error {
 			// Watches must not wait for a controller that has stopped.
 			defer context.AfterFunc(ctx, func() { live.Stop() })()

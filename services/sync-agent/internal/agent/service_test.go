@@ -31,7 +31,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-const patience = time.Minute
+const patience = 20 * time.Second
 
 // mesh is a real API server, a real bus, a repository and one agent or more.
 type mesh struct {

@@ -157,7 +157,7 @@ spec:
       containers:
       - name: c
         image: c
-        env: [{name: EMPTY, value: ""}, {name: N, value: "1"}]
+        env: [{name: EMPTY, value: ""}, {name: LEVEL, value: "1"}]
         ports: [{containerPort: 80}]
         resources: {requests: {cpu: 1000m, memory: 1024Mi}, limits: {cpu: "1.0"}}
 ---
@@ -180,7 +180,7 @@ subjects: [{kind: ServiceAccount, name: default, namespace: demo}]
 apiVersion: v1
 kind: Service
 metadata: {name: svc}
-spec: {selector: {app: d}, ports: [{port: 80}, {name: b, port: 81, protocol: UDP}]}
+spec: {selector: {app: d}, ports: [{name: a, port: 80}, {name: b, port: 81, protocol: UDP}]}
 status: {loadBalancer: {}}
 ---
 apiVersion: v1
@@ -288,9 +288,9 @@ func TestIgnoredDifferences(t *testing.T) {
 	patch("someone", `{"spec":{"template":{"spec":{"containers":[{"name":"c","image":"other"}]}}}}`)
 	patch("scaler", `{"spec":{"template":{"spec":{"containers":[{"name":"c","resources":{"limits":{"cpu":"3"}}}]}}}}`)
 	patch("someone", `{"metadata":{"labels":{"seen":"yes"}}}`)
-	patch("someone", `{"spec":{"template":{"spec":{"containers":[{"name":"c","env":[{"name":"N","value":"2"}]}]}}}}`)
+	patch("someone", `{"spec":{"template":{"spec":{"containers":[{"name":"c","env":[{"name":"LEVEL","value":"2"}]}]}}}}`)
 	m.await("what is not ignored is healed", func() bool {
-		return strings.Contains(fmt.Sprint(m.find(deployments, "d").Object["spec"]), "name:N value:1")
+		return strings.Contains(fmt.Sprint(m.find(deployments, "d").Object["spec"]), "name:LEVEL value:1")
 	})
 }
 
@@ -301,12 +301,12 @@ func TestWhatCannotBeChangedIsMadeAgain(t *testing.T) {
 			strings.Split(normalised, "---")[0], "app: d", "app: "+app,
 		), "{name: d}", "{name: d, annotations: {argocd.argoproj.io/sync-options: 'Force=true,Replace=true'}}")
 	}
-	m.commit("first", map[string]string{"app/d.yaml": deployment("x"), "app/a.yaml": settings("a", "k", "1")})
+	m.commit("first", map[string]string{"app/d.yaml": deployment("first"), "app/a.yaml": settings("a", "k", "1")})
 	m.agent("one")
 	m.create(manifest("shop", m.url(), "app", automated, nil))
 	m.await("applied", func() bool { return m.app("shop").Status.Sync.Status == "Synced" })
 	first := m.find(deployments, "d").GetUID()
-	second := m.commit("second", map[string]string{"app/d.yaml": deployment("y")})
+	second := m.commit("second", map[string]string{"app/d.yaml": deployment("second")})
 	m.push("p2", second)
 	m.await("it is another object", func() bool {
 		d := m.find(deployments, "d")

@@ -189,7 +189,7 @@ func (l *Cache) see(before, o any) {
 		}
 		l.owned[instance][key] = u
 	}
-	l.catchUp(key, version(u))
+	l.catchUp(key, Version(u))
 	l.mu.Unlock()
 	l.tell(instance)
 	if former != instance {
@@ -208,7 +208,7 @@ func (l *Cache) lose(o any) {
 	key, instance := track.KeyOf(u), track.TrackedBy(u)
 	l.mu.Lock()
 	delete(l.owned[instance], key)
-	if w, ok := l.localWrites[key]; ok && (w.uid == u.GetUID() || version(u) >= w.version) {
+	if w, ok := l.localWrites[key]; ok && (w.uid == u.GetUID() || Version(u) >= w.version) {
 		delete(l.localWrites, key)
 	}
 	l.mu.Unlock()
@@ -262,7 +262,7 @@ func (l *Cache) newer(key track.Key, u *track.Object) *track.Object {
 			return u
 		}
 		return nil
-	case u != nil && version(u) >= w.version:
+	case u != nil && Version(u) >= w.version:
 		return u
 	}
 	return w.object
@@ -290,10 +290,10 @@ func (l *Cache) Wrote(o *track.Object) {
 	defer l.mu.Unlock()
 	key := track.KeyOf(o)
 	if instance := track.TrackedBy(o); instance != "" && l.owned[instance][key] != nil &&
-		version(l.owned[instance][key]) >= version(o) {
+		Version(l.owned[instance][key]) >= Version(o) {
 		return // the watch was faster
 	}
-	l.localWrites[key] = written{object: o, uid: o.GetUID(), version: version(o)}
+	l.localWrites[key] = written{object: o, uid: o.GetUID(), version: Version(o)}
 }
 
 // Removed remembers a deletion.
@@ -303,7 +303,8 @@ func (l *Cache) Removed(key track.Key, uid types.UID) {
 	l.localWrites[key] = written{uid: uid}
 }
 
-func version(o *track.Object) uint64 {
+// Version is the place of an object's state among all that its kind had; 0 when it cannot be told.
+func Version(o *track.Object) uint64 {
 	v, err := strconv.ParseUint(o.GetResourceVersion(), 10, 64)
 	if err != nil {
 		return 0 // never newer than anything

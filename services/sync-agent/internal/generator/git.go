@@ -4,10 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"path"
+	"slices"
 	"strings"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/appset"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/render"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/source/git"
 )
 
@@ -37,14 +41,60 @@ func treeOf(ctx context.Context, m *git.Mirror, sha string, spec *v1alpha1.GitGe
 	if err != nil {
 		return appset.Tree{}, err
 	}
-	var out appset.Tree
-	out.Files, err = m.Files(ctx, commit.Root, func(name string) bool {
+	listing, err := m.List(ctx, commit.Root)
+	if err != nil {
+		return appset.Tree{}, err
+	}
+	out := appset.Tree{Files: map[string][]byte{}}
+	wanted := map[string]render.Entry{}
+	for name, e := range listing {
+		if e.Kind != render.File && e.Kind != render.Link {
+			continue
+		}
 		if len(spec.Directories) > 0 {
 			out.Paths = append(out.Paths, name)
 		}
-		return appset.WantsFile(spec, name)
-	})
-	return out, err
+		if !appset.WantsFile(spec, name) {
+			continue
+		}
+		if e, err = follow(ctx, m, listing, name); err != nil {
+			return out, err
+		}
+		if e.Kind == render.File {
+			wanted[name] = e
+		}
+	}
+	contents, err := m.Blobs(ctx, slices.Collect(maps.Values(wanted)))
+	if err != nil {
+		return out, fmt.Errorf("read files of %s: %w", sha, err)
+	}
+	for name, e := range wanted {
+		out.Files[name] = contents[e.ID]
+	}
+	return out, nil
+}
+
+// maxLinks is how many links one path may lead through.
+const maxLinks = 40
+
+// follow finds what a path is once its links are followed, which must not leave the tree.
+func follow(ctx context.Context, m *git.Mirror, all render.Listing, name string) (render.Entry, error) {
+	e := all[name]
+	for range maxLinks {
+		if e.Kind != render.Link {
+			return e, nil
+		}
+		target, err := m.Blobs(ctx, []render.Entry{e})
+		if err != nil {
+			return e, fmt.Errorf("read link %s: %w", name, err)
+		}
+		to := path.Join(path.Dir(name), string(target[e.ID]))
+		if path.IsAbs(string(target[e.ID])) || to == ".." || strings.HasPrefix(to, "../") {
+			return e, fmt.Errorf("link %s points out of the repository", name)
+		}
+		name, e = to, all[to]
+	}
+	return e, fmt.Errorf("link %s leads through more than %d links", name, maxLinks)
 }
 
 // mayRead refuses repositories that the project of a set does not permit, where not everybody who may write an
