@@ -2,6 +2,7 @@ package applicationset
 
 import (
 	"maps"
+	"strconv"
 	"sync"
 	"time"
 
@@ -12,12 +13,14 @@ import (
 // memory holds what generators were told, by the ApplicationSet that asked. Losing it costs questions.
 type memory struct {
 	mu    sync.Mutex
-	known map[types.UID]*known
+	known map[types.NamespacedName]*known
 }
 
 // known is what is remembered of one set. One goroutine works on it at a time.
 type known struct {
+	uid      types.UID
 	refresh  string // id of the push that was followed last
+	written  uint64 // resource version of the status that was written last
 	failures int    // passes in a row
 	answers  map[string]answered
 }
@@ -28,24 +31,34 @@ type answered struct {
 	every time.Duration
 }
 
-func (m *memory) of(uid types.UID) *known {
+func (m *memory) of(name types.NamespacedName, uid types.UID) *known {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	k := m.known[uid]
-	if k == nil {
+	k := m.known[name]
+	if k == nil || k.uid != uid {
 		if m.known == nil {
-			m.known = map[types.UID]*known{}
+			m.known = map[types.NamespacedName]*known{}
 		}
-		k = &known{answers: map[string]answered{}}
-		m.known[uid] = k
+		k = &known{uid: uid, answers: map[string]answered{}}
+		m.known[name] = k
 	}
 	return k
 }
 
-func (m *memory) forget(uid types.UID) {
+func (m *memory) forget(name types.NamespacedName) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	delete(m.known, uid)
+	delete(m.known, name)
+}
+
+// behind reports whether the cache does not have yet what was written last: a rolling sync that goes on from an older
+// status would ask for a synchronisation twice.
+func (k *known) behind(resourceVersion string) bool { return number(resourceVersion) < k.written }
+
+// number is a resource version as a number, which API servers promise to count up.
+func number(resourceVersion string) uint64 {
+	n, _ := strconv.ParseUint(resourceVersion, 10, 64) // others are never behind
+	return n
 }
 
 // fresh drops the answers that do not hold any more: errors, what has to be asked each time, and what is too old.

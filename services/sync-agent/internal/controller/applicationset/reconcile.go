@@ -35,16 +35,22 @@ type pass struct {
 func (a *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
 	raw := object.New("ApplicationSet")
 	if err := a.Client.Get(ctx, req.NamespacedName, raw); err != nil {
+		if apierrors.IsNotFound(err) {
+			a.memory.forget(req.NamespacedName)
+		}
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
 	if !a.Projects.Serves(raw.GetNamespace()) {
 		return reconcile.Result{}, nil
 	}
 	set, decodeErr := decode(raw)
-	p := &pass{Reconciler: a, raw: raw, set: set, known: a.memory.of(raw.GetUID()), began: time.Now()}
+	p := &pass{Reconciler: a, raw: raw, set: set, began: time.Now()}
+	p.known = a.memory.of(req.NamespacedName, raw.GetUID())
 	if raw.GetDeletionTimestamp() != nil {
-		a.memory.forget(raw.GetUID())
 		return reconcile.Result{}, p.delete(ctx)
+	}
+	if p.known.behind(raw.GetResourceVersion()) {
+		return reconcile.Result{RequeueAfter: soon}, nil
 	}
 	wake, err := p.run(ctx, decodeErr)
 	if apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) {

@@ -34,12 +34,14 @@ func (p *pass) report(ctx context.Context, s v1alpha1.ApplicationSetStatus) erro
 	if err != nil {
 		return fmt.Errorf("encode status: %w", err)
 	}
+	written := p.raw.DeepCopy()
 	if err := p.Client.Status().Patch(
-		ctx, p.raw.DeepCopy(), client.RawPatch(types.MergePatchType, body),
+		ctx, written, client.RawPatch(types.MergePatchType, body),
 	); client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("write the status: %w", err)
 	}
 	p.set.Status = s
+	p.known.written = number(written.GetResourceVersion())
 	return nil
 }
 
