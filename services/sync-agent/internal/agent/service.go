@@ -28,8 +28,6 @@ import (
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/render"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/source"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/source/git"
-	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/discovery"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -150,7 +148,7 @@ func Run(ctx context.Context, args []string, getenv func(string) string, out io.
 }
 
 func assemble(cfg Config, base *service.Base) ([]life.Part, error) {
-	mgr, err := newManager(cfg, base)
+	mgr, err := newManager(cfg.Kubeconfig, base)
 	if err != nil {
 		return nil, err
 	}
@@ -200,7 +198,11 @@ func assemble(cfg Config, base *service.Base) ([]life.Part, error) {
 		return nil, err
 	}
 	regainSets := make(chan event.GenericEvent)
-	if err := applicationSets(cfg, base, mgr, src, permitted).Watch(mgr, base.Members.Owns, regainSets); err != nil {
+	sets, err := applicationSets(cfg, base, mgr, src, permitted)
+	if err != nil {
+		return nil, err
+	}
+	if err := sets.Watch(mgr, base.Members.Owns, regainSets); err != nil {
 		return nil, err
 	}
 	push := refresh.New(mgr.GetClient(), base.Log)
@@ -237,17 +239,22 @@ func assemble(cfg Config, base *service.Base) ([]life.Part, error) {
 // applicationSets makes the controller of ApplicationSets.
 func applicationSets(
 	cfg Config, base *service.Base, mgr manager.Manager, src *source.Sources, permitted *projects.Projects,
-) *applicationset.Reconciler {
+) (*applicationset.Reconciler, error) {
+	clusters, err := generator.WatchClusters(mgr, cfg.Control)
+	if err != nil {
+		return nil, err
+	}
 	return applicationset.New(applicationset.Shell{
-		Client: mgr.GetClient(),
+		Client:   mgr.GetClient(),
+		Clusters: clusters,
 		Generators: generator.New(generator.Shell{
-			Cached: mgr.GetCache(), Reader: mgr.GetAPIReader(), Mapper: mgr.GetRESTMapper(), Sources: src,
+			Cached: clusters, Reader: mgr.GetAPIReader(), Mapper: mgr.GetRESTMapper(), Sources: src,
 			Projects: permitted, Control: cfg.Control, AllowedSCM: cut(cfg.SCM),
 		}),
 		Projects: permitted,
 		Settings: appset.Settings{Policy: cfg.SetPolicy, Override: cfg.SetOwn == "true"},
 		Log:      base.Log,
-	}, base.Registry)
+	}, base.Registry), nil
 }
 
 // projectPatience is how long it takes to look again for the namespace of the projects.
@@ -272,20 +279,12 @@ func defaultProject(ctx context.Context, c client.Client, control string, log *s
 	}
 }
 
-func newManager(cfg Config, base *service.Base) (manager.Manager, error) {
+func newManager(kubeconfig string, base *service.Base) (manager.Manager, error) {
 	return kube.NewManager(
-		cfg.Kubeconfig,
+		kubeconfig,
 		base.Log,
 		cache.Options{
 			DefaultTransform: cluster.Lean,
-			ByObject: map[client.Object]cache.ByObject{
-				// Of Secrets those of clusters alone are watched; all others are read one by one.
-				&corev1.Secret{}: {
-					Namespaces: map[string]cache.Config{cfg.Control: {}},
-					Label:      labels.SelectorFromSet(labels.Set{generator.SecretTypeLabel: generator.ClusterSecret}),
-					Transform:  cache.TransformStripManagedFields(),
-				},
-			},
 		},
 	)
 }

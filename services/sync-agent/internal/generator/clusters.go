@@ -10,7 +10,10 @@ import (
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/appset"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
 )
 
 // Labels of the Secrets that describe clusters, in the control namespace.
@@ -21,6 +24,23 @@ const (
 
 // ownServer is the installation's own cluster, which needs no Secret.
 const ownServer = "https://kubernetes.default.svc"
+
+// WatchClusters returns a cache of the Secrets of clusters, which the manager runs. It is one of its own: the manager's
+// holds Secrets of all kinds where Applications have some.
+func WatchClusters(mgr manager.Manager, namespace string) (cache.Cache, error) {
+	c, err := cache.New(mgr.GetConfig(), cache.Options{
+		Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper(), DefaultTransform: cache.TransformStripManagedFields(),
+		DefaultNamespaces:    map[string]cache.Config{namespace: {}},
+		DefaultLabelSelector: labels.SelectorFromSet(labels.Set{SecretTypeLabel: ClusterSecret}),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("make the cache of clusters: %w", err)
+	}
+	if err := mgr.Add(c); err != nil {
+		return nil, fmt.Errorf("run the cache of clusters: %w", err)
+	}
+	return c, nil
+}
 
 var clustersKind = answering("clusters", func(
 	g *Generators, ctx context.Context, _ Asker, _ *v1alpha1.ClusterGenerator,

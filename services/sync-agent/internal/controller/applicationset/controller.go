@@ -21,6 +21,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/event"
@@ -34,6 +35,7 @@ import (
 // Shell is what reconciling works with.
 type Shell struct {
 	Client     client.Client
+	Clusters   cache.Cache // of the Secrets of clusters
 	Generators *generator.Generators
 	Projects   *projects.Projects
 	Settings   appset.Settings
@@ -67,10 +69,8 @@ func (a *Reconciler) Watch(mgr manager.Manager, owns func(key string) bool, rega
 			object.New("Application"), handler.EnqueueRequestsFromMapFunc(ownerOf),
 			builder.WithPredicates(predicate.Funcs{UpdateFunc: childMatters}),
 		).
-		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(a.ofClusters), builder.WithPredicates(
-			predicate.NewPredicateFuncs(func(o client.Object) bool {
-				return o.GetLabels()[generator.SecretTypeLabel] == generator.ClusterSecret
-			}),
+		WatchesRawSource(ctrlsource.Kind(
+			a.Clusters, &corev1.Secret{}, handler.TypedEnqueueRequestsFromMapFunc(a.ofClusters),
 		)).
 		WatchesRawSource(ctrlsource.Channel(regain, &handler.EnqueueRequestForObject{})).
 		// Tests run several replicas in one process, whose controllers share a name.
@@ -132,7 +132,7 @@ func ownerOf(_ context.Context, o client.Object) []reconcile.Request {
 }
 
 // ofClusters are all ApplicationSets: which of them list clusters is known only when they are generated.
-func (a *Reconciler) ofClusters(ctx context.Context, _ client.Object) []reconcile.Request {
+func (a *Reconciler) ofClusters(ctx context.Context, _ *corev1.Secret) []reconcile.Request {
 	all := object.NewList("ApplicationSet")
 	if err := a.Client.List(ctx, all, client.UnsafeDisableDeepCopy); err != nil {
 		a.Log.WarnContext(ctx, "a change of clusters reaches nobody", "error", err)
