@@ -18,7 +18,7 @@ import (
 )
 
 // scmCreds marks the Secrets that ApplicationSets outside the control namespace may use. Source: Argo CD's strict mode.
-const scmCreds = "scm-creds"
+const scmCreds = "scm-creds" //nolint:gosec // the value of a label
 
 var scmKind = answering("scmProvider", func(
 	g *Generators, ctx context.Context, by Asker, spec *v1alpha1.SCMProviderGenerator,

@@ -106,8 +106,8 @@ func (p *pass) perform(ctx context.Context, d appset.Decision) error {
 		}
 	}
 	problem := p.apply(ctx, d)
-	if real := without(problem, apierrors.IsConflict, apierrors.IsAlreadyExists); real != nil {
-		d.Status = appset.Failing(d.Status, "UpdateApplicationError", real, p.began)
+	if lasting := without(problem, apierrors.IsConflict, apierrors.IsAlreadyExists); lasting != nil {
+		d.Status = appset.Failing(d.Status, "UpdateApplicationError", lasting, p.began)
 	}
 	return errors.Join(problem, p.report(ctx, d.Status), p.taken(ctx))
 }

@@ -1,6 +1,7 @@
 package appset
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
@@ -79,7 +80,15 @@ func (g ignored) respect(o, live *track.Object) {
 
 // pathsOf are the paths that a query names in an object; none when it fails.
 func pathsOf(q *script.JQ, tree map[string]any) [][]string {
-	found, err := q.Run(numbersForJQ(tree), script.Limits{})
+	raw, err := json.Marshal(tree)
+	if err != nil {
+		return nil
+	}
+	input, err := script.Decode(raw)
+	if err != nil {
+		return nil
+	}
+	found, err := q.Run(input, script.Limits{})
 	if err != nil {
 		return nil
 	}
@@ -94,27 +103,6 @@ func pathsOf(q *script.JQ, tree map[string]any) [][]string {
 		}
 	}
 	return out
-}
-
-// numbersForJQ copies decoded JSON with the numbers that queries take.
-func numbersForJQ(v any) any {
-	switch v := v.(type) {
-	case map[string]any:
-		out := make(map[string]any, len(v))
-		for k, item := range v {
-			out[k] = numbersForJQ(item)
-		}
-		return out
-	case []any:
-		out := make([]any, len(v))
-		for i, item := range v {
-			out[i] = numbersForJQ(item)
-		}
-		return out
-	case int64:
-		return int(v)
-	}
-	return v
 }
 
 // takeOver has one place of a tree say what it says in another. What is above it must be there in both; a list keeps

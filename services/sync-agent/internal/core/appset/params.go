@@ -7,14 +7,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"k8s.io/apimachinery/pkg/runtime"
 )
 
 // Params is one set of parameters: a tree with Go templates, else texts by their dotted names.
 type Params map[string]any
-
-func (p Params) clone() Params { return runtime.DeepCopyJSON(plainTree(p)) }
 
 // plainTree gives the tree the types that it can be copied with.
 func plainTree(p map[string]any) map[string]any {

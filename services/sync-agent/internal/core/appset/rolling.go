@@ -187,7 +187,7 @@ func (w World) manual(o *track.Object) {
 
 // startSyncs asks for the synchronisation of the Applications whose turn it is. It reports whether it asked for one.
 func (w World) startSyncs(members []member, all []v1alpha1.ApplicationSetApplicationStatus) bool {
-	any := false
+	asked := false
 	for i, s := range all {
 		m := members[i]
 		if s.Status != StatePending || m.next.Object["operation"] != nil {
@@ -200,9 +200,9 @@ func (w World) startSyncs(members []member, all []v1alpha1.ApplicationSetApplica
 			}
 		}
 		m.next.Object["operation"] = operationOf(m.wanted)
-		any = true
+		asked = true
 	}
-	return any
+	return asked
 }
 
 // operationOf is the synchronisation of an Application, as its own policy says. Source: Argo CD.

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -133,9 +134,7 @@ func (c *api) call(ctx context.Context, method, address string, body io.Reader, 
 	if base, err := url.Parse(c.base); err != nil || req.URL.Host != base.Host || req.URL.Scheme != base.Scheme {
 		return nil, fmt.Errorf("the forge leads to another host, %s", req.URL.Host)
 	}
-	for k, v := range c.header {
-		req.Header[k] = v
-	}
+	maps.Copy(req.Header, c.header)
 	req.Header.Set("Accept", "application/json")
 	res, err := c.http.Do(req)
 	if err != nil {

@@ -52,7 +52,6 @@ var ErrLimit = errors.New("the forge answers too much")
 type repository struct {
 	appset.Repository        // its Branch is the default one
 	path              string // how the forge calls it in its URLs
-	labels            bool   // false where the forge has none
 }
 
 // branch is one of a repository.

@@ -326,8 +326,7 @@ func TestEveryForgeHasADescriptor(t *testing.T) {
 		{reflect.TypeFor[v1alpha1.PullRequestGenerator](), func(p provider) string { return p.pull }},
 	} {
 		var want, got []string
-		for i := range c.of.NumField() {
-			f := c.of.Field(i)
+		for f := range c.of.Fields() {
 			if f.Type.Kind() == reflect.Pointer && f.Type.Elem().Kind() == reflect.Struct && f.Name != "Template" {
 				want = append(want, f.Name)
 			}

@@ -62,10 +62,11 @@ func appToken(id string, key []byte, now time.Time) (string, error) {
 	private, err := x509.ParsePKCS1PrivateKey(block.Bytes)
 	if err != nil {
 		other, err := x509.ParsePKCS8PrivateKey(block.Bytes)
-		is := false
-		if private, is = other.(*rsa.PrivateKey); err != nil || !is {
+		key, is := other.(*rsa.PrivateKey)
+		if err != nil || !is {
 			return "", errors.New("it is no RSA key")
 		}
+		private = key
 	}
 	claims, err := json.Marshal(map[string]any{
 		"iat": now.Add(-appSkew).Unix(), "exp": now.Add(appAge).Unix(), "iss": id,
