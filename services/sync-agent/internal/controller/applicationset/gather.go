@@ -29,9 +29,13 @@ func (p *pass) generate(ctx context.Context) (appset.Output, error) {
 	since := time.Time{}
 	if asked || id != p.known.refresh {
 		since = p.began
-		clear(p.known.answers)
+		p.known.forget()
 	}
-	p.known.fresh(p.began)
+	ask := func(q appset.Query) appset.Answer { return p.Generators.Answer(ctx, p.asker(q, since), q) }
+	p.known.fresh(p.began, ask)
+	if o := p.known.output; o != nil && p.known.generation == p.raw.GetGeneration() {
+		return *o, nil
+	}
 	end := time.Now().Add(templateTime)
 	for range rounds {
 		out, err := appset.Generate(appset.Input{
@@ -40,15 +44,19 @@ func (p *pass) generate(ctx context.Context) (appset.Output, error) {
 		})
 		if err != nil || len(out.Ask) == 0 {
 			p.known.refresh = id
+			p.known.output, p.known.generation = nil, p.raw.GetGeneration()
+			if err == nil {
+				p.known.output = &out
+			}
 			return out, err
 		}
 		for _, q := range out.Ask {
 			at := time.Now()
-			a := p.Generators.Answer(ctx, p.asker(q, since), q)
+			a := ask(q)
 			if ctx.Err() != nil {
 				return out, ctx.Err()
 			}
-			p.known.answers[q.Key] = answered{Answer: a, at: at, every: q.Every}
+			p.known.answers[q.Key] = answered{Answer: a, query: q, at: at}
 		}
 	}
 	return appset.Output{}, &appset.GenerateError{

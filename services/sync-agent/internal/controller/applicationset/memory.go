@@ -2,6 +2,7 @@ package applicationset
 
 import (
 	"maps"
+	"reflect"
 	"strconv"
 	"sync"
 	"time"
@@ -23,12 +24,16 @@ type known struct {
 	written  uint64 // resource version of the status that was written last
 	failures int    // passes in a row
 	answers  map[string]answered
+	// output is what the answers and the spec of a generation gave; nil when they must be looked at again. A set is
+	// reconciled for each change of each of its Applications, which changes nothing here.
+	output     *appset.Output
+	generation int64
 }
 
 type answered struct {
 	appset.Answer
+	query appset.Query
 	at    time.Time
-	every time.Duration
 }
 
 func (m *memory) of(name types.NamespacedName, uid types.UID) *known {
@@ -61,11 +66,25 @@ func number(resourceVersion string) uint64 {
 	return n
 }
 
-// fresh drops the answers that do not hold any more: errors, what has to be asked each time, and what is too old.
-func (k *known) fresh(now time.Time) {
+// fresh drops the answers that do not hold any more: errors, what is too old, and what another answer has become of
+// that is asked each time.
+func (k *known) fresh(now time.Time, ask func(appset.Query) appset.Answer) {
+	before := len(k.answers)
 	maps.DeleteFunc(k.answers, func(_ string, a answered) bool {
-		return a.Err != nil || a.every == 0 || !now.Before(a.at.Add(a.every))
+		if a.query.Every == 0 && a.Err == nil {
+			return !reflect.DeepEqual(ask(a.query), a.Answer)
+		}
+		return a.Err != nil || !now.Before(a.at.Add(a.query.Every))
 	})
+	if len(k.answers) < before {
+		k.output = nil
+	}
+}
+
+// forget has everything asked again.
+func (k *known) forget() {
+	clear(k.answers)
+	k.output = nil
 }
 
 // plain are the answers alone.
@@ -85,7 +104,7 @@ func (k *known) keep(used []appset.Query) (next time.Time) {
 	}
 	maps.DeleteFunc(k.answers, func(key string, _ answered) bool { return !asked[key] })
 	for _, a := range k.answers {
-		if end := a.at.Add(a.every); a.every > 0 && (next.IsZero() || end.Before(next)) {
+		if end := a.at.Add(a.query.Every); a.query.Every > 0 && (next.IsZero() || end.Before(next)) {
 			next = end
 		}
 	}

@@ -313,3 +313,42 @@ func TestStrategicPatches(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkThousand generates a thousand Applications, and decides that nothing is to be done.
+func BenchmarkThousand(b *testing.B) {
+	var elements []any
+	for n := range 1000 {
+		elements = append(elements, map[string]any{"name": fmt.Sprintf("a-%04d", n)})
+	}
+	set := map[string]any{"metadata": map[string]any{"namespace": "argocd"}, "spec": map[string]any{
+		"goTemplate": true,
+		"generators": []any{map[string]any{"list": map[string]any{"elements": elements}}},
+		"template": map[string]any{
+			"metadata": map[string]any{"name": "{{.name}}", "labels": map[string]any{"n": "{{.name | upper}}"}},
+			"spec": map[string]any{
+				"source":      map[string]any{"repoURL": "u", "path": "apps/{{.name}}"},
+				"destination": map[string]any{"server": "https://x", "namespace": "{{.name}}"},
+			},
+		},
+	}}
+	i := newInstallation(b, "{}")
+	out, err := Generate(Input{Set: set})
+	if err != nil {
+		b.Fatal(err)
+	}
+	i.pass(out.Applications...)
+	b.Run("generate", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := Generate(Input{Set: set}); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("decide", func(b *testing.B) {
+		for b.Loop() {
+			if said := i.pass(out.Applications...); said != "" {
+				b.Fatal(said)
+			}
+		}
+	})
+}
