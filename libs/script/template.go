@@ -230,7 +230,8 @@ func (t *Template) execute(limits Limits, data func(texts) any) (text string, er
 	}
 	out, written := &boundedText{budget: b}, texts{}
 	dot := data(written)
-	if err := own.Funcs(t.options.functions(b, written)).Execute(out, dot); err != nil {
+	// The others are bound since the template was compiled.
+	if err := own.Funcs(ofRun(b, written)).Funcs(t.options.Functions).Execute(out, dot); err != nil {
 		if b.err != nil {
 			err = b.err
 		}
@@ -273,8 +274,14 @@ var plainFunctions = sync.OnceValue(func() template.FuncMap {
 // functions are sprig's with those bounded that make much of little.
 func functions(b *budget, written texts) template.FuncMap {
 	all := maps.Clone(plainFunctions())
-	maps.Copy(all, printing(written))
-	maps.Copy(all, template.FuncMap{
+	maps.Copy(all, ofRun(b, written))
+	return all
+}
+
+// ofRun are the functions that know the budget and the numbers of one run.
+func ofRun(b *budget, written texts) template.FuncMap {
+	own := printing(written)
+	maps.Copy(own, template.FuncMap{
 		stepName: func() (string, error) {
 			if !b.charge(1) {
 				return "", b.err
@@ -299,19 +306,18 @@ func functions(b *budget, written texts) template.FuncMap {
 		},
 	})
 	for _, name := range []string{"randAlphaNum", "randAlpha", "randAscii", "randNumeric"} {
-		random, ok := all[name].(func(int) string)
+		random, ok := plainFunctions()[name].(func(int) string)
 		if !ok {
-			delete(all, name)
 			continue
 		}
-		all[name] = func(n int) (string, error) {
+		own[name] = func(n int) (string, error) {
 			if err := b.room(n); err != nil {
 				return "", err
 			}
 			return random(n), nil
 		}
 	}
-	return all
+	return own
 }
 
 func repeated(b *budget, s string, n int) (string, error) {

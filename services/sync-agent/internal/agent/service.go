@@ -205,7 +205,7 @@ func assemble(cfg Config, base *service.Base) ([]life.Part, error) {
 	if err := sets.Watch(mgr, base.Members.Owns, regainSets); err != nil {
 		return nil, err
 	}
-	push := refresh.New(mgr.GetClient(), base.Log)
+	push := refresh.New(mgr.GetClient(), agent.Unconcerned, base.Log)
 	image := imageupdate.New(imageupdate.Shell{
 		Client: mgr.GetClient(), Bus: base.Bus, Sources: src, Registry: registry.New(cfg.Insecure), Author: cfg.Author,
 		Projects: permitted, Log: base.Log,
