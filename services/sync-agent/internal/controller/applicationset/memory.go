@@ -72,7 +72,8 @@ func (k *known) fresh(now time.Time, ask func(appset.Query) appset.Answer) {
 	before := len(k.answers)
 	maps.DeleteFunc(k.answers, func(_ string, a answered) bool {
 		if a.query.Every == 0 && a.Err == nil {
-			return !reflect.DeepEqual(ask(a.query), a.Answer)
+			again := ask(a.query)
+			return again.Err != nil || !reflect.DeepEqual(again.Value, a.Value)
 		}
 		return a.Err != nil || !now.Before(a.at.Add(a.query.Every))
 	})
