@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"slices"
 	"strings"
 	"sync"
 	"text/template"
@@ -15,8 +16,29 @@ import (
 
 // Template is a compiled Go template with the sprig functions.
 type Template struct {
-	source string
-	tree   *template.Template
+	source  string
+	tree    *template.Template
+	options TemplateOptions
+}
+
+// TemplateOptions are what a language of templates has beside the functions here, and what it lacks. The zero value
+// changes nothing.
+type TemplateOptions struct {
+	// Functions are added; they take the place of those of the same name.
+	Functions map[string]any
+	// Without are the names of functions that are unknown.
+	Without []string
+	// Missing is what a key that a map has not means: "" or "default", "invalid", "zero" or "error", as the option
+	// missingkey of text/template.
+	Missing string
+}
+
+// Drawing are the functions of sprig that give another result each time, or that take what the clock says.
+func Drawing() []string {
+	return []string{
+		"randAlphaNum", "randAlpha", "randAscii", "randNumeric", "randBytes", "randInt", "shuffle", "uuidv4",
+		"encryptAES", "now", "ago",
+	}
 }
 
 // ErrNothing means that a template gave no text. Source: Argo Events, which takes
@@ -33,10 +55,18 @@ const (
 // CompileTemplate reads a template. A step is put into every loop and every named
 // template, so that endless ones end.
 func CompileTemplate(source string) (*Template, error) {
+	return CompileTemplateWith(source, TemplateOptions{})
+}
+
+// CompileTemplateWith is CompileTemplate for a language with functions of its own.
+func CompileTemplateWith(source string, o TemplateOptions) (*Template, error) {
 	if len(source) > maxSource {
 		return nil, fmt.Errorf("template: it has more than %d bytes", maxSource)
 	}
-	t, err := template.New("template").Funcs(functions(newBudget(Limits{}), nil)).Parse(source)
+	if !slices.Contains([]string{"", "default", "invalid", "zero", "error"}, o.Missing) {
+		return nil, fmt.Errorf("template: missingkey=%s: it is default, invalid, zero or error", o.Missing)
+	}
+	t, err := template.New("template").Funcs(o.functions(newBudget(Limits{}), nil)).Parse(source)
 	if err != nil {
 		return nil, fmt.Errorf("template %q: %w", brief(source), err)
 	}
@@ -56,7 +86,17 @@ func CompileTemplate(source string) (*Template, error) {
 		insertShow(named.Root, show)
 		named.Root.Nodes = append([]parse.Node{step.Copy()}, named.Root.Nodes...)
 	}
-	return &Template{source: source, tree: t}, nil
+	return &Template{source: source, tree: t, options: o}, nil
+}
+
+// functions are those of the language.
+func (o TemplateOptions) functions(b *budget, written texts) template.FuncMap {
+	all := functions(b, written)
+	for _, name := range o.Without {
+		delete(all, name)
+	}
+	maps.Copy(all, o.Functions)
+	return all
 }
 
 // actionOf is the call of one of our own functions.
@@ -159,7 +199,22 @@ func insertBranch(b *parse.BranchNode, step parse.Node) {
 
 // Run renders the template with data as "Input", which is of [Decode] or a text. The error wraps [ErrNothing] when
 // there is no text.
-func (t *Template) Run(input any, limits Limits) (text string, err error) {
+func (t *Template) Run(input any, limits Limits) (string, error) {
+	s, err := t.execute(limits, func(written texts) any {
+		return map[string]any{"Input": written.forTemplate(input)}
+	})
+	if err == nil && (s == "" || s == noValue) {
+		return "", fmt.Errorf("template %q: %w", brief(t.source), ErrNothing)
+	}
+	return s, err
+}
+
+// Execute renders the template with data as the dot. Its numbers may be of type [json.Number]. The text may be empty.
+func (t *Template) Execute(data any, limits Limits) (string, error) {
+	return t.execute(limits, func(written texts) any { return written.forTemplate(data) })
+}
+
+func (t *Template) execute(limits Limits, data func(texts) any) (text string, err error) {
 	b := newBudget(limits)
 	defer func() {
 		if r := recover(); r != nil {
@@ -170,18 +225,19 @@ func (t *Template) Run(input any, limits Limits) (text string, err error) {
 	if err != nil {
 		return "", fmt.Errorf("template %q: %w", brief(t.source), err)
 	}
+	if t.options.Missing != "" {
+		own.Option("missingkey=" + t.options.Missing)
+	}
 	out, written := &boundedText{budget: b}, texts{}
-	input = written.forTemplate(input)
-	if err := own.Funcs(functions(b, written)).Execute(out, map[string]any{"Input": input}); err != nil {
+	dot := data(written)
+	// The others are bound since the template was compiled.
+	if err := own.Funcs(ofRun(b, written)).Funcs(t.options.Functions).Execute(out, dot); err != nil {
 		if b.err != nil {
 			err = b.err
 		}
 		return "", fmt.Errorf("template %q: %w", brief(t.source), err)
 	}
-	if s := out.String(); s != "" && s != noValue {
-		return s, nil
-	}
-	return "", fmt.Errorf("template %q: %w", brief(t.source), ErrNothing)
+	return out.String(), nil
 }
 
 type boundedText struct {
@@ -218,8 +274,14 @@ var plainFunctions = sync.OnceValue(func() template.FuncMap {
 // functions are sprig's with those bounded that make much of little.
 func functions(b *budget, written texts) template.FuncMap {
 	all := maps.Clone(plainFunctions())
-	maps.Copy(all, printing(written))
-	maps.Copy(all, template.FuncMap{
+	maps.Copy(all, ofRun(b, written))
+	return all
+}
+
+// ofRun are the functions that know the budget and the numbers of one run.
+func ofRun(b *budget, written texts) template.FuncMap {
+	own := printing(written)
+	maps.Copy(own, template.FuncMap{
 		stepName: func() (string, error) {
 			if !b.charge(1) {
 				return "", b.err
@@ -244,19 +306,18 @@ func functions(b *budget, written texts) template.FuncMap {
 		},
 	})
 	for _, name := range []string{"randAlphaNum", "randAlpha", "randAscii", "randNumeric"} {
-		random, ok := all[name].(func(int) string)
+		random, ok := plainFunctions()[name].(func(int) string)
 		if !ok {
-			delete(all, name)
 			continue
 		}
-		all[name] = func(n int) (string, error) {
+		own[name] = func(n int) (string, error) {
 			if err := b.room(n); err != nil {
 				return "", err
 			}
 			return random(n), nil
 		}
 	}
-	return all
+	return own
 }
 
 func repeated(b *budget, s string, n int) (string, error) {

@@ -1,6 +1,7 @@
 package script
 
 import (
+	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
@@ -94,4 +95,45 @@ func FuzzTemplate(f *testing.F) {
 			panic("the text is large")
 		}
 	})
+}
+
+func TestTemplatesOfALanguage(t *testing.T) {
+	language := TemplateOptions{
+		Functions: map[string]any{"shout": func(s string) string { return s + "!" }},
+		Without:   Drawing(), Missing: "error",
+	}
+	data := map[string]any{"a": "x", "n": json.Number("12345678"), "list": []any{json.Number("1.10")}}
+	for source, want := range map[string]string{
+		`{{.a | shout}} {{.n}} {{index .list 0}}`: "x! 12345678 1.10",
+		`{{if false}}x{{end}}`:                    "",
+	} {
+		tpl, err := CompileTemplateWith(source, language)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := tpl.Execute(data, Limits{}); err != nil || got != want {
+			t.Errorf("%s: %q %v", source, got, err)
+		}
+	}
+	for _, source := range []string{`{{randAlpha 3}}`, `{{now}}`, `{{uuidv4}}`, `{{env "HOME"}}`} {
+		_, err := CompileTemplateWith(source, language)
+		if err == nil || !strings.Contains(err.Error(), "not defined") {
+			t.Errorf("%s: %v", source, err)
+		}
+	}
+	if tpl, err := CompileTemplateWith(`{{.gone}}`, language); err != nil {
+		t.Error(err)
+	} else if got, err := tpl.Execute(data, Limits{}); err == nil {
+		t.Errorf("a key that is missing gives %q", got)
+	}
+	if _, err := CompileTemplateWith("x", TemplateOptions{Missing: "strict"}); err == nil {
+		t.Error("an unknown option passes")
+	}
+	tpl, err := CompileTemplateWith(`{{range until 100000}}{{range until 100000}}{{end}}{{end}}`, language)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tpl.Execute(data, Limits{}); !errors.Is(err, ErrBudget) {
+		t.Errorf("an endless loop: %v", err)
+	}
 }

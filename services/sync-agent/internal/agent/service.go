@@ -18,6 +18,9 @@ import (
 	"github.com/argosy-mesh/argosy/schemas/events"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/cluster"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/controller/application"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/controller/applicationset"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/appset"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/generator"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/imageupdate"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/projects"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/refresh"
@@ -47,6 +50,9 @@ type Config struct {
 	WaveDelay  time.Duration // between waves of a sync
 	Namespaces string        // further namespaces of Applications
 	Account    string        // namespace:name of the service account that writes
+	SetPolicy  string        // what ApplicationSets may do to Applications that are there
+	SetOwn     string        // "true" lets an ApplicationSet that names a policy have its own
+	SCM        string        // forges that ApplicationSets may ask
 	Plugins    string        // folder of the sockets of config management plugins
 }
 
@@ -77,10 +83,25 @@ func parse(args []string, getenv func(string) string, out io.Writer) (Config, er
 		&c.WaveDelay, "sync-wave-delay", 2*time.Second, "the least time between two waves of a sync, for controllers to see it",
 	)
 	f.Text(
+		&c.SetPolicy, "applicationset-policy", "",
+		"what all ApplicationSets may do: create-only, create-update, create-delete or sync; empty leaves it to each",
+	)
+	f.Text(
+		&c.SetOwn, "applicationset-policy-override", "false",
+		"true has the policy of an ApplicationSet that names one win over --applicationset-policy",
+	)
+	f.Text(
+		&c.SCM, "allowed-scm-providers", "",
+		"URLs of forges that ApplicationSets may ask, comma separated patterns; empty is all, in the control namespace alone",
+	)
+	f.Text(
 		&c.Plugins, "plugin-sockets", render.PluginSockets,
 		"folder of the sockets of config management plugins, which are sidecars",
 	)
 	f.Check(func() error {
+		if err := appset.CheckPolicy(c.SetPolicy); err != nil {
+			return fmt.Errorf("--applicationset-policy: %w", err)
+		}
 		if name, address, ok := strings.Cut(c.Author, " <"); !ok || name == "" || !strings.HasSuffix(address, ">") {
 			return fmt.Errorf("--commit-author: %q is not of the form name <address>", c.Author)
 		}
@@ -99,8 +120,11 @@ func parse(args []string, getenv func(string) string, out io.Writer) (Config, er
 }
 
 // namespaces cuts the list of namespaces.
-func (c Config) namespaces() []string {
-	return strings.FieldsFunc(c.Namespaces, func(r rune) bool { return r == ',' || r == ' ' })
+func (c Config) namespaces() []string { return cut(c.Namespaces) }
+
+// cut cuts a list at commas and spaces.
+func cut(list string) []string {
+	return strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' })
 }
 
 // Run is the service from its arguments to its end.
@@ -176,6 +200,14 @@ func assemble(cfg Config, base *service.Base) ([]life.Part, error) {
 	if err := agent.Watch(mgr, base.Members.Owns, regain); err != nil {
 		return nil, err
 	}
+	regainSets := make(chan event.GenericEvent)
+	sets, err := applicationSets(cfg, base, mgr, src, permitted)
+	if err != nil {
+		return nil, err
+	}
+	if err := sets.Watch(mgr, base.Members.Owns, regainSets); err != nil {
+		return nil, err
+	}
 	push := refresh.New(mgr.GetClient(), agent.Unconcerned, base.Log)
 	image := imageupdate.New(imageupdate.Shell{
 		Client: mgr.GetClient(), Bus: base.Bus, Sources: src, Registry: registry.New(cfg.Insecure), Author: cfg.Author,
@@ -196,12 +228,35 @@ func assemble(cfg Config, base *service.Base) ([]life.Part, error) {
 			return defaultProject(ctx, mgr.GetClient(), cfg.Control, base.Log)
 		}),
 		life.Of("regain", func(ctx context.Context) error {
-			return kube.ResyncOnMembership(
-				ctx, base.Members.Changed(), mgr.GetCache(), object.NewList("Application"), regain,
+			return kube.ResyncKinds(
+				ctx, base.Members.Changed(), mgr.GetCache(),
+				kube.Resync{List: object.NewList("Application"), Out: regain},
+				kube.Resync{List: object.NewList("ApplicationSet"), Out: regainSets},
 			)
 		}),
 		life.Of("events", func(ctx context.Context) error { return arrived.run(ctx, base) }),
 	}, nil
+}
+
+// applicationSets makes the controller of ApplicationSets.
+func applicationSets(
+	cfg Config, base *service.Base, mgr manager.Manager, src *source.Sources, permitted *projects.Projects,
+) (*applicationset.Reconciler, error) {
+	clusters, err := generator.WatchClusters(mgr, cfg.Control)
+	if err != nil {
+		return nil, err
+	}
+	return applicationset.New(applicationset.Shell{
+		Client:   mgr.GetClient(),
+		Clusters: clusters,
+		Generators: generator.New(generator.Shell{
+			Cached: clusters, Reader: mgr.GetAPIReader(), Mapper: mgr.GetRESTMapper(), Sources: src,
+			Projects: permitted, Control: cfg.Control, AllowedSCM: cut(cfg.SCM),
+		}),
+		Projects: permitted,
+		Settings: appset.Settings{Policy: cfg.SetPolicy, Override: cfg.SetOwn == "true"},
+		Log:      base.Log,
+	}, base.Registry), nil
 }
 
 // projectPatience is how long it takes to look again for the namespace of the projects.

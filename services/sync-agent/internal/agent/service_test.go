@@ -59,7 +59,7 @@ func newMesh(t *testing.T) *mesh {
 	m.client = c
 	server := bustest.Start(t)
 	m.bus, m.natsURL = server.Connect("test"), server.URL()
-	for _, file := range []string{"applications.yaml", "appprojects.yaml"} {
+	for _, file := range []string{"applications.yaml", "appprojects.yaml", "applicationsets.yaml"} {
 		definition, err := crds.FS.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
@@ -76,7 +76,8 @@ func newMesh(t *testing.T) *mesh {
 		"the kind is served",
 		func() bool {
 			return m.client.List(t.Context(), object.NewList("Application")) == nil &&
-				m.client.List(t.Context(), object.NewList("AppProject")) == nil
+				m.client.List(t.Context(), object.NewList("AppProject")) == nil &&
+				m.client.List(t.Context(), object.NewList("ApplicationSet")) == nil
 		},
 	)
 	m.create(openProject)

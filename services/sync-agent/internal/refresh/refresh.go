@@ -16,6 +16,7 @@ import (
 	"github.com/argosy-mesh/argosy/libs/core/fault"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/schemas/events"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/appset"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/push"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
@@ -63,7 +64,7 @@ func (h *Handler) Handle(ctx context.Context, d bus.Delivery) ([]bus.Outgoing, e
 		return nil, fmt.Errorf("list applications: %w", err)
 	}
 	h.forget(list.Items)
-	var errs []error
+	errs := []error{h.sets(ctx, d, pushed)}
 	for i := range list.Items {
 		raw := &list.Items[i]
 		commit, follows := h.follows(raw, pushed)
@@ -86,6 +87,35 @@ func (h *Handler) Handle(ctx context.Context, d bus.Delivery) ([]bus.Outgoing, e
 		}
 	}
 	return nil, errors.Join(errs...)
+}
+
+// sets tells ApplicationSets whose generators a push may concern.
+func (h *Handler) sets(ctx context.Context, d bus.Delivery, pushed push.Push) error {
+	list := object.NewList("ApplicationSet")
+	if err := h.client.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
+		return fmt.Errorf("list applicationsets: %w", err)
+	}
+	var errs []error
+	for i := range list.Items {
+		raw := &list.Items[i]
+		if raw.GetAnnotations()[push.AnnotationRefresh] == d.ID() || !appset.Follows(raw.Object, pushed) {
+			continue
+		}
+		h.log.InfoContext(
+			ctx, "push concerns applicationset", "applicationset", raw.GetNamespace()+"/"+raw.GetName(),
+			"event_id", d.ID(),
+		)
+		body, err := marks(d, "")
+		if err != nil {
+			return fault.AsPoison(err)
+		}
+		if err := h.client.Patch(
+			ctx, raw.DeepCopy(), client.RawPatch(types.MergePatchType, body),
+		); client.IgnoreNotFound(err) != nil {
+			errs = append(errs, fmt.Errorf("refresh applicationset %s/%s: %w", raw.GetNamespace(), raw.GetName(), err))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // marks are the annotations that a push leaves on an application.
