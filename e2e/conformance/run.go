@@ -25,6 +25,7 @@ func suites() map[string]func(context.Context, Config) (*Report, error) {
 		"events":    Events,
 		"workflows": Workflows,
 		"seed":      Seed,
+		"health":    Health,
 		"schema":    func(_ context.Context, c Config) (*Report, error) { return Schema(c.Dir, c.Only) },
 	}
 }

@@ -15,6 +15,8 @@ require (
 	sigs.k8s.io/controller-runtime v0.24.1
 )
 
+require github.com/google/pprof v0.0.0-20260115054156-294ebfa9ad83 // indirect
+
 require (
 	github.com/argosy-mesh/argosy/libs/kube v0.0.0
 	github.com/beorn7/perks v1.0.1 // indirect

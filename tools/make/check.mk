@@ -102,3 +102,21 @@ test: deps images $(BIN)/testsum ## all tests, each module as it ships, and the 
 .PHONY: standalone
 standalone: cluster-tools $(BIN)/testsum ## test each module as it ships, without the workspace
 	@$(TESTING) -standalone -flags "$(FLAGS)" $(UNITS)
+
+# The programs that charts and kustomizations are compared with, in the versions that upstream bundles.
+PARITY      := $(BIN)/parity
+PARITY_HELM := helm.sh/helm/v4/cmd/helm@v4.2.4
+PARITY_KUST := sigs.k8s.io/kustomize/kustomize/v5@v5.8.1
+PARITY_SOPS := github.com/getsops/sops/v3/cmd/sops@v3.13.3
+PARITY_ALL  := $(PARITY)/helm $(PARITY)/kustomize $(PARITY)/sops
+
+.PHONY: render-parity
+render-parity: $(PARITY_ALL) ## compare what charts and kustomizations of others render to with helm and kustomize
+	@cd services/sync-agent && RENDER_PARITY_TOOLS=$(PARITY) go test ./internal/render -run TestParity -count=1 -v
+
+$(PARITY)/helm: PROGRAM = $(PARITY_HELM)
+$(PARITY)/kustomize: PROGRAM = $(PARITY_KUST)
+$(PARITY)/sops: PROGRAM = $(PARITY_SOPS)
+$(PARITY_ALL):
+	@mkdir -p $(PARITY)
+	@cd $(PARITY) && GOWORK=off GOBIN=$(PARITY) go install $(PROGRAM)

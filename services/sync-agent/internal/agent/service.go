@@ -25,6 +25,7 @@ import (
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/render"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/source"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/source/git"
+	"k8s.io/client-go/discovery"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
@@ -46,6 +47,7 @@ type Config struct {
 	WaveDelay  time.Duration // between waves of a sync
 	Namespaces string        // further namespaces of Applications
 	Account    string        // namespace:name of the service account that writes
+	Plugins    string        // folder of the sockets of config management plugins
 }
 
 func parse(args []string, getenv func(string) string, out io.Writer) (Config, error) {
@@ -73,6 +75,10 @@ func parse(args []string, getenv func(string) string, out io.Writer) (Config, er
 	)
 	f.Span(
 		&c.WaveDelay, "sync-wave-delay", 2*time.Second, "the least time between two waves of a sync, for controllers to see it",
+	)
+	f.Text(
+		&c.Plugins, "plugin-sockets", render.PluginSockets,
+		"folder of the sockets of config management plugins, which are sidecars",
 	)
 	f.Check(func() error {
 		if name, address, ok := strings.Cut(c.Author, " <"); !ok || name == "" || !strings.HasSuffix(address, ">") {
@@ -126,7 +132,24 @@ func assemble(cfg Config, base *service.Base) ([]life.Part, error) {
 	if err != nil {
 		return nil, err
 	}
-	src := source.New(mirrors, render.New(renderBudget), mgr.GetAPIReader(), cfg.Control)
+	pool, err := render.NewPool(render.DefaultLimits())
+	if err != nil {
+		return nil, err
+	}
+	served, err := discovery.NewDiscoveryClientForConfig(mgr.GetConfig())
+	if err != nil {
+		return nil, fmt.Errorf("discovery: %w", err)
+	}
+	renderer := render.New(renderBudget, pool, countRenders(base.Registry))
+	renderer.Plugins = render.NewPlugins(cfg.Plugins)
+	src, err := source.New(source.Config{
+		Mirrors: mirrors, Renderer: renderer, Pool: pool,
+		Dir: cfg.CacheDir, Reader: mgr.GetAPIReader(), Namespace: cfg.Control, Insecure: cfg.Insecure,
+		Discovery: served,
+	})
+	if err != nil {
+		return nil, err
+	}
 	live := cluster.New(mgr.GetCache(), mgr.GetRESTMapper(), cfg.Control)
 	permitted := projects.New(mgr.GetClient(), cfg.Control, cfg.namespaces())
 	agent := application.New(application.Shell{
@@ -157,6 +180,11 @@ func assemble(cfg Config, base *service.Base) ([]life.Part, error) {
 	}, base.Registry)
 	arrived := newEventHandler(push, image, base.Registry)
 	return []life.Part{
+		life.Of("renderers", func(ctx context.Context) error {
+			defer pool.Close()
+			<-ctx.Done()
+			return nil
+		}),
 		life.Of("kubernetes", func(ctx context.Context) error {
 			// Watches must not wait for a controller that has stopped.
 			defer context.AfterFunc(ctx, func() { live.Stop() })()

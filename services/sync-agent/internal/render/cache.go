@@ -3,6 +3,7 @@ package render
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -10,12 +11,16 @@ import (
 	"golang.org/x/sync/singleflight"
 )
 
-// failureMemory is how long a failure is remembered: a broken commit is not
-// rendered again by each of its applications, yet a hiccup heals soon.
-const failureMemory = 10 * time.Second
-
-// knownTrees bounds the trees of which it is known whether they reach above their folder.
-const knownTrees = 100_000
+const (
+	// failureMemory is how long a failure is remembered: a broken commit is not
+	// rendered again by each of its applications, yet a hiccup heals soon.
+	failureMemory = 10 * time.Second
+	// FetchedMemory is how long a result is remembered for which something was fetched whose name may come to mean
+	// something else.
+	FetchedMemory = time.Hour
+	// maxVariants bounds the results of one folder with the same parameters: the same overlay in several repositories.
+	maxVariants = 64
+)
 
 // cache remembers results by content, up to a budget of bytes; the least recently used goes first.
 type cache struct {
@@ -25,11 +30,10 @@ type cache struct {
 
 	mu    sync.Mutex
 	used  int
-	slots *simplelru.LRU[string, slot]
-	reach *simplelru.LRU[string, bool] // tree with its parameters -> it refers above its folder
+	slots *simplelru.LRU[string, []slot]
 }
 
-// slot is a result that is remembered.
+// slot is a result that is remembered while what it was made of is there.
 type slot struct {
 	result Manifests
 	size   int
@@ -39,34 +43,26 @@ type slot struct {
 
 func newCache(budget int) *cache {
 	c := &cache{now: time.Now, budget: budget}
-	// Of positive sizes neither fails.
-	c.slots, _ = simplelru.NewLRU(1<<20, func(_ string, s slot) { c.used -= s.size })
-	c.reach, _ = simplelru.NewLRU[string, bool](knownTrees, nil)
+	// Of positive sizes it does not fail.
+	c.slots, _ = simplelru.NewLRU(1<<20, func(_ string, variants []slot) {
+		for _, s := range variants {
+			c.used -= s.size
+		}
+	})
 	return c
 }
 
-func (c *cache) wide(tree string) (wide, known bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.reach.Get(tree)
-}
-
-func (c *cache) setWide(tree string, wide bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.reach.Add(tree, wide)
-}
-
-// once returns what is remembered under key or makes it; callers that come meanwhile share the work. It goes on while
-// anybody may still want it: one who gives up does not take it from the others. The work says under which key its
-// result is remembered.
-func (c *cache) once(ctx context.Context, key string, work func(context.Context) (string, slot)) (Manifests, error) {
-	if s, ok := c.get(key); ok {
-		return s.result, s.err
+// once returns what is remembered under key and still holds, or makes it; callers that come meanwhile with the same
+// flight share the work. It goes on while anybody may still want it: one who gives up does not take it from the others.
+func (c *cache) once(
+	ctx context.Context, key, flight string, holds func([]Stamp) (bool, error), work func(context.Context) slot,
+) (Manifests, error) {
+	if s, ok, err := c.get(key, holds); ok || err != nil {
+		return s.result, errors.Join(err, s.err)
 	}
-	made := c.flight.DoChan(key, func() (any, error) {
-		under, s := work(context.WithoutCancel(ctx))
-		c.put(under, s)
+	made := c.flight.DoChan(flight, func() (any, error) {
+		s := work(context.WithoutCancel(ctx))
+		c.put(key, s)
 		return s.result, s.err
 	})
 	select {
@@ -78,15 +74,38 @@ func (c *cache) once(ctx context.Context, key string, work func(context.Context)
 	}
 }
 
-func (c *cache) get(key string) (slot, bool) {
+func (c *cache) get(key string, holds func([]Stamp) (bool, error)) (slot, bool, error) {
+	c.mu.Lock()
+	found, _ := c.slots.Get(key)
+	variants := slices.Clone(found)
+	c.mu.Unlock()
+	for _, s := range slices.Backward(variants) {
+		if c.old(s) {
+			continue
+		}
+		if ok, err := holds(s.result.Reads); ok || err != nil {
+			return s, ok, err
+		}
+	}
+	return slot{}, false, nil
+}
+
+// old reports whether a result is too old to count.
+func (c *cache) old(s slot) bool {
+	age := c.now().Sub(s.at)
+	return (s.err != nil && age >= failureMemory) || (s.result.Fetched() && age >= FetchedMemory)
+}
+
+// Fetched reports whether something was fetched for a result beside its sources.
+func (m Manifests) Fetched() bool {
+	return slices.ContainsFunc(m.Reads, func(s Stamp) bool { return s.Tree == fetchedTree })
+}
+
+// drop forgets a result.
+func (c *cache) drop(key string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s, ok := c.slots.Get(key)
-	if ok && s.err != nil && c.now().Sub(s.at) >= failureMemory {
-		c.slots.Remove(key)
-		return slot{}, false
-	}
-	return s, ok
+	c.slots.Remove(key)
 }
 
 // put remembers a result. A failure that is not about the content is not.
@@ -97,9 +116,22 @@ func (c *cache) put(key string, s slot) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s.at = c.now()
+	found, _ := c.slots.Peek(key)
+	var variants []slot
+	for _, v := range found {
+		if !c.old(v) && !slices.Equal(v.result.Reads, s.result.Reads) {
+			variants = append(variants, v)
+		}
+	}
+	if variants = append(variants, s); len(variants) > maxVariants {
+		variants = variants[1:]
+	}
 	c.slots.Remove(key) // or its size would stay
-	c.slots.Add(key, s)
-	for c.used += s.size; c.used > c.budget && c.slots.Len() > 1; {
+	c.slots.Add(key, variants)
+	for _, v := range variants {
+		c.used += v.size
+	}
+	for c.used > c.budget && c.slots.Len() > 1 {
 		c.slots.RemoveOldest()
 	}
 }

@@ -15,40 +15,18 @@ type kind struct {
 	// parameters are what a source says to this kind alone, part of the key under which results are remembered; nil
 	// when it says nothing.
 	parameters func(v1alpha1.ApplicationSource) any
-	// found reports whether the files of a folder ask for this kind.
-	found func(files map[string][]byte) bool
-	// reachesOut reports whether the files refer to what is above their folder. It may say yes too often, which costs
-	// only reuse of the result. Nil means never.
-	reachesOut func(files map[string][]byte, s v1alpha1.ApplicationSource) bool
-	// refused says why this version does not render it.
-	refused string
-	// render makes the objects of a folder; nil with refused.
-	render func(files map[string][]byte, dir string, s v1alpha1.ApplicationSource) ([]*unstructured.Unstructured, error)
+	// also are what else a result depends on beside files and parameters. Nil means nothing.
+	also func(*Job) any
+	// found reports whether the names in a folder ask for this kind.
+	found func(names map[string]bool) bool
+	// switchName is how settings and parameters call it where it may be switched off.
+	switchName string
+	// render makes the objects of a source. What it reads it asks of files.
+	render func(job *Job, f *files) ([]*unstructured.Unstructured, error)
 }
 
 // kinds are all there are, in the order in which files are asked. Directory takes what nobody else does.
-var kinds = []kind{kustomize, helm, plugin, directory}
-
-// helm and plugin are what this version names and refuses.
-var (
-	helm = kind{
-		name:    "Helm",
-		refused: "Helm sources are not supported by this version",
-		parameters: func(s v1alpha1.ApplicationSource) any {
-			if s.Helm == nil && s.Chart == "" {
-				return nil
-			}
-			return []any{s.Chart, s.Helm}
-		},
-		found: func(files map[string][]byte) bool { return files["Chart.yaml"] != nil },
-	}
-	plugin = kind{
-		name:       "Plugin",
-		refused:    "plugins are not supported",
-		parameters: func(s v1alpha1.ApplicationSource) any { return given(s.Plugin) },
-		found:      func(map[string][]byte) bool { return false },
-	}
-)
+var kinds = []kind{helm, kustomize, plugin, directory}
 
 // given is what a pointer shows, nil without a type when it shows nothing.
 func given[T any](p *T) any {
@@ -58,10 +36,6 @@ func given[T any](p *T) any {
 	return p
 }
 
-func (k kind) refusal() error {
-	return fmt.Errorf("%w: %s", ErrSource, k.refused)
-}
-
 // check refuses a source that says what cannot be done, before anything is read.
 func check(s v1alpha1.ApplicationSource) error {
 	var named []string
@@ -69,37 +43,42 @@ func check(s v1alpha1.ApplicationSource) error {
 		if k.parameters(s) == nil {
 			continue
 		}
-		if k.render == nil {
-			return k.refusal()
-		}
 		named = append(named, k.name)
 	}
 	if len(named) > 1 {
-		return fmt.Errorf("%w: multiple application sources defined: %s", ErrSource, strings.Join(named, ", "))
+		return fmt.Errorf(
+			"%w: multiple application sources defined: %s; keep one of these blocks",
+			ErrSource,
+			strings.Join(named, ", "),
+		)
+	}
+	if s.Ref != "" && s.Chart != "" {
+		return fmt.Errorf("%w: ref %q: a chart has no files to refer to; take ref or chart away", ErrSource, s.Ref)
 	}
 	return nil
 }
 
-// parametersOf is what a source says to all kinds.
-func parametersOf(s v1alpha1.ApplicationSource) []any {
-	out := make([]any, len(kinds))
-	for i, k := range kinds {
-		out[i] = k.parameters(s)
-	}
-	return out
-}
-
-// kindOf is the kind that a source names, else the one that its files ask for.
-func kindOf(files map[string][]byte, s v1alpha1.ApplicationSource) kind {
+// kindOf is the kind that a source names, else the one that the names in its folder ask for. What is switched off is
+// read as a plain directory.
+func kindOf(names map[string]bool, s v1alpha1.ApplicationSource, disabled []string) kind {
 	for _, k := range kinds {
 		if k.parameters(s) != nil {
-			return k
+			return k.unless(disabled)
 		}
 	}
 	for _, k := range kinds {
-		if k.found(files) {
-			return k
+		if k.found(names) {
+			return k.unless(disabled)
 		}
 	}
 	return directory
+}
+
+func (k kind) unless(disabled []string) kind {
+	for _, name := range disabled {
+		if name == k.switchName && k.name != plugin.name {
+			return directory
+		}
+	}
+	return k
 }

@@ -1,7 +1,8 @@
 package render
 
 import (
-	"bytes"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -11,79 +12,110 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/api/types"
-	"sigs.k8s.io/kustomize/kyaml/filesys"
+	"sigs.k8s.io/kustomize/kyaml/openapi"
 	sigsyaml "sigs.k8s.io/yaml"
 )
 
 var kustomize = kind{
 	name:       "Kustomize",
 	parameters: func(s v1alpha1.ApplicationSource) any { return given(s.Kustomize) },
-	found:      func(files map[string][]byte) bool { return kustomization(files) != "" },
-	reachesOut: func(files map[string][]byte, s v1alpha1.ApplicationSource) bool {
-		return refersAbove(files, s.Kustomize)
+	switchName: "kustomize",
+	found: func(files map[string]bool) bool {
+		return slices.ContainsFunc(kustomizationNames, func(n string) bool { return files[n] })
 	},
-	render: func(
-		files map[string][]byte, dir string, s v1alpha1.ApplicationSource,
-	) ([]*unstructured.Unstructured, error) {
-		return build(files, dir, s.Kustomize)
+	also: func(j *Job) any {
+		if flags, err := parseBuild(j.Options.KustomizeBuild); err == nil && !flags.helm {
+			return j.Options.KustomizeBuild
+		}
+		// Charts in kustomizations may ask what Helm's do.
+		return []any{j.Options.KustomizeBuild, j.App.Name, j.Destination}
 	},
+	render: build,
 }
 
+// kustomizationNames are in the order in which Kustomize looks for them.
 var kustomizationNames = []string{"kustomization.yaml", "kustomization.yml", "Kustomization"}
 
-func kustomization(files map[string][]byte) string {
-	i := slices.IndexFunc(kustomizationNames, func(n string) bool { return files[n] != nil })
-	if i < 0 {
-		return ""
-	}
-	return kustomizationNames[i]
+func isKustomization(name string) bool { return slices.Contains(kustomizationNames, path.Base(name)) }
+
+// buildFlags are what kustomize.buildOptions may say.
+type buildFlags struct {
+	helm  bool
+	loose bool // files may be read from anywhere in the repository
+	order krusty.ReorderOption
 }
 
-// refersAbove reports whether some kustomization names something above its folder.
-func refersAbove(files map[string][]byte, k *v1alpha1.ApplicationSourceKustomize) bool {
-	for name, text := range files {
-		if slices.Contains(kustomizationNames, path.Base(name)) && strings.Contains(string(text), "..") {
-			return true
-		}
-	}
-	return k != nil && slices.ContainsFunc(k.Components, func(c string) bool { return strings.Contains(c, "..") })
-}
-
-// build runs Kustomize over files that are only in memory: there is no disk to
-// escape to, and remote bases are refused beforehand because they would start
-// git. Plugins and functions stay off.
-func build(
-	files map[string][]byte, dir string, k *v1alpha1.ApplicationSourceKustomize,
-) (objects []*unstructured.Unstructured, err error) {
-	defer func() {
-		// A manifest must not be able to end the process.
-		if r := recover(); r != nil {
-			objects, err = nil, fmt.Errorf("%w: kustomize gave up: %v", ErrSource, r)
-		}
-	}()
-	fs := filesys.MakeFsInMemory()
-	for name, text := range files {
-		if isKustomization(name) {
-			if text, err = local(name, text); err != nil {
-				return nil, err
+// parseBuild reads flags as `kustomize build` takes them. What would start a program is refused.
+func parseBuild(text string) (buildFlags, error) {
+	out := buildFlags{order: krusty.ReorderOptionUnspecified}
+	words := strings.Fields(text)
+	for i := 0; i < len(words); i++ {
+		name, value, valued := strings.Cut(words[i], "=")
+		take := func() string {
+			if !valued && i+1 < len(words) {
+				i++
+				value = words[i]
 			}
-		} else if bytes.Contains(text, []byte("apiVersion: builtin")) && bytes.Contains(text, []byte("://")) {
-			return nil, fmt.Errorf("%w: %s: remote references are not allowed", ErrSource, name)
+			return value
 		}
-		if err := fs.WriteFile("/"+name, text); err != nil {
-			return nil, fmt.Errorf("%w: %s: %w", ErrSource, name, err)
+		switch name {
+		case "--enable-helm":
+			out.helm = !valued || value == "true"
+		case "--helm-debug":
+		case "--helm-command":
+			take() // charts are rendered in process
+		case "--load-restrictor":
+			switch take() {
+			case "LoadRestrictionsNone":
+				out.loose = true
+			case "LoadRestrictionsRootOnly":
+				out.loose = false
+			default:
+				return out, fmt.Errorf("kustomize.buildOptions: --load-restrictor %q is not known", value)
+			}
+		case "--reorder":
+			out.order = krusty.ReorderOption(take())
+		default:
+			return out, fmt.Errorf("kustomize.buildOptions: %s is not supported; --enable-helm, --load-restrictor and "+
+				"--reorder are, since nothing may start a program", name)
 		}
 	}
-	if err := override(fs, files, dir, k); err != nil {
-		return nil, err
+	if !slices.Contains(
+		[]krusty.ReorderOption{krusty.ReorderOptionUnspecified, krusty.ReorderOptionLegacy, krusty.ReorderOptionNone},
+		out.order,
+	) {
+		return out, fmt.Errorf("kustomize.buildOptions: --reorder %q is not known; legacy and none are", out.order)
 	}
-	options := krusty.MakeDefaultOptions()
-	options.LoadRestrictions = types.LoadRestrictionsRootOnly
-	options.PluginConfig = types.DisabledPluginConfig()
-	result, err := krusty.MakeKustomizer(options).Run(fs, dir)
+	return out, nil
+}
+
+// build runs Kustomize over files that are asked for as it reads them: there is no disk to escape to, and what is
+// remote is fetched by those who started the render. Plugins and functions stay off.
+func build(job *Job, f *files) ([]*unstructured.Unstructured, error) {
+	flags, err := parseBuild(job.Options.KustomizeBuild)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrSource, err)
 	}
+	fs := newBuildFS(job, f, flags)
+	if err := fs.edit(job.Source.Kustomize); err != nil {
+		return nil, err
+	}
+	// What a kustomization says of the schema stays in the process: a later build would use it without having said so.
+	openapi.ResetOpenAPI()
+	options := krusty.MakeDefaultOptions()
+	options.Reorder = flags.order
+	options.PluginConfig = types.DisabledPluginConfig()
+	if flags.loose {
+		options.LoadRestrictions = types.LoadRestrictionsNone
+	}
+	result, err := krusty.MakeKustomizer(options).Run(fs, "/"+clean(job.Dir))
+	if fs.problem != nil {
+		return nil, fs.problem
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrSource, err)
+	}
+	var objects []*unstructured.Unstructured
 	for _, r := range result.Resources() {
 		text, err := r.MarshalJSON()
 		if err != nil {
@@ -98,227 +130,146 @@ func build(
 	return objects, nil
 }
 
-func isKustomization(name string) bool {
-	base := path.Base(name)
-	return base == kustomizationNames[0] || base == kustomizationNames[1] || base == kustomizationNames[2]
-}
-
-// local refuses what would be fetched or executed.
-func local(name string, text []byte) ([]byte, error) {
-	var k map[string]any
-	if err := sigsyaml.Unmarshal(text, &k); err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", ErrSource, name, err)
-	}
-	for _, field := range []string{"helmCharts", "helmChartInflationGenerator", "helmGlobals"} {
-		if k[field] != nil {
-			return nil, fmt.Errorf("%w: %s: %s is not supported", ErrSource, name, field)
-		}
-	}
-	if found := reference(k, ""); found != "" {
-		return nil, fmt.Errorf("%w: %s: remote %q is not allowed", ErrSource, name, found)
-	}
-	return text, nil
-}
-
-// loaded are the fields whose strings Kustomize loads from somewhere.
-var loaded = map[string]bool{
-	"resources":             true,
-	"bases":                 true,
-	"components":            true,
-	"crds":                  true,
-	"configurations":        true,
-	"transformers":          true,
-	"generators":            true,
-	"validators":            true,
-	"patchesStrategicMerge": true,
-	"path":                  true,
-	"paths":                 true,
-	"files":                 true,
-	"envs":                  true,
-	"env":                   true,
-}
-
-// reference returns the first string of a loaded field that names another place.
-func reference(node any, field string) string {
-	switch node := node.(type) {
-	case map[string]any:
-		for key, value := range node {
-			if found := reference(value, key); found != "" {
-				return found
-			}
-		}
-	case []any:
-		for _, item := range node {
-			if found := reference(item, field); found != "" {
-				return found
-			}
-		}
-	case string:
-		if loaded[field] &&
-			(remote(node) || strings.Contains(node, "\n") && strings.Contains(node, "://") &&
-				field != "patchesStrategicMerge") {
-			return node
-		}
-	}
-	return ""
-}
-
-// remote reports whether Kustomize would take an entry for a URL or a repository.
-func remote(entry string) bool {
-	if strings.Contains(entry, "\n") {
-		return false // an inline document
-	}
-	return strings.Contains(entry, "://") || strings.Contains(entry, "::") || strings.Contains(entry, "?ref=") ||
-		strings.Contains(entry, "//") ||
-		strings.HasPrefix(entry, "git@") || strings.HasPrefix(entry, "github.com") ||
-		strings.Contains(entry, ".git/") ||
-		strings.HasSuffix(entry, ".git")
-}
-
-// override writes the options of the Application into the kustomization, as
-// `kustomize edit` would.
-func override(
-	fs filesys.FileSystem, files map[string][]byte, dir string, o *v1alpha1.ApplicationSourceKustomize,
-) error {
+// edit writes the options of the Application into its kustomization, as `kustomize edit` would.
+func (b *buildFS) edit(o *v1alpha1.ApplicationSourceKustomize) error {
 	if o == nil {
 		return nil
 	}
-	var file string
-	var k map[string]any
+	dir := clean(b.job.Dir)
 	for _, name := range kustomizationNames {
-		full := strings.TrimPrefix(path.Join(dir, name), "/")
-		if files[full] == nil {
+		text, ok, err := b.files.read("", path.Join(dir, name))
+		if err != nil {
+			return err
+		}
+		if !ok {
 			continue
 		}
-		file = full
-		if err := sigsyaml.Unmarshal(files[full], &k); err != nil {
-			return fmt.Errorf("%w: %s: %w", ErrSource, full, err)
+		var k types.Kustomization
+		if err := k.Unmarshal(text); err != nil {
+			return fmt.Errorf("%w: %s: %w", ErrSource, path.Join(dir, name), err)
 		}
-		break
+		if err := setOptions(&k, o); err != nil {
+			return fmt.Errorf("%w: spec.source.kustomize: %w", ErrSource, err)
+		}
+		if err := b.components(&k, o); err != nil {
+			return err
+		}
+		out, err := sigsyaml.Marshal(k)
+		if err != nil {
+			return fmt.Errorf("%w: %s: %w", ErrSource, path.Join(dir, name), err)
+		}
+		b.written["/"+path.Join(dir, name)] = out
+		return nil
 	}
-	if file == "" {
-		return fmt.Errorf("%w: there is no kustomization.yaml", ErrSource)
-	}
-	if k == nil {
-		k = map[string]any{}
-	}
-	if err := options(k, o); err != nil {
-		return fmt.Errorf("%w: kustomize options: %w", ErrSource, err)
-	}
-	text, err := sigsyaml.Marshal(k)
-	if err != nil {
-		return fmt.Errorf("%w: %s: %w", ErrSource, file, err)
-	}
-	return fs.WriteFile("/"+file, text)
+	return fmt.Errorf("%w: path %q: there is no kustomization.yaml", ErrSource, b.job.Dir)
 }
 
-func options(k map[string]any, o *v1alpha1.ApplicationSourceKustomize) error {
-	for field, value := range map[string]string{
-		"namePrefix": o.NamePrefix, "nameSuffix": o.NameSuffix, "namespace": o.Namespace,
-	} {
-		if value != "" {
-			k[field] = value
+// components adds components, unless they are missing and may be.
+func (b *buildFS) components(k *types.Kustomization, o *v1alpha1.ApplicationSourceKustomize) error {
+	for _, c := range o.Components {
+		if o.IgnoreMissingComponents && !isRemote(c) {
+			tree, at, err := b.files.locate("spec.source.kustomize.components", c)
+			if err != nil {
+				return err
+			}
+			there, err := b.files.kind(tree, at)
+			if err != nil {
+				return err
+			}
+			if there == Absent {
+				continue
+			}
+		}
+		if !slices.Contains(k.Components, c) {
+			k.Components = append(k.Components, c)
 		}
 	}
-	for _, image := range o.Images {
-		setImage(k, image)
+	return nil
+}
+
+var errTaken = errors.New("it is already in the kustomization")
+
+// setOptions is what `kustomize edit` does, in upstream's order.
+func setOptions(k *types.Kustomization, o *v1alpha1.ApplicationSourceKustomize) error {
+	if o.NamePrefix != "" {
+		k.NamePrefix = o.NamePrefix
+	}
+	if o.NameSuffix != "" {
+		k.NameSuffix = o.NameSuffix
+	}
+	if err := setImages(k, o.Images); err != nil {
+		return fmt.Errorf("images: %w", err)
 	}
 	for _, r := range o.Replicas {
 		count := r.Count.IntValue()
-		k["replicas"] = put(k["replicas"], r.Name, map[string]any{"name": r.Name, "count": count})
+		if count < 0 || (count == 0 && r.Count.String() != "0") {
+			return fmt.Errorf("replicas: %s: %q is no count", r.Name, r.Count.String())
+		}
+		k.Replicas = slices.DeleteFunc(k.Replicas, func(have types.Replica) bool { return have.Name == r.Name })
+		k.Replicas = append(k.Replicas, types.Replica{Name: r.Name, Count: int64(count)})
 	}
-	if err := merge(k, "commonAnnotations", o.CommonAnnotations, o.ForceCommonAnnotations); err != nil {
-		return err
+	if err := setLabels(k, o); err != nil {
+		return fmt.Errorf("commonLabels: %w", err)
 	}
-	if err := labels(k, o); err != nil {
-		return err
+	if k.CommonAnnotations == nil && len(o.CommonAnnotations) > 0 {
+		k.CommonAnnotations = map[string]string{}
+	}
+	if err := put(k.CommonAnnotations, o.CommonAnnotations, o.ForceCommonAnnotations); err != nil {
+		return fmt.Errorf("commonAnnotations: %w, set forceCommonAnnotations to replace it", err)
+	}
+	if o.Namespace != "" {
+		k.Namespace = o.Namespace
 	}
 	for _, p := range o.Patches {
-		list, _ := k["patches"].([]any)
-		k["patches"] = append(list, p)
-	}
-	for _, c := range o.Components {
-		list, _ := k["components"].([]any)
-		if remote(c) {
-			return fmt.Errorf("remote component %q is not allowed", c)
+		var added types.Patch
+		text, err := json.Marshal(p)
+		if err == nil {
+			err = json.Unmarshal(text, &added)
 		}
-		k["components"] = append(list, c)
+		if err != nil {
+			return fmt.Errorf("patches: %w", err)
+		}
+		k.Patches = append(k.Patches, added)
 	}
 	return nil
 }
 
-func labels(k map[string]any, o *v1alpha1.ApplicationSourceKustomize) error {
-	if len(o.CommonLabels) == 0 {
+func setLabels(k *types.Kustomization, o *v1alpha1.ApplicationSourceKustomize) error {
+	const remedy = "%w, set forceCommonLabels to replace it"
+	switch {
+	case len(o.CommonLabels) == 0:
+		return nil
+	case o.LabelIncludeTemplates && !o.LabelWithoutSelector:
+		return errors.New("labelIncludeTemplates needs labelWithoutSelector")
+	case !o.LabelWithoutSelector:
+		// What edit writes, deprecated or not: it is merged with what the file says there.
+		if k.CommonLabels == nil { //nolint:staticcheck // as above
+			k.CommonLabels = map[string]string{} //nolint:staticcheck // as above
+		}
+		if err := put(k.CommonLabels, o.CommonLabels, o.ForceCommonLabels); err != nil { //nolint:staticcheck // as above
+			return fmt.Errorf(remedy, err)
+		}
 		return nil
 	}
-	if !o.LabelWithoutSelector {
-		return merge(k, "commonLabels", o.CommonLabels, o.ForceCommonLabels)
+	for i, have := range k.Labels {
+		if !have.IncludeSelectors && have.IncludeTemplates == o.LabelIncludeTemplates && len(have.FieldSpecs) == 0 {
+			if err := put(k.Labels[i].Pairs, o.CommonLabels, o.ForceCommonLabels); err != nil {
+				return fmt.Errorf(remedy, err)
+			}
+			return nil
+		}
 	}
-	list, _ := k["labels"].([]any)
-	k["labels"] = append(
-		list,
-		map[string]any{"pairs": o.CommonLabels, "includeSelectors": false, "includeTemplates": o.LabelIncludeTemplates},
-	)
+	k.Labels = append(k.Labels, types.Label{Pairs: o.CommonLabels, IncludeTemplates: o.LabelIncludeTemplates})
 	return nil
 }
 
-func merge(k map[string]any, field string, values map[string]string, force bool) error {
-	if len(values) == 0 {
-		return nil
-	}
-	all, _ := k[field].(map[string]any)
-	if all == nil {
-		all = map[string]any{}
-	}
+// put adds values; one that is there is replaced by force alone.
+func put(all, values map[string]string, force bool) error {
 	for name, value := range values {
 		if _, taken := all[name]; taken && !force {
-			return fmt.Errorf("%s %s already set", field, name)
+			return fmt.Errorf("%s: %w", name, errTaken)
 		}
 		all[name] = value
 	}
-	k[field] = all
 	return nil
-}
-
-// setImage takes name=newName:tag, name:tag, name@digest and their mixtures.
-func setImage(k map[string]any, override string) {
-	name, to, renamed := strings.Cut(override, "=")
-	if !renamed {
-		to = name
-	}
-	base, tag, digest := split(to)
-	if !renamed {
-		name = base
-	}
-	entry := map[string]any{"name": name}
-	if base != name {
-		entry["newName"] = base
-	}
-	if digest != "" {
-		entry["digest"] = digest
-	} else if tag != "" {
-		entry["newTag"] = tag
-	}
-	k["images"] = put(k["images"], name, entry)
-}
-
-// split takes an image reference apart.
-func split(ref string) (base, tag, digest string) {
-	base, digest, _ = strings.Cut(ref, "@")
-	if i := strings.LastIndex(base, ":"); i > strings.LastIndex(base, "/") {
-		base, tag = base[:i], base[i+1:]
-	}
-	return base, tag, digest
-}
-
-// put replaces the entry of that name or appends one.
-func put(list any, name string, entry map[string]any) []any {
-	all, _ := list.([]any)
-	for i, e := range all {
-		if m, ok := e.(map[string]any); ok && m["name"] == name {
-			all[i] = entry
-			return all
-		}
-	}
-	return append(all, entry)
 }

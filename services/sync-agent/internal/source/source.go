@@ -1,5 +1,5 @@
-// Package source resolves what an Application says of its source to a commit and renders it, with the credentials of
-// the repository.
+// Package source resolves what an Application says of its sources to commits, charts and artifacts, and renders them,
+// with the credentials of their repositories.
 package source
 
 import (
@@ -7,143 +7,262 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/argosy-mesh/argosy/libs/core/lineage"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
-	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/push"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/render"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/source/git"
-	corev1 "k8s.io/api/core/v1"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/source/helmrepo"
+	"k8s.io/client-go/discovery"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// secretLabel marks the Secrets that describe repositories.
-const secretLabel = "argocd.argoproj.io/secret-type" //nolint:gosec // the name of a label
+// chartBudget bounds the charts that are kept on disk, in bytes.
+const chartBudget = 512 << 20
 
-// secretMemory is how long credentials are remembered: rotation needs no restart.
-const secretMemory = 15 * time.Second
-
-// repoCredentials finds the credentials of repositories.
-type repoCredentials struct {
-	reader    client.Reader // not cached
-	namespace string
-	mu        sync.Mutex
-	at        time.Time
-	known     []corev1.Secret
-}
-
-// credentials of the secret for exactly this repository, or of the longest
-// matching prefix among the credential templates.
-func (v *repoCredentials) credentials(ctx context.Context, location string) (git.Credentials, error) {
-	secrets, err := v.list(ctx)
-	if err != nil {
-		return git.Credentials{}, err
-	}
-	want, best, found := push.NormalURL(location), -1, git.Credentials{}
-	for i := range secrets {
-		s := &secrets[i]
-		at := push.NormalURL(string(s.Data["url"]))
-		exact := s.Labels[secretLabel] == "repository" && at == want
-		prefix := s.Labels[secretLabel] == "repo-creds" && strings.HasPrefix(want, at)
-		if length := len(at); (exact || prefix) && (exact || length > best) {
-			best, found = length, git.Credentials{
-				Username: string(s.Data["username"]), Password: string(s.Data["password"]),
-			}
-		}
-		if exact && found.Password != "" {
-			return found, nil
-		}
-	}
-	return found, nil
-}
-
-func (v *repoCredentials) list(ctx context.Context) ([]corev1.Secret, error) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if time.Since(v.at) < secretMemory {
-		return v.known, nil
-	}
-	var list corev1.SecretList
-	if err := v.reader.List(ctx, &list, client.InNamespace(v.namespace), client.HasLabels{secretLabel}); err != nil {
-		return nil, fmt.Errorf("list repository secrets in %s: %w", v.namespace, err)
-	}
-	v.known, v.at = list.Items, time.Now()
-	return v.known, nil
-}
-
-// Sources resolves and renders.
+// Sources resolves and renders. Safe for concurrent use.
 type Sources struct {
-	mirrors         *git.Store
-	renderer        *render.Renderer
-	repoCredentials *repoCredentials
+	mirrors      *git.Store
+	charts       *helmrepo.Client
+	renderer     *render.Renderer
+	repositories *repositories
+	settings     *settings
+	tokens       *githubTokens
+	cluster      *ownCluster
+	insecure     map[string]bool // registries that are reached by plain HTTP
 }
 
-// Rendered is what a source is at one commit.
-type Rendered struct {
-	Revision  string
-	commit    git.Commit
-	Lineage   lineage.Lineage // of the commit's message
-	Manifests render.Manifests
+// Config is what Sources are made of.
+type Config struct {
+	Mirrors   *git.Store
+	Renderer  *render.Renderer
+	Pool      *render.Pool
+	Dir       string                       // where charts are kept; may be lost
+	Reader    client.Reader                // of Secrets and ConfigMaps, not cached
+	Namespace string                       // of them
+	Insecure  string                       // registries that are reached by plain HTTP, comma separated
+	Discovery discovery.DiscoveryInterface // of the agent's own cluster; nil takes that of the client library
 }
 
-// New returns the sources of mirrors, with the credentials that Secrets of a namespace hold.
-func New(mirrors *git.Store, renderer *render.Renderer, secrets client.Reader, namespace string) *Sources {
-	return &Sources{
-		mirrors:         mirrors,
-		renderer:        renderer,
-		repoCredentials: &repoCredentials{reader: secrets, namespace: namespace},
+// New returns sources whose repositories are described by Secrets of a namespace.
+func New(c Config) (*Sources, error) {
+	charts, err := helmrepo.New(filepath.Join(c.Dir, "charts"), chartBudget, c.Pool)
+	if err != nil {
+		return nil, err
 	}
+	s := &Sources{
+		mirrors: c.Mirrors, charts: charts, renderer: c.Renderer,
+		repositories: &repositories{reader: c.Reader, namespace: c.Namespace},
+		settings:     &settings{reader: c.Reader, namespace: c.Namespace},
+		tokens:       &githubTokens{}, insecure: map[string]bool{}, cluster: &ownCluster{discovery: c.Discovery},
+	}
+	for host := range strings.SplitSeq(c.Insecure, ",") {
+		s.insecure[strings.TrimSpace(host)] = true
+	}
+	return s, nil
 }
 
-// Mirror returns the mirror of a repository, with its credentials.
+// Mirror returns the mirror of a repository, with the credentials that count for all projects.
 func (s *Sources) Mirror(ctx context.Context, location string) (*git.Mirror, error) {
-	creds, err := s.repoCredentials.credentials(ctx, location)
+	return s.mirror(ctx, location, "")
+}
+
+func (s *Sources) mirror(ctx context.Context, location, project string) (*git.Mirror, error) {
+	r, err := s.repositories.find(ctx, location, project)
+	if err != nil {
+		return nil, err
+	}
+	creds, err := r.git(ctx, s.tokens)
 	if err != nil {
 		return nil, err
 	}
 	return s.mirrors.Mirror(ctx, location, creds)
 }
 
-// At renders a source as it is now. known is the last answer; when the commit and
-// the source are the same, it still holds.
+// Request says what is to be rendered.
+type Request struct {
+	App         render.App                   // its revision is filled in
+	Sources     []v1alpha1.ApplicationSource // all of the Application, in their order
+	Revisions   []string                     // by source, instead of what it targets; "" is that
+	Want        git.Want
+	Destination render.Destination // without a version it is the agent's own cluster
+	// Permitted says why a repository may not be read from, nil when it may. It is asked of what sources name and of
+	// what is fetched for them. Nil permits all.
+	Permitted func(repository string) error
+	// Fresh has everything read and rendered anew.
+	Fresh bool
+}
+
+// Rendered is what the sources of an application are at one time.
+type Rendered struct {
+	Revision  string           // of the first source that renders
+	Revisions []string         // of all, in their order
+	Lineage   lineage.Lineage  // of the message of the first source's commit
+	Manifests render.Manifests // of all sources, in their order
+	Sources   []RenderedSource
+}
+
+// RenderedSource is one source of an application.
+type RenderedSource struct {
+	Source    v1alpha1.ApplicationSource
+	Revision  string           // commit, version of a chart, or digest
+	Version   string           // tag or version that was found for a constraint; "" when it is the revision
+	Tree      string           // id of the folder that was rendered, by content
+	Manifests render.Manifests // whose Reads tell what else was read
+}
+
+// Types are how status.sourceTypes calls the sources; one that only others refer to is none.
+func (r *Rendered) Types() []string {
+	var out []string
+	for _, s := range r.Sources {
+		if s.Manifests.Type != "" {
+			out = append(out, s.Manifests.Type)
+		}
+	}
+	return out
+}
+
+// At renders one source as it is now. known is the last answer; when the commit and the source are the same, it still
+// holds.
 func (s *Sources) At(
 	ctx context.Context, source v1alpha1.ApplicationSource, want git.Want, known *Memory,
 ) (*Rendered, error) {
-	spec, err := json.Marshal(source)
-	if err != nil {
-		return nil, fmt.Errorf("encode source: %w", err)
-	}
-	m, err := s.Mirror(ctx, source.RepoURL)
-	if err != nil {
-		return nil, err
-	}
-	want.Since = known.notBefore(want.Since, string(spec))
-	sha, err := m.Resolve(ctx, source.TargetRevision, want)
+	return s.Render(ctx, Request{Sources: []v1alpha1.ApplicationSource{source}, Want: want}, known)
+}
+
+// Render renders all sources of an application. known is the last answer; when nothing of it has changed, it still
+// holds.
+func (s *Sources) Render(ctx context.Context, q Request, known *Memory) (*Rendered, error) {
+	settings, err := s.settings.read(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if known.rendered != nil && known.rendered.Revision == sha && known.source == string(spec) {
-		return known.rendered, nil
+	if q.Destination.KubeVersion == "" {
+		if q.Destination.KubeVersion, q.Destination.APIVersions, err = s.cluster.versions(); err != nil {
+			return nil, err
+		}
 	}
-	commit, err := m.Describe(ctx, sha, source.Path)
+	keys, err := s.repositories.keysOf(ctx, q.App.Project)
 	if err != nil {
 		return nil, err
 	}
-	made, err := s.renderer.Render(ctx, m, render.Input{Source: source, Dir: commit.Tree, Root: commit.Root})
+	spec, err := json.Marshal([]any{q.App, q.Sources, q.Revisions, q.Destination, settings, keys.ID()})
+	if err != nil {
+		return nil, fmt.Errorf("encode sources: %w", err)
+	}
+	q.Want.Since = known.notBefore(q.Want.Since, string(spec))
+	if known.source == string(spec) && !q.Fresh {
+		if holds, err := s.holds(ctx, q, known); holds || err != nil {
+			return known.rendered, err
+		}
+	}
+	began := time.Now()
+	all, err := s.resolve(ctx, q)
 	if err != nil {
 		return nil, err
 	}
-	c := &Rendered{Revision: sha, commit: commit, Lineage: lineage.FromMessage(commit.Message), Manifests: made}
-	known.rendered, known.source = c, string(spec)
-	return c, nil
+	out, err := s.render(ctx, q, settings, keys, all)
+	if err != nil {
+		return nil, err
+	}
+	known.rendered, known.source, known.asked = out, string(spec), began
+	return out, nil
+}
+
+// holds reports whether the last answer is that of now. It is asked at each look at an application, so it asks no more
+// than where branches are, which mirrors remember.
+func (s *Sources) holds(ctx context.Context, q Request, known *Memory) (bool, error) {
+	if known.rendered == nil || (known.rendered.Manifests.Fetched() && time.Since(known.asked) > render.FetchedMemory) {
+		return false, nil
+	}
+	for i, one := range known.rendered.Sources {
+		source := q.at(i)
+		if !fromGit(source) {
+			if known.asked.Before(q.Want.Since) {
+				return false, nil
+			}
+			continue
+		}
+		if q.forbids(source.RepoURL) {
+			return false, nil // what is asked next says so
+		}
+		sha, _, err := s.head(ctx, q, source)
+		if err != nil {
+			return false, named(i, len(q.Sources), err)
+		}
+		if sha != one.Revision {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// render renders what was resolved.
+func (s *Sources) render(
+	ctx context.Context, q Request, o settingsValues, keys render.Keys, all []*resolved,
+) (*Rendered, error) {
+	refs := map[string]render.Ref{}
+	for _, a := range all {
+		if a.source.Ref == "" {
+			continue
+		}
+		name := "$" + a.source.Ref
+		if _, twice := refs[name]; twice {
+			return nil, fmt.Errorf("%w: spec.sources: ref %q is that of two sources; give one another name",
+				render.ErrSource, a.source.Ref)
+		}
+		refs[name] = render.Ref{Tree: a.tree, Root: a.root}
+	}
+	out := &Rendered{}
+	for i, a := range all {
+		one := RenderedSource{Source: a.source, Revision: a.revision, Version: a.version, Tree: a.dir}
+		if !valuesOnly(a.source) {
+			app := q.App
+			app.Revision = a.revision
+			m, err := s.renderer.Render(ctx, render.Input{
+				App: app, Source: a.source, Tree: a.tree, Dir: a.dir, Root: a.root, Refs: refs,
+				Destination: q.Destination,
+				Options:     o.Options, Disabled: o.Disabled, Fresh: q.Fresh, Remote: s.remote(q), Keys: keys,
+			})
+			if err != nil {
+				return nil, named(i, len(all), err)
+			}
+			one.Manifests = m
+			out.Manifests.Objects = append(out.Manifests.Objects, m.Objects...)
+			out.Manifests.Reads = append(out.Manifests.Reads, m.Reads...)
+			if out.Manifests.Type == "" {
+				out.Manifests.Type, out.Revision, out.Lineage = m.Type, a.revision, lineage.FromMessage(a.message)
+			}
+		}
+		out.Revisions = append(out.Revisions, a.revision)
+		out.Sources = append(out.Sources, one)
+	}
+	if out.Revision == "" && len(all) > 0 {
+		out.Revision = all[0].revision
+	}
+	return out, nil
+}
+
+// valuesOnly reports whether a source is there for others to refer to alone.
+func valuesOnly(s v1alpha1.ApplicationSource) bool {
+	return s.Ref != "" && s.Path == "" && s.Chart == ""
+}
+
+// named says which of several sources an error is of.
+func named(i, n int, err error) error {
+	if err == nil || n < 2 {
+		return err
+	}
+	return fmt.Errorf("spec.sources[%d]: %w", i, err)
 }
 
 // Memory is the last answer about one application.
 type Memory struct {
 	since    time.Time // when this process met the application
+	asked    time.Time // when it was found out what rendered is of
 	rendered *Rendered
 	source   string // that rendered is of
 }
@@ -167,19 +286,42 @@ func (k *Memory) notBefore(limit time.Time, source string) time.Time {
 	return limit
 }
 
-// Of returns the one source of an application.
-func Of(spec v1alpha1.ApplicationSpec) (v1alpha1.ApplicationSource, error) {
+// All returns the sources of an application, in their order. `sources` come before `source`.
+func All(spec v1alpha1.ApplicationSpec) ([]v1alpha1.ApplicationSource, error) {
+	all := spec.Sources
 	switch {
 	case spec.SourceHydrator != nil:
-		return v1alpha1.ApplicationSource{}, errors.New("spec.sourceHydrator is not supported by this version")
-	case len(spec.Sources) > 1:
+		return nil, errors.New("spec.sourceHydrator is not supported by this version")
+	case len(all) == 0 && spec.Source == nil:
+		return nil, errors.New("spec.source.repoURL is missing")
+	case len(all) == 0:
+		all = []v1alpha1.ApplicationSource{*spec.Source}
+	}
+	for i, s := range all {
+		field := "spec.source"
+		if len(spec.Sources) > 0 {
+			field = fmt.Sprintf("spec.sources[%d]", i)
+		}
+		if s.RepoURL == "" {
+			return nil, fmt.Errorf("%s.repoURL is missing", field)
+		}
+		if s.Ref != "" && s.Chart != "" {
+			return nil, fmt.Errorf("%s: ref and chart exclude each other: a chart has no files to refer to", field)
+		}
+	}
+	return all, nil
+}
+
+// Of returns the one source of an application.
+func Of(spec v1alpha1.ApplicationSpec) (v1alpha1.ApplicationSource, error) {
+	all, err := All(spec)
+	if err != nil {
+		return v1alpha1.ApplicationSource{}, err
+	}
+	if len(all) > 1 {
 		return v1alpha1.ApplicationSource{}, errors.New(
 			"spec.sources: more than one source is not supported by this version",
 		)
-	case len(spec.Sources) == 1:
-		return spec.Sources[0], nil
-	case spec.Source == nil || spec.Source.RepoURL == "":
-		return v1alpha1.ApplicationSource{}, errors.New("spec.source.repoURL is missing")
 	}
-	return *spec.Source, nil
+	return all[0], nil
 }

@@ -185,9 +185,14 @@ func (p *pass) held(ctx context.Context) (operation.Held, error) {
 func (p *pass) holds(o *operation.World) string {
 	asked := p.app.Operation
 	automated := o.Policy.Automated
-	if asked == nil || asked.Sync == nil || asked.Sync.Revision == "" || automated == nil ||
-		(automated.Enabled != nil && !*automated.Enabled) || asked.Sync.DryRun ||
-		asked.Sync.Revision == p.source.TargetRevision || o.Target.Revision == p.app.Status.Sync.Revision {
+	if asked == nil || asked.Sync == nil || automated == nil || (automated.Enabled != nil && !*automated.Enabled) ||
+		asked.Sync.DryRun || (asked.Sync.Revision == "" && len(asked.Sync.Revisions) == 0) {
+		return ""
+	}
+	compared := p.app.Status.Sync
+	if (o.Target.Revision != "" && o.Target.Revision == compared.Revision) ||
+		(len(o.Target.Revisions) > 0 && slices.Equal(o.Target.Revisions, compared.Revisions)) ||
+		(len(p.sources) == 1 && asked.Sync.Revision == p.sources[0].TargetRevision) {
 		return ""
 	}
 	return "set to revision " + o.Target.String()

@@ -8,8 +8,6 @@ import (
 
 	"github.com/argosy-mesh/argosy/libs/kube/object"
 
-	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/diff"
-	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/health"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/operation"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/track"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/source"
@@ -26,17 +24,11 @@ func (p *pass) gather(ctx context.Context, found *source.Rendered) (operation.Wo
 		Instance:    track.Instance(p.app.Namespace, p.app.Name, p.Control),
 		Destination: p.app.Spec.Destination.Namespace,
 		Owners:      map[track.Key][]metav1.ManagedFieldsEntry{},
-		Target:      operation.Target{Revision: found.Revision},
+		Target:      p.target,
 		Live:        map[track.Key]*track.Object{}, NormalizedDiffs: p.known.settled,
-		Assess:  health.Assess,
-		Request: p.app.Operation, State: p.report.operation, Pinned: p.pinned() != "",
+		Ignore: p.ignore, Assess: p.customized.assess,
+		Request: p.app.Operation, State: p.report.operation, Pinned: p.pinned(),
 		Delay: p.WaveDelay, Progressed: p.known.progressed, Now: time.Now(),
-	}
-	w.Target.Source, _ = p.wanted()
-	rules, problems := diff.NewRules(p.app.Spec.IgnoreDifferences)
-	w.Ignore = rules
-	for _, problem := range problems {
-		p.report.condition("InvalidSpecError", "spec."+problem.Error())
 	}
 	if at, err := time.Parse(time.RFC3339, p.app.Annotations[operation.ApprovedAnnotation]); err == nil {
 		w.Approved = at

@@ -40,11 +40,9 @@ func (p *pass) permit(ctx context.Context) (wrong, err error) {
 		p.report.condition("ProjectWarning", fmt.Sprintf("project %s: %v", found.Name, problem))
 	}
 	p.project = found
-	reasons := []string{
-		found.Namespace(p.app.Namespace, p.Control), found.Source(p.source.RepoURL), found.Destination(p.destination()),
-	}
-	if o := p.app.Operation; o != nil && o.Sync != nil && o.Sync.Source != nil {
-		reasons = append(reasons, found.Source(o.Sync.Source.RepoURL))
+	reasons := []string{found.Namespace(p.app.Namespace, p.Control), found.Destination(p.destination())}
+	for _, s := range p.sources {
+		reasons = append(reasons, found.Source(s.RepoURL))
 	}
 	var wrongs []error
 	for _, reason := range reasons {

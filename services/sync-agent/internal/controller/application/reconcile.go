@@ -23,6 +23,7 @@ import (
 	"github.com/argosy-mesh/argosy/libs/core/lineage"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/schemas/events"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/diff"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/operation"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/track"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/source/git"
@@ -42,7 +43,8 @@ type Reconciler struct {
 	mu    sync.Mutex
 	known map[string]*known // by uid
 
-	dependents dependents
+	dependents     dependents
+	customizations customizations
 }
 
 // Shell is what reconciling works with.
@@ -69,7 +71,8 @@ type Shell struct {
 func New(s Shell, r prometheus.Registerer) *Reconciler {
 	return &Reconciler{
 		Shell: s, metrics: newMetrics(r), known: map[string]*known{},
-		dependents: dependents{who: map[types.NamespacedName]map[types.NamespacedName]bool{}},
+		dependents:     dependents{who: map[types.NamespacedName]map[types.NamespacedName]bool{}},
+		customizations: customizations{reader: s.Reader, namespace: s.Control},
 	}
 }
 
@@ -97,14 +100,19 @@ func (k *known) newest(read *unstructured.Unstructured) *unstructured.Unstructur
 // pass is one reconciliation of one application.
 type pass struct {
 	*Reconciler
-	raw    *unstructured.Unstructured
-	app    *v1alpha1.Application
-	source v1alpha1.ApplicationSource
-	known  *known
-	report report
+	raw *unstructured.Unstructured
+	app *v1alpha1.Application
+	// sources are those of the spec, in their order; several only where spec.sources says so.
+	sources []v1alpha1.ApplicationSource
+	known   *known
+	report  report
 
 	project *project.Project
-	wake    time.Time // when the windows of the project say something else
+	target  operation.Target
+
+	customized *customized
+	ignore     diff.Rules
+	wake       time.Time // when the windows of the project say something else
 }
 
 // Reconcile brings one application as far as it can go now.
@@ -168,19 +176,22 @@ func (a *Reconciler) forget(uid string) {
 // run reads the spec, then Git, then the cluster, and goes on from there. What
 // only a person can heal becomes a condition, not an error.
 func (p *pass) run(ctx context.Context, decodeErr error) (time.Time, error) {
-	source, err := source.Of(p.app.Spec)
+	sources, err := source.All(p.app.Spec)
 	if err = errors.Join(decodeErr, err, checkDestination(p.app.Spec.Destination)); err != nil {
 		p.report.condition("InvalidSpecError", err.Error())
 		p.report.unknown()
 		return time.Time{}, nil
 	}
-	p.source = source
+	p.sources = sources
 	wrong, err := p.permit(ctx)
 	if wrong != nil {
 		p.report.condition("InvalidSpecError", wrong.Error())
 		p.report.unknown()
 	}
 	if wrong != nil || err != nil {
+		return time.Time{}, err
+	}
+	if err := p.customize(ctx); err != nil {
 		return time.Time{}, err
 	}
 	began := time.Now()
@@ -199,7 +210,7 @@ func (p *pass) run(ctx context.Context, decodeErr error) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, err
 	}
-	p.report.compared(world, plan, found.Manifests.Type)
+	p.report.compared(world, plan, found)
 	if plan.Problem != "" {
 		p.report.condition("SyncError", plan.Problem)
 	}
@@ -227,73 +238,81 @@ func (p *pass) lost(ctx context.Context, err error) time.Time {
 	return time.Now().Add(wait)
 }
 
-// wanted is the source that is compared with now, and the revision of it: those of the operation at work where newer
-// ones have to wait for it, else those that somebody asked for, else those of the spec.
-func (p *pass) wanted() (s v1alpha1.ApplicationSource, revision string) {
-	if at := p.pinned(); at != "" {
-		return p.app.Status.OperationState.SyncResult.Source, at
+// wanted is what is compared with now: the sources and revisions of the operation at work where newer ones have to wait
+// for it, else those that somebody asked for, else those of the spec. Revisions that are not said are "".
+func (p *pass) wanted() operation.Target {
+	if p.pinned() {
+		return operation.TargetOf(p.app.Status.OperationState.SyncResult)
+	}
+	var t operation.Target
+	if len(p.app.Spec.Sources) > 0 {
+		t.Sources = p.sources
+	} else {
+		t.Source = p.sources[0]
 	}
 	o := p.app.Operation
 	if o == nil || o.Sync == nil {
-		return p.source, p.source.TargetRevision
+		return t
 	}
-	s = p.source
 	if o.Sync.Source != nil {
-		s = *o.Sync.Source
+		t.Source, t.Sources = *o.Sync.Source, nil
 	}
-	if o.Sync.Revision != "" {
-		return s, o.Sync.Revision
+	if len(o.Sync.Sources) > 0 {
+		t.Source, t.Sources = v1alpha1.ApplicationSource{}, o.Sync.Sources
 	}
-	return s, s.TargetRevision
+	t.Revision, t.Revisions = o.Sync.Revision, o.Sync.Revisions
+	return t
 }
 
-// renderSource renders the source at the revision that is wanted now.
+// renderSource renders the sources at the revisions that are wanted now, and completes what is wanted by these.
 func (p *pass) renderSource(ctx context.Context) (*source.Rendered, error) {
-	source, revision := p.wanted()
-	source.TargetRevision = revision
+	p.target = p.wanted()
 	want := git.Want{Since: time.Now().Add(-p.Refresh)}
 	id := p.app.Annotations[push.AnnotationRefresh]
 	asked := p.app.Annotations[operation.RefreshAnnotation] != ""
 	if (id != "" && id != p.known.refresh) || asked {
 		want = git.Want{Since: time.Now()}
 		p.report.refreshed = true
-		if !asked {
+		if !asked && len(p.target.Sources) == 0 {
 			want.SHA = p.app.Annotations[push.AnnotationRevision]
 		}
 	}
 	if asked {
 		p.known.Forget()
 	}
-	found, err := p.Sources.At(ctx, source, want, &p.known.Memory)
-	if err == nil {
-		p.known.refresh = id
+	found, err := p.Sources.Render(ctx, p.request(want), &p.known.Memory)
+	if err != nil {
+		return nil, err
 	}
-	return found, err
+	p.known.refresh = id
+	if len(p.target.Sources) > 0 {
+		p.target.Revision, p.target.Revisions = "", found.Revisions
+	} else {
+		p.target.Revision, p.target.Revisions = found.Revision, nil
+	}
+	return found, nil
 }
 
 // supersede, set to "false" on an Application, has a newer commit wait until the operation at work has ended, its
 // retries included.
 const supersede = "argosy.dev/supersede"
 
-// pinned is the revision of the operation at work where a newer one has to wait for it: somebody asked for it, one of
-// its hooks runs, or the application wants it so.
-func (p *pass) pinned() string {
+// pinned reports whether a newer revision has to wait for the operation at work: somebody asked for it, one of its hooks
+// runs, or the application wants it so.
+func (p *pass) pinned() bool {
 	s := p.app.Status.OperationState
 	if s == nil || s.SyncResult == nil ||
 		(s.Phase != v1alpha1.OperationRunning && s.Phase != v1alpha1.OperationTerminating) {
-		return ""
+		return false
 	}
 	if s.FinishedAt != nil && s.Operation.Retry.Refresh {
-		return ""
+		return false
 	}
-	if !s.Operation.InitiatedBy.Automated || p.app.Annotations[supersede] == "false" || slices.ContainsFunc(
+	return !s.Operation.InitiatedBy.Automated || p.app.Annotations[supersede] == "false" || slices.ContainsFunc(
 		s.SyncResult.Resources, func(r v1alpha1.ResourceResult) bool {
 			return r.HookType != "" && r.HookPhase == string(v1alpha1.OperationRunning)
 		},
-	) {
-		return s.SyncResult.Revision
-	}
-	return ""
+	)
 }
 
 func checkDestination(d v1alpha1.ApplicationDestination) error {

@@ -13,6 +13,7 @@ import (
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/health"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/operation"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/source"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
@@ -92,8 +93,11 @@ func (r *report) end(w *operation.World, plan operation.Plan) {
 	r.status.History = r.status.History[max(0, len(r.status.History)-limit):]
 }
 
-func (r *report) compared(w operation.World, plan operation.Plan, kind string) {
-	r.status.SourceType = kind
+func (r *report) compared(w operation.World, plan operation.Plan, found *source.Rendered) {
+	r.status.SourceType, r.status.SourceTypes = found.Manifests.Type, nil
+	if len(w.Target.Sources) > 0 {
+		r.status.SourceType, r.status.SourceTypes = "", found.Types()
+	}
 	r.status.Sync = v1alpha1.SyncStatus{
 		Status:    synced(plan.Synced),
 		Revision:  w.Target.Revision,

@@ -36,7 +36,7 @@ func (p *pass) tellHealthy(ctx context.Context, w operation.World, plan operatio
 
 func (p *pass) syncFact(w operation.World, phase, message string) events.Sync {
 	return events.Sync{
-		Revision: w.Target.String(), Repo: p.source.RepoURL, Resources: len(w.Desired), Phase: phase, Message: message,
+		Revision: w.Target.String(), Repo: p.sources[0].RepoURL, Resources: len(w.Desired), Phase: phase, Message: message,
 	}
 }
 

@@ -9,7 +9,7 @@ func deployment(v view) Health {
 	if v.stale() {
 		return progressing("Waiting for rollout to finish: observed deployment generation less than desired generation")
 	}
-	if _, reason, _ := v.condition("Progressing"); reason == "ProgressDeadlineExceeded" {
+	if v.condition("Progressing").reason == "ProgressDeadlineExceeded" {
 		return Health{Degraded, "Deployment exceeded its progress deadline"}
 	}
 	updated, replicas := v.count("status", "updatedReplicas"), v.count("status", "replicas")
@@ -30,8 +30,8 @@ func replicaSet(v view) Health {
 			"Waiting for rollout to finish: observed replica set generation less than desired generation",
 		)
 	}
-	if status, _, message := v.condition("ReplicaFailure"); status == "True" {
-		return Health{Degraded, message}
+	if c := v.condition("ReplicaFailure"); c.is("True") {
+		return degraded(c.message)
 	}
 	if v.count("status", "availableReplicas") < v.replicas() {
 		return progressing("Waiting for rollout to finish: not all replicas are available")

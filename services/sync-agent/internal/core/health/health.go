@@ -1,10 +1,14 @@
-// Package health tells how an object is, by rules that stand in one file for each API group.
+// Package health tells how an object is.
+//
+// An [Engine] asks in this order: is the object being deleted; what says a customization of the installation, in Lua
+// or CEL; what says the rule of its kind, one file for each API group; what say conditions, phases and generations,
+// which most kinds write alike. What has nothing to say has no health, which is not the same as being healthy.
 package health
 
 import "github.com/argosy-mesh/argosy/services/sync-agent/internal/core/track"
 
 // Health is the state of one object or of an application. The zero value means
-// that the kind has no notion of health, which is not the same as healthy.
+// that there is no notion of health.
 type Health struct {
 	Status  string
 	Message string
@@ -20,34 +24,39 @@ const (
 	Unknown     = "Unknown"
 )
 
-var rank = map[string]int{"": 0, Healthy: 0, Suspended: 1, Progressing: 2, Missing: 3, Degraded: 4, Unknown: 5}
+var rank = map[string]int{
+	"": 0, Healthy: 1, Suspended: 2, Progressing: 3, Missing: 4, doubtful: 5, Degraded: 6, Unknown: 7,
+}
 
-// Worse reports whether h is worse than other.
-func (h Health) Worse(other Health) bool { return rank[h.Status] > rank[other.Status] }
+// Worse reports whether h is worse than other. No health is as good as any.
+func (h Health) Worse(other Health) bool {
+	return rank[h.Status] > max(rank[other.Status], rank[Healthy])
+}
 
-// Assess tells the health of a live object.
+// builtin are the rules alone, without customizations.
+var builtin = &Engine{}
+
+// Assess tells the health of a live object by the rules that are built in; zero when it has none.
 func Assess(o *track.Object) Health {
-	if o.GetDeletionTimestamp() != nil {
-		return Health{Progressing, "Pending deletion"}
-	}
-	gk := o.GroupVersionKind().GroupKind()
-	if assess, ok := groups[gk.Group][gk.Kind]; ok {
-		return assess(view{o.Object})
+	if h := builtin.Assess(o); h != nil {
+		return *h
 	}
 	return Health{}
 }
 
-// group is what is known of the kinds of an API group: by kind, what tells the health of one.
-type group map[string]func(view) Health
-
-// groups are the rules that are built in, one file for each API group.
-var groups = map[string]group{
-	"":                     pods,
-	"apiextensions.k8s.io": apiextensions,
-	"apps":                 apps,
-	"argoproj.io":          argoproj,
-	"batch":                batch,
-	"networking.k8s.io":    networking,
-}
-
+func healthy(message string) Health     { return Health{Healthy, message} }
+func suspended(message string) Health   { return Health{Suspended, message} }
 func progressing(message string) Health { return Health{Progressing, message} }
+func degraded(message string) Health    { return Health{Degraded, message} }
+func unknown(message string) Health     { return Health{Unknown, message} }
+
+// worst is the worst of some verdicts; those without health do not count.
+func worst(all ...Health) Health {
+	var out Health
+	for _, h := range all {
+		if rank[h.Status] > rank[out.Status] {
+			out = h
+		}
+	}
+	return out
+}

@@ -3,7 +3,6 @@ package git
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -21,17 +20,13 @@ import (
 // large repository.
 const commandTimeout = 90 * time.Second
 
-// Credentials open a repository.
-type Credentials struct {
-	Username, Password string
-}
-
 // command runs commands in one mirror.
 type command struct {
 	dir       string
 	transport string // value of GIT_ALLOW_PROTOCOL
 	url       string
 	creds     Credentials
+	keys      string // folder of the files of creds when it is another one
 }
 
 // run executes git and returns its output. extra is added to the environment.
@@ -71,11 +66,15 @@ func (g command) environment() []string {
 		{"core.hooksPath", "/dev/null"}, {"http.lowSpeedLimit", "1000"}, {"http.lowSpeedTime", "20"},
 		{"protocol.version", "2"}, {"safe.directory", "*"},
 	}
-	if g.creds.Password != "" {
-		token := base64.StdEncoding.EncodeToString([]byte(g.creds.Username + ":" + g.creds.Password))
-		config[0][1] = "false"
-		config = append(config, [2]string{"http." + g.url + ".extraHeader", "Authorization: Basic " + token})
+	keys := g.keys
+	if keys == "" {
+		keys = g.dir
 	}
+	more, settings := g.creds.environment(keys, g.url)
+	if g.creds.header() != "" {
+		config[0][1] = "false"
+	}
+	env, config = append(env, more...), append(config, settings...)
 	env = append(env, "GIT_CONFIG_COUNT="+strconv.Itoa(len(config)))
 	for i, kv := range config {
 		env = append(
@@ -108,18 +107,34 @@ func redact(s string) string {
 
 // check refuses locations that git would take for something else than a URL.
 func check(location string, file bool) error {
+	if scpStyle(location) {
+		return nil
+	}
 	u, err := url.Parse(location)
 	if err != nil {
 		return fmt.Errorf("repository URL: %w", err)
 	}
 	switch {
+	case u.Scheme == "ssh" && u.Hostname() != "" && u.Path != "" && !strings.HasPrefix(u.Hostname(), "-"):
+		return nil
 	case (u.Scheme == "http" || u.Scheme == "https") && u.Host != "":
 		return nil
 	case u.Scheme == "file" && file:
 		return nil
 	}
-	return fmt.Errorf("repository URL %q: scheme %q is not allowed", redact(location), u.Scheme)
+	return fmt.Errorf(
+		"repository URL %q: scheme %q is not allowed; https, http and ssh are",
+		redact(location),
+		u.Scheme,
+	)
 }
+
+// scp is how ssh is written without a scheme: user@host:path.
+var scp = regexp.MustCompile(
+	`^[A-Za-z0-9_.][\w.-]*@[A-Za-z0-9][\w.-]*:[^-/\s:][^\s:]*$|^[A-Za-z0-9_.][\w.-]*@[A-Za-z0-9][\w.-]*:/[^\s:]*$`,
+)
+
+func scpStyle(location string) bool { return scp.MatchString(location) }
 
 // plainRef refuses names that git would take for an option or an expression.
 func plainRef(name string) error {

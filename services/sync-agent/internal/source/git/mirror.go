@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -37,12 +38,12 @@ func (s *Store) Mirror(ctx context.Context, location string, creds Credentials) 
 	if err := check(location, s.file); err != nil {
 		return nil, err
 	}
-	sum := sha256.Sum256([]byte(location + "\x00" + creds.Username + "\x00" + creds.Password))
+	sum := sha256.Sum256([]byte(location + "\x00" + creds.identity()))
 	id := hex.EncodeToString(sum[:12])
 	s.mu.Lock()
 	m := s.all[id]
 	if m == nil {
-		transport := "http:https"
+		transport := "http:https:ssh"
 		if s.file {
 			transport += ":file"
 		}
@@ -54,6 +55,7 @@ func (s *Store) Mirror(ctx context.Context, location string, creds Credentials) 
 		s.all[id] = m
 	}
 	s.mu.Unlock()
+	m.renew(creds)
 	return m, m.init(ctx)
 }
 
@@ -65,9 +67,26 @@ type Mirror struct {
 	making sync.Mutex // held while the copy is set up
 	made   bool
 
-	mu   sync.Mutex
-	refs map[string]*tracked // by full ref
-	kind map[string]string   // short name -> full ref
+	mu     sync.Mutex
+	latest Credentials         // tokens of one identity are renewed
+	refs   map[string]*tracked // by full ref
+	kind   map[string]string   // short name -> full ref
+	picked map[string]picked   // by constraint
+}
+
+func (m *Mirror) renew(creds Credentials) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.latest = creds
+}
+
+// run executes git with the credentials of now.
+func (m *Mirror) run(ctx context.Context, input io.Reader, extra []string, args ...string) ([]byte, error) {
+	m.mu.Lock()
+	g := m.command
+	g.creds = m.latest
+	m.mu.Unlock()
+	return g.run(ctx, input, extra, args...)
 }
 
 // tracked is one ref that is followed. Its mutex makes fetches of one ref take
@@ -85,6 +104,9 @@ func (m *Mirror) init(ctx context.Context) error {
 		return nil
 	}
 	if err := os.MkdirAll(m.dir, 0o700); err != nil {
+		return fmt.Errorf("make the mirror of %s: %w", redact(m.url), err)
+	}
+	if err := m.creds.write(m.dir); err != nil {
 		return fmt.Errorf("make the mirror of %s: %w", redact(m.url), err)
 	}
 	if err := m.unlock(); err != nil {
@@ -123,23 +145,30 @@ func (m *Mirror) unlock() error {
 
 // Want says how fresh an answer must be.
 type Want struct {
-	Since time.Time // the remote must have been asked at or after this
-	SHA   string    // or the ref must be known to point here
+	Since     time.Time // the remote must have been asked at or after this
+	SHA       string    // or the ref must be known to point here
+	TagPrefix string    // of the tags among which a version is looked for
 }
 
-// Resolve returns the commit that revision stands for: HEAD, a branch, a tag or a
-// commit id. Its objects are in the mirror then.
+// Resolve returns the commit that revision stands for: HEAD, a branch, a tag, a constraint on versions among the
+// tags, or a commit id. Branches and tags come first, also those whose names are digits. Its objects are in the
+// mirror then.
 func (m *Mirror) Resolve(ctx context.Context, revision string, want Want) (string, error) {
 	if revision == "" {
 		revision = "HEAD"
 	}
-	if err := plainRef(revision); err != nil {
+	if err := plainRevision(revision); err != nil {
 		return "", err
 	}
 	if isSHA(revision) {
 		return revision, m.fetchCommit(ctx, revision)
 	}
 	ref, err := m.fullRef(ctx, revision)
+	if errors.Is(err, ErrNoRevision) {
+		if ref, err = m.pick(ctx, revision, want, err); ref == "" && err == nil {
+			return m.abbreviated(ctx, revision)
+		}
+	}
 	if err != nil {
 		return "", err
 	}
@@ -220,6 +249,9 @@ func (m *Mirror) fullRef(ctx context.Context, revision string) (string, error) {
 	if strings.HasPrefix(revision, "refs/") {
 		return revision, nil
 	}
+	if plainRef(revision) != nil {
+		return "", fmt.Errorf("repository %s: revision %q: %w", redact(m.url), revision, ErrNoRevision)
+	}
 	m.mu.Lock()
 	ref := m.kind[revision]
 	m.mu.Unlock()
@@ -233,7 +265,7 @@ func (m *Mirror) fullRef(ctx context.Context, revision string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("list refs of %s: %w", redact(m.url), err)
 	}
-	if ref = pick(string(out), revision); ref == "" {
+	if ref = refIn(string(out), revision); ref == "" {
 		return "", fmt.Errorf("repository %s: revision %q: %w", redact(m.url), revision, ErrNoRevision)
 	}
 	m.mu.Lock()
@@ -249,8 +281,8 @@ func (m *Mirror) fullRef(ctx context.Context, revision string) (string, error) {
 // not have.
 var ErrNoRevision = errors.New("there is no such branch, tag or commit")
 
-// pick reads the answer of ls-remote; branches win over tags.
-func pick(listing, revision string) string {
+// refIn reads the answer of ls-remote; branches win over tags.
+func refIn(listing, revision string) string {
 	found := map[string]bool{}
 	head := ""
 	for line := range strings.Lines(listing) {

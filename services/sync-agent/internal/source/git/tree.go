@@ -10,13 +10,15 @@ import (
 	"path"
 	"strconv"
 	"strings"
+
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/render"
 )
 
 // Limits of what is read from one commit: generous for manifests, harmless for
 // memory.
 const (
-	MaxFiles = 20_000
-	MaxBytes = 64 << 20
+	MaxEntries = 500_000
+	MaxBytes   = 64 << 20
 )
 
 // ErrLimit is wrapped by errors about a tree that is too large to read.
@@ -78,68 +80,66 @@ var ErrNoPath = errors.New("there is no such directory")
 // clean makes a path relative to the root; it cannot leave it.
 func clean(dir string) string { return strings.TrimPrefix(path.Clean("/"+dir), "/") }
 
-type entry struct {
-	path string
-	sha  string
-	size int
-	link bool
-}
-
-// Files reads the wanted files of a tree. Symbolic links become copies of what
-// they point to, which must be in the same tree.
-func (m *Mirror) Files(ctx context.Context, tree string, wanted func(path string) bool) (map[string][]byte, error) {
-	out, err := m.run(ctx, nil, nil, "ls-tree", "-r", "-z", "-l", "--full-tree", tree)
+// List returns what is below a tree, folders too. Submodules are not followed.
+func (m *Mirror) List(ctx context.Context, tree string) (render.Listing, error) {
+	out, err := m.run(ctx, nil, nil, "ls-tree", "-r", "-t", "-z", "-l", "--full-tree", tree)
 	if err != nil {
 		return nil, fmt.Errorf("list tree %s: %w", tree, err)
 	}
-	entries, err := parseTree(string(out), wanted)
+	listing, err := parseTree(string(out))
 	if err != nil {
 		return nil, fmt.Errorf("tree %s: %w", tree, err)
 	}
-	contents, err := m.blobs(ctx, entries)
-	if err != nil {
-		return nil, fmt.Errorf("read tree %s: %w", tree, err)
-	}
-	files, links := map[string][]byte{}, map[string]string{}
-	for _, e := range entries {
-		if e.link {
-			links[e.path] = string(contents[e.sha])
-			continue
-		}
-		files[e.path] = contents[e.sha]
-	}
-	return files, follow(files, links)
+	return listing, nil
 }
 
-func parseTree(listing string, wanted func(string) bool) ([]entry, error) {
-	var out []entry
-	total := 0
-	for record := range strings.SplitSeq(strings.TrimSuffix(listing, "\x00"), "\x00") {
+func parseTree(text string) (render.Listing, error) {
+	out := render.Listing{}
+	for record := range strings.SplitSeq(strings.TrimSuffix(text, "\x00"), "\x00") {
 		meta, name, ok := strings.Cut(record, "\t")
 		fields := strings.Fields(meta)
-		if !ok || len(fields) != 4 || fields[1] != "blob" || !wanted(name) {
-			continue // submodules are not followed
+		if !ok || len(fields) != 4 {
+			continue
 		}
-		size, err := strconv.Atoi(fields[3])
-		if err != nil {
-			return nil, fmt.Errorf("size of %s: %w", name, err)
+		e := render.Entry{ID: fields[2]}
+		switch {
+		case fields[1] == "tree":
+			e.Kind = render.Folder
+		case fields[1] != "blob":
+			continue
+		case fields[0] == "120000":
+			e.Kind = render.Link
+		default:
+			e.Kind = render.File
 		}
-		total += size
-		if len(out) >= MaxFiles || total > MaxBytes {
-			return nil, fmt.Errorf("%w: over %d files or %d bytes", ErrLimit, MaxFiles, MaxBytes)
+		if e.Kind != render.Folder {
+			size, err := strconv.Atoi(fields[3])
+			if err != nil {
+				return nil, fmt.Errorf("size of %s: %w", name, err)
+			}
+			e.Size = size
 		}
-		out = append(out, entry{path: name, sha: fields[2], size: size, link: fields[0] == "120000"})
+		if len(out) >= MaxEntries {
+			return nil, fmt.Errorf("%w: over %d entries", ErrLimit, MaxEntries)
+		}
+		out[name] = e
 	}
 	return out, nil
 }
 
-func (m *Mirror) blobs(ctx context.Context, entries []entry) (map[string][]byte, error) {
+// Blobs returns the contents of files and links by id.
+func (m *Mirror) Blobs(ctx context.Context, entries []render.Entry) (map[string][]byte, error) {
 	var ask strings.Builder
+	total := 0
 	for _, e := range entries {
-		ask.WriteString(e.sha + "\n")
+		ask.WriteString(e.ID + "\n")
+		total += e.Size
 	}
 	if ask.Len() == 0 {
 		return nil, nil
+	}
+	if total > MaxBytes {
+		return nil, fmt.Errorf("%w: over %d bytes", ErrLimit, MaxBytes)
 	}
 	out, err := m.run(ctx, strings.NewReader(ask.String()), nil, "cat-file", "--batch", "--buffer")
 	if err != nil {
@@ -149,55 +149,13 @@ func (m *Mirror) blobs(ctx context.Context, entries []entry) (map[string][]byte,
 	r := bufio.NewReader(bytes.NewReader(out))
 	for _, e := range entries {
 		if _, err := r.ReadString('\n'); err != nil {
-			return nil, fmt.Errorf("blob of %s: %w", e.path, err)
+			return nil, fmt.Errorf("blob %s: %w", e.ID, err)
 		}
-		text := make([]byte, e.size+1)
+		text := make([]byte, e.Size+1)
 		if _, err := io.ReadFull(r, text); err != nil {
-			return nil, fmt.Errorf("blob of %s: %w", e.path, err)
+			return nil, fmt.Errorf("blob %s: %w", e.ID, err)
 		}
-		contents[e.sha] = text[:e.size]
+		contents[e.ID] = text[:e.Size]
 	}
 	return contents, nil
-}
-
-// ErrLink is wrapped by errors about a symbolic link that leaves its tree.
-var ErrLink = errors.New("symbolic link points out of the tree")
-
-// follow replaces links by copies. Links to links are followed as often as there
-// are links.
-func follow(files map[string][]byte, links map[string]string) error {
-	for name, target := range links {
-		if path.IsAbs(target) {
-			return fmt.Errorf("%s: %w", name, ErrLink)
-		}
-		to := path.Join(path.Dir(name), target)
-		if to == ".." || strings.HasPrefix(to, "../") {
-			return fmt.Errorf("%s: %w", name, ErrLink)
-		}
-		links[name] = to
-	}
-	budget := MaxBytes
-	for name := range links {
-		to := links[name]
-		for hops := 0; hops < len(links) && links[to] != ""; hops++ {
-			to = links[to]
-		}
-		for from, text := range files {
-			rest, below := strings.CutPrefix(from, to+"/")
-			if from != to && (!below || links[from] != "" || strings.HasPrefix(name+"/", to+"/")) {
-				continue
-			}
-			copied := name
-			if below {
-				copied = name + "/" + rest
-			}
-			if budget -= len(text); budget < 0 {
-				return fmt.Errorf("%w: links", ErrLimit)
-			}
-			if _, taken := files[copied]; !taken {
-				files[copied] = text
-			}
-		}
-	}
-	return nil
 }
