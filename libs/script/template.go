@@ -160,6 +160,16 @@ func insertBranch(b *parse.BranchNode, step parse.Node) {
 // Run renders the template with data as "Input", which is of [Decode] or a text. The error wraps [ErrNothing] when
 // there is no text.
 func (t *Template) Run(input any, limits Limits) (text string, err error) {
+	text, err = t.RunWith(map[string]any{"Input": input}, limits)
+	if err == nil && (text == "" || text == noValue) {
+		return "", fmt.Errorf("template %q: %w", brief(t.source), ErrNothing)
+	}
+	return text, err
+}
+
+// RunWith renders the template with data as its dot, whose numbers are of [Decode] where they must stay exact. Values
+// may be functions, for the template's call.
+func (t *Template) RunWith(data map[string]any, limits Limits) (text string, err error) {
 	b := newBudget(limits)
 	defer func() {
 		if r := recover(); r != nil {
@@ -171,17 +181,13 @@ func (t *Template) Run(input any, limits Limits) (text string, err error) {
 		return "", fmt.Errorf("template %q: %w", brief(t.source), err)
 	}
 	out, written := &boundedText{budget: b}, texts{}
-	input = written.forTemplate(input)
-	if err := own.Funcs(functions(b, written)).Execute(out, map[string]any{"Input": input}); err != nil {
+	if err := own.Funcs(functions(b, written)).Execute(out, written.forTemplate(data)); err != nil {
 		if b.err != nil {
 			err = b.err
 		}
 		return "", fmt.Errorf("template %q: %w", brief(t.source), err)
 	}
-	if s := out.String(); s != "" && s != noValue {
-		return s, nil
-	}
-	return "", fmt.Errorf("template %q: %w", brief(t.source), ErrNothing)
+	return out.String(), nil
 }
 
 type boundedText struct {

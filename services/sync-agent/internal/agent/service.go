@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"path/filepath"
 	"strings"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"github.com/argosy-mesh/argosy/schemas/events"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/cluster"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/controller/application"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/forge"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/imageupdate"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/projects"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/refresh"
@@ -176,6 +178,7 @@ func assemble(cfg Config, base *service.Base) ([]life.Part, error) {
 	push := refresh.New(mgr.GetClient(), base.Log)
 	image := imageupdate.New(imageupdate.Shell{
 		Client: mgr.GetClient(), Bus: base.Bus, Sources: src, Registry: registry.New(cfg.Insecure), Author: cfg.Author,
+		Secrets: mgr.GetAPIReader(), Forges: forge.New(http.DefaultClient, src.Token),
 		Projects: permitted, Log: base.Log,
 	}, base.Registry)
 	arrived := newEventHandler(push, image, base.Registry)
