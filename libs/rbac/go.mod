@@ -5,7 +5,7 @@ go 1.26.0
 require (
 	github.com/argosy-mesh/argosy/schemas v0.0.0
 	github.com/casbin/casbin/v2 v2.135.0
-	github.com/gobwas/glob v1.1.0
+	github.com/gobwas/glob v0.2.3
 	github.com/golang-jwt/jwt/v5 v5.3.0
 	github.com/hashicorp/golang-lru/v2 v2.0.7
 )

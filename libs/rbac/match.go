@@ -71,7 +71,7 @@ func (m *matchers) addRule(r rule) error {
 }
 
 // compileGlob turns panics of the library into errors.
-func compileGlob(pattern string) (g *glob.Pattern, err error) {
+func compileGlob(pattern string) (g glob.Glob, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("%v", r)

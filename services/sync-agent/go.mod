@@ -8,6 +8,7 @@ require (
 	github.com/argosy-mesh/argosy/libs/bus v0.0.0
 	github.com/argosy-mesh/argosy/libs/core v0.0.0
 	github.com/argosy-mesh/argosy/libs/kube v0.0.0
+	github.com/argosy-mesh/argosy/libs/notify v0.0.0
 	github.com/argosy-mesh/argosy/libs/service v0.0.0
 	github.com/argosy-mesh/argosy/schemas v0.0.0
 	github.com/bmatcuk/doublestar/v4 v4.10.4
@@ -38,7 +39,11 @@ require (
 	github.com/Masterminds/goutils v1.1.1 // indirect
 	github.com/Masterminds/sprig/v3 v3.3.0 // indirect
 	github.com/antlr4-go/antlr/v4 v4.13.0 // indirect
+	github.com/argosy-mesh/argosy/libs/flow v0.0.0 // indirect
+	github.com/casbin/govaluate v1.10.0 // indirect
 	github.com/cyphar/filepath-securejoin v0.6.1 // indirect
+	github.com/expr-lang/expr v1.17.8 // indirect
+	github.com/golang-jwt/jwt/v5 v5.3.1 // indirect
 	github.com/google/pprof v0.0.0-20260115054156-294ebfa9ad83 // indirect
 	github.com/huandu/xstrings v1.5.0 // indirect
 	github.com/itchyny/gojq v0.12.18 // indirect
@@ -49,6 +54,7 @@ require (
 	github.com/shopspring/decimal v1.4.0 // indirect
 	github.com/spf13/cast v1.7.0 // indirect
 	github.com/stoewer/go-strcase v1.3.0 // indirect
+	github.com/theory/jsonpath v0.12.1 // indirect
 	github.com/yuin/gopher-lua v1.1.1 // indirect
 	golang.org/x/exp v0.0.0-20251219203646-944ab1f22d93 // indirect
 )
@@ -164,3 +170,11 @@ replace (
 replace github.com/argosy-mesh/argosy/libs/facts => ../../libs/facts
 
 replace github.com/argosy-mesh/argosy/libs/script => ../../libs/script
+
+replace github.com/argosy-mesh/argosy/libs/notify => ../../libs/notify
+
+replace github.com/argosy-mesh/argosy/libs/flow => ../../libs/flow
+
+replace github.com/argosy-mesh/argosy/libs/httpx => ../../libs/httpx
+
+replace github.com/argosy-mesh/argosy/libs/identity => ../../libs/identity

@@ -21,6 +21,7 @@ import (
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/controller/application"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/forge"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/imageupdate"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/notification"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/projects"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/refresh"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/registry"
@@ -175,6 +176,14 @@ func assemble(cfg Config, base *service.Base) ([]life.Part, error) {
 	if err := agent.Watch(mgr, base.Members.Owns, regain); err != nil {
 		return nil, err
 	}
+	toTell := make(chan event.GenericEvent)
+	notifier := notification.New(notification.Shell{
+		Client: mgr.GetClient(), Reader: mgr.GetAPIReader(), Bus: base.Bus, Sources: src, Projects: permitted,
+		HTTP: http.DefaultClient, Control: cfg.Control, Log: base.Log,
+	}, base.Registry)
+	if err := notifier.Watch(mgr, base.Members.Owns, toTell); err != nil {
+		return nil, err
+	}
 	push := refresh.New(mgr.GetClient(), base.Log)
 	image := imageupdate.New(imageupdate.Shell{
 		Client: mgr.GetClient(), Bus: base.Bus, Sources: src, Registry: registry.New(cfg.Insecure), Author: cfg.Author,
@@ -197,8 +206,10 @@ func assemble(cfg Config, base *service.Base) ([]life.Part, error) {
 			return defaultProject(ctx, mgr.GetClient(), cfg.Control, base.Log)
 		}),
 		life.Of("regain", func(ctx context.Context) error {
-			return kube.ResyncOnMembership(
-				ctx, base.Members.Changed(), mgr.GetCache(), object.NewList("Application"), regain,
+			return kube.ResyncKinds(
+				ctx, base.Members.Changed(), mgr.GetCache(),
+				kube.Resync{List: object.NewList("Application"), Out: regain},
+				kube.Resync{List: object.NewList("Application"), Out: toTell},
 			)
 		}),
 		life.Of("events", func(ctx context.Context) error { return arrived.run(ctx, base) }),
