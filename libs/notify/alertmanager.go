@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 )
@@ -69,8 +70,9 @@ func (s alertmanagerService) Send(ctx context.Context, m Message) error {
 	var errs []error
 	for _, target := range s.Targets {
 		_, err := do(ctx, s.Client, request{
-			method: http.MethodPost, url: s.Scheme + "://" + target + "/" + strings.TrimLeft(s.APIPath, "/"), header: header,
-			body: []any{alert},
+			method: http.MethodPost, url: s.Scheme + "://" + target + "/" + strings.TrimLeft(s.APIPath, "/"),
+			header: header,
+			body:   []any{alert},
 		})
 		if err == nil {
 			return nil
@@ -85,8 +87,6 @@ func (m Message) block(name, field string) map[string]any {
 	outer, _ := m.Fields[name].(map[string]any)
 	inner, _ := outer[field].(map[string]any)
 	out := map[string]any{}
-	for key, value := range inner {
-		out[key] = value
-	}
+	maps.Copy(out, inner)
 	return out
 }

@@ -53,11 +53,8 @@ type Problem struct {
 	Err error
 }
 
-// Error names the entry.
-func (p Problem) Error() string { return fmt.Sprintf("%s: %v", p.Key, p.Err) }
-
-// Unwrap returns what is wrong.
-func (p Problem) Unwrap() error { return p.Err }
+// String names the entry.
+func (p Problem) String() string { return fmt.Sprintf("%s: %v", p.Key, p.Err) }
 
 // Read reads the data of the ConfigMap and of the Secret.
 func Read(config map[string]string, secret map[string][]byte) (*Config, []Problem) {

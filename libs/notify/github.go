@@ -84,7 +84,8 @@ func (s *githubService) Send(ctx context.Context, m Message) error {
 	}
 	_, err = do(ctx, s.Client, request{
 		method: http.MethodPost, header: map[string]string{"Authorization": "Bearer " + token}, body: body,
-		url: s.BaseURL + "/repos/" + url.PathEscape(owner) + "/" + url.PathEscape(name) + "/statuses/" + url.PathEscape(commit),
+		url: s.BaseURL + "/repos/" + url.PathEscape(owner) + "/" + url.PathEscape(name) + "/statuses/" +
+			url.PathEscape(commit),
 	})
 	return err
 }

@@ -74,7 +74,8 @@ func (s jiraService) move(ctx context.Context, issue, name string) error {
 	}
 	for _, t := range open.Transitions {
 		if strings.EqualFold(t.Name, name) {
-			_, err := s.call(ctx, http.MethodPost, issue, "transitions", map[string]any{"transition": map[string]string{"id": t.ID}})
+			_, err := s.call(ctx, http.MethodPost, issue, "transitions",
+				map[string]any{"transition": map[string]string{"id": t.ID}})
 			return err
 		}
 	}

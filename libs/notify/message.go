@@ -103,7 +103,7 @@ type Message struct {
 
 // text is a field of the block of a service, "" when there is none.
 func (m Message) text(block string, path ...string) string {
-	var v any = m.Fields[block]
+	v := m.Fields[block]
 	for _, name := range path {
 		inner, _ := v.(map[string]any)
 		v = inner[name]

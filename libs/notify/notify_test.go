@@ -152,7 +152,8 @@ func TestServices(t *testing.T) {
 		}
 		to := map[string][]Destination{"on-synced": {{of, c.recipient}}}
 		decided := config.Decide(application("Succeeded"), to, State{})
-		told, changed, err := NewSender(config, Env{Client: s.Client()}).Deliver(t.Context(), application("Succeeded"), to, State{}, noon)
+		told, changed, err := NewSender(config, Env{Client: s.Client()}).Deliver(t.Context(),
+			application("Succeeded"), to, State{}, noon)
 		if err != nil || !changed || len(told) != 1 || len(s.got) != len(c.want) {
 			t.Errorf("%s: %v, %v\n%s", name, told, err, strings.Join(s.got, "\n"))
 			continue
@@ -184,7 +185,7 @@ func mailbox(t *testing.T, refuse string) (address string, mail <-chan string) {
 		if err != nil {
 			return
 		}
-		defer conn.Close()
+		defer func() { _ = conn.Close() }()
 		r, text := bufio.NewReader(conn), ""
 		fmt.Fprint(conn, "220 box\r\n")
 		for data := false; ; {
@@ -236,7 +237,8 @@ func TestMail(t *testing.T) {
 		text := <-mail
 		body := base64.StdEncoding.EncodeToString([]byte("dot\n.\nend ü"))
 		for _, part := range []string{
-			"MAIL FROM:<a@example.org>", "RCPT TO:<ops@example.org>", "Subject: web is up  Bcc: x@y\r\n", "\r\n\r\n" + body + "\r\n.\r\n",
+			"MAIL FROM:<a@example.org>", "RCPT TO:<ops@example.org>", "Subject: web is up  Bcc: x@y\r\n",
+			"\r\n\r\n" + body + "\r\n.\r\n",
 		} {
 			if !strings.Contains(text, part) {
 				t.Errorf("the mail lacks %q:\n%s", part, text)
@@ -246,7 +248,8 @@ func TestMail(t *testing.T) {
 }
 
 func TestTheBus(t *testing.T) {
-	config := read(t, map[string]string{"service.nats": "{}", "template.done": "message: hi", "trigger.t": "[{when: 'true', send: [done]}]"}, nil)
+	config := read(t, map[string]string{"service.nats": "{}", "template.done": "message: hi",
+		"trigger.t": "[{when: 'true', send: [done]}]"}, nil)
 	var got []string
 	env := Env{Publish: func(_ context.Context, id, namespace, name string, data any) error {
 		got = append(got, fmt.Sprintf("%d %s %s %v", len(id), namespace, name, data))
@@ -275,8 +278,10 @@ func TestStateIsThatOfTheEngine(t *testing.T) {
 	}
 	again := c.Decide(application("Succeeded"), to, State{got.Send[0].Key: 1})
 	other := application("Succeeded")
-	other.Object["status"].(map[string]any)["operationState"].(map[string]any)["syncResult"] = map[string]any{"revision": "def"}
-	if next := c.Decide(other, to, State{got.Send[0].Key: 1}); len(again.Send) != 0 || len(next.Send) != 1 || len(next.Forget) != 0 {
+	status := other.Object["status"].(map[string]any)
+	status["operationState"].(map[string]any)["syncResult"] = map[string]any{"revision": "def"}
+	if next := c.Decide(other, to, State{got.Send[0].Key: 1}); len(again.Send) != 0 || len(next.Send) != 1 ||
+		len(next.Forget) != 0 {
 		t.Errorf("%+v\n%+v", again, next)
 	}
 	s := State{}
@@ -332,14 +337,16 @@ func TestCrashes(t *testing.T) {
 	}
 	recorded := State{}
 	for range 2 { // the first answer is lost
-		if told, _, err = NewSender(config, Env{Client: s.Client()}).Deliver(t.Context(), application("Succeeded"), to, recorded, noon); err != nil {
+		if told, _, err = NewSender(config, Env{Client: s.Client()}).Deliver(t.Context(),
+			application("Succeeded"), to, recorded, noon); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if len(s.got) != 4 || s.got[0] != s.got[2] || s.got[1] != s.got[3] || s.got[0] == s.got[1] {
 		t.Errorf("what is sent again:\n%s", strings.Join(s.got, "\n"))
 	}
-	if _, changed, err := sender.Deliver(t.Context(), application("Succeeded"), to, told, noon); changed || err != nil || len(s.got) != 4 {
+	if _, changed, err := sender.Deliver(t.Context(), application("Succeeded"), to, told, noon); changed ||
+		err != nil || len(s.got) != 4 {
 		t.Errorf("what is recorded is sent: %v", err)
 	}
 }
@@ -359,11 +366,14 @@ func TestFailures(t *testing.T) {
 		t.Errorf("%v, %v", told, err)
 	}
 	busy.status = http.StatusOK
-	_, _, err = sender.Deliver(t.Context(), application("Succeeded"), map[string][]Destination{"t": {{"bad", ""}}}, State{}, noon)
-	if fault.Of(err) != fault.Poison || strings.Contains(err.Error(), "s3cret") || !strings.Contains(err.Error(), "403: *** is wrong") {
+	_, _, err = sender.Deliver(t.Context(), application("Succeeded"), map[string][]Destination{"t": {{"bad",
+		""}}}, State{}, noon)
+	if fault.Of(err) != fault.Poison || strings.Contains(err.Error(), "s3cret") ||
+		!strings.Contains(err.Error(), "403: *** is wrong") {
 		t.Errorf("a value of the Secret is told: %v", err)
 	}
-	if told, _, err = sender.Deliver(t.Context(), application("Succeeded"), to, told, noon); err != nil || len(told) != 4 ||
+	if told, _, err = sender.Deliver(t.Context(), application("Succeeded"), to, told, noon); err != nil ||
+		len(told) != 4 ||
 		len(good.got) != 1 {
 		t.Errorf("%v, %v", told, err)
 	}
@@ -379,7 +389,8 @@ func TestASlowTargetHoldsNoOther(t *testing.T) {
 	defer slow.Close()
 	good := newSink(t)
 	config := read(t, map[string]string{
-		"service.webhook.good": "url: " + good.URL, "service.webhook.slow": "url: " + slow.URL, "template.done": "message: x", "trigger.t": onSynced,
+		"service.webhook.good": "url: " + good.URL, "service.webhook.slow": "url: " + slow.URL,
+		"template.done": "message: x", "trigger.t": onSynced,
 	}, nil)
 	sender := NewSender(config, Env{})
 	both := map[string][]Destination{"t": {{"good", ""}, {"slow", ""}}}
@@ -409,8 +420,9 @@ func TestSubscriptions(t *testing.T) {
 		"subscriptions": "- recipients: ['slack:all', 'mail']\n  triggers: [x]\n  selector: team=web\n- recipients: ['slack:none']\n  selector: team=db\n",
 	}, nil)
 	got := c.Destinations(labels.Set{"team": "web"}, map[string]string{
-		prefix + "subscribe.on-x.slack": "one; two", prefix + "subscribe.slack": "three", prefix + "subscribe.mail": "m",
-		"other": "x", prefix + "subscriptions": "- trigger: [z]\n  destinations: [{service: slack, recipients: [four]}]",
+		prefix + "subscribe.on-x.slack": "one; two", prefix + "subscribe.slack": "three",
+		prefix + "subscribe.mail": "m",
+		"other":                   "x", prefix + "subscriptions": "- trigger: [z]\n  destinations: [{service: slack, recipients: [four]}]",
 	}, map[string]string{prefix + "subscribe.on-x.slack": "one;of-project"})
 	want := "map[a:[{slack three}] b:[{slack three}] c:[{mail m}] on-x:[{slack of-project} {slack one} {slack two}] x:[{mail } {slack all}] z:[{slack four}]]"
 	if fmt.Sprint(got) != want {
@@ -434,8 +446,9 @@ func TestProblems(t *testing.T) {
 		"service.jira":    {"url: x", "token must be set"},
 	} {
 		_, problems := Read(map[string]string{key: c[0]}, map[string][]byte{"k": []byte("s3cret")})
-		if len(problems) != 1 || !strings.Contains(problems[0].Error(), c[1]) || !strings.HasPrefix(problems[0].Error(), key) ||
-			strings.Contains(problems[0].Error(), "s3cret") {
+		if len(problems) != 1 || !strings.Contains(problems[0].String(), c[1]) ||
+			!strings.HasPrefix(problems[0].String(), key) ||
+			strings.Contains(problems[0].String(), "s3cret") {
 			t.Errorf("%s: %v", key, problems)
 		}
 	}
@@ -448,7 +461,8 @@ func TestProblems(t *testing.T) {
 
 // A secret cannot end the value that it stands in.
 func TestSecretsStayValues(t *testing.T) {
-	c := read(t, map[string]string{"service.slack": "token: \"$a\"\nusername: x\n"}, map[string][]byte{"a": []byte("t\"\nusername: evil")})
+	c := read(t, map[string]string{"service.slack": "token: \"$a\"\nusername: x\n"},
+		map[string][]byte{"a": []byte("t\"\nusername: evil")})
 	got, err := decode[slackConfig](c.services["slack"].text)
 	if err != nil || got.Username != "x" || got.Token != "t\"\nusername: evil" {
 		t.Errorf("%+v, %v", got, err)
@@ -465,7 +479,8 @@ func TestTemplatesAreBounded(t *testing.T) {
 		t.Error(err)
 	}
 	for _, name := range []string{"env \"HOME\"", "genPrivateKey \"rsa\""} {
-		if _, problems := Read(map[string]string{"template.a": "message: '{{ " + name + " }}'"}, nil); len(problems) != 1 {
+		if _, problems := Read(map[string]string{"template.a": "message: '{{ " + name + " }}'"},
+			nil); len(problems) != 1 {
 			t.Errorf("%s is taken", name)
 		}
 	}

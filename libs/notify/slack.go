@@ -66,8 +66,9 @@ func (s slackService) Send(ctx context.Context, m Message) error {
 		root = strings.TrimSuffix(s.APIURL, "/")
 	}
 	got, err := do(ctx, s.Client, request{
-		method: http.MethodPost, url: root + "/chat.postMessage", header: map[string]string{"Authorization": "Bearer " + s.Token},
-		body: body,
+		method: http.MethodPost, url: root + "/chat.postMessage",
+		header: map[string]string{"Authorization": "Bearer " + s.Token},
+		body:   body,
 	})
 	if err != nil {
 		return err

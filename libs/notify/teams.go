@@ -20,7 +20,8 @@ var teams = Kind{"teams", func(config []byte, env Env) (Service, error) {
 		card := map[string]any{
 			"@type": "MessageCard", "@context": "https://schema.org/extensions", "text": m.Text,
 		}
-		for field, name := range map[string]string{"title": "title", "summary": "summary", "themeColor": "themeColor", "text": "text"} {
+		for field, name := range map[string]string{"title": "title", "summary": "summary",
+			"themeColor": "themeColor", "text": "text"} {
 			if text := m.text("teams", field); text != "" {
 				card[name] = text
 			}
@@ -51,7 +52,8 @@ var teamsWorkflows = Kind{"teams-workflows", func(config []byte, env Env) (Servi
 		} else {
 			body := []any{}
 			if title := m.text(block, "title"); title != "" {
-				body = append(body, map[string]any{"type": "TextBlock", "text": title, "weight": "Bolder", "size": "Medium"})
+				body = append(body, map[string]any{"type": "TextBlock", "text": title, "weight": "Bolder",
+					"size": "Medium"})
 			}
 			text := m.text(block, "text")
 			if text == "" {

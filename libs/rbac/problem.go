@@ -12,8 +12,8 @@ type Problem struct {
 	Warning bool
 }
 
-// Error names the place and what is wrong there.
-func (p Problem) Error() string {
+// String names the place and what is wrong there.
+func (p Problem) String() string {
 	if p.Line == 0 {
 		return fmt.Sprintf("%s: %s", p.File, p.Text)
 	}

@@ -45,8 +45,9 @@ func projectRules(p Project, m *matchers) (rules, []Problem) {
 		}
 		own := rules{rules: []rule{see}}
 		for i, policy := range role.Policies {
+			before := len(own.rules)
 			warning, err := own.line(strings.TrimSpace(policy), m)
-			if err == nil {
+			if err == nil && len(own.rules)+len(own.links) > before {
 				err = own.within(p.Name, subject)
 			}
 			if err != nil {
@@ -71,7 +72,7 @@ func (r *rules) within(project, subject string) error {
 	if len(r.links) > 0 {
 		return errors.New("a policy of a role begins with p; groups have a field of their own")
 	}
-	last := r.rules[len(r.rules)-1] // the first is the implicit one: an empty policy passes
+	last := r.rules[len(r.rules)-1]
 	switch {
 	case last.subject != subject:
 		return fmt.Errorf("subject %q is not the role's own, %s", brief(last.subject), subject)

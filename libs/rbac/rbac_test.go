@@ -82,8 +82,9 @@ g, team:ops, role:ops
 		"nobody":     {Subject{Name: "mallory", Groups: []string{"team:other", ""}}, row{}},
 		"the reader": {Subject{Name: "eve", Groups: []string{"role:readonly"}}, readonly},
 		"alice": {Subject{Name: "alice"}, row{
-			"applications get shop/web": true, "applications get shop/team/web": true, "applications get shop/prod-web": true,
-			"applications sync shop/web": true, "applications sync shop/team/web": true,
+			"applications get shop/web": true, "applications get shop/team/web": true,
+			"applications get shop/prod-web": true,
+			"applications sync shop/web":     true, "applications sync shop/team/web": true,
 			"applications action/apps/Deployment/restart shop/web":      true,
 			"applications action/apps/Deployment/restart shop/team/web": true,
 			"applications action/apps/Deployment/restart shop/prod-web": true,
@@ -189,7 +190,8 @@ func TestRules(t *testing.T) {
 		"doubles": {policyOf("p, x, logs, get, a/*, allow\np, x, logs, get, a/*, allow\ng, x, y\ng, x, y"),
 			Subject{Name: "x"}, Request{Logs, "get", "a/b"}, true},
 	} {
-		if got := may(t, snapshot(t, c.policy), c.who, c.asked.Resource, c.asked.Action, c.asked.Object); got != c.want {
+		if got := may(t, snapshot(t, c.policy), c.who, c.asked.Resource, c.asked.Action,
+			c.asked.Object); got != c.want {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
@@ -200,7 +202,7 @@ func TestAProjectGrantsNothingOfAnother(t *testing.T) {
 	roles := func(policies ...string) []v1alpha1.ProjectRole {
 		return []v1alpha1.ProjectRole{{Name: "r", Policies: policies, Groups: []string{"team"}}}
 	}
-	s := snapshot(t, Policy{Mode: Regex}, Project{Name: "a", Roles: roles("p, proj:a:r, .*, .*, a/.*|.*, allow")})
+	s := snapshot(t, Policy{Mode: Regex}, Project{Name: "a", Roles: roles("", "# none", "p, proj:a:r, .*, .*, a/.*|.*, allow")})
 	for _, who := range []Subject{{Name: "proj:a:r"}, {Name: "x", Groups: []string{"team"}}} {
 		if !may(t, s, who, Applications, "sync", "a/web") || may(t, s, who, Applications, "sync", "b/web") ||
 			may(t, s, who, Projects, "get", "b") || may(t, s, who, Accounts, "update", "admin") {
@@ -216,7 +218,8 @@ func TestAProjectGrantsNothingOfAnother(t *testing.T) {
 		"a good one beside it":     {"p, proj:a:r, applications, get, a/*, allow", "p, proj:a:r, applications, get, a/*, dney"},
 	} {
 		s, problems, err := Compile(Policy{}, []Project{{Name: "a", Roles: roles(policies...)}})
-		if err != nil || len(problems) != 1 || problems[0].File != "project a, role r" || problems[0].Line != len(policies) {
+		if err != nil || len(problems) != 1 || problems[0].File != "project a, role r" ||
+			problems[0].Line != len(policies) {
 			t.Fatalf("%s: %v, %v", name, problems, err)
 		}
 		for _, who := range []Subject{{Name: "proj:a:r"}, {Name: "x", Groups: []string{"team"}}} {
@@ -243,13 +246,15 @@ func TestMalformedLines(t *testing.T) {
 		"p, x, applications, get, " + strings.Repeat("a", 1500) + ", allow": "the pattern is longer",
 		"p, x, applications, get, " + strings.Repeat("{a}", 20) + ", allow": "braces",
 	} {
-		s, problems, err := Compile(policyOf("p, x, applications, *, */*, allow\n"+line+"\np, x, logs, get, */*, allow\n"), nil)
-		if err != nil || len(problems) != 1 || !strings.Contains(problems[0].Error(), want) || problems[0].Line != 2 {
+		s, problems,
+			err := Compile(policyOf("p, x, applications, *, */*, allow\n"+line+"\np, x, logs, get, */*, allow\n"), nil)
+		if err != nil || len(problems) != 1 || !strings.Contains(problems[0].String(), want) || problems[0].Line != 2 {
 			t.Errorf("%q: %v, %v", brief(line), problems, err)
 			continue
 		}
 		// It may have been a deny: nothing of the file counts, and the built-in roles do.
-		if may(t, s, Subject{Name: "x"}, Applications, "get", "a/b") || may(t, s, Subject{Name: "x"}, Logs, "get", "a/b") ||
+		if may(t, s, Subject{Name: "x"}, Applications, "get", "a/b") || may(t, s, Subject{Name: "x"}, Logs,
+			"get", "a/b") ||
 			!may(t, s, Subject{Name: "admin"}, Applications, "get", "a/b") {
 			t.Errorf("%q grants", brief(line))
 		}
@@ -316,10 +321,11 @@ func TestConfigMap(t *testing.T) {
 		"{[{policy.csv main} {policy.a.csv a} {policy.b.csv b}] role:readonly [email groups] regex} []" {
 		t.Error(got)
 	}
-	for data, want := range map[string]string{"policy.matchMode=Regex": "neither glob nor regex", "scopes=[a": "no list"} {
+	for data, want := range map[string]string{"policy.matchMode=Regex": "neither glob nor regex",
+		"scopes=[a": "no list"} {
 		key, value, _ := strings.Cut(data, "=")
 		if _, problems := FromConfigMap(map[string]string{key: value}); len(problems) != 1 ||
-			!strings.Contains(problems[0].Error(), want) {
+			!strings.Contains(problems[0].String(), want) {
 			t.Errorf("%s: %v", data, problems)
 		}
 	}
@@ -365,7 +371,9 @@ func TestTokens(t *testing.T) {
 	spec := v1alpha1.AppProjectSpec{Roles: []v1alpha1.ProjectRole{{Name: "ci", JwtTokens: []v1alpha1.JWTToken{record}}}}
 	other := record
 	other.ID = "id-2"
-	status := v1alpha1.AppProjectStatus{JwtTokensByRole: map[string]v1alpha1.JWTTokens{"ci": {Items: []v1alpha1.JWTToken{record}}}}
+	status := v1alpha1.AppProjectStatus{
+		JwtTokensByRole: map[string]v1alpha1.JWTTokens{"ci": {Items: []v1alpha1.JWTToken{record}}},
+	}
 	bare := v1alpha1.AppProjectSpec{Roles: []v1alpha1.ProjectRole{{Name: "ci"}}}
 	for name, c := range map[string]struct {
 		spec   v1alpha1.AppProjectSpec
@@ -373,7 +381,8 @@ func TestTokens(t *testing.T) {
 		want   bool
 	}{
 		"in the spec": {spec, v1alpha1.AppProjectStatus{}, true}, "in the status": {bare, status, true},
-		"taken back": {bare, v1alpha1.AppProjectStatus{}, false}, "the role is gone": {v1alpha1.AppProjectSpec{}, status, false},
+		"taken back":       {bare, v1alpha1.AppProjectStatus{}, false},
+		"the role is gone": {v1alpha1.AppProjectSpec{}, status, false},
 		"another of that second": {
 			v1alpha1.AppProjectSpec{Roles: []v1alpha1.ProjectRole{{Name: "ci", JwtTokens: []v1alpha1.JWTToken{other}}}},
 			v1alpha1.AppProjectStatus{}, false,
@@ -387,7 +396,8 @@ func TestTokens(t *testing.T) {
 	foreign, _ := NewTokens([]byte("another key, just as long"), func() time.Time { return now })
 	forged, _, _ := foreign.Issue("shop", "ci", "id-1", time.Hour)
 	for name, bad := range map[string]string{
-		"another key": forged, "no signature": parts[0] + "." + parts[1] + ".", "empty": "", "long": strings.Repeat("a", 9000),
+		"another key": forged, "no signature": parts[0] + "." + parts[1] + ".", "empty": "",
+		"long":         strings.Repeat("a", 9000),
 		"no algorithm": "eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0." + parts[1] + ".",
 		"changed":      parts[0] + "." + parts[1] + "x." + parts[2],
 	} {
@@ -416,7 +426,8 @@ func TestTokens(t *testing.T) {
 // No text grants to a stranger what no line allows, and none makes the engine fail.
 func FuzzPolicy(f *testing.F) {
 	for _, text := range []string{
-		"p, x, applications, get, */*, allow\n", "g, x, role:admin\n", "# c\n\np, x, *, *, *, deny", `p, "a,b", logs, get, "{a,b}/*", allow`,
+		"p, x, applications, get, */*, allow\n", "g, x, role:admin\n", "# c\n\np, x, *, *, *, deny",
+		`p, "a,b", logs, get, "{a,b}/*", allow`,
 		"p, x, applications, get, [a-z]/[!b]*, allow", "p, x, applications, get, {a,{b,c}}, allow", "\xff, x", "p,,,,,",
 		"p, x, applications, get, *a*a*a*a*a*a*b*, allow",
 	} {
@@ -428,7 +439,8 @@ func FuzzPolicy(f *testing.F) {
 		if regex {
 			p.Mode = Regex
 		}
-		s, problems, err := Compile(p, []Project{{Name: "a", Roles: []v1alpha1.ProjectRole{{Name: "r", Policies: []string{text}}}}})
+		s, problems, err := Compile(p, []Project{{Name: "a", Roles: []v1alpha1.ProjectRole{{Name: "r",
+			Policies: []string{text}}}}})
 		if err != nil {
 			t.Fatal(err)
 		}

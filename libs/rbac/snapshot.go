@@ -211,7 +211,8 @@ func (s *Snapshot) decide(e *engine, q question) (bool, error) {
 	}
 	yes, err := e.Enforce(q.subject, q.Resource, q.Action, q.Object)
 	if err != nil {
-		return false, fmt.Errorf("decide whether %s may %s %s %s: %w", brief(q.subject), q.Action, q.Resource, q.Object, err)
+		return false, fmt.Errorf("decide whether %s may %s %s %s: %w", brief(q.subject), q.Action, q.Resource,
+			q.Object, err)
 	}
 	s.decisions.Add(q, yes)
 	return yes, nil

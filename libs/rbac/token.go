@@ -3,6 +3,7 @@ package rbac
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
@@ -109,10 +110,8 @@ func Listed(spec v1alpha1.AppProjectSpec, status v1alpha1.AppProjectStatus, t To
 			continue
 		}
 		listed := append(append([]v1alpha1.JWTToken{}, status.JwtTokensByRole[t.Role].Items...), role.JwtTokens...)
-		for _, entry := range listed {
-			if entry == t.JWTToken {
-				return nil
-			}
+		if slices.Contains(listed, t.JWTToken) {
+			return nil
 		}
 		return fmt.Errorf("%w: role %s of project %s does not list it any more", ErrToken, t.Role, t.Project)
 	}

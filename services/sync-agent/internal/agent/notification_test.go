@@ -29,12 +29,14 @@ func TestASyncIsToldOnce(t *testing.T) {
 		defer mu.Unlock()
 		return append([]string{}, got...)
 	}
-	config := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "argocd", Name: "argocd-notifications-cm"}, Data: map[string]string{
+	config := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "argocd",
+		Name: "argocd-notifications-cm"}, Data: map[string]string{
 		"service.webhook.deploys": "url: " + target.URL + "\nheaders: [{name: Authorization, value: $token}]\n",
 		"template.synced":         "webhook: {deploys: {method: POST, body: '{{.app.metadata.name}} {{.recipient}} {{(call .repo.GetCommitMetadata .app.status.operationState.syncResult.revision).Message}}'}}",
 		"trigger.on-synced":       "- when: app.status.operationState.phase in ['Succeeded']\n  oncePer: app.status.operationState.syncResult.revision\n  send: [synced]\n",
 	}}
-	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "argocd", Name: "argocd-notifications-secret"}, Data: map[string][]byte{"token": []byte("t0ken")}}
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "argocd",
+		Name: "argocd-notifications-secret"}, Data: map[string][]byte{"token": []byte("t0ken")}}
 	if err := m.client.Create(t.Context(), config); err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +58,8 @@ func TestASyncIsToldOnce(t *testing.T) {
 	m.push("push-2", m.git(m.work, "rev-parse", "HEAD"))
 	m.await("the next sync is told", func() bool { return len(heard()) >= 4 })
 	all := strings.Join(heard(), "\n")
-	for _, want := range []string{"t0ken web a first message", "t0ken web b first message", "t0ken web a second message", "t0ken web b second message"} {
+	for _, want := range []string{"t0ken web a first message", "t0ken web b first message",
+		"t0ken web a second message", "t0ken web b second message"} {
 		if strings.Count(all, want) != 1 {
 			t.Errorf("%q is not told once:\n%s", want, all)
 		}

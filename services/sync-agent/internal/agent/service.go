@@ -87,7 +87,8 @@ func parse(args []string, getenv func(string) string, out io.Writer) (Config, er
 		if name, address, ok := strings.Cut(c.Author, " <"); !ok || name == "" || !strings.HasSuffix(address, ">") {
 			return fmt.Errorf("--commit-author: %q is not of the form name <address>", c.Author)
 		}
-		if namespace, name, ok := strings.Cut(c.Account, ":"); c.Account != "" && (!ok || namespace == "" || name == "") {
+		if namespace, name, ok := strings.Cut(c.Account, ":"); c.Account != "" && (!ok || namespace == "" ||
+			name == "") {
 			return fmt.Errorf("--deploy-account: %q is not of the form namespace:name", c.Account)
 		}
 		if c.Refresh < time.Second {

@@ -105,7 +105,8 @@ func TestEachForgeOpensOnce(t *testing.T) {
 		s := newServer(t)
 		f := New(s.Client(), password("pass"))
 		r := Request{
-			Kind: kind, Repository: s.URL + "/team/web.git", Base: "main", Head: "update-web", Title: "bump", Body: "why",
+			Kind: kind, Repository: s.URL + "/team/web.git", Base: "main", Head: "update-web", Title: "bump",
+			Body: "why",
 		}
 		for range 2 {
 			if err := f.Open(t.Context(), r); err != nil {

@@ -38,7 +38,8 @@ func TestWhatASecretOpens(t *testing.T) {
 		}
 	}
 	h := &Updater{}
-	if _, err := h.access(t.Context(), "team", image.PullSecret{Namespace: "argocd", Name: "x"}, pushed); fault.Of(err) != fault.Poison {
+	if _, err := h.access(t.Context(), "team", image.PullSecret{Namespace: "argocd", Name: "x"},
+		pushed); fault.Of(err) != fault.Poison {
 		t.Errorf("a Secret of another namespace: %v", err)
 	}
 }

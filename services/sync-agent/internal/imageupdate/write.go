@@ -51,7 +51,10 @@ func (b batch) described(replaced map[string]string) image.Batch {
 			i.NewTag = u.pushed.Digest
 		}
 		// One line for an image, however many applications run it; the first that had one says the tag before.
-		same := slices.IndexFunc(out.Images, func(o image.Updated) bool { return o.Name == i.Name && o.NewTag == i.NewTag })
+		same := slices.IndexFunc(out.Images, func(o image.Updated) bool {
+			return o.Name == i.Name &&
+				o.NewTag == i.NewTag
+		})
 		if same < 0 {
 			out.Images = append(out.Images, i)
 		} else if out.Images[same].OldTag == "" {

@@ -175,7 +175,8 @@ func (n *Notifier) destinations(
 func (n *Notifier) subject(ctx context.Context, app *unstructured.Unstructured) notify.Subject {
 	fact := []string{string(app.GetUID())}
 	for _, path := range [][]string{
-		{"status", "operationState", "startedAt"}, {"status", "operationState", "phase"}, {"status", "sync", "revision"},
+		{"status", "operationState", "startedAt"}, {"status", "operationState", "phase"}, {"status", "sync",
+			"revision"},
 		{"status", "sync", "status"}, {"status", "health", "status"},
 	} {
 		value, _, _ := unstructured.NestedString(app.Object, path...)
@@ -214,7 +215,7 @@ func (n *Notifier) configured(ctx context.Context) (*notify.Config, *notify.Send
 	}
 	config, problems := notify.Read(cm.Data, secret.Data)
 	for _, p := range problems {
-		n.Log.WarnContext(ctx, "an entry of the notifications' configuration is not read", "error", p)
+		n.Log.WarnContext(ctx, "an entry of the notifications' configuration is not read", "error", p.String())
 	}
 	n.version, n.config = version, config
 	n.sender = notify.NewSender(config, notify.Env{Client: n.HTTP, Publish: n.publish})

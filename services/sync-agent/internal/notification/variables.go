@@ -54,7 +54,8 @@ func replaceAll(text, old, fresh string) string {
 
 // toHTTPS is the address of a repository for a browser, whatever way Git takes.
 func toHTTPS(repository string) string {
-	if host, path, is := strings.Cut(repository, ":"); is && strings.Contains(host, "@") && !strings.Contains(host, "/") {
+	if host, path, is := strings.Cut(repository, ":"); is && strings.Contains(host, "@") &&
+		!strings.Contains(host, "/") {
 		_, host, _ = strings.Cut(host, "@")
 		repository = "https://" + host + "/" + path
 	}

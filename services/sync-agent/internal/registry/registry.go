@@ -65,7 +65,8 @@ func (a Access) option() remote.Option {
 // characters than names have, and so would ask for another path, is an error of class poison.
 func Reference(host, repository, tag string) (string, error) {
 	for _, part := range [][2]string{{"registry", host}, {"repository", repository}, {"tag", tag}} {
-		if part[1] == "" || strings.ContainsAny(part[1], "@?#%\\ \t\n") || slices.Contains(strings.Split(part[1], "/"), "..") {
+		if part[1] == "" || strings.ContainsAny(part[1], "@?#%\\ \t\n") ||
+			slices.Contains(strings.Split(part[1], "/"), "..") {
 			return "", fault.Poisonf("image %s/%s:%s: %s %q is no name", host, repository, tag, part[0], part[1])
 		}
 	}

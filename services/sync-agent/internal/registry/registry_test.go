@@ -23,7 +23,8 @@ func TestReferencesAreOfNames(t *testing.T) {
 		t.Error(got, err)
 	}
 	for _, c := range [][3]string{
-		{"r", "a/../../token", "1"}, {"r/x", "a", "1"}, {"r", "a", "1/manifests"}, {"r", "a?x=", "1"}, {"r", "a", "x@sha256:1"},
+		{"r", "a/../../token", "1"}, {"r/x", "a", "1"}, {"r", "a", "1/manifests"}, {"r", "a?x=", "1"}, {"r",
+			"a", "x@sha256:1"},
 		{"r", "a%2f..", "1"}, {"", "a", "1"}, {"r", "", "1"}, {"r", "a", ""}, {"user@r", "a", "1"}, {"r", "a:5", "1"},
 	} {
 		if got, err := Reference(c[0], c[1], c[2]); fault.Of(err) != fault.Poison {
@@ -90,13 +91,15 @@ func TestAccess(t *testing.T) {
 	}
 	c := New(host)
 	seen, err := c.Look(t.Context(), ref.String(), access)
-	if digest, _ := made.Digest(); err != nil || seen.Digest != digest.String() || fmt.Sprint(seen.Platforms) != "[linux/arm64/v8]" {
+	if digest, _ := made.Digest(); err != nil || seen.Digest != digest.String() ||
+		fmt.Sprint(seen.Platforms) != "[linux/arm64/v8]" {
 		t.Errorf("%+v, %v", seen, err)
 	}
 	if _, err := c.Look(t.Context(), ref.String(), Access{}); err == nil {
 		t.Error("a stranger is let in")
 	}
-	if _, err := c.Look(t.Context(), ref.String(), Access{"u", "wr0ng"}); err == nil || strings.Contains(err.Error(), "wr0ng") {
+	if _, err := c.Look(t.Context(), ref.String(), Access{"u", "wr0ng"}); err == nil ||
+		strings.Contains(err.Error(), "wr0ng") {
 		t.Error(err)
 	}
 	if _, err := c.Look(t.Context(), host+"/team/web:2", access); !errors.Is(err, ErrAbsent) {

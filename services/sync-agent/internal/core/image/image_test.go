@@ -94,7 +94,8 @@ func TestImageLists(t *testing.T) {
 
 func TestSettings(t *testing.T) {
 	u := ReadUpdater(annotated(
-		"image-list", "a=r/a, b=r/b", "platforms", "linux/amd64", "b.platforms", "linux/arm64", "update-strategy", "latest",
+		"image-list", "a=r/a, b=r/b", "platforms", "linux/amd64", "b.platforms", "linux/arm64",
+		"update-strategy", "latest",
 		"force-update", "true", "a.force-update", "false", "a.pull-secret", "pullsecret:ns/pull", "b.pull-secret",
 		"secret:ns/pull#key", "allow-tags", "any", "write-back-target", "helmvalues:/charts/values.yaml", "git-branch",
 		"main:update-{{.SHA256}}", "write-back-method", "git:secret:argocd/x",
@@ -112,7 +113,8 @@ func TestSettings(t *testing.T) {
 		!b.Runs([]string{"linux/arm64/v8"}) {
 		t.Error("platforms")
 	}
-	if a.Deployed([]string{"r/c:1"}) || !a.Deployed([]string{"r/a:1"}) || !a.Deployed(nil) || !b.Deployed([]string{"r/c:1"}) {
+	if a.Deployed([]string{"r/c:1"}) || !a.Deployed([]string{"r/a:1"}) || !a.Deployed(nil) ||
+		!b.Deployed([]string{"r/c:1"}) {
 		t.Error("what is deployed")
 	}
 	for key, c := range map[string][2]string{
@@ -136,7 +138,8 @@ func TestSettings(t *testing.T) {
 
 func TestTargets(t *testing.T) {
 	for text, want := range map[string]string{
-		"": "override apps/web", "kustomization": "kustomization apps/web", "kustomization:../base": "kustomization apps/base",
+		"": "override apps/web", "kustomization": "kustomization apps/web",
+		"kustomization:../base":         "kustomization apps/base",
 		"kustomization:../../../../etc": "kustomization etc", "helmvalues": "helmvalues apps/web/values.yaml",
 		"setters:/": "setters ",
 	} {
@@ -237,7 +240,8 @@ x:
 	if diff := cmp.Diff(want, string(got)); diff != "" || err != nil {
 		t.Error(diff, err)
 	}
-	if back, found, err := ReadMarkers(got, "flux:web"); err != nil || !found || back.NewTag != "2" || back.NewName != "r/web" {
+	if back, found, err := ReadMarkers(got, "flux:web"); err != nil || !found || back.NewTag != "2" ||
+		back.NewName != "r/web" {
 		t.Errorf("%+v, %v, %v", back, found, err)
 	}
 	if _, found, _ := ReadMarkers(got, "flux:none"); found {

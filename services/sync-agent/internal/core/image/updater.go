@@ -74,8 +74,8 @@ func ReadUpdater(annotations map[string]string) Updater {
 	return u
 }
 
-// splitList cuts a list of images at its commas. A version range may hold commas too: what begins with a comparison goes
-// on with the image before.
+// splitList cuts a list of images at its commas. A version range may hold commas too: what begins with a comparison
+// goes on with the image before.
 func splitList(text string) []string {
 	var out []string
 	for entry := range strings.SplitSeq(text, ",") {
