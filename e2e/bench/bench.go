@@ -65,6 +65,7 @@ var parts = []part{
 	{name: "wide", run: (*bench).wide},
 	{name: "executor", run: (*bench).executorImage},
 	{name: "push", run: (*bench).push},
+	{name: "apps", run: (*bench).apps, asked: true},
 	{name: "triggers", run: (*bench).triggers},
 	{name: "hooks", run: (*bench).hooks},
 	{name: "sensors", run: (*bench).sensors, asked: true},

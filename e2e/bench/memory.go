@@ -69,16 +69,26 @@ func metric(ctx context.Context, ip, name string) (float64, error) {
 	return gauge(res.Body, name)
 }
 
-// gauge finds a metric without labels in the text format.
+// gauge sums what the text format says of a metric, over its labels.
 func gauge(r io.Reader, name string) (float64, error) {
 	lines := bufio.NewScanner(r)
+	total, found := 0.0, false
 	for lines.Scan() {
-		if value, ok := strings.CutPrefix(lines.Text(), name+" "); ok {
-			return strconv.ParseFloat(strings.TrimSpace(value), 64)
+		rest, ok := strings.CutPrefix(lines.Text(), name)
+		if !ok || (rest[:min(1, len(rest))] != " " && rest[:min(1, len(rest))] != "{") {
+			continue
 		}
+		value, err := strconv.ParseFloat(rest[strings.LastIndex(rest, " ")+1:], 64)
+		if err != nil {
+			return 0, fmt.Errorf("metric %s: %w", name, err)
+		}
+		total, found = total+value, true
 	}
 	if err := lines.Err(); err != nil {
 		return 0, err
 	}
-	return 0, fmt.Errorf("no metric %s", name)
+	if !found {
+		return 0, fmt.Errorf("no metric %s", name)
+	}
+	return total, nil
 }

@@ -185,7 +185,7 @@ func assemble(cfg Config, base *service.Base) ([]life.Part, error) {
 	if err := notifier.Watch(mgr, base.Members.Owns, toTell); err != nil {
 		return nil, err
 	}
-	push := refresh.New(mgr.GetClient(), base.Log)
+	push := refresh.New(mgr.GetClient(), agent.Unconcerned, base.Log)
 	image := imageupdate.New(imageupdate.Shell{
 		Client: mgr.GetClient(), Bus: base.Bus, Sources: src, Registry: registry.New(cfg.Insecure), Author: cfg.Author,
 		Secrets: mgr.GetAPIReader(), Forges: forge.New(http.DefaultClient, src.Token),

@@ -28,8 +28,9 @@ const OlderType = "github"
 // Handler tells the owners of applications that Git changed: an annotation reaches
 // them wherever they are, and survives them.
 type Handler struct {
-	client client.Client // reads are cached
-	log    *slog.Logger
+	client      client.Client // reads are cached
+	log         *slog.Logger
+	unconcerned Unconcerned
 
 	mu      sync.Mutex
 	sources map[types.UID]knownSources
@@ -41,9 +42,12 @@ type knownSources struct {
 	sources    []v1alpha1.ApplicationSource
 }
 
+// Unconcerned reports whether it is known that a push changes nothing that an application reads.
+type Unconcerned = func(context.Context, types.UID, []v1alpha1.ApplicationSource, push.Push) bool
+
 // New returns a handler.
-func New(c client.Client, log *slog.Logger) *Handler {
-	return &Handler{client: c, log: log, sources: map[types.UID]knownSources{}}
+func New(c client.Client, unconcerned Unconcerned, log *slog.Logger) *Handler {
+	return &Handler{client: c, unconcerned: unconcerned, log: log, sources: map[types.UID]knownSources{}}
 }
 
 // Handle takes an event that may be a push to Git.
@@ -63,7 +67,8 @@ func (h *Handler) Handle(ctx context.Context, d bus.Delivery) ([]bus.Outgoing, e
 	for i := range list.Items {
 		raw := &list.Items[i]
 		commit, follows := h.follows(raw, pushed)
-		if !follows || raw.GetAnnotations()[push.AnnotationRefresh] == d.ID() {
+		if !follows || raw.GetAnnotations()[push.AnnotationRefresh] == d.ID() ||
+			h.unconcerned(ctx, raw.GetUID(), h.sourcesOf(raw), pushed) {
 			continue
 		}
 		h.log.InfoContext(

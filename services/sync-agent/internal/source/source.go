@@ -122,6 +122,7 @@ type RenderedSource struct {
 	Source    v1alpha1.ApplicationSource
 	Revision  string           // commit, version of a chart, or digest
 	Version   string           // tag or version that was found for a constraint; "" when it is the revision
+	Through   string           // a later commit at which all that was read is the same; "" when none was looked at
 	Tree      string           // id of the folder that was rendered, by content
 	Manifests render.Manifests // whose Reads tell what else was read
 }
@@ -201,13 +202,18 @@ func (s *Sources) holds(ctx context.Context, q Request, known *Memory) (bool, er
 		if q.forbids(source.RepoURL) {
 			return false, nil // what is asked next says so
 		}
-		sha, _, err := s.head(ctx, q, source)
+		sha, m, err := s.head(ctx, q, source)
 		if err != nil {
 			return false, named(i, len(q.Sources), err)
 		}
-		if sha != one.Revision {
+		same, err := unchanged(ctx, m, one, known.rendered.Manifests, sha)
+		if err != nil {
+			return false, named(i, len(q.Sources), err)
+		}
+		if !same {
 			return false, nil
 		}
+		known.rendered.Sources[i].Through = sha
 	}
 	return true, nil
 }

@@ -42,6 +42,8 @@ type Reconciler struct {
 
 	mu    sync.Mutex
 	known map[string]*known // by uid
+	// inputs are what is known of what applications read.
+	inputs map[types.UID]inputs
 
 	dependents     dependents
 	customizations customizations
@@ -70,7 +72,7 @@ type Shell struct {
 // New returns a reconciler whose metrics are in r.
 func New(s Shell, r prometheus.Registerer) *Reconciler {
 	return &Reconciler{
-		Shell: s, metrics: newMetrics(r), known: map[string]*known{},
+		Shell: s, metrics: newMetrics(r), known: map[string]*known{}, inputs: map[types.UID]inputs{},
 		dependents:     dependents{who: map[types.NamespacedName]map[types.NamespacedName]bool{}},
 		customizations: customizations{reader: s.Reader, namespace: s.Control},
 	}
@@ -171,6 +173,7 @@ func (a *Reconciler) forget(uid string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	delete(a.known, uid)
+	delete(a.inputs, types.UID(uid))
 }
 
 // run reads the spec, then Git, then the cluster, and goes on from there. What
@@ -285,6 +288,7 @@ func (p *pass) renderSource(ctx context.Context) (*source.Rendered, error) {
 		return nil, err
 	}
 	p.known.refresh = id
+	p.noteInputs(found)
 	if len(p.target.Sources) > 0 {
 		p.target.Revision, p.target.Revisions = "", found.Revisions
 	} else {

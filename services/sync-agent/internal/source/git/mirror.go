@@ -51,6 +51,7 @@ func (s *Store) Mirror(ctx context.Context, location string, creds Credentials) 
 			command: command{dir: filepath.Join(s.dir, id), transport: transport, url: location, creds: creds},
 			now:     s.now,
 			refs:    map[string]*tracked{},
+			changes: newChanges(),
 		}
 		s.all[id] = m
 	}
@@ -62,7 +63,9 @@ func (s *Store) Mirror(ctx context.Context, location string, creds Credentials) 
 // Mirror is the local copy of one repository.
 type Mirror struct {
 	command
-	now func() time.Time
+	now     func() time.Time
+	objects objects
+	changes changes
 
 	making sync.Mutex // held while the copy is set up
 	made   bool
@@ -82,11 +85,16 @@ func (m *Mirror) renew(creds Credentials) {
 
 // run executes git with the credentials of now.
 func (m *Mirror) run(ctx context.Context, input io.Reader, extra []string, args ...string) ([]byte, error) {
+	return m.current().run(ctx, input, extra, args...)
+}
+
+// current is the command with the credentials of now.
+func (m *Mirror) current() command {
 	m.mu.Lock()
+	defer m.mu.Unlock()
 	g := m.command
 	g.creds = m.latest
-	m.mu.Unlock()
-	return g.run(ctx, input, extra, args...)
+	return g
 }
 
 // tracked is one ref that is followed. Its mutex makes fetches of one ref take

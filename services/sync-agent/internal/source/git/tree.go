@@ -1,12 +1,12 @@
 package git
 
 import (
-	"bufio"
 	"bytes"
 	"context"
+	"crypto/sha1" //nolint:gosec // the size of Git's ids
+	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"path"
 	"strconv"
 	"strings"
@@ -40,22 +40,18 @@ func (m *Mirror) Describe(ctx context.Context, commit, dir string) (Commit, erro
 	if dir = clean(dir); dir != "" {
 		spec = commit + ":" + dir
 	}
-	out, err := m.run(
-		ctx, strings.NewReader("contents "+commit+"\ninfo "+spec+"\n"), nil, "cat-file", "--batch-command",
-	)
+	read, err := m.objects.read(ctx, m.current(), true, []string{commit})
 	if err != nil {
 		return c, fmt.Errorf("read commit %s: %w", commit, err)
 	}
-	header, rest, _ := bytes.Cut(out, []byte("\n"))
-	fields := strings.Fields(string(header))
-	if len(fields) != 3 || fields[1] != "commit" {
-		return c, fmt.Errorf("read commit %s: %s", commit, header)
+	if read[0].Kind != "commit" {
+		return c, fmt.Errorf("read commit %s: it is not there", commit)
 	}
-	size, err := strconv.Atoi(fields[2])
-	if err != nil || size+1 > len(rest) {
-		return c, fmt.Errorf("read commit %s: answer is cut", commit)
+	folder, err := m.objects.read(ctx, m.current(), false, []string{spec})
+	if err != nil {
+		return c, fmt.Errorf("read commit %s: %w", commit, err)
 	}
-	head, message, _ := strings.Cut(string(rest[:size]), "\n\n")
+	head, message, _ := strings.Cut(string(read[0].Data), "\n\n")
 	c.Message = message
 	for line := range strings.Lines(head) {
 		if tree, ok := strings.CutPrefix(line, "tree "); ok {
@@ -66,11 +62,10 @@ func (m *Mirror) Describe(ctx context.Context, commit, dir string) (Commit, erro
 			c.Author += ">"
 		}
 	}
-	info := strings.Fields(string(rest[size+1:]))
-	if len(info) != 3 || info[1] != "tree" {
+	if folder[0].Kind != "tree" {
 		return c, fmt.Errorf("path %q: %w at %s", dir, ErrNoPath, commit)
 	}
-	c.Tree = info[0]
+	c.Tree = folder[0].ID
 	return c, nil
 }
 
@@ -80,17 +75,93 @@ var ErrNoPath = errors.New("there is no such directory")
 // clean makes a path relative to the root; it cannot leave it.
 func clean(dir string) string { return strings.TrimPrefix(path.Clean("/"+dir), "/") }
 
+// smallTree is how many entries a tree may have to be read object by object; larger ones are listed by a process of
+// their own, which is slower to start and faster to list.
+const smallTree = 512
+
 // List returns what is below a tree, folders too. Submodules are not followed.
 func (m *Mirror) List(ctx context.Context, tree string) (render.Listing, error) {
+	listing := render.Listing{}
+	small, err := m.listSmall(ctx, tree, "", listing)
+	if err != nil {
+		return nil, fmt.Errorf("list tree %s: %w", tree, err)
+	}
+	if small {
+		return listing, m.measure(ctx, tree, listing)
+	}
 	out, err := m.run(ctx, nil, nil, "ls-tree", "-r", "-t", "-z", "-l", "--full-tree", tree)
 	if err != nil {
 		return nil, fmt.Errorf("list tree %s: %w", tree, err)
 	}
-	listing, err := parseTree(string(out))
-	if err != nil {
+	if listing, err = parseTree(string(out)); err != nil {
 		return nil, fmt.Errorf("tree %s: %w", tree, err)
 	}
 	return listing, nil
+}
+
+// listSmall reads a tree and those below it; false when there is too much of it.
+func (m *Mirror) listSmall(ctx context.Context, tree, at string, into render.Listing) (bool, error) {
+	read, err := m.objects.read(ctx, m.current(), true, []string{tree})
+	if err != nil {
+		return false, err
+	}
+	if read[0].Kind != "tree" {
+		return false, fmt.Errorf("%s is no tree", tree)
+	}
+	var folders []string
+	for rest := read[0].Data; len(rest) > 0; {
+		head, after, ok := bytes.Cut(rest, []byte{0})
+		mode, name, named := strings.Cut(string(head), " ")
+		if !ok || !named || len(after) < sha1.Size {
+			return false, fmt.Errorf("tree %s: entry is cut", tree)
+		}
+		e := render.Entry{ID: hex.EncodeToString(after[:sha1.Size])}
+		rest = after[sha1.Size:]
+		switch mode {
+		case "40000":
+			e.Kind = render.Folder
+			folders = append(folders, at+name)
+		case "120000":
+			e.Kind = render.Link
+		case "160000":
+			continue // a submodule
+		default:
+			e.Kind = render.File
+		}
+		if len(into) >= smallTree {
+			return false, nil
+		}
+		into[at+name] = e
+	}
+	for _, name := range folders {
+		if small, err := m.listSmall(ctx, into[name].ID, name+"/", into); !small || err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// measure fills in the sizes of files.
+func (m *Mirror) measure(ctx context.Context, tree string, listing render.Listing) error {
+	var names, ids []string
+	for name, e := range listing {
+		if e.Kind != render.Folder {
+			names, ids = append(names, name), append(ids, e.ID)
+		}
+	}
+	read, err := m.objects.read(ctx, m.current(), false, ids)
+	if err != nil {
+		return fmt.Errorf("list tree %s: %w", tree, err)
+	}
+	for i, name := range names {
+		if read[i].Kind != "blob" {
+			return fmt.Errorf("list tree %s: %s is not there", tree, name)
+		}
+		e := listing[name]
+		e.Size = read[i].Size
+		listing[name] = e
+	}
+	return nil
 }
 
 func parseTree(text string) (render.Listing, error) {
@@ -129,33 +200,28 @@ func parseTree(text string) (render.Listing, error) {
 
 // Blobs returns the contents of files and links by id.
 func (m *Mirror) Blobs(ctx context.Context, entries []render.Entry) (map[string][]byte, error) {
-	var ask strings.Builder
+	var ids []string
 	total := 0
 	for _, e := range entries {
-		ask.WriteString(e.ID + "\n")
+		ids = append(ids, e.ID)
 		total += e.Size
 	}
-	if ask.Len() == 0 {
+	if len(ids) == 0 {
 		return nil, nil
 	}
 	if total > MaxBytes {
 		return nil, fmt.Errorf("%w: over %d bytes", ErrLimit, MaxBytes)
 	}
-	out, err := m.run(ctx, strings.NewReader(ask.String()), nil, "cat-file", "--batch", "--buffer")
+	read, err := m.objects.read(ctx, m.current(), true, ids)
 	if err != nil {
 		return nil, err
 	}
 	contents := make(map[string][]byte, len(entries))
-	r := bufio.NewReader(bytes.NewReader(out))
-	for _, e := range entries {
-		if _, err := r.ReadString('\n'); err != nil {
-			return nil, fmt.Errorf("blob %s: %w", e.ID, err)
+	for i, o := range read {
+		if o.Kind != "blob" {
+			return nil, fmt.Errorf("blob %s is not there", ids[i])
 		}
-		text := make([]byte, e.Size+1)
-		if _, err := io.ReadFull(r, text); err != nil {
-			return nil, fmt.Errorf("blob %s: %w", e.ID, err)
-		}
-		contents[e.ID] = text[:e.Size]
+		contents[ids[i]] = o.Data
 	}
 	return contents, nil
 }
