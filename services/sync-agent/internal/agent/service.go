@@ -14,6 +14,7 @@ import (
 
 	"github.com/argosy-mesh/argosy/libs/core/config"
 	"github.com/argosy-mesh/argosy/libs/core/life"
+	"github.com/argosy-mesh/argosy/libs/identity"
 	"github.com/argosy-mesh/argosy/libs/kube"
 	"github.com/argosy-mesh/argosy/libs/service"
 	"github.com/argosy-mesh/argosy/schemas/events"
@@ -50,6 +51,7 @@ type Config struct {
 	WaveDelay  time.Duration // between waves of a sync
 	Namespaces string        // further namespaces of Applications
 	Account    string        // namespace:name of the service account that writes
+	Own        identity.Own  // whose Applications may use the cloud identity of the agent
 	Plugins    string        // folder of the sockets of config management plugins
 }
 
@@ -57,6 +59,7 @@ func parse(args []string, getenv func(string) string, out io.Writer) (Config, er
 	var c Config
 	f := config.New(events.ServiceSyncAgent, getenv, out)
 	f.Common(&c.Common)
+	identity.Declare(f, &c.Own)
 	f.Text(&c.CacheDir, "cache-dir", "/var/cache/argosy", "folder of the repository mirrors; may be lost")
 	f.Span(&c.Refresh, "refresh", 3*time.Minute, "how often Git is asked when no event comes")
 	f.Text(
@@ -188,7 +191,7 @@ func assemble(cfg Config, base *service.Base) ([]life.Part, error) {
 	push := refresh.New(mgr.GetClient(), agent.Unconcerned, base.Log)
 	image := imageupdate.New(imageupdate.Shell{
 		Client: mgr.GetClient(), Bus: base.Bus, Sources: src, Registry: registry.New(cfg.Insecure), Author: cfg.Author,
-		Secrets: mgr.GetAPIReader(), Forges: forge.New(http.DefaultClient, src.Token),
+		Secrets: mgr.GetAPIReader(), Clouds: registry.NewClouds(cfg.Own, http.DefaultClient), Forges: forge.New(http.DefaultClient, src.Token),
 		Projects: permitted, Log: base.Log,
 	}, base.Registry)
 	arrived := newEventHandler(push, image, base.Registry)

@@ -64,7 +64,8 @@ type Shell struct {
 	Sources  *source.Sources
 	Registry *registry.Client
 	Projects *projects.Projects
-	Secrets  client.Reader // not cached; of pull Secrets
+	Secrets  client.Reader    // not cached; of pull Secrets
+	Clouds   *registry.Clouds // nil uses no identity of a cloud
 	Forges   *forge.Forges
 	Author   string // of commits, as name <address>
 	Log      *slog.Logger
