@@ -77,7 +77,7 @@ require (
 	github.com/stoewer/go-strcase v1.3.0 // indirect
 	github.com/theory/jsonpath v0.12.1 // indirect
 	github.com/yuin/gopher-lua v1.1.1 // indirect
-	golang.org/x/exp v0.0.0-20251219203646-944ab1f22d93 // indirect
+	golang.org/x/exp v0.0.0-20260410095643-746e56fc9e2f // indirect
 )
 
 require (
