@@ -202,7 +202,8 @@ func TestAProjectGrantsNothingOfAnother(t *testing.T) {
 	roles := func(policies ...string) []v1alpha1.ProjectRole {
 		return []v1alpha1.ProjectRole{{Name: "r", Policies: policies, Groups: []string{"team"}}}
 	}
-	s := snapshot(t, Policy{Mode: Regex}, Project{Name: "a", Roles: roles("", "# none", "p, proj:a:r, .*, .*, a/.*|.*, allow")})
+	s := snapshot(t, Policy{Mode: Regex}, Project{Name: "a", Roles: roles("", "# none",
+		"p, proj:a:r, .*, .*, a/.*|.*, allow")})
 	for _, who := range []Subject{{Name: "proj:a:r"}, {Name: "x", Groups: []string{"team"}}} {
 		if !may(t, s, who, Applications, "sync", "a/web") || may(t, s, who, Applications, "sync", "b/web") ||
 			may(t, s, who, Projects, "get", "b") || may(t, s, who, Accounts, "update", "admin") {

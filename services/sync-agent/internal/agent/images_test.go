@@ -117,13 +117,13 @@ func TestAnImageIsCommittedOnce(t *testing.T) {
 
 // announce publishes that an image was pushed.
 func (m *mesh) announce(id string, p events.ImagePushed) {
-	m.T.Helper()
+	m.Helper()
 	e, err := bus.NewEvent(id, "registry", events.TypeImagePushed, p)
 	if err != nil {
-		m.T.Fatal(err)
+		m.Fatal(err)
 	}
-	if err := m.bus.Publish(m.T.Context(), events.EventSubject("argocd", "registry", "push"), e); err != nil {
-		m.T.Fatal(err)
+	if err := m.bus.Publish(m.Context(), events.EventSubject("argocd", "registry", "push"), e); err != nil {
+		m.Fatal(err)
 	}
 }
 

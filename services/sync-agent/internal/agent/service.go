@@ -191,9 +191,14 @@ func assemble(cfg Config, base *service.Base) ([]life.Part, error) {
 	push := refresh.New(mgr.GetClient(), agent.Unconcerned, base.Log)
 	image := imageupdate.New(imageupdate.Shell{
 		Client: mgr.GetClient(), Bus: base.Bus, Sources: src, Registry: registry.New(cfg.Insecure), Author: cfg.Author,
-		Secrets: mgr.GetAPIReader(), Clouds: registry.NewClouds(cfg.Own, http.DefaultClient), Forges: forge.New(http.DefaultClient, src.Token),
+		Secrets: mgr.GetAPIReader(), Clouds: registry.NewClouds(cfg.Own, http.DefaultClient),
+		Forges:   forge.New(http.DefaultClient, src.Token),
 		Projects: permitted, Log: base.Log,
 	}, base.Registry)
+	toPromote := make(chan event.GenericEvent)
+	if err := image.Watch(mgr, base.Members.Owns, toPromote); err != nil {
+		return nil, err
+	}
 	arrived := newEventHandler(push, image, base.Registry)
 	return []life.Part{
 		life.Of("renderers", func(ctx context.Context) error {
@@ -214,6 +219,7 @@ func assemble(cfg Config, base *service.Base) ([]life.Part, error) {
 				ctx, base.Members.Changed(), mgr.GetCache(),
 				kube.Resync{List: object.NewList("Application"), Out: regain},
 				kube.Resync{List: object.NewList("Application"), Out: toTell},
+				kube.Resync{List: object.NewList("Application"), Out: toPromote},
 			)
 		}),
 		life.Of("events", func(ctx context.Context) error { return arrived.run(ctx, base) }),

@@ -119,7 +119,7 @@ func (h *Updater) Handle(ctx context.Context, d bus.Delivery) ([]bus.Outgoing, e
 	var ready []update
 	for _, u := range updates {
 		u.pushed, u.event = pushed, d.ID()
-		is, err := h.prepare(ctx, d, &u)
+		is, err := h.prepare(ctx, cause{d.ID(), bus.After(d.Event), d.Sequence}, &u)
 		if errs = append(errs, err); is && err == nil {
 			ready = append(ready, u)
 		}
@@ -181,8 +181,15 @@ func (h *Updater) wanted(ctx context.Context, pushed events.ImagePushed) ([]upda
 	return out, nil
 }
 
+// cause is why an update is made: an event, or a promotion.
+type cause struct {
+	id       string
+	lineage  lineage.Lineage
+	sequence uint64 // place in the stream of events; 0 is never overtaken
+}
+
 // prepare finds out all that an update needs before anything is written, and reports whether it is still to be made.
-func (h *Updater) prepare(ctx context.Context, d bus.Delivery, u *update) (bool, error) {
+func (h *Updater) prepare(ctx context.Context, why cause, u *update) (bool, error) {
 	s, err := source.Of(u.app.Spec)
 	if err != nil {
 		return false, fault.AsPoison(fmt.Errorf("update image of application %s: %w", u.name(), err))
@@ -205,12 +212,12 @@ func (h *Updater) prepare(ctx context.Context, d bus.Delivery, u *update) (bool,
 	if err != nil {
 		return false, err
 	}
-	u.vouched(d, seen)
+	u.vouched(why, seen)
 	if !u.rule.Runs(seen.Platforms) {
 		h.metrics.Commits.WithLabelValues("other platform").Inc()
 		return false, nil
 	}
-	if h.overtaken(*u, d.Sequence) {
+	if why.sequence > 0 && h.overtaken(*u, why.sequence) {
 		h.metrics.Commits.WithLabelValues("overtaken").Inc()
 		return false, nil
 	}
@@ -243,20 +250,19 @@ func (h *Updater) look(ctx context.Context, u update) (registry.Image, error) {
 }
 
 // vouched takes over what the registry says, and the lineage that the image carries.
-func (u *update) vouched(d bus.Delivery, seen registry.Image) {
+func (u *update) vouched(why cause, seen registry.Image) {
 	u.pushed.Digest = seen.Digest
 	u.lineage = lineage.FromOCI(seen.Annotations)
 	if u.lineage.Empty() {
 		u.lineage = lineage.FromOCI(u.pushed.Annotations)
 	}
-	own := bus.After(d.Event)
 	if u.lineage.Correlation == "" {
-		u.lineage.Correlation = own.Correlation
+		u.lineage.Correlation = why.lineage.Correlation
 	}
 	if u.lineage.Trace == "" {
-		u.lineage.Trace = own.Trace
+		u.lineage.Trace = why.lineage.Trace
 	}
-	u.lineage.Causation = d.ID()
+	u.lineage.Causation = why.id
 }
 
 func (h *Updater) overtaken(u update, sequence uint64) bool {

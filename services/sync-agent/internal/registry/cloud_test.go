@@ -56,12 +56,14 @@ func TestClouds(t *testing.T) {
 	tokens := entratest.Start(t)
 	tokens.WebIdentity()
 	googletest.Start(t)
-	amazontest.Start(t, amazontest.Keys{ID: "ID", Secret: "SECRET", Token: "T"}, amazontest.Keys{ID: "ID", Secret: "SECRET"}).WebIdentity()
+	amazontest.Start(t, amazontest.Keys{ID: "ID", Secret: "SECRET", Token: "T"}, amazontest.Keys{ID: "ID",
+		Secret: "SECRET"}).WebIdentity()
 	n := &network{next: tokens, ends: time.Now().Add(time.Hour)}
 	c := NewClouds(identity.For("argocd"), &http.Client{Transport: n})
 	const ecr = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
 	for _, want := range [][3]string{
-		{"argocd", "team.azurecr.io", "{" + azureUser + " of-azure}"}, {"argocd", "eu-docker.pkg.dev", "{oauth2accesstoken " + googletest.Token + "}"},
+		{"argocd", "team.azurecr.io", "{" + azureUser + " of-azure}"}, {"argocd", "eu-docker.pkg.dev",
+			"{oauth2accesstoken " + googletest.Token + "}"},
 		{"argocd", ecr, "{AWS of-amazon}"}, {"argocd", ecr, "{AWS of-amazon}"}, {"team", "team.azurecr.io", "{ }"},
 		{"argocd", "team.azurecr.io.example.org", "{ }"}, {"argocd", "registry.local:5000", "{ }"},
 		{"argocd", "x.dkr.ecr.eu-west-1.amazonaws.com.example.org", "{ }"}, {"argocd", "docker.pkg.dev.example.org", "{ }"},

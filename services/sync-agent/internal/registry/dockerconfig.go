@@ -20,7 +20,9 @@ func DockerConfig(text []byte, host, repository string) (Access, error) {
 		return Access{}, fmt.Errorf("docker config: it has more than %d bytes", maxConfig)
 	}
 	type entry struct {
-		Username, Password, Auth string
+		Username string `json:"username"`
+		Password string `json:"password"`
+		Auth     string `json:"auth"`
 	}
 	var config struct {
 		Auths map[string]entry `json:"auths"`

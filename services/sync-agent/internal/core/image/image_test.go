@@ -317,7 +317,7 @@ func FuzzFiles(f *testing.F) {
 // No annotation makes reading fail or take without end.
 func FuzzReadUpdater(f *testing.F) {
 	f.Add("a=r/a:>=1, <2", "regexp:.*", "secret:a/b#c", "main:{{.AppName}}")
-	f.Fuzz(func(t *testing.T, list, allow, pull, branch string) {
+	f.Fuzz(func(_ *testing.T, list, allow, pull, branch string) {
 		u := ReadUpdater(annotated("image-list", list, "allow-tags", allow, "pull-secret", pull, "git-branch", branch))
 		for _, r := range u.Rules {
 			r.Wants(events.ImagePushed{Registry: "r", Repository: "a", Tag: "1.2.3"})

@@ -159,7 +159,7 @@ func (o overrideFile) images(s v1alpha1.ApplicationSource) []string {
 	if !is && s.Kustomize != nil {
 		var out []string
 		for _, image := range s.Kustomize.Images {
-			out = append(out, string(image))
+			out = append(out, image)
 		}
 		return out
 	}
