@@ -29,8 +29,9 @@ func TestAnImageIsPromoted(t *testing.T) {
 	}
 	const prefix = "argocd-image-updater.argoproj.io/"
 	m.create(manifest("prod", m.url(), "prod", "", map[string]string{
-		prefix + "image-list": image, prefix + "write-back-method": "git", prefix + "write-back-target": "kustomization",
-		prefix + "force-update": "true", "argosy.dev/promote-from": "test",
+		prefix + "image-list": image, prefix + "write-back-method": "git",
+		prefix + "write-back-target": "kustomization",
+		prefix + "force-update":      "true", "argosy.dev/promote-from": "test",
 	}))
 	m.create(manifest("test", m.url(), "test", automated, map[string]string{"argosy.dev/promote-to": "prod"}))
 	m.await("test is synced", func() bool { return m.app("test").Status.Sync.Status == "Synced" })

@@ -15,8 +15,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// access is what opens the registry of an image: a Secret, or of a cloud's registry the identity of this process. An Application may name Secrets of its own namespace: whoever may
-// write it could otherwise have the agent send any Secret to a registry of theirs.
+// access is what opens the registry of an image: a Secret, or of a cloud's registry the identity of this process. An
+// Application may name Secrets of its own namespace: whoever may write it could otherwise have the agent send any
+// Secret to a registry of theirs.
 func (h *Updater) access(
 	ctx context.Context, namespace string, pull image.PullSecret, pushed events.ImagePushed,
 ) (registry.Access, error) {

@@ -62,8 +62,8 @@ var clouds = []cloud{
 	{regexp.MustCompile(`^[0-9]{12}\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com(\.cn)?$`), elasticRegistry},
 }
 
-// Access is what opens a registry for an Application of a namespace: nothing for registries that are no cloud's, and for
-// namespaces that may not use the identity.
+// Access is what opens a registry for an Application of a namespace: nothing for registries that are no cloud's, and
+// for namespaces that may not use the identity.
 func (c *Clouds) Access(ctx context.Context, namespace, host string) (Access, error) {
 	if c == nil || !c.own.May(namespace) {
 		return Access{}, nil

@@ -157,11 +157,7 @@ func (o overrideFile) set(block, field string, list any) error {
 func (o overrideFile) images(s v1alpha1.ApplicationSource) []string {
 	list, is := o.list(kustomizeBlock, imagesField)
 	if !is && s.Kustomize != nil {
-		var out []string
-		for _, image := range s.Kustomize.Images {
-			out = append(out, image)
-		}
-		return out
+		return slices.Clone(s.Kustomize.Images)
 	}
 	var out []string
 	for _, one := range list {

@@ -30,20 +30,33 @@ func TestPromote(t *testing.T) {
 		change func(from, to *v1alpha1.Application)
 		want   string
 	}{
-		"well for long enough":        {func(_, _ *v1alpha1.Application) {}, both},
-		"without a time":              {func(from, _ *v1alpha1.Application) { delete(from.Annotations, PromoteAfter) }, both},
-		"synced a moment ago":         {func(from, _ *v1alpha1.Application) { from.Status.OperationState.FinishedAt = at(-10) }, "20m0s [] "},
-		"healthy a moment ago":        {func(from, _ *v1alpha1.Application) { from.Status.Health.LastTransitionTime = at(-1) }, "29m0s [] "},
-		"not healthy":                 {func(from, _ *v1alpha1.Application) { from.Status.Health.Status = "Degraded" }, "0s [] "},
-		"not synced":                  {func(from, _ *v1alpha1.Application) { from.Status.Sync.Status = "OutOfSync" }, "0s [] "},
-		"its sync failed":             {func(from, _ *v1alpha1.Application) { from.Status.OperationState.Phase = "Failed" }, "0s [] "},
-		"never synced":                {func(from, _ *v1alpha1.Application) { from.Status.OperationState = nil }, "0s [] "},
-		"what the next does not want": {func(from, _ *v1alpha1.Application) { from.Status.Summary.Images = []string{"r/web:2.0.0-rc1"} }, "0s [] "},
+		"well for long enough": {func(_, _ *v1alpha1.Application) {}, both},
+		"without a time":       {func(from, _ *v1alpha1.Application) { delete(from.Annotations, PromoteAfter) }, both},
+		"synced a moment ago": {func(from,
+			_ *v1alpha1.Application) {
+			from.Status.OperationState.FinishedAt = at(-10)
+		}, "20m0s [] "},
+		"healthy a moment ago": {func(from,
+			_ *v1alpha1.Application) {
+			from.Status.Health.LastTransitionTime = at(-1)
+		}, "29m0s [] "},
+		"not healthy": {func(from, _ *v1alpha1.Application) { from.Status.Health.Status = "Degraded" }, "0s [] "},
+		"not synced":  {func(from, _ *v1alpha1.Application) { from.Status.Sync.Status = "OutOfSync" }, "0s [] "},
+		"its sync failed": {func(from,
+			_ *v1alpha1.Application) {
+			from.Status.OperationState.Phase = "Failed"
+		}, "0s [] "},
+		"never synced": {func(from, _ *v1alpha1.Application) { from.Status.OperationState = nil }, "0s [] "},
+		"what the next does not want": {func(from,
+			_ *v1alpha1.Application) {
+			from.Status.Summary.Images = []string{"r/web:2.0.0-rc1"}
+		}, "0s [] "},
 		"what was promoted already": {func(from, _ *v1alpha1.Application) {
 			from.Annotations[Promoted] = "r/db:3.0.0@sha256:2 r/web:1.2.0"
 		}, "0s [] r/db:3.0.0@sha256:2 r/web:1.2.0"},
-		"the next does not agree": {func(_, to *v1alpha1.Application) { delete(to.Annotations, PromoteFrom) }, "does not agree"},
-		"no time":                 {func(from, _ *v1alpha1.Application) { from.Annotations[PromoteAfter] = "soon" }, "is no time"},
+		"the next does not agree": {func(_, to *v1alpha1.Application) { delete(to.Annotations, PromoteFrom) },
+			"does not agree"},
+		"no time": {func(from, _ *v1alpha1.Application) { from.Annotations[PromoteAfter] = "soon" }, "is no time"},
 	} {
 		from, to := stages()
 		c.change(from, to)
