@@ -19,22 +19,32 @@ import (
 	ctrlsource "sigs.k8s.io/controller-runtime/pkg/source"
 )
 
+// concurrency is how many applications are reconciled at once: most of the time they wait for others.
+const concurrency = 64
+
 // Watch has the manager run the reconciler for what it owns; regain brings objects that others owned until now.
 func (a *Reconciler) Watch(mgr manager.Manager, owns func(key string) bool, regain <-chan event.GenericEvent) error {
 	enqueue := &handler.EnqueueRequestForObject{}
 	err := builder.ControllerManagedBy(mgr).Named("application").
-		For(object.New("Application"), builder.WithPredicates(predicate.Funcs{UpdateFunc: matters})).
+		For(object.New("Application"), builder.WithPredicates(predicate.Funcs{CreateFunc: a.meet, UpdateFunc: matters})).
 		Watches(object.New("Application"), a.dependents.wake()).
 		Watches(object.New("AppProject"), a.ofProject()).
 		WatchesRawSource(ctrlsource.Channel(regain, enqueue)).
 		WatchesRawSource(ctrlsource.Channel(a.Live.Changed(), enqueue)).
 		// Tests run several replicas in one process, whose controllers share a name.
-		WithOptions(controller.Options{MaxConcurrentReconciles: 16, SkipNameValidation: new(true)}).
+		WithOptions(controller.Options{MaxConcurrentReconciles: concurrency, SkipNameValidation: new(true)}).
 		Complete(kube.OwnedOnly(owns, a))
 	if err != nil {
 		return fmt.Errorf("set up the application controller: %w", err)
 	}
 	return nil
+}
+
+// meet notes when an application was seen first: answers of Git from then on hold for it, so that one fetch serves all
+// that came before it.
+func (a *Reconciler) meet(e event.CreateEvent) bool {
+	a.remember(string(e.Object.GetUID()))
+	return true
 }
 
 // matters leaves out updates of status alone, which are our own.

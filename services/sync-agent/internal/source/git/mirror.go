@@ -103,6 +103,8 @@ type tracked struct {
 	mu  sync.Mutex
 	sha string
 	at  time.Time // when the remote was asked last
+	// ended is when its answer was there.
+	ended time.Time
 }
 
 func (m *Mirror) init(ctx context.Context) error {
@@ -186,7 +188,30 @@ func (m *Mirror) Resolve(ctx context.Context, revision string, want Want) (strin
 	if t.sha != "" && (t.sha == want.SHA || !t.at.Before(want.Since)) {
 		return t.sha, nil
 	}
+	if want.SHA == "" {
+		if err := t.gather(ctx, m.now()); err != nil {
+			return "", err
+		}
+	}
 	return m.fetch(ctx, ref, t)
+}
+
+// gathering is the least time between two fetches of one ref that no push asked for: what many applications that come
+// at once want to know is answered by one.
+const gathering = 200 * time.Millisecond
+
+// gather waits until the last fetch is long enough ago; who asks meanwhile is answered by the one that follows.
+func (t *tracked) gather(ctx context.Context, now time.Time) error {
+	left := gathering - now.Sub(t.ended)
+	if t.ended.IsZero() || left <= 0 {
+		return nil
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(left):
+		return nil
+	}
 }
 
 // Branch returns the full name of a branch or of the default one for "".
@@ -223,7 +248,7 @@ func (m *Mirror) fetch(ctx context.Context, ref string, t *tracked) (string, err
 	if err != nil {
 		return "", fmt.Errorf("%s of %s: %w", ref, redact(m.url), err)
 	}
-	t.sha, t.at = strings.TrimSpace(string(out)), began
+	t.sha, t.at, t.ended = strings.TrimSpace(string(out)), began, m.now()
 	return t.sha, nil
 }
 
