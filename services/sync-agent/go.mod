@@ -4,10 +4,13 @@ go 1.26.0
 
 require (
 	filippo.io/age v1.3.2
+	github.com/Azure/azure-sdk-for-go/sdk/azcore v1.23.3
 	github.com/Masterminds/semver/v3 v3.5.0
 	github.com/argosy-mesh/argosy/libs/bus v0.0.0
 	github.com/argosy-mesh/argosy/libs/core v0.0.0
+	github.com/argosy-mesh/argosy/libs/identity v0.0.0
 	github.com/argosy-mesh/argosy/libs/kube v0.0.0
+	github.com/argosy-mesh/argosy/libs/notify v0.0.0
 	github.com/argosy-mesh/argosy/libs/service v0.0.0
 	github.com/argosy-mesh/argosy/schemas v0.0.0
 	github.com/aws/aws-sdk-go-v2 v1.47.8
@@ -33,12 +36,17 @@ require (
 
 require (
 	cel.dev/expr v0.25.2 // indirect
+	cloud.google.com/go/compute/metadata v0.9.0 // indirect
 	dario.cat/mergo v1.0.1 // indirect
 	filippo.io/hpke v0.4.0 // indirect
+	github.com/Azure/azure-sdk-for-go/sdk/azidentity v1.14.0 // indirect
+	github.com/Azure/azure-sdk-for-go/sdk/internal v1.13.0 // indirect
+	github.com/AzureAD/microsoft-authentication-library-for-go v1.10.1 // indirect
 	github.com/BurntSushi/toml v1.6.0 // indirect
 	github.com/Masterminds/goutils v1.1.1 // indirect
 	github.com/Masterminds/sprig/v3 v3.3.0 // indirect
 	github.com/antlr4-go/antlr/v4 v4.13.0 // indirect
+	github.com/argosy-mesh/argosy/libs/flow v0.0.0 // indirect
 	github.com/aws/aws-sdk-go-v2/config v1.29.9 // indirect
 	github.com/aws/aws-sdk-go-v2/credentials v1.17.62 // indirect
 	github.com/aws/aws-sdk-go-v2/feature/ec2/imds v1.16.30 // indirect
@@ -51,26 +59,31 @@ require (
 	github.com/aws/aws-sdk-go-v2/service/ssooidc v1.29.1 // indirect
 	github.com/aws/aws-sdk-go-v2/service/sts v1.33.17 // indirect
 	github.com/aws/smithy-go v1.28.8 // indirect
+	github.com/casbin/govaluate v1.10.0 // indirect
 	github.com/cyphar/filepath-securejoin v0.6.1 // indirect
+	github.com/expr-lang/expr v1.17.8 // indirect
+	github.com/golang-jwt/jwt/v5 v5.3.1 // indirect
 	github.com/google/go-querystring v1.1.0 // indirect
 	github.com/google/pprof v0.0.0-20260115054156-294ebfa9ad83 // indirect
 	github.com/huandu/xstrings v1.5.0 // indirect
 	github.com/itchyny/gojq v0.12.18 // indirect
 	github.com/itchyny/timefmt-go v0.1.7 // indirect
+	github.com/kylelemons/godebug v1.1.0 // indirect
 	github.com/mitchellh/copystructure v1.2.0 // indirect
 	github.com/mitchellh/reflectwalk v1.0.2 // indirect
+	github.com/pkg/browser v0.0.0-20240102092130-5ac0b6a4141c // indirect
 	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3 // indirect
 	github.com/shopspring/decimal v1.4.0 // indirect
 	github.com/spf13/cast v1.7.0 // indirect
 	github.com/stoewer/go-strcase v1.3.0 // indirect
+	github.com/theory/jsonpath v0.12.1 // indirect
 	github.com/yuin/gopher-lua v1.1.1 // indirect
-	golang.org/x/exp v0.0.0-20251219203646-944ab1f22d93 // indirect
+	golang.org/x/exp v0.0.0-20260410095643-746e56fc9e2f // indirect
 )
 
 require (
 	github.com/antithesishq/antithesis-sdk-go v0.8.0-default-no-op // indirect
 	github.com/argosy-mesh/argosy/libs/facts v0.0.0
-	github.com/argosy-mesh/argosy/libs/identity v0.0.0
 	github.com/argosy-mesh/argosy/libs/obs v0.0.0 // indirect
 	github.com/argosy-mesh/argosy/libs/script v0.0.0
 	github.com/beorn7/perks v1.0.1 // indirect
@@ -180,5 +193,11 @@ replace (
 replace github.com/argosy-mesh/argosy/libs/facts => ../../libs/facts
 
 replace github.com/argosy-mesh/argosy/libs/script => ../../libs/script
+
+replace github.com/argosy-mesh/argosy/libs/notify => ../../libs/notify
+
+replace github.com/argosy-mesh/argosy/libs/flow => ../../libs/flow
+
+replace github.com/argosy-mesh/argosy/libs/httpx => ../../libs/httpx
 
 replace github.com/argosy-mesh/argosy/libs/identity => ../../libs/identity

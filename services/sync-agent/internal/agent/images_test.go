@@ -115,37 +115,103 @@ func TestAnImageIsCommittedOnce(t *testing.T) {
 	}
 }
 
+// announce publishes that an image was pushed.
+func (m *mesh) announce(id string, p events.ImagePushed) {
+	m.Helper()
+	e, err := bus.NewEvent(id, "registry", events.TypeImagePushed, p)
+	if err != nil {
+		m.Fatal(err)
+	}
+	if err := m.bus.Publish(m.Context(), events.EventSubject("argocd", "registry", "push"), e); err != nil {
+		m.Fatal(err)
+	}
+}
+
+// The registry has the last word: what it does not have is not written, whoever vouches for it, and the digest is its.
 func TestAForgedPushIsNotBelieved(t *testing.T) {
 	m := newMesh(t)
-	host, _ := store(t)
+	host, push := store(t)
+	digest := push("real", nil)
 	m.commit("first", map[string]string{"app/kustomization.yaml": "images: []\n"})
 	m.agent("one", "--insecure-registry="+host)
 	m.create(manifest("web", m.url(), "app", "", map[string]string{
 		"argocd-image-updater.argoproj.io/image-list":        host + "/team/web",
-		"argocd-image-updater.argoproj.io/update-strategy":   "newest-build",
+		"argocd-image-updater.argoproj.io/update-strategy":   "digest",
 		"argocd-image-updater.argoproj.io/write-back-method": "git",
+		"argocd-image-updater.argoproj.io/write-back-target": "kustomization",
 	}))
 	m.await("application is known", func() bool { return m.app("web").Status.Sync.Status != "" })
-	pushes := []events.ImagePushed{
-		{Registry: host, Repository: "team/web", Tag: "forged", Verified: events.VerifiedByNone},
-		{
-			Registry: host, Repository: "team/web", Tag: "signed", Digest: "sha256:" + strings.Repeat("0", 64),
-			Verified: events.VerifiedBySender,
-		},
+	for i, p := range []events.ImagePushed{
+		{Tag: "forged", Digest: "sha256:" + strings.Repeat("0", 64), Verified: events.VerifiedByNone},
+		{Tag: "signed", Digest: "sha256:" + strings.Repeat("0", 64), Verified: events.VerifiedBySender},
+		{Tag: "real", Digest: "sha256:" + strings.Repeat("0", 64), Verified: events.VerifiedBySender},
+	} {
+		p.Registry, p.Repository = host, "team/web"
+		m.announce(fmt.Sprint("image-", i), p)
 	}
-	for i, p := range pushes {
-		e, err := bus.NewEvent(fmt.Sprint("image-", i), "registry", events.TypeImagePushed, p)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := m.bus.Publish(t.Context(), events.EventSubject("argocd", "registry", "push"), e); err != nil {
-			t.Fatal(err)
-		}
-	}
-	m.await("the signed one is committed", func() bool { return len(m.facts("image.committed")) > 0 })
+	m.await("the real one is committed", func() bool { return len(m.facts("image.committed")) > 0 })
 	m.git(m.work, "pull", "--quiet", "origin", "main")
-	if got := m.git(m.work, "show", "HEAD:app/kustomization.yaml"); !strings.Contains(got, "newTag: signed") ||
+	if got := m.git(m.work, "show", "HEAD:app/kustomization.yaml"); !strings.Contains(got, digest) ||
 		m.git(m.work, "rev-list", "--count", "HEAD") != "2" {
 		t.Errorf("kustomization:\n%s", got)
+	}
+}
+
+// Applications that are written in one branch get one commit, each in its own form, and each its fact.
+func TestOneCommitForAllFormsOfFiles(t *testing.T) {
+	m := newMesh(t)
+	host, push := store(t)
+	image := host + "/team/web"
+	pod := "apiVersion: v1\nkind: PodTemplate\nmetadata: {name: %s}\ntemplate: {spec: {containers: [{name: c, image: %s}]}}\n"
+	m.commit("first", map[string]string{
+		"list/kustomization.yaml": "resources: [pod.yaml]\nimages:\n- name: web\n  newTag: v1\n",
+		"list/pod.yaml":           fmt.Sprintf(pod, "a", "web"),
+		"values/values.yaml":      "# kept\nweb:\n- image: " + image + ":v1 # too\n",
+		"values/x.yaml":           fmt.Sprintf(pod, "b", "web"),
+		"marked/deep/pod.yaml": "apiVersion: v1\nkind: PodTemplate\nmetadata: {name: c}\ntemplate:\n  spec:\n    containers:\n    - name: c\n      image: " +
+			image + ":v1 # {\"$imagepolicy\": \"flux:web\"}\n",
+		"source/kustomization.yaml": "resources: [pod.yaml]\n",
+		"source/pod.yaml":           fmt.Sprintf(pod, "d", "web"),
+	})
+	push("v2", nil)
+	m.agent("one", "--insecure-registry="+host)
+	const prefix = "argocd-image-updater.argoproj.io/"
+	for dir, more := range map[string]map[string]string{
+		"list":   {"write-back-target": "kustomization", "app.kustomize.image-name": "web"},
+		"values": {"write-back-target": "helmvalues", "app.helm.image-spec": "web[0].image"},
+		"marked": {"write-back-target": "setters", "app.imagepolicy": "flux:web"},
+		"source": {"app.kustomize.image-name": "web"},
+	} {
+		annotations := map[string]string{
+			prefix + "image-list": "app=" + image, prefix + "app.update-strategy": "newest-build",
+			prefix + "write-back-method": "git", "argosy.dev/image-commit-message": "bump {{range .AppChanges}}{{.NewTag}}{{end}}",
+			prefix + "app.force-update": "true",
+		}
+		for key, value := range more {
+			annotations[prefix+key] = value
+		}
+		m.create(manifest(dir, m.url(), dir, "", annotations))
+		m.await(dir+" is known", func() bool { return m.app(dir).Status.Sync.Status != "" })
+	}
+	m.announce("image-1", events.ImagePushed{Registry: host, Repository: "team/web", Tag: "v2"})
+	m.await("all are told", func() bool { return len(m.facts("image.committed")) == 4 })
+	m.git(m.work, "pull", "--quiet", "origin", "main")
+	if got := m.git(m.work, "rev-list", "--count", "HEAD"); got != "2" {
+		t.Errorf("%s commits, want 2", got)
+	}
+	for file, want := range map[string]string{
+		"list/kustomization.yaml":           "newTag: v2",
+		"values/values.yaml":                "# kept\nweb:\n- image: " + image + ":v2 # too",
+		"marked/deep/pod.yaml":              image + ":v2 # {",
+		"source/.argocd-source-source.yaml": "web=" + image + ":v2",
+	} {
+		if got := m.git(m.work, "show", "HEAD:"+file); !strings.Contains(got, want) {
+			t.Errorf("%s:\n%s", file, got)
+		}
+	}
+	message := m.git(m.work, "log", "-1", "--format=%B")
+	if !strings.HasPrefix(message, "bump v2\n\n") || strings.Count(message, "Argosy-Key: ") != 4 ||
+		strings.Count(message, "Argosy-Correlation-Id: ") != 1 {
+		t.Errorf("message:\n%s", message)
 	}
 }

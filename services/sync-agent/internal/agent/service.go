@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"path/filepath"
 	"strings"
 	"time"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/argosy-mesh/argosy/libs/core/config"
 	"github.com/argosy-mesh/argosy/libs/core/life"
+	"github.com/argosy-mesh/argosy/libs/identity"
 	"github.com/argosy-mesh/argosy/libs/kube"
 	"github.com/argosy-mesh/argosy/libs/service"
 	"github.com/argosy-mesh/argosy/schemas/events"
@@ -20,8 +22,10 @@ import (
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/controller/application"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/controller/applicationset"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/appset"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/forge"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/generator"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/imageupdate"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/notification"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/projects"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/refresh"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/registry"
@@ -53,6 +57,7 @@ type Config struct {
 	SetPolicy  string        // what ApplicationSets may do to Applications that are there
 	SetOwn     string        // "true" lets an ApplicationSet that names a policy have its own
 	SCM        string        // forges that ApplicationSets may ask
+	Own        identity.Own  // whose Applications may use the cloud identity of the agent
 	Plugins    string        // folder of the sockets of config management plugins
 }
 
@@ -60,6 +65,7 @@ func parse(args []string, getenv func(string) string, out io.Writer) (Config, er
 	var c Config
 	f := config.New(events.ServiceSyncAgent, getenv, out)
 	f.Common(&c.Common)
+	identity.Declare(f, &c.Own)
 	f.Text(&c.CacheDir, "cache-dir", "/var/cache/argosy", "folder of the repository mirrors; may be lost")
 	f.Span(&c.Refresh, "refresh", 3*time.Minute, "how often Git is asked when no event comes")
 	f.Text(
@@ -105,7 +111,8 @@ func parse(args []string, getenv func(string) string, out io.Writer) (Config, er
 		if name, address, ok := strings.Cut(c.Author, " <"); !ok || name == "" || !strings.HasSuffix(address, ">") {
 			return fmt.Errorf("--commit-author: %q is not of the form name <address>", c.Author)
 		}
-		if namespace, name, ok := strings.Cut(c.Account, ":"); c.Account != "" && (!ok || namespace == "" || name == "") {
+		if namespace, name, ok := strings.Cut(c.Account, ":"); c.Account != "" && (!ok || namespace == "" ||
+			name == "") {
 			return fmt.Errorf("--deploy-account: %q is not of the form namespace:name", c.Account)
 		}
 		if c.Refresh < time.Second {
@@ -208,11 +215,25 @@ func assemble(cfg Config, base *service.Base) ([]life.Part, error) {
 	if err := sets.Watch(mgr, base.Members.Owns, regainSets); err != nil {
 		return nil, err
 	}
+	toTell := make(chan event.GenericEvent)
+	notifier := notification.New(notification.Shell{
+		Client: mgr.GetClient(), Reader: mgr.GetAPIReader(), Bus: base.Bus, Sources: src, Projects: permitted,
+		HTTP: http.DefaultClient, Control: cfg.Control, Log: base.Log,
+	}, base.Registry)
+	if err := notifier.Watch(mgr, base.Members.Owns, toTell); err != nil {
+		return nil, err
+	}
 	push := refresh.New(mgr.GetClient(), agent.Unconcerned, base.Log)
 	image := imageupdate.New(imageupdate.Shell{
 		Client: mgr.GetClient(), Bus: base.Bus, Sources: src, Registry: registry.New(cfg.Insecure), Author: cfg.Author,
+		Secrets: mgr.GetAPIReader(), Clouds: registry.NewClouds(cfg.Own, http.DefaultClient),
+		Forges:   forge.New(http.DefaultClient, src.Token),
 		Projects: permitted, Log: base.Log,
 	}, base.Registry)
+	toPromote := make(chan event.GenericEvent)
+	if err := image.Watch(mgr, base.Members.Owns, toPromote); err != nil {
+		return nil, err
+	}
 	arrived := newEventHandler(push, image, base.Registry)
 	return []life.Part{
 		life.Of("renderers", func(ctx context.Context) error {
@@ -232,6 +253,8 @@ func assemble(cfg Config, base *service.Base) ([]life.Part, error) {
 				ctx, base.Members.Changed(), mgr.GetCache(),
 				kube.Resync{List: object.NewList("Application"), Out: regain},
 				kube.Resync{List: object.NewList("ApplicationSet"), Out: regainSets},
+				kube.Resync{List: object.NewList("Application"), Out: toTell},
+				kube.Resync{List: object.NewList("Application"), Out: toPromote},
 			)
 		}),
 		life.Of("events", func(ctx context.Context) error { return arrived.run(ctx, base) }),

@@ -109,6 +109,12 @@ func (p *Pool) Of(ctx context.Context, server, name string) (*Cluster, error) {
 		}
 		return nil, fmt.Errorf("%w: %s%s; a Secret with the label %s=%s describes one", ErrUnknown, server, name, secretLabel, secretType)
 	}
+	if normal(string(secret.Data["server"])) == InClusterServer {
+		// The agent needs nobody's credentials to reach its own cluster; a Secret only gives it a name.
+		own := *p.own
+		own.Name, own.Project, own.Paused = string(secret.Data["name"]), string(secret.Data["project"]), paused(secret)
+		return &own, nil
+	}
 	c := p.connectionOf(secret)
 	c.once.Lock()
 	defer c.once.Unlock()
@@ -239,10 +245,12 @@ func (p *Pool) connect(s *corev1.Secret, c *connection) (*Cluster, error) {
 	context.AfterFunc(ctx, live.Stop)
 	return &Cluster{
 		Server: normal(string(s.Data["server"])), Name: string(s.Data["name"]), Project: string(s.Data["project"]),
-		Paused: s.Annotations[skipReconcile] == "true", Live: live, Reader: objects,
+		Paused: paused(s), Live: live, Reader: objects,
 		Writers: NewWriters(config, mapper, objects), Discovery: asked,
 	}, nil
 }
+
+func paused(s *corev1.Secret) bool { return s.Annotations[skipReconcile] == "true" }
 
 // namespaces are those that a Secret restricts a cluster to; nil is all.
 func namespaces(s *corev1.Secret) map[string]cache.Config {

@@ -1,5 +1,5 @@
-// Package imageupdate writes new images into Git for the Applications that ask for it: one commit for each, whose
-// trailers continue the chain of the push.
+// Package imageupdate writes new images into Git for the Applications that ask for it: one commit for each
+// push and branch, whose trailers continue the chain of the push.
 package imageupdate
 
 import (
@@ -8,13 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"path"
-	"strings"
 	"sync"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
-	"github.com/argosy-mesh/argosy/libs/facts"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/argosy-mesh/argosy/libs/kube/object"
@@ -25,10 +22,10 @@ import (
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/schemas/events"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/image"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/forge"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/projects"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/registry"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/source"
-	"github.com/argosy-mesh/argosy/services/sync-agent/internal/source/git"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -67,6 +64,9 @@ type Shell struct {
 	Sources  *source.Sources
 	Registry *registry.Client
 	Projects *projects.Projects
+	Secrets  client.Reader    // not cached; of pull Secrets
+	Clouds   *registry.Clouds // nil uses no identity of a cloud
+	Forges   *forge.Forges
 	Author   string // of commits, as name <address>
 	Log      *slog.Logger
 }
@@ -82,24 +82,30 @@ func New(s Shell, r prometheus.Registerer) *Updater {
 
 // update is one image for one application.
 type update struct {
-	app     *v1alpha1.Application
-	updater image.Updater
-	rule    image.Rule
-	pushed  events.ImagePushed
-	lineage lineage.Lineage
-	event   string
+	app      *v1alpha1.Application
+	updater  image.Updater
+	rule     image.Rule
+	source   v1alpha1.ApplicationSource // that the image is written to
+	renderer image.Renderer
+	pushed   events.ImagePushed
+	lineage  lineage.Lineage
+	event    string
+	access   registry.Access
 }
+
+func (u update) name() string { return u.app.Namespace + "/" + u.app.Name }
 
 // key makes the update happen once.
 func (u update) key() string {
-	return bus.Key(u.app.Namespace+"/"+u.app.Name, u.rule.Name, u.pushed.Tag, u.pushed.Digest, u.event)
+	return bus.Key(u.name(), u.rule.Name, u.pushed.Tag, u.pushed.Digest, u.event)
 }
 
 // fact is the id of the fact that tells about the commit; whatever the commit
 // causes is caused by that.
 func (u update) fact() string { return bus.Key(u.key(), "committed") }
 
-// Handle takes an event of an image that was pushed.
+// Handle takes an event of an image that was pushed. All applications that want the image and are written in one branch
+// of one repository get one commit: it has one cause, that event.
 func (h *Updater) Handle(ctx context.Context, d bus.Delivery) ([]bus.Outgoing, error) {
 	var pushed events.ImagePushed
 	if err := json.Unmarshal(d.Data(), &pushed); err != nil {
@@ -109,23 +115,39 @@ func (h *Updater) Handle(ctx context.Context, d bus.Delivery) ([]bus.Outgoing, e
 	if err != nil || len(updates) == 0 {
 		return nil, err
 	}
-	l, err := h.vouch(ctx, d, &pushed)
-	if errors.Is(err, registry.ErrAbsent) {
-		return nil, fault.AsStale(err)
-	}
-	if err != nil {
-		return nil, err
-	}
 	var errs []error
+	var ready []update
 	for _, u := range updates {
-		u.pushed, u.lineage, u.event = pushed, l, d.ID()
-		if h.overtaken(u, d.Sequence) {
-			h.metrics.Commits.WithLabelValues("overtaken").Inc()
+		u.pushed, u.event = pushed, d.ID()
+		is, err := h.prepare(ctx, cause{d.ID(), bus.After(d.Event), d.Sequence}, &u)
+		if errs = append(errs, err); is && err == nil {
+			ready = append(ready, u)
+		}
+	}
+	for _, b := range batches(ready) {
+		errs = append(errs, h.write(ctx, b))
+	}
+	return nil, h.joined(ctx, errs)
+}
+
+// joined is the error of several updates. One that another try may mend must not be dropped with one that none will.
+func (h *Updater) joined(ctx context.Context, errs []error) error {
+	classes := map[fault.Class][]error{}
+	for _, err := range errs {
+		if err != nil {
+			classes[fault.Of(err)] = append(classes[fault.Of(err)], err)
+		}
+	}
+	for _, class := range []fault.Class{fault.Retry, fault.Poison, fault.Stale} {
+		if len(classes[class]) == 0 {
 			continue
 		}
-		errs = append(errs, h.write(ctx, u))
+		if others := errors.Join(errs...); class == fault.Retry && len(classes) > 1 {
+			h.Log.WarnContext(ctx, "some updates of an image will never succeed", "error", others)
+		}
+		return errors.Join(classes[class]...)
 	}
-	return nil, errors.Join(errs...)
+	return nil
 }
 
 // wanted finds who asks for an image.
@@ -149,37 +171,98 @@ func (h *Updater) wanted(ctx context.Context, pushed events.ImagePushed) ([]upda
 				)
 				continue
 			}
+			if !rule.Deployed(app.Status.Summary.Images) {
+				h.metrics.Commits.WithLabelValues("undeployed").Inc()
+				continue
+			}
 			out = append(out, update{app: app, updater: updater, rule: rule})
 		}
 	}
 	return out, nil
 }
 
-// vouch asks the registry where the sender is not trusted or did not say what the
-// image carries, and returns the lineage of what the image causes.
-func (h *Updater) vouch(ctx context.Context, d bus.Delivery, pushed *events.ImagePushed) (lineage.Lineage, error) {
-	l := lineage.FromOCI(pushed.Annotations)
-	if pushed.Verified == events.VerifiedByNone || pushed.Verified == "" || l.Empty() {
-		// By tag, since that is what is written: a digest that exists does not make
-		// the tag true.
-		seen, err := h.Registry.Look(ctx, pushed.Registry+"/"+pushed.Repository+":"+pushed.Tag)
-		if err != nil &&
-			(pushed.Verified == events.VerifiedByNone || pushed.Verified == "" || !errors.Is(err, registry.ErrAbsent)) {
-			return l, err
-		}
-		if err == nil {
-			l, pushed.Digest = lineage.FromOCI(seen.Annotations), seen.Digest
-		}
+// cause is why an update is made: an event, or a promotion.
+type cause struct {
+	id       string
+	lineage  lineage.Lineage
+	sequence uint64 // place in the stream of events; 0 is never overtaken
+}
+
+// prepare finds out all that an update needs before anything is written, and reports whether it is still to be made.
+func (h *Updater) prepare(ctx context.Context, why cause, u *update) (bool, error) {
+	s, err := source.Of(u.app.Spec)
+	if err != nil {
+		return false, fault.AsPoison(fmt.Errorf("update image of application %s: %w", u.name(), err))
 	}
-	own := bus.After(d.Event)
-	if l.Correlation == "" {
-		l.Correlation = own.Correlation
+	u.source, u.renderer = s, rendererOf(u.app, s)
+	if u.updater.RepoURL != "" {
+		u.source.RepoURL = u.updater.RepoURL
 	}
-	if l.Trace == "" {
-		l.Trace = own.Trace
+	reason, err := h.Projects.Repository(ctx, u.app.Namespace, u.app.Spec.Project, u.source.RepoURL)
+	if err != nil {
+		return false, err
 	}
-	l.Causation = d.ID()
-	return l, nil
+	if reason != "" {
+		return false, fault.Poisonf("update image of application %s: %s", u.name(), reason)
+	}
+	if u.access, err = h.access(ctx, u.app.Namespace, u.rule.Pull, u.pushed); err != nil {
+		return false, fmt.Errorf("update image of application %s: %w", u.name(), err)
+	}
+	seen, err := h.look(ctx, *u)
+	if err != nil {
+		return false, err
+	}
+	u.vouched(why, seen)
+	if !u.rule.Runs(seen.Platforms) {
+		h.metrics.Commits.WithLabelValues("other platform").Inc()
+		return false, nil
+	}
+	if why.sequence > 0 && h.overtaken(*u, why.sequence) {
+		h.metrics.Commits.WithLabelValues("overtaken").Inc()
+		return false, nil
+	}
+	return true, nil
+}
+
+// rendererOf is what makes manifests of a source: what was seen, or else what the source says.
+func rendererOf(app *v1alpha1.Application, s v1alpha1.ApplicationSource) image.Renderer {
+	switch {
+	case app.Status.SourceType != "":
+		return image.Renderer(app.Status.SourceType)
+	case s.Helm != nil:
+		return image.ByHelm
+	}
+	return image.ByKustomize
+}
+
+// look asks the registry what the tag that was pushed is now: whoever sent the event, the registry has the last word
+// about a tag. What it does not have is nobody's to write.
+func (h *Updater) look(ctx context.Context, u update) (registry.Image, error) {
+	reference, err := registry.Reference(u.pushed.Registry, u.pushed.Repository, u.pushed.Tag)
+	if err != nil {
+		return registry.Image{}, err
+	}
+	seen, err := h.Registry.Look(ctx, reference, u.access)
+	if errors.Is(err, registry.ErrAbsent) {
+		err = fault.AsStale(err)
+	}
+	return seen, err
+}
+
+// vouched takes over what the registry says, and the lineage that the image carries.
+func (u *update) vouched(why cause, seen registry.Image) {
+	u.pushed.Digest = seen.Digest
+	u.lineage = lineage.FromOCI(seen.Annotations)
+	if u.lineage.Empty() {
+		u.lineage = lineage.FromOCI(u.pushed.Annotations)
+	}
+	if u.lineage.Correlation == "" {
+		u.lineage.Correlation = why.lineage.Correlation
+	}
+	if u.lineage.Trace == "" {
+		u.lineage.Trace = why.lineage.Trace
+	}
+	u.lineage.Causation = why.id
 }
 
 func (h *Updater) overtaken(u update, sequence uint64) bool {
@@ -191,127 +274,4 @@ func (h *Updater) overtaken(u update, sequence uint64) bool {
 	}
 	h.newest.Add(id, sequence)
 	return false
-}
-
-// write commits the image and tells about it. Doing so again changes nothing and
-// tells the same.
-func (h *Updater) write(ctx context.Context, u update) error {
-	source, err := source.Of(u.app.Spec)
-	if err != nil {
-		return fault.AsPoison(err)
-	}
-	if u.updater.RepoURL != "" {
-		source.RepoURL = u.updater.RepoURL
-	}
-	reason, err := h.Projects.Repository(ctx, u.app.Namespace, u.app.Spec.Project, source.RepoURL)
-	if err != nil {
-		return err
-	}
-	if reason != "" {
-		return fault.Poisonf("update image of application %s/%s: %s", u.app.Namespace, u.app.Name, reason)
-	}
-	m, err := h.Sources.Mirror(ctx, source.RepoURL)
-	if err != nil {
-		return err
-	}
-	name := u.updater.Branch
-	if name == "" {
-		name = source.TargetRevision
-	}
-	branch, err := m.Branch(ctx, name)
-	if err != nil {
-		return err
-	}
-	change := git.Change{Branch: branch, Author: h.Author, Message: u.message()}
-	if change.Path, err = kustomizationPath(ctx, m, branch, folder(source.Path, u.updater.Target)); err != nil {
-		return err
-	}
-	change.Edit = func(old []byte, _ git.Commit) ([]byte, error) { return h.edit(ctx, u, old) }
-	head, made, err := m.Apply(ctx, change)
-	if err != nil {
-		return fmt.Errorf("update image of application %s/%s: %w", u.app.Namespace, u.app.Name, err)
-	}
-	if !made && !strings.Contains(head.Message, events.TrailerKey+": "+u.key()) {
-		h.metrics.Commits.WithLabelValues("unchanged").Inc()
-		return nil
-	}
-	h.metrics.Commits.WithLabelValues("committed").Inc()
-	h.Log.InfoContext(
-		ctx, "image committed", "application", u.app.Namespace+"/"+u.app.Name, "image", u.pushed.Reference(), "commit",
-		head.SHA,
-	)
-	return facts.Publish(
-		ctx,
-		h.Bus,
-		events.ServiceSyncAgent,
-		facts.Fact{
-			ID:      u.fact(),
-			About:   facts.About("Application", u.app),
-			Lineage: u.lineage,
-			Body: events.ImageCommitted{
-				Commit: head.SHA, Image: u.pushed.Reference(), Tag: u.pushed.Tag, Repository: source.RepoURL,
-				Application: u.app.Namespace + "/" + u.app.Name, Message: "image committed",
-			},
-		},
-	)
-}
-
-// folder is where the kustomization is, from the root of the repository.
-func folder(app, target string) string {
-	if strings.HasPrefix(target, "/") {
-		return path.Clean(target)
-	}
-	return path.Join("/", app, target)
-}
-
-func kustomizationPath(ctx context.Context, m *git.Mirror, branch, dir string) (string, error) {
-	head, err := m.Resolve(ctx, branch, git.Want{})
-	if err != nil {
-		return "", err
-	}
-	for _, name := range []string{"kustomization.yaml", "kustomization.yml", "Kustomization"} {
-		if _, err = m.File(ctx, head, path.Join(dir, name)); err == nil {
-			return path.Join(dir, name), nil
-		}
-	}
-	return "", fmt.Errorf("there is no kustomization in %s: %w", dir, err)
-}
-
-// edit is the new content, or the old one when the image may not be replaced.
-func (h *Updater) edit(ctx context.Context, u update, old []byte) ([]byte, error) {
-	next := u.rule.Value(u.pushed)
-	current, err := image.Read(old, next.Entry)
-	if err != nil {
-		return nil, fault.AsPoison(err)
-	}
-	if !u.rule.Advances(current, next) || h.older(ctx, u, current, next) {
-		return old, nil
-	}
-	text, err := image.Set(old, next)
-	return text, fault.AsPoison(err)
-}
-
-// older reports whether the registry knows the current image to be built later.
-func (h *Updater) older(ctx context.Context, u update, current, next image.Value) bool {
-	if u.rule.Strategy != image.NewestBuild || current.NewTag == "" || current.NewTag == next.NewTag {
-		return false
-	}
-	name := u.pushed.Registry + "/" + u.pushed.Repository
-	was, err := h.Registry.Look(ctx, name+":"+current.NewTag)
-	if err != nil || was.Created.IsZero() {
-		return false // gone or not dated: the push itself is the newest we know
-	}
-	is, err := h.Registry.Look(ctx, name+":"+next.NewTag)
-	return err == nil && !is.Created.IsZero() && is.Created.Before(was.Created)
-}
-
-func (u update) message() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "build: automatic update of %s\n\n", u.app.Name)
-	fmt.Fprintf(&b, "updates image %s to %s\n\n", u.rule.Entry, u.pushed.Reference())
-	l := u.lineage
-	l.Causation = u.fact()
-	b.WriteString(l.Trailers())
-	fmt.Fprintf(&b, "%s: %s\n", events.TrailerKey, u.key())
-	return b.String()
 }

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/argosy-mesh/argosy/libs/core/fault"
+	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
@@ -44,18 +46,46 @@ type Image struct {
 	Digest      string
 	Annotations map[string]string // of the manifest
 	Created     time.Time         // zero when unknown or reproducible
+	Platforms   []string          // os/architecture[/variant]; none when it does not say
+}
+
+// Access opens a registry; the zero value is for what everybody may read.
+type Access struct {
+	Username, Password string
+}
+
+func (a Access) option() remote.Option {
+	if a == (Access{}) {
+		return remote.WithAuth(authn.Anonymous)
+	}
+	return remote.WithAuth(&authn.Basic{Username: a.Username, Password: a.Password})
+}
+
+// Reference is how a tag of a repository is written. The parts come from whoever sent an event: what has other
+// characters than names have, and so would ask for another path, is an error of class poison.
+func Reference(host, repository, tag string) (string, error) {
+	for _, part := range [][2]string{{"registry", host}, {"repository", repository}, {"tag", tag}} {
+		if part[1] == "" || strings.ContainsAny(part[1], "@?#%\\ \t\n") ||
+			slices.Contains(strings.Split(part[1], "/"), "..") {
+			return "", fault.Poisonf("image %s/%s:%s: %s %q is no name", host, repository, tag, part[0], part[1])
+		}
+	}
+	if strings.ContainsAny(host, "/") || strings.ContainsAny(tag, "/:") || strings.Contains(repository, ":") {
+		return "", fault.Poisonf("image %s/%s:%s: a part holds what separates parts", host, repository, tag)
+	}
+	return host + "/" + repository + ":" + tag, nil
 }
 
 // Look reads the manifest behind a reference such as registry/repository:tag, and
 // when the image was built.
-func (c *Client) Look(ctx context.Context, reference string) (Image, error) {
+func (c *Client) Look(ctx context.Context, reference string, access Access) (Image, error) {
 	ref, err := c.parse(reference)
 	if err != nil {
 		return Image{}, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	d, err := remote.Get(ref, remote.WithContext(ctx))
+	d, err := remote.Get(ref, remote.WithContext(ctx), access.option())
 	if err != nil {
 		return Image{}, classed(reference, err)
 	}
@@ -65,7 +95,10 @@ func (c *Client) Look(ctx context.Context, reference string) (Image, error) {
 	if err := json.Unmarshal(d.Manifest, &manifest); err != nil {
 		return Image{}, fmt.Errorf("manifest of %s: %w", reference, err)
 	}
-	return Image{Digest: d.Digest.String(), Annotations: manifest.Annotations, Created: created(d)}, nil
+	made, platforms := built(d)
+	return Image{
+		Digest: d.Digest.String(), Annotations: manifest.Annotations, Created: made, Platforms: platforms,
+	}, nil
 }
 
 func (c *Client) parse(reference string) (name.Reference, error) {
@@ -81,17 +114,44 @@ func (c *Client) parse(reference string) (name.Reference, error) {
 	return ref, nil
 }
 
-// created is best effort: not every image says it.
-func created(d *remote.Descriptor) time.Time {
+// built is when an image was made and what it runs on, as far as it says: of an index by its list, and by the first
+// image in it.
+func built(d *remote.Descriptor) (made time.Time, platforms []string) {
+	if index, err := d.ImageIndex(); d.MediaType.IsIndex() && err == nil {
+		if list, err := index.IndexManifest(); err == nil {
+			for _, m := range list.Manifests {
+				// Attestations stand in an index as images of an unknown platform.
+				if m.Platform != nil && m.Platform.OS != "unknown" {
+					platforms = append(platforms, platform(*m.Platform))
+				}
+			}
+		}
+	}
 	image, err := d.Image()
 	if err != nil {
-		return time.Time{}
+		return time.Time{}, platforms
 	}
 	config, err := image.ConfigFile()
-	if err != nil || config == nil || config.Created == (v1.Time{}) || config.Created.Unix() <= 0 {
-		return time.Time{}
+	if err != nil || config == nil {
+		return time.Time{}, platforms
 	}
-	return config.Created.Time
+	if len(platforms) == 0 && config.OS != "" && config.Architecture != "" {
+		platforms = []string{platform(v1.Platform{
+			OS: config.OS, Architecture: config.Architecture, Variant: config.Variant,
+		})}
+	}
+	if config.Created == (v1.Time{}) || config.Created.Unix() <= 0 {
+		return time.Time{}, platforms
+	}
+	return config.Created.Time, platforms
+}
+
+func platform(p v1.Platform) string {
+	out := p.OS + "/" + p.Architecture
+	if p.Variant != "" {
+		out += "/" + p.Variant
+	}
+	return out
 }
 
 func classed(reference string, err error) error {

@@ -3,6 +3,7 @@
 package source
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -68,6 +69,17 @@ func New(c Config) (*Sources, error) {
 // Mirror returns the mirror of a repository, with the credentials that count for all projects.
 func (s *Sources) Mirror(ctx context.Context, location string) (*git.Mirror, error) {
 	return s.mirror(ctx, location, "")
+}
+
+// Token is what opens a repository over HTTP, for the API of its forge; "" when nothing does. project is whose
+// credentials count beside those for all.
+func (s *Sources) Token(ctx context.Context, location, project string) (string, error) {
+	r, err := s.repositories.find(ctx, location, project)
+	if err != nil {
+		return "", err
+	}
+	creds, err := r.git(ctx, s.tokens)
+	return cmp.Or(creds.BearerToken, creds.Password), err
 }
 
 func (s *Sources) mirror(ctx context.Context, location, project string) (*git.Mirror, error) {

@@ -56,8 +56,16 @@ func matters(e event.UpdateEvent) bool {
 	}
 	return !same(before.Object["spec"], after.Object["spec"]) ||
 		!same(before.Object["operation"], after.Object["operation"]) ||
-		!maps.Equal(before.GetAnnotations(), after.GetAnnotations()) || terminating(after) ||
+		!maps.Equal(told(before), told(after)) || terminating(after) ||
 		after.GetDeletionTimestamp() != nil
+}
+
+// told are the annotations that say something to a sync: not what other parts of the agent note down for themselves.
+func told(o *unstructured.Unstructured) map[string]string {
+	out := maps.Clone(o.GetAnnotations())
+	delete(out, "notified.notifications.argoproj.io")
+	delete(out, "argosy.dev/promoted")
+	return out
 }
 
 // terminating reports whether somebody ended the operation, which is said in status.

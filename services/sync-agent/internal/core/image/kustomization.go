@@ -228,3 +228,15 @@ func setInNodes(text []byte, v Value) ([]byte, error) {
 	}
 	return []byte(out), nil
 }
+
+// InKustomization is the value as a kustomization holds it: a name that the entry has anyway is left out, and so is the
+// tag beside a digest, which kustomize would prefer to it.
+func (v Value) InKustomization() Value {
+	if v.NewName == v.Entry {
+		v.NewName = ""
+	}
+	if v.Digest != "" {
+		v.NewTag = ""
+	}
+	return v
+}

@@ -2,24 +2,48 @@ package git
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/render"
 )
 
-// Change is one file to be changed in a commit of its own.
+// Change is one commit to be made on a branch.
 type Change struct {
-	Branch  string // full ref
-	Path    string
-	Author  string // name <address>
-	Message string
-	// Edit returns the new content; the same content means that there is nothing
-	// to do. commit is the head that the content comes from.
-	Edit func(content []byte, head Commit) ([]byte, error)
+	Branch string // full ref
+	// Base is the branch that Branch begins with where it does not exist; "" has it exist.
+	Base   string
+	Author string // name <address>
+	// Edit says what the commit is to change. It is asked again when the branch moved meanwhile.
+	Edit func(head Head) (Edit, error)
 }
+
+// Head is where a change goes on from.
+type Head struct {
+	Commit
+	// Read returns a file; the error wraps [ErrNoFile] when there is none.
+	Read func(name string) ([]byte, error)
+	// List returns what is below a folder, by its name from there.
+	List func(dir string) (render.Listing, error)
+	// Blobs returns contents of what was listed.
+	Blobs func(entries []render.Entry) (map[string][]byte, error)
+}
+
+// Edit is the contents of a commit.
+type Edit struct {
+	Files   map[string][]byte // whole files by name; those that stay as they are do not count
+	Message string
+}
+
+// ErrNoFile is wrapped by errors about a file that is not there.
+var ErrNoFile = errors.New("there is no such file")
 
 // ErrMoved is wrapped when the branch moved between reading and writing, as often
 // as it was tried.
@@ -45,7 +69,7 @@ func (m *Mirror) applyOnce(ctx context.Context, c Change) (Commit, bool, error) 
 	t := m.tracked(c.Branch)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	parent, err := m.fetch(ctx, c.Branch, t)
+	parent, lease, err := m.parent(ctx, c, t)
 	if err != nil {
 		return Commit{}, false, err
 	}
@@ -53,19 +77,28 @@ func (m *Mirror) applyOnce(ctx context.Context, c Change) (Commit, bool, error) 
 	if err != nil {
 		return head, false, err
 	}
-	old, err := m.File(ctx, parent, c.Path)
+	edit, err := c.Edit(m.head(ctx, head))
 	if err != nil {
 		return head, false, err
 	}
-	fresh, err := c.Edit(old, head)
-	if err != nil || bytes.Equal(old, fresh) {
-		return head, false, err
+	changed := map[string][]byte{}
+	for name, fresh := range edit.Files {
+		old, err := m.File(ctx, parent, name)
+		if err != nil && !errors.Is(err, ErrNoFile) {
+			return head, false, err
+		}
+		if err != nil || !bytes.Equal(old, fresh) {
+			changed[clean(name)] = fresh
+		}
 	}
-	next, err := m.build(ctx, c, parent, fresh)
+	if len(changed) == 0 {
+		return head, false, nil
+	}
+	next, err := m.build(ctx, c.Author, edit.Message, parent, changed)
 	if err != nil {
-		return head, false, fmt.Errorf("commit %s: %w", c.Path, err)
+		return head, false, fmt.Errorf("commit to %s: %w", c.Branch, err)
 	}
-	if err := m.push(ctx, c.Branch, parent, next); err != nil {
+	if err := m.push(ctx, c.Branch, lease, next); err != nil {
 		return head, false, err
 	}
 	t.sha = next
@@ -73,8 +106,52 @@ func (m *Mirror) applyOnce(ctx context.Context, c Change) (Commit, bool, error) 
 	return head, true, err
 }
 
-// File reads one file of a commit.
+// parent is the commit that a change goes on from, and what the branch must point to when it is pushed: nothing, where
+// it is new.
+func (m *Mirror) parent(ctx context.Context, c Change, t *tracked) (parent, lease string, err error) {
+	if c.Base == "" || c.Base == c.Branch {
+		parent, err = m.fetch(ctx, c.Branch, t)
+		return parent, parent, err
+	}
+	out, err := m.run(ctx, nil, nil, "ls-remote", "--end-of-options", m.url, c.Branch)
+	if err != nil {
+		return "", "", fmt.Errorf("list refs of %s: %w", redact(m.url), err)
+	}
+	if refIn(string(out), strings.TrimPrefix(c.Branch, "refs/heads/")) != "" {
+		parent, err = m.fetch(ctx, c.Branch, t)
+		return parent, parent, err
+	}
+	base := m.tracked(c.Base)
+	base.mu.Lock()
+	defer base.mu.Unlock()
+	parent, err = m.fetch(ctx, c.Base, base)
+	return parent, "", err
+}
+
+func (m *Mirror) head(ctx context.Context, c Commit) Head {
+	return Head{
+		Commit: c,
+		Read:   func(name string) ([]byte, error) { return m.File(ctx, c.SHA, name) },
+		List: func(dir string) (render.Listing, error) {
+			at, err := m.Describe(ctx, c.SHA, dir)
+			if err != nil {
+				return nil, err
+			}
+			return m.List(ctx, at.Tree)
+		},
+		Blobs: func(entries []render.Entry) (map[string][]byte, error) { return m.Blobs(ctx, entries) },
+	}
+}
+
+// File reads one file of a commit; the error wraps [ErrNoFile] when there is none.
 func (m *Mirror) File(ctx context.Context, commit, name string) ([]byte, error) {
+	mode, err := m.mode(ctx, commit, name)
+	if err == nil && mode == "" {
+		err = ErrNoFile
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read %s at %s: %w", name, commit, err)
+	}
 	out, err := m.run(ctx, nil, nil, "cat-file", "blob", commit+":"+clean(name))
 	if err != nil {
 		return nil, fmt.Errorf("read %s at %s: %w", name, commit, err)
@@ -83,13 +160,15 @@ func (m *Mirror) File(ctx context.Context, commit, name string) ([]byte, error) 
 }
 
 // build makes the commit beside the store, with an index of its own.
-func (m *Mirror) build(ctx context.Context, c Change, parent string, content []byte) (string, error) {
+func (m *Mirror) build(
+	ctx context.Context, author, message, parent string, files map[string][]byte,
+) (string, error) {
 	scratch, err := os.MkdirTemp("", "argosy-index-")
 	if err != nil {
 		return "", err
 	}
 	defer func() { _ = os.RemoveAll(scratch) }() // a leftover index does no harm
-	name, address, _ := strings.Cut(strings.TrimSuffix(c.Author, ">"), " <")
+	name, address, _ := strings.Cut(strings.TrimSuffix(author, ">"), " <")
 	env := []string{
 		"GIT_INDEX_FILE=" + filepath.Join(scratch, "index"),
 		"GIT_AUTHOR_NAME=" + name,
@@ -97,30 +176,34 @@ func (m *Mirror) build(ctx context.Context, c Change, parent string, content []b
 		"GIT_COMMITTER_NAME=" + name,
 		"GIT_COMMITTER_EMAIL=" + address,
 	}
-	blob, err := m.line(ctx, content, env, "hash-object", "-w", "--stdin")
-	if err != nil {
-		return "", err
-	}
-	mode, err := m.mode(ctx, parent, c.Path)
-	if err != nil {
-		return "", err
-	}
 	if _, err := m.run(ctx, nil, env, "read-tree", parent); err != nil {
 		return "", err
 	}
-	if _, err := m.run(ctx, nil, env, "update-index", "--cacheinfo", mode+","+blob+","+clean(c.Path)); err != nil {
-		return "", err
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		blob, err := m.line(ctx, files[name], env, "hash-object", "-w", "--stdin")
+		if err != nil {
+			return "", err
+		}
+		mode, err := m.mode(ctx, parent, name)
+		if err != nil {
+			return "", err
+		}
+		entry := cmp.Or(mode, "100644") + "," + blob + "," + name
+		if _, err := m.run(ctx, nil, env, "update-index", "--add", "--cacheinfo", entry); err != nil {
+			return "", err
+		}
 	}
 	tree, err := m.line(ctx, nil, env, "write-tree")
 	if err != nil {
 		return "", err
 	}
-	return m.line(ctx, []byte(c.Message), env, "commit-tree", tree, "-p", parent, "-F", "-")
+	return m.line(ctx, []byte(message), env, "commit-tree", tree, "-p", parent, "-F", "-")
 }
 
+// mode is that of a plain file, "" where there is none. Links and folders are not to be written through.
 func (m *Mirror) mode(ctx context.Context, commit, name string) (string, error) {
-	out, err := m.run(ctx, nil, nil, "ls-tree", "--full-tree", commit, "--", clean(name))
-	if err != nil {
+	out, err := m.run(ctx, nil, nil, "ls-tree", "-z", "--full-tree", commit, "--", clean(name))
+	if err != nil || len(out) == 0 {
 		return "", err
 	}
 	mode, _, _ := strings.Cut(string(out), " ")
@@ -135,10 +218,10 @@ func (m *Mirror) line(ctx context.Context, input []byte, env []string, args ...s
 	return strings.TrimSpace(string(out)), err
 }
 
-// push moves the branch from parent to next, or not at all.
-func (m *Mirror) push(ctx context.Context, branch, parent, next string) error {
+// push moves the branch from where it was to next, or not at all; "" has it not exist before.
+func (m *Mirror) push(ctx context.Context, branch, was, next string) error {
 	_, err := m.run(
-		ctx, nil, nil, "push", "--quiet", "--force-with-lease="+branch+":"+parent, "--end-of-options", m.url,
+		ctx, nil, nil, "push", "--quiet", "--force-with-lease="+branch+":"+was, "--end-of-options", m.url,
 		next+":"+branch,
 	)
 	if err == nil {

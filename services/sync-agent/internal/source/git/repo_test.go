@@ -184,11 +184,15 @@ func TestApplyComparesAndSwaps(t *testing.T) {
 			_, _, err := m.Apply(
 				context.Background(),
 				Change{
-					Branch:  "refs/heads/main",
-					Path:    "f",
-					Author:  "A <a@example.org>",
-					Message: fmt.Sprintf("more %d\n", i),
-					Edit:    func(old []byte, _ Commit) ([]byte, error) { return append(old, '+'), nil },
+					Branch: "refs/heads/main",
+					Author: "A <a@example.org>",
+					Edit: func(head Head) (Edit, error) {
+						old, err := head.Read("f")
+						return Edit{
+							Files:   map[string][]byte{"f": append(old, '+'), fmt.Sprint("new/", i): []byte("x")},
+							Message: fmt.Sprintf("more %d\n", i),
+						}, err
+					},
 				},
 			)
 			if err != nil {
@@ -203,5 +207,42 @@ func TestApplyComparesAndSwaps(t *testing.T) {
 	}
 	if got := o.git(o.work, "log", "-1", "--format=%an <%ae> %s"); !strings.HasPrefix(got, "A <a@example.org> more") {
 		t.Error(got)
+	}
+}
+
+// A branch that is not there begins with its base; where it is there, the change goes on from it.
+func TestApplyMakesItsBranch(t *testing.T) {
+	o := newOrigin(t)
+	o.commit("first", map[string]string{"f": "0"})
+	m := mirror(t, o)
+	change := Change{
+		Branch: "refs/heads/update", Base: "refs/heads/main", Author: "A <a@example.org>",
+		Edit: func(head Head) (Edit, error) {
+			old, err := head.Read("f")
+			if _, absent := head.Read("none"); !errors.Is(absent, ErrNoFile) {
+				t.Errorf("a file that there is not: %v", absent)
+			}
+			return Edit{Files: map[string][]byte{"f": append(old, '+')}, Message: "more"}, err
+		},
+	}
+	for _, want := range []string{"0+", "0++"} {
+		if _, made, err := m.Apply(t.Context(), change); !made || err != nil {
+			t.Fatalf("%v, %v", made, err)
+		}
+		o.git(o.work, "fetch", "--quiet", "origin")
+		if got := o.git(o.work, "show", "origin/update:f"); got != want {
+			t.Errorf("content %q, want %q", got, want)
+		}
+	}
+	if got := o.git(o.work, "show", "origin/main:f"); got != "0" {
+		t.Errorf("the base is %q", got)
+	}
+	same := change
+	same.Edit = func(head Head) (Edit, error) {
+		old, err := head.Read("f")
+		return Edit{Files: map[string][]byte{"f": old}, Message: "nothing"}, err
+	}
+	if _, made, err := m.Apply(t.Context(), same); made || err != nil {
+		t.Errorf("nothing changed: %v, %v", made, err)
 	}
 }
