@@ -87,7 +87,14 @@ func (b *bench) apps(ctx context.Context) (figures []Figure, err error) {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	if err := git(ctx, "", "clone", "--quiet", fmt.Sprintf("http://%s:%d/bench/apps.git", b.Node, gitPort), dir); err != nil {
+	if err := git(
+		ctx,
+		"",
+		"clone",
+		"--quiet",
+		fmt.Sprintf("http://%s:%d/bench/apps.git", b.Node, gitPort),
+		dir,
+	); err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, b.sweepApps(context.WithoutCancel(ctx))) }()
@@ -143,16 +150,30 @@ func (b *bench) manyOf(ctx context.Context, dir, kind string) ([]Figure, error) 
 		return nil, err
 	}
 	took := time.Since(began).Seconds()
-	b.sayf("  %d applications of one %s: made in %.1f s, Synced in %.1f s, by hand %.1f s", manyApps, kind, made, took, floor)
+	b.sayf(
+		"  %d applications of one %s: made in %.1f s, Synced in %.1f s, by hand %.1f s",
+		manyApps,
+		kind,
+		made,
+		took,
+		floor,
+	)
 	held, err := b.agent(ctx, "process_resident_memory_bytes")
 	if err != nil {
 		return nil, err
 	}
 	return []Figure{
 		{
-			Job: fmt.Sprintf("%d applications of one %s, created to Synced", manyApps, kind), Unit: "s",
-			Value: SpreadOf([]float64{took}), Floor: SpreadOf([]float64{floor}), Aim: OverFloor(60),
-			Note: fmt.Sprintf("made in %.1f s of it; floor: the same objects applied by hand, %d at once", made, appWorkers),
+			Job:   fmt.Sprintf("%d applications of one %s, created to Synced", manyApps, kind),
+			Unit:  "s",
+			Value: SpreadOf([]float64{took}),
+			Floor: SpreadOf([]float64{floor}),
+			Aim:   OverFloor(60),
+			Note: fmt.Sprintf(
+				"made in %.1f s of it; floor: the same objects applied by hand, %d at once",
+				made,
+				appWorkers,
+			),
 		},
 		{
 			Job: fmt.Sprintf("memory of sync-agent with %d applications of one %s", manyApps, kind), Unit: "MiB",
@@ -188,7 +209,13 @@ func (b *bench) manyAtRest(ctx context.Context, dir string) ([]Figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	b.sayf("  push to applied: %.3f s, most %.3f s; %.0f renders for %d pushes", samples[len(samples)/2], worst, after-renders, appPushes)
+	b.sayf(
+		"  push to applied: %.3f s, most %.3f s; %.0f renders for %d pushes",
+		samples[len(samples)/2],
+		worst,
+		after-renders,
+		appPushes,
+	)
 	before, err := b.agent(ctx, "process_cpu_seconds_total")
 	if err != nil {
 		return nil, err
@@ -205,7 +232,13 @@ func (b *bench) manyAtRest(ctx context.Context, dir string) ([]Figure, error) {
 	note := fmt.Sprintf("%d applications in one repository, 1 of them changed, n=%d", manyApps, appPushes)
 	return []Figure{
 		{Job: "push end to the one changed", Unit: "s", Value: SpreadOf(samples), Aim: Under(0.3, "s"), Note: note},
-		{Job: "push end to the one changed, most", Unit: "s", Value: SpreadOf([]float64{worst}), Aim: Under(1, "s"), Note: note},
+		{
+			Job:   "push end to the one changed, most",
+			Unit:  "s",
+			Value: SpreadOf([]float64{worst}),
+			Aim:   Under(1, "s"),
+			Note:  note,
+		},
 		{
 			Job: "renders for each push", Value: SpreadOf([]float64{(after - renders) / appPushes}),
 			Aim: Under(1.01, ""), Note: note,
@@ -233,7 +266,8 @@ func (a app) write(dir, stamp string) error {
 // publish commits and pushes what a folder holds.
 func publish(ctx context.Context, dir, message string) error {
 	for _, args := range [][]string{
-		{"add", "-A"}, {"commit", "--quiet", "--allow-empty", "-m", message}, {"push", "--quiet", "origin", "HEAD:refs/heads/main"},
+		{"add", "-A"}, {"commit", "--quiet", "--allow-empty", "-m", message},
+		{"push", "--quiet", "origin", "HEAD:refs/heads/main"},
 	} {
 		if err := git(ctx, dir, args...); err != nil {
 			return err
@@ -268,7 +302,12 @@ func (b *bench) untilSynced(ctx context.Context, want int) error {
 	defer cancel()
 	list := &unstructured.UnstructuredList{}
 	list.SetGroupVersionKind(v1alpha1.Kind("ApplicationList"))
-	w, err := b.client.Watch(ctx, list, client.InNamespace(controlNamespace), client.MatchingLabels{appLabel: "product"})
+	w, err := b.client.Watch(
+		ctx,
+		list,
+		client.InNamespace(controlNamespace),
+		client.MatchingLabels{appLabel: "product"},
+	)
 	if err != nil {
 		return fmt.Errorf("watch the applications: %w", err)
 	}
@@ -277,7 +316,12 @@ func (b *bench) untilSynced(ctx context.Context, want int) error {
 	for len(done) < want {
 		e, open := <-w.ResultChan()
 		if !open {
-			return fmt.Errorf("%d of %d applications are Synced: %w", len(done), want, errors.Join(ctx.Err(), errors.New("the watch ended")))
+			return fmt.Errorf(
+				"%d of %d applications are Synced: %w",
+				len(done),
+				want,
+				errors.Join(ctx.Err(), errors.New("the watch ended")),
+			)
 		}
 		o, ok := e.Object.(*unstructured.Unstructured)
 		if !ok {
@@ -295,7 +339,12 @@ func (b *bench) untilStamped(ctx context.Context, a app, stamp string) error {
 	ctx, cancel := context.WithTimeout(ctx, pushWithin)
 	defer cancel()
 	name := a.object("product", stamp).GetName()
-	w, err := b.client.Watch(ctx, &corev1.ConfigMapList{}, client.InNamespace(namespace), client.MatchingFields{"metadata.name": name})
+	w, err := b.client.Watch(
+		ctx,
+		&corev1.ConfigMapList{},
+		client.InNamespace(namespace),
+		client.MatchingFields{"metadata.name": name},
+	)
 	if err != nil {
 		return fmt.Errorf("watch %s: %w", name, err)
 	}
@@ -311,7 +360,12 @@ func (b *bench) untilStamped(ctx context.Context, a app, stamp string) error {
 // agent sums a metric over the replicas of sync-agent and its labels.
 func (b *bench) agent(ctx context.Context, name string) (float64, error) {
 	var pods corev1.PodList
-	if err := b.client.List(ctx, &pods, client.InNamespace(control), client.MatchingLabels{"app.kubernetes.io/name": "sync-agent"}); err != nil {
+	if err := b.client.List(
+		ctx,
+		&pods,
+		client.InNamespace(control),
+		client.MatchingLabels{"app.kubernetes.io/name": "sync-agent"},
+	); err != nil {
 		return 0, fmt.Errorf("list the pods of sync-agent: %w", err)
 	}
 	total := 0.0

@@ -209,8 +209,8 @@ func (t *Template) Run(input any, limits Limits) (string, error) {
 	return s, err
 }
 
-// Execute renders the template with data as the dot. Its numbers may be of type [json.Number], its values functions, for
-// the template's call. The text may be empty.
+// Execute renders the template with data as the dot. Its numbers may be of type [json.Number], its values functions,
+// for the template's call. The text may be empty.
 func (t *Template) Execute(data any, limits Limits) (string, error) {
 	return t.execute(limits, func(written texts) any { return written.forTemplate(data) })
 }

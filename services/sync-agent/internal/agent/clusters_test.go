@@ -35,7 +35,10 @@ func (m *mesh) describe(name string, config *rest.Config) {
 	text, err := json.Marshal(map[string]any{
 		"bearerToken": config.BearerToken,
 		"tlsClientConfig": map[string]any{
-			"caData": config.CAData, "certData": config.CertData, "keyData": config.KeyData, "insecure": config.Insecure,
+			"caData":   config.CAData,
+			"certData": config.CertData,
+			"keyData":  config.KeyData,
+			"insecure": config.Insecure,
 		},
 	})
 	if err != nil {
@@ -57,7 +60,12 @@ func to(name, cluster string, m *mesh) string {
 	text := strings.Replace(
 		manifest(name, m.url(), "app", automated, nil), "server: https://kubernetes.default.svc", "name: "+cluster, 1,
 	)
-	return strings.Replace(text, "  name: "+name+"\n", "  name: "+name+"\n  finalizers: [resources-finalizer.argocd.argoproj.io/background]\n", 1)
+	return strings.Replace(
+		text,
+		"  name: "+name+"\n",
+		"  name: "+name+"\n  finalizers: [resources-finalizer.argocd.argoproj.io/background]\n",
+		1,
+	)
 }
 
 func there(t testing.TB, c client.Client) *corev1.ConfigMap {
@@ -107,7 +115,8 @@ func TestThreeClustersBySecret(t *testing.T) {
 	next := m.commit("second", map[string]string{"app/a.yaml": settings("a", "k", "2")})
 	m.push("p2", next)
 	m.await("a push reaches all", func() bool {
-		return m.configMap("a").Data["k"] == "2" && there(t, second).Data["k"] == "2" && there(t, third).Data["k"] == "2"
+		return m.configMap("a").Data["k"] == "2" && there(t, second).Data["k"] == "2" &&
+			there(t, third).Data["k"] == "2"
 	})
 
 	for _, name := range []string{"third", "nowhere"} {

@@ -60,7 +60,10 @@ spec:
 	for name, says := range map[string]string{
 		"lost": "the project does not exist", "refused": "is not permitted in project elsewhere",
 	} {
-		m.await(name+" says why not", func() bool { return strings.Contains(m.conditionOf(name, "InvalidSpecError"), says) })
+		m.await(
+			name+" says why not",
+			func() bool { return strings.Contains(m.conditionOf(name, "InvalidSpecError"), says) },
+		)
 	}
 	for name, says := range map[string]string{
 		"kinds": "kind Namespace of the cluster is not permitted", "away": `namespace "argocd" is not permitted`,
@@ -71,7 +74,12 @@ spec:
 		})
 	}
 	foreign := object.Named("Application", "demo", "foreign")
-	if err := m.client.Get(t.Context(), client.ObjectKeyFromObject(foreign), foreign); err != nil || foreign.Object["status"] != nil {
+	if err := m.client.Get(
+		t.Context(),
+		client.ObjectKeyFromObject(foreign),
+		foreign,
+	); err != nil ||
+		foreign.Object["status"] != nil {
 		t.Errorf("an application of another namespace was taken: %v %v", err, foreign.Object["status"])
 	}
 	if m.configMap("b") != nil {
@@ -104,9 +112,15 @@ spec:
 	})
 	role := rbacv1.Role{
 		ObjectMeta: metav1.ObjectMeta{Name: "writer", Namespace: "demo"},
-		Rules: []rbacv1.PolicyRule{{
-			APIGroups: []string{""}, Resources: []string{"configmaps"}, Verbs: []string{"get", "create", "patch", "delete"},
-		}},
+		Rules: []rbacv1.PolicyRule{
+			{
+				APIGroups: []string{
+					"",
+				},
+				Resources: []string{"configmaps"},
+				Verbs:     []string{"get", "create", "patch", "delete"},
+			},
+		},
 	}
 	binding := rbacv1.RoleBinding{
 		ObjectMeta: metav1.ObjectMeta{Name: "writer", Namespace: "demo"},

@@ -20,12 +20,22 @@ spec:
     spec: {containers: [{name: guestbook, image: registry.example.org/guestbook}]}
 `
 
-// The layout of the guide: a base, an overlay for each stage, an Application that holds the Applications, a project that
-// bounds them. A push reaches the cluster, a scale by hand is undone, a file that is removed takes its object along.
+// The layout of the guide: a base, an overlay for each stage, an Application that holds the Applications, a project
+// that bounds them. A push reaches the cluster, a scale by hand is undone, a file that is removed takes its object
+// along.
 func TestTheGuestbookFromAnApplicationOfApplications(t *testing.T) {
 	m := newMesh(t)
 	child := strings.Replace(
-		manifest("guestbook-dev", m.url(), "applications/guestbook/dev", automated, nil), "project: default", "project: guestbook", 1,
+		manifest(
+			"guestbook-dev",
+			m.url(),
+			"applications/guestbook/dev",
+			automated,
+			nil,
+		),
+		"project: default",
+		"project: guestbook",
+		1,
 	)
 	m.commit("first", map[string]string{
 		"apps/guestbook-dev.yaml":                        child,
@@ -43,7 +53,9 @@ spec:
   destinations: [{name: in-cluster, namespace: demo}]
 `)
 	m.agent("one")
-	m.create(strings.Replace(manifest("root", m.url(), "apps", automated, nil), "namespace: demo", "namespace: argocd", 1))
+	m.create(
+		strings.Replace(manifest("root", m.url(), "apps", automated, nil), "namespace: demo", "namespace: argocd", 1),
+	)
 	image := func() string {
 		d := m.find(deployments, "guestbook")
 		if d == nil {
@@ -52,7 +64,10 @@ spec:
 		list, _, _ := unstructured.NestedSlice(d.Object, "spec", "template", "spec", "containers")
 		return list[0].(map[string]any)["image"].(string)
 	}
-	m.await("the child is applied", func() bool { return image() == "registry.example.org/guestbook:v1" && m.configMap("settings") != nil })
+	m.await(
+		"the child is applied",
+		func() bool { return image() == "registry.example.org/guestbook:v1" && m.configMap("settings") != nil },
+	)
 
 	second := m.commit("second", map[string]string{
 		"applications/guestbook/dev/kustomization.yaml": "resources: [../base]\nimages: [{name: registry.example.org/guestbook, newTag: v2}]\n",
@@ -63,11 +78,14 @@ spec:
 	})
 	third := m.commit("third", map[string]string{"applications/guestbook/base/service.yaml": strings.Replace(
 		"apiVersion: v1\nkind: Service\nmetadata: {name: guestbook}\nspec: {selector: {app: guestbook}, ports: [{port: 80}]}\n",
-		"port: 80", "port: 81", 1,
+		"port: 80",
+		"port: 81",
+		1,
 	)})
 	m.push("p3", third)
 	m.await("a change of the base outside of the folder is live", func() bool {
-		return m.app("guestbook-dev").Status.Sync.Revision == third && m.app("guestbook-dev").Status.Sync.Status == "Synced"
+		return m.app("guestbook-dev").Status.Sync.Revision == third &&
+			m.app("guestbook-dev").Status.Sync.Status == "Synced"
 	})
 
 	d := m.find(deployments, "guestbook")

@@ -40,7 +40,11 @@ func (m *mesh) find(gvk schema.GroupVersionKind, name string) *unstructured.Unst
 func (m *mesh) mergePatch(name, body string) {
 	m.Helper()
 	o := object.Named("Application", "argocd", name)
-	if err := m.client.Patch(m.Context(), o, client.RawPatch("application/merge-patch+json", []byte(body))); err != nil {
+	if err := m.client.Patch(
+		m.Context(),
+		o,
+		client.RawPatch("application/merge-patch+json", []byte(body)),
+	); err != nil {
 		m.Fatal(err)
 	}
 }
@@ -85,9 +89,12 @@ spec:
 func TestHooksRunOnceThroughARestart(t *testing.T) {
 	m := newMesh(t)
 	m.commit("first", map[string]string{
-		"app/a.yaml":    settings("a", "k", "1"),
-		"app/pre.yaml":  jobManifest("pre", "argocd.argoproj.io/hook: PreSync"),
-		"app/post.yaml": jobManifest("post", "argocd.argoproj.io/hook: PostSync, argocd.argoproj.io/hook-delete-policy: HookSucceeded"),
+		"app/a.yaml":   settings("a", "k", "1"),
+		"app/pre.yaml": jobManifest("pre", "argocd.argoproj.io/hook: PreSync"),
+		"app/post.yaml": jobManifest(
+			"post",
+			"argocd.argoproj.io/hook: PostSync, argocd.argoproj.io/hook-delete-policy: HookSucceeded",
+		),
 	})
 	stop := m.start("one")
 	m.create(manifest("shop", m.url(), "app", automated, nil))
@@ -100,7 +107,8 @@ func TestHooksRunOnceThroughARestart(t *testing.T) {
 	m.agent("two")
 	m.await("the operation is taken up", func() bool {
 		s := m.app("shop").Status.OperationState
-		return s != nil && s.Phase == v1alpha1.OperationRunning && strings.Contains(s.Message, "hook batch/Job demo/pre")
+		return s != nil && s.Phase == v1alpha1.OperationRunning &&
+			strings.Contains(s.Message, "hook batch/Job demo/pre")
 	})
 	m.complete("pre", "Complete")
 	m.await("the rest is applied", func() bool { return m.configMap("a") != nil && m.find(jobs, "post") != nil })
@@ -227,7 +235,14 @@ func TestWhatTheServerMakesOfManifestsIsNoDrift(t *testing.T) {
 	d.SetManagedFields(nil)
 	containers, _, _ := unstructured.NestedSlice(d.Object, "spec", "template", "spec", "containers")
 	containers = append(containers, map[string]any{"name": "side", "image": "side"})
-	if err := unstructured.SetNestedSlice(d.Object, containers, "spec", "template", "spec", "containers"); err != nil {
+	if err := unstructured.SetNestedSlice(
+		d.Object,
+		containers,
+		"spec",
+		"template",
+		"spec",
+		"containers",
+	); err != nil {
 		t.Fatal(err)
 	}
 	if err := m.client.Update(t.Context(), d); err != nil {
@@ -238,7 +253,10 @@ func TestWhatTheServerMakesOfManifestsIsNoDrift(t *testing.T) {
 	if err := m.client.Update(t.Context(), cm); err != nil {
 		t.Fatal(err)
 	}
-	m.await("equal as a number, yet another text", func() bool { return m.configMap("numbers").Data["version"] == "1.10" })
+	m.await(
+		"equal as a number, yet another text",
+		func() bool { return m.configMap("numbers").Data["version"] == "1.10" },
+	)
 	m.await("settled", func() bool { return m.app("shop").Status.Sync.Status == "Synced" })
 	left, _, _ := unstructured.NestedSlice(m.find(deployments, "d").Object, "spec", "template", "spec", "containers")
 	if len(left) != 2 {
@@ -280,7 +298,10 @@ func TestIgnoredDifferences(t *testing.T) {
 		t.Helper()
 		o := m.find(deployments, "d")
 		if err := m.client.Patch(
-			t.Context(), o, client.RawPatch("application/strategic-merge-patch+json", []byte(body)), client.FieldOwner(owner),
+			t.Context(),
+			o,
+			client.RawPatch("application/strategic-merge-patch+json", []byte(body)),
+			client.FieldOwner(owner),
 		); err != nil {
 			t.Fatal(err)
 		}
@@ -288,7 +309,10 @@ func TestIgnoredDifferences(t *testing.T) {
 	patch("someone", `{"spec":{"template":{"spec":{"containers":[{"name":"c","image":"other"}]}}}}`)
 	patch("scaler", `{"spec":{"template":{"spec":{"containers":[{"name":"c","resources":{"limits":{"cpu":"3"}}}]}}}}`)
 	patch("someone", `{"metadata":{"labels":{"seen":"yes"}}}`)
-	patch("someone", `{"spec":{"template":{"spec":{"containers":[{"name":"c","env":[{"name":"LEVEL","value":"2"}]}]}}}}`)
+	patch(
+		"someone",
+		`{"spec":{"template":{"spec":{"containers":[{"name":"c","env":[{"name":"LEVEL","value":"2"}]}]}}}}`,
+	)
 	m.await("what is not ignored is healed", func() bool {
 		return strings.Contains(fmt.Sprint(m.find(deployments, "d").Object["spec"]), "name:LEVEL value:1")
 	})
@@ -327,7 +351,8 @@ func TestDependenciesAndHold(t *testing.T) {
 	m.create(manifest("top", m.url(), "top", automated, map[string]string{"argosy.dev/depends-on": "base"}))
 	m.await("it says what blocks it", func() bool {
 		c := m.app("top").Status.Conditions
-		return len(c) == 1 && strings.Contains(c[0].Message, "blocked by application argocd/base, which does not exist")
+		return len(c) == 1 &&
+			strings.Contains(c[0].Message, "blocked by application argocd/base, which does not exist")
 	})
 	m.create(manifest("base", m.url(), "base", automated, nil))
 	m.await("it follows", func() bool { return m.configMap("b") != nil && m.configMap("a") != nil })

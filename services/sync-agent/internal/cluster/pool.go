@@ -75,8 +75,8 @@ type connection struct {
 	at      time.Time // of err
 }
 
-// NewPool returns the pool of an installation whose cluster Secrets are in a namespace. own is the agent's cluster, whose
-// changes are told, too.
+// NewPool returns the pool of an installation whose cluster Secrets are in a namespace. own is the agent's cluster,
+// whose changes are told, too.
 func NewPool(own *Cluster, secrets client.Reader, namespace string) *Pool {
 	own.Own, own.Server, own.Name = true, InClusterServer, InCluster
 	return &Pool{
@@ -88,8 +88,8 @@ func NewPool(own *Cluster, secrets client.Reader, namespace string) *Pool {
 // Changed receives the applications whose objects changed, in whichever cluster.
 func (p *Pool) Changed() <-chan event.GenericEvent { return p.out }
 
-// Begin lets clusters be connected until ctx ends. Watches must not wait for a controller that has stopped, so they stop
-// waiting then; stop undoes that.
+// Begin lets clusters be connected until ctx ends. Watches must not wait for a controller that has stopped, so they
+// stop waiting then; stop undoes that.
 func (p *Pool) Begin(ctx context.Context) (stop func() bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -107,12 +107,25 @@ func (p *Pool) Of(ctx context.Context, server, name string) (*Cluster, error) {
 		if name == InCluster || normal(server) == InClusterServer {
 			return p.own, nil
 		}
-		return nil, fmt.Errorf("%w: %s%s; a Secret with the label %s=%s describes one", ErrUnknown, server, name, secretLabel, secretType)
+		return nil, fmt.Errorf(
+			"%w: %s%s; a Secret with the label %s=%s describes one",
+			ErrUnknown,
+			server,
+			name,
+			secretLabel,
+			secretType,
+		)
 	}
 	if normal(string(secret.Data["server"])) == InClusterServer {
 		// The agent needs nobody's credentials to reach its own cluster; a Secret only gives it a name.
 		own := *p.own
-		own.Name, own.Project, own.Paused = string(secret.Data["name"]), string(secret.Data["project"]), paused(secret)
+		own.Name, own.Project, own.Paused = string(
+			secret.Data["name"],
+		), string(
+			secret.Data["project"],
+		), paused(
+			secret,
+		)
 		return &own, nil
 	}
 	c := p.connectionOf(secret)
@@ -148,9 +161,17 @@ func (p *Pool) find(ctx context.Context, server, name string) (*corev1.Secret, e
 	var found *corev1.Secret
 	for i := range p.known {
 		s := &p.known[i]
-		if (server != "" && normal(string(s.Data["server"])) == normal(server)) || (name != "" && string(s.Data["name"]) == name) {
+		if (server != "" && normal(string(s.Data["server"])) == normal(server)) ||
+			(name != "" && string(s.Data["name"]) == name) {
 			if found != nil {
-				return nil, fmt.Errorf("%w: %s%s names two clusters: secrets %s and %s", ErrSecret, server, name, found.Name, s.Name)
+				return nil, fmt.Errorf(
+					"%w: %s%s names two clusters: secrets %s and %s",
+					ErrSecret,
+					server,
+					name,
+					found.Name,
+					s.Name,
+				)
 			}
 			found = s
 		}
@@ -226,7 +247,10 @@ func (p *Pool) connect(s *corev1.Secret, c *connection) (*Cluster, error) {
 	if err != nil {
 		return nil, named(err)
 	}
-	objects, err := client.New(config, client.Options{HTTPClient: transport, Mapper: mapper, Scheme: p.own.Writers.own.Scheme()})
+	objects, err := client.New(
+		config,
+		client.Options{HTTPClient: transport, Mapper: mapper, Scheme: p.own.Writers.own.Scheme()},
+	)
 	if err != nil {
 		return nil, named(err)
 	}

@@ -206,10 +206,16 @@ func (p performer) recreate(ctx context.Context, t operation.Task) (*track.Objec
 	uid := t.Live.GetUID()
 	there := &track.Object{}
 	there.SetGroupVersionKind(t.Live.GroupVersionKind())
-	err = wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, establishing, true, func(ctx context.Context) (bool, error) {
-		err := p.reader.Get(ctx, client.ObjectKeyFromObject(t.Live), there)
-		return apierrors.IsNotFound(err) || (err == nil && there.GetUID() != uid), client.IgnoreNotFound(err)
-	})
+	err = wait.PollUntilContextTimeout(
+		ctx,
+		50*time.Millisecond,
+		establishing,
+		true,
+		func(ctx context.Context) (bool, error) {
+			err := p.reader.Get(ctx, client.ObjectKeyFromObject(t.Live), there)
+			return apierrors.IsNotFound(err) || (err == nil && there.GetUID() != uid), client.IgnoreNotFound(err)
+		},
+	)
 	if err != nil {
 		return nil, fmt.Errorf("wait until it is gone: %w", err)
 	}
@@ -242,12 +248,18 @@ func (p performer) takeOver(ctx context.Context, i operation.Item) error {
 
 // established waits until the API server serves the kind of a definition.
 func (p performer) established(ctx context.Context, o *track.Object) error {
-	err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, establishing, true, func(ctx context.Context) (bool, error) {
-		if condition(o, "Established") {
-			return true, nil
-		}
-		return false, p.reader.Get(ctx, client.ObjectKeyFromObject(o), o)
-	})
+	err := wait.PollUntilContextTimeout(
+		ctx,
+		50*time.Millisecond,
+		establishing,
+		true,
+		func(ctx context.Context) (bool, error) {
+			if condition(o, "Established") {
+				return true, nil
+			}
+			return false, p.reader.Get(ctx, client.ObjectKeyFromObject(o), o)
+		},
+	)
 	if err != nil {
 		return fmt.Errorf("the API server does not serve its kind yet: %w", err)
 	}

@@ -52,7 +52,14 @@ func (p *pass) auditStatus(before v1alpha1.ApplicationStatus) {
 		{"health status", before.Health.Status, after.Health.Status, "Degraded"},
 	} {
 		if c.from != c.to && c.from != "" && c.to != "" {
-			p.audit(c.to == c.bad, reasonUpdated, "Refresh", "Updated %s: %s", c.what, fmt.Sprintf("%s -> %s", c.from, c.to))
+			p.audit(
+				c.to == c.bad,
+				reasonUpdated,
+				"Refresh",
+				"Updated %s: %s",
+				c.what,
+				fmt.Sprintf("%s -> %s", c.from, c.to),
+			)
 		}
 	}
 }

@@ -32,7 +32,10 @@ const helmResourcePolicy = "helm.sh/resource-policy"
 func (a *Reconciler) cascade(
 	ctx context.Context, raw *unstructured.Unstructured, app *v1alpha1.Application,
 ) (reconcile.Result, error) {
-	i := slices.IndexFunc(raw.GetFinalizers(), func(f string) bool { return strings.HasPrefix(f, resourcesFinalizer) })
+	i := slices.IndexFunc(
+		raw.GetFinalizers(),
+		func(f string) bool { return strings.HasPrefix(f, resourcesFinalizer) },
+	)
 	if i < 0 {
 		return reconcile.Result{}, nil
 	}
@@ -42,7 +45,14 @@ func (a *Reconciler) cascade(
 		return a.abandon(ctx, raw, app, i, err)
 	}
 	if err != nil {
-		return reconcile.Result{RequeueAfter: clusterAgain}, fmt.Errorf("delete objects of application %s/%s: %w", app.Namespace, app.Name, err)
+		return reconcile.Result{
+				RequeueAfter: clusterAgain,
+			}, fmt.Errorf(
+				"delete objects of application %s/%s: %w",
+				app.Namespace,
+				app.Name,
+				err,
+			)
 	}
 	for _, r := range app.Status.Resources {
 		if _, err := to.Live.Watch(
@@ -63,7 +73,13 @@ func (a *Reconciler) cascade(
 	if err != nil {
 		return reconcile.Result{}, err
 	}
-	left, err := a.deleteHighest(ctx, to, writer, to.Live.Extras(track.Instance(app.Namespace, app.Name, a.Control)), policy)
+	left, err := a.deleteHighest(
+		ctx,
+		to,
+		writer,
+		to.Live.Extras(track.Instance(app.Namespace, app.Name, a.Control)),
+		policy,
+	)
 	if err != nil || left > 0 {
 		return reconcile.Result{}, err // each deletion wakes us again
 	}
@@ -78,7 +94,8 @@ func (a *Reconciler) release(ctx context.Context, raw *unstructured.Unstructured
 	return client.IgnoreNotFound(err)
 }
 
-// abandon lets an application go whose cluster nobody describes any more: its objects stay where they are, and are told.
+// abandon lets an application go whose cluster nobody describes any more: its objects stay where they are, and are
+// told.
 func (a *Reconciler) abandon(
 	ctx context.Context, raw *unstructured.Unstructured, app *v1alpha1.Application, i int, why error,
 ) (reconcile.Result, error) {
@@ -87,10 +104,25 @@ func (a *Reconciler) abandon(
 		left = append(left, track.Key{Group: r.Group, Kind: r.Kind, Namespace: r.Namespace, Name: r.Name}.String())
 	}
 	a.Log.WarnContext(
-		ctx, "an application is gone, its objects stay", "application", app.Namespace+"/"+app.Name, "objects", left, "error", why,
+		ctx,
+		"an application is gone, its objects stay",
+		"application",
+		app.Namespace+"/"+app.Name,
+		"objects",
+		left,
+		"error",
+		why,
 	)
 	p := &pass{Reconciler: a, raw: raw, app: app}
-	p.audit(true, "ObjectsOrphaned", "Delete", "%v; %d objects stay: %s", why, len(left), shorten(strings.Join(left, ", ")))
+	p.audit(
+		true,
+		"ObjectsOrphaned",
+		"Delete",
+		"%v; %d objects stay: %s",
+		why,
+		len(left),
+		shorten(strings.Join(left, ", ")),
+	)
 	return reconcile.Result{}, a.release(ctx, raw, i)
 }
 
@@ -107,7 +139,11 @@ func shorten(text string) string {
 // deleteHighest deletes the objects of the highest wave and counts all that have
 // to go.
 func (a *Reconciler) deleteHighest(
-	ctx context.Context, to *cluster.Cluster, writer client.Client, objects map[track.Key]*track.Object, policy metav1.DeletionPropagation,
+	ctx context.Context,
+	to *cluster.Cluster,
+	writer client.Client,
+	objects map[track.Key]*track.Object,
+	policy metav1.DeletionPropagation,
 ) (left int, err error) {
 	var going []*track.Object
 	for key, o := range objects {

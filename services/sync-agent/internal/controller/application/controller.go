@@ -24,9 +24,10 @@ const concurrency = 64
 
 // Watch has the manager run the reconciler for what it owns; regain brings objects that others owned until now.
 func (a *Reconciler) Watch(mgr manager.Manager, owns func(key string) bool, regain <-chan event.GenericEvent) error {
+	seen := builder.WithPredicates(predicate.Funcs{CreateFunc: a.meet, UpdateFunc: matters})
 	enqueue := &handler.EnqueueRequestForObject{}
 	err := builder.ControllerManagedBy(mgr).Named("application").
-		For(object.New("Application"), builder.WithPredicates(predicate.Funcs{CreateFunc: a.meet, UpdateFunc: matters})).
+		For(object.New("Application"), seen).
 		Watches(object.New("Application"), a.dependents.wake()).
 		Watches(object.New("AppProject"), a.ofProject()).
 		WatchesRawSource(ctrlsource.Channel(regain, enqueue)).

@@ -21,8 +21,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
 
-// connect finds the cluster that the application goes to. What a person has to mend, and a cluster that does not answer,
-// become conditions; p.cluster stays nil then.
+// connect finds the cluster that the application goes to. What a person has to mend, and a cluster that does not
+// answer, become conditions; p.cluster stays nil then.
 func (p *pass) connect(ctx context.Context) (again time.Time, err error) {
 	d := p.app.Spec.Destination
 	found, err := p.Clusters.Of(ctx, d.Server, d.Name)
@@ -77,7 +77,9 @@ func (p *pass) permit(ctx context.Context) (wrong, err error) {
 	}
 	if _, _, ok := found.Account(p.destination()); !ok && found.Accounts() {
 		wrongs = append(wrongs, fmt.Errorf(
-			"no entry of spec.destinationServiceAccounts of project %s matches destination %s", found.Name, p.destination(),
+			"no entry of spec.destinationServiceAccounts of project %s matches destination %s",
+			found.Name,
+			p.destination(),
 		))
 	}
 	return errors.Join(wrongs...), nil
@@ -92,7 +94,11 @@ func (p *pass) destination() project.Destination {
 
 // writer acts as the account that the project names for the destination, else as the installation's own for deploying,
 // which is known in its own cluster alone.
-func (a *Reconciler) writer(c *cluster.Cluster, found *project.Project, d project.Destination) (client.Client, error) {
+func (a *Reconciler) writer(
+	c *cluster.Cluster,
+	found *project.Project,
+	d project.Destination,
+) (client.Client, error) {
 	if found != nil {
 		if namespace, name, ok := found.Account(d); ok {
 			return c.Writers.As(namespace, name)
@@ -151,7 +157,14 @@ func (a *Reconciler) ofProject() handler.EventHandler {
 		}
 		list := object.NewList("Application")
 		if err := a.Client.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
-			a.Log.WarnContext(ctx, "applications of a project that changed are looked at later", "project", o.GetName(), "error", err)
+			a.Log.WarnContext(
+				ctx,
+				"applications of a project that changed are looked at later",
+				"project",
+				o.GetName(),
+				"error",
+				err,
+			)
 			return nil
 		}
 		var out []reconcile.Request

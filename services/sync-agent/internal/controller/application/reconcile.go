@@ -74,7 +74,11 @@ type Shell struct {
 // New returns a reconciler whose metrics are in r.
 func New(s Shell, r prometheus.Registerer) *Reconciler {
 	return &Reconciler{
-		Shell: s, metrics: newMetrics(r), known: map[string]*known{}, inputs: map[types.UID]inputs{}, versions: map[string]served{},
+		Shell:          s,
+		metrics:        newMetrics(r),
+		known:          map[string]*known{},
+		inputs:         map[types.UID]inputs{},
+		versions:       map[string]served{},
 		dependents:     dependents{who: map[types.NamespacedName]map[types.NamespacedName]bool{}},
 		customizations: customizations{reader: s.Reader, namespace: s.Control},
 	}
@@ -311,8 +315,8 @@ func (p *pass) renderSource(ctx context.Context) (*source.Rendered, error) {
 // retries included.
 const supersede = "argosy.dev/supersede"
 
-// pinned reports whether a newer revision has to wait for the operation at work: somebody asked for it, one of its hooks
-// runs, or the application wants it so.
+// pinned reports whether a newer revision has to wait for the operation at work: somebody asked for it, one of its
+// hooks runs, or the application wants it so.
 func (p *pass) pinned() bool {
 	s := p.app.Status.OperationState
 	if s == nil || s.SyncResult == nil ||

@@ -103,7 +103,10 @@ func (r *report) compared(w operation.World, plan operation.Plan, found *source.
 		Revision:  w.Target.Revision,
 		Revisions: w.Target.Revisions,
 		ComparedTo: v1alpha1.ComparedTo{
-			Source: w.Target.Source, Sources: w.Target.Sources, Destination: r.app.Spec.Destination, IgnoreDifferences: r.app.Spec.IgnoreDifferences,
+			Source:            w.Target.Source,
+			Sources:           w.Target.Sources,
+			Destination:       r.app.Spec.Destination,
+			IgnoreDifferences: r.app.Spec.IgnoreDifferences,
 		},
 	}
 	health := v1alpha1.AppHealthStatus{

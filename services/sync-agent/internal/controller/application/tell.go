@@ -26,7 +26,8 @@ func (p *pass) tellEnd(ctx context.Context, w operation.World, plan operation.Pl
 // tellHealthy publishes that a revision runs well, once it does.
 func (p *pass) tellHealthy(ctx context.Context, w operation.World, plan operation.Plan, l lineage.Lineage) error {
 	old := p.app.Status
-	news := old.Health.Status != health.Healthy || old.Sync.Revision != w.Target.String() || old.Sync.Status != "Synced"
+	news := old.Health.Status != health.Healthy || old.Sync.Revision != w.Target.String() ||
+		old.Sync.Status != "Synced"
 	if !plan.Synced || plan.Health.Status != health.Healthy || !news {
 		return nil
 	}
@@ -36,7 +37,11 @@ func (p *pass) tellHealthy(ctx context.Context, w operation.World, plan operatio
 
 func (p *pass) syncFact(w operation.World, phase, message string) events.Sync {
 	return events.Sync{
-		Revision: w.Target.String(), Repo: p.sources[0].RepoURL, Resources: len(w.Desired), Phase: phase, Message: message,
+		Revision:  w.Target.String(),
+		Repo:      p.sources[0].RepoURL,
+		Resources: len(w.Desired),
+		Phase:     phase,
+		Message:   message,
 	}
 }
 

@@ -67,8 +67,8 @@ func normal(o *track.Object) map[string]any {
 	return n
 }
 
-// EncodeSecret moves the plain texts of a Secret to its data, as the API server would: a key that leaves stringData would
-// stay for ever otherwise. Other objects are left as they are.
+// EncodeSecret moves the plain texts of a Secret to its data, as the API server would: a key that leaves stringData
+// would stay for ever otherwise. Other objects are left as they are.
 func EncodeSecret(o *track.Object) {
 	if o.GetKind() == "Secret" && o.GroupVersionKind().Group == "" {
 		encodeSecret(o.Object)

@@ -22,9 +22,9 @@ type rule struct {
 	paths   []*script.JQ // each lists the paths of what it names
 }
 
-// NewRules compiles what an application and the installation say: groups and kinds are globs, names and namespaces are
-// exact. An expression that cannot be read is an error that names it, and has no effect on the others. Source: Argo CD's
-// ignoreDifferences.
+// NewRules compiles what an application and the installation say: groups and kinds are globs, names and namespaces
+// are exact. An expression that cannot be read is an error that names it, and has no effect on the others. Source:
+// Argo CD's ignoreDifferences.
 func NewRules(lists ...[]v1alpha1.ResourceIgnoreDifferences) (Rules, []error) {
 	var r Rules
 	var problems []error
@@ -61,7 +61,10 @@ func (r rule) applies(key track.Key) bool {
 
 // NeedsOwners reports whether the fields of an object that are ignored are known from its managed fields.
 func (r Rules) NeedsOwners(key track.Key) bool {
-	return slices.ContainsFunc(r.rules, func(x rule) bool { return len(x.ManagedFieldsManagers) > 0 && x.applies(key) })
+	return slices.ContainsFunc(
+		r.rules,
+		func(x rule) bool { return len(x.ManagedFieldsManagers) > 0 && x.applies(key) },
+	)
 }
 
 // Of returns what is ignored of one object. owners are its managed fields, needed where NeedsOwners says so.

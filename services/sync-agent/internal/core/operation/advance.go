@@ -40,7 +40,8 @@ func (p *Plan) advance(w World) {
 	m := &machine{Plan: p, w: w, sync: p.Operation.Sync, results: map[resultKey]v1alpha1.ResourceResult{}}
 	if !p.Begins && w.State != nil && w.State.SyncResult != nil {
 		for _, r := range w.State.SyncResult.Resources {
-			m.results[resultKey{track.Key{Group: r.Group, Kind: r.Kind, Namespace: r.Namespace, Name: r.Name}, Phase(r.SyncPhase)}] = r
+			key := track.Key{Group: r.Group, Kind: r.Kind, Namespace: r.Namespace, Name: r.Name}
+			m.results[resultKey{key, Phase(r.SyncPhase)}] = r
 		}
 	}
 	m.tasks = m.plan()

@@ -189,7 +189,8 @@ func End(w World, p Plan, ended time.Time) *v1alpha1.OperationState {
 	now := metav1.NewTime(ended.Truncate(time.Second))
 	s.Phase, s.Message, s.FinishedAt = p.Phase, p.Message, &now
 	terminated := w.State.Phase == v1alpha1.OperationTerminating
-	if p.Phase == v1alpha1.OperationSucceeded || terminated || p.Operation.Sync.DryRun || !retries(*p.Operation, s.RetryCount) {
+	if p.Phase == v1alpha1.OperationSucceeded || terminated || p.Operation.Sync.DryRun ||
+		!retries(*p.Operation, s.RetryCount) {
 		return s
 	}
 	s.Phase = v1alpha1.OperationRunning

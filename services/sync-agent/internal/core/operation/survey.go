@@ -104,7 +104,10 @@ func (p *Plan) content(w World, i Item, judged *track.Object) (Action, string) {
 // normalisation.
 func Applied(w World, i Item, made *track.Object) NormalizedDiff {
 	f := w.ignored(i.Key)
-	return NormalizedDiff{Fingerprint: i.Fingerprint, Differences: diff.Compare(f.Without(i.Desired), f.Without(made))}
+	return NormalizedDiff{
+		Fingerprint: i.Fingerprint,
+		Differences: diff.Compare(f.Without(i.Desired), f.Without(made)),
+	}
 }
 
 // Answer is what is known of a manifest once the API server said what it would make of it: predicted is the outcome of
@@ -165,7 +168,13 @@ func (w World) home(seen map[track.Key]bool) (Item, bool) {
 	}
 	o := &track.Object{Object: map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": meta}}
 	i := Item{
-		Key: key, Version: "v1", Desired: o, Live: w.Live[key], Action: Create, Reason: createNamespace, Untracked: true,
+		Key:       key,
+		Version:   "v1",
+		Desired:   o,
+		Live:      w.Live[key],
+		Action:    Create,
+		Reason:    createNamespace,
+		Untracked: true,
 	}
 	if i.Live != nil {
 		if managed == nil || len(diff.Compare(o, i.Live)) == 0 {

@@ -36,7 +36,10 @@ func New(name string, spec v1alpha1.AppProjectSpec) (*Project, []error) {
 	}
 	for i, repo := range spec.SourceRepos {
 		if repo == "!*" {
-			problems = append(problems, fmt.Errorf("spec.sourceRepos[%d]: !* denies everything; leave the list empty instead", i))
+			problems = append(
+				problems,
+				fmt.Errorf("spec.sourceRepos[%d]: !* denies everything; leave the list empty instead", i),
+			)
 		}
 	}
 	for i, a := range spec.DestinationServiceAccounts {
@@ -47,7 +50,9 @@ func New(name string, spec v1alpha1.AppProjectSpec) (*Project, []error) {
 		}
 		if a.DefaultServiceAccount == "" || strings.ContainsAny(a.DefaultServiceAccount, "*![]{}\\/") {
 			problems = append(problems, fmt.Errorf(
-				"spec.destinationServiceAccounts[%d].defaultServiceAccount: %q names no account", i, a.DefaultServiceAccount,
+				"spec.destinationServiceAccounts[%d].defaultServiceAccount: %q names no account",
+				i,
+				a.DefaultServiceAccount,
 			))
 		}
 	}
@@ -166,7 +171,9 @@ func (p *Project) Kind(kind schema.GroupKind, name string, namespaced bool) stri
 	}
 	if !in(p.spec.ClusterResourceWhitelist) || in(p.spec.ClusterResourceBlacklist) {
 		return fmt.Sprintf(
-			"kind %s of the cluster is not permitted in project %s: add it to spec.clusterResourceWhitelist", kind, p.Name,
+			"kind %s of the cluster is not permitted in project %s: add it to spec.clusterResourceWhitelist",
+			kind,
+			p.Name,
 		)
 	}
 	return ""
@@ -200,7 +207,8 @@ func (p *Project) Namespace(namespace, control string) string {
 // InList reports whether a text matches an entry: a pattern, or a regular expression between slashes.
 func InList(list []string, text string) bool {
 	return slices.ContainsFunc(list, func(entry string) bool {
-		if len(entry) > 2 && strings.HasPrefix(entry, "/") && strings.HasSuffix(entry, "/") && len(entry) <= maxPattern {
+		if len(entry) > 2 && strings.HasPrefix(entry, "/") && strings.HasSuffix(entry, "/") &&
+			len(entry) <= maxPattern {
 			expression, err := regexp.Compile(entry[1 : len(entry)-1])
 			return err == nil && expression.MatchString(text)
 		}

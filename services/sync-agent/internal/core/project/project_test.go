@@ -60,8 +60,10 @@ func TestDestinations(t *testing.T) {
 		"another cluster":              {list{{Server: "https://other", Namespace: "*"}}, false},
 		"namespace denied":             {list{{Server: "*", Namespace: "*"}, {Server: "*", Namespace: "!shop"}}, false},
 		"another namespace denied":     {list{{Server: "*", Namespace: "!kube-system"}}, true},
-		"server denied":                {list{{Server: "*", Namespace: "*"}, {Server: "!https://k.*", Namespace: "*"}}, false},
-		"name denied":                  {list{{Server: "*", Namespace: "*"}, {Name: "!prod", Namespace: "*"}}, false},
+		"server denied": {
+			list{{Server: "*", Namespace: "*"}, {Server: "!https://k.*", Namespace: "*"}}, false,
+		},
+		"name denied": {list{{Server: "*", Namespace: "*"}, {Name: "!prod", Namespace: "*"}}, false},
 	} {
 		p := of(t, v1alpha1.AppProjectSpec{Destinations: c.list})
 		if got := p.Destination(here); (got == "") != c.ok {
@@ -81,15 +83,38 @@ func TestKinds(t *testing.T) {
 		namespaced bool
 		ok         bool
 	}{
-		"namespaced, no list":  {v1alpha1.AppProjectSpec{}, "apps", "Deployment", "d", true, true},
-		"namespaced, empty":    {v1alpha1.AppProjectSpec{NamespaceResourceWhitelist: kinds{}}, "apps", "Deployment", "d", true, false},
-		"namespaced, listed":   {v1alpha1.AppProjectSpec{NamespaceResourceWhitelist: kinds{{Group: "*", Kind: "Deploy*"}}}, "apps", "Deployment", "d", true, true},
-		"namespaced, black":    {v1alpha1.AppProjectSpec{NamespaceResourceBlacklist: kinds{{Group: "", Kind: "Secret"}}}, "", "Secret", "s", true, false},
-		"cluster, no list":     {v1alpha1.AppProjectSpec{}, "", "Namespace", "n", false, false},
-		"cluster, listed":      {v1alpha1.AppProjectSpec{ClusterResourceWhitelist: restrictions{{Group: "*", Kind: "*"}}}, "", "Namespace", "n", false, true},
-		"cluster, name":        {v1alpha1.AppProjectSpec{ClusterResourceWhitelist: restrictions{{Kind: "Namespace", Name: "team-*"}}}, "", "Namespace", "team-a", false, true},
-		"cluster, other name":  {v1alpha1.AppProjectSpec{ClusterResourceWhitelist: restrictions{{Kind: "Namespace", Name: "team-*"}}}, "", "Namespace", "kube-system", false, false},
-		"cluster, white black": {v1alpha1.AppProjectSpec{ClusterResourceWhitelist: restrictions{{Group: "*", Kind: "*"}}, ClusterResourceBlacklist: restrictions{{Kind: "Namespace"}}}, "", "Namespace", "n", false, false},
+		"namespaced, no list": {v1alpha1.AppProjectSpec{}, "apps", "Deployment", "d", true, true},
+		"namespaced, empty": {
+			v1alpha1.AppProjectSpec{NamespaceResourceWhitelist: kinds{}}, "apps", "Deployment", "d", true, false,
+		},
+		"namespaced, listed": {
+			v1alpha1.AppProjectSpec{NamespaceResourceWhitelist: kinds{{Group: "*", Kind: "Deploy*"}}}, "apps",
+			"Deployment", "d", true, true,
+		},
+		"namespaced, black": {
+			v1alpha1.AppProjectSpec{NamespaceResourceBlacklist: kinds{{Group: "", Kind: "Secret"}}}, "", "Secret",
+			"s", true, false,
+		},
+		"cluster, no list": {v1alpha1.AppProjectSpec{}, "", "Namespace", "n", false, false},
+		"cluster, listed": {
+			v1alpha1.AppProjectSpec{ClusterResourceWhitelist: restrictions{{Group: "*", Kind: "*"}}}, "",
+			"Namespace", "n", false, true,
+		},
+		"cluster, name": {
+			v1alpha1.AppProjectSpec{ClusterResourceWhitelist: restrictions{{Kind: "Namespace", Name: "team-*"}}},
+			"", "Namespace", "team-a", false, true,
+		},
+		"cluster, other name": {
+			v1alpha1.AppProjectSpec{ClusterResourceWhitelist: restrictions{{Kind: "Namespace", Name: "team-*"}}},
+			"", "Namespace", "kube-system", false, false,
+		},
+		"cluster, white black": {
+			v1alpha1.AppProjectSpec{
+				ClusterResourceWhitelist: restrictions{{Group: "*", Kind: "*"}},
+				ClusterResourceBlacklist: restrictions{{Kind: "Namespace"}},
+			},
+			"", "Namespace", "n", false, false,
+		},
 	} {
 		got := of(t, c.spec).Kind(schema.GroupKind{Group: c.group, Kind: c.kind}, c.name, c.namespaced)
 		if (got == "") != c.ok {
@@ -106,7 +131,9 @@ func TestNamespacesAndAccounts(t *testing.T) {
 			{Server: "*", Namespace: "*", DefaultServiceAccount: "argocd:anyone"},
 		},
 	})
-	for namespace, ok := range map[string]bool{"argocd": true, "team-a": true, "x1": true, "x10": false, "other": false} {
+	for namespace, ok := range map[string]bool{
+		"argocd": true, "team-a": true, "x1": true, "x10": false, "other": false,
+	} {
 		if got := p.Namespace(namespace, "argocd"); (got == "") != ok {
 			t.Errorf("%s: %q", namespace, got)
 		}
@@ -122,7 +149,12 @@ func TestNamespacesAndAccounts(t *testing.T) {
 	if _, problems := New("p", v1alpha1.AppProjectSpec{
 		SourceRepos: []string{"!*"},
 		DestinationServiceAccounts: []v1alpha1.ApplicationDestinationServiceAccount{
-			{Server: "!x", Namespace: "*", DefaultServiceAccount: "a"}, {Server: "*", Namespace: "*", DefaultServiceAccount: "*"},
+			{
+				Server:                "!x",
+				Namespace:             "*",
+				DefaultServiceAccount: "a",
+			},
+			{Server: "*", Namespace: "*", DefaultServiceAccount: "*"},
 		},
 		SyncWindows: []v1alpha1.SyncWindow{{Kind: "maybe"}, {Kind: "deny", Schedule: "x", Duration: "1h"}, {
 			Kind: "deny", Schedule: "* * * * *", Duration: "1h", TimeZone: "Nowhere/Town",
@@ -141,7 +173,8 @@ func TestOrphans(t *testing.T) {
 		orphan            bool
 	}{
 		{"", "ConfigMap", "a", true}, {"", "ConfigMap", "gen-1", false}, {"coordination.k8s.io", "Lease", "l", false},
-		{"", "ServiceAccount", "default", false}, {"", "ServiceAccount", "x", true}, {"", "ConfigMap", "kube-root-ca.crt", false},
+		{"", "ServiceAccount", "default", false}, {"", "ServiceAccount", "x", true},
+		{"", "ConfigMap", "kube-root-ca.crt", false},
 	} {
 		if got := p.Orphan(schema.GroupKind{Group: c.group, Kind: c.kind}, c.name); got != c.orphan {
 			t.Errorf("%+v: %v", c, got)
@@ -151,7 +184,10 @@ func TestOrphans(t *testing.T) {
 
 func TestWindows(t *testing.T) {
 	noon := time.Date(2026, 3, 9, 12, 0, 0, 0, time.UTC) // a Monday
-	subject := Subject{Application: "web", Destination: Destination{Server: "https://k", Name: "prod", Namespace: "shop"}}
+	subject := Subject{
+		Application: "web",
+		Destination: Destination{Server: "https://k", Name: "prod", Namespace: "shop"},
+	}
 	window := func(kind, schedule string, more ...func(*v1alpha1.SyncWindow)) v1alpha1.SyncWindow {
 		w := v1alpha1.SyncWindow{Kind: kind, Schedule: schedule, Duration: "1h", Applications: []string{"*"}}
 		for _, m := range more {
@@ -167,7 +203,9 @@ func TestWindows(t *testing.T) {
 	apart := func(and bool, app, cluster, namespace string) func(*v1alpha1.SyncWindow) {
 		return func(w *v1alpha1.SyncWindow) {
 			w.AndOperator, w.Applications = and, nil
-			for text, into := range map[string]*[]string{app: &w.Applications, cluster: &w.Clusters, namespace: &w.Namespaces} {
+			for text, into := range map[string]*[]string{
+				app: &w.Applications, cluster: &w.Clusters, namespace: &w.Namespaces,
+			} {
 				if text != "" {
 					*into = append(*into, text)
 				}
@@ -187,19 +225,45 @@ func TestWindows(t *testing.T) {
 		"denied now":                 {[]v1alpha1.SyncWindow{window("deny", open)}, time.Time{}, "arg"},
 		"denied now, by hand":        {[]v1alpha1.SyncWindow{window("deny", open, manual)}, time.Time{}, "ag"},
 		"denied later":               {[]v1alpha1.SyncWindow{window("deny", later)}, time.Time{}, ""},
-		"denied beats allowed":       {[]v1alpha1.SyncWindow{window("deny", open), window("allow", open)}, time.Time{}, "arg"},
-		"one of two denies by hand":  {[]v1alpha1.SyncWindow{window("deny", open, manual), window("deny", open)}, time.Time{}, "arg"},
-		"begun before the denial":    {[]v1alpha1.SyncWindow{window("deny", open, overrun)}, noon.Add(-40 * time.Minute), "ar"},
-		"begun within the denial":    {[]v1alpha1.SyncWindow{window("deny", open, overrun)}, noon.Add(-5 * time.Minute), "arg"},
-		"begun while allowed":        {[]v1alpha1.SyncWindow{window("allow", "30 10 * * *", overrun)}, noon.Add(-time.Hour), "ar"},
-		"in its zone":                {[]v1alpha1.SyncWindow{window("deny", "30 12 * * *", zone("Europe/Berlin"))}, time.Time{}, "arg"},
-		"after the change of clocks": {[]v1alpha1.SyncWindow{window("deny", "30 7 * * *", zone("America/New_York"))}, time.Time{}, "arg"},
-		"another application":        {[]v1alpha1.SyncWindow{window("deny", open, apart(false, "api", "", ""))}, time.Time{}, ""},
-		"or the namespace":           {[]v1alpha1.SyncWindow{window("deny", open, apart(false, "api", "", "sh*"))}, time.Time{}, "arg"},
-		"and the namespace":          {[]v1alpha1.SyncWindow{window("deny", open, apart(true, "api", "", "sh*"))}, time.Time{}, ""},
-		"and all":                    {[]v1alpha1.SyncWindow{window("deny", open, apart(true, "web", "prod", "shop"))}, time.Time{}, "arg"},
-		"the cluster by its server":  {[]v1alpha1.SyncWindow{window("deny", open, apart(false, "", "https://*", ""))}, time.Time{}, "arg"},
-		"of nobody":                  {[]v1alpha1.SyncWindow{window("deny", open, apart(false, "", "", ""))}, time.Time{}, ""},
+		"denied beats allowed": {
+			[]v1alpha1.SyncWindow{window("deny", open), window("allow", open)}, time.Time{}, "arg",
+		},
+		"one of two denies by hand": {
+			[]v1alpha1.SyncWindow{window("deny", open, manual), window("deny", open)}, time.Time{}, "arg",
+		},
+		"begun before the denial": {
+			[]v1alpha1.SyncWindow{window("deny", open, overrun)}, noon.Add(-40 * time.Minute), "ar",
+		},
+		"begun within the denial": {
+			[]v1alpha1.SyncWindow{window("deny", open, overrun)}, noon.Add(-5 * time.Minute), "arg",
+		},
+		"begun while allowed": {
+			[]v1alpha1.SyncWindow{window("allow", "30 10 * * *", overrun)}, noon.Add(-time.Hour), "ar",
+		},
+		"in its zone": {
+			[]v1alpha1.SyncWindow{window("deny", "30 12 * * *", zone("Europe/Berlin"))}, time.Time{}, "arg",
+		},
+		"after the change of clocks": {
+			[]v1alpha1.SyncWindow{window("deny", "30 7 * * *", zone("America/New_York"))}, time.Time{}, "arg",
+		},
+		"another application": {
+			[]v1alpha1.SyncWindow{window("deny", open, apart(false, "api", "", ""))}, time.Time{}, "",
+		},
+		"or the namespace": {
+			[]v1alpha1.SyncWindow{window("deny", open, apart(false, "api", "", "sh*"))}, time.Time{}, "arg",
+		},
+		"and the namespace": {
+			[]v1alpha1.SyncWindow{window("deny", open, apart(true, "api", "", "sh*"))}, time.Time{}, "",
+		},
+		"and all": {
+			[]v1alpha1.SyncWindow{window("deny", open, apart(true, "web", "prod", "shop"))}, time.Time{}, "arg",
+		},
+		"the cluster by its server": {
+			[]v1alpha1.SyncWindow{window("deny", open, apart(false, "", "https://*", ""))}, time.Time{}, "arg",
+		},
+		"of nobody": {
+			[]v1alpha1.SyncWindow{window("deny", open, apart(false, "", "", ""))}, time.Time{}, "",
+		},
 	} {
 		v := of(t, v1alpha1.AppProjectSpec{SyncWindows: c.windows}).Windows(subject, noon, c.began)
 		got := ""
@@ -211,7 +275,8 @@ func TestWindows(t *testing.T) {
 		if sorted(got) != sorted(c.want) {
 			t.Errorf("%s: %q, want %q: %+v", name, got, c.want, v)
 		}
-		if len(c.windows) > 0 && name != "another application" && name != "of nobody" && name != "and the namespace" &&
+		if len(c.windows) > 0 && name != "another application" && name != "of nobody" &&
+			name != "and the namespace" &&
 			!v.Changes.After(noon) {
 			t.Errorf("%s: nobody looks again: %s", name, v.Changes)
 		}
@@ -236,8 +301,13 @@ func FuzzMatch(f *testing.F) {
 		Match(pattern, text)
 		Match(pattern, text, '/')
 		p, _ := New("p", v1alpha1.AppProjectSpec{
-			SourceRepos: []string{pattern}, Destinations: []v1alpha1.ApplicationDestination{{Server: pattern, Namespace: pattern}},
-			SyncWindows: []v1alpha1.SyncWindow{{Kind: "deny", Schedule: pattern, Duration: text, Applications: []string{pattern}}},
+			SourceRepos: []string{
+				pattern,
+			},
+			Destinations: []v1alpha1.ApplicationDestination{{Server: pattern, Namespace: pattern}},
+			SyncWindows: []v1alpha1.SyncWindow{
+				{Kind: "deny", Schedule: pattern, Duration: text, Applications: []string{pattern}},
+			},
 		})
 		p.Source(text)
 		p.Destination(Destination{Server: text, Namespace: text})
