@@ -59,7 +59,7 @@ type Pool struct {
 	out       chan event.GenericEvent
 
 	mu      sync.Mutex
-	ctx     context.Context // of all connections; nil until Begin
+	ctx     context.Context //nolint:containedctx // of all connections, which outlive requests; nil until Begin
 	at      time.Time
 	known   []corev1.Secret
 	clients map[string]*connection // by uid of the Secret
@@ -137,7 +137,7 @@ func (p *Pool) Of(ctx context.Context, server, name string) (*Cluster, error) {
 	if c.err != nil && time.Since(c.at) < restAfter {
 		return nil, c.err
 	}
-	c.cluster, c.err = p.connect(secret, c)
+	c.cluster, c.err = p.connect(secret, c) //nolint:contextcheck // it outlives the request
 	c.at = time.Now()
 	return c.cluster, c.err
 }

@@ -206,11 +206,7 @@ func (s *Sources) holds(ctx context.Context, q Request, known *Memory) (bool, er
 		if err != nil {
 			return false, named(i, len(q.Sources), err)
 		}
-		same, err := unchanged(ctx, m, one, known.rendered.Manifests, sha)
-		if err != nil {
-			return false, named(i, len(q.Sources), err)
-		}
-		if !same {
+		if !unchanged(ctx, m, one, known.rendered.Manifests, sha) {
 			return false, nil
 		}
 		known.rendered.Sources[i].Through = sha

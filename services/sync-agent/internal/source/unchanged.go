@@ -64,22 +64,22 @@ func (i Input) Touches(changed []string) bool {
 }
 
 // unchanged reports whether all that was read of a source is the same at another commit.
-func unchanged(ctx context.Context, m *git.Mirror, s RenderedSource, all render.Manifests, at string) (bool, error) {
+func unchanged(ctx context.Context, m *git.Mirror, s RenderedSource, all render.Manifests, at string) bool {
 	from := s.Revision
 	if s.Through != "" {
 		from = s.Through
 	}
 	if from == at {
-		return true, nil
+		return true
 	}
 	if all.Fetched() {
-		return false, nil
+		return false
 	}
 	changed, ok, err := m.Changed(ctx, from, at)
 	if err != nil || !ok {
-		return false, nil //nolint:nilerr // what cannot be compared is read again, which says what is wrong
+		return false // what cannot be compared is read again, which says what is wrong
 	}
-	return !Input{Paths: pathsOf(s, all)}.Touches(changed), nil
+	return !Input{Paths: pathsOf(s, all)}.Touches(changed)
 }
 
 // Concerned reports whether a commit of a branch changes what was read. The commit is fetched where it is not there.

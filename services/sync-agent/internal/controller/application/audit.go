@@ -15,8 +15,8 @@ const (
 	reasonUpdated   = "ResourceUpdated"
 )
 
-// audit records on the Application what happened to it, for people and for what watches events.
-func (p *pass) audit(warning bool, reason, action, format string, args ...any) {
+// auditf records on the Application what happened to it, for people and for what watches events.
+func (p *pass) auditf(warning bool, reason, action, format string, args ...any) {
 	if p.Recorder == nil {
 		return
 	}
@@ -32,7 +32,7 @@ func (p *pass) auditBegin(w *operation.World, plan operation.Plan) {
 	if plan.Operation.InitiatedBy.Automated {
 		by = "automated sync"
 	}
-	p.audit(false, reasonStarted, "Sync", "%s initiated sync to %s", or(by, "unknown user"), w.Target)
+	p.auditf(false, reasonStarted, "Sync", "%s initiated sync to %s", or(by, "unknown user"), w.Target)
 }
 
 func (p *pass) auditEnd(s *v1alpha1.OperationState, plan operation.Plan) {
@@ -41,7 +41,7 @@ func (p *pass) auditEnd(s *v1alpha1.OperationState, plan operation.Plan) {
 	if bad {
 		verdict = "failed: " + s.Message
 	}
-	p.audit(bad, reasonCompleted, "Sync", "Sync operation to %s %s", operation.TargetOf(s.SyncResult), verdict)
+	p.auditf(bad, reasonCompleted, "Sync", "Sync operation to %s %s", operation.TargetOf(s.SyncResult), verdict)
 }
 
 // auditStatus records changes of what people look at first.
@@ -52,7 +52,7 @@ func (p *pass) auditStatus(before v1alpha1.ApplicationStatus) {
 		{"health status", before.Health.Status, after.Health.Status, "Degraded"},
 	} {
 		if c.from != c.to && c.from != "" && c.to != "" {
-			p.audit(
+			p.auditf(
 				c.to == c.bad,
 				reasonUpdated,
 				"Refresh",

@@ -114,7 +114,7 @@ func (a *Reconciler) abandon(
 		why,
 	)
 	p := &pass{Reconciler: a, raw: raw, app: app}
-	p.audit(
+	p.auditf(
 		true,
 		"ObjectsOrphaned",
 		"Delete",

@@ -23,29 +23,29 @@ import (
 
 // connect finds the cluster that the application goes to. What a person has to mend, and a cluster that does not
 // answer, become conditions; p.cluster stays nil then.
-func (p *pass) connect(ctx context.Context) (again time.Time, err error) {
+func (p *pass) connect(ctx context.Context) (again time.Time) {
 	d := p.app.Spec.Destination
 	found, err := p.Clusters.Of(ctx, d.Server, d.Name)
 	switch {
 	case errors.Is(err, cluster.ErrUnknown) || errors.Is(err, cluster.ErrSecret):
 		p.report.condition("InvalidSpecError", "spec.destination: "+err.Error())
 		p.report.unknown()
-		return time.Now().Add(clusterAgain), nil
+		return time.Now().Add(clusterAgain)
 	case err != nil:
 		p.report.condition("ComparisonError", err.Error())
 		p.report.unknown()
-		return time.Now().Add(clusterAgain), nil
+		return time.Now().Add(clusterAgain)
 	case found.Paused:
-		return time.Now().Add(clusterAgain), nil
+		return time.Now().Add(clusterAgain)
 	case found.Project != "" && found.Project != or(p.app.Spec.Project, projects.Default):
 		p.report.condition("InvalidSpecError", fmt.Sprintf(
 			"spec.destination: cluster %s is project %s's alone", or(found.Name, found.Server), found.Project,
 		))
 		p.report.unknown()
-		return time.Time{}, nil
+		return time.Time{}
 	}
 	p.cluster = found
-	return time.Time{}, nil
+	return time.Time{}
 }
 
 // clusterAgain is when a cluster that is not there is looked for again.

@@ -193,8 +193,8 @@ func (p *pass) run(ctx context.Context, decodeErr error) (time.Time, error) {
 		return time.Time{}, nil
 	}
 	p.sources = sources
-	if wait, err := p.connect(ctx); p.cluster == nil {
-		return wait, err
+	if again := p.connect(ctx); p.cluster == nil {
+		return again, nil
 	}
 	wrong, err := p.permit(ctx)
 	if wrong != nil {

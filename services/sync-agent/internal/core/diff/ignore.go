@@ -1,7 +1,6 @@
 package diff
 
 import (
-	"bytes"
 	"fmt"
 	"slices"
 
@@ -81,7 +80,7 @@ func (r Rules) Of(key track.Key, owners []metav1.ManagedFieldsEntry) Filter {
 				continue
 			}
 			set := &fieldpath.Set{}
-			if set.FromJSON(bytes.NewReader(entry.FieldsV1.Raw)) == nil {
+			if set.FromJSON(entry.FieldsV1.GetRawReader()) == nil {
 				set.Leaves().Iterate(func(p fieldpath.Path) { f.owned = append(f.owned, p.Copy()) })
 			}
 		}

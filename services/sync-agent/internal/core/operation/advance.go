@@ -60,7 +60,7 @@ func (m *machine) plan() []Task {
 		if i.Hook || i.Shared != "" {
 			continue
 		}
-		if i.Action == Skip && Options(m.w.options()).Has("ApplyOutOfSyncOnly=true") {
+		if i.Action == Skip && m.w.options().Has("ApplyOutOfSyncOnly=true") {
 			continue
 		}
 		t := Task{Item: i, Phase: Sync, Mode: m.mode(i)}

@@ -45,7 +45,7 @@ func New(name string, spec v1alpha1.AppProjectSpec) (*Project, []error) {
 	for i, a := range spec.DestinationServiceAccounts {
 		if strings.Contains(a.Server, "!") || strings.Contains(a.Namespace, "!") {
 			problems = append(problems, fmt.Errorf(
-				"spec.destinationServiceAccounts[%d]: server and namespace cannot be denied with !", i,
+				"spec.destinationServiceAccounts[%d]: a ! in server or namespace denies nothing", i,
 			))
 		}
 		if a.DefaultServiceAccount == "" || strings.ContainsAny(a.DefaultServiceAccount, "*![]{}\\/") {

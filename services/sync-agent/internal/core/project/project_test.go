@@ -297,7 +297,7 @@ func FuzzMatch(f *testing.F) {
 	for _, p := range []string{"*", "a*b", "{a,b}", "[!a]", `\*`, "**/x", "{{a,b},c}", "[a-", "?"} {
 		f.Add(p, "ab/x")
 	}
-	f.Fuzz(func(t *testing.T, pattern, text string) {
+	f.Fuzz(func(_ *testing.T, pattern, text string) {
 		Match(pattern, text)
 		Match(pattern, text, '/')
 		p, _ := New("p", v1alpha1.AppProjectSpec{

@@ -75,7 +75,7 @@ type Subject struct {
 }
 
 func (w window) covers(s Subject) bool {
-	any := func(patterns []string, texts ...string) bool {
+	some := func(patterns []string, texts ...string) bool {
 		return slices.ContainsFunc(patterns, func(p string) bool {
 			return slices.ContainsFunc(texts, func(t string) bool { return t != "" && Match(p, t) })
 		})
@@ -84,9 +84,9 @@ func (w window) covers(s Subject) bool {
 		patterns []string
 		matches  bool
 	}{
-		{w.Applications, any(w.Applications, s.Application)},
-		{w.Clusters, any(w.Clusters, s.Server, s.Name)},
-		{w.Namespaces, any(w.Namespaces, s.Namespace)},
+		{w.Applications, some(w.Applications, s.Application)},
+		{w.Clusters, some(w.Clusters, s.Server, s.Name)},
+		{w.Namespaces, some(w.Namespaces, s.Namespace)},
 	}
 	one, all := false, true
 	for _, x := range said {
