@@ -18,7 +18,6 @@ const (
 	CompareAnnotation    = "argocd.argoproj.io/compare-options"
 	RefreshAnnotation    = "argocd.argoproj.io/refresh"
 	SkipReconcile        = "argocd.argoproj.io/skip-reconcile"
-	IgnoreHealth         = "argocd.argoproj.io/ignore-healthcheck"
 	ApprovedAnnotation   = "argocd.argoproj.io/deletion-approved"
 	helmWeightAnnotation = "helm.sh/hook-weight"
 )

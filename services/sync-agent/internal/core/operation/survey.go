@@ -205,30 +205,19 @@ func ignoredExtra(i Item) bool {
 	return i.Action == Prune && strings.Contains(i.Live.GetAnnotations()[CompareAnnotation], "IgnoreExtraneous")
 }
 
-// Worst is the health of an application: that of its worst object. Objects
-// without health, hooks and those that ask to be ignored do not count; missing
-// ones only if all are.
+// Worst is the health of an application: that of its worst object. What is only live, and what is made on the side, does
+// not count.
 func Worst(items []Item) health.Health {
-	worst := health.Health{Status: health.Healthy}
-	missing, counted := 0, 0
+	var parts []health.Part
 	for _, i := range items {
-		if i.Desired == nil || i.Untracked || i.Desired.GetAnnotations()[IgnoreHealth] == "true" {
+		if i.Desired == nil || i.Untracked {
 			continue
 		}
-		counted++
-		if i.Health.Status == health.Missing {
-			missing++
-			continue
+		var h *health.Health
+		if i.Health.Status != "" {
+			h = &i.Health
 		}
-		if i.Health.Worse(worst) {
-			worst = health.Health{
-				Status:  i.Health.Status,
-				Message: strings.TrimSpace(i.Key.String() + ": " + i.Health.Message),
-			}
-		}
+		parts = append(parts, health.PartOf(i.Key.String(), i.Desired, h))
 	}
-	if counted > 0 && missing == counted {
-		return health.Health{Status: health.Missing}
-	}
-	return worst
+	return health.Worst(parts)
 }
