@@ -205,8 +205,8 @@ func ignoredExtra(i Item) bool {
 	return i.Action == Prune && strings.Contains(i.Live.GetAnnotations()[CompareAnnotation], "IgnoreExtraneous")
 }
 
-// Worst is the health of an application: that of its worst object. What is only live, and what is made on the side, does
-// not count.
+// Worst is the health of an application: that of its worst object. What is only live, and what is made on the side,
+// does not count.
 func Worst(items []Item) health.Health {
 	var parts []health.Part
 	for _, i := range items {
