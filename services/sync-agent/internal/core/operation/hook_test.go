@@ -178,7 +178,11 @@ func TestHooksRunOnceWhereverItStops(t *testing.T) {
 		for _, after := range []bool{false, true} {
 			w := world(auto(true, true), simple(t, "ConfigMap", "a", "0"), simple(t, "ConfigMap", "b", "1"))
 			w.Hooks = []*track.Object{
-				job(t, "pre", "argocd.argoproj.io/hook: PreSync, argocd.argoproj.io/hook-delete-policy: HookSucceeded"),
+				job(
+					t,
+					"pre",
+					"argocd.argoproj.io/hook: PreSync, argocd.argoproj.io/hook-delete-policy: HookSucceeded",
+				),
 				job(t, "gen-", "argocd.argoproj.io/hook: PostSync"),
 			}
 			var written *v1alpha1.OperationState // what the API server has

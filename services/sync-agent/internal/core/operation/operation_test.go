@@ -122,6 +122,7 @@ func run(t testing.TB, w *World) (steps []string, last Plan) {
 			}
 			steps = append(steps, strings.Join(names, ", "))
 			perform(w, p.Step)
+			w.Progressed = w.Now
 		case p.Phase == "" && len(p.Results) > 0:
 		default:
 			if p.Phase != "" {
