@@ -42,14 +42,16 @@ func TestOptions(t *testing.T) {
 			[]string{"Prune=false"}, objects{a, b}, objects{changed(a)}, nil, []string{"update ConfigMap/a", done},
 		},
 		"Prune=false of the object": {
-			nil, objects{a, annotated(t, "b", "0", "Prune=false")}, objects{changed(a)}, nil, []string{"update ConfigMap/a", done},
+			nil, objects{a, annotated(t, "b", "0", "Prune=false")}, objects{changed(a)}, nil,
+			[]string{"update ConfigMap/a", done},
 		},
 		"the object's word counts": {
 			[]string{"Prune=false"}, objects{a, annotated(t, "b", "0", "Prune=true")}, objects{a}, nil,
 			[]string{"prune ConfigMap/b", done},
 		},
 		"Prune=confirm waits": {
-			[]string{"Prune=confirm"}, objects{a, b}, objects{a}, nil, []string{"waiting for approval to prune ConfigMap ns/b"},
+			[]string{"Prune=confirm"}, objects{a, b}, objects{a}, nil,
+			[]string{"waiting for approval to prune ConfigMap ns/b"},
 		},
 		"Prune=confirm, approved": {
 			[]string{"Prune=confirm"}, objects{a, b}, objects{a}, func(w *World) { w.Approved = w.Now.Add(time.Hour) },
@@ -66,7 +68,8 @@ func TestOptions(t *testing.T) {
 			nil, objects{a, b}, objects{a, c}, nil, []string{"prune ConfigMap/b", "create ConfigMap/c", done},
 		},
 		"PruneLast": {
-			[]string{"PruneLast=true"}, objects{a, b}, objects{a, c}, nil, []string{"create ConfigMap/c", "prune ConfigMap/b", done},
+			[]string{"PruneLast=true"}, objects{a, b}, objects{a, c}, nil,
+			[]string{"create ConfigMap/c", "prune ConfigMap/b", done},
 		},
 		"PruneLast of the object": {
 			nil, objects{a, annotated(t, "b", "0", "PruneLast=true")}, objects{a, c}, nil,
