@@ -81,8 +81,8 @@ func TestOptions(t *testing.T) {
 		},
 		"FailOnSharedResource": {
 			[]string{"FailOnSharedResource=true"}, objects{a}, objects{b, c}, func(w *World) {
-				shared := b.DeepCopy()
-				shared.SetAnnotations(map[string]string{track.TrackingAnnotation: track.TrackingID("other", track.KeyOf(b), "ns")})
+				shared, id := b.DeepCopy(), track.TrackingID("other", track.KeyOf(b), "ns")
+				shared.SetAnnotations(map[string]string{track.TrackingAnnotation: id})
 				w.Live[track.KeyOf(b)], w.Others = shared, map[string]bool{"other": true}
 			},
 			[]string{"Failed: shared resource found: ConfigMap ns/b belongs to application other"},
