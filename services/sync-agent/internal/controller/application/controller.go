@@ -24,6 +24,7 @@ const concurrency = 64
 
 // Watch has the manager run the reconciler for what it owns; regain brings objects that others owned until now.
 func (a *Reconciler) Watch(mgr manager.Manager, owns func(key string) bool, regain <-chan event.GenericEvent) error {
+	a.metrics.apps.owns = owns
 	seen := builder.WithPredicates(predicate.Funcs{CreateFunc: a.meet, UpdateFunc: matters})
 	enqueue := &handler.EnqueueRequestForObject{}
 	err := builder.ControllerManagedBy(mgr).Named("application").
@@ -44,7 +45,7 @@ func (a *Reconciler) Watch(mgr manager.Manager, owns func(key string) bool, rega
 // meet notes when an application was seen first: answers of Git from then on hold for it, so that one fetch serves all
 // that came before it.
 func (a *Reconciler) meet(e event.CreateEvent) bool {
-	a.remember(string(e.Object.GetUID()))
+	a.remember(e.Object)
 	return true
 }
 

@@ -1,13 +1,25 @@
 package application
 
 import (
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/projects"
 	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/apimachinery/pkg/types"
 )
 
+// metrics are our own, and beside them those that dashboards of Argo CD read, under their names.
 type metrics struct {
 	syncs     *prometheus.CounterVec
 	objects   *prometheus.CounterVec
 	checkouts *prometheus.HistogramVec
+
+	appSyncs      *prometheus.CounterVec
+	appReconciles *prometheus.HistogramVec
+	apps          *appInfo
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -26,8 +38,20 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			},
 			[]string{"outcome"},
 		),
+		appSyncs: prometheus.NewCounterVec(
+			prometheus.CounterOpts{Name: "argocd_app_sync_total", Help: "Operations that ended, by application and phase."},
+			[]string{"namespace", "name", "project", "dest_server", "phase", "dry_run"},
+		),
+		appReconciles: prometheus.NewHistogramVec(
+			prometheus.HistogramOpts{
+				Name: "argocd_app_reconcile", Help: "Time of one look at an application, in seconds.",
+				Buckets: []float64{.01, .05, .25, .5, 1, 2, 4, 8, 16},
+			},
+			[]string{"namespace", "dest_server"},
+		),
+		apps: &appInfo{of: map[types.NamespacedName][]string{}},
 	}
-	r.MustRegister(m.syncs, m.objects, m.checkouts)
+	r.MustRegister(m.syncs, m.objects, m.checkouts, m.appSyncs, m.appReconciles, m.apps)
 	return m
 }
 
@@ -38,5 +62,87 @@ func (m *metrics) count(outcomes []outcome) {
 			verdict = "failed"
 		}
 		m.objects.WithLabelValues(string(o.task.Action), verdict).Inc()
+	}
+}
+
+// looked notes what an application is after a look at it.
+func (m *metrics) looked(app *v1alpha1.Application, took time.Duration) {
+	d := app.Spec.Destination
+	m.appReconciles.WithLabelValues(app.Namespace, or(d.Server, d.Name)).Observe(took.Seconds())
+	m.apps.set(app)
+}
+
+// ended counts an operation.
+func (m *metrics) ended(app *v1alpha1.Application, s *v1alpha1.OperationState, phase v1alpha1.OperationPhase) {
+	m.syncs.WithLabelValues(string(phase)).Inc()
+	d := app.Spec.Destination
+	m.appSyncs.WithLabelValues(
+		app.Namespace, app.Name, or(app.Spec.Project, projects.Default), or(d.Server, d.Name), string(phase),
+		strconv.FormatBool(s.Operation.Sync != nil && s.Operation.Sync.DryRun),
+	).Inc()
+}
+
+// forget drops what is told of an application that is gone.
+func (m *metrics) forget(name types.NamespacedName) {
+	m.apps.drop(name)
+	m.appSyncs.DeletePartialMatch(prometheus.Labels{"namespace": name.Namespace, "name": name.Name})
+}
+
+// appInfo is argocd_app_info: one series for each application that this replica owns, with what it is as labels.
+type appInfo struct {
+	owns func(key string) bool // nil before the controller is set up
+
+	mu sync.Mutex
+	of map[types.NamespacedName][]string
+}
+
+var appInfoDesc = prometheus.NewDesc(
+	"argocd_app_info", "What an application is; always 1.", []string{
+		"namespace", "name", "project", "repo", "dest_server", "dest_namespace", "sync_status", "health_status", "operation",
+		"autosync_enabled",
+	}, nil,
+)
+
+func (a *appInfo) set(app *v1alpha1.Application) {
+	repo, operation := "", ""
+	switch {
+	case len(app.Spec.Sources) > 0:
+		repo = app.Spec.Sources[0].RepoURL
+	case app.Spec.Source != nil:
+		repo = app.Spec.Source.RepoURL
+	}
+	if s := app.Status.OperationState; s != nil && s.Phase == v1alpha1.OperationRunning {
+		operation = "sync"
+	}
+	p := app.Spec.SyncPolicy
+	automated := p != nil && p.Automated != nil && (p.Automated.Enabled == nil || *p.Automated.Enabled)
+	d := app.Spec.Destination
+	labels := []string{
+		app.Namespace, app.Name, or(app.Spec.Project, projects.Default), repo, or(d.Server, d.Name), d.Namespace,
+		app.Status.Sync.Status, app.Status.Health.Status, operation, strconv.FormatBool(automated),
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.of[types.NamespacedName{Namespace: app.Namespace, Name: app.Name}] = labels
+}
+
+func (a *appInfo) drop(name types.NamespacedName) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.of, name)
+}
+
+// Describe is part of prometheus.Collector.
+func (a *appInfo) Describe(out chan<- *prometheus.Desc) { out <- appInfoDesc }
+
+// Collect is part of prometheus.Collector.
+func (a *appInfo) Collect(out chan<- prometheus.Metric) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for name, labels := range a.of {
+		if a.owns != nil && !a.owns(name.String()) {
+			continue // its owner tells
+		}
+		out <- prometheus.MustNewConstMetric(appInfoDesc, prometheus.GaugeValue, 1, labels...)
 	}
 }

@@ -42,6 +42,8 @@ type Reconciler struct {
 
 	mu    sync.Mutex
 	known map[string]*known // by uid
+	// uids are those of the applications that are known, by name: one that is gone has only its name left.
+	uids map[types.NamespacedName]types.UID
 	// inputs are what is known of what applications read.
 	inputs map[types.UID]inputs
 	// versions are those of the clusters that are connected, by server.
@@ -128,13 +130,16 @@ type pass struct {
 func (a *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
 	raw := object.New("Application")
 	if err := a.Client.Get(ctx, req.NamespacedName, raw); err != nil {
+		if apierrors.IsNotFound(err) {
+			a.forget(req.NamespacedName)
+		}
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
-	known := a.remember(string(raw.GetUID()))
+	known := a.remember(raw)
 	raw = known.newest(raw)
 	app, warnings, decodeErr := v1alpha1.DecodeTolerant[v1alpha1.Application](raw.Object)
 	if raw.GetDeletionTimestamp() != nil {
-		a.forget(string(raw.GetUID()))
+		a.forget(req.NamespacedName)
 		return a.cascade(ctx, raw, app)
 	}
 	if app.Annotations[operation.SkipReconcile] == "true" || !a.Projects.Serves(raw.GetNamespace()) {
@@ -142,10 +147,12 @@ func (a *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	}
 	p := &pass{Reconciler: a, raw: raw, app: app, known: known, report: newReport(app)}
 	p.report.unknownFields(warnings)
+	began := time.Now()
 	wake, err := p.run(ctx, decodeErr)
 	if perr := p.conclude(ctx); perr != nil {
 		err = errors.Join(err, perr)
 	}
+	a.metrics.looked(p.app, time.Since(began))
 	if apierrors.IsConflict(err) {
 		// Somebody else was faster; the watch brings what they wrote.
 		return reconcile.Result{RequeueAfter: 50 * time.Millisecond}, nil
@@ -165,22 +172,36 @@ func (a *Reconciler) next(wake time.Time) time.Duration {
 	return min(net, max(time.Until(wake), time.Millisecond))
 }
 
-func (a *Reconciler) remember(uid string) *known {
+func (a *Reconciler) remember(o client.Object) *known {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	k := a.known[uid]
+	name, uid := client.ObjectKeyFromObject(o), o.GetUID()
+	if former, is := a.uids[name]; is && former != uid {
+		a.drop(former) // another one of the same name
+	}
+	a.uids[name] = uid
+	k := a.known[string(uid)]
 	if k == nil {
 		k = &known{Memory: source.NewMemory(time.Now()), settled: map[track.Key]operation.NormalizedDiff{}}
-		a.known[uid] = k
+		a.known[string(uid)] = k
 	}
 	return k
 }
 
-func (a *Reconciler) forget(uid string) {
+// forget drops all that is known of an application that is gone.
+func (a *Reconciler) forget(name types.NamespacedName) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	delete(a.known, uid)
-	delete(a.inputs, types.UID(uid))
+	a.drop(a.uids[name])
+	delete(a.uids, name)
+	a.metrics.forget(name)
+	a.dependents.wait(name, nil)
+}
+
+// drop is forget by uid. The caller holds mu.
+func (a *Reconciler) drop(uid types.UID) {
+	delete(a.known, string(uid))
+	delete(a.inputs, uid)
 }
 
 // run reads the spec, then Git, then the cluster, and goes on from there. What
@@ -472,7 +493,7 @@ func (p *pass) end(
 	if err := p.tellEnd(ctx, *w, plan, l); err != nil {
 		return plan, err
 	}
-	p.metrics.syncs.WithLabelValues(string(plan.Phase)).Inc()
+	p.metrics.ended(p.app, p.report.operation, plan.Phase)
 	p.auditEnd(p.report.operation, plan)
 	p.Log.InfoContext(
 		ctx, "sync ended", "application", p.name(), "revision", w.Target.String(), "phase", plan.Phase, "message",
