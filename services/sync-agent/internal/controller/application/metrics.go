@@ -98,8 +98,8 @@ type appInfo struct {
 
 var appInfoDesc = prometheus.NewDesc(
 	"argocd_app_info", "What an application is; always 1.", []string{
-		"namespace", "name", "project", "repo", "dest_server", "dest_namespace", "sync_status", "health_status", "operation",
-		"autosync_enabled",
+		"namespace", "name", "project", "repo", "dest_server", "dest_namespace", "sync_status", "health_status",
+		"operation", "autosync_enabled",
 	}, nil,
 )
 
