@@ -124,6 +124,19 @@ func TestHooksRunOnceThroughARestart(t *testing.T) {
 		post := m.find(jobs, "post")
 		return post == nil || post.GetDeletionTimestamp() != nil
 	})
+	second := m.commit("second", map[string]string{
+		"app/a.yaml":   settings("a", "k", "2"),
+		"app/pre.yaml": strings.Replace(
+			jobManifest("pre", "argocd.argoproj.io/hook: PreSync"), "image: c", "image: d", 1,
+		),
+	})
+	defer func() {
+		m.push("p2", second)
+		m.await("a hook that cannot be changed is made again", func() bool {
+			pre := m.find(jobs, "pre")
+			return pre != nil && pre.GetUID() != first
+		})
+	}()
 	results := map[string]string{}
 	for _, r := range m.app("shop").Status.OperationState.SyncResult.Resources {
 		results[r.Kind+"/"+r.Name] = r.SyncPhase + " " + r.Status + " " + r.HookPhase

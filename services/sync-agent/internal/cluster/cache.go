@@ -105,6 +105,7 @@ func Lean(o any) (any, error) {
 type kindWatch struct {
 	mu           sync.Mutex // held while it is set up
 	registration toolscache.ResourceEventHandlerRegistration
+	silent       time.Time // when it last had not listed what there is in time
 }
 
 // Watch makes sure that a kind is watched, and returns when all that there is of it has been seen: whoever asks while
@@ -118,16 +119,42 @@ func (l *Cache) Watch(ctx context.Context, gvk schema.GroupVersionKind) (known b
 		l.watched[gvk] = w
 	}
 	l.mu.Unlock()
+	asker := ctx
 	ctx, cancel := context.WithTimeout(ctx, watchPatience)
 	defer cancel()
 	registration, known, err := l.register(ctx, w, gvk)
 	if err != nil || !known {
 		return false, err
 	}
-	if !registration.HasSynced() && !toolscache.WaitForCacheSync(ctx.Done(), registration.HasSynced) {
+	if registration.HasSynced() {
+		return true, nil
+	}
+	if w.rests() {
+		return false, fmt.Errorf("watch %s: it has not listed what there is", gvk)
+	}
+	if !toolscache.WaitForCacheSync(ctx.Done(), registration.HasSynced) {
+		if asker.Err() == nil {
+			w.failed()
+		}
 		return false, fmt.Errorf("watch %s: it has not listed what there is: %w", gvk, ctx.Err())
 	}
 	return true, nil
+}
+
+// watchRest is how long nobody waits for a watch that did not come up: the applications of others must not wait behind
+// those that use its kind.
+const watchRest = 30 * time.Second
+
+func (w *kindWatch) rests() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return time.Since(w.silent) < watchRest
+}
+
+func (w *kindWatch) failed() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.silent = time.Now()
 }
 
 // register begins the watch of a kind that is not watched yet.

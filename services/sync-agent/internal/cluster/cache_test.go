@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -58,6 +59,7 @@ func TestAKindIsWatchedOnlyWhenItWasListed(t *testing.T) {
 		if known, err := l.Watch(t.Context(), gvk); known || err == nil {
 			t.Errorf("the next one, before the list: %v, %v", known, err)
 		}
+		time.Sleep(watchRest) // of the bubble's clock: until then nobody waits for it again
 		done := make(chan error, 2)
 		for range 2 {
 			go func() {

@@ -406,6 +406,9 @@ func (p performer) judge(ctx context.Context, tasks []operation.Task) (map[track
 
 // early reports whether a task cannot be judged before others are performed.
 func (p performer) early(t operation.Task, all []operation.Task) bool {
+	if t.Hook && t.Live != nil {
+		return true // it is deleted first, so what of it cannot be changed does not count
+	}
 	gk := t.Desired.GroupVersionKind().GroupKind()
 	if slices.ContainsFunc(all, func(x operation.Task) bool {
 		return x.Action == operation.Create && ((x.Key.Kind == "Namespace" && x.Key.Name == t.Key.Namespace) ||

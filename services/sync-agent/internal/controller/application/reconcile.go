@@ -79,6 +79,7 @@ func New(s Shell, r prometheus.Registerer) *Reconciler {
 		Shell:          s,
 		metrics:        newMetrics(r),
 		known:          map[string]*known{},
+		uids:           map[types.NamespacedName]types.UID{},
 		inputs:         map[types.UID]inputs{},
 		versions:       map[string]served{},
 		dependents:     dependents{who: map[types.NamespacedName]map[types.NamespacedName]bool{}},
