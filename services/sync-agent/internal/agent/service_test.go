@@ -31,7 +31,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // mesh is a real API server, a real bus, a repository and one agent or more.
 type mesh struct {

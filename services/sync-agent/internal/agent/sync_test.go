@@ -125,7 +125,7 @@ func TestHooksRunOnceThroughARestart(t *testing.T) {
 		return post == nil || post.GetDeletionTimestamp() != nil
 	})
 	second := m.commit("second", map[string]string{
-		"app/a.yaml":   settings("a", "k", "2"),
+		"app/a.yaml": settings("a", "k", "2"),
 		"app/pre.yaml": strings.Replace(
 			jobManifest("pre", "argocd.argoproj.io/hook: PreSync"), "image: c", "image: d", 1,
 		),
