@@ -49,7 +49,7 @@ func (p *pass) gather(ctx context.Context, found *source.Rendered) (operation.Wo
 	if w.Others, err = p.others(ctx, &w); err != nil {
 		return w, err
 	}
-	w.Denied = p.denied(&w)
+	w.Deny = p.denied
 	if w.Held, err = p.held(ctx); err != nil {
 		return w, err
 	}

@@ -111,24 +111,19 @@ func (a *Reconciler) writer(
 	return c.Writers.As(namespace, name)
 }
 
-// denied says of desired objects why the project forbids them: their kind, or the namespace that they name.
-func (p *pass) denied(w *operation.World) map[track.Key]string {
-	out := map[track.Key]string{}
-	for _, list := range [][]*track.Object{w.Desired, operation.NamedHooks(*w)} {
-		for _, o := range list {
-			key := track.KeyOf(o)
-			namespaced := key.Namespace != ""
-			reason := p.project.Kind(schema.GroupKind{Group: key.Group, Kind: key.Kind}, key.Name, namespaced)
-			if d := p.destination(); reason == "" && namespaced && key.Namespace != d.Namespace {
-				d.Namespace = key.Namespace
-				reason = p.project.Destination(d)
-			}
-			if reason != "" {
-				out[key] = reason
-			}
-		}
+// denied says why the project forbids an object: for its kind, or for the namespace that it names.
+func (p *pass) denied(o *track.Object) string {
+	key := track.KeyOf(o)
+	namespaced := key.Namespace != ""
+	if reason := p.project.Kind(schema.GroupKind{Group: key.Group, Kind: key.Kind}, key.Name, namespaced); reason != "" {
+		return reason
 	}
-	return out
+	d := p.destination()
+	if !namespaced || key.Namespace == d.Namespace {
+		return ""
+	}
+	d.Namespace = key.Namespace
+	return p.project.Destination(d)
 }
 
 // windows adds to what holds operations what the sync windows of the project say.

@@ -193,7 +193,7 @@ func (m *machine) refused() bool {
 	}
 	var denied []string
 	for _, t := range m.tasks {
-		if reason := m.w.Denied[t.Key]; reason != "" && t.Action != Skip {
+		if reason := m.denied(t); reason != "" {
 			m.result(t, ResultSyncFailed, v1alpha1.OperationFailed, reason)
 			denied = append(denied, t.Key.String()+": "+reason)
 		}
@@ -207,6 +207,21 @@ func (m *machine) refused() bool {
 		return true
 	}
 	return m.dryRun()
+}
+
+// denied says why a task must not be performed: the project forbids its object, or a hook would take the place of an
+// object that is none of its application's.
+func (m *machine) denied(t Task) string {
+	if t.Desired == nil || t.Untracked || t.Action == Skip {
+		return ""
+	}
+	if live := m.w.Live[t.Key]; t.Hook && live != nil && track.TrackedBy(live) != m.w.Instance {
+		return "there is an object of that name that is no hook of this application"
+	}
+	if m.w.Deny == nil {
+		return ""
+	}
+	return m.w.Deny(t.Desired)
 }
 
 func (m *machine) shared() string {

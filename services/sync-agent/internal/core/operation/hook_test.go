@@ -310,10 +310,47 @@ func TestNothingIsHalfApplied(t *testing.T) {
 	if len(p.Step) > 0 || len(p.DryRun) != 2 {
 		t.Fatalf("%+v", p)
 	}
-	w.Denied = map[track.Key]string{track.KeyOf(w.Desired[1]): "kind Secret is not permitted in project p"}
+	w.Deny = func(o *track.Object) string {
+		if o.GetKind() == "Secret" {
+			return "kind Secret is not permitted in project p"
+		}
+		return ""
+	}
 	p = Decide(w)
 	if p.Phase != v1alpha1.OperationFailed || len(p.Step) > 0 || !strings.Contains(p.Message, "project p") ||
 		!slices.ContainsFunc(p.Results, func(r v1alpha1.ResourceResult) bool { return r.Kind == "Secret" }) {
 		t.Errorf("%+v", p)
+	}
+}
+
+// What a hook is called and whether it has a whole name does not matter to the project, and a hook replaces nothing that
+// is not its own.
+func TestHooksAreDenied(t *testing.T) {
+	for name, c := range map[string]struct {
+		hook string
+		live *track.Object
+		want string
+	}{
+		"a kind, with a name":                 {"pre", nil, "Job is forbidden"},
+		"a kind, with the beginning of one":   {"gen-", nil, "Job is forbidden"},
+		"the place of somebody else's object": {"pre", job(t, "pre", "a: b"), "no hook of this application"},
+	} {
+		w := world(auto(true, true), simple(t, "ConfigMap", "a", "0"))
+		w.Policy.Retry = &v1alpha1.SyncRetryStrategy{Limit: new(int64(0))}
+		w.Hooks = []*track.Object{job(t, c.hook, "argocd.argoproj.io/hook: PreSync")}
+		if c.live != nil {
+			w.Live[track.KeyOf(c.live)] = c.live
+		} else {
+			w.Deny = func(o *track.Object) string {
+				if o.GetKind() == "Job" {
+					return "Job is forbidden"
+				}
+				return ""
+			}
+		}
+		steps, last := run(t, &w)
+		if len(steps) > 0 || last.Phase != v1alpha1.OperationFailed || !strings.Contains(last.Message, c.want) {
+			t.Errorf("%s: %v %s %s", name, steps, last.Phase, last.Message)
+		}
 	}
 }

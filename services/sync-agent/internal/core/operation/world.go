@@ -25,8 +25,8 @@ type World struct {
 	Live            map[track.Key]*track.Object
 	NormalizedDiffs map[track.Key]NormalizedDiff
 	Others          map[string]bool // instances of other applications that exist, of those that live objects name
-	// Denied says of objects why the project of the application forbids them.
-	Denied map[track.Key]string
+	// Deny says why the project of the application forbids an object, "" when it does not; nil forbids nothing.
+	Deny func(*track.Object) string
 	// Held says why nothing may begin now.
 	Held Held
 	// Assess tells the health of a live object.
