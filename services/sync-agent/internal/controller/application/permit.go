@@ -114,8 +114,8 @@ func (a *Reconciler) writer(
 // denied says why the project forbids an object: for its kind, or for the namespace that it names.
 func (p *pass) denied(o *track.Object) string {
 	key := track.KeyOf(o)
-	namespaced := key.Namespace != ""
-	if reason := p.project.Kind(schema.GroupKind{Group: key.Group, Kind: key.Kind}, key.Name, namespaced); reason != "" {
+	kind, namespaced := schema.GroupKind{Group: key.Group, Kind: key.Kind}, key.Namespace != ""
+	if reason := p.project.Kind(kind, key.Name, namespaced); reason != "" {
 		return reason
 	}
 	d := p.destination()
