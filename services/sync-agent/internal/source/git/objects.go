@@ -29,6 +29,7 @@ type objectProcess struct {
 	command *exec.Cmd
 	in      io.WriteCloser
 	out     *bufio.Reader
+	killed  sync.Once
 }
 
 // object is one answer. Data is nil when only what it is was asked for.
@@ -155,10 +156,13 @@ func (g command) openObjects() (*objectProcess, error) {
 	return &objectProcess{command: cmd, in: in, out: bufio.NewReaderSize(out, 64<<10)}, nil
 }
 
+// kill ends the process; a deadline and what failed because of it may both want that.
 func (p *objectProcess) kill() {
-	_ = p.in.Close()
-	_ = p.command.Process.Kill()
-	go func() { _ = p.command.Wait() }() // how a process ended that was killed says nothing
+	p.killed.Do(func() {
+		_ = p.in.Close()
+		_ = p.command.Process.Kill()
+		go func() { _ = p.command.Wait() }() // how a process ended that was killed says nothing
+	})
 }
 
 // end ends the process where nobody is asking; it holds nothing that could be lost.
