@@ -236,14 +236,15 @@ func rendererOf(app *v1alpha1.Application, s v1alpha1.ApplicationSource) image.R
 }
 
 // look asks the registry what the tag that was pushed is now: whoever sent the event, the registry has the last word
-// about a tag. What it does not have is nobody's to write.
+// about a tag. What it does not have is nobody's to write; where the sender is trusted it may have it in a moment.
 func (h *Updater) look(ctx context.Context, u update) (registry.Image, error) {
 	reference, err := registry.Reference(u.pushed.Registry, u.pushed.Repository, u.pushed.Tag)
 	if err != nil {
 		return registry.Image{}, err
 	}
 	seen, err := h.Registry.Look(ctx, reference, u.access)
-	if errors.Is(err, registry.ErrAbsent) {
+	trusted := u.pushed.Verified != "" && u.pushed.Verified != events.VerifiedByNone
+	if errors.Is(err, registry.ErrAbsent) && !trusted {
 		err = fault.AsStale(err)
 	}
 	return seen, err
