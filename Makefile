@@ -22,8 +22,10 @@ MODULES = $(if $(M),$(M),$(shell go list -m -f '{{.Dir}}' | sed 's|^$(ROOT)/||')
 LONERS  := tools/localcluster tools/images
 SERVICES := webhook-ingest sensor workflow-runner sync-agent rollout-analyzer
 THIRD    := nats-server registry traefik
+# Programs of others that run beside the cluster.
+HELPERS  := helm
 # Images of one program of ours each, beside the services.
-PARTNERS := executor artifact-bridge web load
+PARTNERS := executor artifact-bridge argosy web load
 BUILD    = go build -ldflags "-s -w"
 
 ifeq ($(CLUSTER),existing)
@@ -43,7 +45,7 @@ deps: ## install the Debian packages that a fresh machine lacks
 ## ---- building
 
 # One command for all: while one is linked the next is compiled.
-PROGRAMS := $(foreach s,$(SERVICES),./services/$(s)/cmd/$(s)) ./services/workflow-runner/cmd/executor ./services/workflow-runner/cmd/artifact-bridge $(foreach b,demo web load gitserver,./tools/demo/cmd/$(b))
+PROGRAMS := $(foreach s,$(SERVICES),./services/$(s)/cmd/$(s)) ./services/workflow-runner/cmd/executor ./services/workflow-runner/cmd/artifact-bridge ./tools/argosy/cmd/argosy $(foreach b,demo web load gitserver,./tools/demo/cmd/$(b))
 
 .PHONY: build
 build: ## build our own programs into bin/
@@ -63,8 +65,8 @@ cluster-tools: ## build the local cluster (minutes the first time)
 	@$(BIN)/localcluster build
 
 .PHONY: third-party
-third-party: ## build what others wrote: nats-server, registry, traefik (minutes the first time)
-	@$(MAKE) --no-print-directory -C tools/thirdparty BIN=$(BIN) $(THIRD)
+third-party: ## build what others wrote: nats-server, registry, traefik, helm (minutes the first time)
+	@$(MAKE) --no-print-directory -C tools/thirdparty BIN=$(BIN) $(THIRD) $(HELPERS)
 
 .PHONY: images
 images: programs ## make the container images of everything that runs in the cluster

@@ -59,7 +59,7 @@ func (c *contender) empty(ctx context.Context) error {
 	return nil
 }
 
-// startBus runs a server with the settings of deploy/nats, and connects.
+// startBus runs a server with the settings of the chart, and connects.
 func (c *contender) startBus(ctx context.Context, program, dir, more string, options ...nats.Option) error {
 	address, err := freeAddress(ctx)
 	if err != nil {

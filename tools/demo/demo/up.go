@@ -3,6 +3,8 @@ package demo
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -14,6 +16,7 @@ import (
 	"github.com/argosy-mesh/argosy/libs/kube/object"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/argosy-mesh/argosy/schemas/events"
 	"github.com/argosy-mesh/argosy/tools/demo/install"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/rest"
@@ -43,9 +46,6 @@ const (
 	registryPort = 30500
 )
 
-// busUsers are the users of the bus that deploy/nats names.
-var busUsers = []string{"webhook-ingest", "sensor", "workflow-runner", "sync-agent", "rollout-analyzer", "reader"}
-
 func (c Config) at(port int, path string) string {
 	return fmt.Sprintf("http://%s:%d%s", c.Node, port, path)
 }
@@ -70,20 +70,21 @@ func Up(ctx context.Context, c Config) error {
 	if err != nil {
 		return err
 	}
-	i.Images, i.Archives = c.Registry, c.Images
+	i.Images = c.Registry
 	deploy := filepath.Join(c.Root, "deploy")
-	if err := i.Apply(
-		ctx, filepath.Join(deploy, "namespace.yaml"), filepath.Join(deploy, "demo/manifests/00-namespace.yaml"),
-	); err != nil {
+	if err := i.Apply(ctx, filepath.Join(deploy, "demo/manifests/00-namespace.yaml")); err != nil {
 		return err
 	}
 	if err := secrets(ctx, i); err != nil {
 		return err
 	}
+	// Helm leaves definitions as they are once they are there.
 	if err := i.Apply(
-		ctx, filepath.Join(c.Root, "schemas/crds"), c.GatewayCRDs, filepath.Join(deploy, "nats"),
-		filepath.Join(deploy, "services"), filepath.Join(deploy, "demo/manifests"),
+		ctx, filepath.Join(c.Root, "schemas/crds"), c.GatewayCRDs, filepath.Join(deploy, "demo/manifests"),
 	); err != nil {
+		return err
+	}
+	if err := c.chart(ctx); err != nil {
 		return err
 	}
 	for _, namespace := range []string{"argosy-demo", "argosy"} {
@@ -128,12 +129,60 @@ func (c Config) awaitLoad(ctx context.Context) error {
 	}
 }
 
-func secrets(ctx context.Context, i *install.Installer) error {
-	for _, user := range busUsers {
-		if _, err := i.Secret(ctx, "argosy", "nats-"+user, "password"); err != nil {
-			return err
+// services are what the chart deploys, beside the bus. The bus, as the Git server and the registry of the demo, has data
+// that lives as long as its pod, and is not deployed anew for a new image.
+var services = []string{
+	events.ServiceWebhookIngest, events.ServiceSensor, events.ServiceWorkflowRunner, events.ServiceSyncAgent,
+	events.ServiceRolloutAnalyzer,
+}
+
+// Values are those of the chart that depend on where it is installed, and on what its images hold.
+func (c Config) Values() (map[string]any, error) {
+	stamps := map[string]any{}
+	for _, name := range services {
+		stamp, err := install.Stamp(c.Images, name)
+		if err != nil {
+			return nil, err
+		}
+		if stamp != "" {
+			stamps[name] = map[string]any{"podAnnotations": map[string]string{install.StampAnnotation: stamp}}
 		}
 	}
+	out := map[string]any{"services": stamps}
+	if c.Registry != "" {
+		out["image"] = map[string]any{"registry": c.Registry}
+	}
+	return out, nil
+}
+
+// chart installs or upgrades the chart.
+func (c Config) chart(ctx context.Context) error {
+	values, err := c.Values()
+	if err != nil {
+		return err
+	}
+	text, err := json.Marshal(values)
+	if err != nil {
+		return fmt.Errorf("write the values of the chart: %w", err)
+	}
+	f, err := os.CreateTemp("", "argosy-values-*.yaml")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	_, err = f.Write(text)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("write the values of the chart: %w", err)
+	}
+	// The definitions are applied already: Helm installs those it lacks and leaves the others as they were.
+	return c.tool(
+		ctx, "helm", "upgrade", "--install", "argosy", filepath.Join(c.Root, "deploy/chart"), "--namespace", "argosy",
+		"--create-namespace", "--skip-crds", "--force-conflicts", "--timeout", "3m", "--kubeconfig", c.Kubeconfig,
+		"--values", filepath.Join(c.Root, "deploy/demo/values.yaml"), "--values", f.Name(),
+	)
+}
+
+func secrets(ctx context.Context, i *install.Installer) error {
 	hook, err := i.Secret(ctx, "argosy-demo", "github-webhook-secret", "secret")
 	if err != nil {
 		return err

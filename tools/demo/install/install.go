@@ -37,8 +37,6 @@ type Installer struct {
 	// Images is where our own images were pushed, such as registry.example.com/argosy;
 	// empty means that the node has them already.
 	Images string
-	// Archives is the folder of the image archives that the node was given; empty means that none are looked at.
-	Archives string
 }
 
 // New connects to a cluster.
@@ -66,9 +64,6 @@ func (i *Installer) Apply(ctx context.Context, paths ...string) error {
 	}
 	slices.SortStableFunc(objects, func(a, b *unstructured.Unstructured) int { return rank(a) - rank(b) })
 	for _, o := range objects {
-		if err := i.stamp(o); err != nil {
-			return err
-		}
 		if i.Images != "" {
 			relocate(o.Object, i.Images)
 		}

@@ -26,7 +26,6 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
-	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 )
@@ -71,43 +70,9 @@ func newField(t *testing.T) *field {
 		f.define(string(text))
 	}
 	f.define(read(t, "httproute-crd.yaml"))
-	f.kubeconfig = f.restrict(path)
+	f.kubeconfig = kubetest.Restrict(t, path, "rollout-analyzer", "../../../../deploy/chart/rbac/rollout-analyzer.yaml")
 	f.nodes()
 	return f
-}
-
-// restrict grants what the manifests of the service grant and returns a kubeconfig that has no other rights, so that a
-// rule that is missing fails a test and not an installation.
-func (f *field) restrict(path string) string {
-	f.t.Helper()
-	text, err := os.ReadFile("../../../../deploy/services/rollout-analyzer.yaml")
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	for doc := range strings.SplitSeq(string(text), "\n---\n") {
-		u := &unstructured.Unstructured{}
-		if err := yaml.Unmarshal([]byte(doc), &u.Object); err != nil {
-			f.t.Fatal(err)
-		}
-		if !strings.HasPrefix(u.GetKind(), "ClusterRole") {
-			continue
-		}
-		if err := f.client.Create(f.t.Context(), u); err != nil {
-			f.t.Fatal(err)
-		}
-	}
-	cfg, err := clientcmd.LoadFromFile(path)
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	for _, user := range cfg.AuthInfos {
-		user.Impersonate = "system:serviceaccount:argosy:rollout-analyzer"
-	}
-	out := filepath.Join(f.t.TempDir(), "kubeconfig")
-	if err := clientcmd.WriteToFile(*cfg, out); err != nil {
-		f.t.Fatal(err)
-	}
-	return out
 }
 
 // define applies a definition and waits until it is served.

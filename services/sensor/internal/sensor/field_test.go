@@ -24,7 +24,6 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
-	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 )
@@ -55,7 +54,7 @@ func newField(t *testing.T) *field {
 	server := bustest.Start(t)
 	f := &field{t: t, client: c, bus: server.Connect("test"), url: server.URL()}
 	f.define("sensors.yaml")
-	f.kubeconfig = f.restrict(path)
+	f.kubeconfig = kubetest.Restrict(t, path, "sensor", "../../../../deploy/chart/rbac/sensor.yaml")
 	return f
 }
 
@@ -96,33 +95,6 @@ func (f *field) create(namespace, manifest string) *unstructured.Unstructured {
 		f.t.Fatal(err)
 	}
 	return u
-}
-
-// restrict returns a kubeconfig with exactly the rights of the service's manifests,
-// so that a rule that is missing fails here.
-func (f *field) restrict(path string) string {
-	f.t.Helper()
-	text, err := os.ReadFile("../../../../deploy/services/sensor.yaml")
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	for doc := range strings.SplitSeq(string(text), "\n---\n") {
-		if strings.Contains(doc, "\nkind: ClusterRole") {
-			f.create("", doc)
-		}
-	}
-	cfg, err := clientcmd.LoadFromFile(path)
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	for _, user := range cfg.AuthInfos {
-		user.Impersonate = "system:serviceaccount:argosy:sensor"
-	}
-	out := filepath.Join(f.t.TempDir(), "kubeconfig")
-	if err := clientcmd.WriteToFile(*cfg, out); err != nil {
-		f.t.Fatal(err)
-	}
-	return out
 }
 
 // sensor runs one replica of the service until the test ends or stop is called.

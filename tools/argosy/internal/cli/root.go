@@ -85,7 +85,7 @@ func (a *app) root() *cobra.Command {
 		}
 		return nil
 	}
-	c.AddCommand(a.eventSource(), a.sensor(), a.workflow(), a.dead())
+	c.AddCommand(a.eventSource(), a.sensor(), a.workflow(), a.dead(), a.makeSecrets())
 	return c
 }
 
