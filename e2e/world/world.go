@@ -50,13 +50,14 @@ func Open(t *testing.T) *World {
 	w.Bus, err = w.Demo.Reader(t.Context())
 	w.must(err)
 	t.Cleanup(w.Bus.Close)
+	t.Cleanup(w.aftermath)
 	w.Await("bus answers", 30*time.Second, func() error { return w.Bus.Ready() })
 	w.Rest()
 	return w
 }
 
-// ctx outlives the test's own context, which ends before its cleanup runs.
-func (w *World) ctx() context.Context { return context.WithoutCancel(w.t.Context()) }
+// Context outlives the test's own, which ends before its cleanup runs.
+func (w *World) Context() context.Context { return context.WithoutCancel(w.t.Context()) }
 
 func (w *World) must(err error) {
 	w.t.Helper()
@@ -68,7 +69,7 @@ func (w *World) must(err error) {
 // Await repeats check until it is content.
 func (w *World) Await(what string, patience time.Duration, check func() error) {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(w.ctx(), patience)
+	ctx, cancel := context.WithTimeout(w.Context(), patience)
 	defer cancel()
 	for {
 		err := check()
@@ -109,7 +110,7 @@ func (w *World) Rest() {
 
 func (w *World) servicesUp() error {
 	var list appsv1.DeploymentList
-	if err := w.Kube.List(w.ctx(), &list, client.InNamespace("argosy")); err != nil {
+	if err := w.Kube.List(w.Context(), &list, client.InNamespace("argosy")); err != nil {
 		return err
 	}
 	for i := range list.Items {
@@ -126,7 +127,7 @@ func (w *World) servicesUp() error {
 func (w *World) Rollout() (phase, message string) {
 	w.t.Helper()
 	o := object.New("Rollout")
-	if err := w.Kube.Get(w.ctx(), client.ObjectKey{Namespace: "demo-app", Name: "web"}, o); err != nil {
+	if err := w.Kube.Get(w.Context(), client.ObjectKey{Namespace: "demo-app", Name: "web"}, o); err != nil {
 		return "", err.Error()
 	}
 	phase, _, _ = unstructured.NestedString(o.Object, "status", "phase")
@@ -138,7 +139,7 @@ func (w *World) Rollout() (phase, message string) {
 func (w *World) Workflows() []unstructured.Unstructured {
 	w.t.Helper()
 	list := object.NewList("Workflow")
-	w.must(w.Kube.List(w.ctx(), list, client.InNamespace("ci")))
+	w.must(w.Kube.List(w.Context(), list, client.InNamespace("ci")))
 	return list.Items
 }
 
@@ -146,7 +147,7 @@ func (w *World) Workflows() []unstructured.Unstructured {
 func (w *World) ReplicaSets(commit string) []appsv1.ReplicaSet {
 	w.t.Helper()
 	var list, found = appsv1.ReplicaSetList{}, []appsv1.ReplicaSet{}
-	w.must(w.Kube.List(w.ctx(), &list, client.InNamespace("demo-app")))
+	w.must(w.Kube.List(w.Context(), &list, client.InNamespace("demo-app")))
 	for i := range list.Items {
 		if strings.HasSuffix(list.Items[i].Spec.Template.Spec.Containers[0].Image, ":"+commit[:12]) {
 			found = append(found, list.Items[i])
@@ -173,7 +174,7 @@ func (w *World) Kill(service string) {
 	}
 	now := int64(0)
 	w.must(
-		w.Kube.DeleteAllOf(w.ctx(), &corev1.Pod{}, client.InNamespace("argosy"), client.MatchingLabels{"app": service},
+		w.Kube.DeleteAllOf(w.Context(), &corev1.Pod{}, client.InNamespace("argosy"), client.MatchingLabels{"app": service},
 			&client.DeleteAllOfOptions{DeleteOptions: client.DeleteOptions{GracePeriodSeconds: &now}}),
 	)
 }
@@ -229,11 +230,11 @@ func (w *World) Scale(replicas int32) {
 		d := &appsv1.Deployment{}
 		key := client.ObjectKey{Namespace: "argosy", Name: name}
 		w.Await("scale "+name, 10*time.Second, func() error {
-			if err := w.Kube.Get(w.ctx(), key, d); err != nil {
+			if err := w.Kube.Get(w.Context(), key, d); err != nil {
 				return err
 			}
 			d.Spec.Replicas = &replicas
-			return w.Kube.Update(w.ctx(), d)
+			return w.Kube.Update(w.Context(), d)
 		})
 	}
 	w.Await("services are up", 2*time.Minute, w.servicesUp)

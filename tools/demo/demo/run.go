@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -90,30 +88,13 @@ func (c Config) Reader(ctx context.Context) (*bus.Bus, error) {
 
 // Push commits settings to the app's repository and returns the commit.
 func (c Config) Push(ctx context.Context, s Settings) (string, error) {
-	dir, err := os.MkdirTemp("", "argosy-demo-")
-	if err != nil {
-		return "", err
-	}
-	defer os.RemoveAll(dir)
-	if _, err := git(ctx, "", "clone", "--quiet", c.at(gitPort, "/demo/app.git"), dir); err != nil {
-		return "", err
-	}
 	raw, err := json.Marshal(s)
 	if err != nil {
 		return "", err
 	}
-	if err := os.WriteFile(filepath.Join(dir, "app/settings.json"), append(raw, '\n'), 0o644); err != nil {
-		return "", err
-	}
-	for _, args := range [][]string{
-		{"commit", "--quiet", "-am", "app: version " + s.Version}, {"push", "--quiet", "origin", "main"},
-	} {
-		if _, err := git(ctx, dir, args...); err != nil {
-			return "", err
-		}
-	}
-	head, err := git(ctx, dir, "rev-parse", "HEAD")
-	return strings.TrimSpace(head), err
+	return c.Commit(
+		ctx, "app", "app: version "+s.Version, Write(map[string]string{"app/settings.json": string(raw) + "\n"}),
+	)
 }
 
 func (c Config) play(ctx context.Context, b *bus.Bus, a act) error {

@@ -243,23 +243,10 @@ func (c Config) seedRepository(ctx context.Context, name string) error {
 	if err != nil || strings.TrimSpace(out) != "" {
 		return err
 	}
-	dir, err := os.MkdirTemp("", "argosy-seed-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	if err := os.CopyFS(dir, os.DirFS(filepath.Join(c.Root, "deploy/demo/repos", name))); err != nil {
-		return fmt.Errorf("copy the files of repository %s: %w", name, err)
-	}
-	for _, args := range [][]string{
-		{"init", "--quiet", "--initial-branch=main"}, {"add", "-A"},
-		{"commit", "--quiet", "-m", "start"}, {"push", "--quiet", url, "main"},
-	} {
-		if _, err := git(ctx, dir, args...); err != nil {
-			return err
-		}
-	}
-	return nil
+	_, err = c.Commit(ctx, name, "start", func(dir string) error {
+		return os.CopyFS(dir, os.DirFS(filepath.Join(c.Root, "deploy/demo/repos", name)))
+	})
+	return err
 }
 
 func git(ctx context.Context, dir string, args ...string) (string, error) {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
@@ -52,9 +53,9 @@ type Updater struct {
 	metrics metrics
 
 	mu sync.Mutex
-	// newest is the place in the stream of the last push per application and rule:
-	// an older one that comes again must not bring its image back.
-	newest *lru.Cache[string, uint64]
+	// newest is when the bus stored the last push, per application and rule: an older one that comes again must not bring
+	// its image back. Times outlive the stream, whose places begin anew when it is made anew.
+	newest *lru.Cache[string, time.Time]
 }
 
 // Shell is what writing images works with.
@@ -76,7 +77,7 @@ const rulesKnown = 1 << 16
 
 // New returns an updater whose metrics are in r.
 func New(s Shell, r prometheus.Registerer) *Updater {
-	newest, _ := lru.New[string, uint64](rulesKnown) // fails for no size alone
+	newest, _ := lru.New[string, time.Time](rulesKnown) // fails for no size alone
 	return &Updater{Shell: s, metrics: newMetrics(r), newest: newest}
 }
 
@@ -119,7 +120,7 @@ func (h *Updater) Handle(ctx context.Context, d bus.Delivery) ([]bus.Outgoing, e
 	var ready []update
 	for _, u := range updates {
 		u.pushed, u.event = pushed, d.ID()
-		is, err := h.prepare(ctx, cause{d.ID(), bus.After(d.Event), d.Sequence}, &u)
+		is, err := h.prepare(ctx, cause{d.ID(), bus.After(d.Event), d.Stored}, &u)
 		if errs = append(errs, err); is && err == nil {
 			ready = append(ready, u)
 		}
@@ -171,11 +172,12 @@ func (h *Updater) wanted(ctx context.Context, pushed events.ImagePushed) ([]upda
 				)
 				continue
 			}
+			u := update{app: app, updater: updater, rule: rule, pushed: pushed}
 			if !rule.Deployed(app.Status.Summary.Images) {
-				h.metrics.Commits.WithLabelValues("undeployed").Inc()
+				h.leave(ctx, u, "undeployed")
 				continue
 			}
-			out = append(out, update{app: app, updater: updater, rule: rule})
+			out = append(out, u)
 		}
 	}
 	return out, nil
@@ -183,9 +185,17 @@ func (h *Updater) wanted(ctx context.Context, pushed events.ImagePushed) ([]upda
 
 // cause is why an update is made: an event, or a promotion.
 type cause struct {
-	id       string
-	lineage  lineage.Lineage
-	sequence uint64 // place in the stream of events; 0 is never overtaken
+	id      string
+	lineage lineage.Lineage
+	stored  time.Time // when the bus took the event; the zero time is never overtaken
+}
+
+// leave counts and tells that an update that was asked for is not made.
+func (h *Updater) leave(ctx context.Context, u update, why string) {
+	h.metrics.Commits.WithLabelValues(why).Inc()
+	h.Log.InfoContext(
+		ctx, "image is not committed", "application", u.name(), "image", u.pushed.Reference(), "reason", why,
+	)
 }
 
 // prepare finds out all that an update needs before anything is written, and reports whether it is still to be made.
@@ -214,11 +224,11 @@ func (h *Updater) prepare(ctx context.Context, why cause, u *update) (bool, erro
 	}
 	u.vouched(why, seen)
 	if !u.rule.Runs(seen.Platforms) {
-		h.metrics.Commits.WithLabelValues("other platform").Inc()
+		h.leave(ctx, *u, "other platform")
 		return false, nil
 	}
-	if why.sequence > 0 && h.overtaken(*u, why.sequence) {
-		h.metrics.Commits.WithLabelValues("overtaken").Inc()
+	if !why.stored.IsZero() && h.overtaken(*u, why.stored) {
+		h.leave(ctx, *u, "overtaken")
 		return false, nil
 	}
 	return true, nil
@@ -266,13 +276,13 @@ func (u *update) vouched(why cause, seen registry.Image) {
 	u.lineage.Causation = why.id
 }
 
-func (h *Updater) overtaken(u update, sequence uint64) bool {
+func (h *Updater) overtaken(u update, stored time.Time) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	id := string(u.app.UID) + "/" + u.rule.Alias + "/" + u.rule.Name
-	if last, _ := h.newest.Get(id); last > sequence {
+	if last, _ := h.newest.Get(id); last.After(stored) {
 		return u.rule.Strategy == image.NewestBuild || u.rule.Strategy == image.Digest
 	}
-	h.newest.Add(id, sequence)
+	h.newest.Add(id, stored)
 	return false
 }

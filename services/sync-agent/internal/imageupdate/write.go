@@ -132,7 +132,7 @@ func (u update) trailer() string { return events.TrailerKey + ": " + u.key() + "
 // tell publishes that the image of an update was committed, if the head says so.
 func (h *Updater) tell(ctx context.Context, u update, head git.Commit) error {
 	if !u.in(head) {
-		h.metrics.Commits.WithLabelValues("unchanged").Inc()
+		h.leave(ctx, u, "unchanged")
 		return nil
 	}
 	h.metrics.Commits.WithLabelValues("committed").Inc()
