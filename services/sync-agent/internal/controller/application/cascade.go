@@ -32,17 +32,13 @@ const helmResourcePolicy = "helm.sh/resource-policy"
 func (a *Reconciler) cascade(
 	ctx context.Context, raw *unstructured.Unstructured, app *v1alpha1.Application,
 ) (reconcile.Result, error) {
-	i := slices.IndexFunc(
-		raw.GetFinalizers(),
-		func(f string) bool { return strings.HasPrefix(f, resourcesFinalizer) },
-	)
-	if i < 0 {
+	if !slices.ContainsFunc(raw.GetFinalizers(), ours) {
 		return reconcile.Result{}, nil
 	}
 	d := app.Spec.Destination
 	to, err := a.Clusters.Of(ctx, d.Server, d.Name)
 	if errors.Is(err, cluster.ErrUnknown) || errors.Is(err, cluster.ErrSecret) {
-		return a.abandon(ctx, raw, app, i, err)
+		return a.abandon(ctx, raw, app, err)
 	}
 	if err != nil {
 		return reconcile.Result{
@@ -53,6 +49,14 @@ func (a *Reconciler) cascade(
 				app.Name,
 				err,
 			)
+	}
+	if stage, i := stageOf(raw.GetFinalizers(), operation.PreDelete); i >= 0 {
+		return a.runStage(ctx, raw, app, stage, i)
+	}
+	i := slices.IndexFunc(raw.GetFinalizers(), func(f string) bool { return strings.HasPrefix(f, resourcesFinalizer) })
+	if i < 0 {
+		stage, i := stageOf(raw.GetFinalizers(), operation.PostDelete)
+		return a.runStage(ctx, raw, app, stage, i)
 	}
 	for _, r := range app.Status.Resources {
 		if _, err := to.Live.Watch(
@@ -86,10 +90,21 @@ func (a *Reconciler) cascade(
 	return reconcile.Result{}, a.release(ctx, raw, i)
 }
 
+// ours reports whether a finalizer is one that a deletion waits for here.
+func ours(finalizer string) bool {
+	return strings.HasPrefix(finalizer, resourcesFinalizer) ||
+		slices.Contains(hookFinalizers[operation.PreDelete], finalizer) ||
+		slices.Contains(hookFinalizers[operation.PostDelete], finalizer)
+}
+
 // release takes the finalizer away that stands at a place.
 func (a *Reconciler) release(ctx context.Context, raw *unstructured.Unstructured, i int) error {
+	return a.finalize(ctx, raw, slices.Delete(slices.Clone(raw.GetFinalizers()), i, i+1))
+}
+
+func (a *Reconciler) finalize(ctx context.Context, raw *unstructured.Unstructured, finalizers []string) error {
 	next := raw.DeepCopy()
-	next.SetFinalizers(slices.Delete(slices.Clone(raw.GetFinalizers()), i, i+1))
+	next.SetFinalizers(finalizers)
 	err := a.Client.Patch(ctx, next, client.MergeFromWithOptions(raw, client.MergeFromWithOptimisticLock{}))
 	return client.IgnoreNotFound(err)
 }
@@ -97,7 +112,7 @@ func (a *Reconciler) release(ctx context.Context, raw *unstructured.Unstructured
 // abandon lets an application go whose cluster nobody describes any more: its objects stay where they are, and are
 // told.
 func (a *Reconciler) abandon(
-	ctx context.Context, raw *unstructured.Unstructured, app *v1alpha1.Application, i int, why error,
+	ctx context.Context, raw *unstructured.Unstructured, app *v1alpha1.Application, why error,
 ) (reconcile.Result, error) {
 	var left []string
 	for _, r := range app.Status.Resources {
@@ -123,7 +138,7 @@ func (a *Reconciler) abandon(
 		len(left),
 		shorten(strings.Join(left, ", ")),
 	)
-	return reconcile.Result{}, a.release(ctx, raw, i)
+	return reconcile.Result{}, a.finalize(ctx, raw, slices.DeleteFunc(slices.Clone(raw.GetFinalizers()), ours))
 }
 
 // longestNote is what the note of an event may hold, less some.

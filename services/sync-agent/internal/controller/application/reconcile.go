@@ -141,7 +141,11 @@ func (a *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	app, warnings, decodeErr := v1alpha1.DecodeTolerant[v1alpha1.Application](raw.Object)
 	if raw.GetDeletionTimestamp() != nil {
 		a.forget(req.NamespacedName)
-		return a.cascade(ctx, raw, app)
+		result, err := a.cascade(ctx, raw, app)
+		if apierrors.IsConflict(err) {
+			return reconcile.Result{RequeueAfter: conflictAgain}, nil
+		}
+		return result, err
 	}
 	if app.Annotations[operation.SkipReconcile] == "true" || !a.Projects.Serves(raw.GetNamespace()) {
 		return reconcile.Result{}, nil
@@ -156,13 +160,16 @@ func (a *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	a.metrics.looked(p.app, time.Since(began))
 	if apierrors.IsConflict(err) {
 		// Somebody else was faster; the watch brings what they wrote.
-		return reconcile.Result{RequeueAfter: 50 * time.Millisecond}, nil
+		return reconcile.Result{RequeueAfter: conflictAgain}, nil
 	}
 	if err != nil {
 		return reconcile.Result{}, fmt.Errorf("reconcile application %s: %w", req, err)
 	}
 	return reconcile.Result{RequeueAfter: a.next(wake)}, nil
 }
+
+// conflictAgain is when an application is looked at again that somebody else wrote meanwhile.
+const conflictAgain = 50 * time.Millisecond
 
 // next is the time until the plan wants to be made again, at most the safety net.
 func (a *Reconciler) next(wake time.Time) time.Duration {
@@ -239,6 +246,9 @@ func (p *pass) run(ctx context.Context, decodeErr error) (time.Time, error) {
 	world, err := p.gather(ctx, found)
 	if err != nil {
 		p.report.condition("ComparisonError", err.Error())
+		return time.Time{}, err
+	}
+	if err := p.holdForHooks(ctx, world.Hooks); err != nil {
 		return time.Time{}, err
 	}
 	plan, err := p.advance(ctx, &world, found)
