@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that are missing; quiet when none is.
 set -euo pipefail
-need=(mosquitto redis-server rabbitmq-server git containerd runc containernetworking-plugins iptables conntrack iproute2 procps ca-certificates)
+need=(mosquitto redis-server rabbitmq-server git containerd runc containernetworking-plugins iptables conntrack iproute2 procps ca-certificates gpg gpg-agent)
 missing=()
 for p in "${need[@]}"; do
   dpkg-query -W -f '${Status}' "$p" 2>/dev/null | grep -q 'ok installed' || missing+=("$p")

@@ -11,7 +11,9 @@ import (
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/appset"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/projects"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/render"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/source"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/source/git"
 )
 
@@ -32,8 +34,31 @@ var gitKind = answering("git", func(
 	if err != nil {
 		return appset.Tree{}, err
 	}
+	if err := g.verify(ctx, by, m, spec, sha); err != nil {
+		return appset.Tree{}, err
+	}
 	return treeOf(ctx, m, sha, spec)
 })
+
+// verify asks of the commits of a generator what the project of its Applications asks of theirs. A project that is a
+// template is known for each Application alone, which is verified as every other.
+func (g *Generators) verify(
+	ctx context.Context, by Asker, m *git.Mirror, spec *v1alpha1.GitGenerator, sha string,
+) error {
+	if strings.Contains(by.Project, "{{") {
+		return nil
+	}
+	found, _, err := g.Projects.Get(ctx, by.Project)
+	if errors.Is(err, projects.ErrUnknown) {
+		return nil // its Applications say so
+	}
+	if err != nil {
+		return err
+	}
+	return g.Sources.Verify(ctx, m, source.Signed{
+		Repository: spec.RepoURL, Revision: spec.Revision, Commit: sha, By: found.Verifications(spec.RepoURL),
+	})
+}
 
 // treeOf reads the paths of a commit, and the files that the generator wants.
 func treeOf(ctx context.Context, m *git.Mirror, sha string, spec *v1alpha1.GitGenerator) (appset.Tree, error) {

@@ -97,6 +97,11 @@ func (s *Sources) commit(ctx context.Context, q Request, source v1alpha1.Applica
 	if err != nil {
 		return nil, err
 	}
+	if err := s.verify(ctx, q, m, Signed{
+		Repository: source.RepoURL, Revision: source.TargetRevision, TagPrefix: source.TagPrefix, Commit: sha,
+	}); err != nil {
+		return nil, err
+	}
 	c, err := m.Describe(ctx, sha, source.Path)
 	if err != nil {
 		return nil, err
@@ -267,6 +272,9 @@ func (r remote) Repository(ctx context.Context, what render.Repository) (render.
 		return nil, "", fmt.Errorf("%w: %w", render.ErrSource, err)
 	}
 	if err != nil {
+		return nil, "", err
+	}
+	if err := r.s.verify(ctx, r.q, m, Signed{Repository: what.URL, Revision: what.Revision, Commit: sha}); err != nil {
 		return nil, "", err
 	}
 	c, err := m.Describe(ctx, sha, "")

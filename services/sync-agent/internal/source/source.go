@@ -14,6 +14,7 @@ import (
 
 	"github.com/argosy-mesh/argosy/libs/core/lineage"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/project"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/render"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/source/git"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/source/helmrepo"
@@ -32,6 +33,7 @@ type Sources struct {
 	repositories *repositories
 	settings     *settings
 	tokens       *githubTokens
+	verifier     *verifier
 	cluster      *Versions
 	insecure     map[string]bool // registries that are reached by plain HTTP
 }
@@ -58,6 +60,7 @@ func New(c Config) (*Sources, error) {
 		mirrors: c.Mirrors, charts: charts, renderer: c.Renderer,
 		repositories: &repositories{reader: c.Reader, namespace: c.Namespace},
 		settings:     &settings{reader: c.Reader, namespace: c.Namespace},
+		verifier:     newVerifier(c.Reader, c.Namespace),
 		tokens:       &githubTokens{}, insecure: map[string]bool{}, cluster: NewVersions(c.Discovery),
 	}
 	for host := range strings.SplitSeq(c.Insecure, ",") {
@@ -104,6 +107,8 @@ type Request struct {
 	// Permitted says why a repository may not be read from, nil when it may. It is asked of what sources name and of
 	// what is fetched for them. Nil permits all.
 	Permitted func(repository string) error
+	// Verifications are what must hold of the commits of a repository in Git; nil asks nothing.
+	Verifications func(repository string) []project.Verification
 	// Fresh has everything read and rendered anew.
 	Fresh bool
 }
@@ -162,7 +167,11 @@ func (s *Sources) Render(ctx context.Context, q Request, known *Memory) (*Render
 	if err != nil {
 		return nil, err
 	}
-	spec, err := json.Marshal([]any{q.App, q.Sources, q.Revisions, q.Destination, settings, keys.ID()})
+	trust, err := s.trust(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	spec, err := json.Marshal([]any{q.App, q.Sources, q.Revisions, q.Destination, settings, keys.ID(), trust})
 	if err != nil {
 		return nil, fmt.Errorf("encode sources: %w", err)
 	}

@@ -65,7 +65,9 @@ func (p *pass) permit(ctx context.Context) (wrong, err error) {
 		p.report.condition("ProjectWarning", fmt.Sprintf("project %s: %v", found.Name, problem))
 	}
 	p.project = found
-	reasons := []string{found.Namespace(p.app.Namespace, p.Control), found.Destination(p.destination())}
+	reasons := []string{
+		found.Namespace(p.app.Namespace, p.Control), found.Destination(p.destination()), found.Cluster(p.cluster.Project),
+	}
 	for _, s := range p.sources {
 		reasons = append(reasons, found.Source(s.RepoURL))
 	}

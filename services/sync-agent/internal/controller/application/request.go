@@ -31,6 +31,7 @@ func (p *pass) request(want git.Want) (source.Request, error) {
 			}
 			return nil
 		},
+		Verifications: p.project.Verifications,
 	}
 	if len(q.Sources) == 0 {
 		q.Sources, q.Revisions = []v1alpha1.ApplicationSource{p.target.Source}, []string{p.target.Revision}

@@ -56,7 +56,7 @@ func New(name string, spec v1alpha1.AppProjectSpec) (*Project, []error) {
 			))
 		}
 	}
-	return p, problems
+	return p, append(problems, p.integrity()...)
 }
 
 // maxPattern bounds the length of a pattern.

@@ -1,6 +1,7 @@
 package project
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -313,4 +314,66 @@ func FuzzMatch(f *testing.F) {
 		p.Destination(Destination{Server: text, Namespace: text})
 		p.Windows(Subject{Application: text}, time.Unix(0, 0), time.Time{})
 	})
+}
+
+func TestVerifications(t *testing.T) {
+	policy := func(mode string, keys []string, repos ...string) v1alpha1.SourceIntegrityGitPolicy {
+		p := v1alpha1.SourceIntegrityGitPolicy{GPG: &v1alpha1.SourceIntegrityGPG{Mode: mode, Keys: keys}}
+		for _, r := range repos {
+			p.Repos = append(p.Repos, v1alpha1.SourceIntegrityGitRepo{URL: r})
+		}
+		return p
+	}
+	k, l := []string{"K"}, []string{"L"}
+	spec := v1alpha1.AppProjectSpec{SourceIntegrity: &v1alpha1.SourceIntegrity{Git: &v1alpha1.SourceIntegrityGit{
+		Policies: []v1alpha1.SourceIntegrityGitPolicy{
+			policy("head", k, "https://git.example.org/team/*"),
+			policy("strict", l, "https://git.example.org/team/payments.git", "https://git.example.org/vault"),
+			policy("none", nil, "*"), policy("", k, "https://other.example.org/**", "!https://other.example.org/public"),
+			policy("tight", k, "https://odd.example.org/r"),
+		},
+	}}}
+	p, problems := New("p", spec)
+	for repo, want := range map[string][]Verification{
+		"https://git.example.org/team/shop":         {{ModeHead, k}},
+		"https://git.example.org/team/shop.git":     {{ModeHead, k}},
+		"https://git.example.org/team/payments":     {{ModeHead, k}, {ModeStrict, l}},
+		"https://git.example.org/vault":             {{ModeStrict, l}},
+		"https://git.example.org/team/more/shop":    nil,
+		"https://git.example.org/free":              nil,
+		"https://other.example.org/a/b":             {{ModeHead, k}},
+		"https://other.example.org/public":          nil,
+		"https://odd.example.org/r":                 {{"tight", k}},
+		"https://elsewhere.example.org/team/vault/": nil,
+	} {
+		if got := p.Verifications(repo); !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %v, want %v", repo, got, want)
+		}
+	}
+	if len(problems) != 1 || !strings.Contains(problems[0].Error(), `gpg.mode: "tight" is none of none, head, strict`) {
+		t.Errorf("problems %v", problems)
+	}
+	old, problems := New("p", v1alpha1.AppProjectSpec{SignatureKeys: []v1alpha1.SignatureKey{{KeyID: "A"}, {KeyID: "B"}}})
+	want := []Verification{{ModeHead, []string{"A", "B"}}}
+	if got := old.Verifications("any"); !reflect.DeepEqual(got, want) || len(problems) > 0 {
+		t.Errorf("signatureKeys: %v, %v", got, problems)
+	}
+	spec.SignatureKeys = []v1alpha1.SignatureKey{{KeyID: "A"}}
+	both, problems := New("p", spec)
+	if got := both.Verifications("https://git.example.org/vault"); len(got) != 2 || len(problems) != 2 {
+		t.Errorf("both: %v, %v", got, problems)
+	}
+}
+
+func TestClustersOfAProjectAlone(t *testing.T) {
+	some, _ := New("p", v1alpha1.AppProjectSpec{PermitOnlyProjectScopedClusters: true})
+	all, _ := New("p", v1alpha1.AppProjectSpec{})
+	for owner, permitted := range map[string]bool{"p": true, "": false, "q": false} {
+		if got := some.Cluster(owner) == ""; got != permitted {
+			t.Errorf("a cluster of %q: %v", owner, got)
+		}
+		if all.Cluster(owner) != "" {
+			t.Errorf("a cluster of %q is denied where none is", owner)
+		}
+	}
 }

@@ -173,14 +173,12 @@ func (m *Mirror) Resolve(ctx context.Context, revision string, want Want) (strin
 	if isSHA(revision) {
 		return revision, m.fetchCommit(ctx, revision)
 	}
-	ref, err := m.fullRef(ctx, revision)
-	if errors.Is(err, ErrNoRevision) {
-		if ref, err = m.pick(ctx, revision, want, err); ref == "" && err == nil {
-			return m.abbreviated(ctx, revision)
-		}
-	}
+	ref, err := m.refOf(ctx, revision, want)
 	if err != nil {
 		return "", err
+	}
+	if ref == "" {
+		return m.abbreviated(ctx, revision)
 	}
 	t := m.tracked(ref)
 	t.mu.Lock()
@@ -194,6 +192,15 @@ func (m *Mirror) Resolve(ctx context.Context, revision string, want Want) (strin
 		}
 	}
 	return m.fetch(ctx, ref, t)
+}
+
+// refOf is the branch or tag that a revision stands for, "" when it may be the beginning of a commit id.
+func (m *Mirror) refOf(ctx context.Context, revision string, want Want) (string, error) {
+	ref, err := m.fullRef(ctx, revision)
+	if errors.Is(err, ErrNoRevision) {
+		return m.pick(ctx, revision, want, err)
+	}
+	return ref, err
 }
 
 // gathering is the least time between two fetches of one ref that no push asked for: what many applications that come

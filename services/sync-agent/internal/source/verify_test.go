@@ -1,0 +1,125 @@
+package source
+
+import (
+	"bytes"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/project"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/source/git"
+)
+
+// person makes a key with gpg and returns the folder that it is in, its fingerprint and its public part.
+func person(t *testing.T, name string) (home, fingerprint, public string) {
+	t.Helper()
+	if _, err := exec.LookPath("gpg"); err != nil {
+		t.Skip("needs gpg (Debian: gpg, gpg-agent)")
+	}
+	home = t.TempDir()
+	gpg := func(args ...string) string {
+		cmd := exec.CommandContext(t.Context(), "gpg", append([]string{
+			"--homedir", home, "--batch", "--passphrase", "", "--pinentry-mode", "loopback",
+		}, args...)...)
+		var problem bytes.Buffer
+		cmd.Stderr = &problem
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatalf("gpg %v: %v\n%s", args, err, problem.String())
+		}
+		return string(out)
+	}
+	gpg("--quick-generate-key", name+" <"+name+"@example.org>", "default", "default", "never")
+	m := regexp.MustCompile(`fpr:+([0-9A-F]{40}):`).FindStringSubmatch(gpg("--with-colons", "--list-keys"))
+	if m == nil {
+		t.Fatal("gpg lists no key")
+	}
+	return home, m[1], gpg("--armor", "--export")
+}
+
+// Whoever can push can have everything of an Application: what a project asks of signatures is asked before anything is
+// read of a commit.
+func TestVerification(t *testing.T) {
+	w := newWorld(t)
+	home, alice, public := person(t, "alice")
+	bobs, bob, bobsPublic := person(t, "bob")
+	t.Setenv("GNUPGHOME", home)
+	w.declared.maps[keysMap] = map[string]string{alice[24:]: public, bob[24:]: bobsPublic}
+
+	repo, plain := w.commit("r", map[string]string{"a/x.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n"})
+	dir := filepath.Join(w.base, "r")
+	signed := func(message string) string {
+		w.git(dir, "-c", "user.signingkey="+alice, "commit", "--quiet", "--allow-empty", "-S", "-m", message)
+		return w.git(dir, "rev-parse", "HEAD")
+	}
+	first := signed("first")
+	w.git(dir, "-c", "user.signingkey="+alice, "tag", "-s", "-m", "of a plain one", "v1.0.0", plain)
+	w.git(dir, "tag", "-a", "-m", "not signed", "v2.0.0", first)
+	w.git(dir, "tag", "light", first)
+	seal := signed("all is well\n\nArgocd-gpg-seal: looked at by two")
+	after := signed("after")
+	t.Setenv("GNUPGHOME", bobs)
+	w.git(dir, "-c", "user.signingkey="+bob, "commit", "--quiet", "--allow-empty", "-S", "-m", "by bob")
+	byBob := w.git(dir, "rev-parse", "HEAD")
+
+	for name, c := range map[string]struct {
+		revision string
+		asked    project.Verification
+		want     string // of the error
+	}{
+		"a signed commit":          {first, project.Verification{Mode: "head", Keys: []string{alice}}, ""},
+		"by the end of its key":    {first, project.Verification{Mode: "head", Keys: []string{alice[24:]}}, ""},
+		"a plain commit":           {plain, project.Verification{Mode: "head", Keys: []string{alice}}, "commit " + plain + ": it is not signed"},
+		"another's":                {byBob, project.Verification{Mode: "head", Keys: []string{alice}}, "is signed by key " + bob},
+		"one of two":               {byBob, project.Verification{Mode: "head", Keys: []string{alice, bob}}, ""},
+		"a branch":                 {"main", project.Verification{Mode: "head", Keys: []string{bob}}, ""},
+		"a signed tag":             {"v1.0.0", project.Verification{Mode: "head", Keys: []string{alice}}, ""},
+		"a tag that is not":        {"v2.0.0", project.Verification{Mode: "head", Keys: []string{alice}}, "tag v2.0.0: it is not signed"},
+		"a version":                {">=1.0.0 <2.0.0", project.Verification{Mode: "head", Keys: []string{alice}}, ""},
+		"a tag that is a name":     {"light", project.Verification{Mode: "head", Keys: []string{alice}}, ""},
+		"no key":                   {first, project.Verification{Mode: "head"}, "the project demands one of the keys"},
+		"strict, a plain ancestor": {first, project.Verification{Mode: "strict", Keys: []string{alice}}, "commit " + plain + ": it is not signed"},
+		"strict, sealed":           {after, project.Verification{Mode: "strict", Keys: []string{alice}}, ""},
+		"strict, the seal itself":  {seal, project.Verification{Mode: "strict", Keys: []string{alice}}, ""},
+		"strict, another's":        {byBob, project.Verification{Mode: "strict", Keys: []string{bob}}, "is signed by key " + alice},
+		"strict, of both":          {byBob, project.Verification{Mode: "strict", Keys: []string{alice, bob}}, ""},
+		"a mode nobody knows":      {first, project.Verification{Mode: "some", Keys: []string{alice}}, "commit " + plain + ": it is not signed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			memory := NewMemory(time.Now())
+			q := Request{
+				Sources: []v1alpha1.ApplicationSource{{RepoURL: repo, Path: "a", TargetRevision: c.revision}},
+				Want:    git.Want{Since: time.Now()},
+				Verifications: func(asked string) []project.Verification {
+					if asked != repo {
+						t.Errorf("asked about %s", asked)
+					}
+					return []project.Verification{c.asked}
+				},
+			}
+			_, err := w.Render(t.Context(), q, &memory)
+			switch {
+			case c.want == "" && err != nil:
+				t.Error(err)
+			case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+			if err != nil {
+				return
+			}
+			// A key that is trusted no more: what was rendered holds no more.
+			all := w.declared.maps[keysMap]
+			defer func() { w.declared.maps[keysMap] = all }()
+			w.declared.maps[keysMap] = nil
+			w.verifier.at = time.Time{}
+			if _, err := w.Render(t.Context(), q, &memory); err == nil {
+				t.Error("a key that was taken away is trusted")
+			}
+			w.verifier.at = time.Time{}
+		})
+	}
+}
