@@ -25,7 +25,9 @@ const (
 	appsInside   = "http://git.argosy-demo.svc:8080/bench/apps.git"
 	appLabel     = "argosy-bench-app"
 	appsWithin   = 10 * time.Minute
-	idleSpan     = 60 * time.Second
+	idleSpan     = 5 * time.Minute
+	strayObjects = 50_000
+	straySpan    = 30 * time.Second
 	fingerprints = "argosy_sync_renders_total"
 )
 
@@ -109,6 +111,11 @@ func (b *bench) apps(ctx context.Context) (figures []Figure, err error) {
 		}
 		if kind == "ConfigMap" {
 			found, err := b.manyAtRest(ctx, dir)
+			figures = append(figures, found...)
+			if err != nil {
+				return figures, err
+			}
+			found, err = b.amongMany(ctx)
 			figures = append(figures, found...)
 			if err != nil {
 				return figures, err
@@ -249,6 +256,36 @@ func (b *bench) manyAtRest(ctx context.Context, dir string) ([]Figure, error) {
 			Note: fmt.Sprintf("%d applications, %s", manyApps, idleSpan),
 		},
 	}, nil
+}
+
+// amongMany fills the cluster with objects that no application has, of the kind that all applications are of.
+func (b *bench) amongMany(ctx context.Context) ([]Figure, error) {
+	all := make([]app, strayObjects)
+	for n := range all {
+		all[n] = app{"ConfigMap", n}
+	}
+	if err := inParallel(all, func(a app) error {
+		o := a.object("stray", "x")
+		o.SetLabels(map[string]string{appLabel: "stray"})
+		return client.IgnoreAlreadyExists(b.client.Create(ctx, o))
+	}); err != nil {
+		return nil, fmt.Errorf("fill the cluster: %w", err)
+	}
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-time.After(straySpan):
+	}
+	held, err := b.agent(ctx, "process_resident_memory_bytes")
+	if err != nil {
+		return nil, err
+	}
+	b.sayf("  memory among %d objects of others: %.0f MiB", strayObjects, held/(1<<20))
+	return []Figure{{
+		Job: fmt.Sprintf("memory of sync-agent among %d objects of others", strayObjects), Unit: "MiB",
+		Value: SpreadOf([]float64{held / (1 << 20)}), Aim: Under(300, "MiB"),
+		Note: fmt.Sprintf("beside %d applications, all of them of the kind that is watched", manyApps),
+	}}, nil
 }
 
 // write puts the application's object into its folder.

@@ -11,9 +11,11 @@ import (
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/diff"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/health"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/project"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/track"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 )
@@ -39,6 +41,7 @@ type customizations struct {
 type customized struct {
 	engine   *health.Engine
 	ignored  []v1alpha1.ResourceIgnoreDifferences
+	managed  project.Managed
 	problems []string
 }
 
@@ -69,6 +72,14 @@ func customize(data map[string]string) *customized {
 	out := &customized{engine: engine}
 	for _, p := range problems {
 		out.problems = append(out.problems, p.String())
+	}
+	for key, into := range map[string]*[]project.Filter{
+		"resource.exclusions": &out.managed.Exclusions, "resource.inclusions": &out.managed.Inclusions,
+	} {
+		if err := yaml.Unmarshal([]byte(data[key]), into); err != nil {
+			*into = nil
+			out.problems = append(out.problems, key+": "+err.Error())
+		}
 	}
 	for key, text := range data {
 		kind, ok := strings.CutPrefix(key, "resource.customizations.ignoreDifferences.")
@@ -110,6 +121,11 @@ func (p *pass) customize(ctx context.Context) error {
 		p.report.condition("CustomizationWarning", settingsMap+": "+problem)
 	}
 	return nil
+}
+
+// manages reports whether objects of a kind are managed where the application goes.
+func (p *pass) manages(kind schema.GroupKind) bool {
+	return p.customized.managed.Manages(kind, p.cluster.Server)
 }
 
 // assess tells the health of an object, the zero value when it has none.

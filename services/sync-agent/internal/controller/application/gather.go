@@ -63,6 +63,13 @@ func (p *pass) desired(w *operation.World, found *source.Rendered) (repeated []t
 	scopes := definedScopes(found.Manifests.Objects)
 	at := map[track.Key]int{}
 	for _, shared := range found.Manifests.Objects {
+		if kind := shared.GroupVersionKind().GroupKind(); !p.manages(kind) {
+			p.report.condition("ExcludedResourceWarning", fmt.Sprintf(
+				"%s %s is excluded by %s (resource.exclusions, resource.inclusions) and not applied", kind, shared.GetName(),
+				settingsMap,
+			))
+			continue
+		}
 		o := &track.Object{Object: maps.Clone(shared.Object)}
 		namespaced, known := scopes[shared.GroupVersionKind().GroupKind()]
 		if mapping, err := p.cluster.Live.Mapper.RESTMapping(
@@ -114,9 +121,11 @@ func definedScopes(objects []*track.Object) map[schema.GroupKind]bool {
 // marked as ours, of the kinds that are used now or were before.
 func (p *pass) observe(ctx context.Context, w *operation.World) error {
 	for _, r := range p.app.Status.Resources {
-		if _, err := p.cluster.Live.Watch(
-			ctx, schema.GroupVersionKind{Group: r.Group, Version: r.Version, Kind: r.Kind},
-		); err != nil {
+		gvk := schema.GroupVersionKind{Group: r.Group, Version: r.Version, Kind: r.Kind}
+		if !p.manages(gvk.GroupKind()) {
+			continue
+		}
+		if _, err := p.cluster.Live.Watch(ctx, gvk); err != nil {
 			return err
 		}
 	}
@@ -142,7 +151,7 @@ func (p *pass) observe(ctx context.Context, w *operation.World) error {
 		}
 	}
 	for key, o := range p.cluster.Live.Extras(w.Instance) {
-		if w.Live[key] == nil {
+		if w.Live[key] == nil && p.manages(schema.GroupKind{Group: key.Group, Kind: key.Kind}) {
 			w.Live[key] = o
 		}
 	}

@@ -19,6 +19,7 @@ type metrics struct {
 
 	appSyncs      *prometheus.CounterVec
 	appReconciles *prometheus.HistogramVec
+	appOrphans    *prometheus.GaugeVec
 	apps          *appInfo
 }
 
@@ -49,9 +50,16 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			},
 			[]string{"namespace", "dest_server"},
 		),
+		appOrphans: prometheus.NewGaugeVec(
+			prometheus.GaugeOpts{
+				Name: "argocd_app_orphaned_resources_count",
+				Help: "Objects of an application's namespace that no application has.",
+			},
+			[]string{"namespace", "name", "project"},
+		),
 		apps: &appInfo{of: map[types.NamespacedName][]string{}},
 	}
-	r.MustRegister(m.syncs, m.objects, m.checkouts, m.appSyncs, m.appReconciles, m.apps)
+	r.MustRegister(m.syncs, m.objects, m.checkouts, m.appSyncs, m.appReconciles, m.appOrphans, m.apps)
 	return m
 }
 
@@ -82,10 +90,22 @@ func (m *metrics) ended(app *v1alpha1.Application, s *v1alpha1.OperationState, p
 	).Inc()
 }
 
+// orphans notes how many orphans the namespace of an application has; -1 when nobody asks.
+func (m *metrics) orphans(app *v1alpha1.Application, n int) {
+	project := or(app.Spec.Project, projects.Default)
+	if n < 0 {
+		m.appOrphans.DeleteLabelValues(app.Namespace, app.Name, project)
+		return
+	}
+	m.appOrphans.WithLabelValues(app.Namespace, app.Name, project).Set(float64(n))
+}
+
 // forget drops what is told of an application that is gone.
 func (m *metrics) forget(name types.NamespacedName) {
 	m.apps.drop(name)
-	m.appSyncs.DeletePartialMatch(prometheus.Labels{"namespace": name.Namespace, "name": name.Name})
+	of := prometheus.Labels{"namespace": name.Namespace, "name": name.Name}
+	m.appSyncs.DeletePartialMatch(of)
+	m.appOrphans.DeletePartialMatch(of)
 }
 
 // appInfo is argocd_app_info: one series for each application that this replica owns, with what it is as labels.

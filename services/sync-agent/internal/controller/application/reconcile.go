@@ -51,6 +51,7 @@ type Reconciler struct {
 
 	dependents     dependents
 	customizations customizations
+	strays         strays
 }
 
 // Shell is what reconciling works with.
@@ -256,6 +257,7 @@ func (p *pass) run(ctx context.Context, decodeErr error) (time.Time, error) {
 		return time.Time{}, err
 	}
 	p.report.compared(world, plan, found)
+	p.orphaned(ctx)
 	if plan.Problem != "" {
 		p.report.condition("SyncError", plan.Problem)
 	}
