@@ -13,6 +13,7 @@ import (
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
@@ -333,40 +334,42 @@ func inParallel(all []app, do func(app) error) error {
 	return errors.Join(errs...)
 }
 
-// untilSynced waits until a number of applications are Synced, by watch.
+// untilSynced waits until a number of applications are Synced, by watch. The server ends the watch of one who is slow;
+// it is begun anew then.
 func (b *bench) untilSynced(ctx context.Context, want int) error {
 	ctx, cancel := context.WithTimeout(ctx, appsWithin)
 	defer cancel()
-	list := &unstructured.UnstructuredList{}
-	list.SetGroupVersionKind(v1alpha1.Kind("ApplicationList"))
-	w, err := b.client.Watch(
-		ctx,
-		list,
-		client.InNamespace(controlNamespace),
-		client.MatchingLabels{appLabel: "product"},
-	)
-	if err != nil {
-		return fmt.Errorf("watch the applications: %w", err)
-	}
-	defer w.Stop()
 	done := map[string]bool{}
-	for len(done) < want {
-		e, open := <-w.ResultChan()
-		if !open {
-			return fmt.Errorf(
-				"%d of %d applications are Synced: %w",
-				len(done),
-				want,
-				errors.Join(ctx.Err(), errors.New("the watch ended")),
-			)
-		}
-		o, ok := e.Object.(*unstructured.Unstructured)
-		if !ok {
-			continue
-		}
+	note := func(o *unstructured.Unstructured) {
 		if state, _, _ := unstructured.NestedString(o.Object, "status", "sync", "status"); state == "Synced" {
 			done[o.GetName()] = true
 		}
+	}
+	options := []client.ListOption{client.InNamespace(controlNamespace), client.MatchingLabels{appLabel: "product"}}
+	for len(done) < want {
+		list := &unstructured.UnstructuredList{}
+		list.SetGroupVersionKind(v1alpha1.Kind("ApplicationList"))
+		if err := b.client.List(ctx, list, options...); err != nil {
+			return fmt.Errorf("%d of %d applications are Synced: %w", len(done), want, errors.Join(err, ctx.Err()))
+		}
+		for i := range list.Items {
+			note(&list.Items[i])
+		}
+		w, err := b.client.Watch(ctx, list, append(options, &client.ListOptions{
+			Raw: &metav1.ListOptions{ResourceVersion: list.GetResourceVersion()},
+		})...)
+		if err != nil {
+			return fmt.Errorf("watch the applications: %w", err)
+		}
+		for e := range w.ResultChan() {
+			if o, ok := e.Object.(*unstructured.Unstructured); ok {
+				note(o)
+			}
+			if len(done) >= want {
+				break
+			}
+		}
+		w.Stop()
 	}
 	return nil
 }

@@ -15,6 +15,7 @@ require (
 	github.com/argosy-mesh/argosy/libs/service v0.0.0
 	github.com/argosy-mesh/argosy/schemas v0.0.0
 	github.com/aws/aws-sdk-go-v2 v1.47.8
+	github.com/aws/aws-sdk-go-v2/service/sts v1.33.17
 	github.com/bmatcuk/doublestar/v4 v4.10.4
 	github.com/gobwas/glob v0.2.3
 	github.com/google/cel-go v0.26.0
@@ -58,7 +59,6 @@ require (
 	github.com/aws/aws-sdk-go-v2/service/internal/presigned-url v1.12.15 // indirect
 	github.com/aws/aws-sdk-go-v2/service/sso v1.25.1 // indirect
 	github.com/aws/aws-sdk-go-v2/service/ssooidc v1.29.1 // indirect
-	github.com/aws/aws-sdk-go-v2/service/sts v1.33.17 // indirect
 	github.com/aws/smithy-go v1.28.8 // indirect
 	github.com/casbin/govaluate v1.10.0 // indirect
 	github.com/cloudflare/circl v1.6.3 // indirect
@@ -160,7 +160,7 @@ require (
 	go.yaml.in/yaml/v3 v3.0.5
 	golang.org/x/crypto v0.58.0
 	golang.org/x/net v0.60.0
-	golang.org/x/oauth2 v0.37.0 // indirect
+	golang.org/x/oauth2 v0.37.0
 	golang.org/x/sync v0.24.0
 	golang.org/x/sys v0.49.0
 	golang.org/x/term v0.47.0 // indirect

@@ -23,6 +23,7 @@ type Access struct {
 	Region            string
 	ID, Secret, Token string // of an access key; with an empty ID the identity of this process counts
 	RoleARN           string // is assumed with that; may be empty
+	Profile           string // of the files of this process that describe its identity; may be empty
 }
 
 // Own reports whether the identity of this process is asked for.
@@ -38,6 +39,9 @@ func Config(ctx context.Context, a Access) (aws.Config, error) {
 	var options []func(*config.LoadOptions) error
 	if a.Region != "" {
 		options = append(options, config.WithRegion(a.Region))
+	}
+	if a.Profile != "" {
+		options = append(options, config.WithSharedConfigProfile(a.Profile))
 	}
 	if !a.Own() {
 		options = append(

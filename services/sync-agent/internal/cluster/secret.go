@@ -23,14 +23,14 @@ const skipReconcile = "argocd.argoproj.io/skip-reconcile"
 
 // credentials is what a cluster Secret says of how to reach the cluster.
 type credentials struct {
-	Username        string           `json:"username"`
-	Password        string           `json:"password"`
-	BearerToken     string           `json:"bearerToken"`
-	TLSClientConfig tlsClientConfig  `json:"tlsClientConfig"`
-	AWSAuthConfig   *json.RawMessage `json:"awsAuthConfig"`
-	Exec            *execProvider    `json:"execProviderConfig"`
-	NoCompression   bool             `json:"disableCompression"`
-	ProxyURL        string           `json:"proxyUrl"`
+	Username        string          `json:"username"`
+	Password        string          `json:"password"`
+	BearerToken     string          `json:"bearerToken"`
+	TLSClientConfig tlsClientConfig `json:"tlsClientConfig"`
+	AWSAuthConfig   *awsAuth        `json:"awsAuthConfig"`
+	Exec            *execProvider   `json:"execProviderConfig"`
+	NoCompression   bool            `json:"disableCompression"`
+	ProxyURL        string          `json:"proxyUrl"`
 }
 
 type tlsClientConfig struct {
@@ -67,9 +67,6 @@ func configOf(s *corev1.Secret) (*rest.Config, error) {
 			return fail("config", err)
 		}
 	}
-	if c.AWSAuthConfig != nil {
-		return fail("config.awsAuthConfig", errors.New("is not supported; use execProviderConfig with a program that gives tokens"))
-	}
 	t := c.TLSClientConfig
 	config := &rest.Config{
 		Host: server, Username: c.Username, Password: c.Password, BearerToken: c.BearerToken,
@@ -87,6 +84,11 @@ func configOf(s *corev1.Secret) (*rest.Config, error) {
 			return fail("config.proxyUrl", err)
 		}
 		config.Proxy = httpProxy(proxy)
+	}
+	if c.AWSAuthConfig != nil {
+		if err := c.AWSAuthConfig.use(config); err != nil {
+			return fail("config.awsAuthConfig", err)
+		}
 	}
 	if e := c.Exec; e != nil {
 		config.ExecProvider = &api.ExecConfig{

@@ -26,7 +26,7 @@ func TestClusterSecrets(t *testing.T) {
 		"no JSON":                 {server, "{", false},
 		"no base64":               {server, `{"tlsClientConfig":{"caData":"%"}}`, false},
 		"insecure with authority": {server, `{"tlsClientConfig":{"insecure":true,"caData":"eA=="}}`, false},
-		"what is not supported":   {server, `{"awsAuthConfig":{"clusterName":"c"}}`, false},
+		"what is not supported":   {server, `{"awsAuthConfig":{"roleARN":"r"}}`, false},
 		"a broken proxy":          {server, `{"proxyUrl":"http://[::1"}`, false},
 	} {
 		got, err := configOf(secretOf(c.server, c.config))
