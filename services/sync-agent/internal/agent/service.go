@@ -32,6 +32,7 @@ import (
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/render"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/source"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/source/git"
+	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/client-go/discovery"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -59,6 +60,7 @@ type Config struct {
 	SCM        string        // forges that ApplicationSets may ask
 	Own        identity.Own  // whose Applications may use the cloud identity of the agent
 	Plugins    string        // folder of the sockets of config management plugins
+	Quota      int64         // bytes of all mirrors
 }
 
 func parse(args []string, getenv func(string) string, out io.Writer) (Config, error) {
@@ -104,6 +106,10 @@ func parse(args []string, getenv func(string) string, out io.Writer) (Config, er
 		&c.Plugins, "plugin-sockets", render.PluginSockets,
 		"folder of the sockets of config management plugins, which are sidecars",
 	)
+	quota := ""
+	f.Text(
+		&quota, "mirror-quota", "3Gi", "disk that mirrors of repositories may take; those not used for longest go first",
+	)
 	f.Check(func() error {
 		if err := appset.CheckPolicy(c.SetPolicy); err != nil {
 			return fmt.Errorf("--applicationset-policy: %w", err)
@@ -115,6 +121,11 @@ func parse(args []string, getenv func(string) string, out io.Writer) (Config, er
 			name == "") {
 			return fmt.Errorf("--deploy-account: %q is not of the form namespace:name", c.Account)
 		}
+		bound, err := resource.ParseQuantity(quota)
+		if err != nil || bound.Sign() < 0 {
+			return fmt.Errorf("--mirror-quota: %q is no amount of bytes, such as 3Gi", quota)
+		}
+		c.Quota = bound.Value()
 		if c.Refresh < time.Second {
 			return fmt.Errorf("--refresh: %s is under a second", c.Refresh)
 		}
@@ -235,7 +246,9 @@ func assemble(cfg Config, base *service.Base) ([]life.Part, error) {
 		return nil, err
 	}
 	arrived := newEventHandler(push, image, base.Registry)
+	upkeep := git.NewUpkeep(mirrors, cfg.Quota, base.Log, base.Registry)
 	return []life.Part{
+		life.Of("mirrors", upkeep.Run),
 		life.Of("renderers", func(ctx context.Context) error {
 			defer pool.Close()
 			<-ctx.Done()

@@ -55,6 +55,7 @@ func (s *Store) Mirror(ctx context.Context, location string, creds Credentials) 
 		}
 		s.all[id] = m
 	}
+	m.used = s.now()
 	s.mu.Unlock()
 	m.renew(creds)
 	return m, m.init(ctx)
@@ -66,6 +67,7 @@ type Mirror struct {
 	now     func() time.Time
 	objects objects
 	changes changes
+	used    time.Time // when it was asked for last; the store's mutex guards it
 
 	making sync.Mutex // held while the copy is set up
 	made   bool
