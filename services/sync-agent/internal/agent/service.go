@@ -22,6 +22,7 @@ import (
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/controller/application"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/controller/applicationset"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/appset"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/track"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/forge"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/generator"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/imageupdate"
@@ -166,7 +167,11 @@ func Run(ctx context.Context, args []string, getenv func(string) string, out io.
 }
 
 func assemble(cfg Config, base *service.Base) ([]life.Part, error) {
-	mgr, err := newManager(cfg.Kubeconfig, base)
+	method, err := tracking(cfg, base.Log)
+	if err != nil {
+		return nil, err
+	}
+	mgr, err := newManager(cfg.Kubeconfig, base, method)
 	if err != nil {
 		return nil, err
 	}
@@ -193,7 +198,7 @@ func assemble(cfg Config, base *service.Base) ([]life.Part, error) {
 		return nil, err
 	}
 	clusters := cluster.NewPool(&cluster.Cluster{
-		Live: cluster.New(mgr.GetCache(), mgr.GetRESTMapper(), cfg.Control), Reader: mgr.GetAPIReader(),
+		Live: cluster.New(mgr.GetCache(), mgr.GetRESTMapper(), cfg.Control, method), Reader: mgr.GetAPIReader(),
 		Writers:   cluster.NewWriters(mgr.GetConfig(), mgr.GetRESTMapper(), mgr.GetClient()),
 		Discovery: served,
 	}, mgr.GetAPIReader(), cfg.Control)
@@ -210,6 +215,7 @@ func assemble(cfg Config, base *service.Base) ([]life.Part, error) {
 
 		Projects: permitted,
 		Account:  cfg.Account,
+		Tracking: method,
 
 		WaveDelay: cfg.WaveDelay,
 		Recorder:  mgr.GetEventRecorder("argosy-sync-agent"),
@@ -317,12 +323,12 @@ func defaultProject(ctx context.Context, c client.Client, control string, log *s
 	}
 }
 
-func newManager(kubeconfig string, base *service.Base) (manager.Manager, error) {
+func newManager(kubeconfig string, base *service.Base, method track.Method) (manager.Manager, error) {
 	return kube.NewManager(
 		kubeconfig,
 		base.Log,
 		cache.Options{
-			DefaultTransform: cluster.Lean,
+			DefaultTransform: cluster.Lean(method),
 		},
 	)
 }

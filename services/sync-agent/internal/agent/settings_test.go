@@ -50,3 +50,55 @@ spec:
 		t.Errorf("condition %q", got)
 	}
 }
+
+// An installation that comes from the time of labels: what is in Git counts as tracked by its label, what left Git is
+// pruned where labels still tell whose it is.
+func TestTrackingByLabel(t *testing.T) {
+	m := newMesh(t)
+	m.create(`apiVersion: v1
+kind: ConfigMap
+metadata: {name: argocd-cm, namespace: argocd}
+data:
+  application.resourceTrackingMethod: label
+  application.instanceLabelKey: example.org/app
+`)
+	labelled := func(name, value string) string {
+		return strings.Replace(
+			settings(name, "k", value), "metadata: {", "metadata: {namespace: demo, labels: {example.org/app: shop}, ", 1,
+		)
+	}
+	m.create(labelled("a", "1"))
+	m.create(labelled("gone", "1"))
+	m.create(strings.ReplaceAll(labelled("another", "1"), "shop", "others"))
+	m.commit("first", map[string]string{"app/a.yaml": settings("a", "k", "1"), "app/b.yaml": settings("b", "k", "1")})
+	m.agent("one")
+	m.create(manifest("shop", m.url(), "app", automated, nil))
+	m.await("it is synced", func() bool {
+		return m.app("shop").Status.Sync.Status == "Synced" && m.configMap("b") != nil && m.configMap("gone") == nil
+	})
+	if m.configMap("another") == nil {
+		t.Error("an object of another application is gone")
+	}
+	b := m.configMap("b")
+	if b.Labels["example.org/app"] != "shop" || b.Annotations["argocd.argoproj.io/tracking-id"] == "" {
+		t.Errorf("labels %v, annotations %v", b.Labels, b.Annotations)
+	}
+}
+
+// Without automation, what a label marked is in sync where it is as Git says, although nothing was applied.
+func TestObjectsFromTheTimeOfLabelsAreInSync(t *testing.T) {
+	m := newMesh(t)
+	m.create(strings.Replace(
+		settings("a", "k", "1"), "metadata: {", "metadata: {namespace: demo, labels: {app.kubernetes.io/instance: shop}, ", 1,
+	))
+	m.commit("first", map[string]string{"app/a.yaml": settings("a", "k", "1")})
+	m.agent("one")
+	m.create(manifest("shop", m.url(), "app", "{}", nil))
+	m.await("it is compared", func() bool { return m.app("shop").Status.Sync.Status != "" })
+	if got := m.app("shop").Status.Sync.Status; got != "Synced" {
+		t.Errorf("%s: %v", got, m.app("shop").Status.Resources)
+	}
+	second := m.commit("second", map[string]string{"app/a.yaml": settings("a", "k", "2")})
+	m.push("p2", second)
+	m.await("a change is seen", func() bool { return m.app("shop").Status.Sync.Status == "OutOfSync" })
+}

@@ -36,6 +36,7 @@ type Cache struct {
 	cache   cache.Cache
 	Mapper  meta.RESTMapper
 	control string // namespace whose applications mark objects with their bare name
+	method  track.Method
 	out     chan event.GenericEvent
 	stopped chan struct{} // closed when nobody listens to out any more
 
@@ -54,12 +55,13 @@ type written struct {
 }
 
 // New returns the live side of the cluster of a cache. control is the namespace whose Applications mark objects with
-// their bare name.
-func New(c cache.Cache, mapper meta.RESTMapper, control string) *Cache {
+// their bare name, in the way that method says.
+func New(c cache.Cache, mapper meta.RESTMapper, control string, method track.Method) *Cache {
 	return &Cache{
 		cache:       c,
 		Mapper:      mapper,
 		control:     control,
+		method:      method,
 		out:         make(chan event.GenericEvent, 1024),
 		stopped:     make(chan struct{}),
 		watched:     map[schema.GroupVersionKind]*kindWatch{},
@@ -79,17 +81,20 @@ var own = map[string]bool{"Application": true, "AppProject": true, "ApplicationS
 
 // Lean keeps of an untracked object only what says that it exists: most objects
 // of a cluster belong to nobody here.
-func Lean(o any) (any, error) {
+func Lean(method track.Method) func(any) (any, error) {
+	return func(o any) (any, error) { return lean(method, o) }
+}
+
+func lean(method track.Method, o any) (any, error) {
 	u, ok := o.(*unstructured.Unstructured)
 	if !ok {
 		return o, nil
 	}
 	u.SetManagedFields(nil)
-	a := u.GetAnnotations()
 	if gk := u.GroupVersionKind().GroupKind(); gk.Group == v1alpha1.Group && own[gk.Kind] {
 		return u, nil // what we are told to do
 	}
-	if a[track.TrackingAnnotation] != "" || a[track.AppliedAnnotation] != "" {
+	if method.Tracked(u) {
 		return u, nil
 	}
 	kept := map[string]any{"apiVersion": u.GetAPIVersion(), "kind": u.GetKind(), "metadata": map[string]any{
@@ -98,7 +103,12 @@ func Lean(o any) (any, error) {
 		"uid":             string(u.GetUID()),
 		"resourceVersion": u.GetResourceVersion(),
 	}}
-	return &unstructured.Unstructured{Object: kept}, nil
+	out := &unstructured.Unstructured{Object: kept}
+	if value := u.GetLabels()[method.Name()]; value != "" {
+		out.SetLabels(map[string]string{method.Name(): value})
+		out.SetOwnerReferences(u.GetOwnerReferences())
+	}
+	return out, nil
 }
 
 // kindWatch is the watch of one kind.
@@ -201,11 +211,11 @@ func (l *Cache) see(before, o any) {
 		return
 	}
 	old, _ := before.(*unstructured.Unstructured)
-	key, instance := track.KeyOf(u), track.TrackedBy(u)
+	key, instance := track.KeyOf(u), l.method.Owner(u)
 	l.mu.Lock()
 	former := ""
 	if old != nil {
-		former = track.TrackedBy(old)
+		former = l.method.Owner(old)
 	}
 	if former != "" && former != instance {
 		delete(l.owned[former], key)
@@ -232,7 +242,7 @@ func (l *Cache) lose(o any) {
 	if !ok {
 		return
 	}
-	key, instance := track.KeyOf(u), track.TrackedBy(u)
+	key, instance := track.KeyOf(u), l.method.Owner(u)
 	l.mu.Lock()
 	delete(l.owned[instance], key)
 	if w, ok := l.localWrites[key]; ok && (w.uid == u.GetUID() || Version(u) >= w.version) {
@@ -311,12 +321,17 @@ func (l *Cache) Extras(instance string) map[track.Key]*track.Object {
 	return out
 }
 
+// Labelled reports whether the labels of an object without annotation say whose it is.
+func (l *Cache) Labelled(labels map[string]string) bool {
+	return l.method.ByLabel && labels[l.method.Name()] != ""
+}
+
 // Wrote remembers what an apply returned.
 func (l *Cache) Wrote(o *track.Object) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	key := track.KeyOf(o)
-	if instance := track.TrackedBy(o); instance != "" && l.owned[instance][key] != nil &&
+	if instance := l.method.Owner(o); instance != "" && l.owned[instance][key] != nil &&
 		Version(l.owned[instance][key]) >= Version(o) {
 		return // the watch was faster
 	}

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/track"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -52,7 +53,7 @@ func TestAKindIsWatchedOnlyWhenItWasListed(t *testing.T) {
 		mapper := meta.NewDefaultRESTMapper([]schema.GroupVersion{gvk.GroupVersion()})
 		mapper.Add(gvk, meta.RESTScopeNamespace)
 		c := &slowCache{}
-		l := New(c, mapper, "argocd")
+		l := New(c, mapper, "argocd", track.Method{})
 		if known, err := l.Watch(t.Context(), gvk); known || !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("before the list: %v, %v", known, err)
 		}

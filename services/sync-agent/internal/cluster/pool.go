@@ -255,7 +255,7 @@ func (p *Pool) connect(s *corev1.Secret, c *connection) (*Cluster, error) {
 		return nil, named(err)
 	}
 	watched, err := cache.New(config, cache.Options{
-		HTTPClient: transport, Mapper: mapper, Scheme: objects.Scheme(), DefaultTransform: Lean,
+		HTTPClient: transport, Mapper: mapper, Scheme: objects.Scheme(), DefaultTransform: Lean(p.own.Live.method),
 		DefaultNamespaces: namespaces(s),
 	})
 	if err != nil {
@@ -264,7 +264,7 @@ func (p *Pool) connect(s *corev1.Secret, c *connection) (*Cluster, error) {
 	ctx, stop := context.WithCancel(root)
 	c.stop = stop
 	go func() { _ = watched.Start(ctx) }() // it fails for nothing that a look would not say, too
-	live := New(watched, mapper, p.control)
+	live := New(watched, mapper, p.control, p.own.Live.method)
 	live.out = p.out
 	context.AfterFunc(ctx, live.Stop)
 	return &Cluster{

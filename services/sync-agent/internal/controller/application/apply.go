@@ -125,9 +125,6 @@ func (p performer) manifest(t operation.Task) *track.Object {
 	diff.EncodeSecret(o)
 	diff.PreserveRolloutFields(o, t.Live)
 	annotations := p.lineage.Annotate(o.GetAnnotations())
-	if !t.Untracked && t.Key.Kind != "CustomResourceDefinition" {
-		annotations[track.TrackingAnnotation] = track.TrackingID(p.world.Instance, t.Key, p.world.Destination)
-	}
 	switch {
 	case t.Hook:
 		annotations[operation.OperationAnnotation] = operation.HookID(p.world.Instance, p.world.State, t.Phase)
@@ -138,6 +135,9 @@ func (p performer) manifest(t operation.Task) *track.Object {
 		annotations[track.AppliedAnnotation] = t.Fingerprint
 	}
 	o.SetAnnotations(annotations)
+	if !t.Untracked && t.Key.Kind != "CustomResourceDefinition" {
+		p.world.Tracking.Mark(o, p.world.Instance, p.world.Destination)
+	}
 	return o
 }
 

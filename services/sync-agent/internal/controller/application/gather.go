@@ -22,6 +22,7 @@ import (
 func (p *pass) gather(ctx context.Context, found *source.Rendered) (operation.World, error) {
 	w := operation.World{
 		Instance:    track.Instance(p.app.Namespace, p.app.Name, p.Control),
+		Tracking:    p.Tracking,
 		Destination: p.app.Spec.Destination.Namespace,
 		Owners:      map[track.Key][]metav1.ManagedFieldsEntry{},
 		Target:      p.target,
@@ -168,16 +169,22 @@ func (p *pass) look(ctx context.Context, w *operation.World, gvk schema.GroupVer
 		return err
 	}
 	w.Live[key] = o
-	if !w.Ignore.NeedsOwners(key) {
+	labelled := p.Tracking.Labelled(o, w.Instance)
+	if !labelled && !w.Ignore.NeedsOwners(key) {
 		return nil
 	}
-	// The watch leaves managed fields out: they are most of an object, and few applications ask for them.
+	// The watch leaves managed fields out: they are most of an object, and few applications ask for them. Of an object
+	// that nothing but a label marks it keeps no more than that.
 	whole := &track.Object{}
 	whole.SetGroupVersionKind(gvk)
 	if err := p.cluster.Reader.Get(ctx, client.ObjectKeyFromObject(o), whole); client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("read managed fields of %s: %w", key, err)
 	}
 	w.Owners[key] = whole.GetManagedFields()
+	if labelled && whole.GetUID() != "" {
+		whole.SetManagedFields(nil)
+		w.Live[key] = whole
+	}
 	return nil
 }
 
@@ -189,7 +196,7 @@ func (p *pass) others(ctx context.Context, w *operation.World) (map[string]bool,
 		if live == nil {
 			continue
 		}
-		owner := track.TrackedBy(live)
+		owner := p.Tracking.Owner(live)
 		if _, known := out[owner]; known || owner == "" || owner == w.Instance {
 			continue
 		}

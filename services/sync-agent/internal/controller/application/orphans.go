@@ -99,7 +99,7 @@ func readStrays(ctx context.Context, c *cluster.Cluster, namespace string) ([]tr
 				return nil, fmt.Errorf("list %s of namespace %s: %w", r.Kind, namespace, err)
 			}
 			for _, o := range objects.Items {
-				if len(o.OwnerReferences) == 0 && o.Annotations[track.TrackingAnnotation] == "" {
+				if len(o.OwnerReferences) == 0 && o.Annotations[track.TrackingAnnotation] == "" && !c.Live.Labelled(o.Labels) {
 					out = append(out, track.Key{Group: gv.Group, Kind: r.Kind, Namespace: o.Namespace, Name: o.Name})
 				}
 			}

@@ -68,6 +68,7 @@ type Shell struct {
 	Refresh  time.Duration // safety net behind push events
 	Control  string        // namespace whose applications use their bare name for tracking
 	Projects *projects.Projects
+	Tracking track.Method // how objects are marked
 	// Account, as namespace:name, writes for projects that name no account of their own; "" is the agent itself.
 	Account string
 	// WaveDelay is the least time between two waves of a sync.

@@ -215,7 +215,7 @@ func (m *machine) denied(t Task) string {
 	if t.Desired == nil || t.Untracked || t.Action == Skip {
 		return ""
 	}
-	if live := m.w.Live[t.Key]; t.Hook && live != nil && track.TrackedBy(live) != m.w.Instance {
+	if live := m.w.Live[t.Key]; t.Hook && live != nil && m.w.Tracking.Owner(live) != m.w.Instance {
 		return "there is an object of that name that is no hook of this application"
 	}
 	if m.w.Deny == nil {

@@ -99,7 +99,7 @@ func (d deletion) wave(tasks []Task) Deletion {
 		switch {
 		case t.Live == nil:
 			out.Step = append(out.Step, t)
-		case track.TrackedBy(t.Live) != d.w.Instance:
+		case d.w.Tracking.Owner(t.Live) != d.w.Instance:
 			out.Failed = "hook " + t.Key.String() + ": there is an object of that name that is no hook of this application"
 		case t.Live.GetDeletionTimestamp() == nil || slices.Contains(t.Live.GetFinalizers(), HookFinalizer):
 			out.Step = append(out.Step, t.to(Delete)) // of an earlier sync, or of an earlier application of this name

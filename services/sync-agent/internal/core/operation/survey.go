@@ -18,7 +18,7 @@ func (p *Plan) survey(w World) {
 	}
 	for _, o := range w.Hooks {
 		key := track.KeyOf(o)
-		if live := w.Live[key]; live != nil && !seen[key] && track.TrackedBy(live) == w.Instance {
+		if live := w.Live[key]; live != nil && !seen[key] && w.Tracking.Owner(live) == w.Instance {
 			i := w.extra(key, live)
 			i.Action, i.Reason, i.Hook = Skip, "", true
 			p.Items = append(p.Items, i)
@@ -26,7 +26,7 @@ func (p *Plan) survey(w World) {
 		}
 	}
 	for key, live := range w.Live {
-		if !seen[key] && track.TrackedBy(live) == w.Instance {
+		if !seen[key] && w.Tracking.Owner(live) == w.Instance {
 			p.Items = append(p.Items, w.extra(key, live))
 		}
 	}
@@ -56,7 +56,7 @@ func (p *Plan) desired(w World, o *track.Object) Item {
 
 // judge says what is to be done about an object that is wanted and there.
 func (p *Plan) judge(w World, i *Item, judged *track.Object) (Action, string) {
-	if owner := track.TrackedBy(i.Live); owner != w.Instance {
+	if owner := w.Tracking.Owner(i.Live); owner != w.Instance && !w.Tracking.Labelled(i.Live, w.Instance) {
 		if owner != "" && w.Others[owner] {
 			i.Shared = owner
 			return Skip, "belongs to application " + owner

@@ -13,6 +13,7 @@ import (
 // World is all that a plan may look at.
 type World struct {
 	Instance    string // how the application marks its objects
+	Tracking    track.Method
 	Destination string // namespace of the application's objects
 	Policy      v1alpha1.SyncPolicy
 	Ignore      diff.Rules
