@@ -13,6 +13,7 @@ import (
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -428,8 +429,20 @@ func (b *bench) sweepApps(ctx context.Context) error {
 	application.SetGroupVersionKind(v1alpha1.Kind("Application"))
 	all := client.HasLabels{appLabel}
 	return errors.Join(
-		b.client.DeleteAllOf(ctx, application, client.InNamespace(controlNamespace), all),
-		b.client.DeleteAllOf(ctx, &corev1.ConfigMap{}, client.InNamespace(namespace), all),
-		b.client.DeleteAllOf(ctx, &appsv1.Deployment{}, client.InNamespace(namespace), all),
+		b.deleteAll(ctx, application, controlNamespace, all),
+		b.deleteAll(ctx, &corev1.ConfigMap{}, namespace, all),
+		b.deleteAll(ctx, &appsv1.Deployment{}, namespace, all),
 	)
+}
+
+// deleteAll deletes objects that may be more than the server can delete in the time that it gives one request.
+func (b *bench) deleteAll(ctx context.Context, kind client.Object, in string, those client.HasLabels) error {
+	ctx, cancel := context.WithTimeout(ctx, appsWithin)
+	defer cancel()
+	for {
+		err := b.client.DeleteAllOf(ctx, kind, client.InNamespace(in), those)
+		if ctx.Err() != nil || !apierrors.IsTimeout(err) && !apierrors.IsServerTimeout(err) {
+			return err
+		}
+	}
 }

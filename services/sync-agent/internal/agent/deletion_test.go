@@ -1,9 +1,11 @@
 package agent
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/argosy-mesh/argosy/libs/kube/object"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -86,4 +88,36 @@ func TestHooksOfADeletion(t *testing.T) {
 		t.Error("the hook that no policy deletes is gone or held")
 	}
 	stop()
+}
+
+// An object that asks for it goes only when someone approves, and the application waits for that.
+func TestADeletionIsApproved(t *testing.T) {
+	m := newMesh(t)
+	m.commit("first", map[string]string{
+		"app/a.yaml": settings("a", "k", "1"),
+		"app/b.yaml": strings.Replace(
+			settings("b", "k", "1"), "metadata: {",
+			"metadata: {annotations: {argocd.argoproj.io/sync-options: Delete=confirm}, ", 1,
+		),
+	})
+	m.agent("one")
+	m.create(strings.Replace(
+		manifest("shop", m.url(), "app", automated, nil), "namespace: argocd",
+		"namespace: argocd\n  finalizers: [resources-finalizer.argocd.argoproj.io/background]", 1,
+	))
+	m.await("it is synced", func() bool { return m.app("shop").Status.Sync.Status == "Synced" })
+	m.remove("Application", "shop")
+	m.await("it says what it waits for", func() bool {
+		return strings.HasPrefix(
+			m.conditionOf("shop", "DeletionError"), "the deletion of ConfigMap demo/b waits for approval",
+		)
+	})
+	if m.configMap("a") == nil || m.configMap("b") == nil {
+		t.Error("something went before it was approved")
+	}
+	m.mergePatch("shop", fmt.Sprintf(
+		`{"metadata":{"annotations":{"argocd.argoproj.io/deletion-approved":%q}}}`,
+		time.Now().Add(time.Second).UTC().Format(time.RFC3339),
+	))
+	m.await("all is gone", func() bool { return m.configMap("a") == nil && m.configMap("b") == nil })
 }

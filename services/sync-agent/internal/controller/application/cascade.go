@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/cluster"
@@ -23,9 +24,6 @@ import (
 // resourcesFinalizer asks that the objects of an application go with it; it may
 // end in /foreground or /background.
 const resourcesFinalizer = "resources-finalizer.argocd.argoproj.io"
-
-// helmResourcePolicy, set to keep, leaves an object when its application goes.
-const helmResourcePolicy = "helm.sh/resource-policy"
 
 // cascade deletes the objects of a deleted application when it asks for that, the
 // highest wave first, and lets the application go when nothing is left.
@@ -77,13 +75,11 @@ func (a *Reconciler) cascade(
 	if err != nil {
 		return reconcile.Result{}, err
 	}
-	left, err := a.deleteHighest(
-		ctx,
-		to,
-		writer,
-		to.Live.Extras(track.Instance(app.Namespace, app.Name, a.Control)),
-		policy,
-	)
+	going := a.going(raw, app, to.Live.Extras(track.Instance(app.Namespace, app.Name, a.Control)))
+	if waits, err := a.approval(ctx, raw, app, going); waits || err != nil {
+		return reconcile.Result{}, err // the approval wakes us
+	}
+	left, err := a.deleteHighest(ctx, to, writer, going, policy)
 	if err != nil || left > 0 {
 		return reconcile.Result{}, err // each deletion wakes us again
 	}
@@ -95,6 +91,51 @@ func ours(finalizer string) bool {
 	return strings.HasPrefix(finalizer, resourcesFinalizer) ||
 		slices.Contains(hookFinalizers[operation.PreDelete], finalizer) ||
 		slices.Contains(hookFinalizers[operation.PostDelete], finalizer)
+}
+
+// deleting is the world of a deletion, as far as options are asked of it.
+func deleting(raw *unstructured.Unstructured, app *v1alpha1.Application) operation.World {
+	w := operation.World{Approved: approved(raw)}
+	if app.Spec.SyncPolicy != nil {
+		w.Policy = *app.Spec.SyncPolicy
+	}
+	return w
+}
+
+// going are the objects that go with an application.
+func (a *Reconciler) going(
+	raw *unstructured.Unstructured, app *v1alpha1.Application, objects map[track.Key]*track.Object,
+) []*track.Object {
+	w := deleting(raw, app)
+	var out []*track.Object
+	for _, o := range objects {
+		if !w.Stays(o) {
+			out = append(out, o)
+		}
+	}
+	return out
+}
+
+// approval reports whether the deletion of objects waits for someone to approve it, and says so.
+func (a *Reconciler) approval(
+	ctx context.Context, raw *unstructured.Unstructured, app *v1alpha1.Application, going []*track.Object,
+) (waits bool, err error) {
+	unapproved := deleting(raw, app).Unapproved(going, raw.GetDeletionTimestamp().Time)
+	if len(unapproved) == 0 {
+		return false, nil
+	}
+	var names []string
+	for _, key := range unapproved {
+		names = append(names, key.String())
+	}
+	p := &pass{Reconciler: a, raw: raw, app: app, known: a.remember(raw), report: newReport(app)}
+	defer a.forget(client.ObjectKeyFromObject(raw))
+	p.raw = p.known.newest(raw)
+	p.report.condition("DeletionError", fmt.Sprintf(
+		"the deletion of %s waits for approval: set the annotation %s to the time of now, as %s", shorten(strings.Join(names, ", ")),
+		operation.ApprovedAnnotation, time.RFC3339,
+	))
+	return true, p.conclude(ctx)
 }
 
 // release takes the finalizer away that stands at a place.
@@ -157,17 +198,9 @@ func (a *Reconciler) deleteHighest(
 	ctx context.Context,
 	to *cluster.Cluster,
 	writer client.Client,
-	objects map[track.Key]*track.Object,
+	going []*track.Object,
 	policy metav1.DeletionPropagation,
 ) (left int, err error) {
-	var going []*track.Object
-	for key, o := range objects {
-		if key.Kind == "CustomResourceDefinition" || operation.OptionsOf(o).Has("Delete=false") ||
-			o.GetAnnotations()[helmResourcePolicy] == "keep" {
-			continue
-		}
-		going = append(going, o)
-	}
 	var errs []error
 	hooks := performer{client: writer, reader: to.Reader, live: to.Live}
 	for _, o := range going {

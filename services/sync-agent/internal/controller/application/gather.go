@@ -31,9 +31,7 @@ func (p *pass) gather(ctx context.Context, found *source.Rendered) (operation.Wo
 		Request: p.app.Operation, State: p.report.operation, Pinned: p.pinned(),
 		Delay: p.WaveDelay, Progressed: p.known.progressed, Now: time.Now(),
 	}
-	if at, err := time.Parse(time.RFC3339, p.app.Annotations[operation.ApprovedAnnotation]); err == nil {
-		w.Approved = at
-	}
+	w.Approved = approved(p.raw)
 	if p.app.Spec.SyncPolicy != nil {
 		w.Policy = *p.app.Spec.SyncPolicy
 	}
@@ -56,6 +54,15 @@ func (p *pass) gather(ctx context.Context, found *source.Rendered) (operation.Wo
 	}
 	p.windows(&w)
 	return w, nil
+}
+
+// approved is when someone approved deletions that ask for it, the zero time when nobody did.
+func approved(raw *track.Object) time.Time {
+	at, err := time.Parse(time.RFC3339, raw.GetAnnotations()[operation.ApprovedAnnotation])
+	if err != nil {
+		return time.Time{}
+	}
+	return at
 }
 
 // desired fills in namespaces. The rendered objects are shared, so each is copied

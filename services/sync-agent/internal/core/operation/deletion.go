@@ -1,7 +1,9 @@
 package operation
 
 import (
+	"cmp"
 	"slices"
+	"time"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/track"
@@ -21,6 +23,31 @@ type Deletion struct {
 	Wait   string // why nothing is done
 	Failed string // why the stage cannot end
 	Done   bool
+}
+
+// keepPolicy, set to keep, leaves an object when its application goes. Source: Helm.
+const keepPolicy = "helm.sh/resource-policy"
+
+// Stays reports whether an object stays when its application goes. Definitions always do: whatever is of their kinds
+// would go with them.
+func (w World) Stays(o *track.Object) bool {
+	return o.GetKind() == definitionKind || w.effective("Delete", o) == "false" || o.GetAnnotations()[keepPolicy] == "keep"
+}
+
+// Unapproved lists the objects whose deletion someone must approve, by an annotation on the application, and nobody did
+// since the application was deleted.
+func (w World) Unapproved(objects []*track.Object, deleted time.Time) []track.Key {
+	if !w.Approved.Before(deleted) {
+		return nil
+	}
+	var out []track.Key
+	for _, o := range objects {
+		if w.effective("Delete", o) == "confirm" {
+			out = append(out, track.KeyOf(o))
+		}
+	}
+	slices.SortFunc(out, func(a, b track.Key) int { return cmp.Compare(a.String(), b.String()) })
+	return out
 }
 
 // HasHooks reports whether an application has hooks of a phase.

@@ -159,3 +159,36 @@ func TestHooksOfADeletion(t *testing.T) {
 		})
 	}
 }
+
+func TestWhatStaysAndWhatIsApproved(t *testing.T) {
+	const options = "argocd.argoproj.io/sync-options: "
+	deleted := time.Unix(1000, 0)
+	for name, c := range map[string]struct {
+		object   *track.Object
+		policy   []string
+		approved time.Time
+		stays    bool
+		waits    bool
+	}{
+		"plain":                       {object: job(t, "a", "")},
+		"kept by its option":          {object: job(t, "a", options+"Delete=false"), stays: true},
+		"kept by the application's":   {object: job(t, "a", ""), policy: []string{"Delete=false"}, stays: true},
+		"its own option comes first":  {object: job(t, "a", options+"Delete=true"), policy: []string{"Delete=false"}},
+		"kept by Helm":                {object: job(t, "a", "helm.sh/resource-policy: keep"), stays: true},
+		"to be approved":              {object: job(t, "a", options+"Delete=confirm"), waits: true},
+		"by the application's option": {object: job(t, "a", ""), policy: []string{"Delete=confirm"}, waits: true},
+		"approved":                    {object: job(t, "a", options+"Delete=confirm"), approved: deleted.Add(time.Second)},
+		"approved at once":            {object: job(t, "a", options+"Delete=confirm"), approved: deleted},
+		"approved before, for something else": {
+			object: job(t, "a", options+"Delete=confirm"), approved: deleted.Add(-time.Second), waits: true,
+		},
+	} {
+		w := World{Policy: v1alpha1.SyncPolicy{SyncOptions: c.policy}, Approved: c.approved}
+		if got := w.Stays(c.object); got != c.stays {
+			t.Errorf("%s: stays %v", name, got)
+		}
+		if got := w.Unapproved([]*track.Object{c.object}, deleted); (len(got) > 0) != c.waits {
+			t.Errorf("%s: waits for %v", name, got)
+		}
+	}
+}
