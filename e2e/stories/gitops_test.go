@@ -53,7 +53,10 @@ spec:
 // cascading has the objects of an Application go with it.
 func cascading(application string) string {
 	return strings.Replace(
-		application, "namespace: argocd}", "namespace: argocd, finalizers: [resources-finalizer.argocd.argoproj.io]}", 1,
+		application,
+		"namespace: argocd}",
+		"namespace: argocd, finalizers: [resources-finalizer.argocd.argoproj.io]}",
+		1,
 	)
 }
 
@@ -120,7 +123,11 @@ func TestTheGuestbookIsWhatItsRepositorySays(t *testing.T) {
 		}
 	}
 	w.Await("a pod serves the guestbook", time.Minute, deployed(1))
-	w.Await("it is said to be so", time.Minute, func() error { return is(w, "guestbook-dev", "", "Synced", "Healthy") })
+	w.Await(
+		"it is said to be so",
+		time.Minute,
+		func() error { return is(w, "guestbook-dev", "", "Synced", "Healthy") },
+	)
 
 	pushed := commit("two of them", map[string]string{
 		"applications/guestbook/dev/kustomization.yaml": extra + "replicas: [{name: guestbook, count: 2}]\n",
@@ -191,7 +198,10 @@ func apply(t *testing.T, w *world.World, text string) {
 		t.Fatal(err)
 	}
 	err := w.Kube.Apply(
-		w.Context(), client.ApplyConfigurationFromUnstructured(o), client.FieldOwner("stories"), client.ForceOwnership,
+		w.Context(),
+		client.ApplyConfigurationFromUnstructured(o),
+		client.FieldOwner("stories"),
+		client.ForceOwnership,
 	)
 	if err != nil {
 		t.Fatal(err)
@@ -221,7 +231,10 @@ func platform(t *testing.T, w *world.World, values map[string]any, more map[stri
 	if err != nil {
 		t.Fatal(err)
 	}
-	files := map[string]string{"platform/values.yaml": string(text), "platform/notes.txt": t.Name() + time.Now().String()}
+	files := map[string]string{
+		"platform/values.yaml": string(text),
+		"platform/notes.txt":   t.Name() + time.Now().String(),
+	}
 	for path, text := range more {
 		files[path] = text
 	}

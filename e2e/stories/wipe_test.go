@@ -23,12 +23,18 @@ import (
 )
 
 // Everything of the product and of what it deployed is taken off the cluster: definitions, objects, roles, the bus with
-// all it held. The Git server and the registry stay, as do the Secrets of hooks, which no repository holds. The chart of
-// the repository is installed, one Application applied, and all is back.
+// all it held. The Git server and the registry stay, as do the Secrets of hooks, which no repository holds. The chart
+// of the repository is installed, one Application applied, and all is back.
 func TestAnEmptyClusterComesBackFromGitAlone(t *testing.T) {
 	w := world.Open(t)
 	more := map[string]string{
-		"platform/root.yaml":        automated("root", "default", demo.Address("platform"), "platform/apps", "argocd"),
+		"platform/root.yaml": automated(
+			"root",
+			"default",
+			demo.Address("platform"),
+			"platform/apps",
+			"argocd",
+		),
 		"platform/apps/argosy.yaml": itself(),
 		"platform/apps/chain.yaml":  automated("chain", "default", demo.Address("platform"), "platform/chain", "ci"),
 		"platform/chain/README.md":  "what the demo applies once it is up",
@@ -67,7 +73,11 @@ func TestAnEmptyClusterComesBackFromGitAlone(t *testing.T) {
 		}
 	})
 	for _, name := range []string{"root", "argosy", "chain"} {
-		w.Await(name+" is what Git says", 3*time.Minute, func() error { return is(w, name, commit, "Synced", "Healthy") })
+		w.Await(
+			name+" is what Git says",
+			3*time.Minute,
+			func() error { return is(w, name, commit, "Synced", "Healthy") },
+		)
 	}
 	w.Await("so is the app", 3*time.Minute, func() error { return is(w, "web", "", "Synced", "Healthy") })
 	t.Logf("back after %s", time.Since(began).Round(100*time.Millisecond))

@@ -174,8 +174,13 @@ func (w *World) Kill(service string) {
 	}
 	now := int64(0)
 	w.must(
-		w.Kube.DeleteAllOf(w.Context(), &corev1.Pod{}, client.InNamespace("argosy"), client.MatchingLabels{"app": service},
-			&client.DeleteAllOfOptions{DeleteOptions: client.DeleteOptions{GracePeriodSeconds: &now}}),
+		w.Kube.DeleteAllOf(
+			w.Context(),
+			&corev1.Pod{},
+			client.InNamespace("argosy"),
+			client.MatchingLabels{"app": service},
+			&client.DeleteAllOfOptions{DeleteOptions: client.DeleteOptions{GracePeriodSeconds: &now}},
+		),
 	)
 }
 

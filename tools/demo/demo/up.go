@@ -129,8 +129,8 @@ func (c Config) awaitLoad(ctx context.Context) error {
 	}
 }
 
-// services are what the chart deploys, beside the bus. The bus, as the Git server and the registry of the demo, has data
-// that lives as long as its pod, and is not deployed anew for a new image.
+// services are what the chart deploys, beside the bus. The bus, as the Git server and the registry of the demo, has
+// data that lives as long as its pod, and is not deployed anew for a new image.
 var services = []string{
 	events.ServiceWebhookIngest, events.ServiceSensor, events.ServiceWorkflowRunner, events.ServiceSyncAgent,
 	events.ServiceRolloutAnalyzer,

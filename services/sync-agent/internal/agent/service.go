@@ -159,15 +159,15 @@ func Run(ctx context.Context, args []string, getenv func(string) string, out io.
 	if err := base.AwaitBus(ctx); err != nil {
 		return err
 	}
-	parts, err := assemble(cfg, base)
+	parts, err := assemble(ctx, cfg, base)
 	if err != nil {
 		return err
 	}
 	return base.Run(ctx, parts...)
 }
 
-func assemble(cfg Config, base *service.Base) ([]life.Part, error) {
-	method, err := tracking(cfg, base.Log)
+func assemble(ctx context.Context, cfg Config, base *service.Base) ([]life.Part, error) {
+	method, err := tracking(ctx, cfg, base.Log)
 	if err != nil {
 		return nil, err
 	}

@@ -33,7 +33,9 @@ spec:
 		"app/sa.yaml": "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: robot}\n",
 	})
 	m.agent("one")
-	m.create(strings.Replace(manifest("shop", m.url(), "app", automated, nil), "project: default", "project: watchful", 1))
+	m.create(
+		strings.Replace(manifest("shop", m.url(), "app", automated, nil), "project: default", "project: watchful", 1),
+	)
 	m.await("what is not excluded is applied", func() bool {
 		return m.configMap("a") != nil && m.app("shop").Status.Sync.Status == "Synced"
 	})
@@ -42,7 +44,13 @@ spec:
 	if m.find(robots, "robot") != nil {
 		t.Error("what is excluded is applied")
 	}
-	if got := m.conditionOf("shop", "ExcludedResourceWarning"); !strings.HasPrefix(got, "ServiceAccount robot is excluded") {
+	if got := m.conditionOf(
+		"shop",
+		"ExcludedResourceWarning",
+	); !strings.HasPrefix(
+		got,
+		"ServiceAccount robot is excluded",
+	) {
 		t.Errorf("condition %q", got)
 	}
 	got := m.conditionOf("shop", "OrphanedResourceWarning")
@@ -64,7 +72,14 @@ data:
 `)
 	labelled := func(name, value string) string {
 		return strings.Replace(
-			settings(name, "k", value), "metadata: {", "metadata: {namespace: demo, labels: {example.org/app: shop}, ", 1,
+			settings(
+				name,
+				"k",
+				value,
+			),
+			"metadata: {",
+			"metadata: {namespace: demo, labels: {example.org/app: shop}, ",
+			1,
 		)
 	}
 	m.create(labelled("a", "1"))
@@ -89,7 +104,14 @@ data:
 func TestObjectsFromTheTimeOfLabelsAreInSync(t *testing.T) {
 	m := newMesh(t)
 	m.create(strings.Replace(
-		settings("a", "k", "1"), "metadata: {", "metadata: {namespace: demo, labels: {app.kubernetes.io/instance: shop}, ", 1,
+		settings(
+			"a",
+			"k",
+			"1",
+		),
+		"metadata: {",
+		"metadata: {namespace: demo, labels: {app.kubernetes.io/instance: shop}, ",
+		1,
 	))
 	m.commit("first", map[string]string{"app/a.yaml": settings("a", "k", "1")})
 	m.agent("one")

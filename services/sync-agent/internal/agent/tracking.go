@@ -17,7 +17,7 @@ import (
 const trackingPatience = 30 * time.Second
 
 // tracking reads how objects are marked from argocd-cm. It is read once: caches keep what it tells them to.
-func tracking(cfg Config, log *slog.Logger) (track.Method, error) {
+func tracking(ctx context.Context, cfg Config, log *slog.Logger) (track.Method, error) {
 	config, err := kube.Config(cfg.Kubeconfig)
 	if err != nil {
 		return track.Method{}, err
@@ -26,7 +26,7 @@ func tracking(cfg Config, log *slog.Logger) (track.Method, error) {
 	if err != nil {
 		return track.Method{}, fmt.Errorf("connect to the cluster: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), trackingPatience)
+	ctx, cancel := context.WithTimeout(ctx, trackingPatience)
 	defer cancel()
 	var m corev1.ConfigMap
 	err = reader.Get(ctx, client.ObjectKey{Namespace: cfg.Control, Name: "argocd-cm"}, &m)
@@ -37,7 +37,7 @@ func tracking(cfg Config, log *slog.Logger) (track.Method, error) {
 		m.Data["application.resourceTrackingMethod"], m.Data["application.instanceLabelKey"], m.Data["installationID"],
 	)
 	if err != nil {
-		log.Warn("argocd-cm: objects are tracked by annotation", "error", err)
+		log.WarnContext(ctx, "argocd-cm: objects are tracked by annotation", "error", err)
 	}
 	return method, nil
 }

@@ -26,9 +26,10 @@ type awsAuth struct {
 	Profile     string `json:"profile"` // of the agent's configuration of AWS
 }
 
-// Tokens of EKS are requests that were signed and not sent. The API server takes them for 15 minutes, whatever they say.
+// Tokens of EKS are requests that were signed and not sent. The API server takes them for 15 minutes, whatever they
+// say.
 const (
-	eksTokenPrefix  = "k8s-aws-v1."
+	eksTokenPrefix  = "k8s-aws-v1." //nolint:gosec // it begins each token
 	eksTokenLife    = 14 * time.Minute
 	eksTokenTimeout = 20 * time.Second
 	eksNameHeader   = "x-k8s-aws-id"
@@ -79,7 +80,10 @@ func (t *eksTokens) Token() (*oauth2.Token, error) {
 		return nil, fmt.Errorf("token for cluster %s of EKS: %w", t.name, err)
 	}
 	if config.Region == "" {
-		return nil, fmt.Errorf("token for cluster %s of EKS: neither its address nor AWS_REGION names a region", t.name)
+		return nil, fmt.Errorf(
+			"token for cluster %s of EKS: neither its address nor AWS_REGION names a region",
+			t.name,
+		)
 	}
 	began := time.Now()
 	client := sts.NewPresignClient(sts.NewFromConfig(config), func(o *sts.PresignOptions) {

@@ -53,8 +53,8 @@ type Updater struct {
 	metrics metrics
 
 	mu sync.Mutex
-	// newest is when the bus stored the last push, per application and rule: an older one that comes again must not bring
-	// its image back. Times outlive the stream, whose places begin anew when it is made anew.
+	// newest is when the bus stored the last push, per application and rule: an older one that comes again must not
+	// bring its image back. Times outlive the stream, whose places begin anew when it is made anew.
 	newest *lru.Cache[string, time.Time]
 }
 

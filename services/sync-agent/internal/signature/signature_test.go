@@ -28,7 +28,9 @@ func gpg(t *testing.T, home string, args ...string) string {
 		t.Skip("needs gpg (Debian: gpg, gpg-agent)")
 	}
 	cmd := exec.CommandContext(
-		t.Context(), "gpg", append([]string{"--homedir", home, "--batch", "--passphrase", "", "--pinentry-mode", "loopback"},
+		t.Context(),
+		"gpg",
+		append([]string{"--homedir", home, "--batch", "--passphrase", "", "--pinentry-mode", "loopback"},
 			args...)...,
 	)
 	var problem bytes.Buffer
@@ -51,8 +53,13 @@ func (r repository) git(args ...string) string {
 	cmd := exec.CommandContext(r.Context(), "git", args...)
 	cmd.Dir = r.dir
 	cmd.Env = append(
-		cmd.Environ(), "GNUPGHOME="+r.home, "GIT_CONFIG_GLOBAL=/dev/null", "GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@b",
-		"GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@b",
+		cmd.Environ(),
+		"GNUPGHOME="+r.home,
+		"GIT_CONFIG_GLOBAL=/dev/null",
+		"GIT_AUTHOR_NAME=a",
+		"GIT_AUTHOR_EMAIL=a@b",
+		"GIT_COMMITTER_NAME=a",
+		"GIT_COMMITTER_EMAIL=a@b",
 	)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
@@ -70,7 +77,19 @@ func TestSigners(t *testing.T) {
 	r.git("commit", "--quiet", "--allow-empty", "-S", "-m", "signed\n\nwith a body\n\n gpgsig of no meaning")
 	r.git("tag", "-s", "-m", "v1", "v1")
 	r.git("tag", "-a", "-m", "v2", "v2")
-	signed, tag, bare := r.git("cat-file", "commit", "HEAD"), r.git("cat-file", "tag", "v1"), r.git("cat-file", "tag", "v2")
+	signed, tag, bare := r.git(
+		"cat-file",
+		"commit",
+		"HEAD",
+	), r.git(
+		"cat-file",
+		"tag",
+		"v1",
+	), r.git(
+		"cat-file",
+		"tag",
+		"v2",
+	)
 	r.git("commit", "--quiet", "--allow-empty", "-m", "plain")
 	plain := r.git("cat-file", "commit", "HEAD")
 
@@ -127,7 +146,10 @@ func TestAKeyThatCannotBeReadLeavesTheOthers(t *testing.T) {
 
 func FuzzSigner(f *testing.F) {
 	k := NewKeyring(nil)
-	f.Add("commit", []byte("tree x\ngpgsig -----BEGIN PGP SIGNATURE-----\n \n abc\n -----END PGP SIGNATURE-----\n\nm"))
+	f.Add(
+		"commit",
+		[]byte("tree x\ngpgsig -----BEGIN PGP SIGNATURE-----\n \n abc\n -----END PGP SIGNATURE-----\n\nm"),
+	)
 	f.Add("tag", []byte("object x\n\nm\n-----BEGIN PGP SIGNATURE-----\n\nabc\n-----END PGP SIGNATURE-----\n"))
 	f.Fuzz(func(t *testing.T, kind string, data []byte) {
 		if got, err := k.Signer(kind, data); err == nil {

@@ -22,8 +22,8 @@ import (
 // keysMap is the ConfigMap of the public keys that commits may be signed with, each under its id. Source: Argo CD.
 const keysMap = "argocd-gpg-keys-cm"
 
-// sealTrailer, in the message of a signed commit, says that its signer stands in for all that was before it. Source: Argo
-// CD's strict mode.
+// sealTrailer, in the message of a signed commit, says that its signer stands in for all that was before it. Source:
+// Argo CD's strict mode.
 const sealTrailer = "Argocd-gpg-seal:"
 
 // signersKnown bounds how many commits are remembered with who signed them.
@@ -37,7 +37,8 @@ type verifier struct {
 	mu   sync.Mutex
 	at   time.Time
 	keys *signature.Keyring
-	// signers are the fingerprints of who signed an object with a good signature, nil for nobody, by keyring and object.
+	// signers are the fingerprints of who signed an object with a good signature, nil for nobody, by keyring and
+	// object.
 	signers *lru.Cache[string, signer]
 }
 
@@ -202,8 +203,10 @@ func (c check) history(ctx context.Context, first git.Signed) error {
 		}
 		if len(seen) > git.MaxAncestors {
 			return fmt.Errorf(
-				"commit %s has over %d commits before it; have one of them sealed (%s), or verify the head alone", first.ID,
-				git.MaxAncestors, sealTrailer,
+				"commit %s has over %d commits before it; have one of them sealed (%s), or verify the head alone",
+				first.ID,
+				git.MaxAncestors,
+				sealTrailer,
 			)
 		}
 		if len(next) == 0 {

@@ -50,7 +50,10 @@ func TestVerification(t *testing.T) {
 	t.Setenv("GNUPGHOME", home)
 	w.declared.maps[keysMap] = map[string]string{alice[24:]: public, bob[24:]: bobsPublic}
 
-	repo, plain := w.commit("r", map[string]string{"a/x.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n"})
+	repo, plain := w.commit(
+		"r",
+		map[string]string{"a/x.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n"},
+	)
 	dir := filepath.Join(w.base, "r")
 	signed := func(message string) string {
 		w.git(dir, "-c", "user.signingkey="+alice, "commit", "--quiet", "--allow-empty", "-S", "-m", message)
@@ -66,28 +69,32 @@ func TestVerification(t *testing.T) {
 	w.git(dir, "-c", "user.signingkey="+bob, "commit", "--quiet", "--allow-empty", "-S", "-m", "by bob")
 	byBob := w.git(dir, "rev-parse", "HEAD")
 
+	by := func(mode project.Mode, keys ...string) project.Verification {
+		return project.Verification{Mode: mode, Keys: keys}
+	}
+	unsigned := "commit " + plain + ": it is not signed"
 	for name, c := range map[string]struct {
 		revision string
 		asked    project.Verification
 		want     string // of the error
 	}{
-		"a signed commit":          {first, project.Verification{Mode: "head", Keys: []string{alice}}, ""},
-		"by the end of its key":    {first, project.Verification{Mode: "head", Keys: []string{alice[24:]}}, ""},
-		"a plain commit":           {plain, project.Verification{Mode: "head", Keys: []string{alice}}, "commit " + plain + ": it is not signed"},
-		"another's":                {byBob, project.Verification{Mode: "head", Keys: []string{alice}}, "is signed by key " + bob},
-		"one of two":               {byBob, project.Verification{Mode: "head", Keys: []string{alice, bob}}, ""},
-		"a branch":                 {"main", project.Verification{Mode: "head", Keys: []string{bob}}, ""},
-		"a signed tag":             {"v1.0.0", project.Verification{Mode: "head", Keys: []string{alice}}, ""},
-		"a tag that is not":        {"v2.0.0", project.Verification{Mode: "head", Keys: []string{alice}}, "tag v2.0.0: it is not signed"},
-		"a version":                {">=1.0.0 <2.0.0", project.Verification{Mode: "head", Keys: []string{alice}}, ""},
-		"a tag that is a name":     {"light", project.Verification{Mode: "head", Keys: []string{alice}}, ""},
-		"no key":                   {first, project.Verification{Mode: "head"}, "the project demands one of the keys"},
-		"strict, a plain ancestor": {first, project.Verification{Mode: "strict", Keys: []string{alice}}, "commit " + plain + ": it is not signed"},
-		"strict, sealed":           {after, project.Verification{Mode: "strict", Keys: []string{alice}}, ""},
-		"strict, the seal itself":  {seal, project.Verification{Mode: "strict", Keys: []string{alice}}, ""},
-		"strict, another's":        {byBob, project.Verification{Mode: "strict", Keys: []string{bob}}, "is signed by key " + alice},
-		"strict, of both":          {byBob, project.Verification{Mode: "strict", Keys: []string{alice, bob}}, ""},
-		"a mode nobody knows":      {first, project.Verification{Mode: "some", Keys: []string{alice}}, "commit " + plain + ": it is not signed"},
+		"a signed commit":          {first, by("head", alice), ""},
+		"by the end of its key":    {first, by("head", alice[24:]), ""},
+		"a plain commit":           {plain, by("head", alice), unsigned},
+		"another's":                {byBob, by("head", alice), "is signed by key " + bob},
+		"one of two":               {byBob, by("head", alice, bob), ""},
+		"a branch":                 {"main", by("head", bob), ""},
+		"a signed tag":             {"v1.0.0", by("head", alice), ""},
+		"a tag that is not":        {"v2.0.0", by("head", alice), "tag v2.0.0: it is not signed"},
+		"a version":                {">=1.0.0 <2.0.0", by("head", alice), ""},
+		"a tag that is a name":     {"light", by("head", alice), ""},
+		"no key":                   {first, by("head"), "the project demands one of the keys"},
+		"strict, a plain ancestor": {first, by("strict", alice), unsigned},
+		"strict, sealed":           {after, by("strict", alice), ""},
+		"strict, the seal itself":  {seal, by("strict", alice), ""},
+		"strict, another's":        {byBob, by("strict", bob), "is signed by key " + alice},
+		"strict, of both":          {byBob, by("strict", alice, bob), ""},
+		"a mode nobody knows":      {first, by("some", alice), unsigned},
 	} {
 		t.Run(name, func(t *testing.T) {
 			memory := NewMemory(time.Now())

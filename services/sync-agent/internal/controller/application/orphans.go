@@ -99,7 +99,8 @@ func readStrays(ctx context.Context, c *cluster.Cluster, namespace string) ([]tr
 				return nil, fmt.Errorf("list %s of namespace %s: %w", r.Kind, namespace, err)
 			}
 			for _, o := range objects.Items {
-				if len(o.OwnerReferences) == 0 && o.Annotations[track.TrackingAnnotation] == "" && !c.Live.Labelled(o.Labels) {
+				if len(o.OwnerReferences) == 0 && o.Annotations[track.TrackingAnnotation] == "" &&
+					!c.Live.Labelled(o.Labels) {
 					out = append(out, track.Key{Group: gv.Group, Kind: r.Kind, Namespace: o.Namespace, Name: o.Name})
 				}
 			}
@@ -108,7 +109,8 @@ func readStrays(ctx context.Context, c *cluster.Cluster, namespace string) ([]tr
 	return out, nil
 }
 
-// orphaned tells of the objects in the application's namespace that no application has, where its project asks for that.
+// orphaned tells of the objects in the application's namespace that no application has, where its project asks for
+// that.
 func (p *pass) orphaned(ctx context.Context) {
 	shown, warn := p.project.Orphans()
 	namespace := p.app.Spec.Destination.Namespace

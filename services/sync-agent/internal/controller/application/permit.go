@@ -66,7 +66,12 @@ func (p *pass) permit(ctx context.Context) (wrong, err error) {
 	}
 	p.project = found
 	reasons := []string{
-		found.Namespace(p.app.Namespace, p.Control), found.Destination(p.destination()), found.Cluster(p.cluster.Project),
+		found.Namespace(
+			p.app.Namespace,
+			p.Control,
+		),
+		found.Destination(p.destination()),
+		found.Cluster(p.cluster.Project),
 	}
 	for _, s := range p.sources {
 		reasons = append(reasons, found.Source(s.RepoURL))

@@ -31,7 +31,8 @@ const keepPolicy = "helm.sh/resource-policy"
 // Stays reports whether an object stays when its application goes. Definitions always do: whatever is of their kinds
 // would go with them.
 func (w World) Stays(o *track.Object) bool {
-	return o.GetKind() == definitionKind || w.effective("Delete", o) == "false" || o.GetAnnotations()[keepPolicy] == "keep"
+	return o.GetKind() == definitionKind || w.effective("Delete", o) == "false" ||
+		o.GetAnnotations()[keepPolicy] == "keep"
 }
 
 // Unapproved lists the objects whose deletion someone must approve, by an annotation on the application, and nobody did
@@ -55,8 +56,8 @@ func HasHooks(hooks []*track.Object, phase Phase) bool {
 	return slices.ContainsFunc(hooks, func(o *track.Object) bool { return slices.Contains(PhasesOf(o), phase) })
 }
 
-// DecideDeletion says what is to be done in a stage: hooks are run wave after wave, and taken away as their policy says.
-// The state of the world is the deletion: it began when the application was deleted.
+// DecideDeletion says what is to be done in a stage: hooks are run wave after wave, and taken away as their policy
+// says. The state of the world is the deletion: it began when the application was deleted.
 func DecideDeletion(w World, stage Stage) Deletion {
 	var tasks []Task
 	for _, o := range w.Hooks {

@@ -329,7 +329,12 @@ func TestVerifications(t *testing.T) {
 		Policies: []v1alpha1.SourceIntegrityGitPolicy{
 			policy("head", k, "https://git.example.org/team/*"),
 			policy("strict", l, "https://git.example.org/team/payments.git", "https://git.example.org/vault"),
-			policy("none", nil, "*"), policy("", k, "https://other.example.org/**", "!https://other.example.org/public"),
+			policy(
+				"none",
+				nil,
+				"*",
+			),
+			policy("", k, "https://other.example.org/**", "!https://other.example.org/public"),
 			policy("tight", k, "https://odd.example.org/r"),
 		},
 	}}}
@@ -350,10 +355,14 @@ func TestVerifications(t *testing.T) {
 			t.Errorf("%s: %v, want %v", repo, got, want)
 		}
 	}
-	if len(problems) != 1 || !strings.Contains(problems[0].Error(), `gpg.mode: "tight" is none of none, head, strict`) {
+	if len(problems) != 1 ||
+		!strings.Contains(problems[0].Error(), `gpg.mode: "tight" is none of none, head, strict`) {
 		t.Errorf("problems %v", problems)
 	}
-	old, problems := New("p", v1alpha1.AppProjectSpec{SignatureKeys: []v1alpha1.SignatureKey{{KeyID: "A"}, {KeyID: "B"}}})
+	old, problems := New(
+		"p",
+		v1alpha1.AppProjectSpec{SignatureKeys: []v1alpha1.SignatureKey{{KeyID: "A"}, {KeyID: "B"}}},
+	)
 	want := []Verification{{ModeHead, []string{"A", "B"}}}
 	if got := old.Verifications("any"); !reflect.DeepEqual(got, want) || len(problems) > 0 {
 		t.Errorf("signatureKeys: %v, %v", got, problems)

@@ -23,8 +23,8 @@ type Method struct {
 	Installation string // id of the installation; "" tells none apart
 }
 
-// NewMethod reads the settings of an installation: resourceTrackingMethod, instanceLabelKey and installationID. A method
-// that nobody knows is an error, and counts as the one by annotation.
+// NewMethod reads the settings of an installation: resourceTrackingMethod, instanceLabelKey and installationID. A
+// method that nobody knows is an error, and counts as the one by annotation.
 func NewMethod(method, key, installation string) (Method, error) {
 	m := Method{Key: strings.TrimSpace(key), Installation: strings.TrimSpace(installation)}
 	switch method = strings.TrimSpace(method); method {
@@ -34,7 +34,10 @@ func NewMethod(method, key, installation string) (Method, error) {
 	case "label":
 		m.Label, m.ByLabel = true, true
 	default:
-		return m, fmt.Errorf("application.resourceTrackingMethod: %q is none of annotation, label, annotation+label", method)
+		return m, fmt.Errorf(
+			"application.resourceTrackingMethod: %q is none of annotation, label, annotation+label",
+			method,
+		)
 	}
 	return m, nil
 }
@@ -69,7 +72,8 @@ func (m Method) Mark(o *Object, instance, destination string) {
 	o.SetLabels(l)
 }
 
-// value is that of the label. Where the label alone says whose an object is, it is not cut: two instances would share it.
+// value is that of the label. Where the label alone says whose an object is, it is not cut: two instances would share
+// it.
 func (m Method) value(instance string) string {
 	if m.ByLabel || len(instance) <= longestLabel {
 		return instance
@@ -92,8 +96,8 @@ func (m Method) Owner(o *Object) string {
 	return o.GetLabels()[m.Name()]
 }
 
-// Labelled reports whether an object without annotation has the label of an instance: it was that instance's when labels
-// told, and counts as tracked until it is applied next.
+// Labelled reports whether an object without annotation has the label of an instance: it was that instance's when
+// labels told, and counts as tracked until it is applied next.
 func (m Method) Labelled(o *Object, instance string) bool {
 	return m.Installation == "" && o.GetAnnotations()[TrackingAnnotation] == "" && len(o.GetOwnerReferences()) == 0 &&
 		o.GetLabels()[m.Name()] == m.value(instance)

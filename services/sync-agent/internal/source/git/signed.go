@@ -77,8 +77,8 @@ func (m *Mirror) Commits(ctx context.Context, ids []string) ([]Signed, error) {
 	return out, nil
 }
 
-// FetchHistory has the commits before a commit in the mirror, at most as many as are looked at; their files are left out
-// where the server can do that.
+// FetchHistory has the commits before a commit in the mirror, at most as many as are looked at; their files are left
+// out where the server can do that.
 func (m *Mirror) FetchHistory(ctx context.Context, commit string) error {
 	if _, err := m.run(
 		ctx, nil, nil, "fetch", "--quiet", "--no-tags", "--filter=tree:0", fmt.Sprintf("--depth=%d", MaxAncestors),

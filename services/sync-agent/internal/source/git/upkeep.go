@@ -170,7 +170,7 @@ func (u *Upkeep) folders() (out []folder, total int64, err error) {
 			if err == nil {
 				f.size += info.Size()
 			}
-			return nil //nolint:nilerr // it is gone
+			return nil
 		})
 		if err != nil {
 			return nil, 0, fmt.Errorf("measure mirror %s: %w", e.Name(), err)

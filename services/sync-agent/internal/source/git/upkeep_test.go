@@ -112,7 +112,12 @@ func TestPacksBecomeOne(t *testing.T) {
 		t.Error(err)
 	}
 	want := o.commit("more", map[string]string{"b": "1"})
-	if got, err := m.Resolve(t.Context(), "main", Want{SHA: want, Since: time.Now().Add(time.Hour)}); err != nil || got != want {
+	if got, err := m.Resolve(
+		t.Context(),
+		"main",
+		Want{SHA: want, Since: time.Now().Add(time.Hour)},
+	); err != nil ||
+		got != want {
 		t.Errorf("%s, %v", got, err)
 	}
 }
