@@ -77,24 +77,16 @@ func TestSigners(t *testing.T) {
 	r.git("commit", "--quiet", "--allow-empty", "-S", "-m", "signed\n\nwith a body\n\n gpgsig of no meaning")
 	r.git("tag", "-s", "-m", "v1", "v1")
 	r.git("tag", "-a", "-m", "v2", "v2")
-	signed, tag, bare := r.git(
-		"cat-file",
-		"commit",
-		"HEAD",
-	), r.git(
-		"cat-file",
-		"tag",
-		"v1",
-	), r.git(
-		"cat-file",
-		"tag",
-		"v2",
-	)
+	signed := r.git("cat-file", "commit", "HEAD")
+	tag, bare := r.git("cat-file", "tag", "v1"), r.git("cat-file", "tag", "v2")
 	r.git("commit", "--quiet", "--allow-empty", "-m", "plain")
 	plain := r.git("cat-file", "commit", "HEAD")
 
 	alice := NewKeyring(map[string]string{"alice": public, "bob": other})
 	bob := NewKeyring(map[string]string{"bob": other})
+	changed := strings.Replace(signed, "with a body", "with a bodY", 1)
+	bySSH := strings.ReplaceAll(signed, "PGP SIGNATURE", "SSH SIGNATURE")
+	cutOff := signed[:strings.Index(signed, "gpgsig")+90] + "\n\nmessage"
 	for name, c := range map[string]struct {
 		keys *Keyring
 		kind string
@@ -105,12 +97,12 @@ func TestSigners(t *testing.T) {
 		"a tag":                       {alice, "tag", tag, nil},
 		"a tag without":               {alice, "tag", bare, ErrUnsigned},
 		"a commit without":            {alice, "commit", plain, ErrUnsigned},
-		"a commit that was changed":   {alice, "commit", strings.Replace(signed, "with a body", "with a bodY", 1), ErrInvalid},
+		"a commit that was changed":   {alice, "commit", changed, ErrInvalid},
 		"a tag that was changed":      {alice, "tag", strings.Replace(tag, "v1", "v9", 1), ErrInvalid},
 		"a key that is not trusted":   {bob, "commit", signed, ErrInvalid},
 		"no keys":                     {&Keyring{}, "commit", signed, ErrInvalid},
-		"a signature of ssh":          {alice, "commit", strings.ReplaceAll(signed, "PGP SIGNATURE", "SSH SIGNATURE"), ErrForeign},
-		"a signature that is cut off": {alice, "commit", signed[:strings.Index(signed, "gpgsig")+90] + "\n\nmessage", ErrInvalid},
+		"a signature of ssh":          {alice, "commit", bySSH, ErrForeign},
+		"a signature that is cut off": {alice, "commit", cutOff, ErrInvalid},
 		"nothing":                     {alice, "commit", "", ErrUnsigned},
 	} {
 		t.Run(name, func(t *testing.T) {

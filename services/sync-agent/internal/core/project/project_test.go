@@ -391,6 +391,7 @@ func TestManaged(t *testing.T) {
 	leases := Filter{APIGroups: []string{"coordination.k8s.io"}, Kinds: []string{"Lease"}}
 	reports := Filter{APIGroups: []string{"*.kyverno.io"}, Clusters: []string{"https://*.example.org"}}
 	apps := Filter{APIGroups: []string{"apps", ""}, Kinds: []string{"*"}}
+	const inside, outside = "https://a.example.org", "https://a.example.com"
 	for name, c := range map[string]struct {
 		m           Managed
 		group, kind string
@@ -400,8 +401,8 @@ func TestManaged(t *testing.T) {
 		"nothing said":          {Managed{}, "apps", "Deployment", "s", true},
 		"excluded":              {Managed{Exclusions: []Filter{leases}}, "coordination.k8s.io", "Lease", "s", false},
 		"another kind":          {Managed{Exclusions: []Filter{leases}}, "coordination.k8s.io", "LeaseCandidate", "s", true},
-		"in some clusters":      {Managed{Exclusions: []Filter{reports}}, "reports.kyverno.io", "R", "https://a.example.org", false},
-		"not in others":         {Managed{Exclusions: []Filter{reports}}, "reports.kyverno.io", "R", "https://a.example.com", true},
+		"in some clusters":      {Managed{Exclusions: []Filter{reports}}, "reports.kyverno.io", "R", inside, false},
+		"not in others":         {Managed{Exclusions: []Filter{reports}}, "reports.kyverno.io", "R", outside, true},
 		"included":              {Managed{Inclusions: []Filter{apps}}, "", "Pod", "s", true},
 		"not included":          {Managed{Inclusions: []Filter{apps}}, "batch", "Job", "s", false},
 		"included and excluded": {Managed{[]Filter{apps}, []Filter{{Kinds: []string{"Pod"}}}}, "", "Pod", "s", false},
