@@ -3,6 +3,7 @@ package stories
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -235,9 +236,7 @@ func platform(t *testing.T, w *world.World, values map[string]any, more map[stri
 		"platform/values.yaml": string(text),
 		"platform/notes.txt":   t.Name() + time.Now().String(),
 	}
-	for path, text := range more {
-		files[path] = text
-	}
+	maps.Copy(files, more)
 	commit, err = w.Demo.Commit(t.Context(), "platform", "platform of "+t.Name(), func(dir string) error {
 		for _, name := range []string{"deploy/chart", "schemas/crds"} {
 			if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {

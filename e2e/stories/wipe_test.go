@@ -141,6 +141,9 @@ func gone(t *testing.T, w *world.World, o client.Object) {
 		if apierrors.IsNotFound(err) || meta.IsNoMatchError(err) {
 			return nil
 		}
-		return fmt.Errorf("it is there, with finalizers %v (%v)", o.GetFinalizers(), err)
+		if err != nil {
+			return err
+		}
+		return fmt.Errorf("it is there, with finalizers %v", o.GetFinalizers())
 	})
 }

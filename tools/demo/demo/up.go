@@ -169,7 +169,7 @@ func (c Config) chart(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name())
+	defer func() { _ = os.Remove(f.Name()) }() // it is in a folder for such
 	_, err = f.Write(text)
 	if err := errors.Join(err, f.Close()); err != nil {
 		return fmt.Errorf("write the values of the chart: %w", err)
