@@ -38,6 +38,7 @@ type mesh struct {
 	*testing.T
 	client     client.Client
 	bus        *bus.Bus
+	server     *bustest.Server
 	kubeconfig string
 	natsURL    string
 	bare, work string
@@ -57,8 +58,8 @@ func newMesh(t *testing.T) *mesh {
 		t.Fatal(err)
 	}
 	m.client = c
-	server := bustest.Start(t)
-	m.bus, m.natsURL = server.Connect("test"), server.URL()
+	m.server = bustest.StartConfigured(t, bustest.Leaves)
+	m.bus, m.natsURL = m.server.Connect("test"), m.server.URL()
 	for _, file := range []string{"applications.yaml", "appprojects.yaml", "applicationsets.yaml"} {
 		definition, err := crds.FS.ReadFile(file)
 		if err != nil {

@@ -40,7 +40,7 @@ func (a *Reconciler) cascade(
 		return reconcile.Result{}, nil
 	}
 	d := app.Spec.Destination
-	to, err := a.Clusters.Of(ctx, d.Server, d.Name)
+	to, err := a.clusterOf(ctx, raw, d)
 	if errors.Is(err, cluster.ErrUnknown) || errors.Is(err, cluster.ErrSecret) {
 		return a.abandon(ctx, raw, app, i, err)
 	}
@@ -53,6 +53,9 @@ func (a *Reconciler) cascade(
 				app.Name,
 				err,
 			)
+	}
+	if to.Agent != "" {
+		return a.cascadeRemote(ctx, raw, app, to, i)
 	}
 	for _, r := range app.Status.Resources {
 		if _, err := to.Live.Watch(

@@ -1,0 +1,171 @@
+package remote
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/argosy-mesh/argosy/libs/bus"
+	"github.com/argosy-mesh/argosy/libs/core/wait"
+	core "github.com/argosy-mesh/argosy/services/sync-agent/internal/core/remote"
+)
+
+// An agent says every beat that it is there, and hears itself say so by the same watch that brings its assignments: when
+// it does not for a few beats, the watch is dead, wherever between here and the control cluster, and begins anew.
+const (
+	beat      = time.Second
+	deafAfter = 5 * beat
+	again     = time.Second
+)
+
+var errDeaf = errors.New("the heartbeat does not come back")
+
+// Run listens to the control cluster until ctx ends, through all times at which it cannot be reached.
+func (m *Mirror) Run(ctx context.Context) error {
+	for told := false; ctx.Err() == nil; {
+		err := m.session(ctx)
+		m.connected.Store(false)
+		if ctx.Err() != nil {
+			break
+		}
+		if !told || m.heardOnce.Swap(false) {
+			m.Log.WarnContext(ctx, "the control cluster is away; its applications are seen to as they were", "error", err)
+			told = true
+		}
+		if wait.For(ctx, again) != nil {
+			break
+		}
+	}
+	return nil
+}
+
+// session is one time of being connected.
+func (m *Mirror) session(ctx context.Context) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	kv := m.Bus.KV(core.Bucket(m.Agent))
+	var echo atomic.Int64
+	echo.Store(time.Now().UnixNano())
+	if err := m.beat(ctx, kv); err != nil {
+		return err
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for wait.For(ctx, beat) == nil {
+			if err := m.beat(ctx, kv); err != nil {
+				stop(err)
+			} else if time.Since(time.Unix(0, echo.Load())) > deafAfter {
+				stop(errDeaf)
+			}
+		}
+	}()
+	m.mu.Lock()
+	m.fresh, m.current = newHeard(), false
+	m.mu.Unlock()
+	err := kv.Watch(ctx, "", func(c bus.Change) error {
+		if c.Key == core.Alive {
+			echo.Store(time.Now().UnixNano())
+		}
+		m.hear(ctx, c)
+		return nil
+	})
+	stop(err)
+	<-done
+	return err
+}
+
+func (m *Mirror) beat(ctx context.Context, kv bus.KV) error {
+	m.count++
+	text, err := json.Marshal(core.Beat{Instance: m.Instance, Count: m.count})
+	if err != nil {
+		return fmt.Errorf("encode a heartbeat: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, deafAfter)
+	defer cancel()
+	return kv.Put(ctx, core.Alive, text)
+}
+
+// hear takes a word of the control cluster. Until all that is there was told, what was known before holds.
+func (m *Mirror) hear(ctx context.Context, c bus.Change) {
+	m.mu.Lock()
+	into := m.known
+	if !m.current {
+		into = m.fresh
+	}
+	var apps []core.Key
+	var projects []string
+	if c.Current {
+		apps, projects = m.fresh.everything()
+		m.known, m.fresh, m.current = m.fresh, nil, true
+	} else if k, name, is := into.take(c); is && m.current {
+		if name != "" {
+			projects = append(projects, name)
+		} else {
+			apps = append(apps, k)
+		}
+	}
+	m.mu.Unlock()
+	if c.Current {
+		m.connected.Store(true)
+		m.heardOnce.Store(true)
+		m.Log.InfoContext(ctx, "the control cluster is there", "applications", len(apps), "projects", len(projects))
+	}
+	m.wake(ctx, apps, projects)
+}
+
+// heard is what the control cluster said, and what was said to it.
+type heard struct {
+	apps     map[core.Key]*core.Assignment
+	projects map[string]*spoken
+	reports  map[core.Key][]byte
+}
+
+// spoken is what was said of a project; nil text has it go.
+type spoken struct{ text []byte }
+
+func newHeard() *heard {
+	return &heard{
+		apps: map[core.Key]*core.Assignment{}, projects: map[string]*spoken{}, reports: map[core.Key][]byte{},
+	}
+}
+
+// take notes a change; is tells whether something has to be done about an Application or a project.
+func (h *heard) take(c bus.Change) (k core.Key, project string, is bool) {
+	if k, is = core.ParseApp(c.Key, core.Up); is {
+		if h.reports[k] = c.Value; c.Removed {
+			delete(h.reports, k)
+		}
+		return k, "", false
+	}
+	if project, is = core.ParseProject(c.Key); is {
+		h.projects[project] = &spoken{text: c.Value}
+		return k, project, true
+	}
+	if k, is = core.ParseApp(c.Key, core.Down); !is {
+		return k, "", false
+	}
+	delete(h.apps, k)
+	if c.Removed {
+		return k, "", false
+	}
+	a := &core.Assignment{}
+	if json.Unmarshal(c.Value, a) != nil {
+		return k, "", false // it stays as it is; an agent of a later version may know
+	}
+	h.apps[k] = a
+	return k, "", true
+}
+
+func (h *heard) everything() (apps []core.Key, projects []string) {
+	for k := range h.apps {
+		apps = append(apps, k)
+	}
+	for name := range h.projects {
+		projects = append(projects, name)
+	}
+	return apps, projects
+}
