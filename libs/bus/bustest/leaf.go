@@ -24,9 +24,13 @@ func StartConfigured(t testing.TB, configure ...func(*server.Options)) *Server {
 	return s
 }
 
+// Domain is how leaf nodes name the streams of a server that is configured by Leaves.
+const Domain = "hub"
+
 // Leaves lets leaf nodes connect to a server.
 func Leaves(o *server.Options) {
-	o.LeafNode.Host, o.LeafNode.Port = "127.0.0.1", server.RANDOM_PORT
+	o.LeafNode.Host, o.LeafNode.Port, o.JetStreamDomain = "127.0.0.1", server.RANDOM_PORT, Domain
+	o.LeafNode.NoAdvertise = true // leaf nodes come by the ways that they were told, which tests cut
 }
 
 // LeafAddress is where leaf nodes connect.
