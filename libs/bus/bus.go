@@ -19,7 +19,6 @@ type Config struct {
 	URL      string // servers, comma separated
 	User     string
 	Password string
-	Domain   string       // of JetStream, where the server at URL is a leaf with streams of its own; "" is the server's
 	Inbox    string       // prefix of answers, for users that may not read those of others; "" is _INBOX
 	Name     string       // shown by the server as the connection's name
 	Inline   int          // bodies over this many bytes travel by claim check; 0 means 512 KiB
@@ -59,19 +58,12 @@ func Connect(cfg Config) (*Bus, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to the bus at %s: %w", cfg.URL, err)
 	}
-	js, err := openJetStream(nc, cfg.Domain)
+	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(5*time.Second))
 	if err != nil {
 		nc.Close()
 		return nil, fmt.Errorf("open jetstream: %w", err)
 	}
 	return &Bus{nc: nc, js: js, inline: cfg.Inline, log: log, publisher: publisher{nc: nc}}, nil
-}
-
-func openJetStream(nc *nats.Conn, domain string) (jetstream.JetStream, error) {
-	if domain == "" {
-		return jetstream.New(nc, jetstream.WithDefaultTimeout(5*time.Second))
-	}
-	return jetstream.NewWithDomain(nc, domain, jetstream.WithDefaultTimeout(5*time.Second))
 }
 
 func options(cfg Config, log *slog.Logger) []nats.Option {

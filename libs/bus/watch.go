@@ -14,10 +14,11 @@ var ErrAway = errors.New("the bus is away")
 
 // Change is one word of a watch.
 type Change struct {
-	Key     string
-	Value   []byte // nil where the key was removed
-	At      time.Time
-	Removed bool
+	Key      string
+	Value    []byte // nil where the key was removed
+	Revision uint64
+	At       time.Time
+	Removed  bool
 	// Current is said once, of no key: all that was there when the watch began has been told.
 	Current bool
 }
@@ -63,19 +64,12 @@ func changeOf(entry jetstream.KeyValueEntry) Change {
 	if entry == nil {
 		return Change{Current: true}
 	}
-	c := Change{Key: entry.Key(), At: entry.Created(), Removed: entry.Operation() != jetstream.KeyValuePut}
+	c := Change{
+		Key: entry.Key(), Revision: entry.Revision(), At: entry.Created(),
+		Removed: entry.Operation() != jetstream.KeyValuePut,
+	}
 	if !c.Removed {
 		c.Value = entry.Value()
 	}
 	return c
-}
-
-// DeclareBucket creates or updates a bucket that is not part of the topology: one of a peer, which holds the last value
-// of each key and at most so many bytes. Full means that writers are refused.
-func (b *Bus) DeclareBucket(ctx context.Context, bucket string, bytes int64, replicas int) error {
-	cfg := jetstream.KeyValueConfig{Bucket: bucket, MaxBytes: bytes, Replicas: replicas, History: 1}
-	if _, err := b.js.CreateOrUpdateKeyValue(ctx, cfg); err != nil {
-		return fmt.Errorf("declare bucket %s: %w", bucket, err)
-	}
-	return nil
 }

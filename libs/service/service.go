@@ -58,7 +58,7 @@ func Boot(
 	b, err := bus.Connect(
 		bus.Config{
 			URL: cfg.NATSURL, User: cfg.NATSUser, Password: password, Name: name + "/" + cfg.Instance, Log: tel.Log,
-			Domain: cfg.NATSDomain, Inbox: cfg.NATSInbox,
+			Inbox: cfg.NATSInbox,
 		},
 	)
 	if err != nil {

@@ -24,12 +24,9 @@ func StartConfigured(t testing.TB, configure ...func(*server.Options)) *Server {
 	return s
 }
 
-// Domain is how leaf nodes name the streams of a server that is configured by Leaves.
-const Domain = "hub"
-
 // Leaves lets leaf nodes connect to a server.
 func Leaves(o *server.Options) {
-	o.LeafNode.Host, o.LeafNode.Port, o.JetStreamDomain = "127.0.0.1", server.RANDOM_PORT, Domain
+	o.LeafNode.Host, o.LeafNode.Port = "127.0.0.1", server.RANDOM_PORT
 	o.LeafNode.NoAdvertise = true // leaf nodes come by the ways that they were told, which tests cut
 }
 
@@ -53,5 +50,5 @@ func LeafOf(address, user, password string) func(*server.Options) {
 // reconnect is short: tests wait for it.
 const reconnect = 200 * time.Millisecond
 
-// NoStreams has a server keep nothing: what is asked of streams goes on to where it is a leaf.
+// NoStreams has a server keep nothing.
 func NoStreams(o *server.Options) { o.JetStream, o.StoreDir = false, "" }

@@ -23,7 +23,6 @@ type Common struct {
 	NATSURL          string // servers of the bus, comma separated
 	NATSUser         string // user of this service on the bus, may be empty
 	NATSPasswordFile string
-	NATSDomain       string        // of JetStream; "" is the server's own
 	NATSInbox        string        // prefix of answers; "" is the library's        // file that holds the password, may be empty
 	Kubeconfig       string        // path of a kubeconfig; empty means in-cluster
 	HTTPAddress      string        // listen address of /healthz, /readyz and /metrics
@@ -115,10 +114,6 @@ func (f *Flags) Common(c *Common) {
 	f.Text(&c.NATSURL, "nats-url", "nats://127.0.0.1:4222", "servers of the bus, comma separated")
 	f.Text(&c.NATSUser, "nats-user", "", "user of this service on the bus")
 	f.Text(&c.NATSPasswordFile, "nats-password-file", "", "file that holds the bus password")
-	f.Text(
-		&c.NATSDomain, "nats-domain", "",
-		"JetStream domain of the bus, where --nats-url is a leaf server with streams of its own",
-	)
 	f.Text(&c.Kubeconfig, "kubeconfig", f.getenv("KUBECONFIG"), "kubeconfig; empty means in-cluster")
 	f.Text(&c.HTTPAddress, "http-address", ":8080", "address of /healthz, /readyz and /metrics")
 	f.Text(

@@ -114,11 +114,7 @@ func TestThreeAgentsOverTheBusWithOneCutOffAndBack(t *testing.T) {
 	all := []*outpost{east, west, north}
 	m.agent("one", "--agent-silence=3s")
 	for _, o := range all {
-		var args []string
-		if o == north {
-			args = []string{"--nats-domain=" + bustest.Domain}
-		}
-		t.Cleanup(o.run(args...))
+		t.Cleanup(o.run())
 		m.create(to(o.name, o.name, m))
 	}
 	for _, o := range all {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -59,6 +60,8 @@ type Hub struct {
 type link struct {
 	stop    context.CancelFunc
 	down    map[string][]byte // by key
+	seen    map[string]uint64 // revisions of keys, those of projects that were removed among them
+	hello   *bus.Change       // by which the agent asked last for all
 	up      map[core.Key]*core.Report
 	current bool
 	heard   time.Time
@@ -116,7 +119,8 @@ func (h *Hub) listenToAll(ctx context.Context, links *sync.WaitGroup) {
 			continue
 		}
 		own, stop := context.WithCancel(ctx)
-		l := &link{stop: stop, down: map[string][]byte{}, up: map[core.Key]*core.Report{}}
+		l := &link{stop: stop}
+		l.clear()
 		h.agents[name] = l
 		links.Go(func() { h.listen(own, name, l) })
 	}
@@ -125,12 +129,12 @@ func (h *Hub) listenToAll(ctx context.Context, links *sync.WaitGroup) {
 // listen reads what is between us and an agent, again whenever the bus was away.
 func (h *Hub) listen(ctx context.Context, agent string, l *link) {
 	for ctx.Err() == nil {
-		err := h.Bus.DeclareBucket(ctx, core.Bucket(agent), bucketBytes, bus.DefaultLimits().Replicas)
+		err := h.Bus.DeclareMailbox(ctx, agent, bucketBytes, bus.DefaultLimits().Replicas)
 		if err == nil {
 			h.mu.Lock()
-			l.down, l.up, l.current = map[string][]byte{}, map[core.Key]*core.Report{}, false
+			l.clear()
 			h.mu.Unlock()
-			err = h.Bus.KV(core.Bucket(agent)).Watch(ctx, "", func(c bus.Change) error {
+			err = h.Bus.KV(bus.MailboxBucket(agent)).Watch(ctx, "", func(c bus.Change) error {
 				h.hear(ctx, agent, l, c)
 				return nil
 			})
@@ -144,13 +148,25 @@ func (h *Hub) listen(ctx context.Context, agent string, l *link) {
 	}
 }
 
+// clear forgets what was said: it is read anew. The caller holds mu of the hub, or alone has the link.
+func (l *link) clear() {
+	l.down, l.up, l.seen = map[string][]byte{}, map[core.Key]*core.Report{}, map[string]uint64{}
+	l.hello, l.current = nil, false
+}
+
 func (h *Hub) hear(ctx context.Context, agent string, l *link, c bus.Change) {
 	var tell []core.Key
+	var repeat []bus.Change
 	h.mu.Lock()
+	l.seen[c.Key] = c.Revision
 	switch key, reported := core.ParseApp(c.Key, core.Up); {
 	case c.Current:
 		l.current = true
 		tell = l.all()
+		repeat = h.answer(agent, l)
+	case c.Key == core.Hello && !c.Removed:
+		l.hello = &c
+		repeat = h.answer(agent, l)
 	case c.Key == core.Alive:
 		if l.heard = time.Now(); !l.current {
 			l.heard = c.At
@@ -176,9 +192,34 @@ func (h *Hub) hear(ctx context.Context, agent string, l *link, c bus.Change) {
 	}
 	current := l.current
 	h.mu.Unlock()
+	for _, said := range repeat {
+		if err := h.Bus.Repeat(agent, said); err != nil {
+			h.Log.WarnContext(ctx, "an agent is told later", "agent", agent, "error", err)
+			break // it asks again
+		}
+	}
 	if current {
 		h.wake(ctx, tell)
 	}
+}
+
+// answer is all that was said to an agent, which asks for it, and by it. One replica answers. The caller holds mu.
+func (h *Hub) answer(agent string, l *link) []bus.Change {
+	if l.hello == nil || !l.current || !h.Owns("agent/"+agent) {
+		return nil
+	}
+	var out []bus.Change
+	for key, revision := range l.seen {
+		c := bus.Change{Key: key, Revision: revision, Value: l.down[key], Removed: l.down[key] == nil}
+		if k, is := core.ParseApp(key, core.Up); is && l.up[k] != nil {
+			text, err := json.Marshal(l.up[k])
+			c.Value, c.Removed = text, err != nil
+		} else if !strings.HasPrefix(key, core.Down) {
+			continue
+		}
+		out = append(out, c)
+	}
+	return append(out, bus.Change{Current: true, Value: l.hello.Value})
 }
 
 // all are the Applications that anything is said of. The caller holds mu of the hub.
@@ -272,7 +313,7 @@ func (h *Hub) Put(ctx context.Context, agent, key string, value []byte) error {
 	if said {
 		return nil
 	}
-	if err := h.Bus.KV(core.Bucket(agent)).Put(ctx, key, value); err != nil {
+	if err := h.Bus.KV(bus.MailboxBucket(agent)).Put(ctx, key, value); err != nil {
 		return fmt.Errorf("hand over to agent %s: %w", agent, err)
 	}
 	h.metrics.handed.WithLabelValues(agent).Inc()
@@ -291,7 +332,7 @@ func (h *Hub) Remove(ctx context.Context, agent, key string) error {
 	if !said {
 		return nil
 	}
-	if err := h.Bus.KV(core.Bucket(agent)).Delete(ctx, key); err != nil {
+	if err := h.Bus.KV(bus.MailboxBucket(agent)).Delete(ctx, key); err != nil {
 		return fmt.Errorf("take back from agent %s: %w", agent, err)
 	}
 	h.mu.Lock()
@@ -302,7 +343,7 @@ func (h *Hub) Remove(ctx context.Context, agent, key string) error {
 
 // Drop ends with an Application of which an agent has nothing any more.
 func (h *Hub) Drop(ctx context.Context, agent string, k core.Key) error {
-	kv := h.Bus.KV(core.Bucket(agent))
+	kv := h.Bus.KV(bus.MailboxBucket(agent))
 	if err := errors.Join(kv.Purge(ctx, k.Down()), kv.Purge(ctx, k.Up())); err != nil {
 		return fmt.Errorf("agent %s: %w", agent, err)
 	}

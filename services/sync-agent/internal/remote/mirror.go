@@ -240,7 +240,7 @@ func (m *Mirror) report(ctx context.Context, k core.Key, r *core.Report, said []
 	}
 	ctx, cancel := context.WithTimeout(ctx, deafAfter)
 	defer cancel()
-	if err := m.Bus.KV(core.Bucket(m.Agent)).Put(ctx, k.Up(), text); err != nil {
+	if err := m.Bus.Mailbox(m.Agent).Send(ctx, k.Up(), text); err != nil {
 		return err
 	}
 	m.reports.WithLabelValues("ok").Inc()

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -13,15 +14,18 @@ import (
 	core "github.com/argosy-mesh/argosy/services/sync-agent/internal/core/remote"
 )
 
-// An agent says every beat that it is there, and hears itself say so by the same watch that brings its assignments: when
-// it does not for a few beats, the watch is dead, wherever between here and the control cluster, and begins anew.
+// An agent says every beat that it is there, and hears itself say so by the same way that brings its assignments: when it
+// does not for a few beats, the way is broken, wherever between here and the control cluster, and it begins anew.
 const (
 	beat      = time.Second
 	deafAfter = 5 * beat
 	again     = time.Second
 )
 
-var errDeaf = errors.New("the heartbeat does not come back")
+var (
+	errDeaf       = errors.New("the heartbeat does not come back")
+	errUnanswered = errors.New("the control cluster does not say what there is to do; does a Secret there name this agent?")
+)
 
 // Run listens to the control cluster until ctx ends, through all times at which it cannot be reached.
 func (m *Mirror) Run(ctx context.Context) error {
@@ -46,47 +50,65 @@ func (m *Mirror) Run(ctx context.Context) error {
 func (m *Mirror) session(ctx context.Context) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	kv := m.Bus.KV(core.Bucket(m.Agent))
+	box := m.Bus.Mailbox(m.Agent)
+	began := time.Now()
+	nonce := fmt.Sprintf("%s/%d", m.Instance, began.UnixNano())
 	var echo atomic.Int64
-	echo.Store(time.Now().UnixNano())
-	if err := m.beat(ctx, kv); err != nil {
-		return err
-	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for wait.For(ctx, beat) == nil {
-			if err := m.beat(ctx, kv); err != nil {
-				stop(err)
-			} else if time.Since(time.Unix(0, echo.Load())) > deafAfter {
-				stop(errDeaf)
-			}
-		}
-	}()
+	echo.Store(began.UnixNano())
 	m.mu.Lock()
 	m.fresh, m.current = newHeard(), false
 	m.mu.Unlock()
-	err := kv.Watch(ctx, "", func(c bus.Change) error {
-		if c.Key == core.Alive {
+	var beats sync.WaitGroup
+	err := box.Listen(ctx, func() error {
+		if err := m.send(ctx, box, core.Hello, nonce); err != nil {
+			return err
+		}
+		beats.Go(func() {
+			for wait.For(ctx, beat) == nil {
+				if err := m.beat(ctx, box); err != nil {
+					stop(err)
+				} else if time.Since(time.Unix(0, echo.Load())) > deafAfter {
+					stop(errDeaf)
+				} else if !m.isCurrent() && time.Since(began) > deafAfter {
+					stop(errUnanswered)
+				}
+			}
+		})
+		return nil
+	}, func(c bus.Change) error {
+		switch {
+		case c.Current && string(c.Value) != nonce:
+			return nil // it was asked by another
+		case c.Key == core.Alive:
 			echo.Store(time.Now().UnixNano())
 		}
 		m.hear(ctx, c)
 		return nil
 	})
 	stop(err)
-	<-done
+	beats.Wait()
 	return err
 }
 
-func (m *Mirror) beat(ctx context.Context, kv bus.KV) error {
+func (m *Mirror) isCurrent() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.current
+}
+
+func (m *Mirror) beat(ctx context.Context, box bus.Mailbox) error {
 	m.count++
 	text, err := json.Marshal(core.Beat{Instance: m.Instance, Count: m.count})
 	if err != nil {
 		return fmt.Errorf("encode a heartbeat: %w", err)
 	}
+	return m.send(ctx, box, core.Alive, string(text))
+}
+
+func (m *Mirror) send(ctx context.Context, box bus.Mailbox, key, value string) error {
 	ctx, cancel := context.WithTimeout(ctx, deafAfter)
 	defer cancel()
-	return kv.Put(ctx, core.Alive, text)
+	return box.Send(ctx, key, []byte(value))
 }
 
 // hear takes a word of the control cluster. Until all that is there was told, what was known before holds.
@@ -142,6 +164,9 @@ func (h *heard) take(c bus.Change) (k core.Key, project string, is bool) {
 		return k, "", false
 	}
 	if project, is = core.ParseProject(c.Key); is {
+		if c.Removed {
+			c.Value = nil
+		}
 		h.projects[project] = &spoken{text: c.Value}
 		return k, project, true
 	}

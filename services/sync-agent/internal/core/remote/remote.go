@@ -69,9 +69,6 @@ func AgentOf(server string) (agent string, is bool, err error) {
 	return agent, true, CheckAgent(agent)
 }
 
-// Bucket is where the control cluster and an agent leave word for each other.
-func Bucket(agent string) string { return "agent-" + agent }
-
 // Prefixes of keys: what the control cluster says, and what the agent does. A user of an agent may write the second
 // alone.
 const (
@@ -79,6 +76,8 @@ const (
 	Up   = "up."
 	// Alive is the key of the heartbeat of an agent.
 	Alive = Up + "alive"
+	// Hello is the key by which an agent asks for all that is said to it, with a value that is repeated after it.
+	Hello = Up + "hello"
 
 	appPart     = "app."
 	projectPart = "project."
