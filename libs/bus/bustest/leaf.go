@@ -3,6 +3,8 @@ package bustest
 import (
 	"net"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strconv"
 	"testing"
 	"time"
@@ -52,3 +54,23 @@ const reconnect = 200 * time.Millisecond
 
 // NoStreams has a server keep nothing.
 func NoStreams(o *server.Options) { o.JetStream, o.StoreDir = false, "" }
+
+// Configured has a server be as a text of configuration says, on ports and in folders of the test.
+func Configured(t testing.TB, text string) func(*server.Options) {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "nats.conf")
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	read, err := server.ProcessConfigFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(o *server.Options) {
+		o.Users, o.Nkeys, o.LeafNode = read.Users, read.Nkeys, read.LeafNode
+		o.JetStream, o.JetStreamDomain = read.JetStream, read.JetStreamDomain
+		if o.LeafNode.Port != 0 {
+			Leaves(o)
+		}
+	}
+}
