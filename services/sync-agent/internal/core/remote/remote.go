@@ -62,10 +62,11 @@ func Server(agent string) string { return scheme + agent }
 
 // AgentOf reads the name of the agent from the server of a cluster; is is false where that is an API server.
 func AgentOf(server string) (agent string, is bool, err error) {
-	agent, is = strings.CutPrefix(strings.TrimRight(strings.TrimSpace(server), "/"), scheme)
+	agent, is = strings.CutPrefix(strings.TrimSpace(server), scheme)
 	if !is {
 		return "", false, nil
 	}
+	agent = strings.TrimSuffix(agent, "/")
 	return agent, true, CheckAgent(agent)
 }
 
