@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/argosy-mesh/argosy/libs/bus/bustest"
 	"github.com/argosy-mesh/argosy/libs/kube/kubetest"
@@ -245,6 +246,10 @@ func TestOperationsOfAgentsAreDoneOnceThroughKills(t *testing.T) {
 		{"both, when the agent took the operation", took, true, true},
 	} {
 		taken = east.app("shop").Annotations[takenAnnotation]
+		m.await("a second of its own", func() bool {
+			s := m.app("shop").Status.OperationState // hooks tell operations apart by when they began, in seconds
+			return s == nil || time.Now().Unix() > s.StartedAt.Unix()
+		})
 		value := strconv.Itoa(i)
 		m.ask("shop", `{"operation":{"initiatedBy":{"username":"me"},"sync":{},"info":[{"name":"n","value":"`+value+`"}]}}`)
 		m.await(c.what, c.when)
@@ -301,6 +306,7 @@ func TestWhatIsSaidHereHoldsAtTheAgent(t *testing.T) {
 	m := newMesh(t)
 	m.commit("first", map[string]string{
 		"app/a.yaml": settings("a", "k", "1"),
+		"job/a.yaml": settings("a", "k", "1"),
 		"job/job.yaml": "apiVersion: batch/v1\nkind: Job\nmetadata: {name: j, annotations: {argocd.argoproj.io/hook: PreSync}}\n" +
 			"spec: {template: {spec: {restartPolicy: Never, containers: [{name: c, image: i}]}}}\n",
 	})

@@ -114,6 +114,10 @@ func (m *Mirror) send(ctx context.Context, box bus.Mailbox, key, value string) e
 // hear takes a word of the control cluster. Until all that is there was told, what was known before holds.
 func (m *Mirror) hear(ctx context.Context, c bus.Change) {
 	m.mu.Lock()
+	if c.Current && m.current {
+		m.mu.Unlock()
+		return // a control cluster that begins repeats it unasked
+	}
 	into := m.known
 	if !m.current {
 		into = m.fresh
