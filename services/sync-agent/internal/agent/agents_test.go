@@ -306,7 +306,7 @@ func TestWhatIsSaidHereHoldsAtTheAgent(t *testing.T) {
 	m := newMesh(t)
 	m.commit("first", map[string]string{
 		"app/a.yaml": settings("a", "k", "1"),
-		"job/a.yaml": settings("a", "k", "1"),
+		"job/a.yaml": settings("a", "k", "2"),
 		"job/job.yaml": "apiVersion: batch/v1\nkind: Job\nmetadata: {name: j, annotations: {argocd.argoproj.io/hook: PreSync}}\n" +
 			"spec: {template: {spec: {restartPolicy: Never, containers: [{name: c, image: i}]}}}\n",
 	})
