@@ -15,9 +15,9 @@ import (
 // A mailbox is a bucket by which the mesh speaks with somebody outside of it who must not ask its streams anything:
 // whoever may ask a stream may have the answer sent to any subject, and so write where it must not.
 //
-// The bucket is the mesh's alone. What the owner publishes on agents.<owner>.up.> is stored as its keys up.>; whatever is
-// stored is said once more on agents.<owner>.said.>, to which the owner listens. It needs no other right than these two.
-// It is told at once what changes; what was said before it listened is repeated when it asks, by Repeat.
+// The bucket is the mesh's alone. What the owner publishes on agents.<owner>.up.> is stored as its keys up.>; whatever
+// is stored is said once more on agents.<owner>.said.>, to which the owner listens. It needs no other right than these
+// two. It is told at once what changes; what was said before it listened is repeated when it asks, by Repeat.
 const (
 	mailRoot   = "agents."
 	mailUp     = ".up"
@@ -30,6 +30,9 @@ const (
 	headerSequence  = "Nats-Sequence"
 	headerOperation = "KV-Operation"
 )
+
+// mailKeys bounds the keys of a mailbox.
+const mailKeys = 20_000
 
 // MailboxBucket is the bucket of an owner's mailbox.
 func MailboxBucket(owner string) string { return mailBucket + owner }
@@ -45,7 +48,9 @@ func (b *Bus) DeclareMailbox(ctx context.Context, owner string, bytes int64, rep
 		},
 		RePublish: &jetstream.RePublish{Source: keys + ".>", Destination: mailRoot + owner + mailSaid + ">"},
 		Storage:   jetstream.FileStorage, Replicas: replicas, MaxMsgsPerSubject: 1, MaxBytes: bytes,
-		Discard: jetstream.DiscardNew, AllowRollup: true, DenyDelete: true, AllowDirect: true, MaxConsumers: maxConsumers,
+		MaxMsgs: mailKeys,
+		Discard: jetstream.DiscardNew, AllowRollup: true, DenyDelete: true, AllowDirect: true,
+		MaxConsumers: maxConsumers,
 	}
 	if err := b.declareStream(ctx, cfg); err != nil {
 		return fmt.Errorf("declare the mailbox of %s: %w", owner, err)

@@ -2,14 +2,18 @@ package agent
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/libs/bus/bustest"
+	"sigs.k8s.io/yaml"
 )
 
 var configuration = regexp.MustCompile("(?s)```(hub|leaf).conf\n(.*?)```")
@@ -43,6 +47,60 @@ func briefly(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	t.Cleanup(cancel)
 	return ctx
+}
+
+// deployed is the configuration of the bus in deploy/nats, with the agent in it that a comment shows.
+func deployed(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile("../../../../deploy/nats/nats.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, _, _ := strings.Cut(string(text), "\n---\n")
+	var m struct{ Data map[string]string }
+	if err := yaml.Unmarshal([]byte(first), &m); err != nil {
+		t.Fatal(err)
+	}
+	conf := strings.Replace(m.Data["nats.conf"], "# { user: east", "{ user: east", 1)
+	return regexp.MustCompile(`\$PASSWORD_[A-Z_]+`).ReplaceAllString(conf, "secret")
+}
+
+// The control cluster's user of the deployed bus may do what it must about agents.
+func TestTheDeployedUserSpeaksWithAgents(t *testing.T) {
+	server := bustest.StartConfigured(t, bustest.Configured(t, deployed(t)))
+	control := connectAs(t, server.URL(), "sync-agent", "secret", "")
+	east := connectAs(t, server.URL(), "east", "secret", "_AGENT.east")
+	if err := control.AwaitDeclared(t.Context(), bus.DefaultLimits()); err != nil {
+		t.Fatal(err)
+	}
+	if err := control.DeclareMailbox(t.Context(), "east", 1<<20, 1); err != nil {
+		t.Fatal(err)
+	}
+	kv := control.KV(bus.MailboxBucket("east"))
+	var heard []string
+	ctx, done := context.WithTimeout(t.Context(), 10*time.Second)
+	defer done()
+	err := east.Mailbox("east").Listen(ctx, func() error {
+		return errors.Join(
+			east.Mailbox("east").Send(ctx, "up.app._.a", []byte("report")),
+			kv.Put(ctx, "down.app._.a", []byte("assignment")),
+			control.Repeat("east", bus.Change{Key: "down.project.p", Value: []byte("p"), Revision: 1}),
+			kv.Purge(ctx, "up.app._.a"), kv.Delete(ctx, "down.app._.a"),
+			control.Repeat("east", bus.Change{Current: true, Value: []byte("n")}),
+		)
+	}, func(c bus.Change) error {
+		if heard = append(heard, fmt.Sprintf("%s=%s %v", c.Key, c.Value, c.Removed)); c.Current {
+			done()
+		}
+		return nil
+	})
+	want := []string{
+		"up.app._.a=report false", "down.app._.a=assignment false", "down.project.p=p false", "up.app._.a= true",
+		"down.app._.a= true", "=n false",
+	}
+	if !slices.Equal(heard, want) {
+		t.Errorf("heard %q: %v", heard, err)
+	}
 }
 
 // With the users that the page shows an agent has its own mailbox, straight and by a leaf, and nothing else.

@@ -83,7 +83,9 @@ func (o *outpost) has(key, value string) bool {
 func (m *mesh) ask(name, patch string) {
 	m.Helper()
 	raw := object.Named("Application", "argocd", name)
-	if err := m.client.Patch(m.Context(), raw, client.RawPatch("application/merge-patch+json", []byte(patch))); err != nil {
+	if err := m.client.Patch(
+		m.Context(), raw, client.RawPatch("application/merge-patch+json", []byte(patch)),
+	); err != nil {
 		m.Fatal(err)
 	}
 }
@@ -374,7 +376,8 @@ spec:
 	m.ask("shop", `{"spec":{"source":{"path":"job"}}}`)
 	m.await("a hook runs", func() bool {
 		s := m.app("shop").Status.OperationState
-		return s != nil && s.Phase == v1alpha1.OperationRunning && s.SyncResult != nil && len(s.SyncResult.Resources) > 0
+		return s != nil && s.Phase == v1alpha1.OperationRunning && s.SyncResult != nil &&
+			len(s.SyncResult.Resources) > 0
 	})
 	m.ask("shop", `{"status":{"operationState":{"phase":"Terminating"}}}`)
 	m.await("an operation is ended there", func() bool {

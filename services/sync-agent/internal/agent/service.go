@@ -305,8 +305,8 @@ func assemble(cfg Config, base *service.Base) ([]life.Part, error) {
 	), nil
 }
 
-// copies has this agent see to what a control cluster hands over to it, and to nothing that is the control cluster's own:
-// events, sets, images and notifications.
+// copies has this agent see to what a control cluster hands over to it, and to nothing that is the control cluster's
+// own: events, sets, images and notifications.
 func copies(cfg Config, base *service.Base, mgr manager.Manager, shell application.Shell) (life.Part, error) {
 	everything := func(string) bool { return true }
 	if err := application.New(shell, base.Registry).Watch(

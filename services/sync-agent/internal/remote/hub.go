@@ -59,10 +59,10 @@ type Hub struct {
 // link is what is known of one agent.
 type link struct {
 	stop    context.CancelFunc
-	down    map[string][]byte // by key
-	seen    map[string]uint64 // revisions of keys, those of projects that were removed among them
-	hello   *bus.Change       // by which the agent asked last for all
-	up      map[core.Key]*core.Report
+	down    map[string][]byte   // by key
+	seen    map[string]uint64   // revisions of keys, those of projects that were removed among them
+	hello   *bus.Change         // by which the agent asked last for all
+	up      map[core.Key][]byte // reports, as they were sent
 	current bool
 	heard   time.Time
 	away    bool
@@ -150,7 +150,7 @@ func (h *Hub) listen(ctx context.Context, agent string, l *link) {
 
 // clear forgets what was said: it is read anew. The caller holds mu of the hub, or alone has the link.
 func (l *link) clear() {
-	l.down, l.up, l.seen = map[string][]byte{}, map[core.Key]*core.Report{}, map[string]uint64{}
+	l.down, l.up, l.seen = map[string][]byte{}, map[core.Key][]byte{}, map[string]uint64{}
 	l.hello, l.current = nil, false
 }
 
@@ -162,7 +162,7 @@ func (h *Hub) hear(ctx context.Context, agent string, l *link, c bus.Change) {
 	switch key, reported := core.ParseApp(c.Key, core.Up); {
 	case c.Current:
 		l.current = true
-		tell = l.all()
+		tell = l.assigned()
 		repeat = h.answer(agent, l)
 	case c.Key == core.Hello && !c.Removed:
 		l.hello = &c
@@ -175,17 +175,14 @@ func (h *Hub) hear(ctx context.Context, agent string, l *link, c bus.Change) {
 		delete(l.up, key)
 		tell = append(tell, key)
 	case reported:
-		var r core.Report
-		if err := json.Unmarshal(c.Value, &r); err != nil {
-			h.Log.WarnContext(ctx, "a report cannot be read", "agent", agent, "key", c.Key, "error", err)
-			break
+		l.up[key] = c.Value
+		if l.down[key.Down()] != nil { // what an agent says of others wakes nobody
+			tell = append(tell, key)
 		}
-		l.up[key] = &r
-		tell = append(tell, key)
 	case c.Removed:
 		delete(l.down, c.Key)
 		if _, is := core.ParseProject(c.Key); is {
-			tell = l.all() // somebody may have begun to use it
+			tell = l.assigned() // somebody may have begun to use it
 		}
 	default:
 		l.down[c.Key] = c.Value
@@ -212,8 +209,7 @@ func (h *Hub) answer(agent string, l *link) []bus.Change {
 	for key, revision := range l.seen {
 		c := bus.Change{Key: key, Revision: revision, Value: l.down[key], Removed: l.down[key] == nil}
 		if k, is := core.ParseApp(key, core.Up); is && l.up[k] != nil {
-			text, err := json.Marshal(l.up[k])
-			c.Value, c.Removed = text, err != nil
+			c.Value, c.Removed = l.up[k], false
 		} else if !strings.HasPrefix(key, core.Down) {
 			continue
 		}
@@ -222,15 +218,25 @@ func (h *Hub) answer(agent string, l *link) []bus.Change {
 	return append(out, bus.Change{Current: true, Value: l.hello.Value})
 }
 
-// all are the Applications that anything is said of. The caller holds mu of the hub.
-func (l *link) all() []core.Key {
+// assigned are the Applications that an agent has. The caller holds mu of the hub.
+func (l *link) assigned() []core.Key {
 	var out []core.Key
 	for key := range l.down {
 		if k, is := core.ParseApp(key, core.Down); is {
 			out = append(out, k)
 		}
 	}
+	return out
+}
+
+// strays are Applications, at most so many, that an agent reports of although it does not have them. The caller holds
+// mu of the hub.
+func (l *link) strays(limit int) []core.Key {
+	var out []core.Key
 	for k := range l.up {
+		if len(out) == limit {
+			break
+		}
 		if l.down[k.Down()] == nil {
 			out = append(out, k)
 		}
@@ -267,7 +273,7 @@ func (h *Hub) judge(ctx context.Context, now time.Time) {
 		}
 		l.away = away
 		h.Log.InfoContext(ctx, "agent", "agent", name, "away", away, "heard", l.heard)
-		tell = append(tell, l.all()...)
+		tell = append(tell, l.assigned()...)
 	}
 	h.mu.Unlock()
 	h.wake(ctx, tell)
@@ -288,7 +294,13 @@ func (h *Hub) Look(agent string, k core.Key) (State, error) {
 	if l == nil || !l.current {
 		return State{}, fmt.Errorf("agent %s: %w", agent, ErrUnheard)
 	}
-	s := State{Report: l.up[k]}
+	s := State{}
+	if text := l.up[k]; text != nil {
+		s.Report = &core.Report{}
+		if err := json.Unmarshal(text, s.Report); err != nil {
+			s.Report = &core.Report{Problem: "what the agent reports cannot be read: " + err.Error()}
+		}
+	}
 	if text := l.down[k.Down()]; text != nil {
 		s.Given = &core.Assignment{}
 		if err := json.Unmarshal(text, s.Given); err != nil {

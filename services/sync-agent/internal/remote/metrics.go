@@ -50,7 +50,7 @@ func (m *hubMetrics) Collect(out chan<- prometheus.Metric) {
 			connected = 1
 		}
 		out <- prometheus.MustNewConstMetric(connectedDesc, prometheus.GaugeValue, connected, name)
-		out <- prometheus.MustNewConstMetric(appsDesc, prometheus.GaugeValue, float64(len(l.all())), name)
+		out <- prometheus.MustNewConstMetric(appsDesc, prometheus.GaugeValue, float64(len(l.assigned())), name)
 		if !l.heard.IsZero() {
 			out <- prometheus.MustNewConstMetric(heardDesc, prometheus.GaugeValue, seconds(l.heard), name)
 		}

@@ -14,8 +14,8 @@ import (
 	core "github.com/argosy-mesh/argosy/services/sync-agent/internal/core/remote"
 )
 
-// An agent says every beat that it is there, and hears itself say so by the same way that brings its assignments: when it
-// does not for a few beats, the way is broken, wherever between here and the control cluster, and it begins anew.
+// An agent says every beat that it is there, and hears itself say so by the same way that brings its assignments: when
+// it does not for a few beats, the way is broken, wherever between here and the control cluster, and it begins anew.
 const (
 	beat      = time.Second
 	deafAfter = 5 * beat
@@ -24,7 +24,7 @@ const (
 
 var (
 	errDeaf       = errors.New("the heartbeat does not come back")
-	errUnanswered = errors.New("the control cluster does not say what there is to do; does a Secret there name this agent?")
+	errUnanswered = errors.New("the control cluster does not say what to do: does a Secret there name this agent?")
 )
 
 // Run listens to the control cluster until ctx ends, through all times at which it cannot be reached.

@@ -18,11 +18,14 @@ import (
 func (h *Hub) tidy(ctx context.Context) {
 	for agent, keys := range h.given() {
 		for _, k := range keys {
-			if name := k.In(h.Control); !h.Owns(name.String()) || ctx.Err() != nil {
+			name := k.In(h.Control)
+			if !h.Owns(name.String()) || ctx.Err() != nil {
 				continue
 			}
 			if err := h.Withdraw(ctx, agent, k); err != nil {
-				h.Log.WarnContext(ctx, "an application is withdrawn later", "agent", agent, "application", k, "error", err)
+				h.Log.WarnContext(
+					ctx, "an application is withdrawn later", "agent", agent, "application", name, "error", err,
+				)
 			}
 		}
 		if h.Owns("agent/" + agent) {
@@ -31,6 +34,9 @@ func (h *Hub) tidy(ctx context.Context) {
 	}
 }
 
+// strays is how many Applications of one agent that it should not have are seen to at once.
+const strays = 100
+
 // given lists what each agent that is heard has of Applications.
 func (h *Hub) given() map[string][]core.Key {
 	h.mu.Lock()
@@ -38,7 +44,7 @@ func (h *Hub) given() map[string][]core.Key {
 	out := map[string][]core.Key{}
 	for agent, l := range h.agents {
 		if l.current {
-			out[agent] = l.all()
+			out[agent] = append(l.assigned(), l.strays(strays)...)
 		}
 	}
 	return out

@@ -68,7 +68,7 @@ func (p *pass) handOver(ctx context.Context, refused bool) (time.Time, error) {
 	if refused && state.Given == nil {
 		return time.Time{}, nil
 	}
-	if state.Report != nil && state.Report.UID != string(p.raw.GetUID()) {
+	if r := state.Report; r != nil && r.UID != "" && r.UID != string(p.raw.GetUID()) {
 		state.Report = nil // of another one of the same name
 	}
 	if err := p.nameOperation(ctx, refused); err != nil {
@@ -232,7 +232,8 @@ func (p *pass) pushed(revision string) lineage.Lineage {
 		return lineage.Lineage{}
 	}
 	return lineage.Lineage{
-		Trace: a[push.AnnotationTrace], Correlation: a[push.AnnotationCorrelation], Causation: a[push.AnnotationRefresh],
+		Trace: a[push.AnnotationTrace], Correlation: a[push.AnnotationCorrelation],
+		Causation: a[push.AnnotationRefresh],
 	}
 }
 

@@ -201,8 +201,8 @@ func (a Assignment) Encode() ([]byte, error) {
 func told(all map[string]string) map[string]string {
 	out := maps.Clone(all)
 	for _, name := range []string{
-		refresh, lastApplied, OperationAnnotation, takenAnnotation, refreshedAnnotation, uidAnnotation, clusterAnnotation,
-		"notified.notifications.argoproj.io", "argosy.dev/promoted",
+		refresh, lastApplied, OperationAnnotation, takenAnnotation, refreshedAnnotation, uidAnnotation,
+		clusterAnnotation, "notified.notifications.argoproj.io", "argosy.dev/promoted",
 	} {
 		delete(out, name)
 	}

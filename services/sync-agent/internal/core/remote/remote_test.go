@@ -32,8 +32,9 @@ func TestAServerNamesAnAgent(t *testing.T) {
 	}{
 		"https://10.0.0.1:6443": {}, "": {}, "argosy-agent://east": {agent: "east", is: true},
 		" argosy-agent://east/ ": {agent: "east", is: true}, "argosy-agent://": {is: true, bad: true},
-		"argosy-agent://East": {agent: "East", is: true, bad: true}, "argosy-agent://a.b": {agent: "a.b", is: true, bad: true},
-		"argosy-agent://a>": {agent: "a>", is: true, bad: true}, "argosy-agent://*": {agent: "*", is: true, bad: true},
+		"argosy-agent://East": {agent: "East", is: true, bad: true},
+		"argosy-agent://a.b":  {agent: "a.b", is: true, bad: true},
+		"argosy-agent://a>":   {agent: "a>", is: true, bad: true}, "argosy-agent://*": {agent: "*", is: true, bad: true},
 	} {
 		agent, is, err := AgentOf(server)
 		if agent != want.agent || is != want.is || (err != nil) != want.bad {
@@ -118,7 +119,8 @@ func TestWhatBecomesOfACopy(t *testing.T) {
 	given := Assign(tree(t, asked), "east")
 	first := Copy("east", name, given, nil, nil)
 	if first.Action != Create || first.Next.GetLabels()[Label] != "east" || first.Next.Object["operation"] == nil ||
-		first.Next.GetAnnotations()[refresh] != "hard" || CopyUID(first.Next) != "u1" || ClusterName(first.Next) != "east" {
+		first.Next.GetAnnotations()[refresh] != "hard" || CopyUID(first.Next) != "u1" ||
+		ClusterName(first.Next) != "east" {
 		t.Fatalf("%s %v", first.Action, first.Next)
 	}
 	settled := first.Next.DeepCopy()
@@ -155,7 +157,8 @@ func TestWhatBecomesOfACopy(t *testing.T) {
 			also: func(s Step) bool { return s.Next.GetAnnotations()[refresh] == "normal" },
 		},
 		"drift of the spec": {
-			a: given, live: change(func(o *unstructured.Unstructured) { o.Object["spec"] = map[string]any{} }), want: Update,
+			a: given, want: Update,
+			live: change(func(o *unstructured.Unstructured) { o.Object["spec"] = map[string]any{} }),
 			also: func(s Step) bool { return reflect.DeepEqual(s.Next.Object["spec"], given.Spec) },
 		},
 		"drift of annotations": {
@@ -205,8 +208,10 @@ func TestWhatBecomesOfACopy(t *testing.T) {
 			a: with(func(a *Assignment) { a.Delete = finalizer }), live: settled, want: Delete,
 			also: func(s Step) bool { return reflect.DeepEqual(s.Next.GetFinalizers(), []string{finalizer}) },
 		},
-		"that is under way": {a: with(func(a *Assignment) { a.Delete = finalizer }), live: change(deleting), want: None},
-		"deleted and gone":  {a: with(func(a *Assignment) { a.Delete = finalizer }), want: Gone},
+		"that is under way": {
+			a: with(func(a *Assignment) { a.Delete = finalizer }), live: change(deleting), want: None,
+		},
+		"deleted and gone": {a: with(func(a *Assignment) { a.Delete = finalizer }), want: Gone},
 		"deleted by somebody there": {
 			a: given, live: change(func(o *unstructured.Unstructured) {
 				deleting(o)
@@ -291,9 +296,12 @@ func TestReportsFitTheBus(t *testing.T) {
 	o.SyncResult = &v1alpha1.SyncOperationResult{}
 	for range 200 {
 		r.Status.Resources = append(r.Status.Resources, v1alpha1.ResourceStatus{
-			Kind: "ConfigMap", Name: strings.Repeat("n", 50), Health: &v1alpha1.HealthStatus{Message: strings.Repeat("h", 2000)},
+			Kind: "ConfigMap", Name: strings.Repeat("n", 50),
+			Health: &v1alpha1.HealthStatus{Message: strings.Repeat("h", 2000)},
 		})
-		o.SyncResult.Resources = append(o.SyncResult.Resources, v1alpha1.ResourceResult{Message: strings.Repeat("m", 2000)})
+		o.SyncResult.Resources = append(
+			o.SyncResult.Resources, v1alpha1.ResourceResult{Message: strings.Repeat("m", 2000)},
+		)
 		r.Status.History = append(r.Status.History, v1alpha1.RevisionHistory{Revision: strings.Repeat("r", 40)})
 	}
 	r.Status.OperationState = o
@@ -307,7 +315,8 @@ func TestReportsFitTheBus(t *testing.T) {
 		if err := json.Unmarshal(text, &got); err != nil {
 			t.Fatal(err)
 		}
-		if got.UID != "u1" || got.Taken != "id1" || got.Status.Sync.Status != "Synced" || got.Status.Health.Status != "Healthy" {
+		if got.UID != "u1" || got.Taken != "id1" || got.Status.Sync.Status != "Synced" ||
+			got.Status.Health.Status != "Healthy" {
 			t.Errorf("%d: %+v", limit, got)
 		}
 		if cut := len(got.Status.Conditions) > 0; cut != (limit < len(whole)) {
@@ -327,17 +336,23 @@ func TestNarrowProjectsPermitTheSame(t *testing.T) {
 	const server, name = "argosy-agent://east", "east"
 	type d = v1alpha1.ApplicationDestination
 	type a = v1alpha1.ApplicationDestinationServiceAccount
+	everywhere := []d{{Server: "*", Namespace: "*"}}
 	for what, spec := range map[string]v1alpha1.AppProjectSpec{
-		"all":             {Destinations: []d{{Server: "*", Namespace: "*"}}},
-		"by name":         {Destinations: []d{{Name: "east", Namespace: "team-*"}, {Name: "west", Namespace: "*"}}},
-		"by server":       {Destinations: []d{{Server: server, Namespace: "x"}}},
-		"elsewhere":       {Destinations: []d{{Name: "west", Namespace: "*"}, {Server: "https://10.0.0.1", Namespace: "*"}}},
-		"denied by name":  {Destinations: []d{{Server: "*", Namespace: "*"}, {Name: "!east", Namespace: "*"}}},
-		"denied server":   {Destinations: []d{{Server: "*", Namespace: "*"}, {Server: "!argosy-agent://*", Namespace: "x"}}},
-		"another denied":  {Destinations: []d{{Name: "!west", Namespace: "team-*"}}},
-		"denied nspace":   {Destinations: []d{{Server: "*", Namespace: "*"}, {Server: "*", Namespace: "!kube-*"}}},
-		"accounts":        {Destinations: []d{{Server: "*", Namespace: "*"}}, DestinationServiceAccounts: []a{{Server: "*", Namespace: "x", DefaultServiceAccount: "w"}, {Server: "https://west", Namespace: "*", DefaultServiceAccount: "v"}}},
-		"accounts others": {Destinations: []d{{Server: "*", Namespace: "*"}}, DestinationServiceAccounts: []a{{Server: "https://west", Namespace: "*", DefaultServiceAccount: "v"}}},
+		"all":            {Destinations: []d{{Server: "*", Namespace: "*"}}},
+		"by name":        {Destinations: []d{{Name: "east", Namespace: "team-*"}, {Name: "west", Namespace: "*"}}},
+		"by server":      {Destinations: []d{{Server: server, Namespace: "x"}}},
+		"elsewhere":      {Destinations: []d{{Name: "west", Namespace: "*"}, {Server: "https://10.0.0.1", Namespace: "*"}}},
+		"denied by name": {Destinations: []d{{Server: "*", Namespace: "*"}, {Name: "!east", Namespace: "*"}}},
+		"denied server":  {Destinations: append(everywhere[:1:1], d{Server: "!argosy-agent://*", Namespace: "x"})},
+		"another denied": {Destinations: []d{{Name: "!west", Namespace: "team-*"}}},
+		"denied nspace":  {Destinations: []d{{Server: "*", Namespace: "*"}, {Server: "*", Namespace: "!kube-*"}}},
+		"accounts": {Destinations: everywhere, DestinationServiceAccounts: []a{
+			{Server: "*", Namespace: "x", DefaultServiceAccount: "w"},
+			{Server: "https://west", Namespace: "*", DefaultServiceAccount: "v"},
+		}},
+		"accounts others": {Destinations: everywhere, DestinationServiceAccounts: []a{
+			{Server: "https://west", Namespace: "*", DefaultServiceAccount: "v"},
+		}},
 	} {
 		spec.Roles = []v1alpha1.ProjectRole{{Name: "secret"}}
 		whole, _ := project.New("p", spec)

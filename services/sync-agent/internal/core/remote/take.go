@@ -3,6 +3,7 @@ package remote
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/health"
@@ -88,8 +89,17 @@ func short(text string) string {
 // Take is the status of an Application after a report of it. What somebody ended stays ended until the agent says how.
 func Take(now v1alpha1.ApplicationStatus, r Report) v1alpha1.ApplicationStatus {
 	next := *r.Status.DeepCopy()
-	if next.Sync.Status == "" {
-		next.Sync.Status = string(health.Unknown)
+	// An agent says what it likes; what counts things by these words knows few of them.
+	next.Sync.Status = oneOf(next.Sync.Status, health.Unknown, "Synced", "OutOfSync")
+	next.Health.Status = oneOf(
+		next.Health.Status, health.Unknown, health.Healthy, health.Progressing, health.Degraded, health.Suspended,
+		health.Missing,
+	)
+	if o := next.OperationState; o != nil {
+		o.Phase = oneOf(
+			o.Phase, v1alpha1.OperationError, v1alpha1.OperationRunning, v1alpha1.OperationTerminating,
+			v1alpha1.OperationSucceeded, v1alpha1.OperationFailed,
+		)
 	}
 	was, is := now.OperationState, next.OperationState
 	if was != nil && is != nil && was.Phase == v1alpha1.OperationTerminating &&
@@ -101,6 +111,14 @@ func Take(now v1alpha1.ApplicationStatus, r Report) v1alpha1.ApplicationStatus {
 		next.OperationState = was
 	}
 	return next
+}
+
+// oneOf is a word that is known, else another one.
+func oneOf[T ~string](word, otherwise T, known ...T) T {
+	if slices.Contains(known, word) {
+		return word
+	}
+	return otherwise
 }
 
 // Ended reports whether a report tells the end of an operation that was not known yet.
