@@ -93,6 +93,9 @@ func (m Mailbox) Send(ctx context.Context, key string, value []byte) error {
 	return nil
 }
 
+// mailFlush bounds the wait for the server to know who listens.
+const mailFlush = 5 * time.Second
+
 // mailPending bounds what waits for its reader; more is not lost, but asked for again.
 const mailPending = 1 << 16
 
@@ -107,6 +110,10 @@ func (m Mailbox) Listen(ctx context.Context, begun func() error, see func(Change
 		return fmt.Errorf("listen: %w", errors.Join(ErrAway, err))
 	}
 	defer func() { _ = sub.Unsubscribe() }()
+	// Who is asked must not answer before the server knows who listens.
+	if err := m.bus.nc.FlushTimeout(mailFlush); err != nil {
+		return fmt.Errorf("listen: %w", errors.Join(ErrAway, err))
+	}
 	if err := begun(); err != nil {
 		return err
 	}

@@ -130,8 +130,12 @@ func TestAUserOfAnAgentHasItsMailboxAlone(t *testing.T) {
 		heard := map[string]string{}
 		ctx, done := context.WithTimeout(t.Context(), 10*time.Second)
 		err := b.Mailbox(name).Listen(ctx, func() error {
-			for b.Mailbox(name).Send(briefly(t), "up.hello", []byte("n1")) != nil && ctx.Err() == nil {
-				continue // the leaf connects
+			for ctx.Err() == nil {
+				short, cancel := context.WithTimeout(ctx, time.Second)
+				err := b.Mailbox(name).Send(short, "up.hello", []byte("n1"))
+				if cancel(); err == nil {
+					break // the leaf is connected
+				}
 			}
 			return kv.Put(ctx, "down.app._.b", []byte("later"))
 		}, func(c bus.Change) error {

@@ -145,7 +145,7 @@ func (m *Mirror) application(ctx context.Context, req reconcile.Request) (reconc
 	}
 	if rerr := m.report(ctx, k, m.say(step, *assigned, live, last, err), said); rerr != nil {
 		m.reports.WithLabelValues("failed").Inc()
-		return reconcile.Result{RequeueAfter: again}, nil // it is said when the control cluster can be reached
+		return reconcile.Result{RequeueAfter: again}, nil //nolint:nilerr // said when the control cluster can be reached
 	}
 	if err != nil {
 		return reconcile.Result{}, fmt.Errorf("copy of application %s: %w", req, err)

@@ -20,6 +20,8 @@ const (
 	beat      = time.Second
 	deafAfter = 5 * beat
 	again     = time.Second
+	// resync is after how long everything is asked for again, for what may have been lost between servers.
+	resync = 5 * time.Minute
 )
 
 var (
@@ -43,7 +45,7 @@ func (m *Mirror) Run(ctx context.Context) error {
 			break
 		}
 	}
-	return nil
+	return nil //nolint:nilerr // it was asked to end
 }
 
 // session is one time of being connected.
@@ -64,12 +66,17 @@ func (m *Mirror) session(ctx context.Context) error {
 			return err
 		}
 		beats.Go(func() {
-			for wait.For(ctx, beat) == nil {
-				if err := m.beat(ctx, box); err != nil {
+			for asked := began; wait.For(ctx, beat) == nil; {
+				err := m.beat(ctx, box)
+				if err == nil && time.Since(asked) > resync {
+					asked, err = time.Now(), m.send(ctx, box, core.Hello, nonce)
+				}
+				switch {
+				case err != nil:
 					stop(err)
-				} else if time.Since(time.Unix(0, echo.Load())) > deafAfter {
+				case time.Since(time.Unix(0, echo.Load())) > deafAfter:
 					stop(errDeaf)
-				} else if !m.isCurrent() && time.Since(began) > deafAfter {
+				case !m.isCurrent() && time.Since(began) > deafAfter:
 					stop(errUnanswered)
 				}
 			}

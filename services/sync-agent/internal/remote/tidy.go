@@ -118,7 +118,7 @@ func (h *Hub) belongs(ctx context.Context, agent string, name types.NamespacedNa
 	}
 	app, _, err := v1alpha1.DecodeTolerant[v1alpha1.Application](o.Object)
 	if err != nil {
-		return true, nil // what it is cannot be read: nothing changes
+		return true, nil //nolint:nilerr // what it is cannot be read: nothing changes
 	}
 	d := app.Spec.Destination
 	whose, err := h.AgentOf(ctx, d.Server, d.Name)

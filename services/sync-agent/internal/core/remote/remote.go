@@ -60,7 +60,8 @@ func CheckAgent(name string) error {
 // Server is how Applications and projects name the cluster of an agent.
 func Server(agent string) string { return scheme + agent }
 
-// AgentOf reads the name of the agent from the server of a cluster; is is false where that is an API server.
+// AgentOf reads the name of the agent from the server of a cluster, and tells whether that is one rather than an API
+// server.
 func AgentOf(server string) (agent string, is bool, err error) {
 	agent, is = strings.CutPrefix(strings.TrimSpace(server), scheme)
 	if !is {

@@ -31,7 +31,7 @@ func TestAServerNamesAnAgent(t *testing.T) {
 		is, bad bool
 	}{
 		"https://10.0.0.1:6443": {}, "": {}, "argosy-agent://east": {agent: "east", is: true},
-		" argosy-agent://east/ ": {agent: "east", is: true}, "argosy-agent://": {is: true, bad: true},
+		" " + Server("east") + "/\n": {agent: "east", is: true}, "argosy-agent://": {is: true, bad: true},
 		"argosy-agent://East": {agent: "East", is: true, bad: true},
 		"argosy-agent://a.b":  {agent: "a.b", is: true, bad: true},
 		"argosy-agent://a>":   {agent: "a>", is: true, bad: true}, "argosy-agent://*": {agent: "*", is: true, bad: true},
