@@ -22,16 +22,19 @@ import (
 )
 
 const (
-	// bucketBytes bounds what is between the control cluster and one agent: an agent that writes without end fills its
-	// own.
-	bucketBytes = 64 << 20
+	// mailboxBytes bounds what is between the control cluster and one agent: one that writes without end fills its own.
+	mailboxBytes = 64 << 20
 	// survey is how often the agents that there are, and what they were given, are compared with what is wanted.
 	survey = 5 * time.Second
 	glance = 500 * time.Millisecond
 )
 
-// ErrUnheard is returned for an agent whose bucket has not been read yet.
-var ErrUnheard = errors.New("what was handed over is not known yet")
+var (
+	// ErrUnheard is returned for an agent whose mailbox has not been read yet.
+	ErrUnheard = errors.New("what was handed over is not known yet")
+	// ErrUnread is returned for one whose mailbox cannot be read for a while.
+	ErrUnread = errors.New("the bus does not say what the agent reports")
+)
 
 // HubConfig is what the side of the control cluster works with.
 type HubConfig struct {
@@ -64,6 +67,7 @@ type link struct {
 	hello   *bus.Change         // by which the agent asked last for all
 	up      map[core.Key][]byte // reports, as they were sent
 	current bool
+	since   time.Time // that it is not current
 	heard   time.Time
 	away    bool
 }
@@ -129,7 +133,7 @@ func (h *Hub) listenToAll(ctx context.Context, links *sync.WaitGroup) {
 // listen reads what is between us and an agent, again whenever the bus was away.
 func (h *Hub) listen(ctx context.Context, agent string, l *link) {
 	for ctx.Err() == nil {
-		err := h.Bus.DeclareMailbox(ctx, agent, bucketBytes, bus.DefaultLimits().Replicas)
+		err := h.Bus.DeclareMailbox(ctx, agent, mailboxBytes, bus.DefaultLimits().Replicas)
 		if err == nil {
 			h.mu.Lock()
 			l.clear()
@@ -148,9 +152,23 @@ func (h *Hub) listen(ctx context.Context, agent string, l *link) {
 	}
 }
 
+// listened notes that an agent said something: now, or when what was there already was stored.
+func (l *link) listened(c bus.Change) {
+	at := time.Now()
+	if !l.current {
+		at = c.At
+	}
+	if strings.HasPrefix(c.Key, core.Up) && !c.Removed && at.After(l.heard) {
+		l.heard = at
+	}
+}
+
 // clear forgets what was said: it is read anew. The caller holds mu of the hub, or alone has the link.
 func (l *link) clear() {
 	l.down, l.up, l.seen = map[string][]byte{}, map[core.Key][]byte{}, map[string]uint64{}
+	if l.current || l.since.IsZero() {
+		l.since = time.Now()
+	}
 	l.hello, l.current = nil, false
 }
 
@@ -159,6 +177,7 @@ func (h *Hub) hear(ctx context.Context, agent string, l *link, c bus.Change) {
 	var repeat []bus.Change
 	h.mu.Lock()
 	l.seen[c.Key] = c.Revision
+	l.listened(c)
 	switch key, reported := core.ParseApp(c.Key, core.Up); {
 	case c.Current:
 		l.current = true
@@ -167,10 +186,6 @@ func (h *Hub) hear(ctx context.Context, agent string, l *link, c bus.Change) {
 	case c.Key == core.Hello && !c.Removed:
 		l.hello = &c
 		repeat = h.answer(agent, l)
-	case c.Key == core.Alive:
-		if l.heard = time.Now(); !l.current {
-			l.heard = c.At
-		}
 	case reported && c.Removed:
 		delete(l.up, key)
 		tell = append(tell, key)
@@ -291,7 +306,10 @@ func (h *Hub) Look(agent string, k core.Key) (State, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	l := h.agents[agent]
-	if l == nil || !l.current {
+	switch {
+	case l != nil && !l.current && time.Since(l.since) > h.Silence:
+		return State{}, fmt.Errorf("%w: agent %s since %s", ErrUnread, agent, l.since.UTC().Format(time.RFC3339))
+	case l == nil || !l.current:
 		return State{}, fmt.Errorf("agent %s: %w", agent, ErrUnheard)
 	}
 	s := State{}

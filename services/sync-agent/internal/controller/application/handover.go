@@ -28,7 +28,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
 
-// unheardAgain is when the bucket of an agent is looked at again that has not been read yet.
+// unheardAgain is when the mailbox of an agent is looked at again that has not been read yet.
 const unheardAgain = time.Second
 
 // clusterOf is the cluster that an application goes to: that of this agent, when it is one that was handed over.
@@ -63,7 +63,9 @@ func (p *pass) handOver(ctx context.Context, refused bool) (time.Time, error) {
 		return time.Now().Add(unheardAgain), nil
 	}
 	if err != nil {
-		return time.Time{}, err
+		p.report.condition("ComparisonError", fmt.Sprintf("cluster %s: %v", p.cluster.Name, err))
+		p.report.unknown()
+		return time.Now().Add(clusterAgain), nil
 	}
 	if refused && state.Given == nil {
 		return time.Time{}, nil
@@ -271,7 +273,7 @@ func (a *Reconciler) cascadeRemote(
 		return reconcile.Result{RequeueAfter: unheardAgain}, nil
 	}
 	if err != nil {
-		return reconcile.Result{}, err
+		return reconcile.Result{}, fmt.Errorf("delete objects of %s: %w", client.ObjectKeyFromObject(raw), err)
 	}
 	if remote.IsGone(state.Report, string(raw.GetUID())) {
 		if err := a.Hub.Drop(ctx, to.Agent, k); err != nil {
