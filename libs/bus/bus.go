@@ -19,6 +19,7 @@ type Config struct {
 	URL      string // servers, comma separated
 	User     string
 	Password string
+	Inbox    string       // prefix of answers, for users that may not read those of others; "" is _INBOX
 	Name     string       // shown by the server as the connection's name
 	Inline   int          // bodies over this many bytes travel by claim check; 0 means 512 KiB
 	Log      *slog.Logger // nil discards
@@ -91,6 +92,9 @@ func options(cfg Config, log *slog.Logger) []nats.Option {
 	}
 	if cfg.User != "" {
 		opts = append(opts, nats.UserInfo(cfg.User, cfg.Password))
+	}
+	if cfg.Inbox != "" {
+		opts = append(opts, nats.CustomInboxPrefix(cfg.Inbox))
 	}
 	return opts
 }

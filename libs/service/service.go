@@ -26,6 +26,8 @@ type Base struct {
 	Bus     *bus.Bus
 	Members *bus.Members
 	Probes  *obs.Probes
+	// Alone says that the bus is another installation's: this process is no member of its services.
+	Alone   bool
 	drain   time.Duration
 	profile string // address of profiles, "" for none
 }
@@ -56,6 +58,7 @@ func Boot(
 	b, err := bus.Connect(
 		bus.Config{
 			URL: cfg.NATSURL, User: cfg.NATSUser, Password: password, Name: name + "/" + cfg.Instance, Log: tel.Log,
+			Inbox: cfg.NATSInbox,
 		},
 	)
 	if err != nil {
@@ -89,7 +92,10 @@ func (b *Base) Declare() life.Part {
 // Run runs the parts until ctx ends or one of them does. The probes start first
 // and stop last; readiness ends before anything else stops.
 func (b *Base) Run(ctx context.Context, parts ...life.Part) error {
-	all := []life.Part{life.Of("probes", b.Probes.Serve), life.Of("members", b.Members.Run)}
+	all := []life.Part{life.Of("probes", b.Probes.Serve)}
+	if !b.Alone {
+		all = append(all, life.Of("members", b.Members.Run))
+	}
 	if b.profile != "" {
 		all = append(
 			all,

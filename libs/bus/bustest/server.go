@@ -23,16 +23,7 @@ type Server struct {
 // Start runs a server on a free port until the test ends.
 func Start(t testing.TB) *Server {
 	t.Helper()
-	s := &Server{
-		t: t,
-		options: server.Options{
-			Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoLog: true,
-			NoSigs: true,
-		},
-	}
-	s.Resume()
-	t.Cleanup(s.Stop)
-	return s
+	return StartConfigured(t)
 }
 
 // URL is where clients connect, the same after each Resume.
@@ -56,7 +47,7 @@ func (s *Server) Resume() {
 	if !running.ReadyForConnections(10 * time.Second) {
 		s.t.Fatal("the bus server did not come up in 10 s")
 	}
-	s.options.Port = options.Port
+	s.options.Port, s.options.LeafNode.Port = options.Port, options.LeafNode.Port
 	s.running = running
 }
 

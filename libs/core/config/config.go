@@ -23,6 +23,7 @@ type Common struct {
 	NATSURL          string        // servers of the bus, comma separated
 	NATSUser         string        // user of this service on the bus, may be empty
 	NATSPasswordFile string        // file that holds the password, may be empty
+	NATSInbox        string        // prefix of answers; "" is the library's
 	Kubeconfig       string        // path of a kubeconfig; empty means in-cluster
 	HTTPAddress      string        // listen address of /healthz, /readyz and /metrics
 	ProfileAddress   string        // loopback address of profiles, empty for none

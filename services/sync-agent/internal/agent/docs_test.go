@@ -15,7 +15,7 @@ var example = regexp.MustCompile("(?s)```yaml\n(.*?)```")
 // What the pages about Applications and projects show is taken without a warning.
 func TestExamplesOfTheDocs(t *testing.T) {
 	seen := map[string]int{}
-	for _, page := range []string{"application.md", "project.md"} {
+	for _, page := range []string{"application.md", "project.md", "clusters.md"} {
 		text, err := os.ReadFile("../../../../docs/" + page)
 		if err != nil {
 			t.Fatal(err)

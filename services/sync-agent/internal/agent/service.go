@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -22,6 +23,7 @@ import (
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/controller/application"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/controller/applicationset"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/appset"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/remote"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/track"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/forge"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/generator"
@@ -30,6 +32,7 @@ import (
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/projects"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/refresh"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/registry"
+	hub "github.com/argosy-mesh/argosy/services/sync-agent/internal/remote"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/render"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/source"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/source/git"
@@ -62,6 +65,8 @@ type Config struct {
 	Own        identity.Own  // whose Applications may use the cloud identity of the agent
 	Plugins    string        // folder of the sockets of config management plugins
 	Quota      int64         // bytes of all mirrors
+	Agent      string        // name of this agent of a control cluster elsewhere
+	Silence    time.Duration // after which an agent elsewhere counts as away
 }
 
 func parse(args []string, getenv func(string) string, out io.Writer) (Config, error) {
@@ -111,7 +116,20 @@ func parse(args []string, getenv func(string) string, out io.Writer) (Config, er
 	f.Text(
 		&quota, "mirror-quota", "3Gi", "disk that mirrors of repositories may take; those not used for longest go first",
 	)
+	f.Text(
+		&c.Agent, "agent", "",
+		"name of this cluster's agent: Applications are then those that a control cluster hands over on the bus",
+	)
+	f.Span(&c.Silence, "agent-silence", 15*time.Second, "how long agents may be silent before they count as away")
 	f.Check(func() error {
+		if c.Agent != "" {
+			if err := remote.CheckAgent(c.Agent); err != nil {
+				return fmt.Errorf("--agent: %w", err)
+			}
+		}
+		if c.Silence < 3*time.Second {
+			return fmt.Errorf("--agent-silence: %s is under 3s: agents are heard of every second", c.Silence)
+		}
 		if err := appset.CheckPolicy(c.SetPolicy); err != nil {
 			return fmt.Errorf("--applicationset-policy: %w", err)
 		}
@@ -135,6 +153,9 @@ func parse(args []string, getenv func(string) string, out io.Writer) (Config, er
 	if err := f.Parse(args); err != nil {
 		return c, fmt.Errorf("%w: %w", service.ErrUsage, err)
 	}
+	if c.Agent != "" {
+		c.NATSInbox = "_AGENT." + c.Agent // an agent may not read the answers to others
+	}
 	return c, nil
 }
 
@@ -156,7 +177,10 @@ func Run(ctx context.Context, args []string, getenv func(string) string, out io.
 	if err != nil {
 		return err
 	}
-	if err := base.AwaitBus(ctx); err != nil {
+	if cfg.Agent != "" {
+		// It works without the bus, too, which is its control cluster's.
+		base.Alone = true
+	} else if err := base.AwaitBus(ctx); err != nil {
 		return err
 	}
 	parts, err := assemble(ctx, cfg, base)
@@ -203,7 +227,18 @@ func assemble(ctx context.Context, cfg Config, base *service.Base) ([]life.Part,
 		Discovery: served,
 	}, mgr.GetAPIReader(), cfg.Control)
 	permitted := projects.New(mgr.GetClient(), cfg.Control, cfg.namespaces())
-	agent := application.New(application.Shell{
+	common := []life.Part{
+		life.Of("renderers", func(ctx context.Context) error {
+			defer pool.Close()
+			<-ctx.Done()
+			return nil
+		}),
+		life.Of("kubernetes", func(ctx context.Context) error {
+			defer clusters.Begin(ctx)()
+			return mgr.Start(ctx)
+		}),
+	}
+	shell := application.Shell{
 		Client:   mgr.GetClient(),
 		Reader:   mgr.GetAPIReader(),
 		Bus:      base.Bus,
@@ -219,7 +254,18 @@ func assemble(ctx context.Context, cfg Config, base *service.Base) ([]life.Part,
 
 		WaveDelay: cfg.WaveDelay,
 		Recorder:  mgr.GetEventRecorder("argosy-sync-agent"),
+		Agent:     cfg.Agent,
+	}
+	if cfg.Agent != "" {
+		kept, err := copies(cfg, base, mgr, shell)
+		return append(common, kept), err
+	}
+	handed := hub.NewHub(hub.HubConfig{
+		Bus: base.Bus, Client: mgr.GetClient(), Agents: clusters.Agents, AgentOf: clusters.AgentOf,
+		Owns: base.Members.Owns, Control: cfg.Control, Silence: cfg.Silence, Log: base.Log,
 	}, base.Registry)
+	shell.Hub = handed
+	agent := application.New(shell, base.Registry)
 	regain := make(chan event.GenericEvent)
 	if err := agent.Watch(mgr, base.Members.Owns, regain); err != nil {
 		return nil, err
@@ -252,17 +298,13 @@ func assemble(ctx context.Context, cfg Config, base *service.Base) ([]life.Part,
 		return nil, err
 	}
 	arrived := newEventHandler(push, image, base.Registry)
-	upkeep := git.NewUpkeep(mirrors, cfg.Quota, base.Log, base.Registry)
-	return []life.Part{
-		life.Of("mirrors", upkeep.Run),
-		life.Of("renderers", func(ctx context.Context) error {
-			defer pool.Close()
-			<-ctx.Done()
-			return nil
-		}),
-		life.Of("kubernetes", func(ctx context.Context) error {
-			defer clusters.Begin(ctx)()
-			return mgr.Start(ctx)
+	return append(
+		common,
+		life.Of("agents", func(ctx context.Context) error {
+			if !mgr.GetCache().WaitForCacheSync(ctx) && ctx.Err() == nil {
+				return errors.New("hand over to agents: the cache was stopped")
+			}
+			return handed.Run(ctx)
 		}),
 		life.Of("default project", func(ctx context.Context) error {
 			return defaultProject(ctx, mgr.GetClient(), cfg.Control, base.Log)
@@ -277,7 +319,23 @@ func assemble(ctx context.Context, cfg Config, base *service.Base) ([]life.Part,
 			)
 		}),
 		life.Of("events", func(ctx context.Context) error { return arrived.run(ctx, base) }),
-	}, nil
+	), nil
+}
+
+// copies has this agent see to what a control cluster hands over to it, and to nothing that is the control cluster's
+// own: events, sets, images and notifications.
+func copies(cfg Config, base *service.Base, mgr manager.Manager, shell application.Shell) (life.Part, error) {
+	everything := func(string) bool { return true }
+	if err := application.New(shell, base.Registry).Watch(
+		mgr, everything, make(chan event.GenericEvent),
+	); err != nil {
+		return life.Part{}, err
+	}
+	mirror := hub.NewMirror(hub.MirrorConfig{
+		Bus: base.Bus, Client: mgr.GetClient(), Reader: mgr.GetAPIReader(), Agent: cfg.Agent, Control: cfg.Control,
+		Instance: cfg.Instance, Log: base.Log,
+	}, base.Registry)
+	return life.Of("copies", mirror.Run), mirror.Watch(mgr)
 }
 
 // applicationSets makes the controller of ApplicationSets.

@@ -2,12 +2,14 @@ package agent
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -38,6 +40,7 @@ type mesh struct {
 	*testing.T
 	client     client.Client
 	bus        *bus.Bus
+	server     *bustest.Server
 	kubeconfig string
 	natsURL    string
 	bare, work string
@@ -57,8 +60,8 @@ func newMesh(t *testing.T) *mesh {
 		t.Fatal(err)
 	}
 	m.client = c
-	server := bustest.Start(t)
-	m.bus, m.natsURL = server.Connect("test"), server.URL()
+	m.server = bustest.StartConfigured(t, bustest.Leaves)
+	m.bus, m.natsURL = m.server.Connect("test"), m.server.URL()
 	for _, file := range []string{"applications.yaml", "appprojects.yaml", "applicationsets.yaml"} {
 		definition, err := crds.FS.ReadFile(file)
 		if err != nil {
@@ -105,10 +108,7 @@ func (m *mesh) start(name string, args ...string) (stop func()) {
 	m.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	args = append([]string{
-		"--instance=" + name, "--nats-url=" + m.natsURL, "--kubeconfig=" + m.kubeconfig, "--http-address=127.0.0.1:0",
-		"--cache-dir=" + m.TempDir(), "--allow-file-repositories=true", "--refresh=1h", "--sync-wave-delay=0s",
-	}, args...)
+	args = m.arguments(name, args)
 	out := io.Discard
 	if testing.Verbose() {
 		out = os.Stderr
@@ -120,6 +120,36 @@ func (m *mesh) start(name string, args ...string) (stop func()) {
 			m.Errorf("agent %s: %v", name, err)
 		}
 	}
+}
+
+func (m *mesh) arguments(name string, more []string) []string {
+	return append([]string{
+		"--instance=" + name, "--nats-url=" + m.natsURL, "--kubeconfig=" + m.kubeconfig, "--http-address=127.0.0.1:0",
+		"--cache-dir=" + m.TempDir(), "--allow-file-repositories=true", "--refresh=1h", "--sync-wave-delay=0s",
+	}, more...)
+}
+
+// process runs one replica as a process of its own until it is killed, as by kill -9, or the test ends.
+func (m *mesh) process(name string, args ...string) (kill func()) {
+	m.Helper()
+	text, err := json.Marshal(m.arguments(name, args))
+	if err != nil {
+		m.Fatal(err)
+	}
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), processArgs+"="+string(text))
+	if testing.Verbose() {
+		cmd.Stderr = os.Stderr
+	}
+	if err := cmd.Start(); err != nil {
+		m.Fatal(err)
+	}
+	kill = sync.OnceFunc(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	m.Cleanup(kill)
+	return kill
 }
 
 func (m *mesh) git(dir string, args ...string) string {

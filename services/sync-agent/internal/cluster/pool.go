@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/remote"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/rest"
@@ -43,6 +45,7 @@ type Cluster struct {
 	Server, Name string
 	Project      string // whose Applications alone may go there; "" is every project's
 	Own          bool   // the agent's own
+	Agent        string // who sees to it there; "" where its API server is reached from here
 	Paused       bool
 	Live         *Cache
 	Reader       client.Reader // not cached
@@ -128,6 +131,15 @@ func (p *Pool) Of(ctx context.Context, server, name string) (*Cluster, error) {
 		)
 		return &own, nil
 	}
+	if agent, is, err := remote.AgentOf(string(secret.Data["server"])); is {
+		if err != nil {
+			return nil, fmt.Errorf("%w %s/%s: server: %w", ErrSecret, secret.Namespace, secret.Name, err)
+		}
+		return &Cluster{
+			Server: remote.Server(agent), Name: string(secret.Data["name"]), Project: string(secret.Data["project"]),
+			Paused: paused(secret), Agent: agent,
+		}, nil
+	}
 	c := p.connectionOf(secret)
 	c.once.Lock()
 	defer c.once.Unlock()
@@ -140,6 +152,41 @@ func (p *Pool) Of(ctx context.Context, server, name string) (*Cluster, error) {
 	c.cluster, c.err = p.connect(secret, c) //nolint:contextcheck // it outlives the request
 	c.at = time.Now()
 	return c.cluster, c.err
+}
+
+// Known is the cluster that a control cluster names so, whose agent this is: its own.
+func (p *Pool) Known(server, name string) *Cluster {
+	own := *p.own
+	own.Server, own.Name = server, name
+	return &own
+}
+
+// AgentOf is the agent that sees to a destination, "" where there is none.
+func (p *Pool) AgentOf(ctx context.Context, server, name string) (string, error) {
+	secret, err := p.find(ctx, server, name)
+	if err != nil || secret == nil {
+		return "", err
+	}
+	agent, _, err := remote.AgentOf(string(secret.Data["server"]))
+	return agent, err
+}
+
+// Agents lists the agents that cluster Secrets name.
+func (p *Pool) Agents(ctx context.Context) ([]string, error) {
+	if _, err := p.find(ctx, "", ""); err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var out []string
+	for i := range p.known {
+		agent, is, err := remote.AgentOf(string(p.known[i].Data["server"]))
+		if is && err == nil && !slices.Contains(out, agent) {
+			out = append(out, agent)
+		}
+	}
+	slices.Sort(out)
+	return out, nil
 }
 
 func normal(server string) string { return strings.TrimSuffix(strings.TrimSpace(server), "/") }

@@ -34,7 +34,7 @@ func (a *Reconciler) cascade(
 		return reconcile.Result{}, nil
 	}
 	d := app.Spec.Destination
-	to, err := a.Clusters.Of(ctx, d.Server, d.Name)
+	to, err := a.clusterOf(ctx, raw, d)
 	if errors.Is(err, cluster.ErrUnknown) || errors.Is(err, cluster.ErrSecret) {
 		return a.abandon(ctx, raw, app, err)
 	}
@@ -47,6 +47,9 @@ func (a *Reconciler) cascade(
 				app.Name,
 				err,
 			)
+	}
+	if to.Agent != "" {
+		return a.cascadeRemote(ctx, raw, app, to)
 	}
 	if stage, i := stageOf(raw.GetFinalizers(), operation.PreDelete); i >= 0 {
 		return a.runStage(ctx, raw, app, stage, i)

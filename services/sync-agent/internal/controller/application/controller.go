@@ -27,16 +27,18 @@ func (a *Reconciler) Watch(mgr manager.Manager, owns func(key string) bool, rega
 	a.metrics.apps.owns = owns
 	seen := builder.WithPredicates(predicate.Funcs{CreateFunc: a.meet, UpdateFunc: matters})
 	enqueue := &handler.EnqueueRequestForObject{}
-	err := builder.ControllerManagedBy(mgr).Named("application").
+	made := builder.ControllerManagedBy(mgr).Named("application").
 		For(object.New("Application"), seen).
 		Watches(object.New("Application"), a.dependents.wake()).
 		Watches(object.New("AppProject"), a.ofProject()).
 		WatchesRawSource(ctrlsource.Channel(regain, enqueue)).
 		WatchesRawSource(ctrlsource.Channel(a.Clusters.Changed(), enqueue)).
 		// Tests run several replicas in one process, whose controllers share a name.
-		WithOptions(controller.Options{MaxConcurrentReconciles: concurrency, SkipNameValidation: new(true)}).
-		Complete(kube.OwnedOnly(owns, a))
-	if err != nil {
+		WithOptions(controller.Options{MaxConcurrentReconciles: concurrency, SkipNameValidation: new(true)})
+	if a.Hub != nil {
+		made = made.WatchesRawSource(ctrlsource.Channel(a.Hub.Changed(), enqueue))
+	}
+	if err := made.Complete(kube.OwnedOnly(owns, a)); err != nil {
 		return fmt.Errorf("set up the application controller: %w", err)
 	}
 	return nil

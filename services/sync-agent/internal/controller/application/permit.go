@@ -25,7 +25,7 @@ import (
 // answer, become conditions; p.cluster stays nil then.
 func (p *pass) connect(ctx context.Context) (again time.Time) {
 	d := p.app.Spec.Destination
-	found, err := p.Clusters.Of(ctx, d.Server, d.Name)
+	found, err := p.clusterOf(ctx, p.raw, d)
 	switch {
 	case errors.Is(err, cluster.ErrUnknown) || errors.Is(err, cluster.ErrSecret):
 		p.report.condition("InvalidSpecError", "spec.destination: "+err.Error())
@@ -36,6 +36,9 @@ func (p *pass) connect(ctx context.Context) (again time.Time) {
 		p.report.unknown()
 		return time.Now().Add(clusterAgain)
 	case found.Paused:
+		if err := p.pause(ctx, p.raw, d); err != nil {
+			p.Log.WarnContext(ctx, "an agent hears later of a pause", "application", p.name(), "error", err)
+		}
 		return time.Now().Add(clusterAgain)
 	case found.Project != "" && found.Project != or(p.app.Spec.Project, projects.Default):
 		p.report.condition("InvalidSpecError", fmt.Sprintf(

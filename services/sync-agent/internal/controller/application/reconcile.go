@@ -14,6 +14,7 @@ import (
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/project"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/push"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/projects"
+	hub "github.com/argosy-mesh/argosy/services/sync-agent/internal/remote"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/source"
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -73,6 +74,10 @@ type Shell struct {
 	Account string
 	// WaveDelay is the least time between two waves of a sync.
 	WaveDelay time.Duration
+	// Hub hands applications over to the agents of other clusters; nil where this is such an agent.
+	Hub *hub.Hub
+	// Agent is this one's name where a control cluster hands applications over to it; "" is the control cluster itself.
+	Agent string
 }
 
 // New returns a reconciler whose metrics are in r.
@@ -135,8 +140,9 @@ func (a *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	if err := a.Client.Get(ctx, req.NamespacedName, raw); err != nil {
 		if apierrors.IsNotFound(err) {
 			a.forget(req.NamespacedName)
+			err = a.elsewhere(ctx, req.NamespacedName, "")
 		}
-		return reconcile.Result{}, client.IgnoreNotFound(err)
+		return reconcile.Result{}, err
 	}
 	known := a.remember(raw)
 	raw = known.newest(raw)
@@ -149,8 +155,11 @@ func (a *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 		}
 		return result, err
 	}
-	if app.Annotations[operation.SkipReconcile] == "true" || !a.Projects.Serves(raw.GetNamespace()) {
+	if !a.Projects.Serves(raw.GetNamespace()) {
 		return reconcile.Result{}, nil
+	}
+	if app.Annotations[operation.SkipReconcile] == "true" {
+		return reconcile.Result{}, a.pause(ctx, raw, app.Spec.Destination)
 	}
 	p := &pass{Reconciler: a, raw: raw, app: app, known: known, report: newReport(app)}
 	p.report.unknownFields(warnings)
@@ -224,13 +233,24 @@ func (p *pass) run(ctx context.Context, decodeErr error) (time.Time, error) {
 		return time.Time{}, nil
 	}
 	p.sources = sources
-	if again := p.connect(ctx); p.cluster == nil {
+	again := p.connect(ctx)
+	to := ""
+	if p.cluster != nil {
+		to = p.cluster.Agent
+	}
+	if err := p.elsewhere(ctx, client.ObjectKeyFromObject(p.raw), to); err != nil {
+		return time.Time{}, err
+	}
+	if p.cluster == nil {
 		return again, nil
 	}
 	wrong, err := p.permit(ctx)
 	if wrong != nil {
 		p.report.condition("InvalidSpecError", wrong.Error())
 		p.report.unknown()
+	}
+	if err == nil && p.cluster.Agent != "" {
+		return p.handOver(ctx, wrong != nil)
 	}
 	if wrong != nil || err != nil {
 		return time.Time{}, err

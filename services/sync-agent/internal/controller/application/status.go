@@ -13,6 +13,7 @@ import (
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/health"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/operation"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/remote"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/source"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -249,6 +250,9 @@ func (p *pass) patch(ctx context.Context) error {
 	if r.taken {
 		// A request that came meanwhile must not be taken away unseen.
 		delete(next.Object, "operation")
+		annotations := maps.Clone(next.GetAnnotations())
+		delete(annotations, remote.OperationAnnotation)
+		next.SetAnnotations(annotations)
 		base = client.MergeFromWithOptions(p.raw, client.MergeFromWithOptimisticLock{})
 	}
 	if err := p.Client.Patch(ctx, next, base); client.IgnoreNotFound(err) != nil {

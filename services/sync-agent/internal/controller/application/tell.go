@@ -49,7 +49,11 @@ func factID(app *v1alpha1.Application, revision, fact string) string {
 	return bus.Key(string(app.UID), revision, fact)
 }
 
+// tell publishes a fact. What an agent does is told by its control cluster, whose bus it is.
 func (p *pass) tell(ctx context.Context, revision string, l lineage.Lineage, body events.Body) error {
+	if p.Agent != "" {
+		return nil
+	}
 	return facts.Publish(ctx, p.Bus, events.ServiceSyncAgent, facts.Fact{
 		ID: factID(p.app, revision, body.Fact()), About: facts.About("Application", p.app), Body: body, Lineage: l,
 	})

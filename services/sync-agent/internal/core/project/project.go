@@ -59,6 +59,9 @@ func New(name string, spec v1alpha1.AppProjectSpec) (*Project, []error) {
 	return p, append(problems, p.integrity()...)
 }
 
+// Spec is what the project was made of.
+func (p *Project) Spec() v1alpha1.AppProjectSpec { return p.spec }
+
 // maxPattern bounds the length of a pattern.
 const maxPattern = 1 << 10
 
