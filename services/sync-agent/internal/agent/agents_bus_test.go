@@ -13,6 +13,10 @@ import (
 
 	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/libs/bus/bustest"
+	"helm.sh/helm/v4/pkg/chart/common"
+	"helm.sh/helm/v4/pkg/chart/common/util"
+	"helm.sh/helm/v4/pkg/chart/v2/loader"
+	"helm.sh/helm/v4/pkg/engine"
 	"sigs.k8s.io/yaml"
 )
 
@@ -49,19 +53,35 @@ func briefly(t *testing.T) context.Context {
 	return ctx
 }
 
-// deployed is the configuration of the bus in deploy/nats, with the agent in it that a comment shows.
+// deployed is the configuration of the bus that the chart makes, with an agent among its users.
 func deployed(t *testing.T) string {
 	t.Helper()
-	text, err := os.ReadFile("../../../../deploy/nats/nats.yaml")
+	c, err := loader.Load("../../../../deploy/chart")
 	if err != nil {
 		t.Fatal(err)
 	}
-	first, _, _ := strings.Cut(string(text), "\n---\n")
+	values, err := util.ToRenderValues(
+		c, map[string]any{"nats": map[string]any{"agents": []any{"east"}}},
+		common.ReleaseOptions{Name: "argosy", Namespace: "argosy"}, common.DefaultCapabilities,
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := engine.Engine{}.Render(c, values)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, _, _ := strings.Cut(files["argosy/templates/nats.yaml"], "\n---\n")
 	var m struct{ Data map[string]string }
 	if err := yaml.Unmarshal([]byte(first), &m); err != nil {
 		t.Fatal(err)
 	}
-	conf := strings.Replace(m.Data["nats.conf"], "# { user: east", "{ user: east", 1)
+	conf := m.Data["nats.conf"]
+	if !strings.Contains(conf, "user: east") {
+		t.Fatal("the chart has no agent in: ", conf)
+	}
+	// The test's server listens elsewhere.
+	conf = strings.Replace(conf, "leafnodes { port: 7422 }", "", 1)
 	return regexp.MustCompile(`\$PASSWORD_[A-Z_]+`).ReplaceAllString(conf, "secret")
 }
 
