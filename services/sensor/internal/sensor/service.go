@@ -86,8 +86,9 @@ func assemble(ctx context.Context, base *service.Base, mgr manager.Manager, cfg 
 		Now:     time.Now,
 	}
 	g := &group{
-		bus: base.Bus, all: base.Members, members: base.Bus.Members(groupName, cfg.Instance), reader: mgr.GetAPIReader(),
-		log: base.Log, gained: make(chan struct{}, 1),
+		bus: base.Bus, all: base.Members, members: base.Bus.Members(groupName, cfg.Instance),
+		reader: mgr.GetAPIReader(),
+		log:    base.Log, gained: make(chan struct{}, 1),
 	}
 	readers := g.share(cfg.Instance)
 	base.Registry.MustRegister(apart(readers))

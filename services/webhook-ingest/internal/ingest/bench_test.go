@@ -26,7 +26,8 @@ func BenchmarkSignedHook(b *testing.B) {
 				Namespace: "ns", EventSource: "hub", Event: "push", Provider: "github", Secret: "secret",
 			}
 			handler := d.http.Config.Handler
-			handler.(*server).routes.Set("ns/hub", controller.Declared{Routes: []controller.Endpoint{{Path: "/hub", Route: route}}})
+			hub := []controller.Endpoint{{Path: "/hub", Route: route}}
+			handler.(*server).routes.Set("ns/hub", controller.Declared{Routes: hub})
 			body := []byte(`{"ref":"refs/heads/main","padding":"` + strings.Repeat("x", size) + `"}`)
 			mac := hmac.New(sha256.New, []byte(route.Secret))
 			mac.Write(body)

@@ -18,7 +18,8 @@ func TestRealPayloadsOfGitHubAreAccepted(t *testing.T) {
 	payloads := githubtest.Examples(t)
 	d := start(t)
 	route := core.Route{Namespace: "ns", EventSource: "es", Event: "in", Provider: "github", Secret: "secret"}
-	d.http.Config.Handler.(*server).routes.Set("ns/es", controller.Declared{Routes: []controller.Endpoint{{Path: "/hub", Route: route}}})
+	hub := []controller.Endpoint{{Path: "/hub", Route: route}}
+	d.http.Config.Handler.(*server).routes.Set("ns/es", controller.Declared{Routes: hub})
 	want := map[string][]byte{}
 	for kind, bodies := range payloads {
 		for i, body := range bodies {

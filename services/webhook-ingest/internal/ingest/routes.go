@@ -49,7 +49,10 @@ type pattern = claim
 type asked struct{ method, host, path string }
 
 func newRoutes() *routes {
-	return &routes{sources: map[string]controller.Declared{}, byPath: map[string][]controller.Endpoint{}, claims: map[string][]claim{}}
+	return &routes{
+		sources: map[string]controller.Declared{}, byPath: map[string][]controller.Endpoint{},
+		claims: map[string][]claim{},
+	}
 }
 
 // find returns the route of a request, and the path's last element when it is a

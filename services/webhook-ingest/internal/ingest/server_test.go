@@ -362,13 +362,14 @@ func TestAFullLocalLogSaysSo(t *testing.T) {
 
 func TestTheOlderEventSourceKeepsItsEndpoint(t *testing.T) {
 	r := newRoutes()
-	route := func(name string) core.Route { return core.Route{Namespace: "ns", EventSource: name, Event: "e"} }
-	if c := r.Set(
-		"ns/young", controller.Declared{Created: "2026-02", Routes: []controller.Endpoint{{Path: "/push", Route: route("young")}}},
-	); c != nil {
+	asks := func(created, name string) controller.Declared {
+		route := core.Route{Namespace: "ns", EventSource: name, Event: "e"}
+		return controller.Declared{Created: created, Routes: []controller.Endpoint{{Path: "/push", Route: route}}}
+	}
+	if c := r.Set("ns/young", asks("2026-02", "young")); c != nil {
 		t.Fatal(c)
 	}
-	r.Set("ns/old", controller.Declared{Created: "2026-01", Routes: []controller.Endpoint{{Path: "/push", Route: route("old")}}})
+	r.Set("ns/old", asks("2026-01", "old"))
 	if got, _, _ := r.find(asked{"POST", "", "/push"}); got.EventSource != "old" {
 		t.Errorf("%s has it", got.EventSource)
 	}

@@ -114,8 +114,8 @@ func watchRoutes(ctx context.Context, mgr manager.Manager, c controller.Controll
 	}
 }
 
-// concernIndex finds Rollouts by what they depend on and do not own: its kind, namespace and name. A Rollout is read for
-// it when it changes, and not once for each change of a Service of the cluster.
+// concernIndex finds Rollouts by what they depend on and do not own: its kind, namespace and name. A Rollout is read
+// for it when it changes, and not once for each change of a Service of the cluster.
 const concernIndex = "argosy.concern"
 
 func concern(kind, namespace, name string) string { return kind + "/" + namespace + "/" + name }
@@ -149,7 +149,8 @@ func concerned(c client.Reader, kind string, any bool) handler.MapFunc {
 			key = concern(kind, o.GetNamespace(), "")
 		}
 		list := object.NewList("Rollout")
-		if err := c.List(ctx, list, client.MatchingFields{concernIndex: key}, client.UnsafeDisableDeepCopy); err != nil {
+		depends := client.MatchingFields{concernIndex: key}
+		if err := c.List(ctx, list, depends, client.UnsafeDisableDeepCopy); err != nil {
 			return nil
 		}
 		for i := range list.Items {
