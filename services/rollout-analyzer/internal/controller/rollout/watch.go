@@ -141,11 +141,12 @@ func concerns(o client.Object) (out []string) {
 	return out
 }
 
-// concerned maps an object of a kind to the Rollouts that depend on it: by its name, or on any of its namespace.
-func concerned(c client.Reader, kind string, any bool) handler.MapFunc {
+// concerned maps an object of a kind to the Rollouts that depend on it: by its name, or, whole, on any of its
+// namespace.
+func concerned(c client.Reader, kind string, whole bool) handler.MapFunc {
 	return func(ctx context.Context, o client.Object) (out []reconcile.Request) {
 		key := concern(kind, o.GetNamespace(), o.GetName())
-		if any {
+		if whole {
 			key = concern(kind, o.GetNamespace(), "")
 		}
 		list := object.NewList("Rollout")

@@ -69,9 +69,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	raw := object.New("EventSource")
 	if err := r.Client.Get(ctx, req.NamespacedName, raw); err != nil {
 		if apierrors.IsNotFound(err) {
-			r.forget( //nolint:contextcheck // what is undone at the other side must not be cut short with the reconcile
-				req.String(),
-			)
+			r.forget(req.String())
 			return reconcile.Result{}, nil
 		}
 		return reconcile.Result{}, fmt.Errorf("read eventsource %s: %w", req, err)
