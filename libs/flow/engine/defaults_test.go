@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/argosy-mesh/argosy/libs/flow/library"
+	"github.com/argosy-mesh/argosy/libs/flow/work"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	corev1 "k8s.io/api/core/v1"
 )
@@ -38,7 +39,7 @@ func TestDefaultsAddNoKindOfWork(t *testing.T) {
 			t.Errorf("defaults of %s: the template does %v instead of %v", kinds[0], KindsOf(&got), want)
 		}
 	}
-	if tried != len(kinds()) {
-		t.Errorf("%d of %d kinds", tried, len(kinds()))
+	if tried != len(work.Kinds()) {
+		t.Errorf("%d of %d kinds", tried, len(work.Kinds()))
 	}
 }

@@ -108,15 +108,15 @@ func (k *engine) guarded(c state.Call, t v1alpha1.Template, sc scope.Scope) v1al
 func (k *engine) dispatch(c state.Call, t v1alpha1.Template, sc scope.Scope) v1alpha1.NodeStatus {
 	kind, ok := kindOf(&t)
 	if !ok {
-		return k.Fail(c, kind.node, fmt.Errorf("template %q: it names no work; one of %s is needed", c.Template,
+		return k.Fail(c, kind.Node, fmt.Errorf("template %q: it names no work; one of %s is needed", c.Template,
 			KindNames()))
 	}
-	return kind.of(k).Do(c, t, sc)
+	return workerOf(kind, k).Do(c, t, sc)
 }
 
 func typeOf(t v1alpha1.Template) v1alpha1.NodeType {
 	kind, _ := kindOf(&t)
-	return kind.node
+	return kind.Node
 }
 
 func (k *engine) retryStrategy(t v1alpha1.Template) *v1alpha1.RetryStrategy {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/argosy-mesh/argosy/libs/flow"
 	"github.com/argosy-mesh/argosy/libs/flow/exactjson"
+	"github.com/argosy-mesh/argosy/libs/flow/work"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
 
@@ -94,14 +95,7 @@ func WithDefaults(t v1alpha1.Template, defaults *v1alpha1.Template) v1alpha1.Tem
 		return t
 	}
 	under := defaults.DeepCopy()
-	if t.Container == nil {
-		under.Container = nil
-	}
-	if t.Script == nil {
-		under.Script = nil
-	}
-	under.Steps, under.DAG, under.Suspend, under.ContainerSet = nil, nil, nil, nil
-	under.HTTP, under.Resource, under.Data, under.Plugin = nil, nil, nil, nil
+	work.ClearDefaults(under, &t)
 	merged, err := mergeUnder(under, &t)
 	if err != nil {
 		return t

@@ -1,8 +1,6 @@
 package location
 
 import (
-	"slices"
-
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
 
@@ -24,6 +22,7 @@ type Waste struct {
 func Garbage(nodes []v1alpha1.NodeStatus, spec v1alpha1.WorkflowSpec, repository *v1alpha1.ArtifactRepository,
 	strategy string) []Waste {
 	var out []Waste
+	listed := map[string]bool{}
 	for i := range nodes {
 		n := &nodes[i]
 		if n.Type != v1alpha1.NodeTypePod || n.Outputs == nil {
@@ -34,10 +33,11 @@ func Garbage(nodes []v1alpha1.NodeStatus, spec v1alpha1.WorkflowSpec, repository
 				continue
 			}
 			place := Relocate(repository, a.ArtifactLocation)
-			if storeOf(place) == nil || slices.ContainsFunc(out,
-				func(w Waste) bool { return same(w.Location, place) }) {
+			id := Where(place) + "\n" + Key(place)
+			if storeOf(place) == nil || listed[id] {
 				continue
 			}
+			listed[id] = true
 			out = append(out, Waste{Node: n.ID, Name: a.Name, Location: place})
 		}
 	}

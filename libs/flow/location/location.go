@@ -193,9 +193,6 @@ func remote(l v1alpha1.ArtifactLocation) bool {
 	return l.Artifactory != nil && l.Artifactory.URL != "" || kind != nil && kind.where(l) != ""
 }
 
-// same reports whether two places are one.
-func same(a, b v1alpha1.ArtifactLocation) bool { return sameStore(a, b) && Key(a) == Key(b) }
-
 // Where names the store of a place, whatever its key.
 func Where(l v1alpha1.ArtifactLocation) string {
 	kind := storeOf(l)

@@ -24,15 +24,15 @@ type Template struct {
 	Annotations                  map[string]string            `json:"annotations,omitempty"`
 	ArchiveLocation              *ArtifactLocation            `json:"archiveLocation,omitempty"`
 	AutomountServiceAccountToken *bool                        `json:"automountServiceAccountToken,omitempty"`
-	Container                    *corev1.Container            `json:"container,omitempty"`
-	ContainerSet                 *ContainerSetTemplate        `json:"containerSet,omitempty"`
+	Container                    *corev1.Container            `json:"container,omitempty" node:"Pod"`
+	ContainerSet                 *ContainerSetTemplate        `json:"containerSet,omitempty" node:"Pod"`
 	Daemon                       *bool                        `json:"daemon,omitempty"`
-	DAG                          *DAGTemplate                 `json:"dag,omitempty"`
-	Data                         *DataTemplate                `json:"data,omitempty"`
+	DAG                          *DAGTemplate                 `json:"dag,omitempty" node:"DAG"`
+	Data                         *DataTemplate                `json:"data,omitempty" node:"Pod"`
 	Executor                     *ExecutorConfig              `json:"executor,omitempty"`
 	FailFast                     *bool                        `json:"failFast,omitempty"`
 	HostAliases                  []corev1.HostAlias           `json:"hostAliases,omitempty"`
-	HTTP                         *HTTPTemplate                `json:"http,omitempty"`
+	HTTP                         *HTTPTemplate                `json:"http,omitempty" node:"HTTP"`
 	InitContainers               []UserContainer              `json:"initContainers,omitempty"`
 	Inputs                       *Inputs                      `json:"inputs,omitempty"`
 	Memoize                      *Memoize                     `json:"memoize,omitempty"`
@@ -42,20 +42,20 @@ type Template struct {
 	Outputs                      *Outputs                     `json:"outputs,omitempty"`
 	Parallelism                  *int64                       `json:"parallelism,omitempty"`
 	PendingTimeout               string                       `json:"pendingTimeout,omitempty"`
-	Plugin                       json.RawMessage              `json:"plugin,omitempty"`
+	Plugin                       json.RawMessage              `json:"plugin,omitempty" node:"Plugin"`
 	PodResources                 *corev1.ResourceRequirements `json:"podResources,omitempty"`
 	PodSpecPatch                 string                       `json:"podSpecPatch,omitempty"`
 	PriorityClassName            string                       `json:"priorityClassName,omitempty"`
-	Resource                     *ResourceTemplate            `json:"resource,omitempty"`
+	Resource                     *ResourceTemplate            `json:"resource,omitempty" node:"Pod"`
 	ResourceClaims               []corev1.PodResourceClaim    `json:"resourceClaims,omitempty"`
 	RetryStrategy                *RetryStrategy               `json:"retryStrategy,omitempty"`
 	SchedulerName                string                       `json:"schedulerName,omitempty"`
-	Script                       *ScriptTemplate              `json:"script,omitempty"`
+	Script                       *ScriptTemplate              `json:"script,omitempty" node:"Pod"`
 	SecurityContext              *corev1.PodSecurityContext   `json:"securityContext,omitempty"`
 	ServiceAccountName           string                       `json:"serviceAccountName,omitempty"`
 	Sidecars                     []UserContainer              `json:"sidecars,omitempty"`
-	Steps                        []ParallelSteps              `json:"steps,omitempty"`
-	Suspend                      *SuspendTemplate             `json:"suspend,omitempty"`
+	Steps                        []ParallelSteps              `json:"steps,omitempty" node:"Steps"`
+	Suspend                      *SuspendTemplate             `json:"suspend,omitempty" node:"Suspend"`
 	Synchronization              *Synchronization             `json:"synchronization,omitempty"`
 	Timeout                      string                       `json:"timeout,omitempty"`
 	Tolerations                  []corev1.Toleration          `json:"tolerations,omitempty"`

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -13,9 +12,7 @@ import (
 
 	"github.com/argosy-mesh/argosy/libs/kube/object"
 
-	"github.com/argosy-mesh/argosy/libs/core/config"
 	"github.com/argosy-mesh/argosy/libs/core/life"
-	"github.com/argosy-mesh/argosy/libs/identity"
 	"github.com/argosy-mesh/argosy/libs/kube"
 	"github.com/argosy-mesh/argosy/libs/kube/actas"
 	"github.com/argosy-mesh/argosy/libs/kube/secret"
@@ -34,18 +31,11 @@ import (
 
 // Run is the service from its arguments to its end.
 func Run(ctx context.Context, args []string, getenv func(string) string, out io.Writer) error {
-	var cfg config.Common
-	var o options
-	f := config.New(events.ServiceSensor, getenv, out)
-	f.Common(&cfg)
-	f.Text(&o.files, "files", "", "folder below which sources of kind file are read; empty means nowhere")
-	f.Text(&o.scratch, "scratch", os.TempDir(), "folder for Git repositories that are read")
-	f.Text(&o.knownHosts, "git-known-hosts", "", "file with the host keys of Git servers, as ssh-keyscan prints them")
-	identity.Declare(f, &o.own)
-	if err := f.Parse(args); err != nil {
-		return fmt.Errorf("%w: %w", service.ErrUsage, err)
+	cfg, err := parse(args, getenv, out)
+	if err != nil {
+		return err
 	}
-	base, err := service.Boot(ctx, events.ServiceSensor, cfg, getenv, out)
+	base, err := service.Boot(ctx, events.ServiceSensor, cfg.Common, getenv, out)
 	if err != nil {
 		return err
 	}
@@ -56,8 +46,7 @@ func Run(ctx context.Context, args []string, getenv func(string) string, out io.
 	if err != nil {
 		return err
 	}
-	o.instance = cfg.Instance
-	parts, err := assemble(ctx, base, mgr, o)
+	parts, err := assemble(ctx, base, mgr, cfg)
 	if err != nil {
 		return err
 	}
@@ -71,17 +60,7 @@ const valueAge = 15 * time.Second
 // reconcilers is how many Sensors are looked at side by side: each may have to wait for the API server or the bus.
 const reconcilers = 8
 
-// options are what the service is told beside what all are.
-type options struct {
-	instance string       // of this replica
-	files    string       // folder of sources of kind file
-	own      identity.Own // who may use the identity of the service
-
-	scratch    string // folder for Git repositories
-	knownHosts string // file with the host keys of Git servers
-}
-
-func assemble(ctx context.Context, base *service.Base, mgr manager.Manager, o options) ([]life.Part, error) {
+func assemble(ctx context.Context, base *service.Base, mgr manager.Manager, cfg Config) ([]life.Part, error) {
 	m := newMetrics(base.Registry)
 	// Secrets are read one by one; a cache would watch those of the whole cluster.
 	values := secret.NewReader(mgr.GetAPIReader(), valueAge)
@@ -90,8 +69,8 @@ func assemble(ctx context.Context, base *service.Base, mgr manager.Manager, o op
 		return nil, err
 	}
 	repositories, err := gitrepo.New(gitrepo.Config{
-		Dir:        filepath.Join(o.scratch, "argosy-sensor-"+bus.Key(o.instance)),
-		KnownHosts: o.knownHosts,
+		Dir:        filepath.Join(cfg.Scratch, "argosy-sensor-"+bus.Key(cfg.Instance)),
+		KnownHosts: cfg.KnownHosts,
 		Limits:     source.GitLimits(),
 		AtOnce:     source.GitAtOnce,
 	})
@@ -100,17 +79,18 @@ func assemble(ctx context.Context, base *service.Base, mgr manager.Manager, o op
 	}
 	world := trigger.World{
 		Values:  values,
-		Sources: source.NewFetcher(values, repositories, o.files),
+		Sources: source.NewFetcher(values, repositories, cfg.Files),
 		Objects: &trigger.Objects{Accounts: accounts, Mapper: mgr.GetRESTMapper()},
-		Own:     o.own,
+		Own:     cfg.Own,
 		Log:     base.Log,
 		Now:     time.Now,
 	}
 	g := &group{
-		bus: base.Bus, all: base.Members, members: base.Bus.Members(groupName, o.instance), reader: mgr.GetAPIReader(),
-		log: base.Log, gained: make(chan struct{}, 1),
+		bus: base.Bus, all: base.Members, members: base.Bus.Members(groupName, cfg.Instance),
+		reader: mgr.GetAPIReader(),
+		log:    base.Log, gained: make(chan struct{}, 1),
 	}
-	readers := g.share(o.instance)
+	readers := g.share(cfg.Instance)
 	base.Registry.MustRegister(apart(readers))
 	r := &reconciler{
 		client:    mgr.GetClient(),

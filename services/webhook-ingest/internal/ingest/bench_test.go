@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	controller "github.com/argosy-mesh/argosy/services/webhook-ingest/internal/controller/eventsource"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -25,7 +26,8 @@ func BenchmarkSignedHook(b *testing.B) {
 				Namespace: "ns", EventSource: "hub", Event: "push", Provider: "github", Secret: "secret",
 			}
 			handler := d.http.Config.Handler
-			handler.(*server).routes.set("ns/hub", declared{routes: []endpoint{{path: "/hub", route: route}}})
+			hub := []controller.Endpoint{{Path: "/hub", Route: route}}
+			handler.(*server).routes.Set("ns/hub", controller.Declared{Routes: hub})
 			body := []byte(`{"ref":"refs/heads/main","padding":"` + strings.Repeat("x", size) + `"}`)
 			mac := hmac.New(sha256.New, []byte(route.Secret))
 			mac.Write(body)

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	controller "github.com/argosy-mesh/argosy/services/webhook-ingest/internal/controller/eventsource"
 	"net/http"
 	"testing"
 
@@ -17,7 +18,8 @@ func TestRealPayloadsOfGitHubAreAccepted(t *testing.T) {
 	payloads := githubtest.Examples(t)
 	d := start(t)
 	route := core.Route{Namespace: "ns", EventSource: "es", Event: "in", Provider: "github", Secret: "secret"}
-	d.http.Config.Handler.(*server).routes.set("ns/es", declared{routes: []endpoint{{path: "/hub", route: route}}})
+	hub := []controller.Endpoint{{Path: "/hub", Route: route}}
+	d.http.Config.Handler.(*server).routes.Set("ns/es", controller.Declared{Routes: hub})
 	want := map[string][]byte{}
 	for kind, bodies := range payloads {
 		for i, body := range bodies {

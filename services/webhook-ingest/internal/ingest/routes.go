@@ -3,6 +3,7 @@ package ingest
 import (
 	"cmp"
 	"fmt"
+	controller "github.com/argosy-mesh/argosy/services/webhook-ingest/internal/controller/eventsource"
 	"net"
 	"slices"
 	"strings"
@@ -17,8 +18,8 @@ import (
 // names, unless another event has that one for the same method and port.
 type routes struct {
 	mu       sync.RWMutex
-	sources  map[string]declared // by namespace/name
-	byPath   map[string][]endpoint
+	sources  map[string]controller.Declared // by namespace/name
+	byPath   map[string][]controller.Endpoint
 	claims   map[string][]claim // by path or pattern: who asks for it, the older first
 	patterns []pattern          // those with variables, the older first
 }
@@ -28,7 +29,7 @@ type claim struct {
 	order  string // the older first
 	number int    // among those of its EventSource
 	takes  eventsource.Endpoint
-	endpoint
+	controller.Endpoint
 }
 
 // claimant is who asks: the order of a claim, and its number.
@@ -44,26 +45,14 @@ func (c claim) compare(other claim) int {
 // pattern is one that has variables and what it takes.
 type pattern = claim
 
-// declared is what one EventSource asks for.
-type declared struct {
-	created string // RFC 3339, to find the older
-	routes  []endpoint
-}
-
-// endpoint is a route with the path that its manifest names, which may be empty, and
-// the port that upstream would listen on. All ports are one here; it tells apart what
-// is sent to one path.
-type endpoint struct {
-	path  string
-	route core.Route
-	port  string
-}
-
 // asked is what is known of a request before its route is.
 type asked struct{ method, host, path string }
 
 func newRoutes() *routes {
-	return &routes{sources: map[string]declared{}, byPath: map[string][]endpoint{}, claims: map[string][]claim{}}
+	return &routes{
+		sources: map[string]controller.Declared{}, byPath: map[string][]controller.Endpoint{},
+		claims: map[string][]claim{},
+	}
 }
 
 // find returns the route of a request, and the path's last element when it is a
@@ -85,10 +74,10 @@ func (r *routes) find(a asked) (route core.Route, tail string, found bool) {
 			return route, path[cut+1:], true
 		}
 	}
-	var fits []endpoint
+	var fits []controller.Endpoint
 	for _, p := range r.patterns {
 		if p.takes.Takes(path) {
-			fits = append(fits, p.endpoint)
+			fits = append(fits, p.Endpoint)
 		}
 	}
 	route, found = choose(fits, a)
@@ -97,58 +86,58 @@ func (r *routes) find(a asked) (route core.Route, tail string, found bool) {
 
 // choose picks among those of one path: by the method, and by the port that the sender
 // asked for. Where none fits, the first one answers.
-func choose(list []endpoint, a asked) (core.Route, bool) {
+func choose(list []controller.Endpoint, a asked) (core.Route, bool) {
 	switch len(list) {
 	case 0:
 		return core.Route{}, false
 	case 1:
-		return list[0].route, true
+		return list[0].Route, true
 	}
 	fits := slices.DeleteFunc(
 		slices.Clone(list),
-		func(e endpoint) bool { return !strings.EqualFold(methodOf(e), a.method) },
+		func(e controller.Endpoint) bool { return !strings.EqualFold(methodOf(e), a.method) },
 	)
 	if len(fits) == 0 {
 		fits = list
 	}
 	if _, port, err := net.SplitHostPort(a.host); err == nil {
 		for _, e := range fits {
-			if e.port == port {
-				return e.route, true
+			if e.Port == port {
+				return e.Route, true
 			}
 		}
 	}
-	return fits[0].route, true
+	return fits[0].Route, true
 }
 
-func methodOf(e endpoint) string {
-	method, _ := eventsource.Method(e.route.Method) // one that is none fits no request
+func methodOf(e controller.Endpoint) string {
+	method, _ := eventsource.Method(e.Route.Method) // one that is none fits no request
 	return method
 }
 
-// set replaces what an EventSource asks for and returns what of it cannot be served, in
+// Set replaces what an EventSource asks for and returns what of it cannot be served, in
 // words. Only the paths that it asks for, or did, are looked at: there may be thousands of others.
-func (r *routes) set(key string, s declared) []string {
+func (r *routes) Set(key string, s controller.Declared) []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.withdraw(key)
 	r.sources[key] = s
 	paths := map[string]bool{}
-	for n, e := range s.routes {
-		r.byPath[ownPath(e.route)] = []endpoint{e}
-		read, err := eventsource.NewEndpoint(e.path)
+	for n, e := range s.Routes {
+		r.byPath[ownPath(e.Route)] = []controller.Endpoint{e}
+		read, err := eventsource.NewEndpoint(e.Path)
 		if err != nil || read.Path == "" {
 			continue // it is broken, or has its own path only
 		}
-		c := claim{order: s.created + key, number: n, takes: read, endpoint: e}
+		c := claim{order: s.Created + key, number: n, takes: read, Endpoint: e}
 		at, _ := slices.BinarySearchFunc(r.claims[read.Path], c, claim.compare)
 		r.claims[read.Path] = slices.Insert(r.claims[read.Path], at, c)
 		paths[read.Path] = true
 	}
 	var conflicts []string
-	for n, e := range s.routes { // in the order of the manifest
-		if read, err := eventsource.NewEndpoint(e.path); err == nil && paths[read.Path] {
-			if text := r.settle(read.Path)[claimant{s.created + key, n}]; text != "" {
+	for n, e := range s.Routes { // in the order of the manifest
+		if read, err := eventsource.NewEndpoint(e.Path); err == nil && paths[read.Path] {
+			if text := r.settle(read.Path)[claimant{s.Created + key, n}]; text != "" {
 				conflicts = append(conflicts, text)
 			}
 		}
@@ -156,7 +145,8 @@ func (r *routes) set(key string, s declared) []string {
 	return conflicts
 }
 
-func (r *routes) remove(key string) {
+// Remove takes back what an EventSource asked for.
+func (r *routes) Remove(key string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.withdraw(key)
@@ -166,15 +156,15 @@ func (r *routes) remove(key string) {
 func (r *routes) withdraw(key string) {
 	s := r.sources[key]
 	delete(r.sources, key)
-	for _, e := range s.routes {
-		delete(r.byPath, ownPath(e.route))
-		read, err := eventsource.NewEndpoint(e.path)
+	for _, e := range s.Routes {
+		delete(r.byPath, ownPath(e.Route))
+		read, err := eventsource.NewEndpoint(e.Path)
 		if err != nil || read.Path == "" {
 			continue
 		}
 		r.claims[read.Path] = slices.DeleteFunc(
 			r.claims[read.Path],
-			func(c claim) bool { return c.order == s.created+key },
+			func(c claim) bool { return c.order == s.Created+key },
 		)
 		r.settle(read.Path)
 	}
@@ -183,14 +173,14 @@ func (r *routes) withdraw(key string) {
 // settle says who has a path: who asked for it, the older first. It returns why the others have not.
 func (r *routes) settle(path string) (conflicts map[claimant]string) {
 	conflicts = map[claimant]string{}
-	var taken []endpoint
+	var taken []controller.Endpoint
 	r.patterns = slices.DeleteFunc(r.patterns, func(p pattern) bool { return p.takes.Path == path })
 	for _, c := range r.claims[path] {
-		if text := clash(taken, c.endpoint, path); text != "" {
+		if text := clash(taken, c.Endpoint, path); text != "" {
 			conflicts[claimant{c.order, c.number}] = text
 			continue
 		}
-		taken = append(taken, c.endpoint)
+		taken = append(taken, c.Endpoint)
 		if c.takes.Variable() {
 			at, _ := slices.BinarySearchFunc(r.patterns, c, func(p pattern, c claim) int { return p.compare(c) })
 			r.patterns = slices.Insert(r.patterns, at, c)
@@ -207,19 +197,19 @@ func (r *routes) settle(path string) (conflicts map[claimant]string) {
 }
 
 // clash says why an event cannot have a path that others have.
-func clash(others []endpoint, e endpoint, path string) string {
+func clash(others []controller.Endpoint, e controller.Endpoint, path string) string {
 	for _, o := range others {
-		if methodOf(o) != methodOf(e) || o.port != e.port {
+		if methodOf(o) != methodOf(e) || o.Port != e.Port {
 			continue
 		}
-		if o.route.Namespace == e.route.Namespace && o.route.EventSource == e.route.EventSource {
+		if o.Route.Namespace == e.Route.Namespace && o.Route.EventSource == e.Route.EventSource {
 			return fmt.Sprintf(
 				"%s: endpoint %s with method %s is that of %s already; give it another one, or use the path %s",
-				e.route.Event, path, methodOf(e), o.route.Event, ownPath(e.route),
+				e.Route.Event, path, methodOf(e), o.Route.Event, ownPath(e.Route),
 			)
 		}
 		return fmt.Sprintf(
-			"%s: endpoint %s belongs to an older EventSource; use the path %s", e.route.Event, path, ownPath(e.route),
+			"%s: endpoint %s belongs to an older EventSource; use the path %s", e.Route.Event, path, ownPath(e.Route),
 		)
 	}
 	return ""

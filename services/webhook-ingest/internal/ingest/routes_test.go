@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"fmt"
+	controller "github.com/argosy-mesh/argosy/services/webhook-ingest/internal/controller/eventsource"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -16,17 +17,17 @@ import (
 )
 
 // table is the table of one EventSource, and what of it is not served.
-func table(t *testing.T, hooks map[string]v1alpha1.WebhookEventSource) (*routes, []string, []endpoint) {
+func table(t *testing.T, hooks map[string]v1alpha1.WebhookEventSource) (*routes, []string, []controller.Endpoint) {
 	t.Helper()
 	es := &v1alpha1.EventSource{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "es"}, Spec: v1alpha1.EventSourceSpec{Webhook: hooks},
 	}
-	endpoints, err := (&resolver{secrets: secret.NewReader(nil, 0)}).endpoints(t.Context(), es)
+	endpoints, err := (&controller.Reconciler{Secrets: secret.NewReader(nil, 0)}).Endpoints(t.Context(), es)
 	if err != nil {
 		t.Fatal(err)
 	}
 	r := newRoutes()
-	return r, r.set("ns/es", declared{routes: endpoints}), endpoints
+	return r, r.Set("ns/es", controller.Declared{Routes: endpoints}), endpoints
 }
 
 func listen(endpoint, method, port string) v1alpha1.WebhookEventSource {
@@ -39,7 +40,7 @@ func TestPathsLeadToTheirEvents(t *testing.T) {
 		"root":  listen("/", "POST", "12000"),
 		"user":  listen("/user/{name}", "POST", "12000"),
 		"known": listen("/user/bob", "POST", "12000"),
-		"rest":  listen("/files/{path:.+}", "PUT", "12000"),
+		"rest":  listen("/files/{Path:.+}", "PUT", "12000"),
 		"read":  listen("/both", "GET", "12000"),
 		"write": listen("/both", "POST", "12000"),
 		"blue":  listen("/port", "POST", "12000"),
@@ -80,19 +81,19 @@ func TestWhatCannotBeServedIsSaid(t *testing.T) {
 		t.Errorf("%s", text)
 	}
 	for _, e := range endpoints {
-		if broken := e.route.Broken != ""; broken != (e.route.Event >= "e") {
-			t.Errorf("%s: %q", e.route.Event, e.route.Broken)
+		if broken := e.Route.Broken != ""; broken != (e.Route.Event >= "e") {
+			t.Errorf("%s: %q", e.Route.Event, e.Route.Broken)
 		}
 	}
 }
 
 func TestASecretAtTheEndOfTheRoot(t *testing.T) {
 	r := newRoutes()
-	r.set(
+	r.Set(
 		"ns/es",
-		declared{
-			routes: []endpoint{
-				{path: "/", route: core.Route{Namespace: "ns", EventSource: "es", Event: "e", PathSecret: "s"}},
+		controller.Declared{
+			Routes: []controller.Endpoint{
+				{Path: "/", Route: core.Route{Namespace: "ns", EventSource: "es", Event: "e", PathSecret: "s"}},
 			},
 		},
 	)
@@ -151,33 +152,33 @@ func TestALimitLetsAllOfAUnitComeAtOnce(t *testing.T) {
 func TestTheTableIsThatOfThoseThatAreThere(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2)) // the same each time
 	paths := []string{"/a", "/b", "/{x}", "/b/{y}", "", "/hooks/no", "/{"}
-	r, there := newRoutes(), map[string]declared{}
+	r, there := newRoutes(), map[string]controller.Declared{}
 	for range 2000 {
 		name := fmt.Sprint(rng.IntN(6))
 		if rng.IntN(3) == 0 {
-			r.remove("ns/" + name)
+			r.Remove("ns/" + name)
 			delete(there, "ns/"+name)
 		} else {
-			d := declared{created: fmt.Sprint(rng.IntN(3))}
+			d := controller.Declared{Created: fmt.Sprint(rng.IntN(3))}
 			for event := range rng.IntN(4) {
-				d.routes = append(d.routes, endpoint{
-					path: paths[rng.IntN(len(paths))],
-					port: fmt.Sprint(rng.IntN(2)),
-					route: core.Route{
+				d.Routes = append(d.Routes, controller.Endpoint{
+					Path: paths[rng.IntN(len(paths))],
+					Port: fmt.Sprint(rng.IntN(2)),
+					Route: core.Route{
 						Namespace: "ns", EventSource: name, Event: fmt.Sprint(event),
 						Method: []string{"GET", "POST"}[rng.IntN(2)],
 					},
 				})
 			}
-			r.set("ns/"+name, d)
+			r.Set("ns/"+name, d)
 			there["ns/"+name] = d
 		}
 		fresh := newRoutes()
 		for key, d := range there {
-			fresh.set(key, d)
+			fresh.Set(key, d)
 		}
 		for key, d := range there {
-			if got, want := r.set(key, d), fresh.set(key, d); !slices.Equal(got, want) {
+			if got, want := r.Set(key, d), fresh.Set(key, d); !slices.Equal(got, want) {
 				t.Fatalf("%s: %q, want %q", key, got, want)
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"context"
 	"fmt"
+	controller "github.com/argosy-mesh/argosy/services/webhook-ingest/internal/controller/eventsource"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -45,11 +46,11 @@ func startOn(t testing.TB, server *bustest.Server, client *bus.Bus, dir string) 
 		t.Fatal(err)
 	}
 	table := newRoutes()
-	table.set(
+	table.Set(
 		"ns/es",
-		declared{
-			routes: []endpoint{
-				{path: "/in", route: core.Route{Namespace: "ns", EventSource: "es", Event: "in", Provider: "webhook"}},
+		controller.Declared{
+			Routes: []controller.Endpoint{
+				{Path: "/in", Route: core.Route{Namespace: "ns", EventSource: "es", Event: "in", Provider: "webhook"}},
 			},
 		},
 	)
@@ -299,13 +300,13 @@ func TestALargeBodyTravelsByClaimCheck(t *testing.T) {
 
 func TestARateIsKept(t *testing.T) {
 	d := start(t)
-	d.http.Config.Handler.(*server).routes.set(
+	d.http.Config.Handler.(*server).routes.Set(
 		"ns/es",
-		declared{
-			routes: []endpoint{
+		controller.Declared{
+			Routes: []controller.Endpoint{
 				{
-					path: "/in",
-					route: core.Route{
+					Path: "/in",
+					Route: core.Route{
 						Namespace: "ns", EventSource: "es", Event: "in", Provider: "webhook", Rate: 0.001,
 					},
 				},
@@ -361,20 +362,21 @@ func TestAFullLocalLogSaysSo(t *testing.T) {
 
 func TestTheOlderEventSourceKeepsItsEndpoint(t *testing.T) {
 	r := newRoutes()
-	route := func(name string) core.Route { return core.Route{Namespace: "ns", EventSource: name, Event: "e"} }
-	if c := r.set(
-		"ns/young", declared{created: "2026-02", routes: []endpoint{{path: "/push", route: route("young")}}},
-	); c != nil {
+	asks := func(created, name string) controller.Declared {
+		route := core.Route{Namespace: "ns", EventSource: name, Event: "e"}
+		return controller.Declared{Created: created, Routes: []controller.Endpoint{{Path: "/push", Route: route}}}
+	}
+	if c := r.Set("ns/young", asks("2026-02", "young")); c != nil {
 		t.Fatal(c)
 	}
-	r.set("ns/old", declared{created: "2026-01", routes: []endpoint{{path: "/push", route: route("old")}}})
+	r.Set("ns/old", asks("2026-01", "old"))
 	if got, _, _ := r.find(asked{"POST", "", "/push"}); got.EventSource != "old" {
 		t.Errorf("%s has it", got.EventSource)
 	}
 	if got, _, ok := r.find(asked{"POST", "", "/hooks/ns/young/e"}); !ok || got.EventSource != "young" {
 		t.Error("the own path is gone")
 	}
-	r.remove("ns/old")
+	r.Remove("ns/old")
 	if got, _, _ := r.find(asked{"POST", "", "/push"}); got.EventSource != "young" {
 		t.Errorf("%s has it after the older left", got.EventSource)
 	}

@@ -3,59 +3,25 @@ package ingest
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"strings"
 
 	"github.com/argosy-mesh/argosy/libs/kube/object"
 
 	"github.com/argosy-mesh/argosy/libs/bus"
-	"github.com/argosy-mesh/argosy/libs/core/config"
 	"github.com/argosy-mesh/argosy/libs/core/life"
-	"github.com/argosy-mesh/argosy/libs/identity"
 	"github.com/argosy-mesh/argosy/libs/kube"
 	"github.com/argosy-mesh/argosy/libs/kube/actas"
 	"github.com/argosy-mesh/argosy/libs/kube/secret"
 	"github.com/argosy-mesh/argosy/libs/obs"
 	"github.com/argosy-mesh/argosy/libs/service"
 	"github.com/argosy-mesh/argosy/schemas/events"
+	controller "github.com/argosy-mesh/argosy/services/webhook-ingest/internal/controller/eventsource"
 	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/wal"
-	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/event"
-	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
-	"sigs.k8s.io/controller-runtime/pkg/source"
 )
-
-// Config is what the service needs to know.
-type Config struct {
-	config.Common
-	Listen    string // address of the hooks
-	LogDir    string // where events are kept while the bus is away
-	LogBudget int    // bytes on disk for that
-	Own       identity.Own
-}
-
-func parse(args []string, getenv func(string) string, out io.Writer) (Config, error) {
-	var c Config
-	f := config.New(events.ServiceWebhookIngest, getenv, out)
-	f.Common(&c.Common)
-	f.Text(&c.Listen, "listen", ":12000", "address where hooks arrive")
-	f.Text(&c.LogDir, "local-log", "/var/lib/argosy/ingest", "folder of the local log, used while the bus is away")
-	f.IntVar(&c.LogBudget, "local-log-bytes", 1<<30, "disk budget of the local log; over it hooks are answered 503")
-	identity.Declare(f, &c.Own)
-	f.Check(func() error {
-		if c.LogBudget < 1<<20 {
-			return fmt.Errorf("--local-log-bytes: %d is under 1 MiB", c.LogBudget)
-		}
-		return nil
-	})
-	if err := f.Parse(args); err != nil {
-		return c, fmt.Errorf("%w: %w", service.ErrUsage, err)
-	}
-	return c, nil
-}
 
 // Run is the service from its arguments to its end.
 func Run(ctx context.Context, args []string, getenv func(string) string, out io.Writer) error {
@@ -102,24 +68,19 @@ func assemble(
 	hooks := newHooks(out, secrets, base.Members.Owns)
 	hooks.changed = readers.changed
 	in.set.changed = readers.changed
-	r := &resolver{
-		client:  mgr.GetClient(),
-		secrets: secrets,
-		routes:  table,
-		sources: readers,
-		hooks:   hooks,
-		refused: front.refused,
-		aside:   in.set.about,
-		owns:    base.Members.Owns,
-		log:     base.Log,
-		tell:    mgr.GetEventRecorder("argosy-webhook-ingest"),
+	r := &controller.Reconciler{
+		Client:  mgr.GetClient(),
+		Secrets: secrets,
+		Routes:  table,
+		Sources: readers,
+		Hooks:   hooks,
+		Refused: front.refused.take,
+		Aside:   in.set.about,
+		Owns:    base.Members.Owns,
+		Tell:    mgr.GetEventRecorder("argosy-webhook-ingest"),
 	}
-	watched := object.New("EventSource")
-	err = builder.ControllerManagedBy(mgr).Named("eventsource").For(watched).
-		WatchesRawSource(source.Channel(regain, &handler.EnqueueRequestForObject{})).
-		WatchesRawSource(source.Channel(news, &handler.EnqueueRequestForObject{})).Complete(r)
-	if err != nil {
-		return nil, fmt.Errorf("set up the eventsource controller: %w", err)
+	if err := r.Control(mgr, regain, news); err != nil {
+		return nil, err
 	}
 	list := object.NewList("EventSource")
 	// Hooks are taken from the moment the routes are known, with or without bus.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	controller "github.com/argosy-mesh/argosy/services/webhook-ingest/internal/controller/eventsource"
 	"maps"
 	"slices"
 	"sync"
@@ -59,45 +60,14 @@ type reading struct {
 	done      chan struct{}
 
 	mu    sync.Mutex
-	state state
+	state controller.State
 }
-
-// state is what the status says of one source.
-type state struct {
-	topic     string // the first part of its condition's type
-	event     string
-	elsewhere bool
-	up        bool
-	failure   string
-	note      string // what should be known although it is read
-}
-
-func (s state) condition() v1alpha1.EventCondition {
-	c := v1alpha1.EventCondition{Type: s.topic + "." + s.event, Status: "False", Reason: "Connecting"}
-	switch {
-	case s.failure != "":
-		c.Reason, c.Message = "Broken", s.failure
-	case s.elsewhere:
-		c.Status, c.Reason = "Unknown", "ReadElsewhere"
-	case s.up && s.topic == aboutHooks:
-		c.Status, c.Reason = "True", "Kept"
-	case s.up:
-		c.Status, c.Reason, c.Message = "True", "Reading", s.note
-	}
-	return c
-}
-
-// What conditions are about.
-const (
-	aboutEvents = "Event"
-	aboutHooks  = "Hook"
-)
 
 // newSources runs what is read.
 func newSources(out *sink, secrets *secret.Reader, accounts *actas.Accounts, owns func(string) bool) *sources {
 	s := &sources{
 		kinds:    pull.Kinds,
-		topic:    aboutEvents,
+		topic:    controller.AboutEvents,
 		sink:     out,
 		secrets:  secrets,
 		accounts: accounts,
@@ -122,7 +92,7 @@ func newSources(out *sink, secrets *secret.Reader, accounts *actas.Accounts, own
 func newHooks(out *sink, secrets *secret.Reader, owns func(string) bool) *sources {
 	s := &sources{
 		kinds:   remote.Kinds,
-		topic:   aboutHooks,
+		topic:   controller.AboutHooks,
 		sink:    out,
 		secrets: secrets,
 		owns:    owns,
@@ -156,9 +126,9 @@ func (s *sources) run(ctx context.Context) error {
 	return nil
 }
 
-// set starts and stops readers until they are those that an EventSource declares,
+// Set starts and stops readers until they are those that an EventSource declares,
 // and returns how they are. It waits for none of them: a slow broker holds nobody else.
-func (s *sources) set(_ context.Context, es *v1alpha1.EventSource) []state {
+func (s *sources) Set(_ context.Context, es *v1alpha1.EventSource) []controller.State {
 	key := es.Namespace + "/" + es.Name
 	wanted, kinds := map[string]pull.Reader{}, map[string]string{}
 	declared := map[string]string{}
@@ -187,7 +157,7 @@ func (s *sources) set(_ context.Context, es *v1alpha1.EventSource) []state {
 			)
 		}
 	}
-	var states []state
+	var states []controller.State
 	for _, event := range slices.Sorted(maps.Keys(wanted)) {
 		if readings[event] == nil {
 			route := core.Route{
@@ -197,7 +167,7 @@ func (s *sources) set(_ context.Context, es *v1alpha1.EventSource) []state {
 			perSecond, burst := core.RateOf(es.Spec.RateLimit)
 			route.Rate, route.Burst = slower(perSecond, burst, wanted[event].Limit)
 			reader := wanted[event]
-			if why := refused[event]; why != "" && s.topic == aboutEvents {
+			if why := refused[event]; why != "" && s.topic == controller.AboutEvents {
 				reader = pull.Reader{AllReplicas: reader.AllReplicas, Run: never(why)}
 			}
 			readings[event] = s.start( //nolint:contextcheck // a reader outlives the reconcile that starts it
@@ -243,8 +213,8 @@ func (s *sources) count(namespace, name string, readings map[string]*reading) {
 	s.running.WithLabelValues(namespace, name).Set(float64(n))
 }
 
-// halt stops all readers of an EventSource that cannot be read just now.
-func (s *sources) halt(key string) {
+// Halt stops all readers of an EventSource that cannot be read just now.
+func (s *sources) Halt(key string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, r := range s.byES[key] {
@@ -253,12 +223,12 @@ func (s *sources) halt(key string) {
 	delete(s.byES, key)
 }
 
-// remove stops all readers of an EventSource that is gone.
-func (s *sources) remove(key string) {
+// Remove stops all readers of an EventSource that is gone.
+func (s *sources) Remove(key string) {
 	s.mu.Lock()
 	gone := slices.Collect(maps.Values(s.byES[key]))
 	s.mu.Unlock()
-	s.halt(key)
+	s.Halt(key)
 	for _, r := range gone {
 		s.finish(r)
 	}
@@ -313,7 +283,7 @@ func (s *sources) start(route core.Route, reader pull.Reader, declared string, e
 		elsewhere: elsewhere,
 		cancel:    cancel,
 		done:      make(chan struct{}),
-		state:     state{topic: s.topic, event: route.Event, elsewhere: elsewhere},
+		state:     controller.State{Topic: s.topic, Event: route.Event, Elsewhere: elsewhere},
 	}
 	if elsewhere {
 		close(r.done)
@@ -354,7 +324,7 @@ func (s *sources) ended(key string, r *reading) {
 	close(r.done)
 }
 
-func (r *reading) look() state {
+func (r *reading) look() controller.State {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.state
@@ -364,8 +334,8 @@ func (r *reading) look() state {
 func (r *reading) turn(up bool, failure string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	news := r.state.up != up || r.state.failure != failure
-	r.state.up, r.state.failure = up, failure
+	news := r.state.Up != up || r.state.Failure != failure
+	r.state.Up, r.state.Failure = up, failure
 	return news
 }
 
@@ -373,7 +343,7 @@ func (r *reading) turn(up bool, failure string) bool {
 func (r *reading) remark(text string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.state.note = text
+	r.state.Note = text
 }
 
 // tell notes how a source is, and has the status say so.

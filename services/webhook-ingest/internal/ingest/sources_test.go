@@ -36,8 +36,8 @@ func TestTwoReplicasReadASourceAndOneEventResults(t *testing.T) {
 	b := startOn(t, a.bus, a.bus.Connect("other"), t.TempDir())
 	for i, d := range []*door{a, b} {
 		s := newSources(d.sink, secret.NewReader(nil, 0), nil, func(string) bool { return i == 0 })
-		t.Cleanup(func() { s.remove("ns/es") })
-		s.set(t.Context(), clocks("1s"))
+		t.Cleanup(func() { s.Remove("ns/es") })
+		s.Set(t.Context(), clocks("1s"))
 	}
 	began := time.Now()
 	for len(a.stored(t)) < 3 && time.Since(began) < 20*time.Second {
@@ -60,10 +60,10 @@ func TestTheStatusSaysHowSourcesAre(t *testing.T) {
 	d := start(t)
 	owner := true
 	s := newSources(d.sink, secret.NewReader(nil, 0), nil, func(string) bool { return owner })
-	t.Cleanup(func() { s.remove("ns/es") })
+	t.Cleanup(func() { s.Remove("ns/es") })
 	news := make(chan string, 100)
 	s.changed = func(key string) { news <- key }
-	s.set(t.Context(), clocks("1h"))
+	s.Set(t.Context(), clocks("1h"))
 	text := ""
 	deadline := time.After(time.Minute)
 	for !strings.Contains(text, "in:Reading") || !strings.Contains(text, "bad:Broken") ||
@@ -74,14 +74,14 @@ func TestTheStatusSaysHowSourcesAre(t *testing.T) {
 			t.Fatal(text)
 		}
 		text = ""
-		for _, st := range s.set(t.Context(), clocks("1h")) {
-			text += st.event + ":" + st.condition().Reason + " "
+		for _, st := range s.Set(t.Context(), clocks("1h")) {
+			text += st.Event + ":" + st.Condition().Reason + " "
 		}
 	}
 	owner = false
 	text = ""
-	for _, st := range s.set(t.Context(), clocks("1h")) {
-		text += st.event + ":" + st.condition().Reason + " "
+	for _, st := range s.Set(t.Context(), clocks("1h")) {
+		text += st.Event + ":" + st.Condition().Reason + " "
 	}
 	if !strings.Contains(text, "file:ReadElsewhere") || !strings.Contains(text, "in:Reading") {
 		t.Errorf("a clock runs on every replica, a folder on its owner's: %s", text)
@@ -131,28 +131,28 @@ func TestHooksAreKeptByTheOwnerAndGoWithTheirEvent(t *testing.T) {
 		func(string) bool { return owner },
 	)
 	s.changed = func(key string) { news <- key }
-	if got := s.set(t.Context(), es)[0].condition(); got.Type != "Hook.g" || got.Reason != "ReadElsewhere" ||
+	if got := s.Set(t.Context(), es)[0].Condition(); got.Type != "Hook.g" || got.Reason != "ReadElsewhere" ||
 		len(calls) != 0 {
 		t.Errorf("%+v, %v", got, calls)
 	}
 	owner = true
-	s.set(t.Context(), es)
+	s.Set(t.Context(), es)
 	select {
 	case <-news:
 	case <-time.After(time.Minute):
 		t.Fatal("the hook was never made")
 	}
-	if got := s.set(t.Context(), es)[0].condition(); got.Status != "True" || got.Reason != "Kept" {
+	if got := s.Set(t.Context(), es)[0].Condition(); got.Status != "True" || got.Reason != "Kept" {
 		t.Errorf("%+v", got)
 	}
-	s.halt("ns/es") // the manifest cannot be read for a while
+	s.Halt("ns/es") // the manifest cannot be read for a while
 	s.busy.Wait()
 	if got := strings.Join(calls, " "); got != "GET POST" {
 		t.Errorf("%s", got)
 	}
-	s.set(t.Context(), es)
+	s.Set(t.Context(), es)
 	<-news
-	s.remove("ns/es")
+	s.Remove("ns/es")
 	s.busy.Wait()
 	if got := strings.Join(calls, " "); !strings.HasSuffix(got, "DELETE") {
 		t.Errorf("%s: the hook goes with its event", got)
@@ -212,22 +212,22 @@ func TestASlowReaderHoldsNobody(t *testing.T) {
 			t.Fatalf("%s does not begin", want)
 		}
 	}
-	s.set(t.Context(), es("a", "slow", "1h"))
+	s.Set(t.Context(), es("a", "slow", "1h"))
 	expect("slow1h")
 	for _, interval := range []string{"2h", "3h", "4h"} {
-		s.set(t.Context(), es("a", "slow", interval)) // each would wait for ever
+		s.Set(t.Context(), es("a", "slow", interval)) // each would wait for ever
 	}
-	s.halt("ns/a")
-	s.set(t.Context(), es("a", "slow", "5h"))
-	s.set(t.Context(), es("b", "fast", "1h"))
+	s.Halt("ns/a")
+	s.Set(t.Context(), es("a", "slow", "5h"))
+	s.Set(t.Context(), es("b", "fast", "1h"))
 	expect("fast1h")
-	s.remove("ns/b")
+	s.Remove("ns/b")
 	if len(begun) > 0 {
 		t.Fatalf("%s began beside the slow one", <-begun)
 	}
 	close(release)
 	expect("slow5h")
-	s.remove("ns/a")
+	s.Remove("ns/a")
 	s.busy.Wait()
 	if len(s.last) > 0 || len(begun) > 0 {
 		t.Errorf("%d readers are remembered, %d more began", len(s.last), len(begun))

@@ -140,14 +140,31 @@ func (l *Locks) evict(ctx context.Context, q *queue) error {
 
 // Release gives back what h holds and waits for, wherever that is.
 func (l *Locks) Release(ctx context.Context, h Holder) error {
-	names, err := l.KV.Keys(ctx, Prefix)
-	if err != nil {
+	if err := l.drop(ctx, h.same); err != nil {
 		return fmt.Errorf("release locks of %s: %w", h.Node, err)
 	}
+	return nil
+}
+
+// drop removes those that hold or wait, wherever that is. All queues are read at once, and only those are changed where
+// there are such.
+func (l *Locks) drop(ctx context.Context, gone func(Holder) bool) error {
+	all, err := l.KV.Entries(ctx, Prefix)
+	if err != nil {
+		return err
+	}
 	var errs []error
-	for _, key := range names {
+	for key, raw := range all {
+		var q queue
+		if err := json.Unmarshal(raw, &q); err != nil {
+			errs = append(errs, fault.Poisonf("lock %s: %w", key, err))
+			continue
+		}
+		if !slices.ContainsFunc(q.Holding, gone) && !slices.ContainsFunc(q.Waiting, gone) {
+			continue
+		}
 		errs = append(errs, l.changeKey(ctx, key, func(q *queue) error {
-			q.drop(h.same)
+			q.drop(gone)
 			return nil
 		}))
 	}
@@ -191,16 +208,8 @@ func (l *Locks) changeKey(ctx context.Context, key string, edit func(*queue) err
 
 // Sweep gives back what nodes of a workflow hold or wait for that are over.
 func (l *Locks) Sweep(ctx context.Context, uid string, over func(node string) bool) error {
-	names, err := l.KV.Keys(ctx, Prefix)
-	if err != nil {
+	if err := l.drop(ctx, func(h Holder) bool { return h.UID == uid && over(h.Node) }); err != nil {
 		return fmt.Errorf("sweep the locks of %s: %w", uid, err)
 	}
-	errs := make([]error, 0, len(names))
-	for _, key := range names {
-		errs = append(errs, l.changeKey(ctx, key, func(q *queue) error {
-			q.drop(func(h Holder) bool { return h.UID == uid && over(h.Node) })
-			return nil
-		}))
-	}
-	return errors.Join(errs...)
+	return nil
 }

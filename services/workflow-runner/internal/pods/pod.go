@@ -36,6 +36,8 @@ type Pods struct {
 	Images *Images
 	Signer *artifact.Signer
 	Bus    *bus.Bus // where reports are that did not fit elsewhere
+
+	specs specTexts
 }
 
 // Build makes the pod of a node: the user's container as it is, wrapped by the
@@ -213,7 +215,7 @@ func (p *Pods) task(wf *v1alpha1.Workflow, a flow.CreatePod) protocol.Task {
 			task.Artifacts = append(task.Artifacts, p.Signer.Transfer(http.MethodPut, wf.Namespace, artifact, expires))
 		}
 	}
-	task.Result = resultWanted(*a.Spec, a)
+	task.Result = p.resultWanted(a)
 	task.ReportURL = p.Signer.URL("PUT", reportKey(wf.Namespace, a.PodName, string(wf.UID)), expires)
 	return task
 }
@@ -229,22 +231,6 @@ func (p *Pods) logs(namespace string, a flow.CreatePod) map[string]*protocol.Tra
 		out[container] = &t
 	}
 	return out
-}
-
-// resultWanted reports whether anyone refers to the standard output of the node's
-// step: capturing it costs the executor. Source: Argo Workflows captures only
-// what is referenced.
-func resultWanted(spec v1alpha1.WorkflowSpec, a flow.CreatePod) bool {
-	if a.Template.Script != nil && a.Template.Outputs == nil &&
-		!strings.Contains(string(object.JSON(spec.Templates)), ".outputs.result") {
-		return false
-	}
-	step := stepName(a.NodeName)
-	text := string(object.JSON(spec))
-	return strings.Contains(text, "steps."+step+".outputs.result") ||
-		strings.Contains(text, "tasks."+step+".outputs.result") ||
-		strings.Contains(text, "steps['"+step+"'].outputs.result") ||
-		strings.Contains(text, "tasks['"+step+"'].outputs.result")
 }
 
 // stepName is the name in the manifest of the step or task of a node:

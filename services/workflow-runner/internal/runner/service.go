@@ -31,6 +31,7 @@ import (
 	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/registry"
 	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/store"
 	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/task"
+	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/thin"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
@@ -61,7 +62,7 @@ func Run(ctx context.Context, args []string, getenv func(string) string, out io.
 }
 
 func assemble(ctx context.Context, cfg Config, base *service.Base) ([]life.Part, error) {
-	mgr, err := newManager(cfg.Kubeconfig, base.Log)
+	mgr, err := newManager(cfg.Kubeconfig, base.Members.Owns, base.Log)
 	if err != nil {
 		return nil, err
 	}
@@ -210,15 +211,24 @@ func spread(ctx context.Context, from <-chan struct{}, to []chan struct{}) error
 	}
 }
 
-func newManager(kubeconfig string, log *slog.Logger) (manager.Manager, error) {
+func newManager(kubeconfig string, owns func(workflow string) bool, log *slog.Logger) (manager.Manager, error) {
+	connection, err := kube.Config(kubeconfig)
+	if err != nil {
+		return nil, err
+	}
+	informers, err := thin.Informers(connection, owns)
+	if err != nil {
+		return nil, err
+	}
 	ours, err := labels.Parse(object.LabelWorkflow)
 	if err != nil {
 		return nil, err
 	}
-	return kube.NewManager(kubeconfig, log, cache.Options{ByObject: map[client.Object]cache.ByObject{
-		&corev1.Pod{}:     {Label: ours, Transform: object.Slim},
-		object.Workflow(): {Transform: object.Slim},
-	}})
+	return kube.NewManager(kubeconfig, log, cache.Options{NewInformer: informers,
+		ByObject: map[client.Object]cache.ByObject{
+			&corev1.Pod{}:     {Label: ours, Transform: object.Slim},
+			object.Workflow(): {Transform: object.Slim},
+		}})
 }
 
 // nudge asks for another look at a workflow.

@@ -3,7 +3,6 @@ package rollout
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/argosy-mesh/argosy/libs/kube/object"
@@ -12,7 +11,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -35,7 +34,7 @@ const (
 	lookForRoutes = 15 * time.Second
 )
 
-// Index makes owned objects findable by their owner. Call it once per manager.
+// Index makes owned objects findable by their owner, and Rollouts by what they depend on. Call it once per manager.
 func Index(ctx context.Context, mgr manager.Manager) error {
 	owner := func(o client.Object) []string {
 		if ref := metav1.GetControllerOf(o); ref != nil && ref.Kind == "Rollout" {
@@ -47,6 +46,9 @@ func Index(ctx context.Context, mgr manager.Manager) error {
 		if err := mgr.GetFieldIndexer().IndexField(ctx, o, OwnerIndex, owner); err != nil {
 			return fmt.Errorf("index %T by owner: %w", o, err)
 		}
+	}
+	if err := mgr.GetFieldIndexer().IndexField(ctx, object.New("Rollout"), concernIndex, concerns); err != nil {
+		return fmt.Errorf("index Rollouts by what they depend on: %w", err)
 	}
 	return nil
 }
@@ -61,14 +63,14 @@ func Watch(mgr manager.Manager, inner reconcile.Reconciler, again <-chan event.G
 		For(object.New("Rollout")).
 		Watches(&appsv1.ReplicaSet{}, owned).
 		Watches(object.New("AnalysisRun"), owned).
-		Watches(&corev1.Service{}, handler.EnqueueRequestsFromMapFunc(concerned(mgr.GetClient(), namesService))).
+		Watches(&corev1.Service{}, handler.EnqueueRequestsFromMapFunc(concerned(mgr.GetClient(), "Service", false))).
 		Watches(
 			object.New("AnalysisTemplate"),
-			handler.EnqueueRequestsFromMapFunc(concerned(mgr.GetClient(), awaitsTemplate)),
+			handler.EnqueueRequestsFromMapFunc(concerned(mgr.GetClient(), "AnalysisTemplate", true)),
 		).
 		Watches(
 			object.New("ClusterAnalysisTemplate"),
-			handler.EnqueueRequestsFromMapFunc(concerned(mgr.GetClient(), awaitsTemplate)),
+			handler.EnqueueRequestsFromMapFunc(concerned(mgr.GetClient(), "ClusterAnalysisTemplate", true)),
 		).
 		WatchesRawSource(source.Channel(again, &handler.EnqueueRequestForObject{})).
 		WithOptions(controller.Options{
@@ -99,7 +101,8 @@ func watchRoutes(ctx context.Context, mgr manager.Manager, c controller.Controll
 			var route client.Object = r.New()
 			return c.Watch(
 				source.Kind(
-					mgr.GetCache(), route, handler.EnqueueRequestsFromMapFunc(concerned(mgr.GetClient(), namesRoute)),
+					mgr.GetCache(), route,
+					handler.EnqueueRequestsFromMapFunc(concerned(mgr.GetClient(), r.Kind.Kind, false)),
 				),
 			)
 		}
@@ -111,60 +114,55 @@ func watchRoutes(ctx context.Context, mgr manager.Manager, c controller.Controll
 	}
 }
 
-// concerned maps an object to the Rollouts that care about it.
-func concerned(c client.Reader, cares func(*v1alpha1.Rollout, client.Object) bool) handler.MapFunc {
+// concernIndex finds Rollouts by what they depend on and do not own: its kind, namespace and name. A Rollout is read
+// for it when it changes, and not once for each change of a Service of the cluster.
+const concernIndex = "argosy.concern"
+
+func concern(kind, namespace, name string) string { return kind + "/" + namespace + "/" + name }
+
+// concerns are the keys of concernIndex of a Rollout.
+func concerns(o client.Object) (out []string) {
+	u, is := o.(*unstructured.Unstructured)
+	if !is {
+		return nil
+	}
+	ro, _, _ := v1alpha1.DecodeTolerant[v1alpha1.Rollout](u.Object)
+	for _, name := range Services(ro) {
+		out = append(out, concern("Service", ro.Namespace, name))
+	}
+	for _, refs := range router.Read(ro).Refs {
+		for _, ref := range refs {
+			out = append(out, concern(ref.Kind, ref.Namespace, ref.Name))
+		}
+	}
+	if awaitsTemplate(ro) {
+		out = append(out, concern("AnalysisTemplate", ro.Namespace, ""), concern("ClusterAnalysisTemplate", "", ""))
+	}
+	return out
+}
+
+// concerned maps an object of a kind to the Rollouts that depend on it: by its name, or, whole, on any of its
+// namespace.
+func concerned(c client.Reader, kind string, whole bool) handler.MapFunc {
 	return func(ctx context.Context, o client.Object) (out []reconcile.Request) {
+		key := concern(kind, o.GetNamespace(), o.GetName())
+		if whole {
+			key = concern(kind, o.GetNamespace(), "")
+		}
 		list := object.NewList("Rollout")
-		if err := c.List(ctx, list, client.InNamespace(scope(o))); err != nil {
+		depends := client.MatchingFields{concernIndex: key}
+		if err := c.List(ctx, list, depends, client.UnsafeDisableDeepCopy); err != nil {
 			return nil
 		}
 		for i := range list.Items {
-			ro, _, _ := v1alpha1.DecodeTolerant[v1alpha1.Rollout](list.Items[i].Object)
-			if cares(ro, o) {
-				out = append(
-					out,
-					reconcile.Request{NamespacedName: types.NamespacedName{Namespace: ro.Namespace, Name: ro.Name}},
-				)
-			}
+			out = append(out, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[i])})
 		}
 		return out
 	}
 }
 
-// scope is the namespace whose Rollouts may name an object. A route may serve other namespaces than its own.
-func scope(o client.Object) string {
-	if slices.ContainsFunc(
-		router.Routers,
-		func(r router.Router) bool { return o.GetObjectKind().GroupVersionKind() == r.Kind },
-	) {
-		return ""
-	}
-	return o.GetNamespace()
-}
-
-func namesService(ro *v1alpha1.Rollout, o client.Object) bool {
-	for _, name := range Services(ro) {
-		if name == o.GetName() {
-			return true
-		}
-	}
-	return false
-}
-
-func namesRoute(ro *v1alpha1.Rollout, o client.Object) bool {
-	for _, refs := range router.Read(ro).Refs {
-		for _, ref := range refs {
-			if ref.Kind == o.GetObjectKind().GroupVersionKind().Kind && ref.Name == o.GetName() &&
-				ref.Namespace == o.GetNamespace() {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 // awaitsTemplate picks the Rollouts that are invalid and use analyses: a template that appeared may mend them.
-func awaitsTemplate(ro *v1alpha1.Rollout, _ client.Object) bool {
+func awaitsTemplate(ro *v1alpha1.Rollout) bool {
 	if len(templateRefs(ro)) == 0 {
 		return false
 	}

@@ -28,15 +28,18 @@ import (
 	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/object"
 	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/pods"
 	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/task"
+	"github.com/argosy-mesh/argosy/services/workflow-runner/internal/thin"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 )
@@ -76,8 +79,8 @@ func New(c Config) *Reconciler {
 func (r *Reconciler) Control(mgr manager.Manager, owns func(workflow string) bool,
 	regain <-chan event.GenericEvent) error {
 	err := builder.ControllerManagedBy(mgr).Named("workflow").
-		For(object.Workflow()).
-		Watches(&corev1.Pod{}, r.sightings.handler()).
+		For(object.Workflow(), builder.WithPredicates(ours(owns))).
+		Watches(&corev1.Pod{}, r.sightings.handler(owns)).
 		WatchesRawSource(source.Channel(regain, &handler.EnqueueRequestForObject{})).
 		WithOptions(controller.Options{MaxConcurrentReconciles: 16}).
 		Complete(r.Owned(owns))
@@ -85,6 +88,17 @@ func (r *Reconciler) Control(mgr manager.Manager, owns func(workflow string) boo
 		return fmt.Errorf("set up the workflow controller: %w", err)
 	}
 	return nil
+}
+
+// ours passes over what happens to workflows of other replicas: asking the queue costs more than hearing of it. When
+// members change all workflows are looked at again, and what was passed over until then with them. That one is gone is
+// always passed on, since nobody would look at it again.
+func ours(owns func(workflow string) bool) predicate.Predicate {
+	owned := func(o client.Object) bool { return owns(o.GetNamespace() + "/" + o.GetName()) }
+	return predicate.Funcs{
+		CreateFunc: func(e event.CreateEvent) bool { return owned(e.Object) },
+		UpdateFunc: func(e event.UpdateEvent) bool { return owned(e.ObjectNew) },
+	}
 }
 
 // Owned is the reconciler of the workflows that are this replica's. What it knows of one that became another's is
@@ -103,8 +117,8 @@ func (r *Reconciler) Owned(owns func(workflow string) bool) reconcile.Reconciler
 
 // Reconcile brings one workflow as far as it can go now.
 func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
-	raw := kubeobject.New("Workflow")
-	if err := r.Client.Get(ctx, req.NamespacedName, raw); err != nil {
+	raw, err := r.read(ctx, req.NamespacedName)
+	if err != nil {
 		if apierrors.IsNotFound(err) {
 			for _, uid := range r.runs.forgetName(req.String()) {
 				r.Desk.DropRun(uid)
@@ -144,6 +158,24 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 		return reconcile.Result{RequeueAfter: max(time.Until(wake), time.Millisecond)}, nil
 	}
 	return reconcile.Result{}, nil
+}
+
+// read reads a workflow out of the cache. Of one that became ours and still runs the cache may lack parts until it
+// changes next: it is read from the API server.
+func (r *Reconciler) read(ctx context.Context, name types.NamespacedName) (*unstructured.Unstructured, error) {
+	raw := kubeobject.New("Workflow")
+	if err := r.Client.Get(ctx, name, raw); err != nil {
+		return nil, err
+	}
+	if !thin.Missing(raw) || raw.GetLabels()[object.LabelCompleted] == "true" || raw.GetDeletionTimestamp() != nil {
+		return raw, nil
+	}
+	raw = kubeobject.New("Workflow")
+	if err := r.Reader.Get(ctx, name, raw); err != nil {
+		return nil, err
+	}
+	_, err := object.Slim(raw)
+	return raw, err
 }
 
 func (r *Reconciler) advance(ctx context.Context, raw *unstructured.Unstructured) (time.Time, error) {

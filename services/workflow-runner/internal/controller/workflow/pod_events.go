@@ -61,8 +61,9 @@ func (s *podEvents) take(workflow string) map[string]string {
 	return taken
 }
 
-// handler asks for a look at the workflow of a pod that something happened to.
-func (s *podEvents) handler() handler.EventHandler {
+// handler asks for a look at the workflow of a pod that something happened to, if it is owned. It is collected for
+// those that are not, too: one may be ours again before it was forgotten.
+func (s *podEvents) handler(owns func(workflow string) bool) handler.EventHandler {
 	see := func(o client.Object, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
 		owner := metav1.GetControllerOf(o)
 		if owner == nil || owner.Kind != "Workflow" ||
@@ -71,7 +72,9 @@ func (s *podEvents) handler() handler.EventHandler {
 		}
 		name := types.NamespacedName{Namespace: o.GetNamespace(), Name: owner.Name}
 		s.add(name.String(), o)
-		queue.Add(reconcile.Request{NamespacedName: name})
+		if owns(name.String()) {
+			queue.Add(reconcile.Request{NamespacedName: name})
+		}
 	}
 	return handler.Funcs{
 		CreateFunc: func(_ context.Context, e event.CreateEvent,

@@ -1,18 +1,13 @@
-package ingest
+package eventsource
 
 import (
 	"fmt"
-	"os"
-	"reflect"
-	"slices"
 	"strings"
 	"testing"
 
-	"github.com/argosy-mesh/argosy/libs/eventsource"
 	"github.com/argosy-mesh/argosy/libs/kube/secret"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/core"
-	"github.com/argosy-mesh/argosy/services/webhook-ingest/internal/pull"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -22,64 +17,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 )
 
-// A provider is whole, and reads the field of the manifest that bears its name.
-func TestEveryProviderReadsItsOwnField(t *testing.T) {
-	for kind, p := range core.Providers {
-		if p.Hooks == nil || p.Verify == nil || p.Decode == nil {
-			t.Errorf("%s is not whole", kind)
-			continue
-		}
-		if pull.Kinds[kind] != nil {
-			t.Errorf("%s is both sent and read", kind)
-		}
-		var spec v1alpha1.EventSourceSpec
-		for _, f := range reflect.VisibleFields(reflect.TypeOf(spec)) {
-			if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name == kind {
-				one := reflect.MakeMap(f.Type)
-				one.SetMapIndex(reflect.ValueOf("e"), reflect.New(f.Type.Elem()).Elem())
-				reflect.ValueOf(&spec).Elem().FieldByIndex(f.Index).Set(one)
-			}
-		}
-		if hooks := p.Hooks(&spec); len(hooks) != 1 {
-			t.Errorf("%s reads another field: %v", kind, hooks)
-		}
-	}
-}
-
-func TestEveryKindIsServed(t *testing.T) {
-	noKinds := map[string]bool{
-		"eventBusName": true,
-		"replicas":     true,
-		"service":      true,
-		"template":     true,
-		"rateLimit":    true,
-	}
-	docs, err := os.ReadFile("../../../../docs/eventsource.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	seen := 0
-	for _, f := range reflect.VisibleFields(reflect.TypeFor[v1alpha1.EventSourceSpec]()) {
-		kind, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		if f.Anonymous || kind == "" || noKinds[kind] {
-			continue
-		}
-		seen++
-		if core.Providers[kind].Hooks == nil && pull.Kinds[kind] == nil {
-			t.Errorf("the manifest has %s, and nobody serves it", kind)
-		}
-		if !slices.ContainsFunc(strings.Split(string(docs), "\n"), func(line string) bool {
-			first, _, _ := strings.Cut(strings.TrimPrefix(line, "| "), " |")
-			return strings.HasPrefix(line, "| ") && slices.Contains(strings.Split(first, ", "), kind)
-		}) {
-			t.Errorf("docs/eventsource.md has no row for %s", kind)
-		}
-	}
-	if seen < len(core.Providers)+len(pull.Kinds) {
-		t.Errorf("%d kinds are served, and the manifest has %d", len(core.Providers)+len(pull.Kinds), seen)
-	}
-}
-
 func TestSecretsReachTheirRoutes(t *testing.T) {
 	ref := func(key string) *corev1.SecretKeySelector {
 		return &corev1.SecretKeySelector{LocalObjectReference: corev1.LocalObjectReference{Name: "s"}, Key: key}
@@ -88,7 +25,7 @@ func TestSecretsReachTheirRoutes(t *testing.T) {
 		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "s"},
 		Data:       map[string][]byte{"a": []byte("A\n"), "b": []byte("B")},
 	}
-	r := &resolver{secrets: secret.NewReader(fake.NewClientBuilder().WithObjects(stored).Build(), 0)}
+	r := &Reconciler{Secrets: secret.NewReader(fake.NewClientBuilder().WithObjects(stored).Build(), 0)}
 	hook := &v1alpha1.WebhookContext{Endpoint: "in/", AuthSecret: ref("a")}
 	es := &v1alpha1.EventSource{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "es"},
@@ -114,15 +51,15 @@ func TestSecretsReachTheirRoutes(t *testing.T) {
 			},
 		},
 	}
-	endpoints, err := r.endpoints(t.Context(), es)
+	endpoints, err := r.Endpoints(t.Context(), es)
 	if err != nil {
 		t.Fatal(err)
 	}
 	routes := map[string]core.Route{}
 	for _, e := range endpoints {
-		routes[e.route.Event] = e.route
-		if e.route.Event == "good" && e.path != "in/" {
-			t.Errorf("path %q", e.path)
+		routes[e.Route.Event] = e.Route
+		if e.Route.Event == "good" && e.Path != "in/" {
+			t.Errorf("path %q", e.Path)
 		}
 	}
 	if g := routes["good"]; g.Secret != "B" || g.Bearer != "A" || g.Unsigned || g.Broken != "" || g.Rate != 2 ||
@@ -138,7 +75,7 @@ func TestSecretsReachTheirRoutes(t *testing.T) {
 		routes["ce"].Signature.Key != "B" {
 		t.Errorf("%+v", routes)
 	}
-	conditions := verdict(endpoints, []string{"endpoint /x belongs to an older EventSource"}, []state{{event: "good"}})
+	conditions := verdict(endpoints, []string{"endpoint /x belongs to an older EventSource"}, []State{{Event: "good"}})
 	if text := fmt.Sprint(
 		conditions,
 	); !strings.Contains(text, "two events have this name") || !strings.Contains(text, "/x belongs to an older") ||
@@ -162,7 +99,7 @@ func TestAStatusThatTurnsIsAnEvent(t *testing.T) {
 	told := kubeevents.NewFakeRecorder(20)
 	c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(raw).WithStatusSubresource(raw).Build()
 	owner := true
-	r := &resolver{client: c, tell: told, owns: func(string) bool { return owner }}
+	r := &Reconciler{Client: c, Tell: told, Owns: func(string) bool { return owner }}
 	report := func(want string, conditions ...v1alpha1.EventCondition) {
 		t.Helper()
 		now := raw.DeepCopy()
@@ -180,29 +117,16 @@ func TestAStatusThatTurnsIsAnEvent(t *testing.T) {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}
-	ready, reading := condition("Serving", "2 event(s) served"), state{topic: aboutEvents, event: "a"}
+	ready, reading := condition("Serving", "2 event(s) served"), State{Topic: AboutEvents, Event: "a"}
 	ready.Status = "True"
-	report("Normal Serving Ready: 2 event(s) served; ", ready, reading.condition())
-	reading.up = true
-	report("Normal Reading Event.a: ; ", ready, reading.condition())
-	report("", ready, reading.condition())
-	reading.failure = "no route to host"
-	report("Warning Broken Event.a: no route to host; ", ready, reading.condition())
+	report("Normal Serving Ready: 2 event(s) served; ", ready, reading.Condition())
+	reading.Up = true
+	report("Normal Reading Event.a: ; ", ready, reading.Condition())
+	report("", ready, reading.Condition())
+	reading.Failure = "no route to host"
+	report("Warning Broken Event.a: no route to host; ", ready, reading.Condition())
 	owner = false
 	report("", condition("NotServed", "x"))
-}
-
-// What lint says of names is what the core knows of them.
-func TestLintAndTheCoreKnowTheSameNames(t *testing.T) {
-	if got := core.Forms(); !slices.Equal(got, eventsource.RegistryProviders) {
-		t.Errorf("registries: %v", got)
-	}
-	if got := core.GitlabEvents(); !slices.Equal(got, eventsource.GitlabEvents) {
-		t.Errorf("events of GitLab: %v", got)
-	}
-	if core.StandardWebhooks != eventsource.StandardWebhooks {
-		t.Error("the scheme of Standard Webhooks")
-	}
 }
 
 func TestFieldsWithoutEffectAreSaid(t *testing.T) {
@@ -211,5 +135,11 @@ func TestFieldsWithoutEffectAreSaid(t *testing.T) {
 	}
 	if got := withoutEffect(es); len(got) != 1 || got[0].Path != "spec.sqs.q.dlq" {
 		t.Errorf("%v", got)
+	}
+}
+
+func TestEventsSetAsideAreSaid(t *testing.T) {
+	if len(setAside("")) != 0 || len(setAside("x")) != 1 {
+		t.Error(setAside(""), setAside("x"))
 	}
 }
