@@ -60,6 +60,18 @@ func (k KV) Watch(ctx context.Context, prefix string, see func(Change) error) er
 	}
 }
 
+// Compact forgets removals that are older than half an hour: they count among the keys of a bucket.
+func (k KV) Compact(ctx context.Context) error {
+	kv, err := k.open(ctx)
+	if err != nil {
+		return err
+	}
+	if err := kv.PurgeDeletes(ctx); err != nil {
+		return fmt.Errorf("compact %s: %w", k.bucket, err)
+	}
+	return nil
+}
+
 func changeOf(entry jetstream.KeyValueEntry) Change {
 	if entry == nil {
 		return Change{Current: true}

@@ -27,6 +27,8 @@ const (
 	// survey is how often the agents that there are, and what they were given, are compared with what is wanted.
 	survey = 5 * time.Second
 	glance = 500 * time.Millisecond
+	// compaction is how often what was removed is forgotten.
+	compaction = 10 * time.Minute
 )
 
 var (
@@ -63,7 +65,7 @@ type Hub struct {
 type link struct {
 	stop    context.CancelFunc
 	down    map[string][]byte   // by key
-	seen    map[string]uint64   // revisions of keys, those of projects that were removed among them
+	seen    map[string]uint64   // revisions of keys
 	hello   *bus.Change         // by which the agent asked last for all
 	up      map[core.Key][]byte // reports, as they were sent
 	current bool
@@ -89,8 +91,12 @@ func (h *Hub) Run(ctx context.Context) error {
 	var links sync.WaitGroup
 	defer links.Wait()
 	next := time.Now()
-	for {
+	for compacted := time.Now(); ; {
 		now := time.Now()
+		if now.Sub(compacted) > compaction {
+			h.compact(ctx)
+			compacted = now
+		}
 		if now.After(next) || now.Equal(next) {
 			h.listenToAll(ctx, &links)
 			h.tidy(ctx)
@@ -188,6 +194,7 @@ func (h *Hub) hear(ctx context.Context, agent string, l *link, c bus.Change) {
 		repeat = h.answer(agent, l)
 	case reported && c.Removed:
 		delete(l.up, key)
+		delete(l.seen, c.Key)
 		tell = append(tell, key)
 	case reported:
 		l.up[key] = c.Value
@@ -196,6 +203,7 @@ func (h *Hub) hear(ctx context.Context, agent string, l *link, c bus.Change) {
 		}
 	case c.Removed:
 		delete(l.down, c.Key)
+		delete(l.seen, c.Key)
 		if _, is := core.ParseProject(c.Key); is {
 			tell = l.assigned() // somebody may have begun to use it
 		}
@@ -222,13 +230,13 @@ func (h *Hub) answer(agent string, l *link) []bus.Change {
 	}
 	var out []bus.Change
 	for key, revision := range l.seen {
-		c := bus.Change{Key: key, Revision: revision, Value: l.down[key], Removed: l.down[key] == nil}
-		if k, is := core.ParseApp(key, core.Up); is && l.up[k] != nil {
-			c.Value, c.Removed = l.up[k], false
-		} else if !strings.HasPrefix(key, core.Down) {
-			continue
+		c := bus.Change{Key: key, Revision: revision, Value: l.down[key]}
+		if k, is := core.ParseApp(key, core.Up); is {
+			c.Value = l.up[k]
 		}
-		out = append(out, c)
+		if c.Value != nil {
+			out = append(out, c)
+		}
 	}
 	return append(out, bus.Change{Current: true, Value: l.hello.Value})
 }

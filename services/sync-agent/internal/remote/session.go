@@ -196,9 +196,14 @@ func (h *heard) take(c bus.Change) (k core.Key, project string, is bool) {
 	return k, "", true
 }
 
+// everything is all that was told at once. A project that is used and was not told is gone.
 func (h *heard) everything() (apps []core.Key, projects []string) {
-	for k := range h.apps {
+	for k, a := range h.apps {
 		apps = append(apps, k)
+		name, _ := a.Spec["project"].(string)
+		if name = or(name, defaultProject); !a.Withdrawn && h.projects[name] == nil {
+			h.projects[name] = &spoken{}
+		}
 	}
 	for name := range h.projects {
 		projects = append(projects, name)

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/argosy-mesh/argosy/libs/bus"
 	"github.com/argosy-mesh/argosy/libs/kube/object"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	core "github.com/argosy-mesh/argosy/services/sync-agent/internal/core/remote"
@@ -30,6 +31,18 @@ func (h *Hub) tidy(ctx context.Context) {
 		}
 		if h.Owns("agent/" + agent) {
 			h.dropProjects(ctx, agent)
+		}
+	}
+}
+
+// compact has the mailboxes forget what was removed long ago. One replica does.
+func (h *Hub) compact(ctx context.Context) {
+	for agent := range h.given() {
+		if !h.Owns("agent/" + agent) {
+			continue
+		}
+		if err := h.Bus.KV(bus.MailboxBucket(agent)).Compact(ctx); err != nil {
+			h.Log.WarnContext(ctx, "a mailbox is compacted later", "agent", agent, "error", err)
 		}
 	}
 }
@@ -149,7 +162,7 @@ func (h *Hub) unused(agent string) []string {
 			} `json:"spec"`
 		}
 		if _, is := core.ParseApp(key, core.Down); is && json.Unmarshal(text, &a) == nil {
-			used[core.ProjectKey(or(a.Spec.Project, "default"))] = true
+			used[core.ProjectKey(or(a.Spec.Project, defaultProject))] = true
 		}
 	}
 	return slices.DeleteFunc(slices.Collect(maps.Keys(l.down)), func(key string) bool {
@@ -157,6 +170,9 @@ func (h *Hub) unused(agent string) []string {
 		return !is || used[key]
 	})
 }
+
+// defaultProject is that of Applications that name none.
+const defaultProject = "default"
 
 func or(a, b string) string {
 	if a != "" {
