@@ -3,7 +3,8 @@
 # (RetryOnFailedConnect) is told "outbound buffer limit exceeded" by every publish and request while no server can be
 # reached, however small the message. Nothing in the error says that there is no connection: it is none of
 # ErrDisconnected, ErrConnectionClosed and ErrNoServers, and who looks for those to tell "the bus is away" from "I send
-# too much" takes the one for the other. Only the state of the connection tells.
+# too much" takes the one for the other. A message with a header is refused with "headers not supported by this server"
+# instead, although no server was asked. Only the state of the connection tells.
 set -euo pipefail
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
@@ -45,13 +46,19 @@ func main() {
 	defer nc.Close()
 	err = nc.Publish("subject", []byte("x"))
 	_, asked := nc.Request("subject", []byte("x"), time.Second)
+	m := nats.NewMsg("subject")
+	m.Header.Set("a", "b")
+	headed := nc.PublishMsg(m)
 	says := func(e error) []bool {
 		return []bool{
 			errors.Is(e, nats.ErrDisconnected), errors.Is(e, nats.ErrConnectionClosed), errors.Is(e, nats.ErrNoServers),
 			errors.Is(e, nats.ErrReconnectBufExceeded),
 		}
 	}
-	fmt.Println("status:", nc.Status(), "publish:", err, says(err), "request:", asked, says(asked))
+	fmt.Println("status:", nc.Status(), "publish:", err, says(err), "request:", asked, says(asked), "with a header:", headed)
+	if !errors.Is(headed, nats.ErrHeadersNotSupported) {
+		os.Exit(1)
+	}
 	for _, e := range []error{err, asked} {
 		if s := says(e); s[0] || s[1] || s[2] || !s[3] {
 			os.Exit(1)

@@ -150,6 +150,10 @@ func classed(err error) error {
 	if never := unstorable(err); never != nil {
 		return never
 	}
+	if errors.Is(err, nats.ErrReconnectBufExceeded) || errors.Is(err, nats.ErrHeadersNotSupported) {
+		// So the library says that there is no connection, where none is kept back, and where none ever was.
+		return fmt.Errorf("%w: %w", ErrUnreachable, err)
+	}
 	var api *jetstream.APIError
 	if !errors.As(err, &api) {
 		return err
@@ -162,6 +166,9 @@ func classed(err error) error {
 	}
 	return err
 }
+
+// ErrUnreachable is wrapped by errors of what needs the bus while there is no connection to it.
+var ErrUnreachable = errors.New("the bus cannot be reached")
 
 // Server error codes that the client library has no names for: 10077 "maximum
 // bytes exceeded" under discard-new, 10023 "insufficient resources".

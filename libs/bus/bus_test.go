@@ -536,3 +536,20 @@ func until(t *testing.T, m *bus.Members, n int) {
 		}
 	}
 }
+
+// While there is no server an error says so, and not that a buffer is full.
+func TestABusThatIsAwayIsSaidToBe(t *testing.T) {
+	b, err := bus.Connect(bus.Config{URL: "nats://127.0.0.1:1", Name: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := b.Publish(ctx, "events.a.b.c", event(t, "1", "x")); !errors.Is(err, bus.ErrUnreachable) {
+		t.Errorf("publish: %v", err)
+	}
+	if err := b.Declare(ctx, bus.DefaultLimits()); !errors.Is(err, bus.ErrUnreachable) {
+		t.Errorf("declare: %v", err)
+	}
+}

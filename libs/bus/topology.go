@@ -57,7 +57,7 @@ func DefaultLimits() Limits {
 func (b *Bus) Declare(ctx context.Context, l Limits) error {
 	for _, s := range streams(l) {
 		if err := b.declareStream(ctx, s); err != nil {
-			return fmt.Errorf("declare stream %s: %w", s.Name, err)
+			return fmt.Errorf("declare stream %s: %w", s.Name, classed(err))
 		}
 	}
 	for name, ttl := range map[string]time.Duration{
