@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/argosy-mesh/argosy/libs/bus"
@@ -67,7 +66,7 @@ func (s *eventSuite) judge(ctx context.Context) error {
 	}
 	for _, m := range sources {
 		s.sources[m.object.GetName()] = m.object
-		if strings.HasPrefix(m.file, s.config.Only) {
+		if chosen(m.file, s.config.Only) {
 			s.report.Judge("event-sources/"+m.file+": accepted", s.accepted(ctx, m.object))
 		}
 	}
@@ -78,7 +77,7 @@ func (s *eventSuite) judge(ctx context.Context) error {
 		return err
 	}
 	for _, m := range sensors {
-		if m.object.GetKind() == "Sensor" && strings.HasPrefix(m.file, s.config.Only) {
+		if m.object.GetKind() == "Sensor" && chosen(m.file, s.config.Only) {
 			// What the busy Sensor has in hand when it is edited must not keep the next one waiting.
 			if err := s.edit(ctx, m.file); err != nil {
 				return err

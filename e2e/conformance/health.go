@@ -67,7 +67,7 @@ func healthOf(ctx context.Context, c Config, dir string, report *Report) error {
 	}
 	for _, t := range list.Tests {
 		name := filepath.ToSlash(filepath.Join(kind, t.InputPath))
-		if !strings.HasPrefix(name, c.Only) {
+		if !chosen(name, c.Only) {
 			continue
 		}
 		status, message, err := healthSaid(ctx, c.Bin, dir, t.InputPath)

@@ -7,13 +7,14 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 )
 
 // Config says what to judge by what.
 type Config struct {
 	Kind       string
 	Dir        string    // the data
-	Only       string    // judge only cases whose name begins with this; empty means all
+	Only       string    // judge only cases whose name begins with one of these, by commas; empty means all
 	Bin        string    // folder of our programs
 	Kubeconfig string    // of the running product, for what needs a node
 	Progress   io.Writer // where long work says how far it is
@@ -43,4 +44,15 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 		return nil, fmt.Errorf("--dir: %w", err)
 	}
 	return suite(ctx, c)
+}
+
+// chosen reports whether a name begins with one of several beginnings, which commas part. None chooses all.
+func chosen(name, only string) bool {
+	for beginning := range strings.SplitSeq(only, ",") {
+		beginning = strings.TrimSpace(beginning)
+		if strings.HasPrefix(name, beginning) && (beginning != "" || only == "") {
+			return true
+		}
+	}
+	return false
 }

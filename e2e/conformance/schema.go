@@ -30,7 +30,7 @@ func Schema(dir, only string) (*Report, error) {
 	report := &Report{}
 	for _, file := range files {
 		name := filepath.Base(file)
-		if !strings.HasPrefix(name, only) {
+		if !chosen(name, only) {
 			continue
 		}
 		rows, err := table(file)

@@ -69,7 +69,7 @@ func Seed(ctx context.Context, c Config) (*Report, error) {
 		return nil, err
 	}
 	for _, m := range found {
-		if !strings.HasPrefix(m.file, c.Only) || m.object.GroupVersionKind().Group != v1alpha1.GroupVersion.Group {
+		if !chosen(m.file, c.Only) || m.object.GroupVersionKind().Group != v1alpha1.GroupVersion.Group {
 			continue
 		}
 		m.object.SetNamespace(seedNamespace)

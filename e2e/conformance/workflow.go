@@ -77,7 +77,7 @@ func Workflows(ctx context.Context, c Config) (*Report, error) {
 	var running sync.WaitGroup
 	for _, row := range rows {
 		e := expectation{row[0], row[1], row[2]}
-		if name := filepath.Base(e.file); !strings.HasPrefix(name, c.Only) || ctx.Err() != nil {
+		if name := filepath.Base(e.file); !chosen(name, c.Only) || ctx.Err() != nil {
 			continue
 		}
 		slots <- struct{}{}
