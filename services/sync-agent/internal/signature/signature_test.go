@@ -1,46 +1,13 @@
 package signature
 
 import (
-	"bytes"
 	"errors"
 	"os/exec"
-	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/signature/signaturetest"
 )
-
-// person makes a key with gpg, in a folder of its own, and returns its fingerprint and its public key.
-func person(t *testing.T, name string) (home, fingerprint, public string) {
-	t.Helper()
-	home = t.TempDir()
-	gpg(t, home, "--quick-generate-key", name+" <"+name+"@example.org>", "default", "default", "never")
-	listed := gpg(t, home, "--with-colons", "--list-keys")
-	m := regexp.MustCompile(`fpr:+([0-9A-F]{40}):`).FindStringSubmatch(listed)
-	if m == nil {
-		t.Fatal(listed)
-	}
-	return home, m[1], gpg(t, home, "--armor", "--export")
-}
-
-func gpg(t *testing.T, home string, args ...string) string {
-	t.Helper()
-	if _, err := exec.LookPath("gpg"); err != nil {
-		t.Skip("needs gpg (Debian: gpg, gpg-agent)")
-	}
-	cmd := exec.CommandContext(
-		t.Context(),
-		"gpg",
-		append([]string{"--homedir", home, "--batch", "--passphrase", "", "--pinentry-mode", "loopback"},
-			args...)...,
-	)
-	var problem bytes.Buffer
-	cmd.Stderr = &problem
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("gpg %v: %v\n%s", args, err, problem.String())
-	}
-	return string(out)
-}
 
 // repository is one whose commits somebody signs.
 type repository struct {
@@ -69,8 +36,9 @@ func (r repository) git(args ...string) string {
 }
 
 func TestSigners(t *testing.T) {
-	home, fingerprint, public := person(t, "alice")
-	_, _, other := person(t, "bob")
+	owner := signaturetest.NewPerson(t, "alice")
+	home, fingerprint, public := owner.Home, owner.Fingerprint, owner.Public
+	other := signaturetest.NewPerson(t, "bob").Public
 	r := repository{T: t, dir: t.TempDir(), home: home}
 	r.git("init", "--quiet", "--initial-branch=main")
 	r.git("config", "user.signingkey", fingerprint)
@@ -126,7 +94,7 @@ func TestSigners(t *testing.T) {
 }
 
 func TestAKeyThatCannotBeReadLeavesTheOthers(t *testing.T) {
-	_, _, public := person(t, "alice")
+	public := signaturetest.NewPerson(t, "alice").Public
 	k := NewKeyring(map[string]string{"a": "no key", "b": public, "c": strings.Repeat("x", maxKeys+1)})
 	if len(k.Problems()) != 2 || len(k.keys) != 1 {
 		t.Errorf("%d keys, problems %v", len(k.keys), k.Problems())

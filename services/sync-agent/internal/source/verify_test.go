@@ -1,52 +1,24 @@
 package source
 
 import (
-	"bytes"
-	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/project"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/signature/signaturetest"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/source/git"
 )
-
-// person makes a key with gpg and returns the folder that it is in, its fingerprint and its public part.
-func person(t *testing.T, name string) (home, fingerprint, public string) {
-	t.Helper()
-	if _, err := exec.LookPath("gpg"); err != nil {
-		t.Skip("needs gpg (Debian: gpg, gpg-agent)")
-	}
-	home = t.TempDir()
-	gpg := func(args ...string) string {
-		cmd := exec.CommandContext(t.Context(), "gpg", append([]string{
-			"--homedir", home, "--batch", "--passphrase", "", "--pinentry-mode", "loopback",
-		}, args...)...)
-		var problem bytes.Buffer
-		cmd.Stderr = &problem
-		out, err := cmd.Output()
-		if err != nil {
-			t.Fatalf("gpg %v: %v\n%s", args, err, problem.String())
-		}
-		return string(out)
-	}
-	gpg("--quick-generate-key", name+" <"+name+"@example.org>", "default", "default", "never")
-	m := regexp.MustCompile(`fpr:+([0-9A-F]{40}):`).FindStringSubmatch(gpg("--with-colons", "--list-keys"))
-	if m == nil {
-		t.Fatal("gpg lists no key")
-	}
-	return home, m[1], gpg("--armor", "--export")
-}
 
 // Whoever can push can have everything of an Application: what a project asks of signatures is asked before anything is
 // read of a commit.
 func TestVerification(t *testing.T) {
 	w := newWorld(t)
-	home, alice, public := person(t, "alice")
-	bobs, bob, bobsPublic := person(t, "bob")
+	one, other := signaturetest.NewPerson(t, "alice"), signaturetest.NewPerson(t, "bob")
+	home, alice, public := one.Home, one.Fingerprint, one.Public
+	bobs, bob, bobsPublic := other.Home, other.Fingerprint, other.Public
 	t.Setenv("GNUPGHOME", home)
 	w.declared.maps[keysMap] = map[string]string{alice[24:]: public, bob[24:]: bobsPublic}
 
