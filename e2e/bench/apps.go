@@ -13,7 +13,6 @@ import (
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -435,14 +434,19 @@ func (b *bench) sweepApps(ctx context.Context) error {
 	)
 }
 
-// deleteAll deletes objects that may be more than the server can delete in the time that it gives one request.
+// sweeps is how often the rest is deleted of what one request did not get to.
+const sweeps = 20
+
+// deleteAll deletes objects that may be more than the server can delete in the time that it gives one request, which it
+// then ends in one way or another.
 func (b *bench) deleteAll(ctx context.Context, kind client.Object, in string, those client.HasLabels) error {
 	ctx, cancel := context.WithTimeout(ctx, appsWithin)
 	defer cancel()
-	for {
-		err := b.client.DeleteAllOf(ctx, kind, client.InNamespace(in), those)
-		if ctx.Err() != nil || !apierrors.IsTimeout(err) && !apierrors.IsServerTimeout(err) {
+	var err error
+	for range sweeps {
+		if err = b.client.DeleteAllOf(ctx, kind, client.InNamespace(in), those); err == nil || ctx.Err() != nil {
 			return err
 		}
 	}
+	return err
 }
