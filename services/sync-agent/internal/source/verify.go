@@ -170,8 +170,8 @@ func (c check) object(name string, o git.Signed) error {
 	}
 	if known.err != nil {
 		return fmt.Errorf(
-			"%s: %w; the project demands the signature of one of the keys %s", name, known.err,
-			strings.Join(c.asked.Keys, ", "),
+			"%s: %w; the project demands the signature of one of the keys %s%s", name, known.err,
+			strings.Join(c.asked.Keys, ", "), c.unread(),
 		)
 	}
 	for _, key := range c.asked.Keys {
@@ -183,6 +183,14 @@ func (c check) object(name string, o git.Signed) error {
 		"%s is signed by key %s; the project demands one of the keys %s", name, known.fingerprints[0],
 		strings.Join(c.asked.Keys, ", "),
 	)
+}
+
+// unread says which of the keys that are there cannot be read: the one that is asked for may be among them.
+func (c check) unread() string {
+	if len(c.keys.Problems()) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; ConfigMap %s: %v", keysMap, errors.Join(c.keys.Problems()...))
 }
 
 // history walks all commits before one, up to those that are sealed.

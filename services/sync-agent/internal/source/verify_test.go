@@ -20,7 +20,7 @@ func TestVerification(t *testing.T) {
 	home, alice, public := one.Home, one.Fingerprint, one.Public
 	bobs, bob, bobsPublic := other.Home, other.Fingerprint, other.Public
 	t.Setenv("GNUPGHOME", home)
-	w.declared.maps[keysMap] = map[string]string{alice[24:]: public, bob[24:]: bobsPublic}
+	w.declared.maps[keysMap] = map[string]string{alice[24:]: public, bob[24:]: bobsPublic, "broken": "no key"}
 
 	repo, plain := w.commit(
 		"r",
@@ -61,6 +61,7 @@ func TestVerification(t *testing.T) {
 		"a version":                {">=1.0.0 <2.0.0", by("head", alice), ""},
 		"a tag that is a name":     {"light", by("head", alice), ""},
 		"no key":                   {first, by("head"), "the project demands one of the keys"},
+		"a key that is not read":   {plain, by("head", alice), "ConfigMap argocd-gpg-keys-cm: key broken: "},
 		"strict, a plain ancestor": {first, by("strict", alice), unsigned},
 		"strict, sealed":           {after, by("strict", alice), ""},
 		"strict, the seal itself":  {seal, by("strict", alice), ""},

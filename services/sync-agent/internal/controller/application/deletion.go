@@ -107,7 +107,7 @@ func (p *pass) decideDeletion(ctx context.Context, stage operation.Stage) (opera
 	}
 	p.sources = sources
 	if p.connect(ctx); p.cluster == nil {
-		return operation.Deletion{}, errors.New("the cluster is not there")
+		return operation.Deletion{}, errors.New("the cluster is paused or cannot be reached")
 	}
 	wrong, err := p.permit(ctx)
 	if err = errors.Join(wrong, err); err != nil {
