@@ -83,3 +83,24 @@ type AnalysisRunList struct {
 
 	Items []AnalysisRun `json:"items"`
 }
+
+// Experiment is sets of pods that run beside each other for a while.
+//
+// +kubebuilder:object:root=true
+type Experiment struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata"`
+
+	Spec   ExperimentSpec   `json:"spec"`
+	Status ExperimentStatus `json:"status,omitempty"`
+}
+
+// ExperimentList is a list of Experiment.
+//
+// +kubebuilder:object:root=true
+type ExperimentList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata"`
+
+	Items []Experiment `json:"items"`
+}

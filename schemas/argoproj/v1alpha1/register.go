@@ -30,6 +30,7 @@ func AddToScheme(s *runtime.Scheme) error {
 		&AnalysisTemplate{}, &AnalysisTemplateList{},
 		&ClusterAnalysisTemplate{}, &ClusterAnalysisTemplateList{},
 		&AnalysisRun{}, &AnalysisRunList{},
+		&Experiment{}, &ExperimentList{},
 	)
 	metav1.AddToGroupVersion(s, GroupVersion)
 	return nil
