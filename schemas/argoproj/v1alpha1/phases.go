@@ -111,6 +111,12 @@ const (
 	PauseReasonInconclusiveExperiment PauseReason = "InconclusiveExperiment"
 )
 
+// The values of status.canary.stablePingPong: which of the two services is the stable one. Empty is ping.
+const (
+	PingPongPing = "ping"
+	PingPongPong = "pong"
+)
+
 // RolloutConditionType names one aspect of the state of a rollout.
 type RolloutConditionType string
 

@@ -92,8 +92,8 @@ func control(ctx context.Context, mgr manager.Manager, p parts) (*regain, error)
 	}
 	out := &regain{rollouts: make(chan event.GenericEvent), runs: make(chan event.GenericEvent)}
 	recorder := mgr.GetEventRecorderFor("rollouts-controller") //nolint:staticcheck // people read core/v1 events
-	ro := rollout.New(mgr.GetClient(), p.tell, recorder, p.base.Log, p.base.Registry)
-	if err := rollout.Watch(mgr, kube.OwnedOnly(p.base.Members.Owns, ro), out.rollouts); err != nil {
+	ro := rollout.New(mgr.GetClient(), mgr.GetAPIReader(), p.tell, recorder, p.base.Log, p.base.Registry)
+	if err := rollout.Watch(mgr, ro, kube.OwnedOnly(p.base.Members.Owns, ro), out.rollouts); err != nil {
 		return nil, err
 	}
 	runs := analysisrun.New(

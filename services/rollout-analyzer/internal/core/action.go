@@ -9,6 +9,8 @@ import (
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // Action is one effect to perform. The set is sealed; adapters switch over all of it.
@@ -32,18 +34,41 @@ type UpdateReplicaSet struct {
 	Remove   []string
 	// MinReady is set when the rollout's minReadySeconds has to be carried over.
 	MinReady *int32
+	// Metadata holds the labels and annotations of the pod template, when they change.
+	Metadata *metav1.ObjectMeta
+	// Affinity is that of the pod template, when SetAffinity says that it changes.
+	Affinity    *corev1.Affinity
+	SetAffinity bool
 }
 
 // DeleteReplicaSet removes an old revision, if it still is the version that was looked at.
 type DeleteReplicaSet struct{ Name, Version string }
 
-// SwitchService makes a service select the pods of one template. An empty hash removes the pin.
+// SwitchService makes a service select the pods of one template. An empty hash gives the service back: it selects by
+// its own labels again.
 type SwitchService struct{ Service, Hash string }
 
 // SetWeight shares the traffic of one object between the canary and the stable service.
 type SetWeight struct {
 	Route traffic.Ref
+	// Field names the router: two may write to objects of the same kind.
+	Field string
 	Split traffic.Split
+}
+
+// EvictPod asks that a pod be replaced; a disruption budget may say no.
+type EvictPod struct{ Name, UID string }
+
+// PatchPod replaces labels and annotations of a live pod, if it still is the version that was looked at.
+type PatchPod struct {
+	Name, UID, Version  string
+	Labels, Annotations map[string]string
+}
+
+// ScaleWorkload sets the size of the workload whose template a Rollout uses.
+type ScaleWorkload struct {
+	Kind, Name string
+	Replicas   int32
 }
 
 // CreateAnalysisRun starts an analysis. The name is derived from rollout, template, revision and step.
@@ -98,9 +123,20 @@ func (a SwitchService) Key() string { return "point-service/" + a.Service + "=" 
 
 // Key is the wanted state.
 func (a SetWeight) Key() string {
-	return "set-weight/" + a.Route.Kind + "/" + a.Route.Namespace + "/" + a.Route.Name + "=" + itoa(
+	return "set-weight/" + a.Field + "/" + a.Route.Kind + "/" + a.Route.Namespace + "/" + a.Route.Name + "=" + itoa(
 		a.Split.CanaryWeight,
 	)
+}
+
+// Key is the one pod.
+func (a EvictPod) Key() string { return "evict-pod/" + a.Name + "@" + a.UID }
+
+// Key is the version.
+func (a PatchPod) Key() string { return "patch-pod/" + a.Name + "@" + a.Version }
+
+// Key is the wanted state.
+func (a ScaleWorkload) Key() string {
+	return "scale-workload/" + a.Kind + "/" + a.Name + "=" + itoa(a.Replicas)
 }
 
 // Key is the name, which is derived from the causes.
@@ -132,6 +168,9 @@ func (UpdateReplicaSet) action()  {}
 func (DeleteReplicaSet) action()  {}
 func (SwitchService) action()     {}
 func (SetWeight) action()         {}
+func (EvictPod) action()          {}
+func (PatchPod) action()          {}
+func (ScaleWorkload) action()     {}
 func (CreateAnalysisRun) action() {}
 func (RetireAnalysisRun) action() {}
 func (DeleteAnalysisRun) action() {}

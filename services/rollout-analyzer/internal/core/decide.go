@@ -31,24 +31,40 @@ func Decide(w World) []Action {
 	}
 	p.assignRevision()
 	p.applyUserActions()
+	p.dress()
+	if p.blue != nil {
+		p.blueGreen()
+	} else {
+		p.runCanary()
+	}
+	p.release()
+	p.replacePods()
+	p.prune()
+	p.summarise()
+	p.handOver()
+	return p.finish()
+}
+
+// runCanary moves traffic and pods by the steps of a canary.
+func (p *pass) runCanary() {
 	p.evaluateAnalyses()
 	p.route()
 	p.startRuns()
 	p.scale()
 	p.advance()
 	p.promote()
-	p.prune()
-	p.summarise()
-	return p.finish()
 }
 
 // pass is one decision in the making. It reads the world and writes only to itself.
 type pass struct {
-	w      World
-	ro     *v1alpha1.Rollout
+	w  World
+	ro *v1alpha1.Rollout
+	// canary is the strategy, an empty one where it is blue-green.
 	canary *v1alpha1.CanaryStrategy
-	steps  []v1alpha1.CanaryStep
-	n      int32
+	// blue is the strategy where it is blue-green.
+	blue  *v1alpha1.BlueGreenStrategy
+	steps []v1alpha1.CanaryStep
+	n     int32
 
 	// st is the status to be.
 	st v1alpha1.RolloutStatus
@@ -60,6 +76,8 @@ type pass struct {
 	newRS, stableRS *appsv1.ReplicaSet
 	older           []*appsv1.ReplicaSet
 
+	// active is the hash that the active service of blue-green selects, after what this pass does to it.
+	active string
 	// settled says that every route already says what this pass wants.
 	settled bool
 	// reason is a reason of the Progressing condition that this pass wants to show.
@@ -77,14 +95,17 @@ type pass struct {
 }
 
 func begin(w World) *pass {
-	p := &pass{w: w, ro: w.Rollout, n: 1, canary: w.Rollout.Spec.Strategy.Canary}
+	p := &pass{
+		w: w, ro: w.Rollout, n: 1, canary: w.Rollout.Spec.Strategy.Canary, blue: w.Rollout.Spec.Strategy.BlueGreen,
+	}
 	p.ro.Status.DeepCopyInto(&p.st)
 	if p.ro.Spec.Replicas != nil {
 		p.n = *p.ro.Spec.Replicas
 	}
-	if p.canary != nil {
-		p.steps = p.canary.Steps
+	if p.canary == nil {
+		p.canary = &v1alpha1.CanaryStrategy{}
 	}
+	p.steps = p.canary.Steps
 	return p
 }
 
@@ -138,7 +159,7 @@ func (p *pass) annotate(rs *appsv1.ReplicaSet, key, value string) {
 func (p *pass) stay(rs *appsv1.ReplicaSet) {
 	if _, has := rs.Annotations[AnnotationScaleDown]; has {
 		u := p.change(rs)
-		u.Remove = append(u.Remove, AnnotationScaleDown)
+		u.Remove = append(u.Remove, AnnotationScaleDown, AnnotationAborted)
 	}
 }
 

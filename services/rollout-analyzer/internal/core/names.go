@@ -1,7 +1,9 @@
 package core
 
+import "github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/core/traffic"
+
 // HashLabel marks the pods, ReplicaSets and service selectors of one template.
-const HashLabel = "rollouts-pod-template-hash"
+const HashLabel = traffic.HashLabel
 
 // Annotations of ReplicaSets, Rollouts and Services.
 const (
@@ -9,17 +11,25 @@ const (
 	AnnotationRevisionHistory = "rollout.argoproj.io/revision-history"
 	AnnotationDesired         = "rollout.argoproj.io/desired-replicas"
 	AnnotationScaleDown       = "scale-down-deadline"
-	AnnotationManagedBy       = "argo-rollouts.argoproj.io/managed-by-rollouts"
+	AnnotationManagedBy       = traffic.AnnotationManagedBy
 	// AnnotationSpent marks an analysis run whose verdict no longer counts, since the steps began anew.
 	AnnotationSpent = "argosy.dev/spent"
+	// AnnotationEphemeral holds the metadata that the role of a ReplicaSet put on its pods, as JSON.
+	AnnotationEphemeral = "rollout.argoproj.io/ephemeral-metadata"
+	// AnnotationPodsBehind holds what live pods of a ReplicaSet may still wear while its template says something else.
+	AnnotationPodsBehind = "argosy.dev/pods-behind"
+	// AnnotationAborted marks a ReplicaSet whose pods go because of an abort: going back to it is no fast way.
+	AnnotationAborted = "argosy.dev/aborted"
 )
 
 // Labels of analysis runs.
 const (
-	LabelRunType      = "rollout-type"
-	LabelStepIndex    = "step-index"
-	RunTypeStep       = "Step"
-	RunTypeBackground = "Background"
+	LabelRunType         = "rollout-type"
+	LabelStepIndex       = "step-index"
+	RunTypeStep          = "Step"
+	RunTypeBackground    = "Background"
+	RunTypePrePromotion  = "PrePromotion"
+	RunTypePostPromotion = "PostPromotion"
 )
 
 // Defaults of a Rollout.

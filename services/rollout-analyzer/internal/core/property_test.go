@@ -3,20 +3,32 @@ package core
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
 
-var shapes = []struct {
-	steps  string
-	routed bool
-}{
-	{"", false}, {"", true},
-	{"setWeight 20; pause 10s; setWeight 60; analysis rate; setWeight 100", false},
-	{"setWeight 20; pause 10s; setWeight 60; analysis rate", true},
-	{"setCanaryScale 3; setWeight 10; pause; setWeight 50; pause 1m", true},
+// shapes are what random walks begin with: commands of transcripts.
+var shapes = []string{
+	"rollout 4", "routed 4",
+	"rollout 4 setWeight 20; pause 10s; setWeight 60; analysis rate; setWeight 100",
+	"routed 4 setWeight 20; pause 10s; setWeight 60; analysis rate",
+	"routed 4 setCanaryScale 3; setWeight 10; pause; setWeight 50; pause 1m",
+	"routed 4 setWeight 25; pause; setWeight 75; pause 10s\noption pingPong",
+	"routed 4 setWeight 25; pause; setWeight 75; pause 10s\noption dynamicStableScale\noption rollbackWindow 2",
+	"routed 4 setWeight 20; setHeaderRoute beta; pause 10s\noption managedRoutes beta",
+	"bluegreen 4\noption pre rate\noption post rate\noption autoPromotionSeconds 10",
+	"bluegreen 4\noption previewReplicaCount 1\noption autoPromotionEnabled false\noption rollbackWindow 2",
+	"rollout 4 setWeight 50; pause 10s\noption metadata canary stable\noption antiAffinity",
+}
+
+// shape begins with one of shapes.
+func (s *sim) shape(text string) {
+	for line := range strings.Lines(text) {
+		s.command(strings.TrimSpace(line))
+	}
 }
 
 // TestRestIsRest: once nothing is to be done, nothing is to be done; and no fact was published twice.
@@ -53,8 +65,8 @@ func TestAbortEndsAtZero(t *testing.T) {
 			return
 		}
 		for _, r := range twin.w.Routes {
-			if r.CanaryWeight != 0 {
-				s.t.Fatalf("abort after %s left %d %% at the canary", what, r.CanaryWeight)
+			if w := r.Observed().CanaryWeight; w != 0 {
+				s.t.Fatalf("abort after %s left %d %% at the canary", what, w)
 			}
 		}
 		if st.Phase != v1alpha1.RolloutDegraded {
@@ -80,12 +92,11 @@ func TestTrafficOnlyToAvailablePods(t *testing.T) {
 // answerable fails when a service that is sent traffic selects nobody who can answer.
 func (s *sim) answerable(what string) {
 	s.t.Helper()
+	s.activeAnswers(what)
 	if len(s.w.Routes) == 0 || s.w.Rollout.Status.StableRS == "" {
 		return
 	}
-	for service, weight := range map[string]int32{
-		"canary": s.w.Routes[0].CanaryWeight, "stable": s.w.Routes[0].StableWeight,
-	} {
+	for service, weight := range s.w.Routes[0].(*simRoute).shares {
 		hash := s.w.Services[service].Spec.Selector[HashLabel]
 		if weight == 0 || hash == "" {
 			continue
@@ -96,10 +107,58 @@ func (s *sim) answerable(what string) {
 	}
 }
 
+// activeAnswers fails when the active service of blue-green selects fewer pods than it did a moment ago could answer.
+func (s *sim) activeAnswers(what string) {
+	s.t.Helper()
+	svc := s.w.Services["active"]
+	if svc == nil || svc.Spec.Selector[HashLabel] == "" || s.w.Rollout.Status.StableRS == "" {
+		return
+	}
+	rs := findByHash(s.w.ReplicaSets, svc.Spec.Selector[HashLabel])
+	if rs == nil || availableReplicas(rs) == 0 {
+		s.t.Fatalf("after %s: the active service has no pod\n%s", what, s.show())
+	}
+}
+
+// TestStablePodsCarryTheirShare: with pods that scale with the traffic, whoever gets a share has pods for it, unless an
+// abort or a change of size asks for more than is there.
+func TestStablePodsCarryTheirShare(t *testing.T) {
+	for seed := range uint64(40) {
+		t.Run(fmt.Sprintf("%d", seed), func(t *testing.T) {
+			t.Parallel()
+			rng := rand.New(rand.NewPCG(seed, 3))
+			s := newSim(t)
+			s.shape("routed 4 setWeight 25; pause 10s; setWeight 50; pause; setWeight 75; pause 10s\n" +
+				"option dynamicStableScale")
+			s.settle(true)
+			for i := range 25 {
+				n := *s.w.Rollout.Spec.Replicas
+				what := s.something(rng, i)
+				if strings.HasPrefix(what, "scale") {
+					s.w.Rollout.Spec.Replicas = &n
+				}
+				for range 60 {
+					acted := s.pass()
+					route := s.w.Routes[0].(*simRoute)
+					for service, share := range route.shares {
+						rs := findByHash(s.w.ReplicaSets, s.w.Services[service].Spec.Selector[HashLabel])
+						if rs == nil || availableReplicas(rs)*100 < share*n-100 {
+							s.t.Fatalf("after %s: %s gets %d %% of %d pods' traffic\n%s", what, service, share, n, s.show())
+						}
+					}
+					if changed := s.follow(""); !acted && !changed {
+						break
+					}
+				}
+			}
+		})
+	}
+}
+
 // TestCrashAnywhereEndsTheSame: a process that dies after any action, again and again, gets to where one that lives
 // gets.
 func TestCrashAnywhereEndsTheSame(t *testing.T) {
-	for seed := range uint64(60) {
+	for seed := range uint64(88) {
 		shape := shapes[seed%uint64(len(shapes))]
 		t.Run(fmt.Sprintf("%d", seed), func(t *testing.T) {
 			t.Parallel()
@@ -107,8 +166,8 @@ func TestCrashAnywhereEndsTheSame(t *testing.T) {
 			crash := rand.New(rand.NewPCG(seed, 11))
 			dying.lives = func(int) bool { return crash.IntN(4) > 0 }
 			one, other := rand.New(rand.NewPCG(seed, 7)), rand.New(rand.NewPCG(seed, 7))
-			alive.make(4, shape.steps, shape.routed)
-			dying.make(4, shape.steps, shape.routed)
+			alive.shape(shape)
+			dying.shape(shape)
 			alive.settle(true)
 			dying.settle(true)
 			for i := range 25 {
@@ -126,13 +185,13 @@ func TestCrashAnywhereEndsTheSame(t *testing.T) {
 
 // walk does random things to random rollouts and calls check after each.
 func walk(t *testing.T, check func(s *sim, what string)) {
-	for seed := range uint64(120) {
+	for seed := range uint64(165) {
 		shape := shapes[seed%uint64(len(shapes))]
 		t.Run(fmt.Sprintf("%d", seed), func(t *testing.T) {
 			t.Parallel()
 			rng := rand.New(rand.NewPCG(seed, 7))
 			s := newSim(t)
-			s.make(4, shape.steps, shape.routed)
+			s.shape(shape)
 			s.settle(true)
 			for i := range 25 {
 				what := s.something(rng, i)

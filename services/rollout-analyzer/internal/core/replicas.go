@@ -165,9 +165,9 @@ func drain(n int32, l limits, all, older []*appsv1.ReplicaSet) map[string]int32 
 	return out
 }
 
-// routed is the size of a canary whose traffic a router splits.
-func routed(n, weight int32) int32 {
-	return int32(math.Ceil(float64(n) * float64(weight) / float64(maxWeight)))
+// routed is how many of n pods a share of the traffic needs.
+func routed(n, weight, total int32) int32 {
+	return int32(math.Ceil(float64(n) * float64(weight) / float64(total)))
 }
 
 // size is the wanted size of a ReplicaSet.

@@ -86,7 +86,9 @@ func findByHash(sets []*appsv1.ReplicaSet, hash string) *appsv1.ReplicaSet {
 // findByTemplate adopts a ReplicaSet of an equal template that another hash function named.
 func findByTemplate(sets []*appsv1.ReplicaSet, template *corev1.PodTemplateSpec) *appsv1.ReplicaSet {
 	for _, rs := range sets {
-		if rs.Labels[HashLabel] != "" && sameTemplate(template, &rs.Spec.Template) {
+		bare := rs.Spec.Template
+		bare.ObjectMeta = undressed(bare.ObjectMeta, worn(rs))
+		if rs.Labels[HashLabel] != "" && sameTemplate(template, &bare) {
 			return rs
 		}
 	}

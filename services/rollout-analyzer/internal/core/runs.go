@@ -15,7 +15,7 @@ import (
 // evaluateAnalyses reads the verdicts of the analyses before anything else is decided, so that a bad one moves the
 // traffic back in the same pass.
 func (p *pass) evaluateAnalyses() {
-	if p.promoted() || p.aborted() || p.st.PromoteFull {
+	if p.promoted() || p.aborted() || p.hurries() {
 		p.st.Canary.CurrentStepAnalysisRunStatus, p.st.Canary.CurrentBackgroundAnalysisRunStatus = nil, nil
 		return
 	}
@@ -36,8 +36,13 @@ func (p *pass) evaluateAnalyses() {
 // judge draws the conclusion from one analysis.
 func (p *pass) judge(run *v1alpha1.AnalysisRun) {
 	kind := "Step-based"
-	if run.Labels[LabelRunType] == RunTypeBackground {
+	switch run.Labels[LabelRunType] {
+	case RunTypeBackground:
 		kind = "Background"
+	case RunTypePrePromotion:
+		kind = "Pre-promotion"
+	case RunTypePostPromotion:
+		kind = "Post-promotion"
 	}
 	switch run.Status.Phase {
 	case v1alpha1.AnalysisFailed, v1alpha1.AnalysisError:
@@ -56,9 +61,10 @@ func (p *pass) judge(run *v1alpha1.AnalysisRun) {
 
 // known reports whether an earlier pass has seen the verdict, so that a pause that is gone was taken away by a person.
 func (p *pass) known(run *v1alpha1.AnalysisRun) bool {
-	before := p.ro.Status.Canary
+	before, blue := p.ro.Status.Canary, p.ro.Status.BlueGreen
 	for _, seen := range []*v1alpha1.RolloutAnalysisRunStatus{
 		before.CurrentStepAnalysisRunStatus, before.CurrentBackgroundAnalysisRunStatus,
+		blue.PrePromotionAnalysisRunStatus, blue.PostPromotionAnalysisRunStatus,
 	} {
 		if seen != nil && seen.Name == run.Name && seen.Status == run.Status.Phase {
 			return true
@@ -117,7 +123,7 @@ func besideAnalysis(b v1alpha1.RolloutAnalysisBackground) v1alpha1.RolloutAnalys
 }
 
 func (p *pass) startRun(kind string, a v1alpha1.RolloutAnalysis) *v1alpha1.RolloutAnalysisRunStatus {
-	spec, err := analysis.Merge(a, p.w.Templates, p.arguments(), kind == RunTypeStep)
+	spec, err := analysis.Merge(a, p.w.Templates, p.arguments(), kind != RunTypeBackground)
 	if err != nil {
 		// Validation has merged the same templates; only a template that changed in between gets here.
 		p.abort("analysis cannot start: " + err.Error())
@@ -161,8 +167,13 @@ func fill(into, from map[string]string) {
 // runName is derived from the causes; a further attempt gets the next free suffix.
 func (p *pass) runName(kind string) string {
 	base := strings.Join([]string{p.ro.Name, p.hash, p.revision}, "-")
-	if kind == RunTypeStep {
+	switch kind {
+	case RunTypeStep:
 		base += "-" + strconv.Itoa(p.index())
+	case RunTypePrePromotion:
+		base += "-pre"
+	case RunTypePostPromotion:
+		base += "-post"
 	}
 	name := base
 	for i := 1; slices.ContainsFunc(p.w.Runs, func(r *v1alpha1.AnalysisRun) bool { return r.Name == name }); i++ {

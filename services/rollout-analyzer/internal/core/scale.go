@@ -17,11 +17,11 @@ func (p *pass) canaryTarget() int32 {
 	case !p.routes():
 		return p.want().canary
 	}
-	want := routed(p.n, p.weightAt(i))
+	want := routed(p.n, p.weightAt(i), p.total())
 	if s := p.scaleStep(i); s != nil && s.Replicas != nil {
 		return *s.Replicas
 	} else if s != nil && s.Weight != nil {
-		want = routed(p.n, *s.Weight)
+		want = routed(p.n, *s.Weight, maxWeight)
 	}
 	if least := deref(p.canary.MinPodsPerReplicaSet); want > 0 {
 		want = max(want, min(least, p.n))
@@ -85,9 +85,12 @@ func (p *pass) scale() {
 func (p *pass) scaleRouted() {
 	if p.stableRS != nil {
 		p.keep(p.stableRS)
-		p.resize(p.stableRS, p.n)
+		p.resize(p.stableRS, p.stableTarget())
 	}
 	switch {
+	case p.aborted() && p.observedWeight() > 0 && p.canary.DynamicStableScale:
+		// The pods stay until their traffic has gone.
+		p.keep(p.newRS)
 	case p.aborted():
 		p.retire(p.newRS, p.canary.AbortScaleDownDelaySeconds, true)
 	default:
@@ -96,7 +99,17 @@ func (p *pass) scaleRouted() {
 			p.resize(p.newRS, to)
 		}
 	}
-	p.retireOlder()
+	p.retireAll(p.older, p.canary.ScaleDownDelaySeconds, p.canary.ScaleDownDelayRevisionLimit)
+}
+
+// stableTarget is how many stable pods there should be: all, or with dynamicStableScale as many as their share of the
+// traffic needs, the one that they should have and the one that they still have.
+func (p *pass) stableTarget() int32 {
+	if !p.canary.DynamicStableScale || p.aborted() {
+		return p.n
+	}
+	should := routed(p.n, p.total()-p.weight(), p.total())
+	return max(should, routed(p.n, p.total()-p.observedWeight(), p.total()))
 }
 
 // keep takes back the announcement that a ReplicaSet will go.
@@ -106,17 +119,16 @@ func (p *pass) keep(rs *appsv1.ReplicaSet) {
 	}
 }
 
-// retireOlder lets the pods of old templates go, at once beyond the number of templates that may linger.
-func (p *pass) retireOlder() {
-	older := slices.Clone(p.older)
+// retireAll lets the pods of old templates go, at once beyond the number of templates that may linger.
+func (p *pass) retireAll(sets []*appsv1.ReplicaSet, seconds, limit *int32) {
+	older := slices.Clone(sets)
 	slices.SortStableFunc(older, func(a, b *appsv1.ReplicaSet) int { return int(revisionOf(b) - revisionOf(a)) })
 	lingering := int32(0)
 	for _, rs := range older {
-		limit := p.canary.ScaleDownDelayRevisionLimit
 		if size(rs) > 0 {
 			lingering++
 		}
-		delay := p.canary.ScaleDownDelaySeconds
+		delay := seconds
 		if limit != nil && lingering > *limit {
 			delay = new(int32(0))
 		}
@@ -146,6 +158,9 @@ func (p *pass) retire(rs *appsv1.ReplicaSet, seconds *int32, never bool) {
 		deadline = p.now().Add(time.Duration(delay) * time.Second)
 		if delay > 0 {
 			p.annotate(rs, AnnotationScaleDown, deadline.UTC().Format(time.RFC3339))
+		}
+		if delay > 0 && never {
+			p.annotate(rs, AnnotationAborted, "true")
 		}
 	}
 	if p.w.Now.Before(deadline) {
@@ -190,7 +205,7 @@ func enough(available, want int32, t *v1alpha1.ReplicaProgressThreshold) bool {
 	case t == nil:
 		return available >= want
 	case t.Type == "Percent":
-		return available >= routed(want, t.Value)
+		return available >= routed(want, t.Value, maxWeight)
 	default:
 		return available >= min(want, t.Value)
 	}

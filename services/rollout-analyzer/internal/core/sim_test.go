@@ -3,6 +3,7 @@ package core
 import (
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"sort"
 	"strconv"
@@ -41,6 +42,42 @@ func newSim(t testing.TB) *sim {
 	return s
 }
 
+// simRoute is an object that splits traffic, as short as it can be.
+type simRoute struct {
+	seen    traffic.Observed
+	shares  map[string]int32
+	managed []traffic.Managed
+}
+
+func (r *simRoute) Observed() traffic.Observed { return r.seen }
+
+// sharesOf are the shares of a split by service; who gets nothing is left out.
+func sharesOf(split traffic.Split) map[string]int32 {
+	out := map[string]int32{split.Canary: split.CanaryWeight, split.Stable: split.StableWeight()}
+	for _, d := range split.Additional {
+		out[d.Service] = d.Weight
+	}
+	maps.DeleteFunc(out, func(_ string, n int32) bool { return n == 0 })
+	return out
+}
+
+func (r *simRoute) Obeys(split traffic.Split) bool {
+	return maps.Equal(r.shares, sharesOf(split)) && reflect.DeepEqual(r.managed, split.Managed)
+}
+
+func (r *simRoute) say(split traffic.Split) *simRoute {
+	out := &simRoute{seen: r.seen, shares: sharesOf(split), managed: split.Managed}
+	out.seen.CanaryWeight = split.CanaryWeight
+	return out
+}
+
+func managedText(list []traffic.Managed) (out string) {
+	for _, m := range list {
+		out += " +" + m.Name
+	}
+	return out
+}
+
 func templates() map[v1alpha1.AnalysisTemplateRef]v1alpha1.AnalysisTemplateSpec {
 	metric := v1alpha1.Metric{Name: "rate", Interval: "10s", SuccessCondition: "result[0] > 0.9",
 		Provider: v1alpha1.MetricProvider{Prometheus: &v1alpha1.PrometheusMetric{Query: "up{{args.service}}"}}}
@@ -57,9 +94,14 @@ func (s *sim) twin() *sim {
 	out := *s
 	out.facts, out.log = map[string]int{}, nil
 	out.w.Rollout = s.w.Rollout.DeepCopy()
-	out.w.Routes = slices.Clone(s.w.Routes)
+	out.w.Routes = nil
+	for _, r := range s.w.Routes {
+		twin := *r.(*simRoute)
+		out.w.Routes = append(out.w.Routes, &twin)
+	}
 	out.w.Runs = slices.Clone(s.w.Runs)
 	out.w.ReplicaSets, out.w.Services = nil, map[string]*corev1.Service{}
+	out.w.Pods = maps.Clone(s.w.Pods)
 	for _, rs := range s.w.ReplicaSets {
 		out.w.ReplicaSets = append(out.w.ReplicaSets, rs.DeepCopy())
 	}
@@ -86,10 +128,10 @@ func (s *sim) make(replicas int32, steps string, routed bool) {
 				Spec:       corev1.ServiceSpec{Selector: map[string]string{"app": "shop"}},
 			}
 		}
-		s.w.Routes = []traffic.Observed{{
+		s.w.Routing = traffic.Routing{Headers: true, Mirrors: true, Weights: true}
+		s.w.Routes = []traffic.Route{&simRoute{seen: traffic.Observed{
 			Ref: traffic.Ref{Kind: "HTTPRoute", Namespace: "ns", Name: "web"}, Field: "plugins." + gatewayPlugin,
-			StableWeight: 100, Uniform: true, Paired: true,
-		}}
+		}, shares: map[string]int32{"stable": 100}}}
 	}
 	s.w.Rollout = &v1alpha1.Rollout{
 		ObjectMeta: metav1.ObjectMeta{Name: "shop", Namespace: "ns", UID: "u1", Generation: 1,
@@ -100,6 +142,20 @@ func (s *sim) make(replicas int32, steps string, routed bool) {
 		},
 	}
 	s.image("v1")
+}
+
+// makeBlueGreen declares a Rollout with an active and a preview service.
+func (s *sim) makeBlueGreen(replicas int32) {
+	s.make(replicas, "", false)
+	s.w.Rollout.Spec.Strategy = v1alpha1.RolloutStrategy{
+		BlueGreen: &v1alpha1.BlueGreenStrategy{ActiveService: "active", PreviewService: "preview"},
+	}
+	for _, name := range []string{"active", "preview"} {
+		s.w.Services[name] = &corev1.Service{
+			ObjectMeta: metav1.ObjectMeta{Name: name},
+			Spec:       corev1.ServiceSpec{Selector: map[string]string{"app": "shop"}},
+		}
+	}
 }
 
 func (s *sim) image(tag string) {
@@ -126,6 +182,17 @@ func parseSteps(t testing.TB, text string) (out []v1alpha1.CanaryStep) {
 			}
 		case "setCanaryScale":
 			step.SetCanaryScale = &v1alpha1.SetCanaryScale{Replicas: new(number(t, value))}
+		case "setHeaderRoute":
+			step.SetHeaderRoute = &v1alpha1.SetHeaderRoute{Name: value}
+			if name, off := strings.CutPrefix(value, "no "); off {
+				step.SetHeaderRoute.Name = name
+			} else {
+				step.SetHeaderRoute.Match = []v1alpha1.HeaderRoutingMatch{{HeaderName: "beta"}}
+			}
+		case "setMirrorRoute":
+			step.SetMirrorRoute = &v1alpha1.SetMirrorRoute{
+				Name: value, Match: []v1alpha1.RouteMatch{{Method: &v1alpha1.StringMatch{Exact: "GET"}}},
+			}
 		case "analysis":
 			step.Analysis = &v1alpha1.RolloutAnalysis{Templates: []v1alpha1.AnalysisTemplateRef{{TemplateName: value}}}
 		default:
@@ -187,6 +254,7 @@ func (s *sim) follow(name string) (changed bool) {
 		to := appsv1.ReplicaSetStatus{
 			Replicas: size(rs), ReadyReplicas: size(rs), AvailableReplicas: size(rs), ObservedGeneration: rs.Generation,
 		}
+		s.pods(rs)
 		if rs.Status.Replicas != to.Replicas || rs.Status.AvailableReplicas != to.AvailableReplicas ||
 			rs.Status.ObservedGeneration != to.ObservedGeneration {
 			changed = true
@@ -223,19 +291,40 @@ func (s *sim) perform(a Action) {
 			func(rs *appsv1.ReplicaSet) bool { return rs.Name == a.Name },
 		)
 	case SwitchService:
-		s.w.Services[a.Service].Spec.Selector = with(s.w.Services[a.Service].Spec.Selector, HashLabel, a.Hash)
+		svc := s.w.Services[a.Service]
+		if a.Hash == "" {
+			delete(svc.Spec.Selector, HashLabel)
+			delete(svc.Annotations, AnnotationManagedBy)
+			s.say("give back %s", a.Service)
+			return
+		}
+		svc.Spec.Selector = with(svc.Spec.Selector, HashLabel, a.Hash)
+		svc.Annotations = with(svc.Annotations, AnnotationManagedBy, s.w.Rollout.Name)
 		s.say("point %s at %s", a.Service, s.short(a.Hash))
+	case EvictPod:
+		s.evict(a.Name)
+		s.say("evict %s", a.Name)
+	case PatchPod:
+		s.patchPod(a)
+	case ScaleWorkload:
+		s.w.Workload.Replicas = a.Replicas
+		s.say("scale workload to %d", a.Replicas)
 	case SetWeight:
-		for i := range s.w.Routes {
-			if s.w.Routes[i].Ref == a.Route {
-				s.w.Routes[i].CanaryWeight, s.w.Routes[i].StableWeight = a.Split.CanaryWeight, 100-a.Split.CanaryWeight
-				s.w.Routes[i].Uniform, s.w.Routes[i].InProgress = true, a.Split.CanaryWeight > 0
+		for i, r := range s.w.Routes {
+			if r.Observed().Ref == a.Route {
+				s.w.Routes[i] = r.(*simRoute).say(a.Split)
 			}
 		}
-		s.say("weight %d", a.Split.CanaryWeight)
+		s.say("weight %d%s", a.Split.CanaryWeight, managedText(a.Split.Managed))
 	case PatchStatus:
 		s.w.Rollout = s.w.Rollout.DeepCopy()
 		a.Status.DeepCopyInto(&s.w.Rollout.Status)
+		if c := s.w.Rollout.Spec.Strategy.Canary; c != nil && c.PingPong != nil {
+			// What the canary gets depends on which of the two services is its.
+			p := &pass{canary: c, st: a.Status}
+			r := s.w.Routes[0].(*simRoute)
+			r.seen.CanaryWeight = r.shares[p.canaryService()]
+		}
 		s.bump(&s.w.Rollout.ObjectMeta)
 	case PatchRollout:
 		s.w.Rollout = s.w.Rollout.DeepCopy()
@@ -270,6 +359,14 @@ func (s *sim) updateSet(a UpdateReplicaSet) {
 		}
 		if a.MinReady != nil {
 			rs.Spec.MinReadySeconds = *a.MinReady
+		}
+		if a.Metadata != nil {
+			rs.Spec.Template.Labels, rs.Spec.Template.Annotations = a.Metadata.Labels, a.Metadata.Annotations
+			s.say("dress %s %s", s.shortName(a.Name), a.Set[AnnotationEphemeral])
+		}
+		if a.SetAffinity {
+			rs.Spec.Template.Spec.Affinity = a.Affinity
+			s.say("spread %s %v", s.shortName(a.Name), a.Affinity != nil)
 		}
 		if a.Replicas != nil {
 			s.say("scale %s %d -> %d", s.shortName(a.Name), size(rs), *a.Replicas)
@@ -307,6 +404,49 @@ func (s *sim) performRun(a Action) {
 	default:
 		s.t.Fatalf("the simulator does not know %T", a)
 	}
+}
+
+// pods makes the pods of a ReplicaSet as many as it asks for, with what its template says.
+func (s *sim) pods(rs *appsv1.ReplicaSet) {
+	if s.w.Pods == nil {
+		s.w.Pods = map[string][]*corev1.Pod{}
+	}
+	have := s.w.Pods[rs.Name]
+	for len(have) < int(size(rs)) {
+		s.version++
+		pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
+			Name: s.shortName(rs.Name) + "-" + strconv.Itoa(s.version), CreationTimestamp: metav1.NewTime(s.w.Now),
+			Labels: maps.Clone(rs.Spec.Template.Labels), Annotations: maps.Clone(rs.Spec.Template.Annotations),
+		}}
+		have = append(have, pod)
+	}
+	s.w.Pods[rs.Name] = slices.Clone(have[:size(rs)])
+}
+
+// evict takes a pod away and makes its place empty until pods follow.
+func (s *sim) evict(name string) {
+	for _, rs := range s.w.ReplicaSets {
+		before := len(s.w.Pods[rs.Name])
+		s.w.Pods[rs.Name] = slices.DeleteFunc(
+			slices.Clone(s.w.Pods[rs.Name]), func(p *corev1.Pod) bool { return p.Name == name },
+		)
+		if len(s.w.Pods[rs.Name]) < before {
+			rs.Status.AvailableReplicas--
+			s.bump(&rs.ObjectMeta)
+		}
+	}
+}
+
+func (s *sim) patchPod(a PatchPod) {
+	for _, pods := range s.w.Pods {
+		for i, pod := range pods {
+			if pod.Name == a.Name {
+				pods[i] = pod.DeepCopy()
+				pods[i].Labels, pods[i].Annotations = a.Labels, a.Annotations
+			}
+		}
+	}
+	s.say("dress pod %s", a.Name)
 }
 
 // finishRuns gives every open run a verdict.
@@ -365,10 +505,20 @@ func (s *sim) show() string {
 		s.short(st.CurrentPodHash),
 	)
 	if len(s.w.Routes) > 0 {
+		pair := []string{"canary", "stable"}
+		if s.w.Rollout.Spec.Strategy.Canary.PingPong != nil {
+			pair = []string{"ping", "pong"}
+		}
 		fmt.Fprintf(
-			&b, " weight=%d services=%s/%s", s.w.Routes[0].CanaryWeight,
-			s.short(s.w.Services["canary"].Spec.Selector[HashLabel]),
-			s.short(s.w.Services["stable"].Spec.Selector[HashLabel]),
+			&b, " weight=%d services=%s/%s", s.w.Routes[0].Observed().CanaryWeight,
+			s.short(s.w.Services[pair[0]].Spec.Selector[HashLabel]),
+			s.short(s.w.Services[pair[1]].Spec.Selector[HashLabel]),
+		)
+	}
+	if svc := s.w.Services["active"]; svc != nil {
+		fmt.Fprintf(
+			&b, " active=%s preview=%s", s.short(svc.Spec.Selector[HashLabel]),
+			s.short(s.w.Services["preview"].Spec.Selector[HashLabel]),
 		)
 	}
 	for _, rs := range s.w.ReplicaSets {

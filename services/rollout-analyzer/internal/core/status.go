@@ -54,12 +54,7 @@ func idle(ro *v1alpha1.Rollout) (out []string) {
 	for _, f := range []struct {
 		name string
 		set  bool
-	}{
-		{"spec.restartAt", ro.Spec.RestartAt != nil}, {"spec.rollbackWindow", ro.Spec.RollbackWindow != nil},
-		{"spec.strategy.canary.antiAffinity", c.AntiAffinity != nil},
-		{"spec.strategy.canary.canaryMetadata", c.CanaryMetadata != nil},
-		{"spec.strategy.canary.stableMetadata", c.StableMetadata != nil},
-	} {
+	}{} {
 		if f.set {
 			out = append(out, f.name+": has no effect in this version")
 		}
@@ -130,6 +125,27 @@ func (p *pass) count() {
 		}
 	}
 	st.Selector = metav1.FormatLabelSelector(p.ro.Spec.Selector)
+	if p.blue != nil {
+		p.countActive()
+	}
+}
+
+// countActive describes the pods that the active service selects: they are what a scaler and an availability are about.
+func (p *pass) countActive() {
+	st := &p.st
+	st.HPAReplicas, st.ReadyReplicas, st.AvailableReplicas = 0, 0, 0
+	rs := p.activeRS()
+	if rs == nil {
+		return
+	}
+	st.HPAReplicas, st.ReadyReplicas = rs.Status.Replicas, rs.Status.ReadyReplicas
+	st.AvailableReplicas = rs.Status.AvailableReplicas
+	selector := p.ro.Spec.Selector.DeepCopy()
+	if selector == nil {
+		selector = &metav1.LabelSelector{}
+	}
+	selector.MatchLabels = with(selector.MatchLabels, HashLabel, p.active)
+	st.Selector = metav1.FormatLabelSelector(selector)
 }
 
 // phase is the state in one word and one sentence.
@@ -140,11 +156,19 @@ func (p *pass) phase() (v1alpha1.RolloutPhase, string) {
 		return v1alpha1.RolloutPaused, "manually paused"
 	case len(st.PauseConditions) > 0:
 		return v1alpha1.RolloutPaused, string(st.PauseConditions[0].Reason)
+	case p.restarting():
+		return v1alpha1.RolloutProgressing, "rollout is restarting"
 	case p.newRS == nil || st.UpdatedReplicas < p.n:
 		return v1alpha1.RolloutProgressing, "more replicas need to be updated"
 	case availableReplicas(p.newRS) < p.n:
 		return v1alpha1.RolloutProgressing, "updated replicas are still becoming available"
-	case !p.routes() && st.Replicas > st.UpdatedReplicas:
+	case p.blue != nil && p.active != p.hash:
+		return v1alpha1.RolloutProgressing, "active service cutover pending"
+	case p.blue != nil && !p.promoted() && st.BlueGreen.PostPromotionAnalysisRunStatus != nil:
+		return v1alpha1.RolloutProgressing, "waiting for post-promotion verification to complete"
+	case p.blue != nil && !p.promoted():
+		return v1alpha1.RolloutProgressing, "waiting for analysis to complete"
+	case p.blue == nil && !p.routes() && st.Replicas > st.UpdatedReplicas:
 		return v1alpha1.RolloutProgressing, "old replicas are pending termination"
 	case !p.promoted() || p.routes() && (!p.settled || p.observedWeight() > 0):
 		return v1alpha1.RolloutProgressing, "waiting for all steps to complete"
@@ -154,7 +178,7 @@ func (p *pass) phase() (v1alpha1.RolloutPhase, string) {
 }
 
 func (p *pass) conditions(phase v1alpha1.RolloutPhase, moved bool) {
-	available := p.st.AvailableReplicas >= p.n-limitsOf(p.canary, p.n).unavailable
+	available := p.st.AvailableReplicas >= p.n-p.unavailable()
 	p.setCondition(v1alpha1.RolloutAvailable, available, pick(available, "AvailableReason", "ReplicaSetNotAvailable"),
 		pick(available, "Rollout has minimum availability", "Rollout does not have minimum availability"))
 	p.setCondition(
@@ -245,8 +269,24 @@ func (p *pass) waitsOnPurpose() bool {
 	if s := p.step(); s != nil && !p.promoted() && (s.Pause != nil || s.Analysis != nil) {
 		return true
 	}
+	if p.blue != nil && !p.promoted() && p.analysing() {
+		return true
+	}
 	for _, rs := range p.older {
 		if rs.Annotations[AnnotationScaleDown] != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// analysing reports whether an analysis before or after the switch has no verdict yet.
+func (p *pass) analysing() bool {
+	st := p.st.BlueGreen
+	for _, run := range []*v1alpha1.RolloutAnalysisRunStatus{
+		st.PrePromotionAnalysisRunStatus, st.PostPromotionAnalysisRunStatus,
+	} {
+		if run != nil && !run.Status.Completed() {
 			return true
 		}
 	}

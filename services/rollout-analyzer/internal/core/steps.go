@@ -37,6 +37,9 @@ func (p *pass) complete(step v1alpha1.CanaryStep) bool {
 	case step.Analysis != nil:
 		run := p.st.Canary.CurrentStepAnalysisRunStatus
 		return run != nil && run.Status == v1alpha1.AnalysisSuccessful
+	case step.SetHeaderRoute != nil || step.SetMirrorRoute != nil:
+		// The first version has nobody to send apart.
+		return p.settled
 	default:
 		return p.reached()
 	}
@@ -88,6 +91,10 @@ func describe(step v1alpha1.CanaryStep) string {
 		return "pause"
 	case step.SetCanaryScale != nil:
 		return "setCanaryScale"
+	case step.SetHeaderRoute != nil:
+		return "setHeaderRoute: " + step.SetHeaderRoute.Name
+	case step.SetMirrorRoute != nil:
+		return "setMirrorRoute: " + step.SetMirrorRoute.Name
 	default:
 		return "analysis"
 	}

@@ -9,10 +9,12 @@ import (
 )
 
 // sameTemplate reports whether live is want after an API server filled in its defaults and a controller added the hash
-// label. It lets ReplicaSets that another controller made be adopted without a new deployment.
+// label. It lets ReplicaSets that another controller made be adopted without a new deployment. What a role put on them
+// does not count.
 func sameTemplate(want, live *corev1.PodTemplateSpec) bool {
 	bare := live.DeepCopy()
 	delete(bare.Labels, HashLabel)
+	bare.Spec.Affinity = withoutSpread(bare.Spec.Affinity)
 	a, b := tree(want), tree(bare)
 	return covers(a, b)
 }

@@ -10,7 +10,10 @@ import (
 	"time"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/core/traffic"
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
@@ -79,6 +82,15 @@ func (s *sim) command(line string) {
 		n, steps, _ := strings.Cut(rest, " ")
 		s.make(number(s.t, n), steps, name == "routed")
 		return
+	case "bluegreen":
+		s.makeBlueGreen(number(s.t, rest))
+		return
+	case "canary":
+		ro.Spec.Strategy = v1alpha1.RolloutStrategy{Canary: &v1alpha1.CanaryStrategy{Steps: parseSteps(s.t, rest)}}
+	case "workload":
+		s.workload(rest)
+	case "restart":
+		ro.Spec.RestartAt = &metav1.Time{Time: s.w.Now}
 	case "option":
 		s.option(rest)
 		return
@@ -104,7 +116,10 @@ func (s *sim) command(line string) {
 		s.available(rest, name == "appear")
 		return
 	case "drift":
-		s.w.Routes[0].CanaryWeight, s.w.Routes[0].StableWeight = number(s.t, rest), 100-number(s.t, rest)
+		w := number(s.t, rest)
+		s.w.Routes[0] = s.w.Routes[0].(*simRoute).say(
+			traffic.Split{Canary: "canary", Stable: "stable", CanaryWeight: w, Total: 100},
+		)
 	case "after":
 		d, err := time.ParseDuration(rest)
 		if err != nil {
@@ -115,6 +130,52 @@ func (s *sim) command(line string) {
 		s.t.Fatalf("no such command: %s", line)
 	}
 	s.settle(!s.stuck())
+}
+
+func role(name string) *v1alpha1.PodTemplateMetadata {
+	return &v1alpha1.PodTemplateMetadata{Labels: map[string]string{"role": name}}
+}
+
+func (s *sim) optionBlueGreen(b *v1alpha1.BlueGreenStrategy, key, value string) {
+	analysis := &v1alpha1.RolloutAnalysis{Templates: []v1alpha1.AnalysisTemplateRef{{TemplateName: value}}}
+	switch key {
+	case "autoPromotionEnabled":
+		b.AutoPromotionEnabled = new(value == "true")
+	case "autoPromotionSeconds":
+		b.AutoPromotionSeconds = number(s.t, value)
+	case "previewReplicaCount":
+		b.PreviewReplicaCount = new(number(s.t, value))
+	case "scaleDownDelaySeconds":
+		b.ScaleDownDelaySeconds = new(number(s.t, value))
+	case "scaleDownDelayRevisionLimit":
+		b.ScaleDownDelayRevisionLimit = new(number(s.t, value))
+	case "abortScaleDownDelaySeconds":
+		b.AbortScaleDownDelaySeconds = new(number(s.t, value))
+	case "pre":
+		b.PrePromotionAnalysis = analysis
+	case "post":
+		b.PostPromotionAnalysis = analysis
+	case "metadata":
+		fresh, settled, _ := strings.Cut(value, " ")
+		b.PreviewMetadata, b.ActiveMetadata = role(fresh), role(settled)
+	case "progressDeadlineAbort":
+		s.w.Rollout.Spec.ProgressDeadlineAbort = value == "true"
+	case "progressDeadlineSeconds":
+		s.w.Rollout.Spec.ProgressDeadlineSeconds = new(number(s.t, value))
+	case "rollbackWindow":
+		s.w.Rollout.Spec.RollbackWindow = &v1alpha1.RollbackWindowSpec{Revisions: number(s.t, value)}
+	default:
+		s.t.Fatalf("no such option: %s", key)
+	}
+}
+
+// workload makes the Rollout use the template of a Deployment with the given size.
+func (s *sim) workload(text string) {
+	how, n, _ := strings.Cut(text, " ")
+	s.w.Rollout.Spec.WorkloadRef = &v1alpha1.ObjectRef{
+		ApiVersion: "apps/v1", Kind: "Deployment", Name: "old", ScaleDown: how,
+	}
+	s.w.Workload = &Workload{Kind: "Deployment", Name: "old", Generation: 1, Replicas: number(s.t, n)}
 }
 
 // available takes the pods of a template away, or brings them back; the other pods stay as they are.
@@ -142,9 +203,39 @@ func (s *sim) stuck() bool {
 
 func (s *sim) option(text string) {
 	key, value, _ := strings.Cut(text, " ")
+	if b := s.w.Rollout.Spec.Strategy.BlueGreen; b != nil {
+		s.optionBlueGreen(b, key, value)
+		return
+	}
 	c := s.w.Rollout.Spec.Strategy.Canary
 	v := intstr.Parse(value)
 	switch key {
+	case "rollbackWindow":
+		s.w.Rollout.Spec.RollbackWindow = &v1alpha1.RollbackWindowSpec{Revisions: number(s.t, value)}
+	case "metadata":
+		fresh, settled, _ := strings.Cut(value, " ")
+		c.CanaryMetadata, c.StableMetadata = role(fresh), role(settled)
+	case "dynamicStableScale":
+		c.DynamicStableScale = true
+	case "managedRoutes":
+		for name := range strings.FieldsSeq(value) {
+			c.TrafficRouting.ManagedRoutes = append(c.TrafficRouting.ManagedRoutes, v1alpha1.MangedRoute{Name: name})
+		}
+	case "pingPong":
+		c.CanaryService, c.StableService = "", ""
+		c.PingPong = &v1alpha1.PingPongSpec{PingService: "ping", PongService: "pong"}
+		s.w.Services = map[string]*corev1.Service{}
+		for _, name := range []string{"ping", "pong"} {
+			s.w.Services[name] = &corev1.Service{
+				ObjectMeta: metav1.ObjectMeta{Name: name},
+				Spec:       corev1.ServiceSpec{Selector: map[string]string{"app": "shop"}},
+			}
+		}
+		s.w.Routes[0] = s.w.Routes[0].(*simRoute).say(traffic.Split{Canary: "pong", Stable: "ping", Total: 100})
+	case "antiAffinity":
+		c.AntiAffinity = &v1alpha1.AntiAffinity{
+			RequiredDuringSchedulingIgnoredDuringExecution: &v1alpha1.RequiredDuringSchedulingIgnoredDuringExecution{},
+		}
 	case "maxSurge":
 		c.MaxSurge = &v
 	case "maxUnavailable":

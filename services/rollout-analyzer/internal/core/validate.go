@@ -21,6 +21,9 @@ func validate(w World) []Problem {
 	if c := w.Rollout.Spec.Strategy.Canary; c != nil && len(v.problems) == 0 {
 		v.canary(c)
 	}
+	if b := w.Rollout.Spec.Strategy.BlueGreen; b != nil && len(v.problems) == 0 {
+		v.blueGreen(b)
+	}
 	return v.problems
 }
 
@@ -40,7 +43,6 @@ func (v *checking) spec(s *v1alpha1.RolloutSpec) {
 	case s.Strategy.Canary != nil && s.Strategy.BlueGreen != nil:
 		v.addf("spec.strategy", "exactly one of canary and blueGreen must be set")
 	case s.Strategy.BlueGreen != nil:
-		v.addf("spec.strategy.blueGreen", "is not served by this version")
 	case s.Strategy.Canary == nil:
 		v.addf("spec.strategy", "one of canary and blueGreen must be set")
 	}
@@ -53,8 +55,7 @@ func (v *checking) spec(s *v1alpha1.RolloutSpec) {
 }
 
 func (v *checking) workload(s *v1alpha1.RolloutSpec) {
-	if s.WorkloadRef != nil {
-		v.addf("spec.workloadRef", "is not served by this version")
+	if s.WorkloadRef != nil && !v.workloadRef(s.WorkloadRef) {
 		return
 	}
 	if s.Selector == nil || len(s.Selector.MatchLabels)+len(s.Selector.MatchExpressions) == 0 {
@@ -74,6 +75,27 @@ func (v *checking) workload(s *v1alpha1.RolloutSpec) {
 	}
 }
 
+// workloadRef reports whether the workload gave a template to go on with.
+func (v *checking) workloadRef(ref *v1alpha1.ObjectRef) bool {
+	const at = "spec.workloadRef"
+	work := v.w.Workload
+	switch {
+	case !slices.Contains([]string{"Deployment", "ReplicaSet", "PodTemplate"}, ref.Kind):
+		v.addf(at+".kind", "%q is none of Deployment, ReplicaSet and PodTemplate", ref.Kind)
+	case ref.Name == "":
+		v.addf(at+".name", "must not be empty")
+	case !slices.Contains([]string{"", scaleDownNever, scaleDownOnSuccess, scaleDownProgressively}, ref.ScaleDown):
+		v.addf(at+".scaleDown", "%q is none of never, onsuccess and progressively", ref.ScaleDown)
+	case work != nil && work.Inline:
+		v.addf("spec.template", "template must be empty for workload reference rollout")
+	case work == nil || work.Missing:
+		v.addf(at, "%s %q is not there", ref.Kind, ref.Name)
+	default:
+		return true
+	}
+	return false
+}
+
 func (v *checking) canary(c *v1alpha1.CanaryStrategy) {
 	const at = "spec.strategy.canary"
 	if zero(c.MaxSurge) && zero(c.MaxUnavailable) {
@@ -89,22 +111,76 @@ func (v *checking) canary(c *v1alpha1.CanaryStrategy) {
 			v.addf(at+field, "%q is neither a number nor a percentage", value.String())
 		}
 	}
-	if c.PingPong != nil {
-		v.addf(at+".pingPong", "is not served by this version")
-	}
-	if c.DynamicStableScale {
-		v.addf(at+".dynamicStableScale", "is not served by this version")
-	}
+	v.scaling(at, c)
 	for i := range c.Steps {
-		v.step(fmt.Sprintf("%s.steps[%d]", at, i), c.Steps[i], c.TrafficRouting != nil)
+		v.step(fmt.Sprintf("%s.steps[%d]", at, i), c.Steps[i], c.TrafficRouting)
 	}
 	if c.Analysis != nil {
 		v.analysis(at+".analysis", besideAnalysis(*c.Analysis), false)
 	}
 	v.service(at+".canaryService", c.CanaryService)
 	v.service(at+".stableService", c.StableService)
+	if c.PingPong != nil {
+		v.service(at+".pingPong.pingService", c.PingPong.PingService)
+		v.service(at+".pingPong.pongService", c.PingPong.PongService)
+	}
 	if c.TrafficRouting != nil {
 		v.routing(at+".trafficRouting", c)
+	}
+}
+
+// scaling checks what says how many pods and which services there are.
+func (v *checking) scaling(at string, c *v1alpha1.CanaryStrategy) {
+	if p := c.PingPong; p != nil {
+		switch {
+		case c.TrafficRouting == nil:
+			v.addf(at+".pingPong", "needs trafficRouting")
+		case p.PingService == "" || p.PongService == "" || p.PingService == p.PongService:
+			v.addf(at+".pingPong", "needs two different services: pingService and pongService")
+		case c.CanaryService != "" || c.StableService != "":
+			v.addf(at+".pingPong", "takes the place of canaryService and stableService: leave these out")
+		}
+	}
+	switch {
+	case c.DynamicStableScale && c.TrafficRouting == nil:
+		v.addf(at+".dynamicStableScale", "needs trafficRouting")
+	case c.DynamicStableScale && c.ScaleDownDelaySeconds != nil:
+		v.addf(at+".scaleDownDelaySeconds", "has no place beside dynamicStableScale, which lets stable pods go at once")
+	}
+	if t := c.TrafficRouting; t != nil && t.MaxTrafficWeight != nil && *t.MaxTrafficWeight <= 0 {
+		v.addf(at+".trafficRouting.maxTrafficWeight", "must be positive, is %d", *t.MaxTrafficWeight)
+	}
+}
+
+func (v *checking) blueGreen(b *v1alpha1.BlueGreenStrategy) {
+	const at = "spec.strategy.blueGreen"
+	switch {
+	case b.ActiveService == "":
+		v.addf(at+".activeService", "must not be empty")
+	case b.ActiveService == b.PreviewService:
+		v.addf(at+".previewService", "must not be the activeService %q", b.ActiveService)
+	}
+	if b.MaxUnavailable != nil {
+		if n, err := intstr.GetScaledValueFromIntOrPercent(b.MaxUnavailable, 100, true); err != nil || n < 0 {
+			v.addf(at+".maxUnavailable", "%q is neither a number nor a percentage", b.MaxUnavailable.String())
+		}
+	}
+	for field, value := range map[string]*int32{
+		".previewReplicaCount": b.PreviewReplicaCount, ".scaleDownDelaySeconds": b.ScaleDownDelaySeconds,
+		".scaleDownDelayRevisionLimit": b.ScaleDownDelayRevisionLimit, ".autoPromotionSeconds": &b.AutoPromotionSeconds,
+		".abortScaleDownDelaySeconds": b.AbortScaleDownDelaySeconds,
+	} {
+		if value != nil && *value < 0 {
+			v.addf(at+field, "must not be negative, is %d", *value)
+		}
+	}
+	v.service(at+".activeService", b.ActiveService)
+	v.service(at+".previewService", b.PreviewService)
+	if b.PrePromotionAnalysis != nil {
+		v.analysis(at+".prePromotionAnalysis", *b.PrePromotionAnalysis, true)
+	}
+	if b.PostPromotionAnalysis != nil {
+		v.analysis(at+".postPromotionAnalysis", *b.PostPromotionAnalysis, true)
 	}
 }
 
@@ -122,24 +198,47 @@ func count(claims ...bool) int {
 	return n
 }
 
-func (v *checking) step(at string, s v1alpha1.CanaryStep, routed bool) {
-	later := []bool{s.Experiment != nil, s.SetHeaderRoute != nil, s.SetMirrorRoute != nil, s.Plugin != nil}
-	set := count(later...) + count(s.SetWeight != nil, s.Pause != nil, s.Analysis != nil, s.SetCanaryScale != nil)
+func (v *checking) step(at string, s v1alpha1.CanaryStep, routing *v1alpha1.RolloutTrafficRouting) {
+	later := []bool{s.Experiment != nil, s.Plugin != nil}
+	set := count(later...) + count(
+		s.SetWeight != nil, s.Pause != nil, s.Analysis != nil, s.SetCanaryScale != nil, s.SetHeaderRoute != nil,
+		s.SetMirrorRoute != nil,
+	)
+	most := maxWeight
+	if routing != nil {
+		most = orElse(routing.MaxTrafficWeight, maxWeight)
+	}
 	switch {
 	case set != 1:
 		v.addf(at, "exactly one kind of step must be set, not %d", set)
 	case count(later...) > 0:
-		v.addf(at, "experiment, setHeaderRoute, setMirrorRoute and plugin are not served by this version")
-	case s.SetWeight != nil && (*s.SetWeight < 0 || *s.SetWeight > maxWeight):
-		v.addf(at+".setWeight", "must be between 0 and %d", maxWeight)
-	case s.SetCanaryScale != nil && !routed:
+		v.addf(at, "experiment and plugin are not served by this version")
+	case s.SetWeight != nil && (*s.SetWeight < 0 || *s.SetWeight > most):
+		v.addf(at+".setWeight", "must be between 0 and %d", most)
+	case s.SetCanaryScale != nil && routing == nil:
 		v.addf(at+".setCanaryScale", "needs trafficRouting")
+	case s.SetHeaderRoute != nil:
+		v.managed(at+".setHeaderRoute", s.SetHeaderRoute.Name, routing, v.w.Routing.Headers)
+	case s.SetMirrorRoute != nil:
+		v.managed(at+".setMirrorRoute", s.SetMirrorRoute.Name, routing, v.w.Routing.Mirrors)
 	case s.Pause != nil && s.Pause.Duration != nil:
 		if _, ok := pauseLength(s.Pause.Duration); !ok {
 			v.addf(at+".pause.duration", "%q is no duration such as 90 or 1m30s", s.Pause.Duration.String())
 		}
 	case s.Analysis != nil:
 		v.analysis(at+".analysis", *s.Analysis, true)
+	}
+}
+
+// managed checks a step that adds or removes a route.
+func (v *checking) managed(at, name string, routing *v1alpha1.RolloutTrafficRouting, can bool) {
+	switch {
+	case routing == nil:
+		v.addf(at, "needs trafficRouting")
+	case !can:
+		v.addf(at, "is something that not all of the named routers can do")
+	case !slices.ContainsFunc(routing.ManagedRoutes, func(m v1alpha1.MangedRoute) bool { return m.Name == name }):
+		v.addf(at+".name", "%q is not among trafficRouting.managedRoutes", name)
 	}
 }
 
@@ -180,21 +279,20 @@ func (v *checking) service(at, name string) {
 }
 
 func (v *checking) routing(at string, c *v1alpha1.CanaryStrategy) {
-	if c.CanaryService == "" || c.StableService == "" || c.CanaryService == c.StableService {
+	if i := c.TrafficRouting.Istio; c.PingPong == nil && (i == nil || i.DestinationRule == nil) &&
+		(c.CanaryService == "" || c.StableService == "" || c.CanaryService == c.StableService) {
 		v.addf(at, "needs two different services: canaryService and stableService")
 	}
 	for _, p := range v.w.Routing.Problems {
 		v.addf(at+"."+p.Field, "%s", p.Reason)
 	}
-	for _, r := range v.w.Routes {
+	for _, route := range v.w.Routes {
+		r := route.Observed()
 		switch {
 		case r.Missing:
 			v.addf(at+"."+r.Field, "%s %s/%s is not there", r.Kind, r.Namespace, r.Name)
-		case !r.Paired:
-			v.addf(
-				at+"."+r.Field, "%s %s/%s has no rule with both %s and %s", r.Kind, r.Namespace, r.Name,
-				c.CanaryService, c.StableService,
-			)
+		case r.Problem != "":
+			v.addf(at+"."+r.Field, "%s %s/%s %s", r.Kind, r.Namespace, r.Name, r.Problem)
 		}
 	}
 }

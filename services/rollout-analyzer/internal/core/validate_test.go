@@ -20,8 +20,23 @@ func TestInvalidRolloutsAreMarkedAndLeftAlone(t *testing.T) {
 		"spec.strategy: exactly one": func(w *World) {
 			w.Rollout.Spec.Strategy.BlueGreen = &v1alpha1.BlueGreenStrategy{}
 		},
-		"spec.strategy.blueGreen": func(w *World) {
+		"spec.strategy.blueGreen.activeService: must not be empty": func(w *World) {
 			w.Rollout.Spec.Strategy = v1alpha1.RolloutStrategy{BlueGreen: &v1alpha1.BlueGreenStrategy{}}
+		},
+		`spec.strategy.blueGreen.previewService: must not be the activeService "stable"`: func(w *World) {
+			w.Rollout.Spec.Strategy = v1alpha1.RolloutStrategy{
+				BlueGreen: &v1alpha1.BlueGreenStrategy{ActiveService: "stable", PreviewService: "stable"},
+			}
+		},
+		`workloadRef: Deployment "old" is not there`: func(w *World) {
+			w.Rollout.Spec.WorkloadRef = &v1alpha1.ObjectRef{Kind: "Deployment", Name: "old"}
+		},
+		"template must be empty": func(w *World) {
+			w.Rollout.Spec.WorkloadRef = &v1alpha1.ObjectRef{Kind: "Deployment", Name: "old"}
+			w.Workload = &Workload{Inline: true}
+		},
+		`scaleDown: "soon"`: func(w *World) {
+			w.Rollout.Spec.WorkloadRef = &v1alpha1.ObjectRef{Kind: "Deployment", Name: "old", ScaleDown: "soon"}
 		},
 		"spec.selector: must not be empty": func(w *World) { w.Rollout.Spec.Selector = nil },
 		"spec.template.metadata.labels": func(w *World) {
@@ -30,7 +45,7 @@ func TestInvalidRolloutsAreMarkedAndLeftAlone(t *testing.T) {
 		"spec.template.spec.containers": func(w *World) { w.Rollout.Spec.Template.Spec.Containers = nil },
 		"spec.replicas: must not be":    func(w *World) { w.Rollout.Spec.Replicas = new(int32(-1)) },
 		"spec.minReadySeconds":          func(w *World) { w.Rollout.Spec.MinReadySeconds = 600 },
-		"spec.workloadRef":              func(w *World) { w.Rollout.Spec.WorkloadRef = &v1alpha1.ObjectRef{} },
+		"spec.workloadRef.kind":         func(w *World) { w.Rollout.Spec.WorkloadRef = &v1alpha1.ObjectRef{} },
 		"maxSurge and maxUnavailable must not": func(w *World) {
 			c := canaryOf(w)
 			c.MaxSurge, c.MaxUnavailable = new(intstr.FromInt32(0)), new(intstr.FromString("0%"))
@@ -57,8 +72,8 @@ func TestInvalidRolloutsAreMarkedAndLeftAlone(t *testing.T) {
 		"selects no pods": func(w *World) {
 			w.Services["stable"].Spec.Type = corev1.ServiceTypeExternalName
 		},
-		"HTTPRoute ns/web is not there": func(w *World) { w.Routes[0].Missing = true },
-		"has no rule with both":         func(w *World) { w.Routes[0].Paired = false },
+		"HTTPRoute ns/web is not there": func(w *World) { w.Routes[0].(*simRoute).seen.Missing = true },
+		"web has no rule":               func(w *World) { w.Routes[0].(*simRoute).seen.Problem = "has no rule" },
 		"needs two different services":  func(w *World) { canaryOf(w).CanaryService = "stable" },
 		"trafficRouting.istio": func(w *World) {
 			canaryOf(w).TrafficRouting.Istio = &v1alpha1.IstioTrafficRouting{}
@@ -239,8 +254,7 @@ func TestWhatHasNoEffectIsSaidOnce(t *testing.T) {
 		s.follow("")
 	}
 	want := map[string]int{
-		"spec.strategy.canary.maxsurge: unknown field":                       1,
-		"spec.strategy.canary.canaryMetadata: has no effect in this version": 1,
+		"spec.strategy.canary.maxsurge: unknown field": 1,
 	}
 	if diff := cmp.Diff(want, said); diff != "" {
 		t.Error(diff)

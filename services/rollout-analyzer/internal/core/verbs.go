@@ -10,10 +10,11 @@ import (
 
 // How a rollout ended, as status.duration.completionStatus says it.
 const (
-	completedPromoted     = "Promoted"
-	completedFastPromoted = "FastPromoted"
-	completedAborted      = "Aborted"
-	completedRolledBack   = "RolledBack"
+	completedPromoted       = "Promoted"
+	completedFastPromoted   = "FastPromoted"
+	completedAborted        = "Aborted"
+	completedRolledBack     = "RolledBack"
+	completedFastRolledBack = "FastRolledBack"
 )
 
 // reset notices a new template and edited steps: both begin the steps anew.
@@ -50,6 +51,7 @@ func (p *pass) restart() {
 	p.resume()
 	p.st.Canary.CurrentStepAnalysisRunStatus = nil
 	p.st.Canary.CurrentBackgroundAnalysisRunStatus = nil
+	p.st.BlueGreen = v1alpha1.BlueGreenStatus{}
 	p.st.Duration = &v1alpha1.RolloutDuration{RolloutStartedAt: p.now()}
 }
 
@@ -62,6 +64,7 @@ func (p *pass) nextRevision() int64 {
 
 // applyUserActions carries out what a person wrote to the status: abort, retry, promote in full.
 func (p *pass) applyUserActions() {
+	defer p.hurry()
 	switch {
 	case p.promoted():
 		return
@@ -85,6 +88,35 @@ func (p *pass) applyUserActions() {
 		p.note(false, ReasonRetry, "Rollout retries revision "+p.revision)
 		p.fact(attempt, func(r events.Revision) events.Body { return events.RolloutUpdated{Revision: r} })
 	}
+}
+
+// hurries reports whether analyses, pauses and steps are left out.
+func (p *pass) hurries() bool { return p.st.PromoteFull || p.withinWindow() }
+
+// hurry skips the steps of a canary that goes back to a recent version.
+func (p *pass) hurry() {
+	if p.blue == nil && !p.promoted() && !p.st.Abort && p.withinWindow() {
+		p.resume()
+		p.setIndex(len(p.steps))
+		p.retireRuns(false)
+	}
+}
+
+// withinWindow reports whether the wanted template is an earlier one, with fewer versions between it and the stable one
+// than spec.rollbackWindow allows.
+func (p *pass) withinWindow() bool {
+	if p.ro.Spec.RollbackWindow == nil || p.newRS == nil || p.stableRS == nil ||
+		!p.newRS.CreationTimestamp.Before(&p.stableRS.CreationTimestamp) {
+		return false
+	}
+	between := int32(0)
+	for _, rs := range p.older {
+		if p.newRS.CreationTimestamp.Before(&rs.CreationTimestamp) &&
+			rs.CreationTimestamp.Before(&p.stableRS.CreationTimestamp) {
+			between++
+		}
+	}
+	return between < p.ro.Spec.RollbackWindow.Revisions
 }
 
 // abort gives up the wanted template: its traffic goes back in this very pass.
@@ -116,22 +148,29 @@ func (p *pass) promote() {
 	if p.promoted() || p.aborted() || p.ro.Spec.Paused || p.index() < len(p.steps) || len(p.st.PauseConditions) > 0 {
 		return
 	}
-	if availableReplicas(p.newRS) < p.n || p.routes() && (!p.settled || p.weight() != maxWeight && p.n > 0) {
+	if availableReplicas(p.newRS) < p.n || p.routes() && (!p.settled || p.weight() != p.total() && p.n > 0) {
 		return
 	}
+	p.becomeStable("Completed all " + itoa(len(p.steps)) + " canary steps")
+}
+
+// becomeStable makes the wanted template the stable one.
+func (p *pass) becomeStable(why string) {
 	how := completedPromoted
-	if p.st.PromoteFull {
+	switch {
+	case p.st.PromoteFull:
 		how = completedFastPromoted
+	case p.withinWindow():
+		how = completedFastRolledBack
 	}
 	p.st.StableRS, p.st.PromoteFull = p.hash, false
+	p.swap()
 	p.retireRuns(false)
 	p.end(how)
 	p.note(
 		false,
 		ReasonCompleted,
-		"Rollout completed update to revision "+p.revision+" ("+p.hash+"): Completed all "+itoa(
-			len(p.steps),
-		)+" canary steps",
+		"Rollout completed update to revision "+p.revision+" ("+p.hash+"): "+why,
 	)
 	p.fact("", func(r events.Revision) events.Body { return events.RolloutPromoted{Revision: r} })
 }

@@ -17,10 +17,14 @@ import (
 	"github.com/argosy-mesh/argosy/libs/kube"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -75,6 +79,12 @@ func (e *effort) perform(ctx context.Context, a core.Action) error {
 		return e.pointService(ctx, a)
 	case core.SetWeight:
 		return e.setWeight(ctx, a)
+	case core.EvictPod:
+		return e.evict(ctx, a)
+	case core.PatchPod:
+		return e.patchPod(ctx, a)
+	case core.ScaleWorkload:
+		return e.scaleWorkload(ctx, a)
 	case core.CreateAnalysisRun:
 		return e.createRun(ctx, a)
 	case core.RetireAnalysisRun:
@@ -119,6 +129,12 @@ func (e *effort) updateReplicaSet(ctx context.Context, a core.UpdateReplicaSet) 
 		if a.MinReady != nil {
 			next.Spec.MinReadySeconds = *a.MinReady
 		}
+		if a.Metadata != nil {
+			next.Spec.Template.Labels, next.Spec.Template.Annotations = a.Metadata.Labels, a.Metadata.Annotations
+		}
+		if a.SetAffinity {
+			next.Spec.Template.Spec.Affinity = a.Affinity
+		}
 		return e.Client.Patch(ctx, next, client.MergeFromWithOptions(rs, client.MergeFromWithOptimisticLock{}))
 	}
 	return fmt.Errorf("replica set %s: %w", a.Name, errGone)
@@ -129,25 +145,102 @@ func (e *effort) pointService(ctx context.Context, a core.SwitchService) error {
 	if !ok {
 		return fmt.Errorf("service %s: %w", a.Service, errGone)
 	}
+	if a.Hash == "" {
+		return giveBack(ctx, e.Client, svc)
+	}
 	next := svc.DeepCopy()
 	next.Spec.Selector = with(next.Spec.Selector, core.HashLabel, a.Hash)
 	next.Annotations = with(next.Annotations, core.AnnotationManagedBy, e.object.GetName())
 	return e.Client.Patch(ctx, next, client.MergeFromWithOptions(svc, client.MergeFromWithOptimisticLock{}))
 }
 
+// giveBack makes a service select by its own labels again.
+func giveBack(ctx context.Context, c client.Client, svc *corev1.Service) error {
+	next := svc.DeepCopy()
+	delete(next.Spec.Selector, core.HashLabel)
+	delete(next.Annotations, core.AnnotationManagedBy)
+	return c.Patch(ctx, next, client.MergeFromWithOptions(svc, client.MergeFromWithOptimisticLock{}))
+}
+
+// evict asks for it by the API that respects disruption budgets. One that says no is asked again later.
+func (e *effort) evict(ctx context.Context, a core.EvictPod) error {
+	uid := types.UID(a.UID)
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: e.object.GetNamespace(), Name: a.Name}}
+	err := e.Client.SubResource("eviction").Create(ctx, pod, &policyv1.Eviction{
+		ObjectMeta:    metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name},
+		DeleteOptions: &metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}},
+	})
+	if apierrors.IsTooManyRequests(err) {
+		e.Log.InfoContext(ctx, "a disruption budget keeps a pod", "rollout", e.object.GetName(), "pod", a.Name)
+		return nil
+	}
+	return client.IgnoreNotFound(err)
+}
+
+func (e *effort) patchPod(ctx context.Context, a core.PatchPod) error {
+	for _, pods := range e.world.Pods {
+		for _, pod := range pods {
+			if pod.Name != a.Name || string(pod.UID) != a.UID {
+				continue
+			}
+			next := pod.DeepCopy()
+			next.Labels, next.Annotations = a.Labels, a.Annotations
+			return client.IgnoreNotFound(e.Client.Patch(
+				ctx, next, client.MergeFromWithOptions(pod, client.MergeFromWithOptimisticLock{}),
+			))
+		}
+	}
+	return fmt.Errorf("pod %s: %w", a.Name, errGone)
+}
+
+func (e *effort) scaleWorkload(ctx context.Context, a core.ScaleWorkload) error {
+	work := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: e.object.GetNamespace(), Name: a.Name}}
+	scale := &autoscalingv1.Scale{Spec: autoscalingv1.ScaleSpec{Replicas: a.Replicas}}
+	return client.IgnoreNotFound(
+		e.Client.SubResource("scale").Update(ctx, work, client.WithSubResourceBody(scale)),
+	)
+}
+
+// setWeight writes what the router makes of a split, guarded by the versions that were looked at.
 func (e *effort) setWeight(ctx context.Context, a core.SetWeight) error {
-	r, served := router.ByKind(a.Route.Kind)
-	if !served {
-		return fmt.Errorf("router of %s: %w", a.Route.Kind, errGone)
+	for _, r := range e.world.Routes {
+		seen := r.Observed()
+		bound, is := r.(*router.Bound)
+		if !is || seen.Ref != a.Route || seen.Field != a.Field {
+			continue
+		}
+		for _, c := range bound.Changes(a.Split) {
+			if err := e.change(ctx, c); err != nil {
+				return fmt.Errorf("%s %s/%s: %w", c.Ref.Kind, c.Ref.Namespace, c.Ref.Name, err)
+			}
+		}
+		return nil
 	}
-	route := r.New()
-	if err := e.Client.Get(
-		ctx, types.NamespacedName{Namespace: a.Route.Namespace, Name: a.Route.Name}, route,
-	); err != nil {
-		return fmt.Errorf("read: %w", err)
+	return fmt.Errorf("router of %s: %w", a.Route.Kind, errGone)
+}
+
+// change writes one object of a router.
+func (e *effort) change(ctx context.Context, c router.Change) error {
+	switch {
+	case c.New == nil:
+		version := c.Old.GetResourceVersion()
+		return client.IgnoreNotFound(
+			e.Client.Delete(ctx, c.Old, client.Preconditions{ResourceVersion: &version}),
+		)
+	case c.Old != nil:
+		return e.Client.Update(ctx, c.New)
 	}
-	r.Apply(route, a.Split)
-	return e.Client.Update(ctx, route)
+	mapping, err := e.Client.RESTMapper().RESTMapping(schema.GroupKind{Group: c.Ref.Group, Kind: c.Ref.Kind})
+	if err != nil {
+		return fmt.Errorf("find the version: %w", err)
+	}
+	made := c.New.DeepCopy()
+	made.SetGroupVersionKind(mapping.GroupVersionKind)
+	made.SetOwnerReferences([]metav1.OwnerReference{{
+		APIVersion: v1alpha1.GroupVersion.String(), Kind: "Rollout", Name: e.object.GetName(), UID: e.object.GetUID(),
+		Controller: new(true), BlockOwnerDeletion: new(true),
+	}})
+	return e.Client.Create(ctx, made)
 }
 
 func (e *effort) createRun(ctx context.Context, a core.CreateAnalysisRun) error {

@@ -2,7 +2,9 @@ package rollout
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/argosy-mesh/argosy/libs/kube/object"
@@ -12,6 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -22,6 +25,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
+	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/core"
 	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/router"
 )
 
@@ -30,8 +34,6 @@ const (
 	workers = 16
 	// slowest bounds the pause after failures.
 	slowest = 10 * time.Second
-	// lookForRoutes is how often to look whether routes can be watched now.
-	lookForRoutes = 15 * time.Second
 )
 
 // Index makes owned objects findable by their owner, and Rollouts by what they depend on. Call it once per manager.
@@ -47,6 +49,15 @@ func Index(ctx context.Context, mgr manager.Manager) error {
 			return fmt.Errorf("index %T by owner: %w", o, err)
 		}
 	}
+	managed := func(o client.Object) []string {
+		if by := o.GetAnnotations()[core.AnnotationManagedBy]; by != "" {
+			return []string{by}
+		}
+		return nil
+	}
+	if err := mgr.GetFieldIndexer().IndexField(ctx, &corev1.Service{}, managedIndex, managed); err != nil {
+		return fmt.Errorf("index services by who narrowed them down: %w", err)
+	}
 	if err := mgr.GetFieldIndexer().IndexField(ctx, object.New("Rollout"), concernIndex, concerns); err != nil {
 		return fmt.Errorf("index Rollouts by what they depend on: %w", err)
 	}
@@ -55,7 +66,9 @@ func Index(ctx context.Context, mgr manager.Manager) error {
 
 // Watch makes the manager call inner for every Rollout that something happened to. again brings Rollouts to look at
 // without that.
-func Watch(mgr manager.Manager, inner reconcile.Reconciler, again <-chan event.GenericEvent) error {
+func Watch(
+	mgr manager.Manager, r *Reconciler, inner reconcile.Reconciler, again <-chan event.GenericEvent,
+) error {
 	owned := handler.EnqueueRequestForOwner(
 		mgr.GetScheme(), mgr.GetRESTMapper(), object.New("Rollout"), handler.OnlyControllerOwner(),
 	)
@@ -64,6 +77,7 @@ func Watch(mgr manager.Manager, inner reconcile.Reconciler, again <-chan event.G
 		Watches(&appsv1.ReplicaSet{}, owned).
 		Watches(object.New("AnalysisRun"), owned).
 		Watches(&corev1.Service{}, handler.EnqueueRequestsFromMapFunc(concerned(mgr.GetClient(), "Service", false))).
+		Watches(&corev1.Service{}, handler.EnqueueRequestsFromMapFunc(narrower)).
 		Watches(
 			object.New("AnalysisTemplate"),
 			handler.EnqueueRequestsFromMapFunc(concerned(mgr.GetClient(), "AnalysisTemplate", true)),
@@ -84,39 +98,65 @@ func Watch(mgr manager.Manager, inner reconcile.Reconciler, again <-chan event.G
 	if err != nil {
 		return fmt.Errorf("watch rollouts: %w", err)
 	}
-	for _, r := range router.Routers {
-		if err := mgr.Add(
-			manager.RunnableFunc(func(ctx context.Context) error { return watchRoutes(ctx, mgr, c, r) }),
-		); err != nil {
-			return fmt.Errorf("watch %s: %w", r.Kind.Kind, err)
+	r.watchDeployments = sync.OnceFunc(func() {
+		changed := handler.EnqueueRequestsFromMapFunc(concerned(mgr.GetClient(), "Deployment", false))
+		var work client.Object = &appsv1.Deployment{}
+		if err := c.Watch(source.Kind(mgr.GetCache(), work, changed)); err != nil {
+			r.Log.Error("watch Deployments whose templates Rollouts use", "error", err)
 		}
-	}
+	})
+	r.watchKind = watchOnce(mgr, c, r)
 	return nil
 }
 
-// watchRoutes begins to watch the objects of a router as soon as the cluster knows them; it may never do.
-func watchRoutes(ctx context.Context, mgr manager.Manager, c controller.Controller, r router.Router) error {
-	for {
-		if _, err := mgr.GetRESTMapper().RESTMapping(r.Kind.GroupKind(), r.Kind.Version); err == nil {
-			var route client.Object = r.New()
-			return c.Watch(
-				source.Kind(
-					mgr.GetCache(), route,
-					handler.EnqueueRequestsFromMapFunc(concerned(mgr.GetClient(), r.Kind.Kind, false)),
-				),
-			)
+// watchOnce returns what begins to watch the objects of a kind of routers, the first time that a Rollout names one: a
+// cluster may have many of them that have nothing to do with Rollouts. A kind that the cluster does not know yet is tried
+// again with the next Rollout that names it, which is looked at again while it is invalid.
+func watchOnce(mgr manager.Manager, c controller.Controller, r *Reconciler) func(router.Kind) {
+	var lock sync.Mutex
+	watched := map[schema.GroupKind]bool{}
+	return func(kind router.Kind) {
+		lock.Lock()
+		defer lock.Unlock()
+		if watched[kind.GroupKind] {
+			return
 		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(lookForRoutes):
+		mapping, err := mgr.GetRESTMapper().RESTMapping(kind.GroupKind)
+		if err != nil {
+			return
 		}
+		u := &unstructured.Unstructured{}
+		u.SetGroupVersionKind(mapping.GroupVersionKind)
+		var route client.Object = u
+		changed := handler.EnqueueRequestsFromMapFunc(concerned(mgr.GetClient(), kind.Kind+"."+kind.Group, false))
+		owned := handler.EnqueueRequestForOwner(
+			mgr.GetScheme(), mgr.GetRESTMapper(), object.New("Rollout"), handler.OnlyControllerOwner(),
+		)
+		if err := errors.Join(
+			c.Watch(source.Kind(mgr.GetCache(), route, changed)), c.Watch(source.Kind(mgr.GetCache(), route, owned)),
+		); err != nil {
+			r.Log.Error("watch objects of a router", "kind", kind.Kind, "error", err)
+			return
+		}
+		watched[kind.GroupKind] = true
 	}
 }
 
 // concernIndex finds Rollouts by what they depend on and do not own: its kind, namespace and name. A Rollout is read
 // for it when it changes, and not once for each change of a Service of the cluster.
 const concernIndex = "argosy.concern"
+
+// managedIndex finds Services by the Rollout that narrowed them down.
+const managedIndex = "argosy.managed-by"
+
+// narrower maps a Service to the Rollout that narrowed it down, named there or not, there or gone.
+func narrower(_ context.Context, o client.Object) []reconcile.Request {
+	by := o.GetAnnotations()[core.AnnotationManagedBy]
+	if by == "" {
+		return nil
+	}
+	return []reconcile.Request{{NamespacedName: client.ObjectKey{Namespace: o.GetNamespace(), Name: by}}}
+}
 
 func concern(kind, namespace, name string) string { return kind + "/" + namespace + "/" + name }
 
@@ -127,12 +167,15 @@ func concerns(o client.Object) (out []string) {
 		return nil
 	}
 	ro, _, _ := v1alpha1.DecodeTolerant[v1alpha1.Rollout](u.Object)
-	for _, name := range Services(ro) {
+	for _, name := range core.ServiceNames(ro) {
 		out = append(out, concern("Service", ro.Namespace, name))
+	}
+	if ref := ro.Spec.WorkloadRef; ref != nil {
+		out = append(out, concern(ref.Kind, ro.Namespace, ref.Name))
 	}
 	for _, refs := range router.Read(ro).Refs {
 		for _, ref := range refs {
-			out = append(out, concern(ref.Kind, ref.Namespace, ref.Name))
+			out = append(out, concern(ref.Kind+"."+ref.Group, ref.Namespace, ref.Name))
 		}
 	}
 	if awaitsTemplate(ro) {

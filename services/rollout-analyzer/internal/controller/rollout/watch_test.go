@@ -27,7 +27,7 @@ status: {conditions: [{type: InvalidSpec, status: "True"}]}
 		t.Fatal(err)
 	}
 	got := concerns(ro)
-	for _, want := range []string{"Service/shop/stable", "Service/shop/canary", "HTTPRoute/edge/main",
+	for _, want := range []string{"Service/shop/stable", "Service/shop/canary", "HTTPRoute.gateway.networking.k8s.io/edge/main",
 		"AnalysisTemplate/shop/", "ClusterAnalysisTemplate//"} {
 		if !slices.Contains(got, want) {
 			t.Errorf("%s is not among %v", want, got)
