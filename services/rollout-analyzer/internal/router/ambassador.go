@@ -30,7 +30,7 @@ var ambassador = Router{
 		}
 		return refs, true, nil
 	},
-	Observe: func(_ Input, ref traffic.Ref, objects *Objects) (out traffic.Observed) {
+	Observe: func(in Input, ref traffic.Ref, objects *Objects) (out traffic.Observed) {
 		u := objects.Get(ref)
 		if u == nil {
 			return traffic.Observed{Missing: true}
@@ -40,6 +40,7 @@ var ambassador = Router{
 			return out
 		}
 		if canary := objects.Get(ambassadorCanary(ref)); canary != nil {
+			out.Problem = foreign(canary, in)
 			out.CanaryWeight = whole(at(canary.Object, "spec", "weight"), 0)
 		}
 		return out

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/core/traffic"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
@@ -34,6 +35,13 @@ var apisix = Router{
 		rules, missing := apisixRules(in, u.Object)
 		if missing != "" {
 			return traffic.Observed{Problem: fmt.Sprintf("has no http rule %q", missing)}
+		}
+		for _, name := range names(in) {
+			beside := ref
+			beside.Name = name
+			if made := objects.Get(beside); made != nil && foreign(made, in) != "" {
+				return traffic.Observed{Problem: foreign(made, in)}
+			}
 		}
 		var lists []any
 		for _, r := range rules {
@@ -76,9 +84,10 @@ func applyApisix(in Input, ref traffic.Ref, objects *Objects, split traffic.Spli
 	for _, name := range split.Names {
 		at := ref
 		at.Name = name
+		made := objects.Get(at)
 		i := slices.IndexFunc(split.Managed, func(m traffic.Managed) bool { return m.Name == name && !m.Mirror })
 		if i < 0 {
-			if made := objects.Get(at); made != nil && ownedBy(made.GetOwnerReferences(), in.Name) {
+			if made != nil && metav1.GetControllerOf(made) != nil && foreign(made, in) == "" {
 				objects.Drop(at)
 			}
 			continue

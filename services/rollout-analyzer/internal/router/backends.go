@@ -6,6 +6,7 @@ import (
 
 	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/core/traffic"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
 // observeBackends reads the weights of the one list of backends of an object.
@@ -69,8 +70,11 @@ func shareBackends(list any, name string, before []string, split traffic.Split) 
 	return items
 }
 
-func ownedBy(refs []metav1.OwnerReference, name string) bool {
-	return slices.ContainsFunc(refs, func(r metav1.OwnerReference) bool {
-		return r.Kind == "Rollout" && r.Name == name
-	})
+// foreign says whose an object is that a router makes beside a named one, empty when it is ours or nobody's.
+func foreign(u *unstructured.Unstructured, in Input) string {
+	owner := metav1.GetControllerOf(u)
+	if owner == nil || owner.Kind == "Rollout" && owner.Name == in.Name {
+		return ""
+	}
+	return "needs " + u.GetKind() + " " + u.GetName() + ", which belongs to " + owner.Kind + " " + owner.Name
 }

@@ -126,17 +126,22 @@ func observeGatewayRoute(in Input, ref traffic.Ref, objects *Objects) (out traff
 	return out
 }
 
-// gatewayPending reports whether a controller that wrote a status has not yet read the newest version of a route. One
-// that never wrote any is not waited for.
+// gatewayPending reports whether controllers wrote a status of a route, and none of them has read its newest version. Where
+// nobody ever wrote one, nobody is waited for; nor is one that stopped beside one that did not.
 func gatewayPending(u *unstructured.Unstructured) bool {
+	behind := false
 	for _, parent := range objectsOf(at(u.Object, "status", "parents")) {
 		for _, c := range objectsOf(parent["conditions"]) {
-			if text(c["type"]) == "Accepted" && int64(whole(c["observedGeneration"], 0)) < u.GetGeneration() {
-				return true
+			if text(c["type"]) != "Accepted" {
+				continue
 			}
+			if int64(whole(c["observedGeneration"], 0)) >= u.GetGeneration() {
+				return false
+			}
+			behind = true
 		}
 	}
-	return false
+	return behind
 }
 
 func applyGatewayRoute(in Input, ref traffic.Ref, objects *Objects, split traffic.Split) {

@@ -73,6 +73,7 @@ func observeNginx(in Input, ref traffic.Ref, objects *Objects) (out traffic.Obse
 		return out
 	}
 	if canary := objects.Get(nginxCanary(in, ref)); canary != nil {
+		out.Problem = foreign(canary, in)
 		weight, err := strconv.ParseInt(canary.GetAnnotations()[nginxPrefix(in)+"/canary-weight"], 10, 32)
 		if err == nil {
 			out.CanaryWeight = int32(weight)

@@ -27,9 +27,7 @@ var smi = Router{
 			// It is made with the first weight.
 			return out
 		}
-		if owner := u.GetOwnerReferences(); len(owner) > 0 && owner[0].Name != in.Name {
-			out.Problem = "belongs to " + owner[0].Kind + " " + owner[0].Name
-		}
+		out.Problem = foreign(u, in)
 		canary, _ := in.services()
 		for _, b := range objectsOf(at(u.Object, "spec", "backends")) {
 			if text(b["service"]) == canary {

@@ -83,6 +83,9 @@ func unannotate(u *unstructured.Unstructured, key string) {
 	all := u.GetAnnotations()
 	if _, has := all[key]; has {
 		delete(all, key)
+		if len(all) == 0 {
+			all = nil
+		}
 		u.SetAnnotations(all)
 	}
 }
