@@ -17,10 +17,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/core"
-	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/router"
 )
 
 // rate is a Prometheus whose one answer can be changed.
@@ -156,13 +157,23 @@ func (f *field) wantTraffic(namespace string, weight int32, canary, stable strin
 
 // traffic compares the weight and what the services select.
 func (f *field) traffic(ctx context.Context, namespace string, weight int32, canary, stable string) error {
-	r, _ := router.ByKind("HTTPRoute")
-	route := r.New()
+	route := &unstructured.Unstructured{}
+	route.SetGroupVersionKind(schema.GroupVersionKind{
+		Group: "gateway.networking.k8s.io", Version: "v1", Kind: "HTTPRoute",
+	})
 	if err := f.client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: "web"}, route); err != nil {
 		return err
 	}
-	if got := r.Observe(route, "canary", "stable"); got.CanaryWeight != weight || got.InProgress != (weight > 0) {
-		return fmt.Errorf("route: %+v, want weight %d", got, weight)
+	rules, _, _ := unstructured.NestedSlice(route.Object, "spec", "rules")
+	backends, _, _ := unstructured.NestedSlice(rules[0].(map[string]any), "backendRefs")
+	for _, b := range backends {
+		backend := b.(map[string]any)
+		if backend["name"] == "canary" && backend["weight"] != int64(weight) {
+			return fmt.Errorf("route: %v, want weight %d", backends, weight)
+		}
+	}
+	if marked := len(route.GetLabels()) > 0; marked != (weight > 0) {
+		return fmt.Errorf("labels of the route: %v at weight %d", route.GetLabels(), weight)
 	}
 	for name, want := range map[string]string{"canary": canary, "stable": stable} {
 		svc := &corev1.Service{}
