@@ -20,7 +20,7 @@ func Decide(w World) []Action {
 		return nil
 	}
 	p := begin(w)
-	if problems := validate(w); len(problems) > 0 {
+	if problems := Validate(w); len(problems) > 0 {
 		p.refuse(problems)
 		return p.finish()
 	}

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -14,8 +15,27 @@ import (
 	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/core/analysis"
 )
 
-// validate returns every reason why a Rollout cannot be served.
-func validate(w World) []Problem {
+// Unreadable turns the errors of decoding into what a person can mend.
+func Unreadable(err error) (out []Problem) {
+	if err == nil {
+		return nil
+	}
+	all := []error{err}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		all = joined.Unwrap()
+	}
+	for _, e := range all {
+		if field, ok := errors.AsType[*v1alpha1.FieldError](e); ok {
+			out = append(out, Problem{Field: field.Path, Reason: field.Err.Error()})
+			continue
+		}
+		out = append(out, Problem{Field: "spec", Reason: e.Error()})
+	}
+	return out
+}
+
+// Validate returns every reason why a Rollout cannot be served.
+func Validate(w World) []Problem {
 	v := &checking{w: w, problems: slices.Clone(w.Unreadable)}
 	v.spec(&w.Rollout.Spec)
 	if c := w.Rollout.Spec.Strategy.Canary; c != nil && len(v.problems) == 0 {
@@ -88,6 +108,8 @@ func (v *checking) workloadRef(ref *v1alpha1.ObjectRef) bool {
 		v.addf(at+".scaleDown", "%q is none of never, onsuccess and progressively", ref.ScaleDown)
 	case work != nil && work.Inline:
 		v.addf("spec.template", "template must be empty for workload reference rollout")
+	case v.w.Partial && (work == nil || work.Missing):
+		return false
 	case work == nil || work.Missing:
 		v.addf(at, "%s %q is not there", ref.Kind, ref.Name)
 	default:
@@ -251,6 +273,12 @@ func (v *checking) analysis(at string, a v1alpha1.RolloutAnalysis, finite bool) 
 	resolve := func(from v1alpha1.ArgumentValueFrom) (string, error) {
 		return analysis.FromRollout(v.w.Rollout, from, "latest", "stable")
 	}
+	if v.w.Partial && slices.ContainsFunc(a.Templates, func(ref v1alpha1.AnalysisTemplateRef) bool {
+		_, is := v.w.Templates[ref]
+		return !is
+	}) {
+		return
+	}
 	if _, err := analysis.Merge(a, v.w.Templates, resolve, finite); err != nil {
 		v.addf(at, "%v", err)
 	}
@@ -261,6 +289,9 @@ func (v *checking) service(at, name string) {
 		return
 	}
 	svc, ok := v.w.Services[name]
+	if !ok && v.w.Partial {
+		return
+	}
 	if !ok {
 		v.addf(at, "service %q is not there", name)
 		return
@@ -289,6 +320,7 @@ func (v *checking) routing(at string, c *v1alpha1.CanaryStrategy) {
 	for _, route := range v.w.Routes {
 		r := route.Observed()
 		switch {
+		case r.Missing && v.w.Partial:
 		case r.Missing:
 			v.addf(at+"."+r.Field, "%s %s/%s is not there", r.Kind, r.Namespace, r.Name)
 		case r.Problem != "":

@@ -18,6 +18,8 @@ type World struct {
 	Rollout *v1alpha1.Rollout
 	// Unreadable holds the fields of the Rollout that could not be read.
 	Unreadable []Problem
+	// Partial says that what is not there may be elsewhere: nothing that is missing is a problem.
+	Partial bool
 	// Warnings say what the Rollout says without effect.
 	Warnings []string
 	// ReplicaSets are those the Rollout owns.

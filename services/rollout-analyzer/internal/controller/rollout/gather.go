@@ -2,7 +2,6 @@ package rollout
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -32,7 +31,7 @@ const OwnerIndex = "argosy.owner"
 // gather reads everything that may be looked at.
 func (r *Reconciler) gather(ctx context.Context, object *unstructured.Unstructured) (core.World, error) {
 	ro, warnings, err := v1alpha1.DecodeTolerant[v1alpha1.Rollout](object.Object)
-	w := core.World{Now: r.Now(), Rollout: ro, Unreadable: problems(err), Services: map[string]*corev1.Service{},
+	w := core.World{Now: r.Now(), Rollout: ro, Unreadable: core.Unreadable(err), Services: map[string]*corev1.Service{},
 		Templates: map[v1alpha1.AnalysisTemplateRef]v1alpha1.AnalysisTemplateSpec{}}
 	for _, warning := range warnings {
 		if strings.HasPrefix(warning.Path, "spec.") {
@@ -50,25 +49,6 @@ func (r *Reconciler) gather(ctx context.Context, object *unstructured.Unstructur
 		}
 	}
 	return w, nil
-}
-
-// problems turns the errors of decoding into what a person can mend.
-func problems(err error) (out []core.Problem) {
-	if err == nil {
-		return nil
-	}
-	all := []error{err}
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		all = joined.Unwrap()
-	}
-	for _, e := range all {
-		if field, ok := errors.AsType[*v1alpha1.FieldError](e); ok {
-			out = append(out, core.Problem{Field: field.Path, Reason: field.Err.Error()})
-			continue
-		}
-		out = append(out, core.Problem{Field: "spec", Reason: e.Error()})
-	}
-	return out
 }
 
 func (r *Reconciler) replicaSets(ctx context.Context, w *core.World) error {
