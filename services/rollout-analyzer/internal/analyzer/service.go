@@ -24,6 +24,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/controller/analysisrun"
+	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/controller/experiment"
 	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/controller/rollout"
 	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/core"
 	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/metric"
@@ -90,10 +91,16 @@ func control(ctx context.Context, mgr manager.Manager, p parts) (*regain, error)
 	if err := rollout.Index(ctx, mgr); err != nil {
 		return nil, err
 	}
-	out := &regain{rollouts: make(chan event.GenericEvent), runs: make(chan event.GenericEvent)}
+	out := &regain{
+		rollouts: make(chan event.GenericEvent), runs: make(chan event.GenericEvent), experiments: make(chan event.GenericEvent),
+	}
 	recorder := mgr.GetEventRecorderFor("rollouts-controller") //nolint:staticcheck // people read core/v1 events
 	ro := rollout.New(mgr.GetClient(), mgr.GetAPIReader(), p.tell, recorder, p.base.Log, p.base.Registry)
 	if err := rollout.Watch(mgr, ro, kube.OwnedOnly(p.base.Members.Owns, ro), out.rollouts); err != nil {
+		return nil, err
+	}
+	ex := experiment.New(mgr.GetClient(), recorder, p.base.Log)
+	if err := experiment.Watch(mgr, kube.OwnedOnly(p.base.Members.Owns, ex), out.experiments); err != nil {
 		return nil, err
 	}
 	runs := analysisrun.New(
@@ -105,7 +112,7 @@ func control(ctx context.Context, mgr manager.Manager, p parts) (*regain, error)
 }
 
 // regain brings back what others owned until now.
-type regain struct{ rollouts, runs chan event.GenericEvent }
+type regain struct{ rollouts, runs, experiments chan event.GenericEvent }
 
 func (r *regain) run(ctx context.Context, changed <-chan struct{}, reader cache.Cache) error {
 	return kube.ResyncKinds(
@@ -116,5 +123,6 @@ func (r *regain) run(ctx context.Context, changed <-chan struct{}, reader cache.
 			List: object.NewList("Rollout"), Out: r.rollouts,
 		},
 		kube.Resync{List: object.NewList("AnalysisRun"), Out: r.runs},
+		kube.Resync{List: object.NewList("Experiment"), Out: r.experiments},
 	)
 }

@@ -21,9 +21,11 @@ import (
 // and the end of a Rollout.
 func TestStrategiesOnARealCluster(t *testing.T) {
 	f := newField(t)
-	f.analyzer("one", "")
+	_, prometheus := newRate(t)
+	f.analyzer("one", prometheus)
 	t.Run("blue-green with the template of a Deployment", func(t *testing.T) { f.in(t).blueGreen() })
 	t.Run("a canary behind an Ingress", func(t *testing.T) { f.in(t).ingress() })
+	t.Run("an experiment of a step", func(t *testing.T) { f.in(t).experiment() })
 	t.Run("pods are replaced within their budget", func(t *testing.T) { f.in(t).restarted() })
 }
 
@@ -154,10 +156,17 @@ func (f *field) restarted() {
 	}
 	at := time.Now().Add(2 * time.Second).UTC().Format(time.RFC3339)
 	f.patch(ns, "shop", `{"spec":{"restartAt":"`+at+`"}}`, false)
-	f.await(ns, "shop", v1alpha1.RolloutHealthy, func(ro *v1alpha1.Rollout) bool {
+	f.eventually("all pods to be replaced", func(ctx context.Context) error {
 		// Nobody makes pods anew here: each eviction is a chance for the next one, as a change of the ReplicaSet is.
 		f.touch(&rs)
-		return ro.Status.RestartedAt != nil && ro.Status.RestartedAt.UTC().Format(time.RFC3339) == at
+		ro, err := f.rollout(ctx, ns, "shop")
+		if err != nil {
+			return err
+		}
+		if ro.Status.RestartedAt == nil || ro.Status.RestartedAt.UTC().Format(time.RFC3339) != at {
+			return fmt.Errorf("restartedAt %v, %s", ro.Status.RestartedAt, ro.Status.Message)
+		}
+		return nil
 	})
 	pods := &corev1.PodList{}
 	if err := f.client.List(f.t.Context(), pods, client.InNamespace(ns)); err != nil || len(pods.Items) != 0 {
@@ -172,4 +181,50 @@ func (f *field) touch(rs *appsv1.ReplicaSet) {
 	if err := f.client.Patch(f.t.Context(), rs.DeepCopy(), raw); err != nil {
 		f.t.Fatal(err)
 	}
+}
+
+// experiment runs pods of both versions beside each other before the steps go on.
+func (f *field) experiment() {
+	const ns = "experiment"
+	f.apply(ns, "experiment.yaml")
+	first := f.await(ns, "shop", v1alpha1.RolloutHealthy, nil)
+	f.patch(ns, "shop", `{"spec":{"template":{"spec":{"containers":[
+		{"name":"main","image":"shop:v2","ports":[{"containerPort":80}]}]}}}}`, false)
+	f.await(ns, "shop", v1alpha1.RolloutHealthy, func(ro *v1alpha1.Rollout) bool {
+		return ro.Status.StableRS != first.Status.StableRS
+	})
+	list := object.NewList("Experiment")
+	if err := f.client.List(f.t.Context(), list, client.InNamespace(ns)); err != nil || len(list.Items) != 1 {
+		f.t.Fatal(err, len(list.Items))
+	}
+	ex, _, _ := v1alpha1.DecodeTolerant[v1alpha1.Experiment](list.Items[0].Object)
+	if ex.Status.Phase != v1alpha1.AnalysisSuccessful || len(ex.Status.AnalysisRuns) != 1 {
+		f.t.Errorf("%+v", ex.Status)
+	}
+	images := map[string]string{}
+	for _, t := range ex.Spec.Templates {
+		images[t.Name] = t.Template.Spec.Containers[0].Image + " " + t.Selector.MatchLabels["set"]
+	}
+	if images["baseline"] != "shop:v1 baseline" || images["trial"] != "shop:v2 trial" {
+		f.t.Errorf("%v", images)
+	}
+	f.eventually("the pods and the service of the experiment to go", func(ctx context.Context) error {
+		sets := &appsv1.ReplicaSetList{}
+		if err := f.client.List(ctx, sets, client.InNamespace(ns), client.HasLabels{"set"}); err != nil {
+			return err
+		}
+		services := &corev1.ServiceList{}
+		if err := f.client.List(ctx, services, client.InNamespace(ns)); err != nil {
+			return err
+		}
+		for _, rs := range sets.Items {
+			if *rs.Spec.Replicas != 0 || len(sets.Items) != 2 {
+				return fmt.Errorf("%s has %d", rs.Name, *rs.Spec.Replicas)
+			}
+		}
+		if len(services.Items) > 0 {
+			return fmt.Errorf("%d services", len(services.Items))
+		}
+		return nil
+	})
 }

@@ -84,6 +84,19 @@ type RetireAnalysisRun struct {
 // DeleteAnalysisRun removes an old analysis.
 type DeleteAnalysisRun struct{ Name string }
 
+// CreateExperiment starts an experiment. The name is derived from rollout, template, revision and step.
+type CreateExperiment struct{ Object *v1alpha1.Experiment }
+
+// RetireExperiment ends an experiment, if it still runs, and marks its verdict as spent.
+type RetireExperiment struct {
+	Name string
+	// Superseded says that the verdict must not be used again.
+	Superseded bool
+}
+
+// DeleteExperiment removes an old experiment.
+type DeleteExperiment struct{ Name string }
+
 // PatchRollout writes the revision to the Rollout, and its size when the manifest is silent about it: a scaler can only
 // work on a size that is there.
 type PatchRollout struct {
@@ -148,6 +161,15 @@ func (a RetireAnalysisRun) Key() string { return "retire-analysisrun/" + a.Name 
 // Key is the name.
 func (a DeleteAnalysisRun) Key() string { return "delete-analysisrun/" + a.Name }
 
+// Key is the name, which is derived from the causes.
+func (a CreateExperiment) Key() string { return "create-experiment/" + a.Object.Name }
+
+// Key is the name.
+func (a RetireExperiment) Key() string { return "retire-experiment/" + a.Name }
+
+// Key is the name.
+func (a DeleteExperiment) Key() string { return "delete-experiment/" + a.Name }
+
 // Key is the wanted state.
 func (a PatchRollout) Key() string { return "amend-rollout/" + a.Revision }
 
@@ -174,6 +196,9 @@ func (ScaleWorkload) action()     {}
 func (CreateAnalysisRun) action() {}
 func (RetireAnalysisRun) action() {}
 func (DeleteAnalysisRun) action() {}
+func (CreateExperiment) action()  {}
+func (RetireExperiment) action()  {}
+func (DeleteExperiment) action()  {}
 func (PatchRollout) action()      {}
 func (PublishFact) action()       {}
 func (PatchStatus) action()       {}

@@ -48,8 +48,10 @@ func Decide(w World) []Action {
 // runCanary moves traffic and pods by the steps of a canary.
 func (p *pass) runCanary() {
 	p.evaluateAnalyses()
+	p.judgeExperiment()
 	p.route()
 	p.startRuns()
+	p.startExperiment()
 	p.scale()
 	p.advance()
 	p.promote()
@@ -206,9 +208,15 @@ func (p *pass) promoted() bool { return p.st.StableRS == p.hash }
 
 func (p *pass) aborted() bool { return p.st.Abort && !p.promoted() }
 
+// inconclusive reports whether a person has to decide what an analysis or an experiment could not.
+func (p *pass) inconclusive() bool {
+	return p.pausedFor(v1alpha1.PauseReasonInconclusiveAnalysis) ||
+		p.pausedFor(v1alpha1.PauseReasonInconclusiveExperiment)
+}
+
 // halted reports whether nothing may be scaled.
 func (p *pass) halted() bool {
-	return p.ro.Spec.Paused || p.pausedFor(v1alpha1.PauseReasonInconclusiveAnalysis)
+	return p.ro.Spec.Paused || p.inconclusive()
 }
 
 func itoa[T ~int | ~int32 | ~int64](v T) string { return strconv.FormatInt(int64(v), 10) }

@@ -61,4 +61,5 @@ const (
 	ReasonSwitchService    = "SwitchService"
 	ReasonWeight           = "TrafficWeightUpdated"
 	ReasonRunStarted       = "AnalysisRunRunning"
+	ReasonExperiment       = "ExperimentRunning"
 )

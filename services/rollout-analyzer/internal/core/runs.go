@@ -192,6 +192,7 @@ func (p *pass) arguments() analysis.Resolve {
 
 // retireRuns ends the analyses of this revision; spent ones must not be used by the next attempt.
 func (p *pass) retireRuns(spent bool) {
+	p.retireExperiments(spent)
 	p.anew = p.anew || spent
 	for _, run := range p.w.Runs {
 		if run.Labels[HashLabel] != p.hash || run.Annotations[AnnotationSpent] != "" {
@@ -211,6 +212,7 @@ func (p *pass) pruneRuns() {
 		keepGood = orElse(s.SuccessfulRunHistoryLimit, keepGood)
 		keepBad = orElse(s.UnsuccessfulRunHistoryLimit, keepBad)
 	}
+	p.pruneExperiments(keepGood, keepBad)
 	runs := slices.Clone(p.w.Runs)
 	slices.SortStableFunc(
 		runs,

@@ -100,6 +100,7 @@ func (s *sim) twin() *sim {
 		out.w.Routes = append(out.w.Routes, &twin)
 	}
 	out.w.Runs = slices.Clone(s.w.Runs)
+	out.w.Experiments = slices.Clone(s.w.Experiments)
 	out.w.ReplicaSets, out.w.Services = nil, map[string]*corev1.Service{}
 	out.w.Pods = maps.Clone(s.w.Pods)
 	for _, rs := range s.w.ReplicaSets {
@@ -192,6 +193,13 @@ func parseSteps(t testing.TB, text string) (out []v1alpha1.CanaryStep) {
 		case "setMirrorRoute":
 			step.SetMirrorRoute = &v1alpha1.SetMirrorRoute{
 				Name: value, Match: []v1alpha1.RouteMatch{{Method: &v1alpha1.StringMatch{Exact: "GET"}}},
+			}
+		case "experiment":
+			step.Experiment = &v1alpha1.RolloutExperimentStep{Templates: []v1alpha1.RolloutExperimentTemplate{
+				{Name: "baseline", SpecRef: "stable"}, {Name: "trial", SpecRef: "canary"},
+			}}
+			if value != "" {
+				step.Experiment.Templates[1].Weight = new(number(t, value))
 			}
 		case "analysis":
 			step.Analysis = &v1alpha1.RolloutAnalysis{Templates: []v1alpha1.AnalysisTemplateRef{{TemplateName: value}}}
@@ -315,7 +323,11 @@ func (s *sim) perform(a Action) {
 				s.w.Routes[i] = r.(*simRoute).say(a.Split)
 			}
 		}
-		s.say("weight %d%s", a.Split.CanaryWeight, managedText(a.Split.Managed))
+		further := managedText(a.Split.Managed)
+		for _, d := range a.Split.Additional {
+			further += fmt.Sprintf(" %s=%d", d.Service, d.Weight)
+		}
+		s.say("weight %d%s", a.Split.CanaryWeight, further)
 	case PatchStatus:
 		s.w.Rollout = s.w.Rollout.DeepCopy()
 		a.Status.DeepCopyInto(&s.w.Rollout.Status)
@@ -401,6 +413,28 @@ func (s *sim) performRun(a Action) {
 	case DeleteAnalysisRun:
 		s.w.Runs = slices.DeleteFunc(s.w.Runs, func(r *v1alpha1.AnalysisRun) bool { return r.Name == a.Name })
 		s.say("forget %s", s.runName(a.Name))
+	case CreateExperiment:
+		ex := a.Object.DeepCopy()
+		ex.CreationTimestamp = metav1.NewTime(s.w.Now)
+		s.w.Experiments = append(s.w.Experiments, ex)
+		s.say("experiment %s", s.runName(ex.Name))
+	case RetireExperiment:
+		for i, old := range s.w.Experiments {
+			if old.Name == a.Name {
+				ex := old.DeepCopy()
+				s.w.Experiments[i] = ex
+				ex.Spec.Terminate = ex.Spec.Terminate || !ex.Status.Phase.Completed()
+				if a.Superseded {
+					ex.Annotations[AnnotationSpent] = "true"
+				}
+				s.say("retire experiment %s", s.runName(a.Name))
+			}
+		}
+	case DeleteExperiment:
+		s.w.Experiments = slices.DeleteFunc(
+			s.w.Experiments, func(e *v1alpha1.Experiment) bool { return e.Name == a.Name },
+		)
+		s.say("forget experiment %s", s.runName(a.Name))
 	default:
 		s.t.Fatalf("the simulator does not know %T", a)
 	}
@@ -456,6 +490,26 @@ func (s *sim) finishRuns(phase v1alpha1.AnalysisPhase) {
 			run := old.DeepCopy()
 			run.Status.Phase, run.Status.Message = phase, "said so"
 			s.w.Runs[i] = run
+		}
+	}
+}
+
+// stage makes the experiments that still go on as they would be: their pods there, or over with a phase.
+func (s *sim) stage(phase v1alpha1.AnalysisPhase) {
+	for i, old := range s.w.Experiments {
+		if old.Status.Phase.Completed() {
+			continue
+		}
+		ex := old.DeepCopy()
+		s.w.Experiments[i] = ex
+		ex.Status.Phase, ex.Status.Message = phase, "said so"
+		ex.Status.AvailableAt, ex.Status.TemplateStatuses = &metav1.Time{Time: s.w.Now}, nil
+		for _, t := range ex.Spec.Templates {
+			st := v1alpha1.TemplateStatus{Name: t.Name, Status: v1alpha1.TemplateRunning, PodTemplateHash: t.Name}
+			if t.Service != nil {
+				st.ServiceName = "svc-" + t.Name
+			}
+			ex.Status.TemplateStatuses = append(ex.Status.TemplateStatuses, st)
 		}
 	}
 }

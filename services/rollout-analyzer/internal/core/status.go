@@ -266,7 +266,7 @@ func (p *pass) overdue(had *v1alpha1.RolloutCondition, moved bool) bool {
 }
 
 func (p *pass) waitsOnPurpose() bool {
-	if s := p.step(); s != nil && !p.promoted() && (s.Pause != nil || s.Analysis != nil) {
+	if s := p.step(); s != nil && !p.promoted() && (s.Pause != nil || s.Analysis != nil || s.Experiment != nil) {
 		return true
 	}
 	if p.blue != nil && !p.promoted() && p.analysing() {

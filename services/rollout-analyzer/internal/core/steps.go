@@ -14,7 +14,7 @@ func (p *pass) advance() {
 	if step == nil || p.promoted() || p.aborted() || p.ro.Spec.Paused {
 		return
 	}
-	if p.pausedFor(v1alpha1.PauseReasonInconclusiveAnalysis) || !p.complete(*step) {
+	if p.inconclusive() || !p.complete(*step) {
 		return
 	}
 	i := p.index()
@@ -37,8 +37,10 @@ func (p *pass) complete(step v1alpha1.CanaryStep) bool {
 	case step.Analysis != nil:
 		run := p.st.Canary.CurrentStepAnalysisRunStatus
 		return run != nil && run.Status == v1alpha1.AnalysisSuccessful
-	case step.SetHeaderRoute != nil || step.SetMirrorRoute != nil:
-		// The first version has nobody to send apart.
+	case step.Experiment != nil:
+		return p.experimentOver()
+	case step.SetWeight == nil && step.SetCanaryScale == nil:
+		// A step that only manages routes is done when the routers say them.
 		return p.settled
 	default:
 		return p.reached()
@@ -91,6 +93,8 @@ func describe(step v1alpha1.CanaryStep) string {
 		return "pause"
 	case step.SetCanaryScale != nil:
 		return "setCanaryScale"
+	case step.Experiment != nil:
+		return "experiment"
 	case step.SetHeaderRoute != nil:
 		return "setHeaderRoute: " + step.SetHeaderRoute.Name
 	case step.SetMirrorRoute != nil:

@@ -240,6 +240,7 @@ func (p *pass) split(weight int32) traffic.Split {
 	out := traffic.Split{
 		Canary: p.canaryService(), Stable: p.stableService(), CanaryHash: p.hash, StableHash: p.st.StableRS,
 		CanaryWeight: weight, Total: p.total(), Managed: p.managed(),
+		Additional: p.additional(),
 	}
 	if p.aborted() {
 		// Subsets follow the services: nobody may get to the canary any more.
@@ -328,6 +329,13 @@ func (p *pass) swap() {
 	}
 }
 
+func additionalWeights(list []traffic.Destination) (out []v1alpha1.WeightDestination) {
+	for _, d := range list {
+		out = append(out, v1alpha1.WeightDestination{Weight: d.Weight, ServiceName: d.Service, PodTemplateHash: d.Hash})
+	}
+	return out
+}
+
 // weighted says which share the new pods get. A share may come and go within one attempt, so the version of the Rollout
 // that was looked at tells the times apart; a repeated pass looks at the same one.
 func (p *pass) weighted(weight int32) {
@@ -344,8 +352,8 @@ func (p *pass) recordWeights(weight int32) {
 			Weight: weight, ServiceName: p.canaryService(), PodTemplateHash: p.hash,
 		},
 		Stable: v1alpha1.WeightDestination{
-			Weight: p.total() - weight, ServiceName: p.stableService(), PodTemplateHash: stable,
+			Weight: p.split(weight).StableWeight(), ServiceName: p.stableService(), PodTemplateHash: stable,
 		},
-		Verified: new(p.settled),
+		Additional: additionalWeights(p.additional()), Verified: new(p.settled),
 	}
 }

@@ -112,6 +112,8 @@ func (s *sim) command(line string) {
 		ro.Spec.Paused = name == "pause"
 	case "verdict":
 		s.finishRuns(v1alpha1.AnalysisPhase(rest))
+	case "experiment":
+		s.stage(v1alpha1.AnalysisPhase(rest))
 	case "vanish", "appear":
 		s.available(rest, name == "appear")
 		return

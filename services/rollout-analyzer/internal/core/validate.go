@@ -221,28 +221,31 @@ func count(claims ...bool) int {
 }
 
 func (v *checking) step(at string, s v1alpha1.CanaryStep, routing *v1alpha1.RolloutTrafficRouting) {
-	later := []bool{s.Experiment != nil, s.Plugin != nil}
-	set := count(later...) + count(
-		s.SetWeight != nil, s.Pause != nil, s.Analysis != nil, s.SetCanaryScale != nil, s.SetHeaderRoute != nil,
-		s.SetMirrorRoute != nil,
-	)
+	// As upstream: what decides when a step is over stands alone; scale and managed routes may stand beside it.
+	set := count(s.SetWeight != nil, s.Pause != nil, s.Analysis != nil, s.Experiment != nil, s.Plugin != nil)
+	beside := count(s.SetCanaryScale != nil, s.SetHeaderRoute != nil, s.SetMirrorRoute != nil)
 	most := maxWeight
 	if routing != nil {
 		most = orElse(routing.MaxTrafficWeight, maxWeight)
 	}
+	if s.SetHeaderRoute != nil {
+		v.managed(at+".setHeaderRoute", s.SetHeaderRoute.Name, routing, v.w.Routing.Headers)
+	}
+	if s.SetMirrorRoute != nil {
+		v.managed(at+".setMirrorRoute", s.SetMirrorRoute.Name, routing, v.w.Routing.Mirrors)
+	}
+	if s.SetCanaryScale != nil && routing == nil {
+		v.addf(at+".setCanaryScale", "needs trafficRouting")
+	}
 	switch {
-	case set != 1:
+	case set > 1 || set+beside == 0:
 		v.addf(at, "exactly one kind of step must be set, not %d", set)
-	case count(later...) > 0:
-		v.addf(at, "experiment and plugin are not served by this version")
+	case s.Plugin != nil:
+		v.addf(at+".plugin", "step plugins are not served by this version")
+	case s.Experiment != nil:
+		v.experiment(at+".experiment", s.Experiment, routing != nil)
 	case s.SetWeight != nil && (*s.SetWeight < 0 || *s.SetWeight > most):
 		v.addf(at+".setWeight", "must be between 0 and %d", most)
-	case s.SetCanaryScale != nil && routing == nil:
-		v.addf(at+".setCanaryScale", "needs trafficRouting")
-	case s.SetHeaderRoute != nil:
-		v.managed(at+".setHeaderRoute", s.SetHeaderRoute.Name, routing, v.w.Routing.Headers)
-	case s.SetMirrorRoute != nil:
-		v.managed(at+".setMirrorRoute", s.SetMirrorRoute.Name, routing, v.w.Routing.Mirrors)
 	case s.Pause != nil && s.Pause.Duration != nil:
 		if _, ok := pauseLength(s.Pause.Duration); !ok {
 			v.addf(at+".pause.duration", "%q is no duration such as 90 or 1m30s", s.Pause.Duration.String())

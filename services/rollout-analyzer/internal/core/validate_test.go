@@ -60,7 +60,7 @@ func TestInvalidRolloutsAreMarkedAndLeftAlone(t *testing.T) {
 		`steps[1].pause.duration: "soon"`: func(w *World) {
 			canaryOf(w).Steps[1].Pause.Duration = new(intstr.FromString("soon"))
 		},
-		"steps[2]: experiment": func(w *World) {
+		"steps[2].plugin: step plugins": func(w *World) {
 			canaryOf(w).Steps[2] = v1alpha1.CanaryStep{Plugin: &v1alpha1.PluginStep{}}
 		},
 		`AnalysisTemplate "rate" is not there`:   func(w *World) { w.Templates = nil },

@@ -36,6 +36,8 @@ type World struct {
 	Routes []traffic.Route
 	// Runs are the analysis runs the Rollout owns.
 	Runs []*v1alpha1.AnalysisRun
+	// Experiments are those that it owns.
+	Experiments []*v1alpha1.Experiment
 	// Templates are the analysis templates that can be reached from the Rollout; a missing one is absent.
 	Templates map[v1alpha1.AnalysisTemplateRef]v1alpha1.AnalysisTemplateSpec
 }

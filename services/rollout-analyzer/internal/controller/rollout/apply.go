@@ -88,12 +88,20 @@ func (e *effort) perform(ctx context.Context, a core.Action) error {
 	case core.CreateAnalysisRun:
 		return e.createRun(ctx, a)
 	case core.RetireAnalysisRun:
-		return e.retireRun(ctx, a)
+		return e.retire(ctx, "AnalysisRun", a.Name, a.Superseded)
 	case core.DeleteAnalysisRun:
 		run := object.New("AnalysisRun")
 		run.SetNamespace(e.object.GetNamespace())
 		run.SetName(a.Name)
 		return client.IgnoreNotFound(e.Client.Delete(ctx, run))
+	case core.CreateExperiment:
+		return e.createExperiment(ctx, a)
+	case core.RetireExperiment:
+		return e.retire(ctx, "Experiment", a.Name, a.Superseded)
+	case core.DeleteExperiment:
+		return client.IgnoreNotFound(
+			e.Client.Delete(ctx, object.Named("Experiment", e.object.GetNamespace(), a.Name)),
+		)
 	case core.PatchRollout:
 		return e.amend(ctx, a)
 	case core.PublishFact:
@@ -253,10 +261,21 @@ func (e *effort) createRun(ctx context.Context, a core.CreateAnalysisRun) error 
 	return err
 }
 
-func (e *effort) retireRun(ctx context.Context, a core.RetireAnalysisRun) error {
-	run := object.New("AnalysisRun")
+func (e *effort) createExperiment(ctx context.Context, a core.CreateExperiment) error {
+	tree, err := runtime.DefaultUnstructuredConverter.ToUnstructured(a.Object)
+	if err != nil {
+		return fmt.Errorf("encode: %w", err)
+	}
+	delete(tree, "status")
+	_, err = kube.CreateOnce(ctx, e.Client, &unstructured.Unstructured{Object: tree})
+	return err
+}
+
+// retire ends an analysis or an experiment that still goes on, and marks what must not be used again.
+func (e *effort) retire(ctx context.Context, kind, name string, superseded bool) error {
+	run := object.New(kind)
 	if err := e.Client.Get(
-		ctx, types.NamespacedName{Namespace: e.object.GetNamespace(), Name: a.Name}, run,
+		ctx, types.NamespacedName{Namespace: e.object.GetNamespace(), Name: name}, run,
 	); err != nil {
 		return client.IgnoreNotFound(err)
 	}
@@ -267,7 +286,7 @@ func (e *effort) retireRun(ctx context.Context, a core.RetireAnalysisRun) error 
 			return fmt.Errorf("edit: %w", err)
 		}
 	}
-	if a.Superseded {
+	if superseded {
 		next.SetAnnotations(with(next.GetAnnotations(), core.AnnotationSpent, "true"))
 	}
 	return e.Client.Patch(ctx, next, client.MergeFrom(run))

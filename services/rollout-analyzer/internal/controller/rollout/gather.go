@@ -22,6 +22,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/core"
+	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/core/analysis"
 	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/router"
 )
 
@@ -42,7 +43,7 @@ func (r *Reconciler) gather(ctx context.Context, object *unstructured.Unstructur
 		return w, nil
 	}
 	for _, read := range []func(context.Context, *core.World) error{
-		r.workload, r.replicaSets, r.pods, r.runs, r.services, r.routes, r.templates,
+		r.workload, r.replicaSets, r.pods, r.runs, r.experiments, r.services, r.routes, r.templates,
 	} {
 		if err := read(ctx, &w); err != nil {
 			return w, err
@@ -74,6 +75,20 @@ func (r *Reconciler) runs(ctx context.Context, w *core.World) error {
 	for i := range list.Items {
 		run, _, _ := v1alpha1.DecodeTolerant[v1alpha1.AnalysisRun](list.Items[i].Object)
 		w.Runs = append(w.Runs, run)
+	}
+	return nil
+}
+
+func (r *Reconciler) experiments(ctx context.Context, w *core.World) error {
+	list := object.NewList("Experiment")
+	if err := r.Client.List(
+		ctx, list, client.InNamespace(w.Rollout.Namespace), client.MatchingFields{OwnerIndex: string(w.Rollout.UID)},
+	); err != nil {
+		return fmt.Errorf("list experiments: %w", err)
+	}
+	for i := range list.Items {
+		ex, _, _ := v1alpha1.DecodeTolerant[v1alpha1.Experiment](list.Items[i].Object)
+		w.Experiments = append(w.Experiments, ex)
 	}
 	return nil
 }
@@ -283,34 +298,42 @@ func use(ro *v1alpha1.Rollout, template *corev1.PodTemplateSpec, selector *metav
 }
 
 // templates reads the templates a Rollout names, and those that they name.
-func (r *Reconciler) templates(ctx context.Context, w *core.World) error {
-	open := templateRefs(w.Rollout)
+func (r *Reconciler) templates(ctx context.Context, w *core.World) (err error) {
+	w.Templates, err = Templates(ctx, r.Client, w.Rollout.Namespace, templateRefs(w.Rollout))
+	return err
+}
+
+// Templates reads analysis templates, and those that they name.
+func Templates(
+	ctx context.Context, c client.Reader, namespace string, open []v1alpha1.AnalysisTemplateRef,
+) (analysis.Templates, error) {
+	out := analysis.Templates{}
 	for len(open) > 0 {
 		ref := open[0]
 		open = open[1:]
-		if _, known := w.Templates[ref]; known {
+		if _, known := out[ref]; known {
 			continue
 		}
-		spec, found, err := r.template(ctx, w.Rollout.Namespace, ref)
+		spec, found, err := template(ctx, c, namespace, ref)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if found {
-			w.Templates[ref] = spec
+			out[ref] = spec
 			open = append(open, spec.Templates...)
 		}
 	}
-	return nil
+	return out, nil
 }
 
-func (r *Reconciler) template(
-	ctx context.Context, namespace string, ref v1alpha1.AnalysisTemplateRef,
+func template(
+	ctx context.Context, c client.Reader, namespace string, ref v1alpha1.AnalysisTemplateRef,
 ) (spec v1alpha1.AnalysisTemplateSpec, found bool, err error) {
 	u, key := object.New("AnalysisTemplate"), types.NamespacedName{Namespace: namespace, Name: ref.TemplateName}
 	if ref.ClusterScope {
 		u, key = object.New("ClusterAnalysisTemplate"), types.NamespacedName{Name: ref.TemplateName}
 	}
-	if err := r.Client.Get(ctx, key, u); err != nil {
+	if err := c.Get(ctx, key, u); err != nil {
 		if apierrors.IsNotFound(err) {
 			return spec, false, nil
 		}
@@ -339,6 +362,11 @@ func templateRefs(ro *v1alpha1.Rollout) (refs []v1alpha1.AnalysisTemplateRef) {
 	for _, s := range c.Steps {
 		if s.Analysis != nil {
 			refs = append(refs, s.Analysis.Templates...)
+		}
+		if s.Experiment != nil {
+			for _, a := range s.Experiment.Analyses {
+				refs = append(refs, v1alpha1.AnalysisTemplateRef{TemplateName: a.TemplateName, ClusterScope: a.ClusterScope})
+			}
 		}
 	}
 	return refs

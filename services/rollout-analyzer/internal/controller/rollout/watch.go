@@ -39,12 +39,14 @@ const (
 // Index makes owned objects findable by their owner, and Rollouts by what they depend on. Call it once per manager.
 func Index(ctx context.Context, mgr manager.Manager) error {
 	owner := func(o client.Object) []string {
-		if ref := metav1.GetControllerOf(o); ref != nil && ref.Kind == "Rollout" {
+		if ref := metav1.GetControllerOf(o); ref != nil && (ref.Kind == "Rollout" || ref.Kind == "Experiment") {
 			return []string{string(ref.UID)}
 		}
 		return nil
 	}
-	for _, o := range []client.Object{&appsv1.ReplicaSet{}, object.New("AnalysisRun")} {
+	for _, o := range []client.Object{
+		&appsv1.ReplicaSet{}, &corev1.Service{}, object.New("AnalysisRun"), object.New("Experiment"),
+	} {
 		if err := mgr.GetFieldIndexer().IndexField(ctx, o, OwnerIndex, owner); err != nil {
 			return fmt.Errorf("index %T by owner: %w", o, err)
 		}
@@ -76,6 +78,7 @@ func Watch(
 		For(object.New("Rollout")).
 		Watches(&appsv1.ReplicaSet{}, owned).
 		Watches(object.New("AnalysisRun"), owned).
+		Watches(object.New("Experiment"), owned).
 		Watches(&corev1.Service{}, handler.EnqueueRequestsFromMapFunc(concerned(mgr.GetClient(), "Service", false))).
 		Watches(&corev1.Service{}, handler.EnqueueRequestsFromMapFunc(narrower)).
 		Watches(
