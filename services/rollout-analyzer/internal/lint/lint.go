@@ -21,6 +21,7 @@ import (
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	yamlutil "k8s.io/apimachinery/pkg/util/yaml"
@@ -251,7 +252,7 @@ func problems(o *unstructured.Unstructured, objects []*unstructured.Unstructured
 	load := func(ref traffic.Ref) (*unstructured.Unstructured, error) {
 		for _, other := range objects {
 			gvk := other.GroupVersionKind()
-			if gvk.Group == ref.Group && gvk.Kind == ref.Kind && other.GetName() == ref.Name {
+			if gvk.Group == ref.Group && gvk.Kind == ref.Kind && other.GetName() == ref.Name && !unclassed(other) {
 				return other, nil
 			}
 		}
@@ -265,6 +266,13 @@ func problems(o *unstructured.Unstructured, objects []*unstructured.Unstructured
 		}
 	}
 	return append(out, core.Validate(w)...)
+}
+
+// unclassed reports whether an Ingress does not say whose it is: a later layer may complete it, so that nothing can be
+// said about its rules.
+func unclassed(o *unstructured.Unstructured) bool {
+	class, _, _ := unstructured.NestedString(o.Object, "spec", "ingressClassName")
+	return o.GetKind() == "Ingress" && class == "" && o.GetAnnotations()["kubernetes.io/ingress.class"] == ""
 }
 
 // beside adds what an object of the file is to a Rollout.
@@ -290,6 +298,9 @@ func beside(w *core.World, o *unstructured.Unstructured) {
 		if runtime.DefaultUnstructuredConverter.FromUnstructured(tree, &template) == nil {
 			w.Workload.Missing = false
 			w.Rollout.Spec.Template = template
+			if w.Rollout.Spec.Selector == nil {
+				w.Rollout.Spec.Selector = &metav1.LabelSelector{MatchLabels: template.Labels}
+			}
 		}
 	}
 }
