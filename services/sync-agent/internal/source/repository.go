@@ -37,6 +37,9 @@ const (
 const (
 	kindRepository = "repository"
 	kindTemplate   = "repo-creds"
+	// The same for writing.
+	kindWriter         = "repository-write"
+	kindWriterTemplate = "repo-write-creds"
 )
 
 // ConfigMaps with what hosts are known by.
@@ -112,6 +115,21 @@ func normal(location string) string {
 // find returns the repository at a location for a project: that of its own Secret, opened by the template of the
 // longest prefix where it does not say how itself.
 func (v *repositories) find(ctx context.Context, location, project string) (repository, error) {
+	return v.findKind(ctx, location, project, kindRepository, kindTemplate)
+}
+
+// findWriter is find with the credentials for writing, where there are any.
+func (v *repositories) findWriter(ctx context.Context, location, project string) (repository, error) {
+	r, err := v.findKind(ctx, location, project, kindWriter, kindWriterTemplate)
+	if err != nil || r.opens() {
+		return r, err
+	}
+	return v.find(ctx, location, project)
+}
+
+func (v *repositories) findKind(
+	ctx context.Context, location, project, kind, templateKind string,
+) (repository, error) {
 	if err := v.refresh(ctx); err != nil {
 		return repository{}, err
 	}
@@ -128,12 +146,12 @@ func (v *repositories) find(ctx context.Context, location, project string) (repo
 		}
 		at := normal(string(s.Data["url"]))
 		switch s.Labels[secretLabel] {
-		case kindRepository:
+		case kind:
 			// That of the project comes before that of all.
 			if at == want && (own == nil || of != "") {
 				own = s
 			}
-		case kindTemplate:
+		case templateKind:
 			if strings.HasPrefix(want, strings.TrimSuffix(at, "/")) && len(at) > longest {
 				template, longest = s, len(at)
 			}

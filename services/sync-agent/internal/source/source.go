@@ -14,6 +14,7 @@ import (
 
 	"github.com/argosy-mesh/argosy/libs/core/lineage"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/hydration"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/project"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/render"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/source/git"
@@ -74,6 +75,31 @@ func (s *Sources) Mirror(ctx context.Context, location string) (*git.Mirror, err
 	return s.mirror(ctx, location, "")
 }
 
+// Writer returns the mirror of a repository that commits are pushed from, and the credentials for pushing: those of
+// Secrets of the kinds for writing, else those for reading.
+func (s *Sources) Writer(ctx context.Context, location, project string) (*git.Mirror, error) {
+	r, err := s.repositories.findWriter(ctx, location, project)
+	if err != nil {
+		return nil, err
+	}
+	creds, err := r.git(ctx, s.tokens)
+	if err != nil {
+		return nil, err
+	}
+	return s.mirrors.Mirror(ctx, location, creds)
+}
+
+// Head is where a revision of a repository is now, with its commit.
+func (s *Sources) Head(
+	ctx context.Context, project string, source v1alpha1.ApplicationSource, want git.Want,
+) (git.Commit, error) {
+	sha, m, err := s.head(ctx, Request{App: render.App{Project: project}, Want: want}, source)
+	if err != nil {
+		return git.Commit{}, err
+	}
+	return m.Describe(ctx, sha, "")
+}
+
 // Token is what opens a repository over HTTP, for the API of its forge; "" when nothing does. project is whose
 // credentials count beside those for all.
 func (s *Sources) Token(ctx context.Context, location, project string) (string, error) {
@@ -109,6 +135,8 @@ type Request struct {
 	Permitted func(repository string) error
 	// Verifications are what must hold of the commits of a repository in Git; nil asks nothing.
 	Verifications func(repository string) []project.Verification
+	// Sealed leaves what SOPS encrypted as it is, for manifests that others will read.
+	Sealed bool
 	// Fresh has everything read and rendered anew.
 	Fresh bool
 }
@@ -163,9 +191,11 @@ func (s *Sources) Render(ctx context.Context, q Request, known *Memory) (*Render
 			return nil, err
 		}
 	}
-	keys, err := s.repositories.keysOf(ctx, q.App.Project)
-	if err != nil {
-		return nil, err
+	var keys render.Keys
+	if !q.Sealed {
+		if keys, err = s.repositories.keysOf(ctx, q.App.Project); err != nil {
+			return nil, err
+		}
 	}
 	trust, err := s.trust(ctx, q)
 	if err != nil {
@@ -309,12 +339,16 @@ func (k *Memory) notBefore(limit time.Time, source string) time.Time {
 	return limit
 }
 
-// All returns the sources of an application, in their order. `sources` come before `source`.
+// All returns the sources of an application that are applied, in their order. `sources` come before `sourceHydrator`,
+// that before `source`.
 func All(spec v1alpha1.ApplicationSpec) ([]v1alpha1.ApplicationSource, error) {
 	all := spec.Sources
 	switch {
-	case spec.SourceHydrator != nil:
-		return nil, errors.New("spec.sourceHydrator is not supported by this version")
+	case len(all) == 0 && spec.SourceHydrator != nil:
+		if err := hydration.Check(*spec.SourceHydrator); err != nil {
+			return nil, err
+		}
+		return []v1alpha1.ApplicationSource{hydration.SyncSource(*spec.SourceHydrator)}, nil
 	case len(all) == 0 && spec.Source == nil:
 		return nil, errors.New("spec.source.repoURL is missing")
 	case len(all) == 0:
