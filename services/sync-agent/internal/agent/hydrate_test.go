@@ -32,7 +32,9 @@ func (m *mesh) gitServer() (location string) {
 		Env:  []string{"GIT_PROJECT_ROOT=" + filepath.Dir(m.bare), "GIT_HTTP_EXPORT_ALL=1"},
 	}
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		writes := strings.Contains(r.URL.RawQuery, "git-receive-pack") || strings.HasSuffix(r.URL.Path, "git-receive-pack")
+		writes := strings.Contains(r.URL.RawQuery, "git-receive-pack") || strings.HasSuffix(
+			r.URL.Path, "git-receive-pack",
+		)
 		if user, password, _ := r.BasicAuth(); writes && (user != "writer" || password != "p4ss") {
 			w.Header().Set("WWW-Authenticate", "Basic")
 			w.WriteHeader(http.StatusUnauthorized)
@@ -49,7 +51,9 @@ func hydrated(name, location, project string, change ...func(spec map[string]any
 	spec := map[string]any{
 		"project":     project,
 		"destination": map[string]any{"server": "https://kubernetes.default.svc", "namespace": "demo"},
-		"syncPolicy":  map[string]any{"automated": map[string]any{"prune": true}, "syncOptions": []any{"PrunePropagationPolicy=background"}},
+		"syncPolicy": map[string]any{
+			"automated": map[string]any{"prune": true}, "syncOptions": []any{"PrunePropagationPolicy=background"},
+		},
 		"sourceHydrator": map[string]any{
 			"drySource":  map[string]any{"repoURL": location, "targetRevision": "main", "path": name},
 			"syncSource": map[string]any{"targetBranch": "env/prod", "path": "out/" + name},
@@ -112,8 +116,10 @@ func TestManifestsAreHydrated(t *testing.T) {
 		m.await(name+" is hydrated", func() bool {
 			app := m.app(name)
 			o := m.hydration(name)
-			return o.Phase == "Hydrated" && o.DrySHA == first && o.FinishedAt != nil && app.Status.Sync.Status == "Synced" &&
-				app.Status.Sync.Revision == o.HydratedSHA && app.Status.SourceHydrator.LastSuccessfulOperation.DrySHA == first &&
+			return o.Phase == "Hydrated" && o.DrySHA == first && o.FinishedAt != nil &&
+				app.Status.Sync.Status == "Synced" &&
+				app.Status.Sync.Revision == o.HydratedSHA &&
+				app.Status.SourceHydrator.LastSuccessfulOperation.DrySHA == first &&
 				app.Status.Sync.ComparedTo.Source.TargetRevision == "env/prod"
 		})
 	}
@@ -121,7 +127,8 @@ func TestManifestsAreHydrated(t *testing.T) {
 	if err := json.Unmarshal([]byte(m.git(m.bare, "show", "env/prod:hydrator.metadata")), &metadata); err != nil {
 		t.Fatal(err)
 	}
-	if metadata.RepoURL != location || metadata.DrySha != first || metadata.Author != "T <t@example.org>" || metadata.Subject != "first" {
+	if metadata.RepoURL != location || metadata.DrySha != first || metadata.Author != "T <t@example.org>" ||
+		metadata.Subject != "first" {
 		t.Errorf("metadata %+v", metadata)
 	}
 	note := func() string {
@@ -133,7 +140,9 @@ func TestManifestsAreHydrated(t *testing.T) {
 
 	// One that changes one application is one commit, which changes that one's folder alone.
 	before := m.git(m.bare, "rev-parse", "env/prod")
-	second := m.commit("second\n\nArgosy-Correlation-Id: chain\n", map[string]string{"db/b.yaml": settings("db2", "k", "2")})
+	second := m.commit(
+		"second\n\nArgosy-Correlation-Id: chain\n", map[string]string{"db/b.yaml": settings("db2", "k", "2")},
+	)
 	m.tellPush("push-2", location, "refs/heads/main", second)
 	m.await("the change is applied", synced("db2", "k", "2"))
 	m.await("both are of it", func() bool {
@@ -192,7 +201,8 @@ func TestManifestsAreHydrated(t *testing.T) {
 	for _, name := range []string{"web", "db"} {
 		m.await(name+" is told", func() bool {
 			o := m.hydration(name)
-			return o.Phase == "Hydrated" && o.HydratedSHA == before && m.app(name).Annotations["argocd.argoproj.io/hydrate"] == ""
+			return o.Phase == "Hydrated" && o.HydratedSHA == before &&
+				m.app(name).Annotations["argocd.argoproj.io/hydrate"] == ""
 		})
 	}
 	if got := m.git(m.bare, "rev-parse", "env/prod"); got != before {
@@ -206,7 +216,8 @@ func TestHydratingElsewhereAndNot(t *testing.T) {
 	m := newMesh(t)
 	location := m.gitServer()
 	m.commit("first", map[string]string{
-		"good/a.yaml": settings("good", "k", "1"), "bad/a.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: [\n",
+		"good/a.yaml": settings("good", "k", "1"),
+		"bad/a.yaml":  "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: [\n",
 		"with/a.yaml": settings("with", "k", "1"), "kept/a.yaml": settings("kept", "k", "1"),
 	})
 	m.git(m.work, "push", "--quiet", "origin", "main:env/prod")

@@ -87,8 +87,8 @@ func (h *Hydrator) problem(ctx context.Context, m *member) (string, error) {
 	return "", nil
 }
 
-// want says how fresh the answer of Git must be for a batch: as of now when a push was told that nobody followed yet, or
-// when somebody asks. told reports which pushes are followed by that.
+// want says how fresh the answer of Git must be for a batch: as of now when a push was told that nobody followed yet,
+// or when somebody asks. told reports which pushes are followed by that.
 func (h *Hydrator) want(all members, b hydration.Batch) (want git.Want, told func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

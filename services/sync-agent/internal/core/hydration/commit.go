@@ -169,7 +169,8 @@ func NewFolder(a App, manifests []map[string]any) (Folder, error) {
 	}
 	if bytes.Contains(out.Bytes(), []byte(sealed)) {
 		return Folder{}, fmt.Errorf(
-			"%w: hydrated they would stand in Git in plain; take secrets out of the dry source, or use spec.source", ErrSealed,
+			"%w: hydrated they would stand in Git in plain; take secrets out of the dry source, or use spec.source",
+			ErrSealed,
 		)
 	}
 	return Folder{a, out.Bytes()}, nil

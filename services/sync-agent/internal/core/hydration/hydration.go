@@ -128,7 +128,9 @@ type Batch struct {
 // oldest Application's that names it.
 func Batches(apps []App) (batches []Batch, refused []App) {
 	apps = slices.Clone(apps)
-	slices.SortFunc(apps, func(a, b App) int { return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.Name, b.Name)) })
+	slices.SortFunc(
+		apps, func(a, b App) int { return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.Name, b.Name)) },
+	)
 	folders := map[string]string{}
 	at := map[[3]string]int{}
 	for _, a := range apps {
@@ -241,7 +243,8 @@ func (a App) Refused(dry, why string, began, now time.Time) *v1alpha1.SourceHydr
 		return next
 	}
 	next.CurrentOperation = &v1alpha1.HydrateOperation{
-		StartedAt: stamp(began), FinishedAt: stamp(now), Phase: Failed, Message: why, DrySHA: dry, SourceHydrator: a.Spec,
+		StartedAt: stamp(began), FinishedAt: stamp(now), Phase: Failed, Message: why, DrySHA: dry,
+		SourceHydrator: a.Spec,
 	}
 	return next
 }

@@ -16,7 +16,9 @@ var now = time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC)
 
 func spec(path string) v1alpha1.SourceHydrator {
 	return v1alpha1.SourceHydrator{
-		DrySource:  v1alpha1.DrySource{RepoURL: "https://git.example.org/team/dry.git", TargetRevision: "main", Path: "apps/" + path},
+		DrySource: v1alpha1.DrySource{
+			RepoURL: "https://git.example.org/team/dry.git", TargetRevision: "main", Path: "apps/" + path,
+		},
 		SyncSource: v1alpha1.SyncSource{TargetBranch: "env/prod", Path: path},
 	}
 }
@@ -34,15 +36,29 @@ func TestCheck(t *testing.T) {
 		change func(*v1alpha1.SourceHydrator)
 		want   string
 	}{
-		"whole":                  {func(*v1alpha1.SourceHydrator) {}, ""},
-		"another repository":     {func(s *v1alpha1.SourceHydrator) { s.SyncSource.RepoURL = "https://x/y" }, ""},
-		"no repository":          {func(s *v1alpha1.SourceHydrator) { s.DrySource.RepoURL = "" }, "drySource.repoURL is missing"},
-		"no branch":              {func(s *v1alpha1.SourceHydrator) { s.SyncSource.TargetBranch = "" }, "targetBranch is missing"},
-		"no path":                {func(s *v1alpha1.SourceHydrator) { s.SyncSource.Path = "" }, "is the root of the branch"},
-		"the root":               {func(s *v1alpha1.SourceHydrator) { s.SyncSource.Path = "./" }, "is the root of the branch"},
-		"out of the root":        {func(s *v1alpha1.SourceHydrator) { s.SyncSource.Path = "../.." }, "is the root of the branch"},
-		"an artifact":            {func(s *v1alpha1.SourceHydrator) { s.DrySource.RepoURL = "oci://x/y" }, "is not Git"},
-		"a staging without name": {func(s *v1alpha1.SourceHydrator) { s.HydrateTo = &v1alpha1.HydrateTo{} }, "hydrateTo.targetBranch"},
+		"whole":              {func(*v1alpha1.SourceHydrator) {}, ""},
+		"another repository": {func(s *v1alpha1.SourceHydrator) { s.SyncSource.RepoURL = "https://x/y" }, ""},
+		"no repository": {
+			func(s *v1alpha1.SourceHydrator) { s.DrySource.RepoURL = "" }, "drySource.repoURL is missing",
+		},
+		"no branch": {
+			func(s *v1alpha1.SourceHydrator) { s.SyncSource.TargetBranch = "" }, "targetBranch is missing",
+		},
+		"no path": {
+			func(s *v1alpha1.SourceHydrator) { s.SyncSource.Path = "" }, "is the root of the branch",
+		},
+		"the root": {
+			func(s *v1alpha1.SourceHydrator) { s.SyncSource.Path = "./" }, "is the root of the branch",
+		},
+		"out of the root": {
+			func(s *v1alpha1.SourceHydrator) { s.SyncSource.Path = "../.." }, "is the root of the branch",
+		},
+		"an artifact": {
+			func(s *v1alpha1.SourceHydrator) { s.DrySource.RepoURL = "oci://x/y" }, "is not Git",
+		},
+		"a staging without name": {
+			func(s *v1alpha1.SourceHydrator) { s.HydrateTo = &v1alpha1.HydrateTo{} }, "hydrateTo.targetBranch",
+		},
 	} {
 		s := spec("web")
 		c.change(&s)
@@ -58,11 +74,14 @@ func TestBranchOf(t *testing.T) {
 	if got, want := BranchOf(s), (Branch{"git.example.org/team/dry", "env/prod"}); got != want {
 		t.Errorf("%+v", got)
 	}
-	s.SyncSource.RepoURL, s.HydrateTo = "git@git.example.org:team/wet.git", &v1alpha1.HydrateTo{TargetBranch: "refs/heads/next"}
+	s.SyncSource.RepoURL, s.HydrateTo = "git@git.example.org:team/wet.git", &v1alpha1.HydrateTo{
+		TargetBranch: "refs/heads/next",
+	}
 	if got, want := BranchOf(s), (Branch{"git.example.org/team/wet", "next"}); got != want {
 		t.Errorf("%+v", got)
 	}
-	if got := SyncSource(s); got.TargetRevision != "env/prod" || got.RepoURL != s.SyncSource.RepoURL || got.Path != "web" {
+	if got := SyncSource(s); got.TargetRevision != "env/prod" || got.RepoURL != s.SyncSource.RepoURL ||
+		got.Path != "web" {
 		t.Errorf("applied is %+v", got)
 	}
 }
@@ -114,16 +133,28 @@ func TestDecide(t *testing.T) {
 		hydrate bool
 		wake    time.Time
 	}{
-		"never was":          {[]App{app("a", "a")}, true, time.Time{}},
-		"is":                 {[]App{app("a", "a", op(Hydrated))}, false, time.Time{}},
-		"another commit":     {[]App{app("a", "a", op(Hydrated, func(o *v1alpha1.HydrateOperation) { o.DrySHA = "x" }))}, true, time.Time{}},
-		"another spec":       {[]App{app("a", "b", op(Hydrated))}, true, time.Time{}},
-		"asked for":          {[]App{app("a", "a", op(Hydrated), func(a *App) { a.Asked = true })}, true, time.Time{}},
-		"left at work":       {[]App{app("a", "a", op(Hydrating, func(o *v1alpha1.HydrateOperation) { o.FinishedAt = nil }))}, true, time.Time{}},
-		"failed just now":    {[]App{app("a", "a", op(Failed))}, false, now.Add(2 * time.Minute)},
-		"failed long ago":    {[]App{app("a", "a", op(Failed, func(o *v1alpha1.HydrateOperation) { o.FinishedAt = stamp(now.Add(-time.Minute)) }))}, true, time.Time{}},
-		"one of two never":   {[]App{app("a", "a", op(Hydrated)), app("b", "b")}, true, time.Time{}},
-		"one of two waits":   {[]App{app("a", "a", op(Hydrated)), app("b", "a", op(Failed))}, false, now.Add(2 * time.Minute)},
+		"never was": {[]App{app("a", "a")}, true, time.Time{}},
+		"is":        {[]App{app("a", "a", op(Hydrated))}, false, time.Time{}},
+		"another commit": {
+			[]App{app("a", "a", op(Hydrated, func(o *v1alpha1.HydrateOperation) { o.DrySHA = "x" }))}, true,
+			time.Time{},
+		},
+		"another spec": {[]App{app("a", "b", op(Hydrated))}, true, time.Time{}},
+		"asked for":    {[]App{app("a", "a", op(Hydrated), func(a *App) { a.Asked = true })}, true, time.Time{}},
+		"left at work": {
+			[]App{app("a", "a", op(Hydrating, func(o *v1alpha1.HydrateOperation) { o.FinishedAt = nil }))}, true,
+			time.Time{},
+		},
+		"failed just now": {[]App{app("a", "a", op(Failed))}, false, now.Add(2 * time.Minute)},
+		"failed long ago": {
+			[]App{app("a", "a", op(Failed,
+				func(o *v1alpha1.HydrateOperation) { o.FinishedAt = stamp(now.Add(-time.Minute)) }))}, true,
+			time.Time{},
+		},
+		"one of two never": {[]App{app("a", "a", op(Hydrated)), app("b", "b")}, true, time.Time{}},
+		"one of two waits": {
+			[]App{app("a", "a", op(Hydrated)), app("b", "a", op(Failed))}, false, now.Add(2 * time.Minute),
+		},
 		"a word of somebody": {[]App{app("a", "a", op("Whatever"))}, true, time.Time{}},
 	} {
 		got := Batch{Apps: c.apps}.Decide("dry", at)
@@ -169,14 +200,17 @@ func TestStatuses(t *testing.T) {
 	if got := Failure(a, failed); got != "no" {
 		t.Error(got)
 	}
-	if got := Failure(app("b", "b"), failed); got != "not hydrated, since application argocd/a of the same commit and branch cannot be" {
+	if got := Failure(
+		app("b", "b"), failed,
+	); got != "not hydrated, since application argocd/a of the same commit and branch cannot be" {
 		t.Error(got)
 	}
 }
 
 func TestFiles(t *testing.T) {
 	d := Dry{
-		Repository: "https://git.example.org/team/dry.git", SHA: strings.Repeat("ab", 20), Author: "A <a@example.org>", Date: now,
+		Repository: "https://git.example.org/team/dry.git", SHA: strings.Repeat("ab", 20),
+		Author: "A <a@example.org>", Date: now,
 		Message: "bump web\n\nwhy\nArgosy-Correlation-Id: c\n\nArgocd-reference-commit-sha: 123\n" +
 			"Argocd-reference-commit-body: \"two\\nlines\"\nArgocd-reference-commit-date: yesterday\n",
 	}

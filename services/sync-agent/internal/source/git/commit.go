@@ -244,9 +244,10 @@ func (m *Mirror) hash(ctx context.Context, names []string, files map[string][]by
 // plainFiles are those of the names that a commit has. Links and folders are not to be written through.
 func (m *Mirror) plainFiles(ctx context.Context, commit string, names []string) (map[string]blob, error) {
 	args, folders := []string{"ls-tree", "-z", "-t", "--full-tree", commit, "--"}, map[string]bool{}
+	asked := map[string]bool{}
 	for _, name := range names {
 		name = clean(name)
-		args = append(args, name)
+		args, asked[name] = append(args, name), true
 		for dir := path.Dir(name); dir != "." && !folders[dir]; dir = path.Dir(dir) {
 			args, folders[dir] = append(args, dir), true
 		}
@@ -260,8 +261,8 @@ func (m *Mirror) plainFiles(ctx context.Context, commit string, names []string) 
 		about, name, ok := strings.Cut(record, "\t")
 		fields := strings.Fields(about)
 		switch {
-		case !ok || len(fields) != 3:
-			continue
+		case !ok || len(fields) != 3 || (!asked[name] && !folders[name]):
+			continue // a folder that is asked for brings what is in it
 		case folders[name] != (fields[1] == "tree"):
 			return nil, fmt.Errorf("%s is in the way of what is to be written", name)
 		case folders[name]:

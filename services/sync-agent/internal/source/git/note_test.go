@@ -28,29 +28,38 @@ func TestABranchOfItsOwnAndNotes(t *testing.T) {
 			},
 		}
 	}
-	head, made, err := m.Apply(t.Context(), change(map[string][]byte{"x/m.yaml": []byte("1"), "y/m.yaml": []byte("2")}))
+	head, made, err := m.Apply(
+		t.Context(), change(
+			map[string][]byte{"d/x/m.yaml": []byte("1"), "d/z/m.yaml": []byte("1"), "y/m.yaml": []byte("2")},
+		),
+	)
 	if err != nil || !made {
 		t.Fatal(made, err)
 	}
-	if got := o.git(o.bare, "ls-tree", "-r", "--name-only", "env"); got != "x/m.yaml\ny/m.yaml" {
+	if got := o.git(o.bare, "ls-tree", "-r", "--name-only", "env"); got != "d/x/m.yaml\nd/z/m.yaml\ny/m.yaml" {
 		t.Errorf("files %q: the branch began with others'", got)
 	}
 	if got := o.git(o.bare, "rev-list", "--count", "env"); got != "1" {
 		t.Errorf("%s commits", got)
 	}
-	head, made, err = other.Apply(t.Context(), change(map[string][]byte{"x/m.yaml": []byte("1"), "y/m.yaml": []byte("3")}))
+	head, made, err = other.Apply(t.Context(), change(map[string][]byte{"y/m.yaml": []byte("3")}))
 	if err != nil || !made || head.Message != "y/m.yaml" {
 		t.Errorf("%+v, %v, %v", head, made, err)
 	}
 	if _, made, err = m.Apply(t.Context(), change(map[string][]byte{"y/m.yaml": []byte("3")})); made || err != nil {
 		t.Errorf("nothing to write: %v, %v", made, err)
 	}
+	if _, made, err = m.Apply(t.Context(), change(map[string][]byte{"d/x/m.yaml": []byte("2")})); !made || err != nil {
+		t.Errorf("beside another folder: %v, %v", made, err)
+	}
 	for range 2 {
 		for commit, writer := range map[string]*Mirror{head.SHA: other, main: m} {
 			if _, err := writer.Resolve(t.Context(), commit, Want{}); err != nil {
 				t.Fatal(err)
 			}
-			if err := writer.Note(t.Context(), "argosy <a@b>", ref, commit, []byte(`{"drySha":"`+commit+`"}`)); err != nil {
+			if err := writer.Note(
+				t.Context(), "argosy <a@b>", ref, commit, []byte(`{"drySha":"`+commit+`"}`),
+			); err != nil {
 				t.Fatal(err)
 			}
 		}
