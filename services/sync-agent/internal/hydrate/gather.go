@@ -173,6 +173,7 @@ func (h *Hydrator) renderOne(ctx context.Context, m *member, dry string) (hydrat
 			}
 			return nil
 		},
+		Permits:       project.Permits(),
 		Verifications: project.Verifications,
 	}, new(source.NewMemory(time.Time{})))
 	if err != nil {

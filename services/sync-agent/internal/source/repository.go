@@ -67,6 +67,7 @@ type repository struct {
 	Proxy, NoProxy string
 	OCI            bool // a Helm repository that speaks OCI without saying so in its URL
 	PlainHTTP      bool
+	LFS            bool // Git LFS keeps files of it
 
 	KnownHosts string
 	CA         string // PEM of the host
@@ -90,7 +91,7 @@ func repositoryOf(s *corev1.Secret) repository {
 			Base: text("githubAppEnterpriseBaseUrl"),
 		},
 		Insecure: is("insecure") || is("insecureIgnoreHostKey"), Proxy: text("proxy"), NoProxy: text("noProxy"),
-		OCI: is("enableOCI"), PlainHTTP: is("insecureOCIForceHttp"),
+		OCI: is("enableOCI"), PlainHTTP: is("insecureOCIForceHttp"), LFS: is("enableLfs"),
 	}
 }
 
@@ -165,6 +166,7 @@ func (v *repositories) findKind(
 		t := repositoryOf(template)
 		t.URL, t.Name, t.Project = location, r.Name, r.Project
 		t.Insecure, t.OCI, t.PlainHTTP = t.Insecure || r.Insecure, t.OCI || r.OCI, t.PlainHTTP || r.PlainHTTP
+		t.LFS = t.LFS || r.LFS
 		if r.Type != "" {
 			t.Type = r.Type
 		}

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
+
 	"github.com/argosy-mesh/argosy/libs/core/lineage"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/hydration"
@@ -35,6 +37,7 @@ type Sources struct {
 	settings     *settings
 	tokens       *githubTokens
 	verifier     *verifier
+	parts        *lru.Cache[string, part] // of trees that several repositories make
 	cluster      *Versions
 	insecure     map[string]bool // registries that are reached by plain HTTP
 }
@@ -57,7 +60,9 @@ func New(c Config) (*Sources, error) {
 	if err != nil {
 		return nil, err
 	}
+	parts, _ := lru.New[string, part](partsKnown) // fails for no size alone
 	s := &Sources{
+		parts:   parts,
 		mirrors: c.Mirrors, charts: charts, renderer: c.Renderer,
 		repositories: &repositories{reader: c.Reader, namespace: c.Namespace},
 		settings:     &settings{reader: c.Reader, namespace: c.Namespace},
@@ -133,6 +138,8 @@ type Request struct {
 	// Permitted says why a repository may not be read from, nil when it may. It is asked of what sources name and of
 	// what is fetched for them. Nil permits all.
 	Permitted func(repository string) error
+	// Permits stands for what Permitted permits: other words may permit something else.
+	Permits string
 	// Verifications are what must hold of the commits of a repository in Git; nil asks nothing.
 	Verifications func(repository string) []project.Verification
 	// Sealed leaves what SOPS encrypted as it is, for manifests that others will read.
@@ -201,7 +208,9 @@ func (s *Sources) Render(ctx context.Context, q Request, known *Memory) (*Render
 	if err != nil {
 		return nil, err
 	}
-	spec, err := json.Marshal([]any{q.App, q.Sources, q.Revisions, q.Destination, settings, keys.ID(), trust})
+	spec, err := json.Marshal(
+		[]any{q.App, q.Sources, q.Revisions, q.Destination, settings, keys.ID(), trust, q.Permits},
+	)
 	if err != nil {
 		return nil, fmt.Errorf("encode sources: %w", err)
 	}
@@ -367,18 +376,4 @@ func All(spec v1alpha1.ApplicationSpec) ([]v1alpha1.ApplicationSource, error) {
 		}
 	}
 	return all, nil
-}
-
-// Of returns the one source of an application.
-func Of(spec v1alpha1.ApplicationSpec) (v1alpha1.ApplicationSource, error) {
-	all, err := All(spec)
-	if err != nil {
-		return v1alpha1.ApplicationSource{}, err
-	}
-	if len(all) > 1 {
-		return v1alpha1.ApplicationSource{}, errors.New(
-			"spec.sources: more than one source is not supported by this version",
-		)
-	}
-	return all[0], nil
 }

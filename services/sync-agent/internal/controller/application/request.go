@@ -33,6 +33,7 @@ func (p *pass) request(want git.Want) (source.Request, error) {
 			}
 			return nil
 		},
+		Permits:       p.project.Permits(),
 		Verifications: p.project.Verifications,
 	}
 	if len(q.Sources) == 0 {
