@@ -23,7 +23,8 @@ func TestSyncOptionsAtTheServer(t *testing.T) {
 	m.commit("first", map[string]string{
 		"strict/a.yaml": odd("strict", ""), "lax/a.yaml": odd("lax", options+"Validate=false"),
 		"unknown/a.yaml": settings("unknown", "k", "1"), "unknown/t.yaml": thing(""),
-		"later/a.yaml": settings("later", "k", "1"), "later/t.yaml": thing(options + "SkipDryRunOnMissingResource=true"),
+		"later/a.yaml": settings("later", "k", "1"),
+		"later/t.yaml": thing(options + "SkipDryRunOnMissingResource=true"),
 		"moved/a.yaml": settings("moved", "k", "1"), "stays/a.yaml": settings("stays", "k", "1"),
 	})
 	for name, manager := range map[string]string{"moved": "old-tool", "stays": "kubectl-client-side-apply"} {

@@ -62,6 +62,8 @@ type repository struct {
 	SSHKey                          string
 	ClientCert, ClientKey           string
 	App                             githubApp
+	GoogleKey                       string // JSON
+	Azure                           bool   // by the identity that Entra gives to this process
 
 	Insecure       bool
 	Proxy, NoProxy string
@@ -75,7 +77,8 @@ type repository struct {
 
 // opens reports whether a repository has anything to open it with.
 func (r repository) opens() bool {
-	return r.Password != "" || r.BearerToken != "" || r.SSHKey != "" || r.ClientCert != "" || r.App.ID != ""
+	return r.Password != "" || r.BearerToken != "" || r.SSHKey != "" || r.ClientCert != "" || r.App.ID != "" ||
+		r.GoogleKey != "" || r.Azure
 }
 
 // repositoryOf reads a Secret.
@@ -90,6 +93,7 @@ func repositoryOf(s *corev1.Secret) repository {
 			ID: text("githubAppID"), Installation: text("githubAppInstallationID"), Key: text("githubAppPrivateKey"),
 			Base: text("githubAppEnterpriseBaseUrl"),
 		},
+		GoogleKey: text("gcpServiceAccountKey"), Azure: is("useAzureWorkloadIdentity"),
 		Insecure: is("insecure") || is("insecureIgnoreHostKey"), Proxy: text("proxy"), NoProxy: text("noProxy"),
 		OCI: is("enableOCI"), PlainHTTP: is("insecureOCIForceHttp"), LFS: is("enableLfs"),
 	}
@@ -271,14 +275,27 @@ func (v *repositories) configMap(ctx context.Context, name string) (map[string]s
 }
 
 // git is how the git program opens the repository.
-func (r repository) git(ctx context.Context, tokens *githubTokens) (git.Credentials, error) {
+func (r repository) git(ctx context.Context, tokens *tokens) (git.Credentials, error) {
 	c := git.Credentials{
 		Username: r.Username, Password: r.Password, BearerToken: r.BearerToken, SSHKey: r.SSHKey,
 		KnownHosts: r.KnownHosts,
 		CA:         r.CA, ClientCert: r.ClientCert, ClientKey: r.ClientKey, Insecure: r.Insecure, Proxy: r.Proxy,
 		NoProxy: r.NoProxy,
 	}
-	if r.App.ID == "" {
+	switch {
+	case r.GoogleKey != "" || r.Azure:
+		open := tokens.ofAzure
+		if r.GoogleKey != "" {
+			open = tokens.ofGoogle
+		}
+		cloud, err := open(ctx, r)
+		if err != nil {
+			return c, fmt.Errorf("repository %s: %w", r.URL, err)
+		}
+		c.Username, c.Password, c.BearerToken = cloud.Username, cloud.Password, cloud.BearerToken
+		c.Identity = cloud.Identity
+		return c, nil
+	case r.App.ID == "":
 		return c, nil
 	}
 	token, err := tokens.token(ctx, r)

@@ -35,7 +35,7 @@ type Sources struct {
 	renderer     *render.Renderer
 	repositories *repositories
 	settings     *settings
-	tokens       *githubTokens
+	tokens       *tokens
 	verifier     *verifier
 	parts        *lru.Cache[string, part] // of trees that several repositories make
 	cluster      *Versions
@@ -67,7 +67,7 @@ func New(c Config) (*Sources, error) {
 		repositories: &repositories{reader: c.Reader, namespace: c.Namespace},
 		settings:     &settings{reader: c.Reader, namespace: c.Namespace},
 		verifier:     newVerifier(c.Reader, c.Namespace),
-		tokens:       &githubTokens{}, insecure: map[string]bool{}, cluster: NewVersions(c.Discovery),
+		tokens:       newTokens(), insecure: map[string]bool{}, cluster: NewVersions(c.Discovery),
 	}
 	for host := range strings.SplitSeq(c.Insecure, ",") {
 		s.insecure[strings.TrimSpace(host)] = true

@@ -11,7 +11,8 @@ import (
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/push"
 )
 
-// SourceAnnotation says which of several sources images are written to: by its name, its ref, or its place from 0. Ours.
+// SourceAnnotation says which of several sources images are written to: by its name, its ref, or its place from 0.
+// Ours.
 const SourceAnnotation = "argosy.dev/image-source"
 
 // candidate is a source with what renders it, "" when that is not known or it is there for others alone.

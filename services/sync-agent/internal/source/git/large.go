@@ -44,8 +44,8 @@ func PointerOf(text []byte) (Pointer, bool) {
 // ErrLarge is wrapped by errors about a large file that is not what its pointer says.
 var ErrLarge = errors.New("it is not the file that the pointer names")
 
-// Large returns a file that Git LFS keeps: from beside the mirror, whose quota it counts in, else by fetch, whose answer
-// is believed when its digest is right.
+// Large returns a file that Git LFS keeps: from beside the mirror, whose quota it counts in, else by fetch, whose
+// answer is believed when its digest is right.
 func (m *Mirror) Large(
 	ctx context.Context, p Pointer, fetch func(context.Context) (io.ReadCloser, error),
 ) ([]byte, error) {
