@@ -2,6 +2,7 @@ package agent
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/cgi"
 	"net/http/httptest"
@@ -207,6 +208,52 @@ func TestManifestsAreHydrated(t *testing.T) {
 	}
 	if got := m.git(m.bare, "rev-parse", "env/prod"); got != before {
 		t.Errorf("it is committed again:\n%s", m.git(m.bare, "log", "env/prod"))
+	}
+}
+
+// Whenever a process is killed, each dry commit is one commit, and its status is told.
+func TestHydratingThroughKills(t *testing.T) {
+	m := newMesh(t)
+	location := m.gitServer()
+	first := m.commit("first", map[string]string{"web/a.yaml": settings("web", "k", "0")})
+	m.create(strings.Replace(writeSecret, "%", location, 1))
+	kill := m.process("one")
+	m.create(hydrated("web", location, "default"))
+	m.await("it is hydrated", func() bool {
+		o := m.hydration("web")
+		return o.DrySHA == first && o.Phase == "Hydrated"
+	})
+	for i := range 3 {
+		dry := m.commit("next", map[string]string{"web/a.yaml": settings("web", "k", fmt.Sprint(i+1))})
+		m.tellPush(fmt.Sprint("push-", i), location, "refs/heads/main", dry)
+		before := m.git(m.bare, "rev-parse", "env/prod")
+		switch i {
+		case 0: // right after the push
+			m.await("it is committed", func() bool { return m.git(m.bare, "rev-parse", "env/prod") != before })
+		case 1: // when it begins
+			m.await("it begins", func() bool { return m.hydration("web").DrySHA == dry })
+		case 2: // when the commit may be told or not
+			m.await("it is noted", func() bool {
+				head := m.git(m.bare, "rev-parse", "env/prod")
+				return strings.Contains(m.git(m.bare, "ls-tree", "-r", "refs/notes/hydrator.metadata"), head)
+			})
+		}
+		kill()
+		kill = m.process(fmt.Sprint("again-", i))
+		m.await("it is told", func() bool {
+			o := m.hydration("web")
+			return o.Phase == "Hydrated" && o.DrySHA == dry && o.HydratedSHA == m.git(m.bare, "rev-parse", "env/prod")
+		})
+		m.await("it is applied", func() bool {
+			c := m.configMap("web")
+			return c != nil && c.Data["k"] == fmt.Sprint(i+1)
+		})
+	}
+	if got := m.git(m.bare, "rev-list", "--count", "env/prod"); got != "4" {
+		t.Errorf("%s commits, want 4:\n%s", got, m.git(m.bare, "log", "env/prod"))
+	}
+	if got := len(m.facts("application.hydrated")); got != 4 {
+		t.Errorf("%d facts, want 4", got)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/argosy-mesh/argosy/libs/core/lineage"
@@ -19,6 +20,7 @@ import (
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/source"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/source/git"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
@@ -47,6 +49,7 @@ func (h *Hydrator) gather(ctx context.Context, req reconcile.Request) (members, 
 	if err := h.Client.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
 		return nil, fmt.Errorf("list applications: %w", err)
 	}
+	h.forget(list.Items)
 	out := members{}
 	for i := range list.Items {
 		raw := &list.Items[i]
@@ -71,6 +74,20 @@ func (h *Hydrator) gather(ctx context.Context, req reconcile.Request) (members, 
 		out[m.Name] = m
 	}
 	return out, nil
+}
+
+// forget drops the pushes of applications that are gone.
+func (h *Hydrator) forget(list []unstructured.Unstructured) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.pushes) <= len(list) {
+		return
+	}
+	there := make(map[types.UID]bool, len(list))
+	for i := range list {
+		there[list[i].GetUID()] = true
+	}
+	maps.DeleteFunc(h.pushes, func(uid types.UID, _ string) bool { return !there[uid] })
 }
 
 // problem says why an Application may not be hydrated, or cannot be as it stands, "" when it can.
@@ -139,14 +156,24 @@ func chain(all members, b hydration.Batch, dry hydration.Dry) lineage.Lineage {
 func (h *Hydrator) render(
 	ctx context.Context, all members, b hydration.Batch, dry string,
 ) (folders []hydration.Folder, failed map[string]string) {
+	made, errs := make([]hydration.Folder, len(b.Apps)), make([]error, len(b.Apps))
+	var group sync.WaitGroup
+	slots := make(chan struct{}, concurrency)
+	for i, a := range b.Apps {
+		slots <- struct{}{}
+		group.Go(func() {
+			defer func() { <-slots }()
+			made[i], errs[i] = h.renderOne(ctx, all[a.Name], dry)
+		})
+	}
+	group.Wait()
 	failed = map[string]string{}
-	for _, a := range b.Apps {
-		f, err := h.renderOne(ctx, all[a.Name], dry)
-		if err != nil {
-			failed[a.Name] = err.Error()
+	for i, a := range b.Apps {
+		if errs[i] != nil {
+			failed[a.Name] = errs[i].Error()
 			continue
 		}
-		folders = append(folders, f)
+		folders = append(folders, made[i])
 	}
 	return folders, failed
 }

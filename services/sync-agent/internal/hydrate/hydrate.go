@@ -28,6 +28,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
@@ -95,7 +96,12 @@ func (h *Hydrator) Watch(mgr manager.Manager, owns func(key string) bool, regain
 		Watches(object.New("AppProject"), handler.EnqueueRequestsFromMapFunc(h.all)).
 		WatchesRawSource(ctrlsource.Channel(regain, branch)).
 		// Tests run several replicas in one process, whose controllers share a name.
-		WithOptions(controller.Options{MaxConcurrentReconciles: concurrency, SkipNameValidation: new(true)}).
+		WithOptions(controller.Options{
+			MaxConcurrentReconciles: concurrency, SkipNameValidation: new(true),
+			RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](
+				time.Second, hydration.Again,
+			),
+		}).
 		Complete(kube.OwnedOnly(owns, reconcile.Func(h.reconcile)))
 	if err != nil {
 		return fmt.Errorf("set up the hydrator: %w", err)
