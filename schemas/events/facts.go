@@ -59,6 +59,15 @@ type ImageCommitted struct {
 	Message     string `fact:",message"`
 }
 
+// ApplicationHydrated says that the rendered manifests of an Application stand in Git.
+type ApplicationHydrated struct {
+	Commit     string `fact:"commit"`
+	Dry        string `fact:"dry"`        // the commit that was rendered
+	Repository string `fact:"repository"` // the one that was written to
+	Branch     string `fact:"branch"`
+	Message    string `fact:",message"`
+}
+
 // Sync is an Application at a revision.
 type Sync struct {
 	Revision  string `fact:"revision"`
@@ -140,6 +149,9 @@ func (StepFinished) Fact() string { return FactStepFinished }
 func (ImageCommitted) Fact() string { return FactImageCommitted }
 
 // Fact implements [Body].
+func (ApplicationHydrated) Fact() string { return FactApplicationHydrated }
+
+// Fact implements [Body].
 func (ApplicationSynced) Fact() string { return FactApplicationSynced }
 
 // Fact implements [Body].
@@ -170,7 +182,9 @@ func (AnalysisFinished) Fact() string { return FactAnalysisFinished }
 var Bodies = map[string][]Body{
 	ServiceSensor:         {TriggerFired{}},
 	ServiceWorkflowRunner: {WorkflowStarted{}, StepStarted{}, StepFinished{}, WorkflowFinished{}},
-	ServiceSyncAgent:      {ImageCommitted{}, ApplicationSynced{}, ApplicationFailed{}, ApplicationHealthy{}},
+	ServiceSyncAgent: {
+		ImageCommitted{}, ApplicationHydrated{}, ApplicationSynced{}, ApplicationFailed{}, ApplicationHealthy{},
+	},
 	ServiceRolloutAnalyzer: {
 		RolloutUpdated{}, RolloutWeighted{}, AnalysisStarted{}, AnalysisFinished{}, RolloutPromoted{}, RolloutAborted{},
 	},

@@ -60,21 +60,22 @@ const (
 
 // The facts, as noun.verb; [Fact] types and subjects are built from them.
 const (
-	FactTriggerFired       = "trigger.fired"
-	FactWorkflowStarted    = "workflow.started"
-	FactStepStarted        = "step.started"
-	FactStepFinished       = "step.finished"
-	FactWorkflowFinished   = "workflow.finished"
-	FactImageCommitted     = "image.committed"
-	FactApplicationSynced  = "application.synced"
-	FactApplicationFailed  = "application.failed"
-	FactApplicationHealthy = "application.healthy"
-	FactRolloutUpdated     = "rollout.updated"
-	FactRolloutWeighted    = "rollout.weighted"
-	FactAnalysisStarted    = "analysis.started"
-	FactAnalysisFinished   = "analysis.finished"
-	FactRolloutPromoted    = "rollout.promoted"
-	FactRolloutAborted     = "rollout.aborted"
+	FactTriggerFired        = "trigger.fired"
+	FactWorkflowStarted     = "workflow.started"
+	FactStepStarted         = "step.started"
+	FactStepFinished        = "step.finished"
+	FactWorkflowFinished    = "workflow.finished"
+	FactImageCommitted      = "image.committed"
+	FactApplicationHydrated = "application.hydrated"
+	FactApplicationSynced   = "application.synced"
+	FactApplicationFailed   = "application.failed"
+	FactApplicationHealthy  = "application.healthy"
+	FactRolloutUpdated      = "rollout.updated"
+	FactRolloutWeighted     = "rollout.weighted"
+	FactAnalysisStarted     = "analysis.started"
+	FactAnalysisFinished    = "analysis.finished"
+	FactRolloutPromoted     = "rollout.promoted"
+	FactRolloutAborted      = "rollout.aborted"
 )
 
 // FactType returns the event type of a fact named noun.verb.

@@ -3,6 +3,7 @@ package agent
 import (
 	"os"
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
@@ -12,17 +13,25 @@ import (
 
 var example = regexp.MustCompile("(?s)```yaml\n(.*?)```")
 
+// documents are those of all examples of a page.
+func documents(page string) (out []string) {
+	for _, block := range example.FindAllStringSubmatch(page, -1) {
+		out = append(out, strings.Split(block[1], "\n---\n")...)
+	}
+	return out
+}
+
 // What the pages about Applications and projects show is taken without a warning.
 func TestExamplesOfTheDocs(t *testing.T) {
 	seen := map[string]int{}
-	for _, page := range []string{"application.md", "project.md", "clusters.md"} {
+	for _, page := range []string{"application.md", "project.md", "clusters.md", "hydrator.md"} {
 		text, err := os.ReadFile("../../../../docs/" + page)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, block := range example.FindAllStringSubmatch(string(text), -1) {
+		for _, document := range documents(string(text)) {
 			var o map[string]any
-			if err := yaml.Unmarshal([]byte(block[1]), &o); err != nil {
+			if err := yaml.Unmarshal([]byte(document), &o); err != nil {
 				t.Fatalf("%s: %v", page, err)
 			}
 			kind, _ := o["kind"].(string)

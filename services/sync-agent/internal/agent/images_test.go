@@ -3,6 +3,7 @@ package agent
 import (
 	"fmt"
 	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -50,8 +51,9 @@ func TestAnImageIsCommittedOnce(t *testing.T) {
 	m := newMesh(t)
 	host, push := store(t)
 	m.commit("first", map[string]string{
-		"app/kustomization.yaml": "# keep me\nresources: [pod.yaml]\nimages:\n  - name: web\n    newName: " + host + "/team/web # and me\n    newTag: v1\n",
-		"app/pod.yaml":           "apiVersion: v1\nkind: PodTemplate\nmetadata: {name: web}\ntemplate: {spec: {containers: [{name: c, image: web}]}}\n",
+		"app/kustomization.yaml": "# keep me\nresources: [pod.yaml]\nimages:\n  - name: web\n    newName: " + host +
+			"/team/web # and me\n    newTag: v1\n",
+		"app/pod.yaml": "apiVersion: v1\nkind: PodTemplate\nmetadata: {name: web}\ntemplate: {spec: {containers: [{name: c, image: web}]}}\n",
 	})
 	digest := push("v2", map[string]string{"dev.argosy.correlationid": "chain", "dev.argosy.causationid": "build"})
 	for _, replica := range []string{"one", "two"} {
@@ -97,7 +99,8 @@ func TestAnImageIsCommittedOnce(t *testing.T) {
 	if got := m.git(m.work, "rev-list", "--count", "HEAD"); got != "2" {
 		t.Errorf("%s commits, want 2:\n%s", got, m.git(m.work, "log"))
 	}
-	want := "# keep me\nresources: [pod.yaml]\nimages:\n  - name: web\n    newName: " + host + "/team/web # and me\n    newTag: v2"
+	want := "# keep me\nresources: [pod.yaml]\nimages:\n  - name: web\n    newName: " + host +
+		"/team/web # and me\n    newTag: v2"
 	if got := m.git(m.work, "show", "HEAD:app/kustomization.yaml"); got != want {
 		t.Errorf("kustomization:\n%s", got)
 	}
@@ -184,8 +187,9 @@ func TestOneCommitForAllFormsOfFiles(t *testing.T) {
 	} {
 		annotations := map[string]string{
 			prefix + "image-list": "app=" + image, prefix + "app.update-strategy": "newest-build",
-			prefix + "write-back-method": "git", "argosy.dev/image-commit-message": "bump {{range .AppChanges}}{{.NewTag}}{{end}}",
-			prefix + "app.force-update": "true",
+			prefix + "write-back-method":      "git",
+			"argosy.dev/image-commit-message": "bump {{range .AppChanges}}{{.NewTag}}{{end}}",
+			prefix + "app.force-update":       "true",
 		}
 		for key, value := range more {
 			annotations[prefix+key] = value
@@ -213,5 +217,50 @@ func TestOneCommitForAllFormsOfFiles(t *testing.T) {
 	if !strings.HasPrefix(message, "bump v2\n\n") || strings.Count(message, "Argosy-Key: ") != 4 ||
 		strings.Count(message, "Argosy-Correlation-Id: ") != 1 {
 		t.Errorf("message:\n%s", message)
+	}
+}
+
+// Of several sources the one is written to that the images are in, in whichever repository.
+func TestAnImageOfOneOfSeveralSources(t *testing.T) {
+	m := newMesh(t)
+	host, push := store(t)
+	values := filepath.Join(t.TempDir(), "values.git")
+	m.git("", "clone", "--quiet", "--bare", m.bare, values)
+	chart := m.commit("first", map[string]string{
+		"chart/Chart.yaml": "apiVersion: v2\nname: web\nversion: 1.0.0\n",
+		"chart/templates/a.yaml": "apiVersion: v1\nkind: PodTemplate\nmetadata: {name: web}\n" +
+			"template: {spec: {containers: [{name: c, image: '{{ .Values.image.name }}:{{ .Values.image.tag }}'}]}}\n",
+	})
+	m.git(m.work, "checkout", "--quiet", "--orphan", "other")
+	m.git(m.work, "rm", "-r", "--quiet", "-f", ".")
+	m.git(m.work, "remote", "set-url", "origin", values)
+	m.git(m.work, "checkout", "--quiet", "-b", "main-values")
+	m.git(m.work, "branch", "-D", "main")
+	m.git(m.work, "branch", "-m", "main")
+	m.commit("values", map[string]string{
+		"web.yaml": "# kept\nimage:\n  name: " + host + "/team/web\n  tag: 1.0.0\n",
+	})
+	digest := push("1.1.0", nil)
+	m.agent("one", "--insecure-registry="+host)
+	m.create(strings.Replace(manifest("web", m.url(), "chart", automated, map[string]string{
+		"argocd-image-updater.argoproj.io/image-list":        "app=" + host + "/team/web",
+		"argocd-image-updater.argoproj.io/write-back-method": "git",
+		"argocd-image-updater.argoproj.io/write-back-target": "helmvalues:$values/web.yaml",
+		"argocd-image-updater.argoproj.io/force-update":      "true",
+	}), "  source:\n    path: chart\n    repoURL: "+m.url()+"\n    targetRevision: main\n", `  sources:
+  - {repoURL: "`+m.url()+`", targetRevision: main, path: chart, helm: {valueFiles: [$values/web.yaml]}}
+  - {repoURL: "file://`+values+`", targetRevision: main, ref: values}
+`, 1))
+	m.await("first sync", func() bool { return m.app("web").Status.Sync.Status == "Synced" })
+	m.announce("image-1", events.ImagePushed{
+		Registry: host, Repository: "team/web", Tag: "1.1.0", Digest: digest, Verified: events.VerifiedByNone,
+	})
+	m.await("image is committed", func() bool { return len(m.facts("image.committed")) > 0 })
+	if got := m.git(values, "show", "main:web.yaml"); !strings.Contains(got, "# kept") ||
+		!strings.Contains(got, "tag: 1.1.0") {
+		t.Errorf("values:\n%s", got)
+	}
+	if got := m.git(m.bare, "rev-parse", "main"); got != chart {
+		t.Errorf("the repository of the chart was written to: %s", got)
 	}
 }

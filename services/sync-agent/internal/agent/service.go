@@ -24,6 +24,7 @@ import (
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/track"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/forge"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/generator"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/hydrate"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/imageupdate"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/notification"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/projects"
@@ -181,6 +182,14 @@ func assemble(ctx context.Context, cfg Config, base *service.Base) ([]life.Part,
 	if err := image.Watch(mgr, base.Members.Owns, toPromote); err != nil {
 		return nil, err
 	}
+	hydrator := hydrate.New(hydrate.Shell{
+		Client: mgr.GetClient(), Bus: base.Bus, Sources: src, Projects: permitted, Destination: agent.Destination,
+		Author: cfg.Author, Control: cfg.Control, Refresh: cfg.Refresh, Log: base.Log,
+	}, base.Registry)
+	toHydrate := make(chan event.GenericEvent)
+	if err := hydrator.Watch(mgr, base.Members.Owns, toHydrate); err != nil {
+		return nil, err
+	}
 	arrived := newEventHandler(push, image, base.Registry)
 	return append(
 		common,
@@ -200,6 +209,7 @@ func assemble(ctx context.Context, cfg Config, base *service.Base) ([]life.Part,
 				kube.Resync{List: object.NewList("ApplicationSet"), Out: regainSets},
 				kube.Resync{List: object.NewList("Application"), Out: toTell},
 				kube.Resync{List: object.NewList("Application"), Out: toPromote},
+				kube.Resync{List: object.NewList("Application"), Out: toHydrate},
 			)
 		}),
 		life.Of("events", func(ctx context.Context) error { return arrived.run(ctx, base) }),

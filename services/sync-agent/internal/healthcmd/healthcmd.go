@@ -114,8 +114,7 @@ func run(f flags, files []string, s Streams) error {
 	return table(s.Out, all)
 }
 
-// engine makes the engine that is asked for, and says which customizations cannot be used. A file has no cluster
-// beside it that knows whose objects get a status: those of all kinds are taken to, but for kinds known otherwise.
+// engine makes the engine that is asked for, and says which customizations cannot be used.
 func (f flags) engine(problems io.Writer) (*health.Engine, error) {
 	var c health.Customizations
 	if f.config != "" {
@@ -127,9 +126,7 @@ func (f flags) engine(problems io.Writer) (*health.Engine, error) {
 			return nil, fmt.Errorf("--config %s: %w", f.config, err)
 		}
 	}
-	engine, bad := health.New(
-		c, health.Options{Clock: time.Now, Reports: func(string, string) bool { return true }},
-	)
+	engine, bad := health.New(c, health.Options{Clock: time.Now})
 	for _, p := range bad {
 		fmt.Fprintln(problems, "health:", p)
 	}

@@ -200,11 +200,11 @@ func (h *Updater) leave(ctx context.Context, u update, why string) {
 
 // prepare finds out all that an update needs before anything is written, and reports whether it is still to be made.
 func (h *Updater) prepare(ctx context.Context, why cause, u *update) (bool, error) {
-	s, err := source.Of(u.app.Spec)
+	s, by, err := u.updater.SourceOf(u.app)
 	if err != nil {
 		return false, fault.AsPoison(fmt.Errorf("update image of application %s: %w", u.name(), err))
 	}
-	u.source, u.renderer = s, rendererOf(u.app, s)
+	u.source, u.renderer = s, by
 	if u.updater.RepoURL != "" {
 		u.source.RepoURL = u.updater.RepoURL
 	}
@@ -232,17 +232,6 @@ func (h *Updater) prepare(ctx context.Context, why cause, u *update) (bool, erro
 		return false, nil
 	}
 	return true, nil
-}
-
-// rendererOf is what makes manifests of a source: what was seen, or else what the source says.
-func rendererOf(app *v1alpha1.Application, s v1alpha1.ApplicationSource) image.Renderer {
-	switch {
-	case app.Status.SourceType != "":
-		return image.Renderer(app.Status.SourceType)
-	case s.Helm != nil:
-		return image.ByHelm
-	}
-	return image.ByKustomize
 }
 
 // look asks the registry what the tag that was pushed is now: whoever sent the event, the registry has the last word

@@ -17,6 +17,7 @@ import (
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/schemas/events"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/appset"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/hydration"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/push"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
@@ -41,6 +42,7 @@ type Handler struct {
 type knownSources struct {
 	generation int64
 	sources    []v1alpha1.ApplicationSource
+	dry        *v1alpha1.ApplicationSource // that it is hydrated from
 }
 
 // Unconcerned reports whether it is known that a push changes nothing that an application reads.
@@ -67,16 +69,17 @@ func (h *Handler) Handle(ctx context.Context, d bus.Delivery) ([]bus.Outgoing, e
 	errs := []error{h.sets(ctx, d, pushed)}
 	for i := range list.Items {
 		raw := &list.Items[i]
+		errs = append(errs, h.hydrate(ctx, d, raw, pushed))
 		commit, follows := h.follows(raw, pushed)
 		if !follows || raw.GetAnnotations()[push.AnnotationRefresh] == d.ID() ||
-			h.unconcerned(ctx, raw.GetUID(), h.sourcesOf(raw), pushed) {
+			h.unconcerned(ctx, raw.GetUID(), h.sourcesOf(raw).sources, pushed) {
 			continue
 		}
 		h.log.InfoContext(
 			ctx, "push concerns application", "application", raw.GetNamespace()+"/"+raw.GetName(), "event_id", d.ID(),
 			"commit", commit,
 		)
-		body, err := marks(d, commit)
+		body, err := marks(d, commit, refreshes)
 		if err != nil {
 			return nil, fault.AsPoison(err)
 		}
@@ -105,7 +108,7 @@ func (h *Handler) sets(ctx context.Context, d bus.Delivery, pushed push.Push) er
 			ctx, "push concerns applicationset", "applicationset", raw.GetNamespace()+"/"+raw.GetName(),
 			"event_id", d.ID(),
 		)
-		body, err := marks(d, "")
+		body, err := marks(d, "", refreshes)
 		if err != nil {
 			return fault.AsPoison(err)
 		}
@@ -118,8 +121,44 @@ func (h *Handler) sets(ctx context.Context, d bus.Delivery, pushed push.Push) er
 	return errors.Join(errs...)
 }
 
+// hydrate tells an application that what it is hydrated from was pushed to.
+func (h *Handler) hydrate(
+	ctx context.Context, d bus.Delivery, raw *unstructured.Unstructured, pushed push.Push,
+) error {
+	dry := h.sourcesOf(raw).dry
+	if dry == nil || raw.GetAnnotations()[push.AnnotationHydrate] == d.ID() {
+		return nil
+	}
+	commit, concerns := pushed.Concerns(*dry)
+	if !concerns {
+		return nil
+	}
+	body, err := marks(d, commit, hydrates)
+	if err != nil {
+		return fault.AsPoison(err)
+	}
+	err = h.client.Patch(ctx, raw.DeepCopy(), client.RawPatch(types.MergePatchType, body))
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("hydrate application %s/%s: %w", raw.GetNamespace(), raw.GetName(), err)
+	}
+	return nil
+}
+
+// names are those of the annotations of a push.
+type names struct{ id, revision, correlation, trace string }
+
+var (
+	refreshes = names{
+		push.AnnotationRefresh, push.AnnotationRevision, push.AnnotationCorrelation, push.AnnotationTrace,
+	}
+	hydrates = names{
+		push.AnnotationHydrate, push.AnnotationHydrateRevision, push.AnnotationHydrateCorrelation,
+		push.AnnotationHydrateTrace,
+	}
+)
+
 // marks are the annotations that a push leaves on an application.
-func marks(d bus.Delivery, commit string) ([]byte, error) {
+func marks(d bus.Delivery, commit string, n names) ([]byte, error) {
 	l := bus.After(d.Event)
 	value := func(s string) any {
 		if s == "" {
@@ -128,8 +167,7 @@ func marks(d bus.Delivery, commit string) ([]byte, error) {
 		return s
 	}
 	return json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]any{
-		push.AnnotationRefresh: d.ID(), push.AnnotationRevision: value(commit),
-		push.AnnotationCorrelation: value(l.Correlation), push.AnnotationTrace: value(l.Trace),
+		n.id: d.ID(), n.revision: value(commit), n.correlation: value(l.Correlation), n.trace: value(l.Trace),
 	}}})
 }
 
@@ -148,7 +186,7 @@ func pushOf(d bus.Delivery) (events.GitPushed, bool) {
 
 // follows reports whether a push concerns an application, and which commit it brings.
 func (h *Handler) follows(raw *unstructured.Unstructured, pushed push.Push) (commit string, ok bool) {
-	for _, s := range h.sourcesOf(raw) {
+	for _, s := range h.sourcesOf(raw).sources {
 		if commit, ok := pushed.Concerns(s); ok {
 			return commit, true
 		}
@@ -157,16 +195,17 @@ func (h *Handler) follows(raw *unstructured.Unstructured, pushed push.Push) (com
 }
 
 // sourcesOf decodes the sources of an application once per generation: every push looks at all applications.
-func (h *Handler) sourcesOf(raw *unstructured.Unstructured) []v1alpha1.ApplicationSource {
+func (h *Handler) sourcesOf(raw *unstructured.Unstructured) knownSources {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	known, is := h.sources[raw.GetUID()]
 	if is && known.generation == raw.GetGeneration() && known.generation != 0 {
-		return known.sources
+		return known
 	}
-	known = knownSources{generation: raw.GetGeneration(), sources: sourcesOf(raw)}
+	known = sourcesOf(raw)
+	known.generation = raw.GetGeneration()
 	h.sources[raw.GetUID()] = known
-	return known.sources
+	return known
 }
 
 // forget drops the sources of applications that are gone.
@@ -184,13 +223,18 @@ func (h *Handler) forget(list []unstructured.Unstructured) {
 }
 
 // sourcesOf reads only the sources: the rest of the spec may be malformed.
-func sourcesOf(raw *unstructured.Unstructured) []v1alpha1.ApplicationSource {
+func sourcesOf(raw *unstructured.Unstructured) knownSources {
 	app, _, _ := v1alpha1.DecodeTolerant[v1alpha1.Application](map[string]any{"spec": raw.Object["spec"]})
-	if len(app.Spec.Sources) > 0 {
-		return app.Spec.Sources
+	switch {
+	case len(app.Spec.Sources) > 0:
+		return knownSources{sources: app.Spec.Sources}
+	case app.Spec.SourceHydrator != nil:
+		return knownSources{
+			sources: []v1alpha1.ApplicationSource{hydration.SyncSource(*app.Spec.SourceHydrator)},
+			dry:     new(hydration.DrySource(*app.Spec.SourceHydrator)),
+		}
+	case app.Spec.Source != nil:
+		return knownSources{sources: []v1alpha1.ApplicationSource{*app.Spec.Source}}
 	}
-	if app.Spec.Source != nil {
-		return []v1alpha1.ApplicationSource{*app.Spec.Source}
-	}
-	return nil
+	return knownSources{}
 }

@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/argosy-mesh/argosy/libs/identity"
 	"github.com/argosy-mesh/argosy/libs/identity/amazon"
@@ -102,13 +103,27 @@ func (c *Clouds) login(ctx context.Context, of cloud, host string) (Access, erro
 // azureUser is the name that goes with a token. Source: Azure Container Registry, authentication.
 const azureUser = "00000000-0000-0000-0000-000000000000"
 
-// azure changes a token of Entra into one of the registry. Source: Azure Container Registry, docs of oauth2/exchange.
+// azure opens a registry of Azure with the identity of this process.
 func azure(ctx context.Context, client *http.Client, host string) (login, error) {
 	found, err := entra.Credential(client)
 	if err != nil {
 		return login{}, err
 	}
-	token, err := found.GetToken(ctx, policy.TokenRequestOptions{
+	access, ends, err := Exchange(ctx, client, found, host)
+	return login{access, ends}, err
+}
+
+// Exchange is what opens a registry of Azure for an identity of Entra, and when that ends. Only such a registry may be
+// named: it is shown a token. Source: Azure Container Registry, docs of oauth2/exchange.
+func Exchange(
+	ctx context.Context, client *http.Client, of azcore.TokenCredential, host string,
+) (Access, time.Time, error) {
+	l, err := exchange(ctx, client, of, host)
+	return l.access, l.ends, err
+}
+
+func exchange(ctx context.Context, client *http.Client, of azcore.TokenCredential, host string) (login, error) {
+	token, err := of.GetToken(ctx, policy.TokenRequestOptions{
 		Scopes: []string{"https://containerregistry.azure.net/.default"},
 	})
 	if err != nil {

@@ -76,14 +76,14 @@ func TestGitHubApps(t *testing.T) {
 	var asked []string
 	s := forge(t, &key.PublicKey, &asked)
 	r := repository{URL: "https://github.example.org/team/a.git", App: githubApp{ID: "42", Key: text, Base: s.URL}}
-	var tokens githubTokens
-	first, err := r.git(t.Context(), &tokens)
+	tokens := newTokens()
+	first, err := r.git(t.Context(), tokens)
 	if err != nil || first.Username != "x-access-token" || !strings.HasPrefix(first.Password, "t-") ||
 		first.Identity == "" {
 		t.Fatalf("%+v, %v", first, err)
 	}
 	r.URL = "https://github.example.org/team/b.git"
-	again, err := r.git(t.Context(), &tokens)
+	again, err := r.git(t.Context(), tokens)
 	if err != nil || again.Password != first.Password || len(asked) != 3 {
 		t.Errorf("a token is asked for again: %v, %v", asked, err)
 	}
@@ -93,7 +93,7 @@ func TestGitHubApps(t *testing.T) {
 		"401":                 {URL: r.URL, App: githubApp{ID: "43", Key: text, Base: s.URL}},
 		"owner/name":          {URL: "https://github.example.org/a", App: r.App},
 	} {
-		if _, err := broken.git(t.Context(), &tokens); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := broken.git(t.Context(), tokens); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", want, err)
 		}
 	}

@@ -37,6 +37,9 @@ const (
 const (
 	kindRepository = "repository"
 	kindTemplate   = "repo-creds"
+	// The same for writing.
+	kindWriter         = "repository-write"
+	kindWriterTemplate = "repo-write-creds"
 )
 
 // ConfigMaps with what hosts are known by.
@@ -59,11 +62,14 @@ type repository struct {
 	SSHKey                          string
 	ClientCert, ClientKey           string
 	App                             githubApp
+	GoogleKey                       string // JSON
+	Azure                           bool   // by the identity that Entra gives to this process
 
 	Insecure       bool
 	Proxy, NoProxy string
 	OCI            bool // a Helm repository that speaks OCI without saying so in its URL
 	PlainHTTP      bool
+	LFS            bool // Git LFS keeps files of it
 
 	KnownHosts string
 	CA         string // PEM of the host
@@ -71,7 +77,8 @@ type repository struct {
 
 // opens reports whether a repository has anything to open it with.
 func (r repository) opens() bool {
-	return r.Password != "" || r.BearerToken != "" || r.SSHKey != "" || r.ClientCert != "" || r.App.ID != ""
+	return r.Password != "" || r.BearerToken != "" || r.SSHKey != "" || r.ClientCert != "" || r.App.ID != "" ||
+		r.GoogleKey != "" || r.Azure
 }
 
 // repositoryOf reads a Secret.
@@ -86,8 +93,9 @@ func repositoryOf(s *corev1.Secret) repository {
 			ID: text("githubAppID"), Installation: text("githubAppInstallationID"), Key: text("githubAppPrivateKey"),
 			Base: text("githubAppEnterpriseBaseUrl"),
 		},
+		GoogleKey: text("gcpServiceAccountKey"), Azure: is("useAzureWorkloadIdentity"),
 		Insecure: is("insecure") || is("insecureIgnoreHostKey"), Proxy: text("proxy"), NoProxy: text("noProxy"),
-		OCI: is("enableOCI"), PlainHTTP: is("insecureOCIForceHttp"),
+		OCI: is("enableOCI"), PlainHTTP: is("insecureOCIForceHttp"), LFS: is("enableLfs"),
 	}
 }
 
@@ -112,6 +120,21 @@ func normal(location string) string {
 // find returns the repository at a location for a project: that of its own Secret, opened by the template of the
 // longest prefix where it does not say how itself.
 func (v *repositories) find(ctx context.Context, location, project string) (repository, error) {
+	return v.findKind(ctx, location, project, kindRepository, kindTemplate)
+}
+
+// findWriter is find with the credentials for writing, where there are any.
+func (v *repositories) findWriter(ctx context.Context, location, project string) (repository, error) {
+	r, err := v.findKind(ctx, location, project, kindWriter, kindWriterTemplate)
+	if err != nil || r.opens() {
+		return r, err
+	}
+	return v.find(ctx, location, project)
+}
+
+func (v *repositories) findKind(
+	ctx context.Context, location, project, kind, templateKind string,
+) (repository, error) {
 	if err := v.refresh(ctx); err != nil {
 		return repository{}, err
 	}
@@ -128,12 +151,12 @@ func (v *repositories) find(ctx context.Context, location, project string) (repo
 		}
 		at := normal(string(s.Data["url"]))
 		switch s.Labels[secretLabel] {
-		case kindRepository:
+		case kind:
 			// That of the project comes before that of all.
 			if at == want && (own == nil || of != "") {
 				own = s
 			}
-		case kindTemplate:
+		case templateKind:
 			if strings.HasPrefix(want, strings.TrimSuffix(at, "/")) && len(at) > longest {
 				template, longest = s, len(at)
 			}
@@ -147,6 +170,7 @@ func (v *repositories) find(ctx context.Context, location, project string) (repo
 		t := repositoryOf(template)
 		t.URL, t.Name, t.Project = location, r.Name, r.Project
 		t.Insecure, t.OCI, t.PlainHTTP = t.Insecure || r.Insecure, t.OCI || r.OCI, t.PlainHTTP || r.PlainHTTP
+		t.LFS = t.LFS || r.LFS
 		if r.Type != "" {
 			t.Type = r.Type
 		}
@@ -251,14 +275,27 @@ func (v *repositories) configMap(ctx context.Context, name string) (map[string]s
 }
 
 // git is how the git program opens the repository.
-func (r repository) git(ctx context.Context, tokens *githubTokens) (git.Credentials, error) {
+func (r repository) git(ctx context.Context, tokens *tokens) (git.Credentials, error) {
 	c := git.Credentials{
 		Username: r.Username, Password: r.Password, BearerToken: r.BearerToken, SSHKey: r.SSHKey,
 		KnownHosts: r.KnownHosts,
 		CA:         r.CA, ClientCert: r.ClientCert, ClientKey: r.ClientKey, Insecure: r.Insecure, Proxy: r.Proxy,
 		NoProxy: r.NoProxy,
 	}
-	if r.App.ID == "" {
+	switch {
+	case r.GoogleKey != "" || r.Azure:
+		open := tokens.ofAzure
+		if r.GoogleKey != "" {
+			open = tokens.ofGoogle
+		}
+		cloud, err := open(ctx, r)
+		if err != nil {
+			return c, fmt.Errorf("repository %s: %w", r.URL, err)
+		}
+		c.Username, c.Password, c.BearerToken = cloud.Username, cloud.Password, cloud.BearerToken
+		c.Identity = cloud.Identity
+		return c, nil
+	case r.App.ID == "":
 		return c, nil
 	}
 	token, err := tokens.token(ctx, r)

@@ -102,11 +102,11 @@ func (s *Sources) commit(ctx context.Context, q Request, source v1alpha1.Applica
 	}); err != nil {
 		return nil, err
 	}
-	c, err := m.Describe(ctx, sha, source.Path)
+	tree, c, err := s.compose(ctx, q, m, sha, source.Path)
 	if err != nil {
 		return nil, err
 	}
-	return &resolved{revision: sha, message: c.Message, tree: m, root: c.Root, dir: c.Tree}, nil
+	return &resolved{revision: sha, message: c.Message, tree: tree, root: c.Root, dir: c.Tree}, nil
 }
 
 // chart resolves a chart of a Helm repository.
@@ -277,6 +277,6 @@ func (r remote) Repository(ctx context.Context, what render.Repository) (render.
 	if err := r.s.verify(ctx, r.q, m, Signed{Repository: what.URL, Revision: what.Revision, Commit: sha}); err != nil {
 		return nil, "", err
 	}
-	c, err := m.Describe(ctx, sha, "")
-	return m, c.Root, err
+	tree, c, err := r.s.compose(ctx, r.q, m, sha, "")
+	return tree, c.Root, err
 }

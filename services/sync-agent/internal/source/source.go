@@ -12,8 +12,11 @@ import (
 	"strings"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
+
 	"github.com/argosy-mesh/argosy/libs/core/lineage"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/hydration"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/project"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/render"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/source/git"
@@ -32,8 +35,9 @@ type Sources struct {
 	renderer     *render.Renderer
 	repositories *repositories
 	settings     *settings
-	tokens       *githubTokens
+	tokens       *tokens
 	verifier     *verifier
+	parts        *lru.Cache[string, part] // of trees that several repositories make
 	cluster      *Versions
 	insecure     map[string]bool // registries that are reached by plain HTTP
 }
@@ -56,12 +60,14 @@ func New(c Config) (*Sources, error) {
 	if err != nil {
 		return nil, err
 	}
+	parts, _ := lru.New[string, part](partsKnown) // fails for no size alone
 	s := &Sources{
+		parts:   parts,
 		mirrors: c.Mirrors, charts: charts, renderer: c.Renderer,
 		repositories: &repositories{reader: c.Reader, namespace: c.Namespace},
 		settings:     &settings{reader: c.Reader, namespace: c.Namespace},
 		verifier:     newVerifier(c.Reader, c.Namespace),
-		tokens:       &githubTokens{}, insecure: map[string]bool{}, cluster: NewVersions(c.Discovery),
+		tokens:       newTokens(), insecure: map[string]bool{}, cluster: NewVersions(c.Discovery),
 	}
 	for host := range strings.SplitSeq(c.Insecure, ",") {
 		s.insecure[strings.TrimSpace(host)] = true
@@ -72,6 +78,31 @@ func New(c Config) (*Sources, error) {
 // Mirror returns the mirror of a repository, with the credentials that count for all projects.
 func (s *Sources) Mirror(ctx context.Context, location string) (*git.Mirror, error) {
 	return s.mirror(ctx, location, "")
+}
+
+// Writer returns the mirror of a repository that commits are pushed from, and the credentials for pushing: those of
+// Secrets of the kinds for writing, else those for reading.
+func (s *Sources) Writer(ctx context.Context, location, project string) (*git.Mirror, error) {
+	r, err := s.repositories.findWriter(ctx, location, project)
+	if err != nil {
+		return nil, err
+	}
+	creds, err := r.git(ctx, s.tokens)
+	if err != nil {
+		return nil, err
+	}
+	return s.mirrors.Mirror(ctx, location, creds)
+}
+
+// Head is where a revision of a repository is now, with its commit.
+func (s *Sources) Head(
+	ctx context.Context, project string, source v1alpha1.ApplicationSource, want git.Want,
+) (git.Commit, error) {
+	sha, m, err := s.head(ctx, Request{App: render.App{Project: project}, Want: want}, source)
+	if err != nil {
+		return git.Commit{}, err
+	}
+	return m.Describe(ctx, sha, "")
 }
 
 // Token is what opens a repository over HTTP, for the API of its forge; "" when nothing does. project is whose
@@ -107,8 +138,12 @@ type Request struct {
 	// Permitted says why a repository may not be read from, nil when it may. It is asked of what sources name and of
 	// what is fetched for them. Nil permits all.
 	Permitted func(repository string) error
+	// Permits stands for what Permitted permits: other words may permit something else.
+	Permits string
 	// Verifications are what must hold of the commits of a repository in Git; nil asks nothing.
 	Verifications func(repository string) []project.Verification
+	// Sealed leaves what SOPS encrypted as it is, for manifests that others will read.
+	Sealed bool
 	// Fresh has everything read and rendered anew.
 	Fresh bool
 }
@@ -163,15 +198,19 @@ func (s *Sources) Render(ctx context.Context, q Request, known *Memory) (*Render
 			return nil, err
 		}
 	}
-	keys, err := s.repositories.keysOf(ctx, q.App.Project)
-	if err != nil {
-		return nil, err
+	var keys render.Keys
+	if !q.Sealed {
+		if keys, err = s.repositories.keysOf(ctx, q.App.Project); err != nil {
+			return nil, err
+		}
 	}
 	trust, err := s.trust(ctx, q)
 	if err != nil {
 		return nil, err
 	}
-	spec, err := json.Marshal([]any{q.App, q.Sources, q.Revisions, q.Destination, settings, keys.ID(), trust})
+	spec, err := json.Marshal(
+		[]any{q.App, q.Sources, q.Revisions, q.Destination, settings, keys.ID(), trust, q.Permits},
+	)
 	if err != nil {
 		return nil, fmt.Errorf("encode sources: %w", err)
 	}
@@ -309,12 +348,16 @@ func (k *Memory) notBefore(limit time.Time, source string) time.Time {
 	return limit
 }
 
-// All returns the sources of an application, in their order. `sources` come before `source`.
+// All returns the sources of an application that are applied, in their order. `sources` come before `sourceHydrator`,
+// that before `source`.
 func All(spec v1alpha1.ApplicationSpec) ([]v1alpha1.ApplicationSource, error) {
 	all := spec.Sources
 	switch {
-	case spec.SourceHydrator != nil:
-		return nil, errors.New("spec.sourceHydrator is not supported by this version")
+	case len(all) == 0 && spec.SourceHydrator != nil:
+		if err := hydration.Check(*spec.SourceHydrator); err != nil {
+			return nil, err
+		}
+		return []v1alpha1.ApplicationSource{hydration.SyncSource(*spec.SourceHydrator)}, nil
 	case len(all) == 0 && spec.Source == nil:
 		return nil, errors.New("spec.source.repoURL is missing")
 	case len(all) == 0:
@@ -333,18 +376,4 @@ func All(spec v1alpha1.ApplicationSpec) ([]v1alpha1.ApplicationSource, error) {
 		}
 	}
 	return all, nil
-}
-
-// Of returns the one source of an application.
-func Of(spec v1alpha1.ApplicationSpec) (v1alpha1.ApplicationSource, error) {
-	all, err := All(spec)
-	if err != nil {
-		return v1alpha1.ApplicationSource{}, err
-	}
-	if len(all) > 1 {
-		return v1alpha1.ApplicationSource{}, errors.New(
-			"spec.sources: more than one source is not supported by this version",
-		)
-	}
-	return all[0], nil
 }

@@ -227,7 +227,7 @@ func (p performer) recreate(ctx context.Context, t operation.Task) (*track.Objec
 // they would stay for ever after they left Git. Source: surprises of server-side apply; kubectl does the same.
 func (p performer) takeOver(ctx context.Context, i operation.Item) error {
 	if i.Live == nil || i.Live.GetAnnotations()[track.AppliedAnnotation] != "" ||
-		operation.Options(p.world.Policy.SyncOptions).Has("ClientSideApplyMigration=false") {
+		p.world.Has("ClientSideApplyMigration=false") {
 		return nil
 	}
 	live := &track.Object{}
@@ -327,13 +327,11 @@ func (p performer) release(ctx context.Context, i operation.Item) (*track.Object
 }
 
 func (p performer) propagation() metav1.DeletionPropagation {
-	for _, o := range p.world.Policy.SyncOptions {
-		switch value, _ := strings.CutPrefix(o, "PrunePropagationPolicy="); value {
-		case "background":
-			return metav1.DeletePropagationBackground
-		case "orphan":
-			return metav1.DeletePropagationOrphan
-		}
+	switch p.world.Propagation() {
+	case "background":
+		return metav1.DeletePropagationBackground
+	case "orphan":
+		return metav1.DeletePropagationOrphan
 	}
 	return metav1.DeletePropagationForeground
 }
@@ -417,7 +415,7 @@ func (p performer) early(t operation.Task, all []operation.Task) bool {
 		return true
 	}
 	if !operation.OptionsOf(t.Desired).Has("SkipDryRunOnMissingResource=true") &&
-		!operation.Options(p.world.Policy.SyncOptions).Has("SkipDryRunOnMissingResource=true") {
+		!p.world.Has("SkipDryRunOnMissingResource=true") {
 		return false
 	}
 	_, err := p.live.Mapper.RESTMapping(gk)

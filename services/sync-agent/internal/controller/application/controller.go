@@ -9,6 +9,7 @@ import (
 	"github.com/argosy-mesh/argosy/libs/kube"
 	"github.com/argosy-mesh/argosy/libs/kube/object"
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/push"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
@@ -69,6 +70,9 @@ func told(o *unstructured.Unstructured) map[string]string {
 	out := maps.Clone(o.GetAnnotations())
 	delete(out, "notified.notifications.argoproj.io")
 	delete(out, "argosy.dev/promoted")
+	for _, name := range push.Hydrations {
+		delete(out, name)
+	}
 	return out
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/hydration"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/projects"
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/apimachinery/pkg/types"
@@ -128,6 +129,8 @@ func (a *appInfo) set(app *v1alpha1.Application) {
 	switch {
 	case len(app.Spec.Sources) > 0:
 		repo = app.Spec.Sources[0].RepoURL
+	case app.Spec.SourceHydrator != nil:
+		repo = hydration.Repository(*app.Spec.SourceHydrator)
 	case app.Spec.Source != nil:
 		repo = app.Spec.Source.RepoURL
 	}

@@ -79,6 +79,9 @@ func (p *pass) permit(ctx context.Context) (wrong, err error) {
 	for _, s := range p.sources {
 		reasons = append(reasons, found.Source(s.RepoURL))
 	}
+	if h := p.app.Spec.SourceHydrator; h != nil && len(p.app.Spec.Sources) == 0 {
+		reasons = append(reasons, found.Source(h.DrySource.RepoURL))
+	}
 	var wrongs []error
 	for _, reason := range reasons {
 		if reason != "" {

@@ -1,6 +1,7 @@
 package application
 
 import (
+	"context"
 	"errors"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
@@ -10,6 +11,7 @@ import (
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/render"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/source"
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/source/git"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
 // request says what is to be rendered for the application.
@@ -31,6 +33,7 @@ func (p *pass) request(want git.Want) (source.Request, error) {
 			}
 			return nil
 		},
+		Permits:       p.project.Permits(),
 		Verifications: p.project.Verifications,
 	}
 	if len(q.Sources) == 0 {
@@ -42,6 +45,22 @@ func (p *pass) request(want git.Want) (source.Request, error) {
 	var err error
 	q.Destination.KubeVersion, q.Destination.APIVersions, err = p.versionsOf(p.cluster).Get()
 	return q, err
+}
+
+// Destination is what is known of where an application goes for rendering it: the cluster has to be there.
+func (a *Reconciler) Destination(
+	ctx context.Context, raw *unstructured.Unstructured, d v1alpha1.ApplicationDestination,
+) (render.Destination, error) {
+	out := render.Destination{Namespace: d.Namespace}
+	if err := checkDestination(d); err != nil {
+		return out, err
+	}
+	c, err := a.clusterOf(ctx, raw, d)
+	if err != nil || c.Own || c.Discovery == nil {
+		return out, err
+	}
+	out.KubeVersion, out.APIVersions, err = a.versionsOf(c).Get()
+	return out, err
 }
 
 // versionsOf remembers what a cluster serves as long as the connection to it lasts.

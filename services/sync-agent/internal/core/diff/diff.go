@@ -110,7 +110,7 @@ func (c *comparison) object(want, got map[string]any) {
 }
 
 func (c *comparison) value(want, got any, there bool) {
-	if (!there || got == nil) && empty(want) {
+	if (!there || got == nil || (want == nil && empty(got))) && empty(want) {
 		return
 	}
 	switch want := want.(type) {

@@ -14,9 +14,6 @@ const hookFinalizer = "argocd.argoproj.io/hook-finalizer"
 type Options struct {
 	// Clock is what "os.time" of Lua tells, and what bounds Lua to a second; without one, steps alone bound it.
 	Clock func() time.Time
-	// Reports says whether objects of a kind get a status, as the definition of the kind in a cluster says. Without it
-	// only kinds of groups that have rules are waited for.
-	Reports func(group, kind string) bool
 }
 
 // Engine tells the health of objects. It is immutable, and may be asked by many at once.
@@ -69,19 +66,14 @@ func (e *Engine) byRules(group, kind string, v view) Health {
 		return Health{}
 	}
 	h := general(v)
-	if h.Status == "" && v.empty() && e.expects(group, kind) {
+	if h.Status == "" && v.empty() && expects(group, kind) {
 		return progressing("Waiting for a status")
 	}
 	return h
 }
 
-// expects reports whether an object without a status is one that its controller has not seen yet.
-func (e *Engine) expects(group, kind string) bool {
-	if isSilent(group, kind) {
-		return false
-	}
-	if e.options.Reports != nil {
-		return e.options.Reports(group, kind)
-	}
-	return knownGroup(group)
+// expects reports whether an object without a status is one that its controller has not seen yet: kinds of groups that
+// have rules, and of those that are listed, are known to get one.
+func expects(group, kind string) bool {
+	return (knownGroup(group) || reporting[group]) && !isSilent(group, kind)
 }

@@ -166,4 +166,14 @@ var silent = map[string]map[string]bool{
 	"secrets-store.csi.x-k8s.io":     set("*"),
 }
 
+// reporting are groups without a rule whose controllers write a status into every object that they have seen, silent
+// kinds apart.
+var reporting = set(`acid.zalan.do addons.cluster.x-k8s.io app.terraform.io bitnami.com cassandra.datastax.com
+	clickhouse.altinity.com coralogix.com core.humio.com couchbase.com databases.spotahome.com dragonflydb.io
+	external-secrets.io grafana-org-operator.kubitus-project.gitlab.io hive.openshift.io infinispan.org
+	k8s.keycloak.org k8ssandra.io kubeflow.org kubernetes-client.io kyverno.io metal3.io mongodbcommunity.mongodb.com
+	nmstate.io opensearch.opster.io pingcap.com postgres-operator.crunchydata.com psmdb.percona.com pxc.percona.com
+	ray.io scylla.scylladb.com secrets.hashicorp.com snapshot.storage.k8s.io solr.apache.org sparkoperator.k8s.io
+	tower.ansible.com velero.io volsync.backube zookeeper.pravega.io`)
+
 func isSilent(group, kind string) bool { return silent[group][anyKind] || silent[group][kind] }

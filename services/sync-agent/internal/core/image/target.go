@@ -27,13 +27,15 @@ type Target struct {
 	// Path is relative to the application's path, or to the root of the repository with a slash before it. It is a file
 	// of values, and else a folder.
 	Path string
+	// Ref is that of the source whose repository the path is in, as $ref/path says it; "" says nothing.
+	Ref string
 }
 
 func readTarget(text string) (Target, error) {
 	kind, where, _ := strings.Cut(text, ":")
 	switch Form(kind) {
 	case "":
-		return Target{Override, "."}, nil
+		return Target{Form: Override, Path: "."}, nil
 	case Kustomization, Setters:
 		if where == "" {
 			where = "."
@@ -47,7 +49,14 @@ func readTarget(text string) (Target, error) {
 			"write-back-target %q is none of kustomization[:folder], helmvalues[:file] and setters[:folder]", text,
 		)
 	}
-	return Target{Form(kind), where}, nil
+	if at, is := strings.CutPrefix(where, "$"); is {
+		ref, rest, _ := strings.Cut(at, "/")
+		if ref == "" {
+			return Target{}, fmt.Errorf("write-back-target %q: the ref after $ is missing", text)
+		}
+		return Target{Form(kind), "/" + rest, ref}, nil
+	}
+	return Target{Form: Form(kind), Path: where}, nil
 }
 
 // In is the target's path from the root of the repository, for an application of a folder. It cannot leave the

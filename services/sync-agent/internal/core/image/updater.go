@@ -30,6 +30,7 @@ type Updater struct {
 	Push        string // template of the branch that is written; "" means Branch
 	RepoURL     string // "" means the one that the application follows
 	Target      Target
+	Source      string // which of several sources; "" says nothing
 	Message     string // template of the commit's message; "" for ours
 	PullRequest string // forge; "" for none
 	Problems    []string
@@ -41,6 +42,7 @@ func ReadUpdater(annotations map[string]string) Updater {
 	u := Updater{
 		RepoURL: get("git-repository"), Message: annotations[MessageAnnotation],
 		PullRequest: strings.TrimSpace(annotations[PullRequestAnnotation]),
+		Source:      strings.TrimSpace(annotations[SourceAnnotation]),
 	}
 	u.Branch, u.Push, _ = strings.Cut(get("git-branch"), ":")
 	u.Git = get("write-back-method") == "git" || strings.HasPrefix(get("write-back-method"), "git:")

@@ -121,9 +121,15 @@ func (m *machine) mode(i Item) Mode {
 	own := func(option string) bool { return OptionsOf(i.Desired).Has(option) || OptionsOf(i.Live).Has(option) }
 	return Mode{
 		Replace:  own("Replace=true") || m.w.options().Has("Replace=true"),
-		Force:    force || own("Force=true"),
+		Force:    (force || own("Force=true")) && !holdsOthers(i.Key),
 		Validate: m.w.effective("Validate", i.Desired) != "false",
 	}
+}
+
+// holdsOthers reports whether other objects go with one: it is never deleted to be made again. Source: Argo CD updates
+// definitions and namespaces in place.
+func holdsOthers(k track.Key) bool {
+	return k.Kind == definitionKind || (k.Group == "" && k.Kind == "Namespace")
 }
 
 // pruneLast moves what is pruned behind all waves of the Sync phase, where the application or the object asks for it.

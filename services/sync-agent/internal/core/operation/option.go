@@ -48,6 +48,19 @@ func (w World) effective(name string, of ...*track.Object) string {
 	return w.options().value(name)
 }
 
+// Has reports whether an option is set for the whole sync.
+func (w World) Has(option string) bool { return w.options().Has(option) }
+
+// Propagation is how deletions reach what objects own: foreground, background or orphan.
+func (w World) Propagation() string {
+	for _, o := range w.options() {
+		if v, ok := strings.CutPrefix(o, "PrunePropagationPolicy="); ok && (v == "background" || v == "orphan") {
+			return v
+		}
+	}
+	return "foreground"
+}
+
 // options are those of the application, or of the operation where that brings its own.
 func (w World) options() Options {
 	if o := w.running(); o != nil && o.Sync != nil && o.Sync.SyncOptions != nil {

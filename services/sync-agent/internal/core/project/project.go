@@ -111,6 +111,9 @@ func (p *Project) Source(repoURL string) string {
 	return fmt.Sprintf("repository %s is not permitted in project %s: add it to spec.sourceRepos", repoURL, p.Name)
 }
 
+// Permits stands for the repositories that the project permits: while it is the same, so are they.
+func (p *Project) Permits() string { return p.Name + "\n" + strings.Join(p.spec.SourceRepos, "\n") }
+
 // normalPattern brings a pattern of URLs to the form in which URLs are compared.
 func normalPattern(pattern string) string {
 	if strings.ContainsAny(pattern, "[{\\?") {

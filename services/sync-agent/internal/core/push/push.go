@@ -21,6 +21,20 @@ const (
 	AnnotationTrace       = "argosy.dev/refresh-traceparent"
 )
 
+// Annotations that say the same of a push to what an Application is hydrated from.
+const (
+	AnnotationHydrate            = "argosy.dev/hydrate" // id of the push event
+	AnnotationHydrateRevision    = "argosy.dev/hydrate-revision"
+	AnnotationHydrateCorrelation = "argosy.dev/hydrate-correlationid"
+	AnnotationHydrateTrace       = "argosy.dev/hydrate-traceparent"
+)
+
+// Hydrations are the annotations that concern hydrating alone, not what is applied.
+var Hydrations = []string{
+	"argocd.argoproj.io/hydrate", AnnotationHydrate, AnnotationHydrateRevision, AnnotationHydrateCorrelation,
+	AnnotationHydrateTrace,
+}
+
 // Push is what someone told us of a push to a repository.
 type Push struct {
 	URLs   []string          // of the repository, each once, normal

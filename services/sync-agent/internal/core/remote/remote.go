@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"github.com/argosy-mesh/argosy/services/sync-agent/internal/core/push"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 )
@@ -206,6 +207,9 @@ func told(all map[string]string) map[string]string {
 		clusterAnnotation, "notified.notifications.argoproj.io", "argosy.dev/promoted",
 	} {
 		delete(out, name)
+	}
+	for _, name := range push.Hydrations {
+		delete(out, name) // the control cluster hydrates
 	}
 	maps.DeleteFunc(out, func(name, _ string) bool {
 		return strings.HasPrefix(name, "notifications.argoproj.io/") ||

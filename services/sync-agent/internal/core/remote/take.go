@@ -89,6 +89,7 @@ func short(text string) string {
 // Take is the status of an Application after a report of it. What somebody ended stays ended until the agent says how.
 func Take(now v1alpha1.ApplicationStatus, r Report) v1alpha1.ApplicationStatus {
 	next := *r.Status.DeepCopy()
+	next.SourceHydrator = now.SourceHydrator // which the control cluster says itself
 	// An agent says what it likes; what counts things by these words knows few of them.
 	next.Sync.Status = oneOf(next.Sync.Status, health.Unknown, "Synced", "OutOfSync")
 	next.Health.Status = oneOf(

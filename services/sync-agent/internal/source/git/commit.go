@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/render"
@@ -19,7 +21,9 @@ import (
 type Change struct {
 	Branch string // full ref
 	// Base is the branch that Branch begins with where it does not exist; "" has it exist.
-	Base   string
+	Base string
+	// Root has the branch begin with nothing where neither it nor its base exists.
+	Root   bool
 	Author string // name <address>
 	// Edit says what the commit is to change. It is asked again when the branch moved meanwhile.
 	Edit func(head Head) (Edit, error)
@@ -32,6 +36,8 @@ type Head struct {
 	Read func(name string) ([]byte, error)
 	// List returns what is below a folder, by its name from there.
 	List func(dir string) (render.Listing, error)
+	// Differ returns the names of those of the files that it does not have so.
+	Differ func(files map[string][]byte) ([]string, error)
 	// Blobs returns contents of what was listed.
 	Blobs func(entries []render.Entry) (map[string][]byte, error)
 }
@@ -73,26 +79,19 @@ func (m *Mirror) applyOnce(ctx context.Context, c Change) (Commit, bool, error) 
 	if err != nil {
 		return Commit{}, false, err
 	}
-	head, err := m.Describe(ctx, parent, "")
-	if err != nil {
-		return head, false, err
+	var head Commit
+	if parent != "" {
+		if head, err = m.Describe(ctx, parent, ""); err != nil {
+			return head, false, err
+		}
 	}
 	edit, err := c.Edit(m.head(ctx, head))
 	if err != nil {
 		return head, false, err
 	}
-	changed := map[string][]byte{}
-	for name, fresh := range edit.Files {
-		old, err := m.File(ctx, parent, name)
-		if err != nil && !errors.Is(err, ErrNoFile) {
-			return head, false, err
-		}
-		if err != nil || !bytes.Equal(old, fresh) {
-			changed[clean(name)] = fresh
-		}
-	}
-	if len(changed) == 0 {
-		return head, false, nil
+	changed, err := m.changed(ctx, parent, edit.Files)
+	if err != nil || len(changed) == 0 {
+		return head, false, err
 	}
 	next, err := m.build(ctx, c.Author, edit.Message, parent, changed)
 	if err != nil {
@@ -109,17 +108,24 @@ func (m *Mirror) applyOnce(ctx context.Context, c Change) (Commit, bool, error) 
 // parent is the commit that a change goes on from, and what the branch must point to when it is pushed: nothing, where
 // it is new.
 func (m *Mirror) parent(ctx context.Context, c Change, t *tracked) (parent, lease string, err error) {
-	if c.Base == "" || c.Base == c.Branch {
+	if c.Base == "" {
+		c.Base = c.Branch
+	}
+	if c.Base == c.Branch && !c.Root {
 		parent, err = m.fetch(ctx, c.Branch, t)
 		return parent, parent, err
 	}
-	out, err := m.run(ctx, nil, nil, "ls-remote", "--end-of-options", m.url, c.Branch)
+	out, err := m.run(ctx, nil, nil, "ls-remote", "--end-of-options", m.url, c.Branch, c.Base)
 	if err != nil {
 		return "", "", fmt.Errorf("list refs of %s: %w", redact(m.url), err)
 	}
-	if refIn(string(out), strings.TrimPrefix(c.Branch, "refs/heads/")) != "" {
+	there := func(ref string) bool { return refIn(string(out), strings.TrimPrefix(ref, "refs/heads/")) != "" }
+	if there(c.Branch) {
 		parent, err = m.fetch(ctx, c.Branch, t)
 		return parent, parent, err
+	}
+	if c.Root && !there(c.Base) {
+		return "", "", nil
 	}
 	base := m.tracked(c.Base)
 	base.mu.Lock()
@@ -128,7 +134,18 @@ func (m *Mirror) parent(ctx context.Context, c Change, t *tracked) (parent, leas
 	return parent, "", err
 }
 
+// head is a commit to go on from; that of a branch which begins with nothing has no files.
 func (m *Mirror) head(ctx context.Context, c Commit) Head {
+	if c.SHA == "" {
+		return Head{
+			Read: func(name string) ([]byte, error) { return nil, fmt.Errorf("read %s: %w", name, ErrNoFile) },
+			List: func(string) (render.Listing, error) { return render.Listing{}, nil },
+			Differ: func(files map[string][]byte) ([]string, error) {
+				return slices.Sorted(maps.Keys(files)), nil
+			},
+			Blobs: func([]render.Entry) (map[string][]byte, error) { return nil, nil },
+		}
+	}
 	return Head{
 		Commit: c,
 		Read:   func(name string) ([]byte, error) { return m.File(ctx, c.SHA, name) },
@@ -138,6 +155,10 @@ func (m *Mirror) head(ctx context.Context, c Commit) Head {
 				return nil, err
 			}
 			return m.List(ctx, at.Tree)
+		},
+		Differ: func(files map[string][]byte) ([]string, error) {
+			changed, err := m.changed(ctx, c.SHA, files)
+			return slices.Sorted(maps.Keys(changed)), err
 		},
 		Blobs: func(entries []render.Entry) (map[string][]byte, error) { return m.Blobs(ctx, entries) },
 	}
@@ -159,45 +180,144 @@ func (m *Mirror) File(ctx context.Context, commit, name string) ([]byte, error) 
 	return out, nil
 }
 
+// blob is a file of a commit.
+type blob struct{ mode, id string }
+
+// changed writes the contents of files into the store, and returns those that a commit does not have so.
+func (m *Mirror) changed(ctx context.Context, parent string, files map[string][]byte) (map[string]blob, error) {
+	names := slices.Sorted(maps.Keys(files))
+	ids, err := m.hash(ctx, names, files)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]blob{}
+	for at := 0; at < len(names); at += listedAtOnce {
+		some := names[at:min(at+listedAtOnce, len(names))]
+		old := map[string]blob{}
+		if parent != "" {
+			if old, err = m.plainFiles(ctx, parent, some); err != nil {
+				return nil, err
+			}
+		}
+		for i, name := range some {
+			was, fresh := old[clean(name)], ids[at+i]
+			if was.id != fresh {
+				out[clean(name)] = blob{cmp.Or(was.mode, "100644"), fresh}
+			}
+		}
+	}
+	return out, nil
+}
+
+// listedAtOnce bounds the names on one command line.
+const listedAtOnce = 500
+
+// hash writes contents into the store with one process, and returns their ids in the order of the names.
+func (m *Mirror) hash(ctx context.Context, names []string, files map[string][]byte) ([]string, error) {
+	if len(names) == 0 {
+		return nil, nil
+	}
+	scratch, err := os.MkdirTemp("", "argosy-files-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = os.RemoveAll(scratch) }() // leftovers do no harm
+	var list strings.Builder
+	for i, name := range names {
+		at := filepath.Join(scratch, strconv.Itoa(i))
+		if err := os.WriteFile(at, files[name], 0o600); err != nil {
+			return nil, err
+		}
+		list.WriteString(at + "\n")
+	}
+	out, err := m.run(ctx, strings.NewReader(list.String()), nil, "hash-object", "-w", "--no-filters", "--stdin-paths")
+	if err != nil {
+		return nil, err
+	}
+	ids := strings.Fields(string(out))
+	if len(ids) != len(names) {
+		return nil, fmt.Errorf("git hash-object: %d ids for %d files", len(ids), len(names))
+	}
+	return ids, nil
+}
+
+// plainFiles are those of the names that a commit has. Links and folders are not to be written through.
+func (m *Mirror) plainFiles(ctx context.Context, commit string, names []string) (map[string]blob, error) {
+	args, folders := []string{"ls-tree", "-z", "-t", "--full-tree", commit, "--"}, map[string]bool{}
+	asked := map[string]bool{}
+	for _, name := range names {
+		name = clean(name)
+		args, asked[name] = append(args, name), true
+		for dir := path.Dir(name); dir != "." && !folders[dir]; dir = path.Dir(dir) {
+			args, folders[dir] = append(args, dir), true
+		}
+	}
+	out, err := m.run(ctx, nil, nil, args...)
+	if err != nil {
+		return nil, err
+	}
+	files := map[string]blob{}
+	for record := range strings.SplitSeq(strings.TrimSuffix(string(out), "\x00"), "\x00") {
+		about, name, ok := strings.Cut(record, "\t")
+		fields := strings.Fields(about)
+		switch {
+		case !ok || len(fields) != 3 || (!asked[name] && !folders[name]):
+			continue // a folder that is asked for brings what is in it
+		case folders[name] != (fields[1] == "tree"):
+			return nil, fmt.Errorf("%s is in the way of what is to be written", name)
+		case folders[name]:
+			continue
+		case fields[0] != "100644" && fields[0] != "100755":
+			return nil, fmt.Errorf("%s is not a plain file", name)
+		}
+		files[name] = blob{fields[0], fields[2]}
+	}
+	return files, nil
+}
+
 // build makes the commit beside the store, with an index of its own.
 func (m *Mirror) build(
-	ctx context.Context, author, message, parent string, files map[string][]byte,
+	ctx context.Context, author, message, parent string, files map[string]blob,
 ) (string, error) {
 	scratch, err := os.MkdirTemp("", "argosy-index-")
 	if err != nil {
 		return "", err
 	}
 	defer func() { _ = os.RemoveAll(scratch) }() // a leftover index does no harm
-	name, address, _ := strings.Cut(strings.TrimSuffix(author, ">"), " <")
-	env := []string{
-		"GIT_INDEX_FILE=" + filepath.Join(scratch, "index"),
-		"GIT_AUTHOR_NAME=" + name,
-		"GIT_AUTHOR_EMAIL=" + address,
-		"GIT_COMMITTER_NAME=" + name,
-		"GIT_COMMITTER_EMAIL=" + address,
-	}
-	if _, err := m.run(ctx, nil, env, "read-tree", parent); err != nil {
-		return "", err
+	env := append(identity(author), "GIT_INDEX_FILE="+filepath.Join(scratch, "index"))
+	commit := []string{"commit-tree"}
+	var list strings.Builder
+	if parent != "" {
+		if _, err := m.run(ctx, nil, env, "read-tree", parent); err != nil {
+			return "", err
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(files)) {
-		blob, err := m.line(ctx, files[name], env, "hash-object", "-w", "--stdin")
-		if err != nil {
-			return "", err
-		}
-		mode, err := m.mode(ctx, parent, name)
-		if err != nil {
-			return "", err
-		}
-		entry := cmp.Or(mode, "100644") + "," + blob + "," + name
-		if _, err := m.run(ctx, nil, env, "update-index", "--add", "--cacheinfo", entry); err != nil {
-			return "", err
-		}
+		fmt.Fprintf(&list, "%s %s\t%s\x00", files[name].mode, files[name].id, name)
+	}
+	if _, err := m.run(
+		ctx, strings.NewReader(list.String()), env, "update-index", "--add", "-z", "--index-info",
+	); err != nil {
+		return "", err
 	}
 	tree, err := m.line(ctx, nil, env, "write-tree")
 	if err != nil {
 		return "", err
 	}
-	return m.line(ctx, []byte(message), env, "commit-tree", tree, "-p", parent, "-F", "-")
+	commit = append(commit, tree)
+	if parent != "" {
+		commit = append(commit, "-p", parent)
+	}
+	return m.line(ctx, []byte(message), env, append(commit, "-F", "-")...)
+}
+
+// identity is who commits, as git is told.
+func identity(author string) []string {
+	name, address, _ := strings.Cut(strings.TrimSuffix(author, ">"), " <")
+	return []string{
+		"GIT_AUTHOR_NAME=" + name, "GIT_AUTHOR_EMAIL=" + address,
+		"GIT_COMMITTER_NAME=" + name, "GIT_COMMITTER_EMAIL=" + address,
+	}
 }
 
 // mode is that of a plain file, "" where there is none. Links and folders are not to be written through.

@@ -38,8 +38,8 @@ func (c Credentials) identity() string {
 	}, "\x00")
 }
 
-// header is that of HTTP requests.
-func (c Credentials) header() string {
+// Header is that of HTTP requests, with its name; "" when there is none.
+func (c Credentials) Header() string {
 	switch {
 	case c.BearerToken != "":
 		return "Authorization: Bearer " + c.BearerToken
@@ -79,7 +79,7 @@ func (c Credentials) write(dir string) error {
 // environment is what git is told of credentials: variables, and settings.
 func (c Credentials) environment(dir, location string) (env []string, settings [][2]string) {
 	at := func(name string) string { return filepath.Join(dir, name) }
-	if h := c.header(); h != "" {
+	if h := c.Header(); h != "" {
 		settings = append(settings, [2]string{"http." + location + ".extraHeader", h})
 	}
 	if c.Insecure {

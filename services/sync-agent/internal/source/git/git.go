@@ -71,7 +71,7 @@ func (g command) environment() []string {
 		keys = g.dir
 	}
 	more, settings := g.creds.environment(keys, g.url)
-	if g.creds.header() != "" {
+	if g.creds.Header() != "" {
 		config[0][1] = "false"
 	}
 	env, config = append(env, more...), append(config, settings...)

@@ -10,6 +10,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/argosy-mesh/argosy/services/sync-agent/internal/render"
 )
@@ -26,11 +27,12 @@ var ErrLimit = errors.New("the tree is too large")
 
 // Commit is what is known about a commit.
 type Commit struct {
-	SHA     string
-	Message string
-	Root    string // tree of the whole repository
-	Tree    string // tree of the path that was asked for
-	Author  string // name <address>
+	SHA      string
+	Message  string
+	Root     string // tree of the whole repository
+	Tree     string // tree of the path that was asked for
+	Author   string // name <address>
+	Authored time.Time
 }
 
 // Describe reads a commit and finds the tree of a path in it.
@@ -58,8 +60,10 @@ func (m *Mirror) Describe(ctx context.Context, commit, dir string) (Commit, erro
 			c.Root = strings.TrimSpace(tree)
 		}
 		if author, ok := strings.CutPrefix(line, "author "); ok {
-			c.Author, _, _ = strings.Cut(author, "> ")
+			var at string
+			c.Author, at, _ = strings.Cut(author, "> ")
 			c.Author += ">"
+			c.Authored = authored(at)
 		}
 	}
 	if folder[0].Kind != "tree" {
@@ -67,6 +71,20 @@ func (m *Mirror) Describe(ctx context.Context, commit, dir string) (Commit, erro
 	}
 	c.Tree = folder[0].ID
 	return c, nil
+}
+
+// authored reads a time as commits have it: seconds and a zone.
+func authored(text string) time.Time {
+	seconds, zone, _ := strings.Cut(strings.TrimSpace(text), " ")
+	n, err := strconv.ParseInt(seconds, 10, 64)
+	if err != nil {
+		return time.Time{}
+	}
+	at := time.Unix(n, 0).UTC()
+	if offset, err := time.Parse("-0700", zone); err == nil {
+		at = at.In(offset.Location())
+	}
+	return at
 }
 
 // ErrNoPath is wrapped by errors about a path that is not there.
