@@ -27,6 +27,8 @@ func suites() map[string]func(context.Context, Config) (*Report, error) {
 		"workflows": Workflows,
 		"seed":      Seed,
 		"health":    Health,
+		"lint":      Lint,
+		"rollouts":  Rollouts,
 		"schema":    func(_ context.Context, c Config) (*Report, error) { return Schema(c.Dir, c.Only) },
 	}
 }

@@ -7,7 +7,7 @@ CONFORMANCE_KUBECONFIG ?= $(if $(filter existing,$(CLUSTER)),$(KUBECONFIG),$(ROO
 ONLY ?=
 
 .PHONY: conformance
-conformance: ## judge the product by data in DIR: KIND=schema|events|workflows|seed|health, ONLY=beginnings of names, by commas
+conformance: ## judge the product by data in DIR: KIND=schema|events|workflows|seed|health|rollouts|lint, ONLY=beginnings of names, by commas
 	@mkdir -p $(BIN)
 	@cd e2e && GOWORK=off $(BUILD) -o $(BIN)/conformance ./cmd/conformance
 	@$(BIN)/conformance --kind "$(KIND)" --dir "$(DIR)" --only "$(ONLY)" --bin $(BIN) --kubeconfig "$(CONFORMANCE_KUBECONFIG)"

@@ -1,6 +1,6 @@
 // Command conformance judges the product by data that others wrote.
 //
-//	conformance --kind schema|events|workflows|seed|health --dir DIR [--only NAME]
+//	conformance --kind schema|events|workflows|seed|health|rollouts|lint --dir DIR [--only NAME]
 //
 // It lists what does not hold with its reason and ends with "N passed, N failed". Exit code 0 means that all cases
 // hold, 1 that some do not, 2 that nothing could be judged.

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -90,7 +91,10 @@ func (o *Objects) changes() (out []Change) {
 
 func key(r traffic.Ref) string { return r.Group + "/" + r.Kind + "/" + r.Namespace + "/" + r.Name }
 
-// Load reads an object, nil when there is none.
+// ErrUnknownKind says that a cluster does not know a kind of objects.
+var ErrUnknownKind = errors.New("is of a kind that this cluster does not know")
+
+// Load reads an object, nil when there is none. ErrUnknownKind says that there cannot be any.
 type Load func(ref traffic.Ref) (*unstructured.Unstructured, error)
 
 // rounds bounds how often a router may ask for further objects: some name others that have to be read first.
@@ -116,6 +120,10 @@ func Bind(r Router, in Input, ref traffic.Ref, load Load) (*Bound, error) {
 		}
 		for _, w := range objects.wanted {
 			u, err := load(w)
+			if errors.Is(err, ErrUnknownKind) {
+				b.observed = traffic.Observed{Ref: ref, Field: r.Field, Problem: ErrUnknownKind.Error()}
+				return b, nil
+			}
 			if err != nil {
 				return nil, err
 			}

@@ -383,6 +383,15 @@ func TestObjectsThatCannotBeUsed(t *testing.T) {
 	}
 }
 
+func TestAKindThatTheClusterDoesNotKnowIsAProblem(t *testing.T) {
+	ro, _ := sample(t, "testdata/smi.yaml")
+	unknown := func(traffic.Ref) (*unstructured.Unstructured, error) { return nil, ErrUnknownKind }
+	b, err := Bind(smi, InputOf(ro), Read(ro).Refs["smi"][0], unknown)
+	if err != nil || b.Observed().Problem != ErrUnknownKind.Error() || len(b.Changes(splitOf(ro, 30))) > 0 {
+		t.Errorf("%+v %v", b.Observed(), err)
+	}
+}
+
 // What a router would make beside the named object is another one's: it says so.
 func TestWhatIsOfAnotherIsLeftAlone(t *testing.T) {
 	for _, file := range []string{"nginx", "ambassador", "smi", "apisix"} {

@@ -146,12 +146,12 @@ func (r *Reconciler) routes(ctx context.Context, w *core.World) error {
 	return nil
 }
 
-// loader reads objects of routers in the version that the cluster prefers. A kind that it does not know has no objects.
+// loader reads objects of routers in the version that the cluster prefers.
 func (r *Reconciler) loader(ctx context.Context) router.Load {
 	return func(ref traffic.Ref) (*unstructured.Unstructured, error) {
 		mapping, err := r.Client.RESTMapper().RESTMapping(schema.GroupKind{Group: ref.Group, Kind: ref.Kind})
 		if meta.IsNoMatchError(err) {
-			return nil, nil
+			return nil, router.ErrUnknownKind
 		}
 		if err != nil {
 			return nil, fmt.Errorf("find the version of %s.%s: %w", ref.Kind, ref.Group, err)
