@@ -115,8 +115,7 @@ func TestManifestsAreHydrated(t *testing.T) {
 	m.await("db is applied", synced("db2", "k", "1"))
 	for _, name := range []string{"web", "db"} {
 		m.await(name+" is hydrated", func() bool {
-			app := m.app(name)
-			o := m.hydration(name)
+			o, app := m.hydration(name), m.app(name) // in this order: the second is not older
 			return o.Phase == "Hydrated" && o.DrySHA == first && o.FinishedAt != nil &&
 				app.Status.Sync.Status == "Synced" &&
 				app.Status.Sync.Revision == o.HydratedSHA &&
