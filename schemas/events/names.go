@@ -72,6 +72,7 @@ const (
 	FactRolloutUpdated     = "rollout.updated"
 	FactRolloutWeighted    = "rollout.weighted"
 	FactAnalysisStarted    = "analysis.started"
+	FactAnalysisMeasured   = "analysis.measured"
 	FactAnalysisFinished   = "analysis.finished"
 	FactRolloutPromoted    = "rollout.promoted"
 	FactRolloutAborted     = "rollout.aborted"

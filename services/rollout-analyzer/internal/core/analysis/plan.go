@@ -13,6 +13,9 @@ type Plan struct {
 	Start []v1alpha1.Metric
 	// Resume are the metrics whose measurement has begun and is to be looked at again.
 	Resume []v1alpha1.Metric
+	// Look are the metrics whose measurement is a Job at work. Its state is in the cache, so that it costs nothing to
+	// look at whenever something happened to the run or the Job.
+	Look []v1alpha1.Metric
 	// Stop are the metrics whose measurement has begun and is to be ended, since the run ends.
 	Stop []v1alpha1.Metric
 	// Next is when to look again; zero when the run is complete or something is due.
@@ -21,7 +24,7 @@ type Plan struct {
 	Delete bool
 }
 
-// Due reports whether there is something to do now.
+// Due reports whether there is something to do now, whatever happened.
 func (p Plan) Due() bool { return len(p.Start)+len(p.Resume)+len(p.Stop) > 0 }
 
 // PlanRun says what to measure now. A complete run has nothing to measure; it only waits to be deleted.
@@ -39,13 +42,12 @@ func PlanRun(run *v1alpha1.AnalysisRun, now time.Time) Plan {
 		switch {
 		case unfinished != nil && ending:
 			p.Stop = append(p.Stop, m)
-		case unfinished != nil && (unfinished.ResumeAt == nil || m.Provider.Job != nil):
-			// The state of a Job is in the cache, so that it costs nothing to look; the watch wakes the run.
+		case unfinished != nil && unfinished.ResumeAt == nil:
 			p.Resume = append(p.Resume, m)
-			if unfinished.ResumeAt != nil && now.Before(unfinished.ResumeAt.Time) {
-				p.wait(unfinished.ResumeAt.Time)
-			}
 		case unfinished != nil:
+			if m.Provider.Job != nil && now.Before(unfinished.ResumeAt.Time) {
+				p.Look = append(p.Look, m)
+			}
 			p.at(&p.Resume, m, unfinished.ResumeAt.Time, now)
 		case ending:
 		default:

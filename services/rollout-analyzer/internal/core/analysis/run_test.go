@@ -255,7 +255,7 @@ func TestJobsAreLookedAtWheneverSomethingHappens(t *testing.T) {
 	m.Provider = v1alpha1.MetricProvider{Job: &v1alpha1.JobMetric{}}
 	run := &v1alpha1.AnalysisRun{Spec: v1alpha1.AnalysisRunSpec{Metrics: []v1alpha1.Metric{m}}}
 	run.Status = Assess(run, map[string]Taken{"job": begun(t0.Add(time.Minute))}, t0)
-	if p := PlanRun(run, t0); names(p.Resume) != "job" || !p.Next.Equal(t0.Add(time.Minute)) {
+	if p := PlanRun(run, t0); names(p.Look) != "job" || p.Due() || !p.Next.Equal(t0.Add(time.Minute)) {
 		t.Fatalf("%+v", p)
 	}
 }
