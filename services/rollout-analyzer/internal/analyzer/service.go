@@ -109,6 +109,7 @@ func control(ctx context.Context, mgr manager.Manager, p parts) (*regain, error)
 	})
 	runs := analysisrun.New(mgr.GetClient(), secrets, providers, p.tell, p.base.Registry)
 	runs.Events, runs.Log = recorder, p.base.Log
+	p.base.Registry.MustRegister(analysisrun.State{Runs: mgr.GetClient(), Owns: p.base.Members.Owns})
 	return out, analysisrun.Watch(mgr, kube.OwnedOnly(p.base.Members.Owns, runs), out.runs)
 }
 

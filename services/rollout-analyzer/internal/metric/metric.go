@@ -238,9 +238,15 @@ func (o Outcome) shown(hide *Redactor) Outcome {
 	return o
 }
 
+// resumed are the keys of what providers resume by. It holds names and numbers that are ours, and must come back whole.
+var resumed = map[string]bool{jobName: true, kayentaID: true, sequentialState: true, sequentialSince: true}
+
 func shownMap(of map[string]string, hide *Redactor) map[string]string {
 	out := maps.Clone(of) // it may be shared with other runs
 	for key, text := range out {
+		if resumed[key] {
+			continue
+		}
 		out[key] = clip(hide.Text(text), maxMetadata)
 	}
 	return out

@@ -19,6 +19,7 @@ import (
 	"github.com/argosy-mesh/argosy/schemas/events"
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -318,5 +319,35 @@ func TestVerdictsAreEvents(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// Dashboards of Argo Rollouts find what they look for.
+func TestMetricsHaveTheNamesThatAreKnown(t *testing.T) {
+	d := newDesk(t, run)
+	d.pass()
+	d.pass()
+	state := State{Runs: d.Client, Owns: func(key string) bool { return key == "ns/run" }}
+	want := `
+# HELP analysis_run_info Information about analysis run.
+# TYPE analysis_run_info gauge
+analysis_run_info{name="run",namespace="ns",phase="Running"} 1
+# HELP analysis_run_metric_type Information on the type of a specific metric in the Analysis Runs.
+# TYPE analysis_run_metric_type gauge
+analysis_run_metric_type{metric="ok",name="run",namespace="ns",type="web"} 1
+`
+	err := testutil.CollectAndCompare(state, strings.NewReader(want), "analysis_run_info", "analysis_run_metric_type")
+	if err != nil {
+		t.Error(err)
+	}
+	if n := testutil.CollectAndCount(state, "analysis_run_phase", "analysis_run_metric_phase"); n != 12 {
+		t.Errorf("%d phases", n)
+	}
+	state.Owns = func(string) bool { return false }
+	if n := testutil.CollectAndCount(state); n != 0 {
+		t.Errorf("%d metrics of runs of others", n)
+	}
+	if n := testutil.CollectAndCount(d.took); n != 1 {
+		t.Errorf("%d namespaces were timed", n)
 	}
 }

@@ -51,6 +51,9 @@ type Reconciler struct {
 	Log      *slog.Logger
 	Now      func() time.Time
 	measured *prometheus.CounterVec
+	// took and failed have the names that dashboards of Argo Rollouts read.
+	took   *prometheus.HistogramVec
+	failed *prometheus.CounterVec
 }
 
 // New returns a reconciler whose metrics are in registry.
@@ -66,13 +69,34 @@ func New(c client.Client, secrets *secret.Reader, m metric.Provider, tell Teller
 			prometheus.CounterOpts{Name: "argosy_rollout_measurements_total", Help: "Measurements taken, by outcome."},
 			[]string{"phase"},
 		),
+		took: prometheus.NewHistogramVec(
+			prometheus.HistogramOpts{
+				Name: "analysis_run_reconcile", Help: "Analysis Run reconciliation performance.",
+				Buckets: []float64{0.01, 0.15, .25, .5, 1},
+			},
+			[]string{"namespace"},
+		),
+		failed: prometheus.NewCounterVec(
+			prometheus.CounterOpts{Name: "analysis_run_reconcile_error", Help: "Error occurring during the analysis run."},
+			[]string{"namespace"},
+		),
 	}
-	registry.MustRegister(r.measured)
+	registry.MustRegister(r.measured, r.took, r.failed)
 	return r
 }
 
 // Reconcile looks at one run once.
 func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
+	began := time.Now()
+	result, err := r.reconcile(ctx, req)
+	r.took.WithLabelValues(req.Namespace).Observe(time.Since(began).Seconds())
+	if err != nil {
+		r.failed.WithLabelValues(req.Namespace).Inc()
+	}
+	return result, err
+}
+
+func (r *Reconciler) reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
 	found := object.New("AnalysisRun")
 	if err := r.Client.Get(ctx, req.NamespacedName, found); err != nil {
 		return reconcile.Result{}, client.IgnoreNotFound(err)

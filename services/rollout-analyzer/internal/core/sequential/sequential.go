@@ -162,7 +162,7 @@ func (d Design) Add(s State, c Counts) State {
 	s.Total = s.Total.plus(c)
 	s.Ticks++
 	if n := c.CanaryEvents + c.StableEvents; n > 0 {
-		p := theta(share, s.Ratio())
+		p := theta(share, s.ratio()) // not bounded: what is far beyond the grid does not scatter for that
 		s.Bursts += (c.CanaryEvents - n*p) * (c.CanaryEvents - n*p) / (n * p * (1 - p))
 		s.BurstTicks++
 	}
@@ -170,14 +170,16 @@ func (d Design) Add(s State, c Counts) State {
 }
 
 // Ratio is the estimate of how many times the canary's rate of events is that of the stable; half an event is added to
-// each, so that there always is one.
-func (s State) Ratio() float64 {
+// each, so that there always is one. It is bounded as the grid is.
+func (s State) Ratio() float64 { return min(max(s.ratio(), 1.0/maxRatio), maxRatio) }
+
+func (s State) ratio() float64 {
 	if s.Total.CanaryRequests == 0 || s.Total.StableRequests == 0 {
 		return 1
 	}
 	canary := (s.Total.CanaryEvents + 0.5) / (s.Total.CanaryRequests + 0.5)
 	stable := (s.Total.StableEvents + 0.5) / (s.Total.StableRequests + 0.5)
-	return min(max(canary/stable, 1.0/maxRatio), maxRatio)
+	return canary / stable
 }
 
 // Scatter is how much more the events scatter over the ticks than independent ones would, at least 1.
@@ -218,10 +220,11 @@ func (d Design) Read(s State) Reading {
 	}
 	spaced := ll[:gridSize]
 	tolerated, promoted := ll[gridSize], ll[gridSize+1]
-	out.Worse = mean(grid, spaced, tolerated, func(ratio float64) bool { return ratio > 1+d.Tolerance })
-	if !d.Independent {
-		out.Worse *= math.Exp(-s.Excess / out.Scatter)
+	excess := s.Excess / out.Scatter
+	if d.Independent {
+		excess = 0
 	}
+	out.Worse = mean(grid, spaced, tolerated+excess, func(ratio float64) bool { return ratio > 1+d.Tolerance })
 	out.Good = mean(grid, spaced, promoted, func(ratio float64) bool { return ratio < d.PromoteBelow })
 	for k := range gridSize {
 		if mean(grid, spaced, ll[k], func(float64) bool { return true }) < 1/d.Alpha {
