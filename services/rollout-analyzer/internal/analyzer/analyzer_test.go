@@ -78,8 +78,8 @@ func (f *field) promoted() {
 	f.wantRuns("promoted", "shop-"+healthy.Status.StableRS+"-2-3")
 	want := []string{
 		"rollout.updated 1", "rollout.promoted 1", "rollout.updated 2", "rollout.weighted 2 25",
-		"rollout.weighted 2 50", "analysis.started 2", "analysis.finished 2", "rollout.weighted 2 100",
-		"rollout.promoted 2",
+		"rollout.weighted 2 50", "analysis.started 2", "analysis.measured 2", "analysis.measured 2",
+		"analysis.finished 2", "rollout.weighted 2 100", "rollout.promoted 2",
 	}
 	if diff := cmp.Diff(want, f.facts("promoted")); diff != "" {
 		f.t.Errorf("facts (-want +got):\n%s", diff)
