@@ -99,7 +99,9 @@ func (w cloudWatch) query(ctx context.Context, r Request) (Outcome, error) {
 			Message string `xml:"Error>Message"`
 		}
 		if xml.Unmarshal(body, &refused) == nil && refused.Code != "" {
-			return Outcome{}, fmt.Errorf("%s: status %d: %s: %s", host, status, refused.Code, excerpt([]byte(refused.Message)))
+			return Outcome{}, fmt.Errorf(
+				"%s: status %d: %s: %s", host, status, refused.Code, excerpt([]byte(refused.Message)),
+			)
 		}
 		return Outcome{}, fmt.Errorf("%s: status %d: %s", host, status, excerpt(body))
 	}
@@ -120,7 +122,8 @@ func (a cloudWatchAnswer) outcome(host string) (Outcome, error) {
 			return Outcome{}, fmt.Errorf("%s: query %q: %s", host, one.ID, one.Status)
 		}
 		list[i] = map[string]any{
-			"Id": one.ID, "Label": one.Label, "StatusCode": one.Status, "Values": one.Values, "Timestamps": one.Timestamps,
+			"Id": one.ID, "Label": one.Label, "StatusCode": one.Status, "Values": one.Values,
+			"Timestamps": one.Timestamps,
 		}
 	}
 	text, err := written(list)

@@ -26,7 +26,8 @@ import (
 )
 
 const (
-	// maxBody is how much of an answer is read: a verdict needs a few numbers, and a wrong query must not fill the memory.
+	// maxBody is how much of an answer is read: a verdict needs a few numbers, and a wrong query must not fill the
+	// memory.
 	maxBody = 1 << 20
 	// maxTime is the longest a query may take, whatever the template says.
 	maxTime = 2 * time.Minute

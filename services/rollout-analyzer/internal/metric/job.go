@@ -161,6 +161,9 @@ func (j job) Resume(ctx context.Context, r Request, m v1alpha1.Measurement) (Out
 	return j.pulling(ctx, r, m, out)
 }
 
+// pullErrors are the reasons for which a container waits for an image that will not come.
+var pullErrors = []string{"ErrImagePull", "ImagePullBackOff", "InvalidImageName"}
+
 // pulling looks whether the Job waits for an image that will not come.
 func (j job) pulling(ctx context.Context, r Request, m v1alpha1.Measurement, out Outcome) (Outcome, error) {
 	var pods corev1.PodList
@@ -174,7 +177,7 @@ func (j job) pulling(ctx context.Context, r Request, m v1alpha1.Measurement, out
 	for _, p := range pods.Items {
 		for _, c := range slices.Concat(p.Status.InitContainerStatuses, p.Status.ContainerStatuses) {
 			w := c.State.Waiting
-			if w == nil || !slices.Contains([]string{"ErrImagePull", "ImagePullBackOff", "InvalidImageName"}, w.Reason) {
+			if w == nil || !slices.Contains(pullErrors, w.Reason) {
 				continue
 			}
 			if err := j.remove(ctx, r.Run.Namespace, m.Metadata[jobName]); err != nil {

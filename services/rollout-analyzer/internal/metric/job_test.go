@@ -31,7 +31,8 @@ func TestJob(t *testing.T) {
 		end  batchv1.JobConditionType
 		want v1alpha1.AnalysisPhase
 	}{
-		{"complete", batchv1.JobComplete, v1alpha1.AnalysisSuccessful}, {"failed", batchv1.JobFailed, v1alpha1.AnalysisFailed},
+		{"complete", batchv1.JobComplete, v1alpha1.AnalysisSuccessful},
+		{"failed", batchv1.JobFailed, v1alpha1.AnalysisFailed},
 	} {
 		registry, objects, q := jobRig(t)
 		out, err := registry.Run(t.Context(), q)
@@ -51,7 +52,8 @@ func TestJob(t *testing.T) {
 			t.Errorf("made %+v", made.ObjectMeta)
 		}
 		m := v1alpha1.Measurement{
-			Metadata: out.Metadata, StartedAt: new(metav1.NewTime(t0)), ResumeAt: new(metav1.NewTime(t0.Add(time.Second))),
+			Metadata: out.Metadata, StartedAt: new(metav1.NewTime(t0)),
+			ResumeAt: new(metav1.NewTime(t0.Add(time.Second))),
 		}
 		q.Now = t0.Add(50 * time.Second)
 		out, err = registry.Resume(t.Context(), q, m)
@@ -84,9 +86,12 @@ func TestAJobWhoseImageDoesNotComeIsInconclusive(t *testing.T) {
 		t.Fatal(err)
 	}
 	pod := &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "p", Labels: map[string]string{batchv1.JobNameLabel: "u1.m.1"}},
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: "ns", Name: "p", Labels: map[string]string{batchv1.JobNameLabel: "u1.m.1"},
+		},
 		Status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{{
-			Name: "main", State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ImagePullBackOff"}},
+			Name:  "main",
+			State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ImagePullBackOff"}},
 		}}},
 	}
 	if err := objects.Create(t.Context(), pod); err != nil {
@@ -156,7 +161,8 @@ func TestNamesOfJobs(t *testing.T) {
 	const uid = "01234567-89ab-cdef-0123-456789abcdef"
 	seen := map[string]bool{}
 	for _, metric := range []string{
-		"short", "a-very-long-name-of-a-metric-indeed", "a-very-long-name-of-a-metric-in-deed", "Upper", "upper", "a_b", "a-b", "___",
+		"short", "a-very-long-name-of-a-metric-indeed", "a-very-long-name-of-a-metric-in-deed",
+		"Upper", "upper", "a_b", "a-b", "___",
 	} {
 		for _, n := range []int{1, 12345} {
 			name := nameOfJob(uid, metric, n)
@@ -173,7 +179,8 @@ func TestNamesOfJobs(t *testing.T) {
 
 func TestAJobOfAnotherIsNotTaken(t *testing.T) {
 	registry, objects, q := jobRig(t)
-	if err := objects.Create(t.Context(), &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "u1.m.1"}}); err != nil {
+	other := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "u1.m.1"}}
+	if err := objects.Create(t.Context(), other); err != nil {
 		t.Fatal(err)
 	}
 	_, err := registry.Run(t.Context(), q)

@@ -52,7 +52,8 @@ func (k kayenta) Run(ctx context.Context, r Request) (Outcome, error) {
 		kind: "application/json",
 		query: url.Values{
 			"application": {spec.Application}, "metricsAccountName": {spec.MetricsAccountName},
-			"configurationAccountName": {spec.ConfigurationAccountName}, "storageAccountName": {spec.StorageAccountName},
+			"configurationAccountName": {spec.ConfigurationAccountName},
+			"storageAccountName":       {spec.StorageAccountName},
 		},
 	}
 	if err := k.http.fetch(ctx, r.Hidden, c, &a); err != nil {

@@ -2,8 +2,8 @@
 //
 // Promise: a call ends within its time and never reads more than its share of bytes, whatever the other side does. Most
 // measurements are one question; some go on and are resumed later, possibly by another process: all that is needed for
-// that is in the measurement. An error names the host that was asked, never a URL or a secret. A value is plain (number,
-// list, map, text) so that conditions can look at it; judging it is not done here.
+// that is in the measurement. An error names the host that was asked, never a URL or a secret. A value is plain
+// (number, list, map, text) so that conditions can look at it; judging it is not done here.
 package metric
 
 import (

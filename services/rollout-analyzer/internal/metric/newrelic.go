@@ -62,7 +62,8 @@ func (n newRelic) query(ctx context.Context, r Request) (Outcome, error) {
 		return Outcome{}, fmt.Errorf("write the query: %w", err)
 	}
 	return n.rows(ctx, r, call{
-		method: http.MethodPost, url: address, body: body, kind: "application/json", header: http.Header{"Api-Key": {key}},
+		method: http.MethodPost, url: address, body: body, kind: "application/json",
+		header: http.Header{"Api-Key": {key}},
 	})
 }
 

@@ -22,8 +22,8 @@ var pluginKind = kind{
 	},
 }
 
-// builtin are the plugins there are, by the key that manifests name. Programs of others are not run: they would have the
-// rights of the analyzer.
+// builtin are the plugins there are, by the key that manifests name. Programs of others are not run: they would have
+// the rights of the analyzer.
 var builtin = map[string]func(*tools) Provider{SequentialKey: newSequential}
 
 // Plugins are the keys of the plugins there are, sorted.

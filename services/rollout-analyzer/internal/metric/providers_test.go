@@ -213,7 +213,8 @@ func TestProviders(t *testing.T) {
 			map[string]string{"POST /graphql": `{"data":{"service_apdex":{"values":{"values":[{"value":9900}]}}}}`},
 			nil, "all(result.service_apdex.values.values, asFloat(.value) >= 9900)",
 			func(t *testing.T, a asked, _ Outcome) {
-				if !strings.Contains(a.body, `"start":"2026-11-23 0957"`) || !strings.Contains(a.body, `"step":"MINUTE"`) {
+				if !strings.Contains(a.body, `"start":"2026-11-23 0957"`) ||
+					!strings.Contains(a.body, `"step":"MINUTE"`) {
 					t.Errorf("asked %s", a.body)
 				}
 			},
@@ -275,9 +276,11 @@ func TestProvidersRefuse(t *testing.T) {
 		{"web method", `web: {url: ADDRESS/api, method: DELETE}`, 200, `{}`, `method "DELETE"`},
 		{"web bodies", `web: {url: ADDRESS/api, method: PUT, body: x, jsonBody: {}}`, 200, `{}`, "both given"},
 		{"web body of a GET", `web: {url: ADDRESS/api, body: x}`, 200, `{}`, "needs method POST or PUT"},
-		{"datadog keys", `datadog: {query: q}`, 403, `{"errors":["dd-api-s3cr3t is bad"]}`, `HOST: status 403: {"errors":["*****`},
+		{"datadog keys", `datadog: {query: q}`, 403, `{"errors":["dd-api-s3cr3t is bad"]}`,
+			`HOST: status 403: {"errors":["*****`},
 		{"datadog error", `datadog: {query: q}`, 200, `{"error":"no such metric"}`, "no such metric"},
-		{"datadog v2 error", `datadog: {apiVersion: v2, query: q}`, 200, `{"errors":"no such metric"}`, "no such metric"},
+		{"datadog v2 error", `datadog: {apiVersion: v2, query: q}`, 200, `{"errors":"no such metric"}`,
+			"no such metric"},
 		{"datadog secret", `datadog: {query: q, secretRef: {name: other}}`, 200, ``, `argo/other has no key "api-key"`},
 		{"datadog version", `datadog: {apiVersion: v3, query: q}`, 200, ``, `"v3" is neither`},
 		{"datadog formula", `datadog: {query: q, formula: f}`, 200, ``, "need apiVersion v2"},
@@ -293,7 +296,8 @@ func TestProvidersRefuse(t *testing.T) {
 		{"graphite", `graphite: {address: ADDRESS, query: q}`, 200, `[{"datapoints":[[null,1]]}]`, "HOST: no values"},
 		{"graphite text", `graphite: {address: ADDRESS, query: q}`, 200, `oops`, "HOST: the answer is not what was expected: oops"},
 		{"influxdb", `influxdb: {query: q}`, 200, ``, "no values"},
-		{"influxdb error", `influxdb: {query: q}`, 200, "error,reference\r\nbad flux,897\r\n", "the query failed: bad flux"},
+		{"influxdb error", `influxdb: {query: q}`, 200, "error,reference\r\nbad flux,897\r\n",
+			"the query failed: bad flux"},
 		{"influxdb status", `influxdb: {query: q}`, 401, `in-s3cr3t`, "HOST: status 401: *****"},
 		{"influxdb profile", `influxdb: {query: q, profile: none}`, 200, ``, `argo/none has no key "address"`},
 		{"skywalking", `skywalking: {address: ADDRESS, query: q}`, 200, `{"errors":[{"message":"no such"}]}`, "no such"},
@@ -505,7 +509,8 @@ func TestManagedPrometheusIsSigned(t *testing.T) {
 		method: http.MethodPost, url: s.url + "/q", signed: "aps",
 		auth: v1alpha1.Authentication{SigV4: v1alpha1.Sigv4Config{Region: "us-east-1"}},
 	})
-	if got := s.last().header.Get("Authorization"); err != nil || !strings.Contains(got, "/us-east-1/aps/aws4_request") {
+	got := s.last().header.Get("Authorization")
+	if err != nil || !strings.Contains(got, "/us-east-1/aps/aws4_request") {
 		t.Errorf("signed %q, %v", got, err)
 	}
 }

@@ -170,7 +170,8 @@ func TestSequentialLatency(t *testing.T) {
 	provider := fmt.Sprintf(`plugin: {argosy.dev/sequential: {prometheus: {address: %q}, duration: 5m,
   latency: {canary: canary, stable: stable, quantiles: [0.9], tolerance: 0.25}}}`, h.URL)
 	out, took := follow(t, provider, nil)
-	if out.Phase != v1alpha1.AnalysisFailed || took > time.Minute || !strings.Contains(out.Message, "p90: the canary has") {
+	if out.Phase != v1alpha1.AnalysisFailed || took > time.Minute ||
+		!strings.Contains(out.Message, "p90: the canary has") {
 		t.Errorf("%s %q after %s", out.Phase, out.Message, took)
 	}
 	slow["canary"] = 0.1

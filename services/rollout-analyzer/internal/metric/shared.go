@@ -12,16 +12,16 @@ import (
 )
 
 const (
-	// sharedAge is how old an answer may be that another run is given. It is also never older than half an interval, nor
-	// than the run itself: what was true before a canary began says nothing about it.
+	// sharedAge is how old an answer may be that another run is given. It is also never older than half an interval,
+	// nor than the run itself: what was true before a canary began says nothing about it.
 	sharedAge = 10 * time.Second
 	// sharedKept bounds the answers that are remembered, of at most a mebibyte each and usually of some bytes.
 	sharedKept = 256
 )
 
-// shared makes the same question of many runs one question: a rollout in fifty namespaces must not be fifty queries. The
-// key is all that makes the question: the provider with its address, credentials and query, and the namespace. Only the
-// hash of it is kept. Safe for concurrent use.
+// shared makes the same question of many runs one question: a rollout in fifty namespaces must not be fifty queries.
+// The key is all that makes the question: the provider with its address, credentials and query, and the namespace. Only
+// the hash of it is kept. Safe for concurrent use.
 type shared struct {
 	kind    string
 	query   Query

@@ -57,7 +57,9 @@ type Reconciler struct {
 }
 
 // New returns a reconciler whose metrics are in registry.
-func New(c client.Client, secrets *secret.Reader, m metric.Provider, tell Teller, registry prometheus.Registerer) *Reconciler {
+func New(
+	c client.Client, secrets *secret.Reader, m metric.Provider, tell Teller, registry prometheus.Registerer,
+) *Reconciler {
 	r := &Reconciler{
 		Client:   c,
 		Secrets:  secrets,
@@ -154,9 +156,9 @@ func (r *Reconciler) assess(
 	return analysis.Assess(run, r.measure(ctx, run, plan), r.Now())
 }
 
-// write patches the status if anything changed, and tells of a beginning, of measurements and of an end. Facts go first:
-// a crash after them repeats the pass, and the repeated fact has the same id. Of two replicas that measure at once, the
-// fact of a measurement may be that of the one whose measurement does not count; the status is the truth.
+// write patches the status if anything changed, and tells of a beginning, of measurements and of an end. Facts go
+// first: a crash after them repeats the pass, and the repeated fact has the same id. Of two replicas that measure at
+// once, the fact of a measurement may be that of the one whose measurement does not count; the status is the truth.
 func (r *Reconciler) write(
 	ctx context.Context, object *unstructured.Unstructured, run *v1alpha1.AnalysisRun,
 	status v1alpha1.AnalysisRunStatus,

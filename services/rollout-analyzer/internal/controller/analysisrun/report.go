@@ -80,7 +80,8 @@ func about(run *v1alpha1.AnalysisRun, phase v1alpha1.AnalysisPhase, message stri
 
 // record writes Kubernetes events of verdicts, with their evidence, and logs the end.
 func (r *Reconciler) record(
-	ctx context.Context, object *unstructured.Unstructured, run *v1alpha1.AnalysisRun, status v1alpha1.AnalysisRunStatus,
+	ctx context.Context, object *unstructured.Unstructured, run *v1alpha1.AnalysisRun,
+	status v1alpha1.AnalysisRunStatus,
 ) {
 	for _, result := range status.MetricResults {
 		if !result.Phase.Completed() || phaseBefore(run, result.Name).Completed() {

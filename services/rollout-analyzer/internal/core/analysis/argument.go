@@ -110,8 +110,8 @@ func walk(at any, path string, token []int) any {
 // {{templates.baseline.podTemplateHash}} and {{experiment.availableAt}}.
 var placeholder = regexp.MustCompile(`\{\{\s*((?:args|templates|experiment)\.[A-Za-z0-9_.-]+)\s*\}\}`)
 
-// Expand puts values into a text by the names in its placeholders, such as args.service. The error names those that have
-// no value.
+// Expand puts values into a text by the names in its placeholders, such as args.service. The error names those that
+// have no value.
 func Expand(text string, known map[string]string) (string, error) {
 	return expand(text, known, func(value string) (string, error) { return value, nil })
 }

@@ -32,8 +32,8 @@ type bounds struct {
 	endless bool
 }
 
-// values are the arguments of a run that are plain text, by name. A nil map stands for arguments that are not known yet:
-// a limit that is one counts as its default then.
+// values are the arguments of a run that are plain text, by name. A nil map stands for arguments that are not known
+// yet: a limit that is one counts as its default then.
 type values = map[string]string
 
 func boundsOf(m v1alpha1.Metric, known values) (b bounds, err error) {

@@ -208,8 +208,8 @@ var severity = map[v1alpha1.AnalysisPhase]int{
 // terminated is the message of a metric whose measuring was cut short since its run ended.
 const terminated = "Metric Terminated"
 
-// conclude ends a run when all metrics are complete, when one that counts went wrong, or when someone asked for it. What
-// is being measured is ended first: a Job must not outlive the run that started it.
+// conclude ends a run when all metrics are complete, when one that counts went wrong, or when someone asked for it.
+// What is being measured is ended first: a Job must not outlive the run that started it.
 func conclude(spec v1alpha1.AnalysisRunSpec, st v1alpha1.AnalysisRunStatus, now time.Time) v1alpha1.AnalysisRunStatus {
 	worst, message := v1alpha1.AnalysisSuccessful, ""
 	open, underway := len(st.MetricResults) < len(spec.Metrics), false

@@ -42,9 +42,9 @@ func Merge(
 	return spec, validate(spec)
 }
 
-// Endless names the metrics of a run that nothing but a verdict or a person would end: they have an interval and neither
-// count nor consecutiveSuccessLimit. Where the steps of a rollout wait for a run, [Merge] gives them an end, of which
-// people should be warned; upstream refuses the Rollout.
+// Endless names the metrics of a run that nothing but a verdict or a person would end: they have an interval and
+// neither count nor consecutiveSuccessLimit. Where the steps of a rollout wait for a run, [Merge] gives them an end, of
+// which people should be warned; upstream refuses the Rollout.
 func Endless(spec v1alpha1.AnalysisRunSpec) []string {
 	var out []string
 	known := plainValues(spec.Args)

@@ -12,8 +12,8 @@ type Bucket struct {
 }
 
 // Threshold is the upper end of the first bucket that holds a quantile of a histogram whose buckets count all that is
-// below them; false when it is beyond the last one, or when nothing was counted. A threshold must come from ticks before
-// those that it is applied to.
+// below them; false when it is beyond the last one, or when nothing was counted. A threshold must come from ticks
+// before those that it is applied to.
 func Threshold(buckets []Bucket, quantile float64) (float64, bool) {
 	sorted := ordered(buckets)
 	if len(sorted) == 0 || sorted[len(sorted)-1].Count <= 0 {

@@ -2,16 +2,16 @@
 //
 // Promise: pure, and valid at any number of looks: a canary whose rate of events is at most 1 + tolerance times that of
 // the stable is called worse with probability of at most alpha, however often, and for however long, one looks, and
-// however its share of the requests changes. Two numbers per version and tick are all that is needed; the order of ticks
-// does not matter.
+// however its share of the requests changes. Two numbers per version and tick are all that is needed; the order of
+// ticks does not matter.
 //
 // How: given the share ρ of the requests that went to the canary, an event is the canary's with probability
-// θ(r) = ρr / (1 − ρ + ρr) when the canary has r times the stable's rate of events. The likelihood of a grid of ratios r is
-// kept. The mean, over the ratios above 1 + tolerance, of their likelihood divided by that of 1 + tolerance is an
+// θ(r) = ρr / (1 − ρ + ρr) when the canary has r times the stable's rate of events. The likelihood of a grid of ratios
+// r is kept. The mean, over the ratios above 1 + tolerance, of their likelihood divided by that of 1 + tolerance is an
 // e-process: by Ville's inequality it ever exceeds 1/alpha with probability of at most alpha. The same, turned round,
 // bounds the ratio from above, which is what promotes early. Where events come in bursts, as when one pod fails all its
-// requests for a tick, no tick alone is enough for a verdict against the canary, and evidence is divided by how much more
-// events scatter than independent ones would. This guard is a rule of thumb; the rest is a theorem.
+// requests for a tick, no tick alone is enough for a verdict against the canary, and evidence is divided by how much
+// more events scatter than independent ones would. This guard is a rule of thumb; the rest is a theorem.
 //
 // An event is whatever is counted: a failed request, or one slower than a quantile of the stable.
 //

@@ -14,7 +14,8 @@ import (
 // table prints the table of docs/analysis.md with many runs: go test ./internal/core/sequential -run Table -table -v
 var table = flag.Bool("table", false, "print the table of the documentation")
 
-// world is a canary beside its stable: requests per tick of both, shares of the canary as time goes on, rates of events.
+// world is a canary beside its stable: requests per tick of both, shares of the canary as time goes on, rates of
+// events.
 type world struct {
 	name           string
 	perTick        float64
@@ -225,10 +226,13 @@ func TestTooLittleIsNoVerdict(t *testing.T) {
 	if s = d.Add(d.Add(s, bad), bad); d.Decide(s, 1) != Worse {
 		t.Errorf("not concluded from 150: %+v", d.Read(s))
 	}
-	if once := d.Add(State{}, Counts{CanaryRequests: 500, CanaryEvents: 500, StableRequests: 500}); d.Decide(once, 1) != Undecided {
+	loud := Counts{CanaryRequests: 500, CanaryEvents: 500, StableRequests: 500}
+	if d.Decide(d.Add(State{}, loud), 1) != Undecided {
 		t.Error("concluded from one tick")
 	}
-	for _, c := range []Counts{{}, {CanaryRequests: 10}, {CanaryRequests: math.NaN(), StableRequests: 1}, {StableRequests: -1}} {
+	for _, c := range []Counts{
+		{}, {CanaryRequests: 10}, {CanaryRequests: math.NaN(), StableRequests: 1}, {StableRequests: -1},
+	} {
 		if got := d.Add(s, c); got.Ticks != s.Ticks {
 			t.Errorf("%+v counted", c)
 		}
@@ -286,10 +290,12 @@ func TestTable(t *testing.T) {
 	var out strings.Builder
 	fmt.Fprintf(&out, "\n| case | sequential | z-test at every tick | more than 5 %% in a tick |\n|---|---|---|---|\n")
 	for i, w := range []world{
-		{name: "no regression, 200 rps, 5 % canary", perTick: 2000, shares: []float64{0.05}, stable: 0.005, canary: 0.005},
+		{name: "no regression, 200 rps, 5 % canary", perTick: 2000,
+			shares: []float64{0.05}, stable: 0.005, canary: 0.005},
 		{name: "no regression, steps 5, 20, 50 %", perTick: 2000, shares: []float64{0.05, 0.2, 0.5}, stable: 0.005,
 			canary: 0.005},
-		{name: "no regression, 20 rps, 5 % canary", perTick: 200, shares: []float64{0.05}, stable: 0.005, canary: 0.005},
+		{name: "no regression, 20 rps, 5 % canary", perTick: 200,
+			shares: []float64{0.05}, stable: 0.005, canary: 0.005},
 		{name: "0.5 to 1 %", perTick: 2000, shares: []float64{0.05}, stable: 0.005, canary: 0.01},
 		{name: "0.5 to 2 %", perTick: 2000, shares: []float64{0.05}, stable: 0.005, canary: 0.02},
 		{name: "0.5 to 5 %", perTick: 2000, shares: []float64{0.05}, stable: 0.005, canary: 0.05},
