@@ -105,7 +105,7 @@ func control(ctx context.Context, mgr manager.Manager, p parts) (*regain, error)
 	secrets := secret.NewReader(mgr.GetAPIReader(), 0)
 	providers := metric.New(metric.Options{
 		PrometheusAddress: p.cfg.PrometheusAddress, Namespace: p.cfg.ProviderNamespace, Secrets: secrets,
-		Objects: mgr.GetClient(), Live: mgr.GetAPIReader(),
+		Objects: mgr.GetClient(), Live: mgr.GetAPIReader(), Traffic: traffic{p.base.Bus},
 	})
 	runs := analysisrun.New(mgr.GetClient(), secrets, providers, p.tell, p.base.Registry)
 	runs.Events, runs.Log = recorder, p.base.Log

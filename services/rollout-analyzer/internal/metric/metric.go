@@ -137,8 +137,17 @@ type Options struct {
 	Objects client.Client
 	// Live reads objects as they are.
 	Live client.Reader
+	// Traffic are the counts that come as events; nil when there are none.
+	Traffic Traffic
 	// Now is the time; nil is the clock.
 	Now func() time.Time
+}
+
+// Traffic tells what versions have served.
+type Traffic interface {
+	// Counted is how many requests the pods with a hash have served in a time, and how many of them failed. Each
+	// request is in one of two times that follow each other.
+	Counted(ctx context.Context, namespace, hash string, since, until time.Time) (requests, failed float64, err error)
 }
 
 // tools are options and what is made of them.

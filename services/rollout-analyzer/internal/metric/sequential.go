@@ -42,6 +42,12 @@ type sequentialSpec struct {
 		Stable    eventQueries `json:"stable"`
 		Tolerance float64      `json:"tolerance"`
 	} `json:"errors"`
+	// Traffic has errors counted by events instead.
+	Traffic *struct {
+		Canary    string  `json:"canary"`
+		Stable    string  `json:"stable"`
+		Tolerance float64 `json:"tolerance"`
+	} `json:"traffic"`
 	Latency *struct {
 		Canary    string    `json:"canary"`
 		Stable    string    `json:"stable"`
@@ -81,12 +87,15 @@ type progress struct {
 }
 
 func newSequential(t *tools) Provider {
-	return sequentialTest{prometheus{fallback: t.PrometheusAddress, http: t.http}}
+	return sequentialTest{source: prometheus{fallback: t.PrometheusAddress, http: t.http}, traffic: t.Traffic}
 }
 
 // sequentialTest is one long measurement: each tick it counts, and ends with the first verdict. All it knows is in the
 // measurement. A tick that cannot be counted makes the measurement an error, and the next one begins anew.
-type sequentialTest struct{ source prometheus }
+type sequentialTest struct {
+	source  prometheus
+	traffic Traffic
+}
 
 // Run implements [Provider].
 func (s sequentialTest) Run(_ context.Context, r Request) (Outcome, error) {
@@ -302,6 +311,14 @@ func (spec sequentialSpec) tests() ([]test, error) {
 			return nil, err
 		}
 	}
+	if e := spec.Traffic; e != nil {
+		if e.Canary == "" || e.Stable == "" {
+			return nil, errors.New("traffic: canary and stable need the hashes of their pods")
+		}
+		if err := add("traffic", e.Tolerance, 0); err != nil {
+			return nil, err
+		}
+	}
 	if l := spec.Latency; l != nil {
 		quantiles := l.Quantiles
 		if len(quantiles) == 0 {
@@ -320,7 +337,7 @@ func (spec sequentialSpec) tests() ([]test, error) {
 		}
 	}
 	if len(out) == 0 {
-		return nil, errors.New("errors or latency must be given")
+		return nil, errors.New("errors, traffic or latency must be given")
 	}
 	return out, nil
 }
@@ -353,6 +370,14 @@ func (s sequentialTest) count(
 		}
 		next.States["errors"] = tests[0].design.Add(next.States["errors"], c)
 	}
+	if spec.Traffic != nil {
+		c, err := s.counted(ctx, r, spec, since)
+		if err != nil {
+			return p, fmt.Errorf("traffic: %w", err)
+		}
+		at := slices.IndexFunc(tests, func(t test) bool { return t.name == "traffic" })
+		next.States["traffic"] = tests[at].design.Add(next.States["traffic"], c)
+	}
 	if spec.Latency == nil {
 		return next, nil
 	}
@@ -379,6 +404,24 @@ func (s sequentialTest) count(
 		}
 	}
 	return next, nil
+}
+
+// trafficLag is how long events may take to be stored: the time that is looked at ends so long before now.
+const trafficLag = time.Second
+
+func (s sequentialTest) counted(
+	ctx context.Context, r Request, spec sequentialSpec, since time.Time,
+) (c sequential.Counts, err error) {
+	if s.traffic == nil {
+		return c, errors.New("counts by events cannot be read here")
+	}
+	since, until := since.Add(-trafficLag), r.Now.Add(-trafficLag)
+	ns := r.Run.Namespace
+	c.CanaryRequests, c.CanaryEvents, err = s.traffic.Counted(ctx, ns, spec.Traffic.Canary, since, until)
+	if err == nil {
+		c.StableRequests, c.StableEvents, err = s.traffic.Counted(ctx, ns, spec.Traffic.Stable, since, until)
+	}
+	return c, err
 }
 
 func (s sequentialTest) histogram(

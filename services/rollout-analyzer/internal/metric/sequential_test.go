@@ -1,7 +1,9 @@
 package metric
 
 import (
+	"context"
 	"fmt"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -180,10 +182,49 @@ func TestSequentialLatency(t *testing.T) {
 	}
 }
 
+// served are counts that come as events: requests and errors per second by hash.
+type served map[string][2]float64
+
+// Counted implements [Traffic].
+func (s served) Counted(_ context.Context, ns, hash string, since, until time.Time) (float64, float64, error) {
+	if ns != "ns" {
+		return 0, 0, fmt.Errorf("asked for namespace %s", ns)
+	}
+	d := until.Sub(since).Seconds()
+	return math.Floor(s[hash][0] * d), math.Floor(s[hash][1] * d), nil
+}
+
+func TestSequentialTraffic(t *testing.T) {
+	const provider = `plugin: {argosy.dev/sequential: {tick: 1s, duration: 5m, traffic: {canary: new, stable: old}}}`
+	for want, rates := range map[v1alpha1.AnalysisPhase]served{
+		v1alpha1.AnalysisFailed:     {"new": {100, 20}, "old": {900, 9}},
+		v1alpha1.AnalysisSuccessful: {"new": {100, 1}, "old": {900, 9}},
+	} {
+		registry, q := New(withClock(Options{Traffic: rates})), request(t, provider)
+		out, err := registry.Run(t.Context(), q)
+		looks := 0
+		for ; looks < 400 && err == nil && out.Phase == v1alpha1.AnalysisRunning; looks++ {
+			q.Now = out.ResumeAt
+			out, err = registry.Resume(t.Context(), q, v1alpha1.Measurement{Metadata: out.Metadata})
+		}
+		if err != nil || out.Phase != want || want == v1alpha1.AnalysisFailed && looks > 5 {
+			t.Errorf("%s: %s %q after %d looks, %v", want, out.Phase, out.Message, looks, err)
+		}
+	}
+	registry, q := New(withClock(Options{})), request(t, provider)
+	out, err := registry.Run(t.Context(), q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q.Now = out.ResumeAt
+	_, err = registry.Resume(t.Context(), q, v1alpha1.Measurement{Metadata: out.Metadata})
+	wantError(t, "no traffic", err, "cannot be read here")
+}
+
 func TestSequentialRefuses(t *testing.T) {
 	const errs = `errors: {canary: {requests: a, events: b}, stable: {requests: c, events: d}}`
 	for text, want := range map[string]string{
-		`{}`:                                "errors or latency must be given",
+		`{}`:                                "errors, traffic or latency must be given",
 		`{error: {}}`:                       `unknown field "error"`,
 		`{errors: {canary: {requests: a}}}`: "need requests and events",
 		`{latency: {canary: a, stable: b, quantiles: [2]}}`: "quantile 2",
