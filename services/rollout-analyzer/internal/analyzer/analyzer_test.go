@@ -50,6 +50,7 @@ func TestOnARealCluster(t *testing.T) {
 	})
 	t.Run("a malformed rollout harms no other", func(t *testing.T) { f.in(t).harmless() })
 	t.Run("an abort by a person", func(t *testing.T) { f.in(t).aborted() })
+	t.Run("jobs measure", func(t *testing.T) { f.in(t).measured() })
 }
 
 func (f *field) in(t *testing.T) *field {
