@@ -20,10 +20,11 @@ func (f *field) measured() {
 	f.apply("jobs", "jobs.yaml")
 	smoke := f.job("jobs", "smoke")
 	now := metav1.Now()
-	smoke.Status = batchv1.JobStatus{StartTime: &now, CompletionTime: &now, Succeeded: 1, Conditions: []batchv1.JobCondition{
+	smoke.Status = batchv1.JobStatus{StartTime: &now, CompletionTime: &now, Succeeded: 1}
+	smoke.Status.Conditions = []batchv1.JobCondition{
 		{Type: batchv1.JobSuccessCriteriaMet, Status: corev1.ConditionTrue},
 		{Type: batchv1.JobComplete, Status: corev1.ConditionTrue},
-	}}
+	}
 	if err := f.client.Status().Update(f.t.Context(), smoke); err != nil {
 		f.t.Fatal(err)
 	}

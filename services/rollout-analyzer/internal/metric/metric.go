@@ -42,6 +42,8 @@ type Request struct {
 	Interval time.Duration
 	// Now is the time.
 	Now time.Time
+	// Ending says that the measurement is ended, so that arguments may be missing in the metric.
+	Ending bool
 	// Hidden are the values that must not be shown. Providers add what they read from Secrets.
 	Hidden *Redactor
 }

@@ -30,6 +30,8 @@ const (
 	// sequentialState and sequentialSince are where the measurement remembers what it knows, and up to when.
 	sequentialState = "state"
 	sequentialSince = "since"
+	// maxFailures is how many ticks in a row may fail to be counted, as consecutiveErrorLimit is by default.
+	maxFailures = 4
 	// maxQuantiles bounds the quantiles, each of which is a test of its own.
 	maxQuantiles = 5
 )
@@ -84,6 +86,8 @@ type test struct {
 type progress struct {
 	States     map[string]sequential.State `json:"states"`
 	Thresholds map[string]float64          `json:"thresholds,omitempty"`
+	// Failures are the ticks in a row that could not be counted.
+	Failures int `json:"failures,omitempty"`
 }
 
 func newSequential(t *tools) Provider {
@@ -91,7 +95,8 @@ func newSequential(t *tools) Provider {
 }
 
 // sequentialTest is one long measurement: each tick it counts, and ends with the first verdict. All it knows is in the
-// measurement. A tick that cannot be counted makes the measurement an error, and the next one begins anew.
+// measurement. A tick that cannot be counted is counted with the next one; after too many in a row the measurement is
+// an error, and the next one begins anew.
 type sequentialTest struct {
 	source  prometheus
 	traffic Traffic
@@ -121,9 +126,16 @@ func (s sequentialTest) Resume(ctx context.Context, r Request, m v1alpha1.Measur
 	}
 	ctx, cancel := within(ctx, 0, prometheusTime)
 	defer cancel()
-	if p, err = s.count(ctx, r, spec, tests, p, since); err != nil {
-		return Outcome{}, err
+	next, err := s.count(ctx, r, spec, tests, p, since)
+	if err != nil {
+		if p.Failures++; p.Failures > maxFailures {
+			return Outcome{}, fmt.Errorf("%d times in a row: %w", p.Failures, err)
+		}
+		out, unwritten := s.wait(r, spec, tests, p, since)
+		out.Message = r.Hidden.Error(err).Error()
+		return out, unwritten
 	}
+	p = next
 	out, err := s.wait(r, spec, tests, p, r.Now)
 	if err != nil {
 		return out, err

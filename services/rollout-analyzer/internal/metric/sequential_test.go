@@ -122,6 +122,20 @@ func TestSequentialEndsByItsDuration(t *testing.T) {
 	}
 }
 
+// What was served while the counts could not be read is counted afterwards.
+func TestSequentialGoesOnAfterAnOutage(t *testing.T) {
+	p := &counters{rates: map[string]float64{"cr": 20, "ce": 0, "sr": 180, "se": 1}}
+	looks := 0
+	out, took := follow(t, strings.ReplaceAll(sequentialManifest, "ADDRESS", p.start(t)), func(time.Time) {
+		looks++
+		p.down = looks%3 == 0
+	})
+	result, _ := out.Result.(map[string]any)
+	if out.Phase != v1alpha1.AnalysisSuccessful || looks < 4 || result["canaryRequests"] != 20*took.Seconds() {
+		t.Errorf("%s %q after %s: %v", out.Phase, out.Message, took, result)
+	}
+}
+
 func TestSequentialConditionsSeeTheNumbers(t *testing.T) {
 	p := &counters{rates: map[string]float64{"cr": 20, "ce": 2, "sr": 180, "se": 1.8}}
 	provider := strings.ReplaceAll(sequentialManifest, "ADDRESS", p.start(t))
@@ -217,8 +231,10 @@ func TestSequentialTraffic(t *testing.T) {
 		t.Fatal(err)
 	}
 	q.Now = out.ResumeAt
-	_, err = registry.Resume(t.Context(), q, v1alpha1.Measurement{Metadata: out.Metadata})
-	wantError(t, "no traffic", err, "cannot be read here")
+	out, err = registry.Resume(t.Context(), q, v1alpha1.Measurement{Metadata: out.Metadata})
+	if err != nil || !strings.Contains(out.Message, "cannot be read here") {
+		t.Errorf("no traffic: %+v, %v", out, err)
+	}
 }
 
 func TestSequentialRefuses(t *testing.T) {
@@ -243,9 +259,15 @@ func TestSequentialRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	q.Now = out.ResumeAt
+	for range maxFailures {
+		q.Now = out.ResumeAt
+		out, err = registry.Resume(t.Context(), q, v1alpha1.Measurement{Metadata: out.Metadata})
+		if err != nil || out.Phase != v1alpha1.AnalysisRunning || !strings.Contains(out.Message, "status 503") {
+			t.Fatalf("%+v, %v", out, err)
+		}
+	}
 	_, err = registry.Resume(t.Context(), q, v1alpha1.Measurement{Metadata: out.Metadata})
-	wantError(t, "down", err, "status 503")
+	wantError(t, "down", err, "5 times in a row: errors: 127.0.0.1")
 	_, err = registry.Resume(t.Context(), q, v1alpha1.Measurement{})
 	wantError(t, "lost", err, "has lost what it knew")
 }

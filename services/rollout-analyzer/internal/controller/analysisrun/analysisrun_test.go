@@ -351,3 +351,37 @@ analysis_run_metric_type{metric="ok",name="run",namespace="ns",type="web"} 1
 		t.Errorf("%d namespaces were timed", n)
 	}
 }
+
+// A Secret that cannot be read now ends no measurement, and does not keep a run from ending.
+func TestWhatGoesOnWaitsForItsSecret(t *testing.T) {
+	d := newDesk(t, run)
+	d.long = true
+	d.pass()
+	d.pass()
+	gone := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "keys"}}
+	if err := d.Client.Delete(t.Context(), gone); err != nil {
+		t.Fatal(err)
+	}
+	d.now = d.now.Add(time.Minute)
+	st, again := d.pass()
+	if m := st.MetricResults[0].Measurements[0]; st.Phase != v1alpha1.AnalysisRunning || again != 10*time.Second ||
+		!strings.Contains(m.Message, "no key token") || m.Metadata["id"] != "7" {
+		t.Fatalf("%+v after %s", st, again)
+	}
+	u := object.New("AnalysisRun")
+	if err := d.Client.Get(t.Context(), types.NamespacedName{Namespace: "ns", Name: "run"}, u); err != nil {
+		t.Fatal(err)
+	}
+	if err := unstructured.SetNestedField(u.Object, true, "spec", "terminate"); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Client.Update(t.Context(), u); err != nil {
+		t.Fatal(err)
+	}
+	if st, _ := d.pass(); st.Phase != v1alpha1.AnalysisInconclusive {
+		t.Fatalf("%+v", st)
+	}
+	if diff := cmp.Diff([]string{"http://example/s3cr3t", "stop 1 of 7"}, d.asked); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -48,26 +48,35 @@ func (r *Reconciler) measure(
 		return out
 	}
 	args, hidden, err := r.arguments(ctx, run)
+	ending := map[string]bool{}
+	for _, m := range plan.Stop {
+		ending[m.Name] = true
+	}
 	var mu sync.Mutex
 	var all sync.WaitGroup
-	each := func(metrics []v1alpha1.Metric, do step) {
+	each := func(metrics []v1alpha1.Metric, do step, unread error) {
 		for _, m := range metrics {
 			all.Go(func() {
-				q := metric.Request{Metric: m, Run: run, Now: r.Now(), Hidden: hidden.Clone(), Number: 1}
-				taken := r.one(ctx, q, do, args, err)
+				q := metric.Request{
+					Metric: m, Run: run, Now: r.Now(), Hidden: hidden.Clone(), Number: 1, Ending: ending[m.Name],
+				}
+				taken := r.one(ctx, q, do, args, unread)
 				mu.Lock()
 				defer mu.Unlock()
 				out[m.Name] = taken
 			})
 		}
 	}
-	each(plan.Start, begin)
-	each(plan.Resume, resume)
-	each(plan.Look, resume)
-	each(plan.Stop, stop)
+	each(plan.Start, begin, err)
+	each(plan.Resume, resume, err)
+	each(plan.Look, resume, err)
+	each(plan.Stop, stop, nil) // what is ended needs no arguments, and must not wait for them
 	all.Wait()
 	return out
 }
+
+// unreadable is when to look again at a measurement whose arguments cannot be read now.
+const unreadable = 10 * time.Second
 
 // one does one thing with a measurement; whatever goes wrong becomes an error of the measurement.
 func (r *Reconciler) one(
@@ -87,13 +96,27 @@ func (r *Reconciler) one(
 	}
 	var value metric.Outcome
 	if err == nil {
-		q.Metric, err = analysis.Substitute(q.Metric, args)
+		var filled v1alpha1.Metric
+		if filled, err = analysis.Substitute(q.Metric, args); err == nil {
+			q.Metric = filled
+		} else if q.Ending {
+			err = nil
+		}
+	}
+	if err != nil && taken.Phase == v1alpha1.AnalysisRunning {
+		// What is being measured goes on, as a Job does, while a Secret cannot be read.
+		taken.ResumeAt = new(metav1.NewTime(q.Now.Add(unreadable).Truncate(time.Second)))
+		taken.Message = q.Hidden.Error(err).Error()
+		return taken
 	}
 	if err == nil {
 		q.Interval, _ = time.ParseDuration(string(q.Metric.Interval))
 		value, err = do(ctx, r.Measurer, q, taken.Measurement)
 	}
-	taken.Value, taken.Message, taken.Metadata, taken.About = value.Text, value.Message, value.Metadata, value.About
+	taken.Value, taken.Message, taken.About = value.Text, value.Message, value.About
+	if value.Metadata != nil { // an error leaves what is known, such as the name of the Job
+		taken.Metadata = value.Metadata
+	}
 	if taken.Phase = value.Phase; taken.Phase == "" && err == nil {
 		taken.Phase, err = analysis.Judge(q.Metric, value.Result, r.Now())
 	}
