@@ -18,6 +18,7 @@ var contracts = map[string]any{
 	"fact":             &Fact{},
 	"operate-workflow": &OperateWorkflow{},
 	"fire-trigger":     &FireTrigger{},
+	"traffic-counted":  &TrafficCounted{},
 }
 
 func TestExamplesKeepTheContract(t *testing.T) {

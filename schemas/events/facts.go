@@ -124,8 +124,18 @@ type Analysis struct {
 	Message    string `fact:",message"`
 }
 
-// AnalysisStarted says that measuring has begun. It is about the AnalysisRun, as the next one is.
+// AnalysisStarted says that measuring has begun. It is about the AnalysisRun, as the next two are.
 type AnalysisStarted struct{ Analysis }
+
+// AnalysisMeasured says what one measurement of a metric came to; its phase and message are those of the measurement.
+type AnalysisMeasured struct {
+	Analysis
+	Metric   string `fact:"metric"`
+	Number   int    `fact:"number"`   // of the measurement, from 1
+	Value    string `fact:"value"`    // what was measured
+	Verdict  string `fact:"verdict"`  // on the metric so far; Running while there is none
+	Evidence string `fact:"evidence"` // why the verdict is not a good one
+}
 
 // AnalysisFinished says how it ended.
 type AnalysisFinished struct{ Analysis }
@@ -176,6 +186,9 @@ func (RolloutAborted) Fact() string { return FactRolloutAborted }
 func (AnalysisStarted) Fact() string { return FactAnalysisStarted }
 
 // Fact implements [Body].
+func (AnalysisMeasured) Fact() string { return FactAnalysisMeasured }
+
+// Fact implements [Body].
 func (AnalysisFinished) Fact() string { return FactAnalysisFinished }
 
 // Bodies are all kinds of facts, by the service that tells them.
@@ -186,7 +199,8 @@ var Bodies = map[string][]Body{
 		ImageCommitted{}, ApplicationHydrated{}, ApplicationSynced{}, ApplicationFailed{}, ApplicationHealthy{},
 	},
 	ServiceRolloutAnalyzer: {
-		RolloutUpdated{}, RolloutWeighted{}, AnalysisStarted{}, AnalysisFinished{}, RolloutPromoted{}, RolloutAborted{},
+		RolloutUpdated{}, RolloutWeighted{}, AnalysisStarted{}, AnalysisMeasured{}, AnalysisFinished{},
+		RolloutPromoted{}, RolloutAborted{},
 	},
 }
 

@@ -50,7 +50,9 @@ const (
 const (
 	TypeImagePushed = "dev.argosy.image.pushed.v1"
 	// TypeGitPushed names the contract [GitPushed].
-	TypeGitPushed      = "dev.argosy.git.pushed.v1"
+	TypeGitPushed = "dev.argosy.git.pushed.v1"
+	// TypeTrafficCounted is the type of [TrafficCounted].
+	TypeTrafficCounted = "dev.argosy.traffic.counted.v1"
 	TypeSubmitWorkflow = "dev.argosy.workflow.submit.v1"
 	// TypeOperateWorkflow is the type of [OperateWorkflow].
 	TypeOperateWorkflow = "dev.argosy.workflow.operate.v1"
@@ -73,6 +75,7 @@ const (
 	FactRolloutUpdated      = "rollout.updated"
 	FactRolloutWeighted     = "rollout.weighted"
 	FactAnalysisStarted     = "analysis.started"
+	FactAnalysisMeasured    = "analysis.measured"
 	FactAnalysisFinished    = "analysis.finished"
 	FactRolloutPromoted     = "rollout.promoted"
 	FactRolloutAborted      = "rollout.aborted"

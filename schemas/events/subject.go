@@ -11,6 +11,9 @@ func EventSubject(namespace, eventSource, event string) string {
 	return subject("events", namespace, eventSource, event)
 }
 
+// TrafficSubject returns events.<namespace>.traffic.<hash>, the subject of [TrafficCounted].
+func TrafficSubject(namespace, hash string) string { return EventSubject(namespace, "traffic", hash) }
+
 // SubmitSubject returns the subject of [SubmitWorkflow] commands of a namespace.
 func SubmitSubject(namespace string) string {
 	return CommandSubject(ServiceWorkflowRunner, "submit", namespace)

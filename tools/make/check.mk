@@ -64,7 +64,7 @@ align: ## make all modules ask for the same versions
 CONTROLLER_GEN := $(BIN)/controller-gen
 DEEPCOPY       := zz_generated.deepcopy.go
 # The kinds whose definitions have schemas written from the Go types.
-SCHEMATA       := $(addsuffix .yaml,applications applicationsets appprojects eventsources sensors eventbus workflows workflowtemplates clusterworkflowtemplates cronworkflows workfloweventbindings rollouts experiments)
+SCHEMATA       := $(addsuffix .yaml,applications applicationsets appprojects eventsources sensors eventbus workflows workflowtemplates clusterworkflowtemplates cronworkflows workfloweventbindings rollouts experiments analysistemplates clusteranalysistemplates analysisruns)
 
 .PHONY: generate
 generate: $(CONTROLLER_GEN) ## write the generated code again

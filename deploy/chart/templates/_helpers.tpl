@@ -106,6 +106,8 @@ spec:
             - {name: ARGOSY_NATS_PASSWORD_FILE, value: /etc/argosy/nats/password}
             - name: ARGOSY_INSTANCE
               valueFrom: {fieldRef: {fieldPath: metadata.name}}
+            - name: POD_NAMESPACE
+              valueFrom: {fieldRef: {fieldPath: metadata.namespace}}
             {{- with .env }}{{ . | nindent 12 }}{{ end }}
             {{- range $name, $value := $v.env }}
             - {name: {{ $name }}, value: {{ $value | toString | quote }}}

@@ -51,6 +51,7 @@ func TestOnARealCluster(t *testing.T) {
 	})
 	t.Run("a malformed rollout harms no other", func(t *testing.T) { f.in(t).harmless() })
 	t.Run("an abort by a person", func(t *testing.T) { f.in(t).aborted() })
+	t.Run("jobs measure", func(t *testing.T) { f.in(t).measured() })
 }
 
 func (f *field) in(t *testing.T) *field {
@@ -79,8 +80,8 @@ func (f *field) promoted() {
 	f.wantRuns("promoted", "shop-"+healthy.Status.StableRS+"-2-3")
 	want := []string{
 		"rollout.updated 1", "rollout.promoted 1", "rollout.updated 2", "rollout.weighted 2 25",
-		"rollout.weighted 2 50", "analysis.started 2", "analysis.finished 2", "rollout.weighted 2 100",
-		"rollout.promoted 2",
+		"rollout.weighted 2 50", "analysis.started 2", "analysis.measured 2", "analysis.measured 2",
+		"analysis.finished 2", "rollout.weighted 2 100", "rollout.promoted 2",
 	}
 	if diff := cmp.Diff(want, f.facts("promoted")); diff != "" {
 		f.t.Errorf("facts (-want +got):\n%s", diff)

@@ -1,6 +1,7 @@
 package analyzer
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -15,6 +16,8 @@ type Config struct {
 	config.Common
 	// PrometheusAddress is asked by metrics that name no address.
 	PrometheusAddress string
+	// ProviderNamespace is where the Secrets of metric providers are, such as datadog and newrelic.
+	ProviderNamespace string
 }
 
 func parse(args []string, getenv func(string) string, out io.Writer) (Config, error) {
@@ -25,6 +28,10 @@ func parse(args []string, getenv func(string) string, out io.Writer) (Config, er
 	f.Text(
 		&c.PrometheusAddress, "prometheus-address", getenv("ARGO_ROLLOUTS_PROMETHEUS_ADDRESS"),
 		"asked by metrics that name no address",
+	)
+	f.Text(
+		&c.ProviderNamespace, "provider-namespace", cmp.Or(getenv("POD_NAMESPACE"), "argo-rollouts"),
+		"where the Secrets of metric providers are",
 	)
 	if err := f.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {

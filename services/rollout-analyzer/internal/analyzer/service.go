@@ -16,6 +16,7 @@ import (
 	"github.com/argosy-mesh/argosy/schemas/events"
 	"github.com/prometheus/client_golang/prometheus"
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/selection"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -68,15 +69,20 @@ func Run(ctx context.Context, args []string, getenv func(string) string, out io.
 	)
 }
 
-// cacheOptions keeps only the ReplicaSets that rollouts made.
+// cacheOptions keeps only the ReplicaSets that rollouts made, and the Jobs that measure.
 func cacheOptions() cache.Options {
-	ours, err := labels.NewRequirement(core.HashLabel, selection.Exists, nil)
+	return cache.Options{ByObject: map[client.Object]cache.ByObject{
+		&appsv1.ReplicaSet{}: {Label: having(core.HashLabel)}, &batchv1.Job{}: {Label: having(metric.JobRunUID)},
+	}}
+}
+
+// having selects what has a label, whatever its value.
+func having(label string) labels.Selector {
+	has, err := labels.NewRequirement(label, selection.Exists, nil)
 	if err != nil {
-		return cache.Options{}
+		return labels.Everything()
 	}
-	return cache.Options{
-		ByObject: map[client.Object]cache.ByObject{&appsv1.ReplicaSet{}: {Label: labels.NewSelector().Add(*ours)}},
-	}
+	return labels.NewSelector().Add(*has)
 }
 
 // parts are what the controllers work with.
@@ -103,11 +109,14 @@ func control(ctx context.Context, mgr manager.Manager, p parts) (*regain, error)
 	if err := experiment.Watch(mgr, kube.OwnedOnly(p.base.Members.Owns, ex), out.experiments); err != nil {
 		return nil, err
 	}
-	runs := analysisrun.New(
-		mgr.GetClient(), secret.NewReader(mgr.GetAPIReader(), 0), metric.New(p.cfg.PrometheusAddress), p.tell,
-		p.base.Registry,
-	)
+	secrets := secret.NewReader(mgr.GetAPIReader(), 0)
+	providers := metric.New(metric.Options{
+		PrometheusAddress: p.cfg.PrometheusAddress, Namespace: p.cfg.ProviderNamespace, Secrets: secrets,
+		Objects: mgr.GetClient(), Live: mgr.GetAPIReader(), Traffic: traffic{p.base.Bus},
+	})
+	runs := analysisrun.New(mgr.GetClient(), secrets, providers, p.tell, p.base.Registry)
 	runs.Events, runs.Log = recorder, p.base.Log
+	p.base.Registry.MustRegister(analysisrun.State{Runs: mgr.GetClient(), Owns: p.base.Members.Owns})
 	return out, analysisrun.Watch(mgr, kube.OwnedOnly(p.base.Members.Owns, runs), out.runs)
 }
 

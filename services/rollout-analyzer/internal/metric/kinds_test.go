@@ -10,8 +10,8 @@ import (
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 )
 
-// What a metric names is served by exactly one kind, or refused.
-func TestEachProviderOfAMetricHasItsKindOrIsRefused(t *testing.T) {
+// What a metric names is served by exactly one kind.
+func TestEachProviderOfAMetricHasItsKind(t *testing.T) {
 	served := 0
 	for field := range reflect.TypeFor[v1alpha1.MetricProvider]().Fields() {
 		p := v1alpha1.MetricProvider{}
@@ -28,15 +28,25 @@ func TestEachProviderOfAMetricHasItsKindOrIsRefused(t *testing.T) {
 				found = append(found, k.name)
 			}
 		}
-		_, err := New("").Measure(t.Context(), v1alpha1.Metric{Name: "m", Provider: p})
-		switch {
-		case len(found) == 1 && found[0] == name && !errors.Is(err, ErrUnknown):
-			served++
-		case len(found) != 0 || !errors.Is(err, ErrUnknown):
-			t.Errorf("%s: %v, %v", name, found, err)
+		if len(found) != 1 || found[0] != name || Type(p) != name {
+			t.Errorf("%s: %v", name, found)
 		}
+		served++
 	}
 	if served != len(kinds) {
-		t.Errorf("%d of %d kinds", served, len(kinds))
+		t.Errorf("%d fields, %d kinds", served, len(kinds))
 	}
+}
+
+func TestWhatIsNotServedIsNamed(t *testing.T) {
+	_, err := ask(t, Options{}, `{}`)
+	if !errors.Is(err, ErrUnknown) {
+		t.Errorf("no provider: %v", err)
+	}
+	_, err = ask(t, Options{}, `plugin: {acme/x: {}}`)
+	if !errors.Is(err, ErrUnknown) || !strings.Contains(err.Error(), `"acme/x"`) {
+		t.Errorf("an unknown plugin: %v", err)
+	}
+	_, err = ask(t, Options{}, `plugin: {acme/x: {}, acme/y: {}}`)
+	wantError(t, "two plugins", err, "exactly one plugin")
 }

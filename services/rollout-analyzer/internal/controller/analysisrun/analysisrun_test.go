@@ -3,6 +3,7 @@ package analysisrun
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -18,12 +19,14 @@ import (
 	"github.com/argosy-mesh/argosy/schemas/events"
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/tools/record"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -41,18 +44,49 @@ type desk struct {
 	value any
 	err   error
 	facts []string
+	long  bool // measurements go on
+
+	collected []int
 }
 
-func (d *desk) Measure(_ context.Context, m v1alpha1.Metric) (metric.Value, error) {
-	d.asked = append(d.asked, m.Provider.Web.URL)
-	return metric.Value{
-		Result: d.value, Text: "asked " + m.Provider.Web.URL, Metadata: map[string]string{"url": m.Provider.Web.URL},
+// Run implements [metric.Provider].
+func (d *desk) Run(_ context.Context, q metric.Request) (metric.Outcome, error) {
+	url := q.Metric.Provider.Web.URL
+	d.asked = append(d.asked, url)
+	if d.long {
+		return metric.Outcome{
+			Phase: v1alpha1.AnalysisRunning, ResumeAt: d.now.Add(time.Minute), Metadata: map[string]string{"id": "7"},
+		}, nil
+	}
+	return metric.Outcome{
+		Result: d.value, Text: q.Hidden.Text("asked " + url), Metadata: map[string]string{"url": q.Hidden.Text(url)},
 	}, d.err
+}
+
+// Resume implements [metric.Provider].
+func (d *desk) Resume(_ context.Context, q metric.Request, m v1alpha1.Measurement) (metric.Outcome, error) {
+	d.asked = append(d.asked, fmt.Sprintf("resume %d of %s", q.Number, m.Metadata["id"]))
+	return metric.Outcome{Phase: v1alpha1.AnalysisSuccessful, Text: "good", Metadata: m.Metadata}, d.err
+}
+
+// Terminate implements [metric.Provider].
+func (d *desk) Terminate(_ context.Context, q metric.Request, m v1alpha1.Measurement) (metric.Outcome, error) {
+	d.asked = append(d.asked, fmt.Sprintf("stop %d of %s", q.Number, m.Metadata["id"]))
+	return metric.Outcome{Phase: v1alpha1.AnalysisInconclusive, Message: "stopped"}, d.err
+}
+
+// Collect implements [metric.Provider].
+func (d *desk) Collect(_ context.Context, _ metric.Request, keep int) error {
+	d.collected = append(d.collected, keep)
+	return nil
 }
 
 func (d *desk) Tell(_ context.Context, f facts.Fact) error {
 	data := events.NewFact(f.About, f.Body)
 	id := data.Object.UID + "/" + f.Body.Fact()
+	if m, is := f.Body.(events.AnalysisMeasured); is {
+		id += fmt.Sprintf("/%s/%d", m.Metric, m.Number)
+	}
 	if f.ID != bus.Key(id) {
 		id = "another id"
 	}
@@ -149,6 +183,8 @@ func TestARunFromBeginningToEnd(t *testing.T) {
 	}
 	want := []string{
 		"u1/analysis.started analysis.started Running shop chain",
+		"u1/analysis.measured/ok/1 analysis.measured Successful shop chain",
+		"u1/analysis.measured/ok/2 analysis.measured Successful shop chain",
 		"u1/analysis.finished analysis.finished Successful shop chain",
 	}
 	if diff := cmp.Diff(want, d.facts); diff != "" {
@@ -206,5 +242,146 @@ status: {phase: Successful, completedAt: "2026-11-23T09:59:30Z"}
 	d.now = d.now.Add(30 * time.Second)
 	if st, _ := d.pass(); st.Phase != "" {
 		t.Fatalf("kept: %+v", st)
+	}
+}
+
+func TestALongMeasurementIsResumed(t *testing.T) {
+	d := newDesk(t, strings.Replace(run, "count: 2", "count: 1", 1))
+	d.long = true
+	d.pass()
+	if st, again := d.pass(); st.Phase != v1alpha1.AnalysisRunning || again != time.Minute ||
+		st.MetricResults[0].Measurements[0].Metadata["id"] != "7" {
+		t.Fatalf("%+v after %s", st, again)
+	}
+	d.now = d.now.Add(time.Minute)
+	st, _ := d.pass()
+	if m := st.MetricResults[0].Measurements; st.Phase != v1alpha1.AnalysisSuccessful || len(m) != 1 ||
+		m[0].Value != "good" || m[0].StartedAt.Time.Equal(m[0].FinishedAt.Time) || m[0].ResumeAt != nil {
+		t.Fatalf("%+v", st)
+	}
+	if diff := cmp.Diff([]string{"http://example/s3cr3t", "resume 1 of 7"}, d.asked); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestALongMeasurementIsStopped(t *testing.T) {
+	d := newDesk(t, run)
+	d.long = true
+	d.pass()
+	d.pass()
+	u := object.New("AnalysisRun")
+	key := types.NamespacedName{Namespace: "ns", Name: "run"}
+	if err := d.Client.Get(t.Context(), key, u); err != nil {
+		t.Fatal(err)
+	}
+	if err := unstructured.SetNestedField(u.Object, true, "spec", "terminate"); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Client.Update(t.Context(), u); err != nil {
+		t.Fatal(err)
+	}
+	st, _ := d.pass()
+	if st.Phase != v1alpha1.AnalysisInconclusive || st.MetricResults[0].Measurements[0].Message != "stopped" {
+		t.Fatalf("%+v", st)
+	}
+}
+
+func TestWhatOldMeasurementsLeftIsCollected(t *testing.T) {
+	manifest := strings.Replace(run, "count: 2", "count: 3", 1)
+	manifest = strings.Replace(manifest, "metrics:", "measurementRetention: [{metricName: ok, limit: 1}]\n  metrics:", 1)
+	d := newDesk(t, manifest)
+	for range 4 {
+		d.pass()
+		d.now = d.now.Add(10 * time.Second)
+	}
+	if diff := cmp.Diff([]int{1, 1}, d.collected); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// A verdict comes with what it is based on.
+func TestVerdictsAreEvents(t *testing.T) {
+	d := newDesk(t, run)
+	recorder := record.NewFakeRecorder(10)
+	d.Events, d.value = recorder, 2
+	d.pass()
+	d.pass()
+	close(recorder.Events)
+	var got []string
+	for e := range recorder.Events {
+		got = append(got, e)
+	}
+	want := []string{
+		"Warning MetricFailed Metric 'ok' Completed. Result: Failed. failed (1) > failureLimit (0); " +
+			"last value asked http://example/*****",
+		"Warning AnalysisRunFailed Analysis Completed. Result: Failed. " +
+			`Metric "ok" assessed Failed due to failed (1) > failureLimit (0)`,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// Dashboards of Argo Rollouts find what they look for.
+func TestMetricsHaveTheNamesThatAreKnown(t *testing.T) {
+	d := newDesk(t, run)
+	d.pass()
+	d.pass()
+	state := State{Runs: d.Client, Owns: func(key string) bool { return key == "ns/run" }}
+	want := `
+# HELP analysis_run_info Information about analysis run.
+# TYPE analysis_run_info gauge
+analysis_run_info{name="run",namespace="ns",phase="Running"} 1
+# HELP analysis_run_metric_type Information on the type of a specific metric in the Analysis Runs.
+# TYPE analysis_run_metric_type gauge
+analysis_run_metric_type{metric="ok",name="run",namespace="ns",type="web"} 1
+`
+	err := testutil.CollectAndCompare(state, strings.NewReader(want), "analysis_run_info", "analysis_run_metric_type")
+	if err != nil {
+		t.Error(err)
+	}
+	if n := testutil.CollectAndCount(state, "analysis_run_phase", "analysis_run_metric_phase"); n != 12 {
+		t.Errorf("%d phases", n)
+	}
+	state.Owns = func(string) bool { return false }
+	if n := testutil.CollectAndCount(state); n != 0 {
+		t.Errorf("%d metrics of runs of others", n)
+	}
+	if n := testutil.CollectAndCount(d.took); n != 1 {
+		t.Errorf("%d namespaces were timed", n)
+	}
+}
+
+// A Secret that cannot be read now ends no measurement, and does not keep a run from ending.
+func TestWhatGoesOnWaitsForItsSecret(t *testing.T) {
+	d := newDesk(t, run)
+	d.long = true
+	d.pass()
+	d.pass()
+	gone := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "keys"}}
+	if err := d.Client.Delete(t.Context(), gone); err != nil {
+		t.Fatal(err)
+	}
+	d.now = d.now.Add(time.Minute)
+	st, again := d.pass()
+	if m := st.MetricResults[0].Measurements[0]; st.Phase != v1alpha1.AnalysisRunning || again != 10*time.Second ||
+		!strings.Contains(m.Message, "no key token") || m.Metadata["id"] != "7" {
+		t.Fatalf("%+v after %s", st, again)
+	}
+	u := object.New("AnalysisRun")
+	if err := d.Client.Get(t.Context(), types.NamespacedName{Namespace: "ns", Name: "run"}, u); err != nil {
+		t.Fatal(err)
+	}
+	if err := unstructured.SetNestedField(u.Object, true, "spec", "terminate"); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Client.Update(t.Context(), u); err != nil {
+		t.Fatal(err)
+	}
+	if st, _ := d.pass(); st.Phase != v1alpha1.AnalysisInconclusive {
+		t.Fatalf("%+v", st)
+	}
+	if diff := cmp.Diff([]string{"http://example/s3cr3t", "stop 1 of 7"}, d.asked); diff != "" {
+		t.Error(diff)
 	}
 }

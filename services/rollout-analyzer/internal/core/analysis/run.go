@@ -3,107 +3,24 @@ package analysis
 import (
 	"fmt"
 	"maps"
-	"strconv"
 	"time"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// Plan is what a run needs next.
-type Plan struct {
-	// Due are the metrics to measure now.
-	Due []v1alpha1.Metric
-	// Next is when to look again; zero when the run is complete or something is due.
-	Next time.Time
-	// Delete says that the run was kept for long enough.
-	Delete bool
+// Taken is one measurement and what it leaves with its metric.
+type Taken struct {
+	v1alpha1.Measurement
+
+	// About is added to the metadata of the metric's result.
+	About map[string]string
 }
 
-// PlanRun says what to measure now. A complete run has nothing to measure; it only waits to be deleted.
-func PlanRun(run *v1alpha1.AnalysisRun, now time.Time) Plan {
-	if run.Status.Phase.Completed() {
-		return retention(run, now)
-	}
-	if run.Spec.Terminate || validate(run.Spec) != nil {
-		return Plan{}
-	}
-	var p Plan
-	for _, m := range run.Spec.Metrics {
-		at, open := nextMeasurement(run, m)
-		switch {
-		case !open:
-		case !now.Before(at):
-			p.Due = append(p.Due, m)
-		case p.Next.IsZero() || at.Before(p.Next):
-			p.Next = at
-		}
-	}
-	return p
-}
-
-// retention applies the time to live of a complete run.
-func retention(run *v1alpha1.AnalysisRun, now time.Time) Plan {
-	ttl, done := run.Spec.TTLStrategy, run.Status.CompletedAt
-	if ttl == nil || done == nil {
-		return Plan{}
-	}
-	seconds := ttl.SecondsAfterCompletion
-	if run.Status.Phase == v1alpha1.AnalysisSuccessful && ttl.SecondsAfterSuccess != nil {
-		seconds = ttl.SecondsAfterSuccess
-	}
-	if run.Status.Phase == v1alpha1.AnalysisFailed && ttl.SecondsAfterFailure != nil {
-		seconds = ttl.SecondsAfterFailure
-	}
-	if seconds == nil {
-		return Plan{}
-	}
-	at := done.Add(time.Duration(*seconds) * time.Second)
-	return Plan{Next: at, Delete: !now.Before(at)}
-}
-
-// nextMeasurement is when a metric wants to be measured next; not open when it is complete.
-func nextMeasurement(run *v1alpha1.AnalysisRun, m v1alpha1.Metric) (time.Time, bool) {
-	b, err := boundsOf(m)
-	if err != nil {
-		return time.Time{}, false
-	}
-	result := find(run.Status.MetricResults, m.Name)
-	if result == nil || len(result.Measurements) == 0 {
-		start := time.Time{}
-		if run.Status.StartedAt != nil {
-			start = run.Status.StartedAt.Time
-		}
-		if run.Status.StartedAt == nil && b.delay > 0 {
-			// The clock of the delay starts with the run, which has not begun yet.
-			return time.Time{}.Add(b.delay), run.Status.Phase != ""
-		}
-		return start.Add(b.delay), true
-	}
-	last := result.Measurements[len(result.Measurements)-1]
-	if result.Phase.Completed() || last.FinishedAt == nil {
-		return time.Time{}, false
-	}
-	if last.Phase == v1alpha1.AnalysisError {
-		return last.FinishedAt.Add(errorPause), true
-	}
-	return last.FinishedAt.Add(b.interval), true
-}
-
-func find(results []v1alpha1.MetricResult, name string) *v1alpha1.MetricResult {
-	for i := range results {
-		if results[i].Name == name {
-			return &results[i]
-		}
-	}
-	return nil
-}
-
-// Assess adds new measurements, by metric name, to a run and returns the status that follows. Without measurements it
-// begins the run, or ends it when someone asked for that.
-func Assess(
-	run *v1alpha1.AnalysisRun, fresh map[string]v1alpha1.Measurement, now time.Time,
-) v1alpha1.AnalysisRunStatus {
+// Assess adds new measurements, by metric name, to a run and returns the status that follows. A measurement without an
+// end is one that goes on; the next of its metric takes its place. Without measurements Assess begins the run, or ends
+// it when someone asked for that.
+func Assess(run *v1alpha1.AnalysisRun, fresh map[string]Taken, now time.Time) v1alpha1.AnalysisRunStatus {
 	st := *run.Status.DeepCopy()
 	if st.Phase.Completed() {
 		return st
@@ -111,11 +28,12 @@ func Assess(
 	if st.StartedAt == nil {
 		st.StartedAt = new(metav1.NewTime(now.Truncate(time.Second)))
 	}
+	dry, keep := rules(run.Spec)
 	if err := validate(run.Spec); err != nil {
-		return complete(st, v1alpha1.AnalysisError, "Analysis spec invalid: "+err.Error(), now)
+		return complete(run.Spec, st, v1alpha1.AnalysisError, "Analysis spec invalid: "+err.Error(), now)
 	}
 	st.Phase = v1alpha1.AnalysisRunning
-	dry, keep := rules(run.Spec)
+	known := plainValues(run.Spec.Args)
 	for _, m := range run.Spec.Metrics {
 		measured, is := fresh[m.Name]
 		if !is {
@@ -131,10 +49,11 @@ func Assess(
 		}
 		if !result.Phase.Completed() {
 			add(result, measured, keep[m.Name])
-			b, _ := boundsOf(m)
+			b, _ := boundsOf(m, known)
 			result.Phase, result.Message = verdict(b, *result)
 		}
 	}
+	trim(st.MetricResults)
 	return conclude(run.Spec, st, now)
 }
 
@@ -150,16 +69,38 @@ func rules(spec v1alpha1.AnalysisRunSpec) (dry map[string]bool, keep map[string]
 	for _, rule := range spec.MeasurementRetention {
 		names, _ := matching(spec.Metrics, rule.MetricName)
 		for name := range names {
-			keep[name] = max(rule.Limit, 1)
+			keep[name] = Kept(rule.Limit)
 		}
 	}
 	return dry, keep
 }
 
-// add counts one measurement. Errors do not count as taken.
-func add(r *v1alpha1.MetricResult, m v1alpha1.Measurement, keep int32) {
-	r.Measurements = append(r.Measurements, m)
+// Kept is how many measurements are kept for a retention rule.
+func Kept(limit int32) int32 { return min(max(limit, 1), maxRetention) }
+
+// Retention is how many measurements of a metric are kept.
+func Retention(spec v1alpha1.AnalysisRunSpec, metric string) int32 {
+	_, keep := rules(spec)
+	return keep[metric]
+}
+
+// add counts one measurement that has ended. Errors do not count as taken.
+func add(r *v1alpha1.MetricResult, m Taken, keep int32) {
+	if n := len(r.Measurements); n > 0 && r.Measurements[n-1].FinishedAt == nil {
+		r.Measurements = r.Measurements[:n-1]
+	}
+	r.Measurements = append(r.Measurements, m.Measurement)
 	r.Measurements = r.Measurements[max(0, len(r.Measurements)-int(keep)):]
+	if len(m.About) > 0 {
+		r.Metadata = maps.Clone(r.Metadata)
+		if r.Metadata == nil {
+			r.Metadata = map[string]string{}
+		}
+		maps.Copy(r.Metadata, m.About)
+	}
+	if m.FinishedAt == nil {
+		return
+	}
 	if m.Phase == v1alpha1.AnalysisError {
 		r.Error++
 		r.ConsecutiveError++
@@ -181,36 +122,80 @@ func add(r *v1alpha1.MetricResult, m v1alpha1.Measurement, keep int32) {
 	}
 }
 
+// maxKept bounds, in bytes, the measurements of a run: an object of etcd has at most 1.5 MB, and one that is too large
+// could never be written again.
+const maxKept = 512 << 10
+
+// trim forgets the oldest measurements of whichever metric has most, until all fit.
+func trim(results []v1alpha1.MetricResult) {
+	sizes, total := make([]int, len(results)), 0
+	for i, r := range results {
+		for _, m := range r.Measurements {
+			sizes[i] += size(m)
+		}
+		total += sizes[i]
+	}
+	for total > maxKept {
+		largest := -1
+		for i := range results {
+			if len(results[i].Measurements) > 1 && (largest < 0 || sizes[i] > sizes[largest]) {
+				largest = i
+			}
+		}
+		if largest < 0 {
+			return
+		}
+		oldest := size(results[largest].Measurements[0])
+		sizes[largest] -= oldest
+		total -= oldest
+		results[largest].Measurements = results[largest].Measurements[1:]
+	}
+}
+
+func size(m v1alpha1.Measurement) int {
+	n := 128 + len(m.Value) + len(m.Message)
+	for k, v := range m.Metadata {
+		n += len(k) + len(v)
+	}
+	return n
+}
+
 // verdict is the phase of a metric after a measurement, with the reason when it is not good.
 func verdict(b bounds, r v1alpha1.MetricResult) (v1alpha1.AnalysisPhase, string) {
 	limited := func(what string, n int32, limit string, most int32) string {
 		return fmt.Sprintf("%s (%d) > %s (%d)", what, n, limit, most)
 	}
+	last := r.Measurements[len(r.Measurements)-1]
 	switch {
+	case last.FinishedAt == nil:
+		return v1alpha1.AnalysisRunning, ""
 	case r.ConsecutiveError > b.consecutiveError:
 		message := limited("consecutiveErrors", r.ConsecutiveError, "consecutiveErrorLimit", b.consecutiveError)
-		if last := r.Measurements[len(r.Measurements)-1].Message; last != "" {
-			message += `: "Error Message: ` + last + `"`
+		if last.Message != "" {
+			message += `: "Error Message: ` + last.Message + `"`
 		}
 		return v1alpha1.AnalysisError, message
-	case b.inconclusive >= 0 && r.Inconclusive > b.inconclusive:
+	case b.inconclusive != unlimited && r.Inconclusive > b.inconclusive:
 		return v1alpha1.AnalysisInconclusive, limited(
 			"inconclusive", r.Inconclusive, "inconclusiveLimit", b.inconclusive,
 		)
-	case b.failure >= 0 && r.Failed > b.failure:
+	case b.failure != unlimited && r.Failed > b.failure:
 		return v1alpha1.AnalysisFailed, limited("failed", r.Failed, "failureLimit", b.failure)
 	case b.consecutiveSuccess > 0 && r.ConsecutiveSuccess >= b.consecutiveSuccess:
 		return v1alpha1.AnalysisSuccessful, ""
 	case b.count == 0 || r.Count < b.count:
 		return v1alpha1.AnalysisRunning, ""
-	case b.consecutiveSuccess > 0 && b.failure >= 0:
-		return v1alpha1.AnalysisInconclusive, "count was reached before either limit"
-	case b.consecutiveSuccess > 0:
-		return v1alpha1.AnalysisFailed, "count was reached before consecutiveSuccessLimit (" + strconv.Itoa(
-			int(b.consecutiveSuccess),
-		) + ")"
-	default:
+	case b.consecutiveSuccess == 0:
 		return v1alpha1.AnalysisSuccessful, ""
+	case b.failure != unlimited:
+		return v1alpha1.AnalysisInconclusive, fmt.Sprintf(
+			"count (%d) was reached before failureLimit (%d) and consecutiveSuccessLimit (%d)",
+			b.count, b.failure, b.consecutiveSuccess,
+		)
+	default:
+		return v1alpha1.AnalysisFailed, fmt.Sprintf(
+			"count (%d) was reached before consecutiveSuccessLimit (%d)", b.count, b.consecutiveSuccess,
+		)
 	}
 }
 
@@ -220,52 +205,66 @@ var severity = map[v1alpha1.AnalysisPhase]int{
 	v1alpha1.AnalysisFailed: 4,
 }
 
+// terminated is the message of a metric whose measuring was cut short since its run ended.
+const terminated = "Metric Terminated"
+
 // conclude ends a run when all metrics are complete, when one that counts went wrong, or when someone asked for it.
+// What is being measured is ended first: a Job must not outlive the run that started it.
 func conclude(spec v1alpha1.AnalysisRunSpec, st v1alpha1.AnalysisRunStatus, now time.Time) v1alpha1.AnalysisRunStatus {
-	worst, message, open := v1alpha1.AnalysisSuccessful, "", len(st.MetricResults) < len(spec.Metrics)
+	worst, message := v1alpha1.AnalysisSuccessful, ""
+	open, underway := len(st.MetricResults) < len(spec.Metrics), false
 	for _, r := range st.MetricResults {
 		switch {
 		case !r.Phase.Completed():
 			open = true
+			n := len(r.Measurements)
+			underway = underway || n > 0 && r.Measurements[n-1].FinishedAt == nil
 		case !r.DryRun && severity[r.Phase] > severity[worst]:
 			worst = r.Phase
 			message = fmt.Sprintf("Metric %q assessed %s due to %s", r.Name, r.Phase, r.Message)
 		}
 	}
-	bad := worst != v1alpha1.AnalysisSuccessful
-	if open && !bad && !spec.Terminate {
-		summarise(&st)
+	if ending := terminating(spec, st); open && !ending || underway {
+		st.RunSummary, st.DryRunSummary = summaries(spec, st)
 		return st
 	}
 	for i := range st.MetricResults {
 		if r := &st.MetricResults[i]; !r.Phase.Completed() {
-			r.Phase, r.Message = v1alpha1.AnalysisSuccessful, "Metric Terminated"
+			r.Phase, r.Message = v1alpha1.AnalysisSuccessful, terminated
 		}
 	}
-	if spec.Terminate && !bad && open {
+	if worst == v1alpha1.AnalysisSuccessful && open {
 		message = "Run Terminated"
 	}
-	return complete(st, worst, message, now)
+	return complete(spec, st, worst, message, now)
 }
 
 func complete(
-	st v1alpha1.AnalysisRunStatus, phase v1alpha1.AnalysisPhase, message string, now time.Time,
+	spec v1alpha1.AnalysisRunSpec, st v1alpha1.AnalysisRunStatus, phase v1alpha1.AnalysisPhase, message string,
+	now time.Time,
 ) v1alpha1.AnalysisRunStatus {
 	st.Phase, st.Message = phase, message
 	st.CompletedAt = new(metav1.NewTime(now.Truncate(time.Second)))
-	summarise(&st)
+	st.RunSummary, st.DryRunSummary = summaries(spec, st)
 	return st
 }
 
-// summarise counts metrics by outcome.
-func summarise(st *v1alpha1.AnalysisRunStatus) {
-	var counted, dry v1alpha1.RunSummary
-	for _, r := range st.MetricResults {
+// summaries count metrics by outcome, those of a dry run apart.
+func summaries(
+	spec v1alpha1.AnalysisRunSpec, st v1alpha1.AnalysisRunStatus,
+) (counted v1alpha1.RunSummary, dry *v1alpha1.RunSummary) {
+	names, _ := rules(spec)
+	dried := v1alpha1.RunSummary{}
+	for _, m := range spec.Metrics {
 		s := &counted
-		if r.DryRun {
-			s = &dry
+		if names[m.Name] {
+			s = &dried
 		}
 		s.Count++
+		r := find(st.MetricResults, m.Name)
+		if r == nil {
+			continue
+		}
 		switch r.Phase {
 		case v1alpha1.AnalysisSuccessful:
 			s.Successful++
@@ -277,8 +276,8 @@ func summarise(st *v1alpha1.AnalysisRunStatus) {
 			s.Error++
 		}
 	}
-	st.RunSummary, st.DryRunSummary = counted, nil
-	if dry.Count > 0 {
-		st.DryRunSummary = &dry
+	if dried.Count > 0 {
+		dry = &dried
 	}
+	return counted, dry
 }

@@ -1,12 +1,10 @@
 package analysis
 
 import (
-	"encoding/json"
+	"errors"
 	"fmt"
-	"regexp"
+	"reflect"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -34,26 +32,70 @@ func Merge(
 	spec.DryRun = append(spec.DryRun, a.DryRun...)
 	spec.MeasurementRetention = append(spec.MeasurementRetention, a.MeasurementRetention...)
 	if len(spec.Metrics) == 0 {
-		return v1alpha1.AnalysisRunSpec{}, fmt.Errorf("no template has a metric")
+		return v1alpha1.AnalysisRunSpec{}, errors.New("no template has a metric")
 	}
 	if finite {
 		for i := range spec.Metrics {
-			bound(&spec.Metrics[i])
+			bound(&spec.Metrics[i], plainValues(spec.Args))
 		}
 	}
 	return spec, validate(spec)
 }
 
-// bound gives a metric an end.
-func bound(m *v1alpha1.Metric) {
-	if m.Interval == "" || m.Count != nil && m.Count.String() != "0" {
+// Endless names the metrics of a run that nothing but a verdict or a person would end: they have an interval and
+// neither count nor consecutiveSuccessLimit. Where the steps of a rollout wait for a run, [Merge] gives them an end, of
+// which people should be warned; upstream refuses the Rollout.
+func Endless(spec v1alpha1.AnalysisRunSpec) []string {
+	var out []string
+	known := plainValues(spec.Args)
+	for _, m := range spec.Metrics {
+		if b, err := boundsOf(m, known); err == nil && b.endless {
+			out = append(out, m.Name)
+		}
+	}
+	return out
+}
+
+// Bounded is the warning for people about a metric that [Merge] gave an end.
+func Bounded(m v1alpha1.Metric) string {
+	return fmt.Sprintf(
+		"metric %q has an interval and no count: where steps wait for it, it is measured %s times (failureLimit + 1); "+
+			"set count to say how often", m.Name, m.Count,
+	)
+}
+
+// CheckRollout reports what is wrong with an analysis that a rollout asks for, and of what people should be warned: an
+// analysis that must end by itself has metrics that would not. known are the templates that can be reached.
+func CheckRollout(
+	a v1alpha1.RolloutAnalysis, known Templates, resolve Resolve, finite bool,
+) (warnings []string, err error) {
+	if len(a.Templates) == 0 {
+		return nil, errors.New("templates: must not be empty")
+	}
+	open, err := Merge(a, known, resolve, false)
+	if err != nil || !finite {
+		return nil, err
+	}
+	ended, err := Merge(a, known, resolve, true)
+	if err != nil {
+		return nil, err
+	}
+	endless := Endless(open)
+	for _, m := range ended.Metrics {
+		if slices.Contains(endless, m.Name) {
+			warnings = append(warnings, Bounded(m))
+		}
+	}
+	return warnings, nil
+}
+
+// bound gives a metric an end, unless it has one.
+func bound(m *v1alpha1.Metric, known values) {
+	b, err := boundsOf(*m, known)
+	if err != nil || !b.endless {
 		return
 	}
-	limit, err := number(m.FailureLimit, 0)
-	if err != nil || limit < 0 {
-		limit = 0
-	}
-	m.Count = new(intstr.FromInt32(limit + 1))
+	m.Count = new(intstr.FromInt32(max(b.failure, 0) + 1))
 }
 
 type merging struct {
@@ -117,8 +159,7 @@ func (m *merging) argument(arg v1alpha1.Argument) error {
 	case arg.Value == nil && arg.ValueFrom == nil:
 	case had.Value == nil && had.ValueFrom == nil:
 		*had = arg
-	case had.Value != nil && arg.Value != nil && *had.Value == *arg.Value:
-	default:
+	case !reflect.DeepEqual(*had, arg):
 		return fmt.Errorf("argument %q has two different defaults", arg.Name)
 	}
 	return nil
@@ -142,6 +183,9 @@ func give(args []v1alpha1.Argument, given []v1alpha1.AnalysisRunArgument, resolv
 		args[i] = v1alpha1.Argument{Name: g.Name, Value: value}
 	}
 	for i := range args {
+		if args[i].Value != nil && args[i].ValueFrom != nil {
+			return fmt.Errorf("argument %q has both value and valueFrom", args[i].Name)
+		}
 		if from := args[i].ValueFrom; from != nil && from.FieldRef != nil {
 			v, err := resolve(v1alpha1.ArgumentValueFrom{FieldRef: from.FieldRef})
 			if err != nil {
@@ -154,95 +198,4 @@ func give(args []v1alpha1.Argument, given []v1alpha1.AnalysisRunArgument, resolv
 		}
 	}
 	return nil
-}
-
-// FromRollout takes the value of an argument from a rollout.
-func FromRollout(ro *v1alpha1.Rollout, from v1alpha1.ArgumentValueFrom, latest, stable string) (string, error) {
-	switch {
-	case from.PodTemplateHashValue != nil && *from.PodTemplateHashValue == "Stable":
-		return stable, nil
-	case from.PodTemplateHashValue != nil && *from.PodTemplateHashValue == "Latest":
-		return latest, nil
-	case from.PodTemplateHashValue != nil:
-		return "", fmt.Errorf("podTemplateHashValue %q is neither Stable nor Latest", *from.PodTemplateHashValue)
-	case from.FieldRef != nil:
-		return field(ro, from.FieldRef.FieldPath)
-	default:
-		return "", fmt.Errorf("valueFrom is empty")
-	}
-}
-
-// pathToken is one step of a field path: a name, ['a quoted name'] or [an index].
-var pathToken = regexp.MustCompile(`\['([^']+)'\]|\[(\d+)\]|\.?([^.\[\]]+)`)
-
-func field(ro *v1alpha1.Rollout, path string) (string, error) {
-	text, err := json.Marshal(ro)
-	if err != nil {
-		return "", fmt.Errorf("encode the rollout: %w", err)
-	}
-	var at any
-	if err := json.Unmarshal(text, &at); err != nil {
-		return "", fmt.Errorf("read the rollout: %w", err)
-	}
-	for _, token := range pathToken.FindAllStringSubmatch(path, -1) {
-		if at = walk(at, token); at == nil {
-			return "", fmt.Errorf("field %q is not set", path)
-		}
-	}
-	switch v := at.(type) {
-	case string:
-		return v, nil
-	case float64:
-		return strconv.FormatFloat(v, 'f', -1, 64), nil
-	case bool:
-		return strconv.FormatBool(v), nil
-	default:
-		out, err := json.Marshal(v)
-		return string(out), err
-	}
-}
-
-func walk(at any, token []string) any {
-	if list, ok := at.([]any); ok && token[2] != "" {
-		if i, err := strconv.Atoi(token[2]); err == nil && i < len(list) {
-			return list[i]
-		}
-		return nil
-	}
-	object, _ := at.(map[string]any)
-	return object[token[1]+token[3]]
-}
-
-// placeholder is {{args.name}}, spaces allowed.
-var placeholder = regexp.MustCompile(`\{\{\s*args\.([A-Za-z0-9_.-]+)\s*\}\}`)
-
-// Substitute puts the values of arguments into every text of a metric.
-func Substitute(m v1alpha1.Metric, values map[string]string) (v1alpha1.Metric, error) {
-	text, err := json.Marshal(m)
-	if err != nil {
-		return m, fmt.Errorf("encode metric %q: %w", m.Name, err)
-	}
-	var missing []string
-	filled := placeholder.ReplaceAllStringFunc(string(text), func(hit string) string {
-		name := placeholder.FindStringSubmatch(hit)[1]
-		value, ok := values[name]
-		if !ok {
-			missing = append(missing, name)
-			return hit
-		}
-		quoted, err := json.Marshal(value)
-		if err != nil {
-			missing = append(missing, name)
-			return hit
-		}
-		return strings.TrimSuffix(strings.TrimPrefix(string(quoted), `"`), `"`)
-	})
-	if len(missing) > 0 {
-		return m, fmt.Errorf("metric %q: no value for args.%s", m.Name, strings.Join(missing, ", args."))
-	}
-	var out v1alpha1.Metric
-	if err := json.Unmarshal([]byte(filled), &out); err != nil {
-		return m, fmt.Errorf("metric %q with its arguments: %w", m.Name, err)
-	}
-	return out, nil
 }

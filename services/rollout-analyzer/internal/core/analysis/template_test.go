@@ -65,6 +65,14 @@ func TestMerge(t *testing.T) {
 	if got := spec.Metrics[0].Count.String(); got != "4" {
 		t.Errorf("an inline metric without an end is measured %s times", got)
 	}
+	warnings, err := CheckRollout(
+		v1alpha1.RolloutAnalysis{Templates: []v1alpha1.AnalysisTemplateRef{ref("a")}, Args: given}, templates,
+		resolveNothing, true,
+	)
+	if err != nil || len(warnings) != 1 || !strings.Contains(warnings[0], `"one"`) ||
+		!strings.Contains(warnings[0], "measured 4 times") {
+		t.Errorf("warnings %q, %v", warnings, err)
+	}
 	for what, refs := range map[string][]v1alpha1.AnalysisTemplateRef{
 		`argument "x" has no value`:              {ref("b")},
 		`two metrics have the name "two"`:        {ref("b"), ref("twin")},
@@ -101,7 +109,17 @@ func TestFromRollout(t *testing.T) {
 			t.Errorf("%s: %q, %v", name, got, err)
 		}
 	}
-	for _, path := range []string{"spec.nothing", "spec.template.spec.containers[9].image"} {
+	for path, want := range map[string]string{
+		"metadata.labels": `a.b/c="label"`, "metadata.labels['gone']": "", "metadata.annotations": "",
+	} {
+		got, err := FromRollout(ro, v1alpha1.ArgumentValueFrom{FieldRef: &v1alpha1.FieldRef{FieldPath: path}}, "", "")
+		if err != nil || got != want {
+			t.Errorf("%s: %q, %v", path, got, err)
+		}
+	}
+	for _, path := range []string{
+		"spec.nothing", "spec.template.spec.containers[9].image", "spec[[", "", "metadata.name]", "spec..x", "[-1]",
+	} {
 		if _, err := FromRollout(
 			ro, v1alpha1.ArgumentValueFrom{FieldRef: &v1alpha1.FieldRef{FieldPath: path}}, "", "",
 		); err == nil {
