@@ -29,6 +29,7 @@ import (
 	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/controller/rollout"
 	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/core"
 	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/metric"
+	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/verdict"
 )
 
 // Run runs the service until ctx ends.
@@ -50,6 +51,11 @@ func Run(ctx context.Context, args []string, getenv func(string) string, out io.
 	if err != nil {
 		return err
 	}
+	recorder := mgr.GetEventRecorderFor("rollouts-controller") //nolint:staticcheck // people read core/v1 events
+	heard := verdict.New(mgr.GetClient(), mgr.GetAPIReader(), base.Bus, recorder, base.Log, base.Registry)
+	if err := heard.Watch(ctx, mgr.GetCache()); err != nil {
+		return err
+	}
 	base.Probes.Ready("cache", kube.Synced(ctx, mgr.GetCache(), "rollouts and runs"))
 	base.Registry.MustRegister(
 		prometheus.NewGaugeFunc(
@@ -65,6 +71,7 @@ func Run(ctx context.Context, args []string, getenv func(string) string, out io.
 			"regain",
 			func(ctx context.Context) error { return again.run(ctx, base.Members.Changed(), mgr.GetCache()) },
 		),
+		life.Of("verdicts", heard.Run),
 		life.Of("controllers", mgr.Start),
 	)
 }

@@ -12,6 +12,8 @@ const (
 	AnnotationDesired         = "rollout.argoproj.io/desired-replicas"
 	AnnotationScaleDown       = "scale-down-deadline"
 	AnnotationManagedBy       = traffic.AnnotationManagedBy
+	// AnnotationCause holds the hash of the pods and the event by which a Rollout was decided last.
+	AnnotationCause = "argosy.dev/decided-by"
 	// AnnotationSpent marks an analysis run whose verdict no longer counts, since the steps began anew.
 	AnnotationSpent = "argosy.dev/spent"
 	// AnnotationEphemeral holds the metadata that the role of a ReplicaSet put on its pods, as JSON.

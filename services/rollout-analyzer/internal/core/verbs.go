@@ -2,6 +2,7 @@ package core
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
 	"github.com/argosy-mesh/argosy/schemas/events"
@@ -74,7 +75,7 @@ func (p *pass) applyUserActions() {
 		p.setIndex(len(p.steps))
 		p.retireRuns(false)
 	case p.st.Abort && p.st.AbortedAt == nil:
-		p.abort("")
+		p.abort(p.decidedBy())
 	case p.st.Abort:
 		// The abort is written down by now, so the verdicts that led to it are no longer needed.
 		p.setIndex(0)
@@ -88,6 +89,15 @@ func (p *pass) applyUserActions() {
 		p.note(false, ReasonRetry, "Rollout retries revision "+p.revision)
 		p.fact(attempt, func(r events.Revision) events.Body { return events.RolloutUpdated{Revision: r} })
 	}
+}
+
+// decidedBy is the event that decided about the wanted template, empty when it was a person.
+func (p *pass) decidedBy() string {
+	hash, cause, _ := strings.Cut(p.ro.Annotations[AnnotationCause], " ")
+	if hash != p.hash {
+		return ""
+	}
+	return cause
 }
 
 // hurries reports whether analyses, pauses and steps are left out.
