@@ -89,17 +89,19 @@ func (f *field) gone(j *batchv1.Job) {
 // run waits until a run is in a phase.
 func (f *field) run(namespace, name string, phase v1alpha1.AnalysisPhase) {
 	f.t.Helper()
+	last := "nothing seen"
 	f.eventually(fmt.Sprintf("run %s to be %s", name, phase), func(ctx context.Context) error {
 		u := object.New("AnalysisRun")
 		if err := f.client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, u); err != nil {
-			return err
+			return fmt.Errorf("%w after %s", err, last)
 		}
 		run, _, err := v1alpha1.DecodeTolerant[v1alpha1.AnalysisRun](u.Object)
 		if err != nil {
 			return err
 		}
 		if run.Status.Phase != phase {
-			return fmt.Errorf("%s %q %+v", run.Status.Phase, run.Status.Message, run.Status.MetricResults)
+			last = fmt.Sprintf("%s %q %+v", run.Status.Phase, run.Status.Message, run.Status.MetricResults)
+			return errors.New(last)
 		}
 		return nil
 	})

@@ -180,9 +180,7 @@ func (j job) pulling(ctx context.Context, r Request, m v1alpha1.Measurement, out
 			if w == nil || !slices.Contains(pullErrors, w.Reason) {
 				continue
 			}
-			if err := j.remove(ctx, r.Run.Namespace, m.Metadata[jobName]); err != nil {
-				return Outcome{}, err
-			}
+			// The Job is removed when the run has ended: without it, a pass that is repeated would find it gone.
 			out.Phase = v1alpha1.AnalysisInconclusive
 			out.Message = fmt.Sprintf("container %q of pod %s: %s: %s", c.Name, p.Name, w.Reason, w.Message)
 			return out, nil
@@ -219,7 +217,8 @@ func (j job) remove(ctx context.Context, namespace, name string) error {
 	return nil
 }
 
-// Collect implements [Provider]: the Jobs of the newest measurements stay, for people to look at.
+// Collect implements [Provider]: the Jobs of the newest measurements stay, for people to look at, but for those at work
+// when the run has ended.
 func (j job) Collect(ctx context.Context, r Request, keep int) error {
 	var all batchv1.JobList
 	err := j.Objects.List(
@@ -233,10 +232,18 @@ func (j job) Collect(ctx context.Context, r Request, keep int) error {
 	})
 	slices.SortFunc(mine, func(a, b batchv1.Job) int { return cmp.Compare(jobNumber(a), jobNumber(b)) })
 	var failed error
-	for _, old := range mine[:max(0, len(mine)-keep)] {
-		failed = errors.Join(failed, j.remove(ctx, old.Namespace, old.Name))
+	for i, o := range mine {
+		if i < len(mine)-keep || r.Run.Status.Phase.Completed() && !jobEnded(o) {
+			failed = errors.Join(failed, j.remove(ctx, o.Namespace, o.Name))
+		}
 	}
 	return failed
+}
+
+func jobEnded(o batchv1.Job) bool {
+	return slices.ContainsFunc(o.Status.Conditions, func(c batchv1.JobCondition) bool {
+		return c.Status == corev1.ConditionTrue && (c.Type == batchv1.JobComplete || c.Type == batchv1.JobFailed)
+	})
 }
 
 func jobNumber(o batchv1.Job) int {

@@ -175,27 +175,19 @@ func (sequentialTest) wait(
 	if err != nil {
 		return Outcome{}, err
 	}
-	result := map[string]any{}
+	readings, result := map[string]any{}, map[string]any{}
 	for _, t := range tests {
-		result[t.name] = readingOf(t, p.States[t.name])
+		one := readingOf(t, p.States[t.name])
+		readings[t.name], result[t.name] = one, one
+		if len(tests) == 1 {
+			maps.Copy(result, one)
+		}
 	}
-	if len(tests) == 1 {
-		maps.Copy(result, result[tests[0].name].(map[string]any))
-	}
-	text, err := written(shortened(result, tests))
+	text, err := written(readings)
 	return Outcome{
 		Result: result, Text: text, Phase: v1alpha1.AnalysisRunning, ResumeAt: r.Now.Add(spec.tick),
 		Metadata: map[string]string{sequentialState: state, sequentialSince: since.UTC().Format(time.RFC3339Nano)},
 	}, err
-}
-
-// shortened is a result without what is in it twice.
-func shortened(result map[string]any, tests []test) map[string]any {
-	out := map[string]any{}
-	for _, t := range tests {
-		out[t.name] = result[t.name]
-	}
-	return out
 }
 
 // readingOf is what conditions and people see of a test. Bounds that are open are left out: JSON has no infinity.

@@ -173,7 +173,7 @@ func (r *Reconciler) collect(ctx context.Context, run *v1alpha1.AnalysisRun) {
 	for _, m := range run.Spec.Metrics {
 		keep := analysis.Retention(run.Spec, m.Name)
 		for _, result := range run.Status.MetricResults {
-			if result.Name != m.Name || result.Count+result.Error <= keep {
+			if result.Name != m.Name || result.Count+result.Error <= keep && !run.Status.Phase.Completed() {
 				continue
 			}
 			q := metric.Request{Metric: m, Run: run, Now: r.Now()}
