@@ -2,6 +2,7 @@ package analyzer
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -51,6 +52,7 @@ func TestOnARealCluster(t *testing.T) {
 	})
 	t.Run("a malformed rollout harms no other", func(t *testing.T) { f.in(t).harmless() })
 	t.Run("an abort by a person", func(t *testing.T) { f.in(t).aborted() })
+	t.Run("events decide", func(t *testing.T) { f.in(t).decided() })
 	t.Run("jobs measure", func(t *testing.T) { f.in(t).measured() })
 }
 
@@ -140,6 +142,47 @@ func (f *field) aborted() {
 	f.await("abort", "shop", v1alpha1.RolloutPaused, nil)
 	f.image("abort", "v1")
 	f.await("abort", "shop", v1alpha1.RolloutHealthy, nil)
+}
+
+// decided lets events promote, pause and abort. One that comes twice, or was stored before the try began, does nothing.
+func (f *field) decided() {
+	const ns = "decided"
+	f.apply(ns, "shop.yaml")
+	f.patch(ns, "shop", `{"metadata":{"annotations":{
+		"argosy.dev/abort-on":"alerts/critical if result.data.status == \"firing\"","argosy.dev/promote-on":"checks/passed"}}}`, false)
+	first := f.await(ns, "shop", v1alpha1.RolloutHealthy, nil)
+	f.image(ns, "v2")
+	f.await(ns, "shop", v1alpha1.RolloutPaused, nil)
+	say := func(id, event, data string) {
+		f.t.Helper()
+		e, err := bus.NewEvent(id, "test", "alert", json.RawMessage(data))
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		source, name, _ := strings.Cut(event, "/")
+		if err := f.bus.Publish(f.t.Context(), events.EventSubject(ns, source, name), e); err != nil {
+			f.t.Fatal(err)
+		}
+	}
+	say("harmless", "alerts/critical", `{"status":"resolved"}`)
+	say("bad", "alerts/critical", `{"status":"firing"}`)
+	ro := f.await(ns, "shop", v1alpha1.RolloutDegraded, func(ro *v1alpha1.Rollout) bool {
+		return ro.Status.Canary.Weights.Canary.Weight == 0
+	})
+	if !strings.Contains(ro.Status.Message, "event bad of alerts/critical") {
+		f.t.Errorf("the event is not named: %q", ro.Status.Message)
+	}
+	if err := f.traffic(f.t.Context(), ns, 0, first.Status.StableRS, first.Status.StableRS); err != nil {
+		f.eventually("all traffic at the stable pods", func(ctx context.Context) error {
+			return f.traffic(ctx, ns, 0, first.Status.StableRS, first.Status.StableRS)
+		})
+	}
+	f.patch(ns, "shop", `{"status":{"abort":false}}`, true)
+	f.await(ns, "shop", v1alpha1.RolloutPaused, nil)
+	say("good", "checks/passed", `{}`)
+	f.await(ns, "shop", v1alpha1.RolloutHealthy, func(ro *v1alpha1.Rollout) bool {
+		return ro.Status.StableRS != first.Status.StableRS
+	})
 }
 
 func (f *field) image(namespace, tag string) {
