@@ -8,6 +8,8 @@ import (
 	"github.com/argosy-mesh/argosy/schemas/events"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/core/analysis"
 )
 
 // refuse marks a Rollout that cannot be served; nothing else is touched.
@@ -38,25 +40,42 @@ func compareText(a, b string) int {
 func (p *pass) observe() {
 	generation := itoa(p.ro.Generation)
 	if p.st.ObservedGeneration != generation {
-		for _, w := range append(slices.Clone(p.w.Warnings), idle(p.ro)...) {
+		for _, w := range slices.Concat(p.w.Warnings, bounded(p.w)) {
 			p.note(true, ReasonNoEffect, w)
 		}
 	}
 	p.st.ObservedGeneration = generation
 }
 
-// idle names the fields that are known and not served by this version, and do no harm.
-func idle(ro *v1alpha1.Rollout) (out []string) {
-	c := ro.Spec.Strategy.Canary
-	if c == nil {
-		return nil
+// bounded says which metrics of analyses that steps wait for got an end that their templates do not give them.
+func bounded(w World) (out []string) {
+	var waited []v1alpha1.RolloutAnalysis
+	if c := w.Rollout.Spec.Strategy.Canary; c != nil {
+		for _, s := range c.Steps {
+			if s.Analysis != nil {
+				waited = append(waited, *s.Analysis)
+			}
+		}
 	}
-	for _, f := range []struct {
-		name string
-		set  bool
-	}{} {
-		if f.set {
-			out = append(out, f.name+": has no effect in this version")
+	if b := w.Rollout.Spec.Strategy.BlueGreen; b != nil {
+		for _, a := range []*v1alpha1.RolloutAnalysis{b.PrePromotionAnalysis, b.PostPromotionAnalysis} {
+			if a != nil {
+				waited = append(waited, *a)
+			}
+		}
+	}
+	resolve := func(from v1alpha1.ArgumentValueFrom) (string, error) {
+		return analysis.FromRollout(w.Rollout, from, "latest", "stable")
+	}
+	for _, a := range waited {
+		warnings, err := analysis.CheckRollout(a, w.Templates, resolve, true)
+		if err != nil {
+			continue // Validation says so.
+		}
+		for _, warning := range warnings {
+			if !slices.Contains(out, warning) {
+				out = append(out, warning)
+			}
 		}
 	}
 	return out
@@ -74,6 +93,7 @@ func (p *pass) summarise() {
 			before.CurrentStepIndex,
 		) || p.st.CurrentPodHash != before.CurrentPodHash || p.st.StableRS != before.StableRS
 	phase, message := p.phase()
+	p.clock()
 	p.conditions(phase, moved)
 	if c := p.condition(v1alpha1.RolloutProgressingCond); c != nil &&
 		(c.Reason == ReasonAborted || c.Reason == ReasonDeadline) {
@@ -89,6 +109,29 @@ func (p *pass) summarise() {
 		v1alpha1.RolloutHealthyCond, healthy == corev1.ConditionTrue, "RolloutHealthy",
 		pick(healthy == corev1.ConditionTrue, "Rollout is healthy", "Rollout is not healthy"),
 	)
+}
+
+// clock adds up how long a person was waited for: in pauses without an end, and while spec.paused.
+func (p *pass) clock() {
+	d := p.st.Duration
+	if d == nil || d.FinishedAt != nil {
+		return
+	}
+	manual := p.ro.Spec.Paused || p.inconclusive()
+	if s := p.step(); s != nil && s.Pause != nil && p.pausedFor(v1alpha1.PauseReasonCanaryStep) {
+		_, ends := pauseLength(s.Pause.Duration)
+		manual = manual || !ends
+	}
+	if p.blue != nil && p.pausedFor(v1alpha1.PauseReasonBlueGreen) && p.blue.AutoPromotionSeconds <= 0 {
+		manual = true
+	}
+	switch {
+	case manual && d.ManualPauseStartedAt == nil:
+		d.ManualPauseStartedAt = p.now()
+	case !manual && d.ManualPauseStartedAt != nil:
+		d.TotalManualPauseDurationSeconds += int64(p.w.Now.Sub(d.ManualPauseStartedAt.Time).Seconds())
+		d.ManualPauseStartedAt = nil
+	}
 }
 
 // conclude ends what no promotion ended: the first deployment, and a way back to the stable template.

@@ -3,6 +3,7 @@ package core
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/core/traffic"
 	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/router"
@@ -240,9 +241,8 @@ func TestReplicaSetsCarryTheirCauses(t *testing.T) {
 
 func TestWhatHasNoEffectIsSaidOnce(t *testing.T) {
 	s := newSim(t)
-	s.make(1, "", false)
+	s.make(1, "analysis rate", false)
 	s.w.Warnings = []string{"spec.strategy.canary.maxsurge: unknown field"}
-	canaryOf(&s.w).CanaryMetadata = &v1alpha1.PodTemplateMetadata{}
 	said := map[string]int{}
 	for range 8 {
 		for _, a := range Decide(s.w) {
@@ -255,6 +255,8 @@ func TestWhatHasNoEffectIsSaidOnce(t *testing.T) {
 	}
 	want := map[string]int{
 		"spec.strategy.canary.maxsurge: unknown field": 1,
+		`metric "rate" has an interval and no count: where steps wait for it, it is measured 1 times ` +
+			"(failureLimit + 1); set count to say how often": 1,
 	}
 	if diff := cmp.Diff(want, said); diff != "" {
 		t.Error(diff)
@@ -278,5 +280,21 @@ func TestKeysTellActionsApart(t *testing.T) {
 			t.Errorf("%+v and %+v have the key %s", a, twin, a.Key())
 		}
 		seen[a.Key()] = a
+	}
+}
+
+// Only waiting for a person counts as a manual pause.
+func TestManualPausesAreAddedUp(t *testing.T) {
+	s := newSim(t)
+	s.make(2, "setWeight 50; pause; pause 60s", false)
+	s.settle(true)
+	s.image("v2")
+	s.settle(true)
+	s.w.Now = s.w.Now.Add(90 * time.Second)
+	s.command("promote")
+	s.command("after 60s")
+	d := s.w.Rollout.Status.Duration
+	if d.ManualPauseStartedAt != nil || d.TotalManualPauseDurationSeconds != 90 || d.CompletionStatus != completedPromoted {
+		t.Errorf("%+v", d)
 	}
 }
