@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// Lint compares what rollout-analyzer says of the files of a folder with their names: those that begin with "valid" hold
-// nothing wrong, those that begin with "invalid" do.
+// Lint compares what rollout-analyzer says of the files of a folder with their names: those that begin with "valid"
+// hold nothing wrong, those that begin with "invalid" do.
 func Lint(ctx context.Context, c Config) (*Report, error) {
 	entries, err := os.ReadDir(c.Dir)
 	if err != nil {

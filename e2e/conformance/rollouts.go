@@ -26,10 +26,11 @@ import (
 // rolloutPatience is how long a Rollout may take to become Healthy where pods are available at once.
 const rolloutPatience = 90 * time.Second
 
-// Rollouts judges manifests of Rollouts and what belongs to them on a control plane with rollout-analyzer beside it and
-// pods that become available at once. Each file is a case: its objects are accepted, and its Rollouts become Healthy, get a
-// new version, are promoted in full and become Healthy again. The files of a folder below belong together. Kinds that the
-// cluster does not know are defined with any content; one whose router's object no file holds only has to be accepted.
+// Rollouts judges manifests of Rollouts and what belongs to them on a control plane with rollout-analyzer beside it
+// and pods that become available at once. Each file is a case: its objects are accepted, and its Rollouts become
+// Healthy, get a new version, are promoted in full and become Healthy again. The files of a folder below belong
+// together. Kinds that the cluster does not know are defined with any content; one whose router's object no file
+// holds only has to be accepted.
 func Rollouts(ctx context.Context, c Config) (*Report, error) {
 	s := &stage{bin: c.Bin, logs: io.Discard}
 	defer s.strike()
@@ -136,19 +137,25 @@ func (s *rolloutSuite) define(ctx context.Context) error {
 				}
 				done[gvk.GroupKind().String()] = true
 				plural := strings.ToLower(gvk.Kind) + "s"
-				if err := s.apply(ctx, object("apiextensions.k8s.io/v1", "CustomResourceDefinition", plural+"."+gvk.Group,
-					map[string]any{"spec": map[string]any{
-						"group": gvk.Group, "scope": "Namespaced",
-						"names": map[string]any{
-							"kind": gvk.Kind, "listKind": gvk.Kind + "List", "plural": plural, "singular": strings.ToLower(gvk.Kind),
-						},
-						"versions": []any{map[string]any{
-							"name": gvk.Version, "served": true, "storage": true,
-							"schema": map[string]any{"openAPIV3Schema": map[string]any{
-								"type": "object", "x-kubernetes-preserve-unknown-fields": true,
+				if err := s.apply(
+					ctx,
+					object("apiextensions.k8s.io/v1", "CustomResourceDefinition", plural+"."+gvk.Group,
+						map[string]any{"spec": map[string]any{
+							"group": gvk.Group, "scope": "Namespaced",
+							"names": map[string]any{
+								"kind":     gvk.Kind,
+								"listKind": gvk.Kind + "List",
+								"plural":   plural,
+								"singular": strings.ToLower(gvk.Kind),
+							},
+							"versions": []any{map[string]any{
+								"name": gvk.Version, "served": true, "storage": true,
+								"schema": map[string]any{"openAPIV3Schema": map[string]any{
+									"type": "object", "x-kubernetes-preserve-unknown-fields": true,
+								}},
 							}},
-						}},
-					}})); err != nil {
+						}}),
+				); err != nil {
 					return err
 				}
 				if err := s.await(ctx, time.Minute, func() error {
@@ -181,7 +188,8 @@ func (s *rolloutSuite) nodes(ctx context.Context) {
 		for i := range list.Items {
 			rs := &list.Items[i]
 			n := *rs.Spec.Replicas
-			if rs.Status.AvailableReplicas == n && rs.Status.Replicas == n && rs.Status.ObservedGeneration == rs.Generation {
+			if rs.Status.AvailableReplicas == n && rs.Status.Replicas == n &&
+				rs.Status.ObservedGeneration == rs.Generation {
 				continue
 			}
 			rs.Status = appsv1.ReplicaSetStatus{
@@ -293,8 +301,8 @@ func (s *rolloutSuite) rollout(ctx context.Context, ns, name string) (*v1alpha1.
 	return ro, nil
 }
 
-// healthy waits until a Rollout is Healthy with another stable version than before. One whose router's object is not there
-// has no router: nil.
+// healthy waits until a Rollout is Healthy with another stable version than before. One whose router's object is not
+// there has no router: nil.
 func (s *rolloutSuite) healthy(ctx context.Context, ns, name, before string) (out *v1alpha1.Rollout, err error) {
 	err = s.await(ctx, rolloutPatience, func() error {
 		ro, err := s.rollout(ctx, ns, name)

@@ -34,7 +34,12 @@ func run(ctx context.Context, args []string, out, problems io.Writer) int {
 	f.StringVar(&c.Kind, "kind", "", "what to judge: "+strings.Join(conformance.Kinds(), ", "))
 	f.StringVar(&c.Dir, "dir", "", "folder of the data")
 	f.StringVar(&c.Only, "only", "", "judge only cases whose name begins with one of these, by commas")
-	f.StringVar(&c.Kubeconfig, "kubeconfig", os.Getenv("KUBECONFIG"), "kubeconfig of the running product; workflows needs it")
+	f.StringVar(
+		&c.Kubeconfig,
+		"kubeconfig",
+		os.Getenv("KUBECONFIG"),
+		"kubeconfig of the running product; workflows needs it",
+	)
 	f.StringVar(&c.Bin, "bin", "bin", "folder of our programs")
 	if err := f.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return 0

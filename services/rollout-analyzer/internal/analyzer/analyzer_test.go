@@ -32,7 +32,11 @@ func newRate(t *testing.T) (*rate, string) {
 	r := &rate{}
 	r.text.Store("1")
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprintf(w, `{"status":"success","data":{"resultType":"vector","result":[{"value":[1,%q]}]}}`, r.text.Load())
+		fmt.Fprintf(
+			w,
+			`{"status":"success","data":{"resultType":"vector","result":[{"value":[1,%q]}]}}`,
+			r.text.Load(),
+		)
 	}))
 	t.Cleanup(server.Close)
 	return r, server.URL
@@ -117,11 +121,17 @@ func (f *field) harmless() {
 	f.apply("harm", "malformed.yaml")
 	f.await("harm", "good", v1alpha1.RolloutHealthy, nil)
 	ro := f.await("harm", "malformed", v1alpha1.RolloutDegraded, nil)
-	if want := "spec.template.spec.containers[0].resources.limits.memory"; !strings.Contains(ro.Status.Message, want) {
+	if want := "spec.template.spec.containers[0].resources.limits.memory"; !strings.Contains(
+		ro.Status.Message,
+		want,
+	) {
 		f.t.Errorf("the field is not named: %q", ro.Status.Message)
 	}
 	f.patch(
-		"harm", "malformed", `{"spec":{"template":{"spec":{"containers":[{"name":"main","image":"bad:v2"}]}}}}`, false,
+		"harm",
+		"malformed",
+		`{"spec":{"template":{"spec":{"containers":[{"name":"main","image":"bad:v2"}]}}}}`,
+		false,
 	)
 	f.await("harm", "malformed", v1alpha1.RolloutHealthy, nil)
 }
@@ -144,7 +154,8 @@ func (f *field) aborted() {
 	f.await("abort", "shop", v1alpha1.RolloutHealthy, nil)
 }
 
-// decided lets events promote, pause and abort. One that comes twice, or was stored before the try began, does nothing.
+// decided lets events promote, pause and abort. One that comes twice, or was stored before the try began, does
+// nothing.
 func (f *field) decided() {
 	const ns = "decided"
 	f.apply(ns, "shop.yaml")

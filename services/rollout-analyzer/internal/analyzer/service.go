@@ -105,7 +105,11 @@ func control(ctx context.Context, mgr manager.Manager, p parts) (*regain, error)
 		return nil, err
 	}
 	out := &regain{
-		rollouts: make(chan event.GenericEvent), runs: make(chan event.GenericEvent), experiments: make(chan event.GenericEvent),
+		rollouts: make(
+			chan event.GenericEvent,
+		),
+		runs:        make(chan event.GenericEvent),
+		experiments: make(chan event.GenericEvent),
 	}
 	recorder := mgr.GetEventRecorderFor("rollouts-controller") //nolint:staticcheck // people read core/v1 events
 	ro := rollout.New(mgr.GetClient(), mgr.GetAPIReader(), p.tell, recorder, p.base.Log, p.base.Registry)

@@ -17,8 +17,8 @@ import (
 	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/core"
 )
 
-// TestStrategiesOnARealCluster plays blue-green with the template of a Deployment, a canary behind an Ingress, a restart,
-// and the end of a Rollout.
+// TestStrategiesOnARealCluster plays blue-green with the template of a Deployment, a canary behind an Ingress, a
+// restart, and the end of a Rollout.
 func TestStrategiesOnARealCluster(t *testing.T) {
 	f := newField(t)
 	_, prometheus := newRate(t)
@@ -74,7 +74,12 @@ func (f *field) blueGreen() {
 		}
 	}
 	f.patch(ns, "shop", `{"status":{"pauseConditions":null}}`, true)
-	f.await(ns, "shop", v1alpha1.RolloutHealthy, func(ro *v1alpha1.Rollout) bool { return ro.Status.StableRS == fresh })
+	f.await(
+		ns,
+		"shop",
+		v1alpha1.RolloutHealthy,
+		func(ro *v1alpha1.Rollout) bool { return ro.Status.StableRS == fresh },
+	)
 	if err := f.selects(f.t.Context(), ns, "active", fresh); err != nil {
 		f.t.Error(err)
 	}
@@ -87,7 +92,13 @@ func (f *field) blueGreen() {
 			isNew := rs.Labels[core.HashLabel] == fresh
 			if (*rs.Spec.Replicas > 0) != isNew || isNew && rs.Spec.Template.Labels["role"] != "active" ||
 				rs.Annotations[core.AnnotationPodsBehind] != "" {
-				return fmt.Errorf("%s: %d, %v %v", rs.Name, *rs.Spec.Replicas, rs.Spec.Template.Labels, rs.Annotations)
+				return fmt.Errorf(
+					"%s: %d, %v %v",
+					rs.Name,
+					*rs.Spec.Replicas,
+					rs.Spec.Template.Labels,
+					rs.Annotations,
+				)
 			}
 		}
 		return nil
@@ -116,7 +127,8 @@ func (f *field) ingress() {
 				return err
 			}
 			service := made.Spec.Rules[0].HTTP.Paths[0].Backend.Service.Name
-			if got := made.Annotations["nginx.ingress.kubernetes.io/canary-weight"]; got != want || service != "canary" {
+			if got := made.Annotations["nginx.ingress.kubernetes.io/canary-weight"]; got != want ||
+				service != "canary" {
 				return fmt.Errorf("weight %s to %s, want %s", got, service, want)
 			}
 			if owner := metav1.GetControllerOf(made); owner == nil || owner.Name != "shop" {

@@ -97,8 +97,8 @@ type RetireExperiment struct {
 // DeleteExperiment removes an old experiment.
 type DeleteExperiment struct{ Name string }
 
-// PatchRollout writes the revision to the Rollout, and its size when the manifest is silent about it: a scaler can only
-// work on a size that is there.
+// PatchRollout writes the revision to the Rollout, and its size when the manifest is silent about it: a scaler can
+// only work on a size that is there.
 type PatchRollout struct {
 	Revision string
 	Replicas *int32

@@ -41,8 +41,8 @@ func (p *pass) fast() bool {
 	return p.promoted() || p.hurries() || p.active == "" || p.lingers()
 }
 
-// lingers reports whether the wanted pods are those of an earlier version that were about to go, and not because of an
-// abort.
+// lingers reports whether the wanted pods are those of an earlier version that were about to go, and not because of
+// an abort.
 func (p *pass) lingers() bool {
 	return p.newRS.Annotations[AnnotationScaleDown] != "" && p.newRS.Annotations[AnnotationAborted] == ""
 }
@@ -74,7 +74,8 @@ func (p *pass) pointPreview() {
 	}
 }
 
-// scaleBlueGreen keeps the stable pods complete and makes new ones: as many as a preview asks for until it is released.
+// scaleBlueGreen keeps the stable pods complete and makes new ones: as many as a preview asks for until it is
+// released.
 func (p *pass) scaleBlueGreen() {
 	p.resize(p.stableRS, p.n)
 	p.keep(p.stableRS)

@@ -13,8 +13,8 @@ import (
 // recheck is how soon an invalid Rollout is looked at again, in case what it needs appears without a watch event.
 const recheck = 20 * time.Second
 
-// Decide returns what to do, in the order to do it. Traffic comes before ReplicaSets, so that no pod goes while it may
-// still be asked; the status comes after all effects, so that it never claims what did not happen.
+// Decide returns what to do, in the order to do it. Traffic comes before ReplicaSets, so that no pod goes while it
+// may still be asked; the status comes after all effects, so that it never claims what did not happen.
 func Decide(w World) []Action {
 	if w.Rollout.DeletionTimestamp != nil {
 		return nil
@@ -174,8 +174,12 @@ func (p *pass) resize(rs *appsv1.ReplicaSet, to int32) {
 	if to < size(rs) {
 		verb = "down"
 	}
-	p.note(false, ReasonScaling, "Scaled "+verb+" ReplicaSet "+rs.Name+" (revision "+rs.Annotations[AnnotationRevision]+
-		") from "+itoa(size(rs))+" to "+itoa(to))
+	p.note(
+		false,
+		ReasonScaling,
+		"Scaled "+verb+" ReplicaSet "+rs.Name+" (revision "+rs.Annotations[AnnotationRevision]+
+			") from "+itoa(size(rs))+" to "+itoa(to),
+	)
 }
 
 // index is the current step; len(steps) when all are done.

@@ -196,7 +196,10 @@ func (p *pass) additional() (out []traffic.Destination) {
 		})
 		if t.Weight != nil && i >= 0 {
 			st := ex.Status.TemplateStatuses[i]
-			out = append(out, traffic.Destination{Service: st.ServiceName, Hash: st.PodTemplateHash, Weight: *t.Weight})
+			out = append(
+				out,
+				traffic.Destination{Service: st.ServiceName, Hash: st.PodTemplateHash, Weight: *t.Weight},
+			)
 		}
 	}
 	return out

@@ -18,7 +18,8 @@ const (
 	AnnotationSpent = "argosy.dev/spent"
 	// AnnotationEphemeral holds the metadata that the role of a ReplicaSet put on its pods, as JSON.
 	AnnotationEphemeral = "rollout.argoproj.io/ephemeral-metadata"
-	// AnnotationPodsBehind holds what live pods of a ReplicaSet may still wear while its template says something else.
+	// AnnotationPodsBehind holds what live pods of a ReplicaSet may still wear while its template says something
+	// else.
 	AnnotationPodsBehind = "argosy.dev/pods-behind"
 	// AnnotationAborted marks a ReplicaSet whose pods go because of an abort: going back to it is no fast way.
 	AnnotationAborted = "argosy.dev/aborted"

@@ -78,8 +78,8 @@ func (p *pass) restarting() bool {
 	return at != nil && !p.w.Now.Before(at.Time) && (p.st.RestartedAt == nil || !p.st.RestartedAt.Equal(at))
 }
 
-// dress gives pods the metadata of their role, and keeps new pods away from the nodes of the stable ones. A live pod is
-// changed in place: neither is part of the hash.
+// dress gives pods the metadata of their role, and keeps new pods away from the nodes of the stable ones. A live pod
+// is changed in place: neither is part of the hash.
 func (p *pass) dress() {
 	fresh, settled := p.canary.CanaryMetadata, p.canary.StableMetadata
 	against := p.canary.AntiAffinity

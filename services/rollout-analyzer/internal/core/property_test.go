@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/argosy-mesh/argosy/schemas/argoproj/v1alpha1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
 // shapes are what random walks begin with: commands of transcripts.
@@ -120,8 +121,8 @@ func (s *sim) activeAnswers(what string) {
 	}
 }
 
-// TestStablePodsCarryTheirShare: with pods that scale with the traffic, whoever gets a share has pods for it, unless an
-// abort or a change of size asks for more than is there.
+// TestStablePodsCarryTheirShare: with pods that scale with the traffic, whoever gets a share has pods for it, unless
+// an abort or a change of size asks for more than is there.
 func TestStablePodsCarryTheirShare(t *testing.T) {
 	for seed := range uint64(40) {
 		t.Run(fmt.Sprintf("%d", seed), func(t *testing.T) {
@@ -143,7 +144,14 @@ func TestStablePodsCarryTheirShare(t *testing.T) {
 					for service, share := range route.shares {
 						rs := findByHash(s.w.ReplicaSets, s.w.Services[service].Spec.Selector[HashLabel])
 						if rs == nil || availableReplicas(rs)*100 < share*n-100 {
-							s.t.Fatalf("after %s: %s gets %d %% of %d pods' traffic\n%s", what, service, share, n, s.show())
+							s.t.Fatalf(
+								"after %s: %s gets %d %% of %d pods' traffic\n%s",
+								what,
+								service,
+								share,
+								n,
+								s.show(),
+							)
 						}
 					}
 					if changed := s.follow(""); !acted && !changed {
@@ -239,5 +247,53 @@ func (s *sim) something(rng *rand.Rand, i int) string {
 	default:
 		s.w.Now = s.w.Now.Add(time.Duration(rng.IntN(90)) * time.Second)
 		return "time"
+	}
+}
+
+// TestNeverAboveSurgeNorBelowAvailability: without a router, whatever a canary is told and in whatever order its pods
+// come, there are never more pods than maxSurge allows nor fewer available ones than maxUnavailable does.
+func TestNeverAboveSurgeNorBelowAvailability(t *testing.T) {
+	for seed := range uint64(80) {
+		t.Run(fmt.Sprintf("%d", seed), func(t *testing.T) {
+			t.Parallel()
+			rng := rand.New(rand.NewPCG(seed, 17))
+			s := newSim(t)
+			n := int32(1 + rng.IntN(12))
+			s.make(n, "setWeight 20; pause 10s; setWeight 50; pause; setWeight 90; pause 5s", false)
+			c := s.w.Rollout.Spec.Strategy.Canary
+			c.MaxSurge, c.MaxUnavailable = new(intstr.FromInt(rng.IntN(4))), new(intstr.FromInt(rng.IntN(4)))
+			if c.MaxSurge.IntVal+c.MaxUnavailable.IntVal == 0 {
+				c.MaxSurge.IntVal = 1
+			}
+			l := limitsOf(c, n)
+			s.settle(true)
+			for i := range 20 {
+				what := s.something(rng, i)
+				// A change of size moves the limits themselves.
+				s.w.Rollout.Spec.Replicas = &n
+				for range 40 {
+					s.pass()
+					s.within(n, l, what)
+					// Pods of one ReplicaSet at a time become what was asked for.
+					rs := s.w.ReplicaSets[rng.IntN(len(s.w.ReplicaSets))]
+					s.follow(rs.Name)
+					s.within(n, l, what)
+				}
+				s.settle(true)
+			}
+		})
+	}
+}
+
+// within fails when there are too many pods, or too few that are available.
+func (s *sim) within(n int32, l limits, what string) {
+	s.t.Helper()
+	var available int32
+	for _, rs := range s.w.ReplicaSets {
+		available += availableReplicas(rs)
+	}
+	if sum := total(s.w.ReplicaSets); sum > n+l.surge || available < n-l.unavailable {
+		s.t.Fatalf("after %s: %d of %d pods (surge %d), %d available (unavailable %d)\n%s", what, sum, n, l.surge,
+			available, l.unavailable, s.show())
 	}
 }

@@ -19,7 +19,10 @@ type limits struct{ surge, unavailable int32 }
 // may be unavailable.
 func limitsOf(c *v1alpha1.CanaryStrategy, n int32) limits {
 	quarter := intstr.FromString("25%")
-	l := limits{surge: resolve(c.MaxSurge, quarter, n, true), unavailable: resolve(c.MaxUnavailable, quarter, n, false)}
+	l := limits{
+		surge:       resolve(c.MaxSurge, quarter, n, true),
+		unavailable: resolve(c.MaxUnavailable, quarter, n, false),
+	}
 	if l.surge == 0 && l.unavailable == 0 {
 		l.unavailable = 1
 	}
@@ -90,7 +93,8 @@ func compare(a, b float64) int {
 	}
 }
 
-// sides are the ReplicaSets of a rollout. stable is nil when it is the canary itself; older are those that are neither.
+// sides are the ReplicaSets of a rollout. stable is nil when it is the canary itself; older are those that are
+// neither.
 type sides struct {
 	canary, stable *appsv1.ReplicaSet
 	older          []*appsv1.ReplicaSet
@@ -144,8 +148,8 @@ func withinLimit(count, other, limit, least int32) int32 {
 	return count
 }
 
-// drain is how far the older ReplicaSets may shrink now: pods that are not available go first and for free, the others
-// as far as enough stay available in total.
+// drain is how far the older ReplicaSets may shrink now: pods that are not available go first and for free, the
+// others as far as enough stay available in total.
 func drain(n int32, l limits, all, older []*appsv1.ReplicaSet) map[string]int32 {
 	var available int32
 	for _, rs := range all {

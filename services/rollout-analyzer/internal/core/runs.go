@@ -59,7 +59,8 @@ func (p *pass) judge(run *v1alpha1.AnalysisRun) {
 	}
 }
 
-// known reports whether an earlier pass has seen the verdict, so that a pause that is gone was taken away by a person.
+// known reports whether an earlier pass has seen the verdict, so that a pause that is gone was taken away by a
+// person.
 func (p *pass) known(run *v1alpha1.AnalysisRun) bool {
 	before, blue := p.ro.Status.Canary, p.ro.Status.BlueGreen
 	for _, seen := range []*v1alpha1.RolloutAnalysisRunStatus{

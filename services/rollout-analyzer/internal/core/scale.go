@@ -195,7 +195,8 @@ func (p *pass) reached() bool {
 		}
 	}
 	want := p.want()
-	return size(p.newRS) == want.canary && size(p.stableRS) == want.stable && p.newRS.Status.Replicas >= want.canary &&
+	return size(p.newRS) == want.canary && size(p.stableRS) == want.stable &&
+		p.newRS.Status.Replicas >= want.canary &&
 		enough(availableReplicas(p.newRS), want.canary, p.canary.ReplicaProgressThreshold)
 }
 

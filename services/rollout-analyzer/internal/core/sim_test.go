@@ -202,7 +202,9 @@ func parseSteps(t testing.TB, text string) (out []v1alpha1.CanaryStep) {
 				step.Experiment.Templates[1].Weight = new(number(t, value))
 			}
 		case "analysis":
-			step.Analysis = &v1alpha1.RolloutAnalysis{Templates: []v1alpha1.AnalysisTemplateRef{{TemplateName: value}}}
+			step.Analysis = &v1alpha1.RolloutAnalysis{
+				Templates: []v1alpha1.AnalysisTemplateRef{{TemplateName: value}},
+			}
 		default:
 			t.Fatalf("no such step: %s", part)
 		}
@@ -260,7 +262,12 @@ func (s *sim) follow(name string) (changed bool) {
 			continue
 		}
 		to := appsv1.ReplicaSetStatus{
-			Replicas: size(rs), ReadyReplicas: size(rs), AvailableReplicas: size(rs), ObservedGeneration: rs.Generation,
+			Replicas: size(
+				rs,
+			),
+			ReadyReplicas:      size(rs),
+			AvailableReplicas:  size(rs),
+			ObservedGeneration: rs.Generation,
 		}
 		s.pods(rs)
 		if rs.Status.Replicas != to.Replicas || rs.Status.AvailableReplicas != to.AvailableReplicas ||

@@ -173,7 +173,8 @@ func (p *pass) count() {
 	}
 }
 
-// countActive describes the pods that the active service selects: they are what a scaler and an availability are about.
+// countActive describes the pods that the active service selects: they are what a scaler and an availability are
+// about.
 func (p *pass) countActive() {
 	st := &p.st
 	st.HPAReplicas, st.ReadyReplicas, st.AvailableReplicas = 0, 0, 0

@@ -25,7 +25,9 @@ func (p *pass) advance() {
 	p.resume()
 	p.st.Canary.CurrentStepAnalysisRunStatus = nil
 	p.note(
-		false, ReasonStepCompleted, "Rollout step "+itoa(i+1)+"/"+itoa(len(p.steps))+" completed ("+describe(*step)+")",
+		false,
+		ReasonStepCompleted,
+		"Rollout step "+itoa(i+1)+"/"+itoa(len(p.steps))+" completed ("+describe(*step)+")",
 	)
 }
 

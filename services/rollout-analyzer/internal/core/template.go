@@ -8,9 +8,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// sameTemplate reports whether live is want after an API server filled in its defaults and a controller added the hash
-// label. It lets ReplicaSets that another controller made be adopted without a new deployment. What a role put on them
-// does not count.
+// sameTemplate reports whether live is want after an API server filled in its defaults and a controller added the
+// hash label. It lets ReplicaSets that another controller made be adopted without a new deployment. What a role put
+// on them does not count.
 func sameTemplate(want, live *corev1.PodTemplateSpec) bool {
 	bare := live.DeepCopy()
 	delete(bare.Labels, HashLabel)

@@ -108,8 +108,8 @@ func (p *pass) pointCanary() {
 	}
 }
 
-// between reports whether a version between the stable and the wanted one still gets the share of the canary. The wanted
-// pods may be too few for it: the weight goes first, then the service.
+// between reports whether a version between the stable and the wanted one still gets the share of the canary. The
+// wanted pods may be too few for it: the weight goes first, then the service.
 func (p *pass) between() bool {
 	return p.routes() && p.observedWeight() > 0 && p.serves(p.canaryService(), p.older)
 }
@@ -156,8 +156,8 @@ func (p *pass) weight() int32 {
 	return p.holdWeight(p.weightAt(i - 1))
 }
 
-// weightBack is how far an abort may lower the weight: the stable pods were made fewer while the canary grew, and take
-// back what they can serve. It goes along the weights of the steps.
+// weightBack is how far an abort may lower the weight: the stable pods were made fewer while the canary grew, and
+// take back what they can serve. It goes along the weights of the steps.
 func (p *pass) weightBack() int32 {
 	now := p.observedWeight()
 	if p.n == 0 {
@@ -189,8 +189,8 @@ func (p *pass) weightAt(i int) int32 {
 	return 0
 }
 
-// stableCanServe reports whether the stable pods can take what a weight leaves to them. An abort only asks for one pod:
-// what it flees from is worse than being short of pods.
+// stableCanServe reports whether the stable pods can take what a weight leaves to them. An abort only asks for one
+// pod: what it flees from is worse than being short of pods.
 func (p *pass) stableCanServe(weight int32) bool {
 	stable := p.stableRS
 	if p.promoted() || stable == nil {
@@ -252,8 +252,8 @@ func (p *pass) split(weight int32) traffic.Split {
 	return out
 }
 
-// managed are the routes that steps until now added and did not take away, in the order of managedRoutes. Without a pod
-// that could answer there are none.
+// managed are the routes that steps until now added and did not take away, in the order of managedRoutes. Without a
+// pod that could answer there are none.
 func (p *pass) managed() (out []traffic.Managed) {
 	if p.aborted() || p.promoted() || availableReplicas(p.newRS) == 0 || p.between() {
 		return nil
@@ -290,8 +290,8 @@ func (p *pass) total() int32 {
 	return maxWeight
 }
 
-// canaryService is the service of the new pods. With ping-pong two services swap their roles at each promotion, so that
-// none that receives traffic is ever pointed elsewhere.
+// canaryService is the service of the new pods. With ping-pong two services swap their roles at each promotion, so
+// that none that receives traffic is ever pointed elsewhere.
 func (p *pass) canaryService() string {
 	pp := p.canary.PingPong
 	switch {
@@ -331,13 +331,16 @@ func (p *pass) swap() {
 
 func additionalWeights(list []traffic.Destination) (out []v1alpha1.WeightDestination) {
 	for _, d := range list {
-		out = append(out, v1alpha1.WeightDestination{Weight: d.Weight, ServiceName: d.Service, PodTemplateHash: d.Hash})
+		out = append(
+			out,
+			v1alpha1.WeightDestination{Weight: d.Weight, ServiceName: d.Service, PodTemplateHash: d.Hash},
+		)
 	}
 	return out
 }
 
-// weighted says which share the new pods get. A share may come and go within one attempt, so the version of the Rollout
-// that was looked at tells the times apart; a repeated pass looks at the same one.
+// weighted says which share the new pods get. A share may come and go within one attempt, so the version of the
+// Rollout that was looked at tells the times apart; a repeated pass looks at the same one.
 func (p *pass) weighted(weight int32) {
 	step := itoa(p.index())
 	p.fact(step+"/"+itoa(weight)+"@"+p.ro.ResourceVersion, func(r events.Revision) events.Body {

@@ -21,8 +21,8 @@ type jsonText = json.RawMessage
 
 var update = flag.Bool("update", false, "rewrite the transcripts")
 
-// TestTranscripts plays every script of testdata. A script is a list of commands, each followed by what happened; read
-// one to learn the commands. Run with -update after a wanted change and review the difference.
+// TestTranscripts plays every script of testdata. A script is a list of commands, each followed by what happened;
+// read one to learn the commands. Run with -update after a wanted change and review the difference.
 func TestTranscripts(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {

@@ -167,7 +167,10 @@ func (v *checking) scaling(at string, c *v1alpha1.CanaryStrategy) {
 	case c.DynamicStableScale && c.TrafficRouting == nil:
 		v.addf(at+".dynamicStableScale", "needs trafficRouting")
 	case c.DynamicStableScale && c.ScaleDownDelaySeconds != nil:
-		v.addf(at+".scaleDownDelaySeconds", "has no place beside dynamicStableScale, which lets stable pods go at once")
+		v.addf(
+			at+".scaleDownDelaySeconds",
+			"has no place beside dynamicStableScale, which lets stable pods go at once",
+		)
 	}
 	if t := c.TrafficRouting; t != nil && t.MaxTrafficWeight != nil && *t.MaxTrafficWeight <= 0 {
 		v.addf(at+".trafficRouting.maxTrafficWeight", "must be positive, is %d", *t.MaxTrafficWeight)

@@ -294,7 +294,8 @@ func TestManualPausesAreAddedUp(t *testing.T) {
 	s.command("promote")
 	s.command("after 60s")
 	d := s.w.Rollout.Status.Duration
-	if d.ManualPauseStartedAt != nil || d.TotalManualPauseDurationSeconds != 90 || d.CompletionStatus != completedPromoted {
+	if d.ManualPauseStartedAt != nil || d.TotalManualPauseDurationSeconds != 90 ||
+		d.CompletionStatus != completedPromoted {
 		t.Errorf("%+v", d)
 	}
 }

@@ -112,8 +112,8 @@ func (p *pass) hurry() {
 	}
 }
 
-// withinWindow reports whether the wanted template is an earlier one, with fewer versions between it and the stable one
-// than spec.rollbackWindow allows.
+// withinWindow reports whether the wanted template is an earlier one, with fewer versions between it and the stable
+// one than spec.rollbackWindow allows.
 func (p *pass) withinWindow() bool {
 	if p.ro.Spec.RollbackWindow == nil || p.newRS == nil || p.stableRS == nil ||
 		!p.newRS.CreationTimestamp.Before(&p.stableRS.CreationTimestamp) {
@@ -187,7 +187,10 @@ func (p *pass) becomeStable(why string) {
 
 // pausedFor reports whether the rollout waits for this reason.
 func (p *pass) pausedFor(reason v1alpha1.PauseReason) bool {
-	return slices.ContainsFunc(p.st.PauseConditions, func(c v1alpha1.PauseCondition) bool { return c.Reason == reason })
+	return slices.ContainsFunc(
+		p.st.PauseConditions,
+		func(c v1alpha1.PauseCondition) bool { return c.Reason == reason },
+	)
 }
 
 func (p *pass) pause(reason v1alpha1.PauseReason, message string) {

@@ -1,7 +1,7 @@
 // Package lint says what is wrong with Rollouts in files, before a cluster has them, and is the subcommand lint.
 //
-// It judges as the service does. What a Rollout names and the same file does not hold may be elsewhere: that is no fault
-// here. A field that nobody knows is one: in a file it is a slip, while the service only warns.
+// It judges as the service does. What a Rollout names and the same file does not hold may be elsewhere: that is no
+// fault here. A field that nobody knows is one: in a file it is a slip, while the service only warns.
 package lint
 
 import (
@@ -166,7 +166,10 @@ func Check(file string, text []byte) (out []Finding) {
 			continue
 		}
 		for _, p := range problems(o, objects) {
-			out = append(out, Finding{File: file, Kind: "Rollout", Name: o.GetName(), Field: p.Field, Reason: p.Reason})
+			out = append(
+				out,
+				Finding{File: file, Kind: "Rollout", Name: o.GetName(), Field: p.Field, Reason: p.Reason},
+			)
 		}
 	}
 	return out
@@ -268,8 +271,8 @@ func problems(o *unstructured.Unstructured, objects []*unstructured.Unstructured
 	return append(out, core.Validate(w)...)
 }
 
-// unclassed reports whether an Ingress does not say whose it is: a later layer may complete it, so that nothing can be
-// said about its rules.
+// unclassed reports whether an Ingress does not say whose it is: a later layer may complete it, so that nothing can
+// be said about its rules.
 func unclassed(o *unstructured.Unstructured) bool {
 	class, _, _ := unstructured.NestedString(o.Object, "spec", "ingressClassName")
 	return o.GetKind() == "Ingress" && class == "" && o.GetAnnotations()["kubernetes.io/ingress.class"] == ""

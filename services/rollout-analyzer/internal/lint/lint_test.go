@@ -59,13 +59,16 @@ func TestWhatIsWrongIsSaidWithItsPlace(t *testing.T) {
 		" ":                                   good,
 		"spec.strategy.canari: unknown field": change("canary:\n      canaryService", "canari:\n      canaryService"),
 		"steps[0].setWeight: must be between": change("setWeight: 20", "setWeight: 200"),
-		"canaryService: service \"canary\" selects": change("name: canary}\nspec: {selector: {app: shop}}", "name: canary}\nspec: {selector: {app: web}}"),
-		"no rule with the stable service stable":    change("service: {name: stable", "service: {name: other"),
-		"spec.strategy.canary.analysis: ":           change("interval: 10s", "interval: soon"),
-		"spec.selector: must not be empty":          "apiVersion: argoproj.io/v1alpha1\nkind: Rollout\nspec: {strategy: {canary: {}}}",
-		"document 0: is no YAML":                    "a: [",
-		"document 1: is no object":                  good + "---\n- 1\n",
-		"workloadRef.kind: \"Job\" is none of":      "apiVersion: argoproj.io/v1alpha1\nkind: Rollout\nspec: {workloadRef: {kind: Job}, strategy: {canary: {}}}",
+		"canaryService: service \"canary\" selects": change(
+			"name: canary}\nspec: {selector: {app: shop}}", "name: canary}\nspec: {selector: {app: web}}",
+		),
+		"no rule with the stable service stable": change("service: {name: stable", "service: {name: other"),
+		"spec.strategy.canary.analysis: ":        change("interval: 10s", "interval: soon"),
+		"spec.selector: must not be empty":       "apiVersion: argoproj.io/v1alpha1\nkind: Rollout\nspec: {strategy: {canary: {}}}",
+		"document 0: is no YAML":                 "a: [",
+		"document 1: is no object":               good + "---\n- 1\n",
+		"workloadRef.kind: \"Job\" is none of": "apiVersion: argoproj.io/v1alpha1\nkind: Rollout\n" +
+			"spec: {workloadRef: {kind: Job}, strategy: {canary: {}}}",
 	} {
 		var said []string
 		for _, f := range Check("a.yaml", []byte(text)) {
@@ -81,7 +84,9 @@ func TestWhatIsWrongIsSaidWithItsPlace(t *testing.T) {
 func TestTheCommand(t *testing.T) {
 	dir := t.TempDir()
 	bad := filepath.Join(dir, "bad.yaml")
-	for file, text := range map[string]string{"good.yaml": good, "bad.yaml": strings.Replace(good, "20", "200", 1), "not.txt": "a: ["} {
+	for file, text := range map[string]string{
+		"good.yaml": good, "bad.yaml": strings.Replace(good, "20", "200", 1), "not.txt": "a: [",
+	} {
 		if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -91,7 +96,11 @@ func TestTheCommand(t *testing.T) {
 		code := Run(args, Streams{In: strings.NewReader(in), Out: &out, Err: &errs})
 		return code, out.String(), errs.String()
 	}
-	if code, out, _ := run("", dir); code != 1 || !strings.HasPrefix(out, bad+": Rollout shop: spec.strategy.canary.steps[0].setWeight: ") {
+	if code, out, _ := run(
+		"",
+		dir,
+	); code != 1 ||
+		!strings.HasPrefix(out, bad+": Rollout shop: spec.strategy.canary.steps[0].setWeight: ") {
 		t.Errorf("%d %s", code, out)
 	}
 	if code, out, _ := run(good, "-"); code != 0 || out != "" {
@@ -99,7 +108,11 @@ func TestTheCommand(t *testing.T) {
 	}
 	code, out, _ := run("", "-o", "json", bad)
 	var found []Finding
-	if err := json.Unmarshal([]byte(out), &found); err != nil || code != 1 || len(found) != 1 || found[0].Name != "shop" {
+	if err := json.Unmarshal(
+		[]byte(out),
+		&found,
+	); err != nil || code != 1 || len(found) != 1 ||
+		found[0].Name != "shop" {
 		t.Errorf("%d %s %v", code, out, err)
 	}
 	for want, args := range map[string][]string{

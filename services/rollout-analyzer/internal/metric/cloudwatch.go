@@ -116,7 +116,10 @@ func (a cloudWatchAnswer) outcome(host string) (Outcome, error) {
 	list, total := make([]map[string]any, len(a.Results)), 0
 	for i, one := range a.Results {
 		if total += len(one.Values); total > maxValues {
-			return Outcome{}, fmt.Errorf("the query gives more than %d values: a longer period gives fewer", maxValues)
+			return Outcome{}, fmt.Errorf(
+				"the query gives more than %d values: a longer period gives fewer",
+				maxValues,
+			)
 		}
 		if one.Status == "InternalError" || one.Status == "Forbidden" {
 			return Outcome{}, fmt.Errorf("%s: query %q: %s", host, one.ID, one.Status)

@@ -231,7 +231,11 @@ func datadogOutcome(values []*float64, groups [][]string) (Outcome, error) {
 		return Outcome{Result: *values[0], Text: number(*values[0])}, nil
 	}
 	if len(values) > datadogGroups {
-		return Outcome{}, fmt.Errorf("the query gives %d groups, more than %d: group by fewer tags", len(values), datadogGroups)
+		return Outcome{}, fmt.Errorf(
+			"the query gives %d groups, more than %d: group by fewer tags",
+			len(values),
+			datadogGroups,
+		)
 	}
 	var list []float64
 	var names []string

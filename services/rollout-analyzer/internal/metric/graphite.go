@@ -56,8 +56,8 @@ func (g graphite) query(ctx context.Context, r Request) (Outcome, error) {
 	return Outcome{Result: values, Text: numbers(values)}, nil
 }
 
-// graphiteQuery reads what a template writes: a target alone, or parameters such as target=...&from=-5min, over several
-// lines.
+// graphiteQuery reads what a template writes: a target alone, or parameters such as target=...&from=-5min, over
+// several lines.
 func graphiteQuery(text string) url.Values {
 	compact := strings.Join(strings.Fields(text), "")
 	out := url.Values{}

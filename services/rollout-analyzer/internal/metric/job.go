@@ -190,8 +190,8 @@ func (j job) pulling(ctx context.Context, r Request, m v1alpha1.Measurement, out
 	return out, nil
 }
 
-// jobPause is how long a Job is left alone, the longer it takes the longer: the watch tells of its end at once, this is
-// for images that do not come.
+// jobPause is how long a Job is left alone, the longer it takes the longer: the watch tells of its end at once, this
+// is for images that do not come.
 func jobPause(now time.Time, m v1alpha1.Measurement) time.Duration {
 	elapsed := 0.0
 	if m.StartedAt != nil {
@@ -217,8 +217,8 @@ func (j job) remove(ctx context.Context, namespace, name string) error {
 	return nil
 }
 
-// Collect implements [Provider]: the Jobs of the newest measurements stay, for people to look at, but for those at work
-// when the run has ended.
+// Collect implements [Provider]: the Jobs of the newest measurements stay, for people to look at, but for those at
+// work when the run has ended.
 func (j job) Collect(ctx context.Context, r Request, keep int) error {
 	var all batchv1.JobList
 	err := j.Objects.List(

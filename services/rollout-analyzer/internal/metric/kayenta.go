@@ -67,7 +67,9 @@ func (k kayenta) Run(ctx context.Context, r Request) (Outcome, error) {
 
 func (kayenta) wait(r Request, id string) Outcome {
 	return Outcome{
-		Phase: v1alpha1.AnalysisRunning, ResumeAt: r.Now.Add(kayentaPause), Metadata: map[string]string{kayentaID: id},
+		Phase:    v1alpha1.AnalysisRunning,
+		ResumeAt: r.Now.Add(kayentaPause),
+		Metadata: map[string]string{kayentaID: id},
 	}
 }
 

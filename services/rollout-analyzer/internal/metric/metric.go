@@ -1,9 +1,9 @@
 // Package metric takes measurements from metric systems: one entry in a registry per system.
 //
-// Promise: a call ends within its time and never reads more than its share of bytes, whatever the other side does. Most
-// measurements are one question; some go on and are resumed later, possibly by another process: all that is needed for
-// that is in the measurement. An error names the host that was asked, never a URL or a secret. A value is plain
-// (number, list, map, text) so that conditions can look at it; judging it is not done here.
+// Promise: a call ends within its time and never reads more than its share of bytes, whatever the other side does.
+// Most measurements are one question; some go on and are resumed later, possibly by another process: all that is
+// needed for that is in the measurement. An error names the host that was asked, never a URL or a secret. A value is
+// plain (number, list, map, text) so that conditions can look at it; judging it is not done here.
 package metric
 
 import (
@@ -113,7 +113,11 @@ type kind struct {
 
 // asking is a kind whose measurements are one question; runs with the same one share its answers.
 func asking(name string, is func(v1alpha1.MetricProvider) bool, open func(*tools) Query) kind {
-	return kind{name: name, is: is, open: func(t *tools) Provider { return once{newShared(name, open(t), t.Now).ask} }}
+	return kind{
+		name: name,
+		is:   is,
+		open: func(t *tools) Provider { return once{newShared(name, open(t), t.Now).ask} },
+	}
 }
 
 // kinds are those that are served.
@@ -249,7 +253,8 @@ func (o Outcome) shown(hide *Redactor) Outcome {
 	return o
 }
 
-// resumed are the keys of what providers resume by. It holds names and numbers that are ours, and must come back whole.
+// resumed are the keys of what providers resume by. It holds names and numbers that are ours, and must come back
+// whole.
 var resumed = map[string]bool{jobName: true, kayentaID: true, sequentialState: true, sequentialSince: true}
 
 func shownMap(of map[string]string, hide *Redactor) map[string]string {

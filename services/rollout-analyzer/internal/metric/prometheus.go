@@ -233,7 +233,10 @@ func (a prometheusAnswer) points() ([]point, error) {
 		}
 		out = append(out, s.Values...)
 		if len(out) > maxValues {
-			return nil, fmt.Errorf("the answer has more than %d values: aggregate in the query, as by sum(...)", maxValues)
+			return nil, fmt.Errorf(
+				"the answer has more than %d values: aggregate in the query, as by sum(...)",
+				maxValues,
+			)
 		}
 	}
 	return out, nil

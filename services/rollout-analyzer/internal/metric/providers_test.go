@@ -20,13 +20,21 @@ import (
 // keys are the Secrets of all providers.
 func keys(address string) vault {
 	return vault{
-		"argo/datadog/api-key": "dd-api-s3cr3t", "argo/datadog/app-key": "dd-app", "argo/datadog/address": address,
-		"ns/mine/api-key": "own", "ns/mine/app-key": "own-app", "ns/mine/address": address,
-		"argo/newrelic/personal-api-key": "nr-s3cr3t", "argo/newrelic/account-id": "42",
-		"argo/newrelic/base-url-nerdgraph": address + "/graphql",
-		"argo/far/personal-api-key":        "k", "argo/far/account-id": "x",
+		"argo/datadog/api-key":                 "dd-api-s3cr3t",
+		"argo/datadog/app-key":                 "dd-app",
+		"argo/datadog/address":                 address,
+		"ns/mine/api-key":                      "own",
+		"ns/mine/app-key":                      "own-app",
+		"ns/mine/address":                      address,
+		"argo/newrelic/personal-api-key":       "nr-s3cr3t",
+		"argo/newrelic/account-id":             "42",
+		"argo/newrelic/base-url-nerdgraph":     address + "/graphql",
+		"argo/far/personal-api-key":            "k",
+		"argo/far/account-id":                  "x",
 		"argo/wavefront-api-tokens/" + address: "wf-s3cr3t",
-		"argo/influxdb/address":                address, "argo/influxdb/authToken": "in-s3cr3t", "argo/influxdb/org": "acme",
+		"argo/influxdb/address":                address,
+		"argo/influxdb/authToken":              "in-s3cr3t",
+		"argo/influxdb/org":                    "acme",
 	}
 }
 
@@ -373,7 +381,8 @@ func TestOAuth2(t *testing.T) {
 	s := newServer(t, map[string]string{"GET /x": `1`})
 	provider := fmt.Sprintf(
 		`web: {url: %s/x, authentication: {oauth2: {tokenUrl: %s/token, clientId: me, clientSecret: s3cr3t, scopes: [a, b]}}}`,
-		s.url, tokens.url,
+		s.url,
+		tokens.url,
 	)
 	registry := New(withClock(Options{}))
 	for range 2 {
@@ -413,7 +422,10 @@ func TestKayenta(t *testing.T) {
 		t.Fatalf("%+v, %v", out, err)
 	}
 	if a := s.last(); !strings.Contains(a.body, `"start":"2026-11-23T09:59:00Z"`) ||
-		!strings.Contains(a.body, `"thresholds":{"pass":90,"marginal":75}`) || a.query.Get("storageAccountName") != "s" {
+		!strings.Contains(
+			a.body,
+			`"thresholds":{"pass":90,"marginal":75}`,
+		) || a.query.Get("storageAccountName") != "s" {
 		t.Errorf("asked %+v", a)
 	}
 	m := v1alpha1.Measurement{Metadata: out.Metadata}
@@ -448,10 +460,13 @@ func TestCloudWatch(t *testing.T) {
 	t.Setenv("AWS_ACCESS_KEY_ID", "AKID")
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "s3cr3t")
 	t.Setenv("AWS_REGION", "eu-west-1")
-	s := newServer(t, map[string]string{"POST /": `<GetMetricDataResponse><GetMetricDataResult><MetricDataResults><member>
+	s := newServer(
+		t,
+		map[string]string{"POST /": `<GetMetricDataResponse><GetMetricDataResult><MetricDataResults><member>
 		<Id>rate</Id><Label>errors</Label><StatusCode>Complete</StatusCode><Timestamps><member>2026-11-23T10:00:00Z</member>
 		</Timestamps><Values><member>0.01</member><member>0.02</member></Values></member></MetricDataResults>
-		</GetMetricDataResult></GetMetricDataResponse>`})
+		</GetMetricDataResult></GetMetricDataResponse>`},
+	)
 	t.Setenv("AWS_ENDPOINT_URL_CLOUDWATCH", s.url+"/")
 	const provider = `cloudWatch: {interval: 30m, metricDataQueries: [{id: rate, expression: "errors / requests"},
   {id: errors, returnData: false, metricStat: {metric: {namespace: app, metricName: errors,
@@ -460,7 +475,11 @@ func TestCloudWatch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	phase, err := analysis.Judge(v1alpha1.Metric{SuccessCondition: "all(result[0].Values, # <= 0.02)"}, out.Result, t0)
+	phase, err := analysis.Judge(
+		v1alpha1.Metric{SuccessCondition: "all(result[0].Values, # <= 0.02)"},
+		out.Result,
+		t0,
+	)
 	if phase != v1alpha1.AnalysisSuccessful {
 		t.Errorf("%s, %v", phase, err)
 	}
@@ -493,7 +512,10 @@ func TestCloudWatch(t *testing.T) {
 // Amazon's managed Prometheus is known by its host.
 func TestManagedPrometheusIsSigned(t *testing.T) {
 	p := prometheus{}
-	spec := &v1alpha1.PrometheusMetric{Address: "https://aps-workspaces.us-east-1.amazonaws.com/workspaces/w", Query: "up"}
+	spec := &v1alpha1.PrometheusMetric{
+		Address: "https://aps-workspaces.us-east-1.amazonaws.com/workspaces/w",
+		Query:   "up",
+	}
 	if c, err := p.call(spec, t0); err != nil || c.signed != "aps" {
 		t.Errorf("%+v, %v", c, err)
 	}

@@ -94,9 +94,9 @@ func newSequential(t *tools) Provider {
 	return sequentialTest{source: prometheus{fallback: t.PrometheusAddress, http: t.http}, traffic: t.Traffic}
 }
 
-// sequentialTest is one long measurement: each tick it counts, and ends with the first verdict. All it knows is in the
-// measurement. A tick that cannot be counted is counted with the next one; after too many in a row the measurement is
-// an error, and the next one begins anew.
+// sequentialTest is one long measurement: each tick it counts, and ends with the first verdict. All it knows is in
+// the measurement. A tick that cannot be counted is counted with the next one; after too many in a row the
+// measurement is an error, and the next one begins anew.
 type sequentialTest struct {
 	source  prometheus
 	traffic Traffic
@@ -194,10 +194,18 @@ func (sequentialTest) wait(
 func readingOf(t test, s sequential.State) map[string]any {
 	r := t.design.Read(s)
 	out := map[string]any{
-		"eValue": rounded(r.Worse), "pValue": rounded(r.PValue()), "ratio": rounded(r.Ratio), "lower": rounded(r.Lower),
-		"scatter": rounded(r.Scatter), "ticks": s.Ticks, "canaryRequests": rounded(s.Total.CanaryRequests),
-		"canaryEvents": rounded(s.Total.CanaryEvents), "stableRequests": rounded(s.Total.StableRequests),
-		"stableEvents": rounded(s.Total.StableEvents),
+		"eValue": rounded(
+			r.Worse,
+		),
+		"pValue":         rounded(r.PValue()),
+		"ratio":          rounded(r.Ratio),
+		"lower":          rounded(r.Lower),
+		"scatter":        rounded(r.Scatter),
+		"ticks":          s.Ticks,
+		"canaryRequests": rounded(s.Total.CanaryRequests),
+		"canaryEvents":   rounded(s.Total.CanaryEvents),
+		"stableRequests": rounded(s.Total.StableRequests),
+		"stableEvents":   rounded(s.Total.StableEvents),
 	}
 	if !math.IsInf(r.Upper, 0) {
 		out["upper"] = rounded(r.Upper)
@@ -243,7 +251,11 @@ func verdictOf(
 	for _, t := range tests {
 		if n := p.States[t.name].Total.CanaryRequests; n < t.design.MinRequests {
 			return v1alpha1.AnalysisInconclusive, fmt.Sprintf(
-				"%s: the canary served %.0f requests in %s, fewer than %.0f", t.name, n, spec.duration, t.design.MinRequests,
+				"%s: the canary served %.0f requests in %s, fewer than %.0f",
+				t.name,
+				n,
+				spec.duration,
+				t.design.MinRequests,
 			)
 		}
 	}
@@ -439,7 +451,10 @@ func (s sequentialTest) histogram(
 	for _, le := range slices.Sorted(maps.Keys(grown)) {
 		most, err := strconv.ParseFloat(le, 64)
 		if err != nil {
-			return nil, fmt.Errorf("a series has the label le=%q: ask for buckets, as by sum by (le, pod) (..._bucket)", le)
+			return nil, fmt.Errorf(
+				"a series has the label le=%q: ask for buckets, as by sum by (le, pod) (..._bucket)",
+				le,
+			)
 		}
 		out = append(out, sequential.Bucket{Most: most, Count: grown[le]})
 	}

@@ -34,8 +34,12 @@ func (c *counters) start(t *testing.T) string {
 		if r.URL.Path != "/api/v1/query_range" || !is {
 			t.Errorf("asked %s %v", r.URL.Path, r.Form)
 		}
-		_, _ = fmt.Fprintf(w, `{"status":"success","data":{"resultType":"matrix","result":[{"metric":{},"values":[%s,%s]}]}}`,
-			counted(r.Form, "start", rate), counted(r.Form, "end", rate))
+		_, _ = fmt.Fprintf(
+			w,
+			`{"status":"success","data":{"resultType":"matrix","result":[{"metric":{},"values":[%s,%s]}]}}`,
+			counted(r.Form, "start", rate),
+			counted(r.Form, "end", rate),
+		)
 	}))
 	t.Cleanup(h.Close)
 	return h.URL
@@ -157,7 +161,12 @@ func TestSequentialConditionsSeeTheNumbers(t *testing.T) {
 
 func TestSequentialIsTerminated(t *testing.T) {
 	p := &counters{rates: map[string]float64{"cr": 20, "ce": 0, "sr": 180, "se": 1}}
-	registry, q := New(withClock(Options{})), request(t, strings.ReplaceAll(sequentialManifest, "ADDRESS", p.start(t)))
+	registry, q := New(
+		withClock(Options{}),
+	), request(
+		t,
+		strings.ReplaceAll(sequentialManifest, "ADDRESS", p.start(t)),
+	)
 	out, err := registry.Run(t.Context(), q)
 	if err != nil {
 		t.Fatal(err)
@@ -180,7 +189,11 @@ func TestSequentialLatency(t *testing.T) {
 			series = append(series, fmt.Sprintf(`{"metric":{"le":%q},"values":[%s,%s]}`, le,
 				counted(r.Form, "start", rate), counted(r.Form, "end", rate)))
 		}
-		_, _ = fmt.Fprintf(w, `{"status":"success","data":{"resultType":"matrix","result":[%s]}}`, strings.Join(series, ","))
+		_, _ = fmt.Fprintf(
+			w,
+			`{"status":"success","data":{"resultType":"matrix","result":[%s]}}`,
+			strings.Join(series, ","),
+		)
 	}))
 	t.Cleanup(h.Close)
 	provider := fmt.Sprintf(`plugin: {argosy.dev/sequential: {prometheus: {address: %q}, duration: 5m,
@@ -254,7 +267,12 @@ func TestSequentialRefuses(t *testing.T) {
 		wantError(t, text, err, want)
 	}
 	p := &counters{rates: map[string]float64{}, down: true}
-	registry, q := New(withClock(Options{})), request(t, strings.ReplaceAll(sequentialManifest, "ADDRESS", p.start(t)))
+	registry, q := New(
+		withClock(Options{}),
+	), request(
+		t,
+		strings.ReplaceAll(sequentialManifest, "ADDRESS", p.start(t)),
+	)
 	out, err := registry.Run(t.Context(), q)
 	if err != nil {
 		t.Fatal(err)

@@ -20,8 +20,8 @@ const (
 )
 
 // shared makes the same question of many runs one question: a rollout in fifty namespaces must not be fifty queries.
-// The key is all that makes the question: the provider with its address, credentials and query, and the namespace. Only
-// the hash of it is kept. Safe for concurrent use.
+// The key is all that makes the question: the provider with its address, credentials and query, and the namespace.
+// Only the hash of it is kept. Safe for concurrent use.
 type shared struct {
 	kind    string
 	query   Query

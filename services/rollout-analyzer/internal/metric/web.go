@@ -27,8 +27,8 @@ var webKind = asking(
 	func(t *tools) Query { return webQuery{http: t.http}.query },
 )
 
-// webQuery asks any HTTP endpoint. Result: what jsonPath finds first in an answer that is JSON; any other answer is one
-// text.
+// webQuery asks any HTTP endpoint. Result: what jsonPath finds first in an answer that is JSON; any other answer is
+// one text.
 type webQuery struct{ http *asker }
 
 func (w webQuery) query(ctx context.Context, r Request) (Outcome, error) {

@@ -12,8 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// alb shares the traffic by an action annotation of an Ingress that the AWS load balancer controller reads. Source: docs
-// of that controller, Ingress annotations, custom actions.
+// alb shares the traffic by an action annotation of an Ingress that the AWS load balancer controller reads. Source:
+// docs of that controller, Ingress annotations, custom actions.
 var alb = Router{
 	Field:   "alb",
 	Kinds:   ingressKinds,
@@ -201,7 +201,9 @@ func applyALBHeaders(in Input, u *unstructured.Unstructured, split traffic.Split
 	for _, name := range slices.Sorted(maps.Keys(want)) {
 		var forward albForward
 		forward.Type = "forward"
-		forward.ForwardConfig.TargetGroups = []albTarget{{ServiceName: split.Canary, ServicePort: port, Weight: new(int32(100))}}
+		forward.ForwardConfig.TargetGroups = []albTarget{
+			{ServiceName: split.Canary, ServicePort: port, Weight: new(int32(100))},
+		}
 		putJSON(u, prefix+"/actions."+name, forward)
 		var conditions []map[string]any
 		for _, h := range want[name].Headers {

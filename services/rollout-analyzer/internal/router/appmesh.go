@@ -109,7 +109,8 @@ func applyAppMesh(in Input, ref traffic.Ref, objects *Objects, split traffic.Spl
 	if u := objects.Edit(router); u != nil {
 		appMeshTargets(in, u.Object, func(action map[string]any) {
 			shares := map[string]int32{
-				group.CanaryVirtualNodeRef.Name: split.CanaryWeight, group.StableVirtualNodeRef.Name: split.StableWeight(),
+				group.CanaryVirtualNodeRef.Name: split.CanaryWeight,
+				group.StableVirtualNodeRef.Name: split.StableWeight(),
 			}
 			for _, t := range objectsOf(action["weightedTargets"]) {
 				if share, ours := shares[text(at(t, "virtualNodeRef", "name"))]; ours {

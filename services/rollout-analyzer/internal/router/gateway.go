@@ -26,12 +26,12 @@ const (
 	inProgress      = "in-progress"
 )
 
-// annotationRules holds the rules of an HTTPRoute that steps added, so that they are known again when they have to go:
-// rules need not have names.
+// annotationRules holds the rules of an HTTPRoute that steps added, so that they are known again when they have to
+// go: rules need not have names.
 const annotationRules = "argosy.dev/managed-rules"
 
-// gatewayAPI shares the traffic of routes of the Gateway API. Routes are edited as plain trees: no version of their Go
-// types has to match the cluster's.
+// gatewayAPI shares the traffic of routes of the Gateway API. Routes are edited as plain trees: no version of their
+// Go types has to match the cluster's.
 var gatewayAPI = Router{
 	Field: "plugins." + gatewayPlugin,
 	Kinds: []Kind{
@@ -126,8 +126,8 @@ func observeGatewayRoute(in Input, ref traffic.Ref, objects *Objects) (out traff
 	return out
 }
 
-// gatewayPending reports whether controllers wrote a status of a route, and none of them has read its newest version. Where
-// nobody ever wrote one, nobody is waited for; nor is one that stopped beside one that did not.
+// gatewayPending reports whether controllers wrote a status of a route, and none of them has read its newest version.
+// Where nobody ever wrote one, nobody is waited for; nor is one that stopped beside one that did not.
 func gatewayPending(u *unstructured.Unstructured) bool {
 	behind := false
 	for _, parent := range objectsOf(at(u.Object, "status", "parents")) {

@@ -14,8 +14,8 @@ import (
 
 const istioGroup = "networking.istio.io"
 
-// istio shares the traffic by weights of VirtualServices, between two hosts or two subsets of one; a DestinationRule says
-// which pods a subset is. Source: docs of Argo Rollouts, traffic management, Istio.
+// istio shares the traffic by weights of VirtualServices, between two hosts or two subsets of one; a DestinationRule
+// says which pods a subset is. Source: docs of Argo Rollouts, traffic management, Istio.
 var istio = Router{
 	Field: "istio",
 	Kinds: []Kind{
@@ -232,8 +232,8 @@ func applyIstio(in Input, ref traffic.Ref, objects *Objects, split traffic.Split
 	applyManagedIstio(in, u.Object, routes, sides, split)
 }
 
-// istioDestinations are the destinations of one route. As upstream has it, what is neither the canary nor the stable one
-// nor kept by additionalSubsetNames goes.
+// istioDestinations are the destinations of one route. As upstream has it, what is neither the canary nor the stable
+// one nor kept by additionalSubsetNames goes.
 func istioDestinations(route map[string]any, s istioSides, in Input, split traffic.Split) []any {
 	var canary, stable map[string]any
 	var kept []any

@@ -13,8 +13,9 @@ const ingressGroup = "networking.k8s.io"
 
 var ingressKinds = []Kind{{schema.GroupKind{Group: ingressGroup, Kind: "Ingress"}, []string{"v1"}}}
 
-// nginx shares the traffic of an Ingress by a second one beside it, with the annotations of canaries of ingress-nginx. The
-// second one is never deleted: at weight 0 nobody asks it. Source: docs of ingress-nginx, annotations, canary.
+// nginx shares the traffic of an Ingress by a second one beside it, with the annotations of canaries of
+// ingress-nginx. The second one is never deleted: at weight 0 nobody asks it. Source: docs of ingress-nginx,
+// annotations, canary.
 var nginx = Router{
 	Field:   "nginx",
 	Kinds:   ingressKinds,

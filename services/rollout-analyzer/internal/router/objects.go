@@ -11,8 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// Objects are the objects that one router works on for one Rollout: a view of those that were read, and what it made of
-// them.
+// Objects are the objects that one router works on for one Rollout: a view of those that were read, and what it made
+// of them.
 type Objects struct {
 	// read holds what is there; one that is known to be missing is nil.
 	read map[traffic.Ref]*unstructured.Unstructured
@@ -78,7 +78,10 @@ type Change struct {
 
 // changes are what differs from what was read.
 func (o *Objects) changes() (out []Change) {
-	refs := slices.SortedFunc(maps.Keys(o.made), func(a, b traffic.Ref) int { return strings.Compare(key(a), key(b)) })
+	refs := slices.SortedFunc(
+		maps.Keys(o.made),
+		func(a, b traffic.Ref) int { return strings.Compare(key(a), key(b)) },
+	)
 	for _, ref := range refs {
 		old, next := o.read[ref], o.made[ref]
 		if old == nil && next == nil || old != nil && next != nil && equality.Semantic.DeepEqual(old, next) {

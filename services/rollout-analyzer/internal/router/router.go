@@ -1,7 +1,7 @@
 // Package router drives what splits traffic: one descriptor for each kind of router, in a file of its own.
 //
-// Promise: a router is a function on trees. It changes the shares of the services that a Rollout names, the routes that
-// its steps manage, and its own marks; everything else stays as it is. The controller reads, watches and writes.
+// Promise: a router is a function on trees. It changes the shares of the services that a Rollout names, the routes
+// that its steps manage, and its own marks; everything else stays as it is. The controller reads, watches and writes.
 package router
 
 import (
@@ -110,7 +110,10 @@ func Read(ro *v1alpha1.Rollout) traffic.Routing {
 	}
 	for _, field := range given(c.TrafficRouting) {
 		if !slices.Contains(named, field) {
-			out.Problems = append(out.Problems, traffic.Problem{Field: field, Reason: "is not served by this version"})
+			out.Problems = append(
+				out.Problems,
+				traffic.Problem{Field: field, Reason: "is not served by this version"},
+			)
 		}
 	}
 	if len(named) == 0 && len(out.Problems) == 0 {

@@ -94,8 +94,12 @@ func obey(t testing.TB, ro *v1alpha1.Rollout, w world, split traffic.Split) {
 				delete(w, c.Ref)
 			default:
 				if c.Old == nil {
-					c.New.SetGroupVersionKind(schema.GroupVersionKind{Group: c.Ref.Group, Version: "v1", Kind: c.Ref.Kind})
-					c.New.SetOwnerReferences([]metav1.OwnerReference{{Kind: "Rollout", Name: ro.Name, Controller: new(true)}})
+					c.New.SetGroupVersionKind(
+						schema.GroupVersionKind{Group: c.Ref.Group, Version: "v1", Kind: c.Ref.Kind},
+					)
+					c.New.SetOwnerReferences(
+						[]metav1.OwnerReference{{Kind: "Rollout", Name: ro.Name, Controller: new(true)}},
+					)
 				}
 				w[c.Ref] = c.New
 			}
@@ -119,13 +123,18 @@ func splitOf(ro *v1alpha1.Rollout, weight int32) traffic.Split {
 		total = *m
 	}
 	return traffic.Split{
-		Canary: canary, Stable: stable, CanaryHash: "newhash", StableHash: "oldhash", CanaryWeight: weight, Total: total,
-		Names: names(InputOf(ro)),
+		Canary:       canary,
+		Stable:       stable,
+		CanaryHash:   "newhash",
+		StableHash:   "oldhash",
+		CanaryWeight: weight,
+		Total:        total,
+		Names:        names(InputOf(ro)),
 	}
 }
 
-// TestEveryRouterDoesWhatTheControllerCountsOn is the suite of the port: whatever the kind, weights are written and read
-// back, a second time nothing is to do, and weight 0 brings back what was there before.
+// TestEveryRouterDoesWhatTheControllerCountsOn is the suite of the port: whatever the kind, weights are written and
+// read back, a second time nothing is to do, and weight 0 brings back what was there before.
 func TestEveryRouterDoesWhatTheControllerCountsOn(t *testing.T) {
 	seen := map[string]bool{}
 	for _, file := range samples(t) {
@@ -143,7 +152,8 @@ func TestEveryRouterDoesWhatTheControllerCountsOn(t *testing.T) {
 				split := splitOf(ro, weight)
 				obey(t, ro, w, split)
 				for _, b := range routes(t, ro, w) {
-					if o := b.Observed(); o.CanaryWeight != weight && len(objectsOf(at(w[b.ref].Object, "spec", "subsets"))) == 0 {
+					if o := b.Observed(); o.CanaryWeight != weight &&
+						len(objectsOf(at(w[b.ref].Object, "spec", "subsets"))) == 0 {
 						t.Errorf("at %d %s says %d", weight, b.ref.Kind, o.CanaryWeight)
 					}
 					if !b.Obeys(split) {
@@ -155,7 +165,11 @@ func TestEveryRouterDoesWhatTheControllerCountsOn(t *testing.T) {
 				}
 			}
 			// What is made beside the named object and never taken away has a weight of its own.
-			if got := allText(t, w); got != rest && !strings.Contains(got, "-canary") && !strings.HasSuffix(file, "smi.yaml") {
+			if got := allText(
+				t,
+				w,
+			); got != rest && !strings.Contains(got, "-canary") &&
+				!strings.HasSuffix(file, "smi.yaml") {
 				t.Errorf("after all (-before +after):\n%s", cmp.Diff(rest, got))
 			}
 		})
@@ -176,9 +190,12 @@ func TestWhatRoutersWrite(t *testing.T) {
 			can, split := Read(ro), splitOf(ro, 30)
 			want := strings.TrimSuffix(file, ".yaml") + ".txt"
 			if can.Headers {
-				split.Managed = append(split.Managed, traffic.Managed{Name: "beta", Headers: []v1alpha1.HeaderRoutingMatch{
-					{HeaderName: "X-Beta", HeaderValue: &v1alpha1.StringMatch{Exact: "yes"}},
-				}})
+				split.Managed = append(
+					split.Managed,
+					traffic.Managed{Name: "beta", Headers: []v1alpha1.HeaderRoutingMatch{
+						{HeaderName: "X-Beta", HeaderValue: &v1alpha1.StringMatch{Exact: "yes"}},
+					}},
+				)
 			}
 			if can.Mirrors {
 				split.Managed = append([]traffic.Managed{{
@@ -349,8 +366,11 @@ func TestWhatRoutersRefuse(t *testing.T) {
 // What an object must have is missing: the router says so and leaves it alone.
 func TestObjectsThatCannotBeUsed(t *testing.T) {
 	for name, c := range map[string]struct{ file, kind, spec, want string }{
-		"route without pair":  {"gateway", "HTTPRoute", `{"rules":[{"backendRefs":[{"name":"stable"}]}]}`, "no rule with both canary and stable"},
-		"many http routes":    {"istio-subsets", "VirtualService", `{"http":[{"route":[]},{"route":[]}]}`, "name those that share the traffic"},
+		"route without pair": {"gateway", "HTTPRoute", `{"rules":[{"backendRefs":[{"name":"stable"}]}]}`, "no rule with both canary and stable"},
+		"many http routes": {
+			"istio-subsets", "VirtualService", `{"http":[{"route":[]},{"route":[]}]}`,
+			"name those that share the traffic",
+		},
 		"no such http route":  {"istio", "VirtualService", `{"http":[{"name":"else"}]}`, `has no http route "primary"`},
 		"ingress without it":  {"nginx", "Ingress", `{"rules":[]}`, "no rule with the stable service stable"},
 		"action without port": {"alb", "Ingress", `{"rules":[]}`, "port name use-annotation"},
@@ -405,7 +425,8 @@ func TestWhatIsOfAnotherIsLeftAlone(t *testing.T) {
 			}
 		}
 		b := routes(t, ro, w)[0]
-		if !strings.Contains(b.Observed().Problem, "belongs to Rollout other") || len(b.Changes(splitOf(ro, 60))) > 0 {
+		if !strings.Contains(b.Observed().Problem, "belongs to Rollout other") ||
+			len(b.Changes(splitOf(ro, 60))) > 0 {
 			t.Errorf("%s: %+v", file, b.Observed())
 		}
 	}
@@ -415,9 +436,10 @@ func TestWhatIsOfAnotherIsLeftAlone(t *testing.T) {
 func TestARouteIsLiveWhenItsControllerHasReadIt(t *testing.T) {
 	for status, want := range map[string]bool{
 		``: false,
-		`{"parents":[{"conditions":[{"type":"Accepted","observedGeneration":1}]}]}`:                                                             true,
-		`{"parents":[{"conditions":[{"type":"Accepted","observedGeneration":2}]}]}`:                                                             false,
-		`{"parents":[{"conditions":[{"type":"Accepted","observedGeneration":1}]},{"conditions":[{"type":"Accepted","observedGeneration":2}]}]}`: false,
+		`{"parents":[{"conditions":[{"type":"Accepted","observedGeneration":1}]}]}`: true,
+		`{"parents":[{"conditions":[{"type":"Accepted","observedGeneration":2}]}]}`: false,
+		`{"parents":[{"conditions":[{"type":"Accepted","observedGeneration":1}]},` +
+			`{"conditions":[{"type":"Accepted","observedGeneration":2}]}]}`: false,
 	} {
 		ro, w := sample(t, "testdata/gateway.yaml")
 		ref := traffic.Ref{Group: gatewayGroup, Kind: "HTTPRoute", Namespace: "ns", Name: "web"}

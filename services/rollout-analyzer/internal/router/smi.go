@@ -8,9 +8,15 @@ import (
 // smi shares the traffic by a TrafficSplit that belongs to the Rollout. Source: SMI specification, TrafficSplit.
 var smi = Router{
 	Field: "smi",
-	Kinds: []Kind{{
-		schema.GroupKind{Group: "split.smi-spec.io", Kind: "TrafficSplit"}, []string{"v1alpha3", "v1alpha2", "v1alpha1"},
-	}},
+	Kinds: []Kind{
+		{
+			schema.GroupKind{
+				Group: "split.smi-spec.io",
+				Kind:  "TrafficSplit",
+			},
+			[]string{"v1alpha3", "v1alpha2", "v1alpha1"},
+		},
+	},
 	Refs: func(in Input) ([]traffic.Ref, bool, error) {
 		cfg := in.Routing().SMI
 		if cfg == nil {

@@ -7,7 +7,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// traefik shares the traffic by the weights of a TraefikService. Source: docs of Traefik, Kubernetes CRD, TraefikService.
+// traefik shares the traffic by the weights of a TraefikService. Source: docs of Traefik, Kubernetes CRD,
+// TraefikService.
 var traefik = Router{
 	Field: "traefik",
 	Kinds: []Kind{{schema.GroupKind{Group: "traefik.io", Kind: "TraefikService"}, []string{"v1alpha1"}}},
@@ -19,9 +20,14 @@ var traefik = Router{
 		case cfg.WeightedTraefikServiceName == "":
 			return nil, true, errors.New("weightedTraefikServiceName must not be empty")
 		}
-		return []traffic.Ref{{
-			Group: "traefik.io", Kind: "TraefikService", Namespace: in.Namespace, Name: cfg.WeightedTraefikServiceName,
-		}}, true, nil
+		return []traffic.Ref{
+			{
+				Group:     "traefik.io",
+				Kind:      "TraefikService",
+				Namespace: in.Namespace,
+				Name:      cfg.WeightedTraefikServiceName,
+			},
+		}, true, nil
 	},
 	Observe: func(in Input, ref traffic.Ref, objects *Objects) traffic.Observed {
 		return observeBackends(in, ref, objects, "name", "spec", "weighted", "services")

@@ -9,7 +9,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// maps returns the objects of a list, leaving out what is none. They are parts of the tree: writing to one writes to it.
+// maps returns the objects of a list, leaving out what is none. They are parts of the tree: writing to one writes to
+// it.
 func objectsOf(list any) (out []map[string]any) {
 	items, _ := list.([]any)
 	for _, item := range items {

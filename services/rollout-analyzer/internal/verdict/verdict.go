@@ -1,5 +1,6 @@
-// Package verdict lets events decide about Rollouts at once: it keeps which Rollouts ask for which events, reads these from
-// the bus, and writes what they mean. Replicas share the events; a Rollout is written to as a person would.
+// Package verdict lets events decide about Rollouts at once: it keeps which Rollouts ask for which events, reads
+// these from the bus, and writes what they mean. Replicas share the events; a Rollout is written to as a person
+// would.
 package verdict
 
 import (
@@ -141,8 +142,8 @@ func (l *Listener) asking(subject string) (out []types.NamespacedName) {
 	return out
 }
 
-// Run reads the events that somebody asks for until ctx ends. Nobody asking, nothing is read: a subscription costs every
-// publisher a little.
+// Run reads the events that somebody asks for until ctx ends. Nobody asking, nothing is read: a subscription costs
+// every publisher a little.
 func (l *Listener) Run(ctx context.Context) error {
 	began := l.Now()
 	for ctx.Err() == nil {
@@ -196,8 +197,8 @@ func (l *Listener) handle(ctx context.Context, d bus.Delivery) ([]bus.Outgoing, 
 	return nil, failed
 }
 
-// decide carries out what an event means for one Rollout. Its cause is written first: a crash in between lets the event
-// come again, and then only the verdict is missing.
+// decide carries out what an event means for one Rollout. Its cause is written first: a crash in between lets the
+// event come again, and then only the verdict is missing.
 func (l *Listener) decide(ctx context.Context, key types.NamespacedName, e verdict.Event) error {
 	u := object.New("Rollout")
 	if err := l.Live.Get(ctx, key, u); err != nil {

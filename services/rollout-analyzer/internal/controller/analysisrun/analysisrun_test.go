@@ -197,7 +197,8 @@ func TestErrorsAreMeasurements(t *testing.T) {
 	d.err = errors.New("refused by s3cr3t")
 	d.pass()
 	st, again := d.pass()
-	if m := st.MetricResults[0].Measurements[0]; m.Phase != v1alpha1.AnalysisError || m.Message != "refused by *****" ||
+	if m := st.MetricResults[0].Measurements[0]; m.Phase != v1alpha1.AnalysisError ||
+		m.Message != "refused by *****" ||
 		again != 10*time.Second {
 		t.Fatalf("%+v after %s", m, again)
 	}
@@ -288,7 +289,12 @@ func TestALongMeasurementIsStopped(t *testing.T) {
 
 func TestWhatOldMeasurementsLeftIsCollected(t *testing.T) {
 	manifest := strings.Replace(run, "count: 2", "count: 3", 1)
-	manifest = strings.Replace(manifest, "metrics:", "measurementRetention: [{metricName: ok, limit: 1}]\n  metrics:", 1)
+	manifest = strings.Replace(
+		manifest,
+		"metrics:",
+		"measurementRetention: [{metricName: ok, limit: 1}]\n  metrics:",
+		1,
+	)
 	d := newDesk(t, manifest)
 	for range 4 {
 		d.pass()

@@ -1,5 +1,5 @@
-// Package analysisrun is the shell around the core for AnalysisRuns: find what is due, measure it side by side, let the
-// core assess, write the status.
+// Package analysisrun is the shell around the core for AnalysisRuns: find what is due, measure it side by side, let
+// the core assess, write the status.
 //
 // Promise: a measurement counts only if the run still is the version that was looked at, so two replicas that measure
 // at once count it once. A provider that hangs holds one worker, for a bounded time, and no other run.
@@ -68,7 +68,10 @@ func New(
 		Now:      time.Now,
 		Log:      slog.New(slog.DiscardHandler),
 		measured: prometheus.NewCounterVec(
-			prometheus.CounterOpts{Name: "argosy_rollout_measurements_total", Help: "Measurements taken, by outcome."},
+			prometheus.CounterOpts{
+				Name: "argosy_rollout_measurements_total",
+				Help: "Measurements taken, by outcome.",
+			},
 			[]string{"phase"},
 		),
 		took: prometheus.NewHistogramVec(
@@ -79,7 +82,10 @@ func New(
 			[]string{"namespace"},
 		),
 		failed: prometheus.NewCounterVec(
-			prometheus.CounterOpts{Name: "analysis_run_reconcile_error", Help: "Error occurring during the analysis run."},
+			prometheus.CounterOpts{
+				Name: "analysis_run_reconcile_error",
+				Help: "Error occurring during the analysis run.",
+			},
 			[]string{"namespace"},
 		),
 	}
@@ -138,8 +144,8 @@ func again(plan analysis.Plan, now time.Time) reconcile.Result {
 	}
 }
 
-// assess measures what is due and returns the status that follows. A run that has not begun only begins: its clock must
-// be written before its first measurement.
+// assess measures what is due and returns the status that follows. A run that has not begun only begins: its clock
+// must be written before its first measurement.
 func (r *Reconciler) assess(
 	ctx context.Context, run *v1alpha1.AnalysisRun, plan analysis.Plan, unreadable error,
 ) v1alpha1.AnalysisRunStatus {

@@ -167,8 +167,8 @@ func (r *Reconciler) arguments(
 	return values, hidden, nil
 }
 
-// collect lets providers remove what measurements left behind that nobody looks at any more. What cannot be removed now
-// is removed after the next measurement, or with the run.
+// collect lets providers remove what measurements left behind that nobody looks at any more. What cannot be removed
+// now is removed after the next measurement, or with the run.
 func (r *Reconciler) collect(ctx context.Context, run *v1alpha1.AnalysisRun) {
 	for _, m := range run.Spec.Metrics {
 		keep := analysis.Retention(run.Spec, m.Name)

@@ -91,12 +91,22 @@ func say(out chan<- prometheus.Metric, run *v1alpha1.AnalysisRun) {
 		}
 		said[m.Name] = true
 		gauge(metricType, 1, run.Namespace, run.Name, m.Name, metric.Type(m.Provider))
-		at := slices.IndexFunc(run.Status.MetricResults, func(r v1alpha1.MetricResult) bool { return r.Name == m.Name })
+		at := slices.IndexFunc(
+			run.Status.MetricResults,
+			func(r v1alpha1.MetricResult) bool { return r.Name == m.Name },
+		)
 		if at < 0 {
 			continue
 		}
 		for _, p := range phases {
-			gauge(metricPhase, one(p == run.Status.MetricResults[at].Phase), run.Namespace, run.Name, m.Name, string(p))
+			gauge(
+				metricPhase,
+				one(p == run.Status.MetricResults[at].Phase),
+				run.Namespace,
+				run.Name,
+				m.Name,
+				string(p),
+			)
 		}
 	}
 }

@@ -17,8 +17,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 )
 
-// workers measure at once; most of their time they wait for an answer, of a metric system that is slow or silent for up
-// to two minutes.
+// workers measure at once; most of their time they wait for an answer, of a metric system that is slow or silent for
+// up to two minutes.
 const workers = 256
 
 // Watch makes the manager call inner for every AnalysisRun that something happened to. again brings runs to look at

@@ -1,4 +1,5 @@
-// Package experiment is the shell around the core for Experiments: gather the world, let the core decide, apply, report.
+// Package experiment is the shell around the core for Experiments: gather the world, let the core decide, apply,
+// report.
 package experiment
 
 import (
@@ -176,8 +177,8 @@ func (e *effort) resize(ctx context.Context, a experiment.UpdateReplicaSet) erro
 	return fmt.Errorf("replica set %s: %w", a.Name, errGone)
 }
 
-// patchStatus replaces the status if the Experiment still is the version that was looked at. It has no subresource, as
-// upstream's has none.
+// patchStatus replaces the status if the Experiment still is the version that was looked at. It has no subresource,
+// as upstream's has none.
 func (e *effort) patchStatus(ctx context.Context, a experiment.PatchStatus) error {
 	tree, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&a.Status)
 	if err != nil {

@@ -23,8 +23,8 @@ const (
 	slowest = 10 * time.Second
 )
 
-// Watch makes the manager call inner for every Experiment that something happened to. again brings Experiments to look
-// at without that.
+// Watch makes the manager call inner for every Experiment that something happened to. again brings Experiments to
+// look at without that.
 func Watch(mgr manager.Manager, inner reconcile.Reconciler, again <-chan event.GenericEvent) error {
 	owned := handler.EnqueueRequestForOwner(
 		mgr.GetScheme(), mgr.GetRESTMapper(), object.New("Experiment"), handler.OnlyControllerOwner(),

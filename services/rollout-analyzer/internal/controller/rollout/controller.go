@@ -53,7 +53,12 @@ type Reconciler struct {
 
 // New returns a reconciler whose metrics are in registry.
 func New(
-	c client.Client, live client.Reader, tell Teller, recorder record.EventRecorder, log *slog.Logger, registry prometheus.Registerer,
+	c client.Client,
+	live client.Reader,
+	tell Teller,
+	recorder record.EventRecorder,
+	log *slog.Logger,
+	registry prometheus.Registerer,
 ) *Reconciler {
 	r := &Reconciler{
 		Client: c,
@@ -122,5 +127,6 @@ func (r *Reconciler) leave(ctx context.Context, req reconcile.Request) error {
 
 // stale reports whether the world moved on since it was looked at.
 func stale(err error) bool {
-	return apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) || apierrors.IsNotFound(err) || errors.Is(err, errGone)
+	return apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) || apierrors.IsNotFound(err) ||
+		errors.Is(err, errGone)
 }

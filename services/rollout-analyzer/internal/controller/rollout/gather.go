@@ -32,8 +32,13 @@ const OwnerIndex = "argosy.owner"
 // gather reads everything that may be looked at.
 func (r *Reconciler) gather(ctx context.Context, object *unstructured.Unstructured) (core.World, error) {
 	ro, warnings, err := v1alpha1.DecodeTolerant[v1alpha1.Rollout](object.Object)
-	w := core.World{Now: r.Now(), Rollout: ro, Unreadable: core.Unreadable(err), Services: map[string]*corev1.Service{},
-		Templates: map[v1alpha1.AnalysisTemplateRef]v1alpha1.AnalysisTemplateSpec{}}
+	w := core.World{
+		Now:        r.Now(),
+		Rollout:    ro,
+		Unreadable: core.Unreadable(err),
+		Services:   map[string]*corev1.Service{},
+		Templates:  map[v1alpha1.AnalysisTemplateRef]v1alpha1.AnalysisTemplateSpec{},
+	}
 	for _, warning := range warnings {
 		if strings.HasPrefix(warning.Path, "spec.") {
 			w.Warnings = append(w.Warnings, warning.String())
@@ -169,9 +174,9 @@ func (r *Reconciler) loader(ctx context.Context) router.Load {
 	}
 }
 
-// granted reports whether the namespace of a router's object lets Rollouts of another one change it: by a ReferenceGrant
-// from Rollouts of that namespace to the kind, and the name if it says one. Otherwise whoever may write a Rollout could
-// take the traffic of another tenant.
+// granted reports whether the namespace of a router's object lets Rollouts of another one change it: by a
+// ReferenceGrant from Rollouts of that namespace to the kind, and the name if it says one. Otherwise whoever may
+// write a Rollout could take the traffic of another tenant.
 func (r *Reconciler) granted(ctx context.Context, from string, to traffic.Ref) (bool, error) {
 	mapping, err := r.Client.RESTMapper().RESTMapping(
 		schema.GroupKind{Group: "gateway.networking.k8s.io", Kind: "ReferenceGrant"},
@@ -213,8 +218,8 @@ func grants(grant map[string]any, from string, to traffic.Ref) bool {
 		says(tos, map[string]string{"group": to.Group, "kind": to.Kind, "name": to.Name})
 }
 
-// pods reads the pods of each ReplicaSet, when the decision depends on them. They are not kept: a cache of all pods would
-// be the largest thing here, and nothing needs them while a Rollout rests.
+// pods reads the pods of each ReplicaSet, when the decision depends on them. They are not kept: a cache of all pods
+// would be the largest thing here, and nothing needs them while a Rollout rests.
 func (r *Reconciler) pods(ctx context.Context, w *core.World) error {
 	if !core.NeedsPods(*w) {
 		return nil
@@ -365,7 +370,10 @@ func templateRefs(ro *v1alpha1.Rollout) (refs []v1alpha1.AnalysisTemplateRef) {
 		}
 		if s.Experiment != nil {
 			for _, a := range s.Experiment.Analyses {
-				refs = append(refs, v1alpha1.AnalysisTemplateRef{TemplateName: a.TemplateName, ClusterScope: a.ClusterScope})
+				refs = append(
+					refs,
+					v1alpha1.AnalysisTemplateRef{TemplateName: a.TemplateName, ClusterScope: a.ClusterScope},
+				)
 			}
 		}
 	}

@@ -113,8 +113,8 @@ func Watch(
 }
 
 // watchOnce returns what begins to watch the objects of a kind of routers, the first time that a Rollout names one: a
-// cluster may have many of them that have nothing to do with Rollouts. A kind that the cluster does not know yet is tried
-// again with the next Rollout that names it, which is looked at again while it is invalid.
+// cluster may have many of them that have nothing to do with Rollouts. A kind that the cluster does not know yet is
+// tried again with the next Rollout that names it, which is looked at again while it is invalid.
 func watchOnce(mgr manager.Manager, c controller.Controller, r *Reconciler) func(router.Kind) {
 	var lock sync.Mutex
 	watched := map[schema.GroupKind]bool{}

@@ -13,8 +13,8 @@ import (
 )
 
 // Judge returns the phase of a measurement with this value. Without conditions every value is a success; with both, a
-// value that meets both is a failure, and one that meets neither is inconclusive. The error says which condition cannot
-// be evaluated and why; the phase is then Error.
+// value that meets both is a failure, and one that meets neither is inconclusive. The error says which condition
+// cannot be evaluated and why; the phase is then Error.
 func Judge(m v1alpha1.Metric, result any, now time.Time) (v1alpha1.AnalysisPhase, error) {
 	success, err := holds(m.SuccessCondition, result, now)
 	if err != nil {

@@ -25,8 +25,8 @@ type Problem struct {
 // String returns "path: text".
 func (p Problem) String() string { return p.Path + ": " + p.Text }
 
-// LintTemplate reports the problems of a template by itself. Values of arguments are not known, templates that it names
-// are not looked at.
+// LintTemplate reports the problems of a template by itself. Values of arguments are not known, templates that it
+// names are not looked at.
 func LintTemplate(spec v1alpha1.AnalysisTemplateSpec) []Problem {
 	l := &linting{}
 	if len(spec.Metrics) == 0 && len(spec.Templates) == 0 {
@@ -119,7 +119,12 @@ func (l *linting) limits(at string, m v1alpha1.Metric, known values) {
 		l.warn(at+".inconclusiveLimit", "%d can never be exceeded in %d measurements", b.inconclusive, b.count)
 	}
 	if b.count > 0 && b.consecutiveSuccess > b.count {
-		l.warn(at+".consecutiveSuccessLimit", "%d can never be reached in %d measurements", b.consecutiveSuccess, b.count)
+		l.warn(
+			at+".consecutiveSuccessLimit",
+			"%d can never be reached in %d measurements",
+			b.consecutiveSuccess,
+			b.count,
+		)
 	}
 }
 
@@ -131,7 +136,11 @@ func (l *linting) rules(metrics []v1alpha1.Metric, dry []v1alpha1.DryRun, keep [
 	}
 	for i, rule := range keep {
 		if _, err := matching(metrics, rule.MetricName); err != nil {
-			l.add(fmt.Sprintf("spec.measurementRetention[%d].metricName", i), "%v; it is a Go regular expression", err)
+			l.add(
+				fmt.Sprintf("spec.measurementRetention[%d].metricName", i),
+				"%v; it is a Go regular expression",
+				err,
+			)
 		}
 	}
 }

@@ -17,9 +17,9 @@ type Taken struct {
 	About map[string]string
 }
 
-// Assess adds new measurements, by metric name, to a run and returns the status that follows. A measurement without an
-// end is one that goes on; the next of its metric takes its place. Without measurements Assess begins the run, or ends
-// it when someone asked for that.
+// Assess adds new measurements, by metric name, to a run and returns the status that follows. A measurement without
+// an end is one that goes on; the next of its metric takes its place. Without measurements Assess begins the run, or
+// ends it when someone asked for that.
 func Assess(run *v1alpha1.AnalysisRun, fresh map[string]Taken, now time.Time) v1alpha1.AnalysisRunStatus {
 	st := *run.Status.DeepCopy()
 	if st.Phase.Completed() {
@@ -122,8 +122,8 @@ func add(r *v1alpha1.MetricResult, m Taken, keep int32) {
 	}
 }
 
-// maxKept bounds, in bytes, the measurements of a run: an object of etcd has at most 1.5 MB, and one that is too large
-// could never be written again.
+// maxKept bounds, in bytes, the measurements of a run: an object of etcd has at most 1.5 MB, and one that is too
+// large could never be written again.
 const maxKept = 512 << 10
 
 // trim forgets the oldest measurements of whichever metric has most, until all fit.
@@ -210,7 +210,11 @@ const terminated = "Metric Terminated"
 
 // conclude ends a run when all metrics are complete, when one that counts went wrong, or when someone asked for it.
 // What is being measured is ended first: a Job must not outlive the run that started it.
-func conclude(spec v1alpha1.AnalysisRunSpec, st v1alpha1.AnalysisRunStatus, now time.Time) v1alpha1.AnalysisRunStatus {
+func conclude(
+	spec v1alpha1.AnalysisRunSpec,
+	st v1alpha1.AnalysisRunStatus,
+	now time.Time,
+) v1alpha1.AnalysisRunStatus {
 	worst, message := v1alpha1.AnalysisSuccessful, ""
 	open, underway := len(st.MetricResults) < len(spec.Metrics), false
 	for _, r := range st.MetricResults {

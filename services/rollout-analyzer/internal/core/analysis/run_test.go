@@ -89,7 +89,9 @@ func TestVerdicts(t *testing.T) {
 		{interval(), "fff", v1alpha1.AnalysisRunning},
 		{interval(), "ffff", v1alpha1.AnalysisFailed},
 	} {
-		run := &v1alpha1.AnalysisRun{Spec: v1alpha1.AnalysisRunSpec{Metrics: []v1alpha1.Metric{metric("m", c.metric)}}}
+		run := &v1alpha1.AnalysisRun{
+			Spec: v1alpha1.AnalysisRunSpec{Metrics: []v1alpha1.Metric{metric("m", c.metric)}},
+		}
 		for i, letter := range c.word {
 			if run.Status.Phase.Completed() {
 				t.Errorf("%q %q: complete after %d", c.metric, c.word, i)

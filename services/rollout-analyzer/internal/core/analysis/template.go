@@ -43,8 +43,8 @@ func Merge(
 }
 
 // Endless names the metrics of a run that nothing but a verdict or a person would end: they have an interval and
-// neither count nor consecutiveSuccessLimit. Where the steps of a rollout wait for a run, [Merge] gives them an end, of
-// which people should be warned; upstream refuses the Rollout.
+// neither count nor consecutiveSuccessLimit. Where the steps of a rollout wait for a run, [Merge] gives them an end,
+// of which people should be warned; upstream refuses the Rollout.
 func Endless(spec v1alpha1.AnalysisRunSpec) []string {
 	var out []string
 	known := plainValues(spec.Args)
@@ -60,12 +60,14 @@ func Endless(spec v1alpha1.AnalysisRunSpec) []string {
 func Bounded(m v1alpha1.Metric) string {
 	return fmt.Sprintf(
 		"metric %q has an interval and no count: where steps wait for it, it is measured %s times (failureLimit + 1); "+
-			"set count to say how often", m.Name, m.Count,
+			"set count to say how often",
+		m.Name,
+		m.Count,
 	)
 }
 
-// CheckRollout reports what is wrong with an analysis that a rollout asks for, and of what people should be warned: an
-// analysis that must end by itself has metrics that would not. known are the templates that can be reached.
+// CheckRollout reports what is wrong with an analysis that a rollout asks for, and of what people should be warned:
+// an analysis that must end by itself has metrics that would not. known are the templates that can be reached.
 func CheckRollout(
 	a v1alpha1.RolloutAnalysis, known Templates, resolve Resolve, finite bool,
 ) (warnings []string, err error) {

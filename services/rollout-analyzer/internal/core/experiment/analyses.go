@@ -115,7 +115,13 @@ func (p *pass) fill(text string) (string, error) {
 		pairs = append(pairs, "templates."+t.Name+".podTemplateHash", t.PodTemplateHash,
 			"templates."+t.Name+".replicaset.name", p.ex.Name+"-"+t.Name)
 	}
-	pairs = append(pairs, "experiment.availableAt", timeText(p.st.AvailableAt), "experiment.finishedAt", p.finishedAt())
+	pairs = append(
+		pairs,
+		"experiment.availableAt",
+		timeText(p.st.AvailableAt),
+		"experiment.finishedAt",
+		p.finishedAt(),
+	)
 	out := text
 	for i := 0; i < len(pairs); i += 2 {
 		for _, tag := range []string{"{{" + pairs[i] + "}}", "{{ " + pairs[i] + " }}"} {
@@ -165,7 +171,11 @@ func (p *pass) resolve(from v1alpha1.ArgumentValueFrom) (string, error) {
 // worse orders verdicts: a later one takes the place of an earlier one.
 func worse(a, b v1alpha1.AnalysisPhase) v1alpha1.AnalysisPhase {
 	order := []v1alpha1.AnalysisPhase{
-		"", v1alpha1.AnalysisSuccessful, v1alpha1.AnalysisInconclusive, v1alpha1.AnalysisError, v1alpha1.AnalysisFailed,
+		"",
+		v1alpha1.AnalysisSuccessful,
+		v1alpha1.AnalysisInconclusive,
+		v1alpha1.AnalysisError,
+		v1alpha1.AnalysisFailed,
 	}
 	for _, phase := range order {
 		if phase == a {

@@ -1,13 +1,13 @@
 // Package experiment decides what happens to an Experiment next. It is a pure function of a [World], as the core of
 // Rollouts is.
 //
-// The way of an experiment: the pods of all templates become available; then, for a duration or until the analyses that
-// it needs are content, they run and are measured; then, after a delay, they go. Whatever fails ends it at once.
+// The way of an experiment: the pods of all templates become available; then, for a duration or until the analyses
+// that it needs are content, they run and are measured; then, after a delay, they go. Whatever fails ends it at once.
 //
 //	Pending → Running → Successful | Failed | Error | Inconclusive
 //
-// Promise: performing the actions in order and deciding again asks for nothing new; names are derived from the experiment,
-// so that a crash between two actions repeats harmless ones.
+// Promise: performing the actions in order and deciding again asks for nothing new; names are derived from the
+// experiment, so that a crash between two actions repeats harmless ones.
 package experiment
 
 import (

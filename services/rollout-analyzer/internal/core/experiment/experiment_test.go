@@ -26,9 +26,13 @@ type sim struct {
 func newSim(t testing.TB, edit func(*v1alpha1.ExperimentSpec)) *sim {
 	pod := corev1.PodTemplateSpec{
 		ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"app": "shop"}},
-		Spec: corev1.PodSpec{Containers: []corev1.Container{{
-			Name: "main", Image: "shop:v1", Ports: []corev1.ContainerPort{{ContainerPort: 80}, {Name: "more", ContainerPort: 81}},
-		}}},
+		Spec: corev1.PodSpec{Containers: []corev1.Container{
+			{
+				Name:  "main",
+				Image: "shop:v1",
+				Ports: []corev1.ContainerPort{{ContainerPort: 80}, {Name: "more", ContainerPort: 81}},
+			},
+		}},
 	}
 	selector := &metav1.LabelSelector{MatchLabels: map[string]string{"app": "shop"}}
 	ex := &v1alpha1.Experiment{
@@ -39,13 +43,20 @@ func newSim(t testing.TB, edit func(*v1alpha1.ExperimentSpec)) *sim {
 				{Name: "old", Selector: selector, Template: pod, Replicas: new(int32(2))},
 				{Name: "new", Selector: selector, Template: pod, Service: &v1alpha1.TemplateService{}},
 			},
-			Analyses: []v1alpha1.ExperimentAnalysisTemplateRef{{Name: "rate", TemplateName: "rate", Args: []v1alpha1.Argument{
-				{Name: "hash", Value: v1alpha1.AnyStringPtr("{{templates.new.podTemplateHash}}/{{ templates.old.replicaset.name }}")},
-				{Name: "until", Value: v1alpha1.AnyStringPtr("{{experiment.finishedAt}}")},
-				{Name: "secret", ValueFrom: &v1alpha1.ValueFromArgument{
-					SecretKeyRef: &v1alpha1.AnalysisSecretKeyRef{Name: "s", Key: "k"},
+			Analyses: []v1alpha1.ExperimentAnalysisTemplateRef{
+				{Name: "rate", TemplateName: "rate", Args: []v1alpha1.Argument{
+					{
+						Name: "hash",
+						Value: v1alpha1.AnyStringPtr(
+							"{{templates.new.podTemplateHash}}/{{ templates.old.replicaset.name }}",
+						),
+					},
+					{Name: "until", Value: v1alpha1.AnyStringPtr("{{experiment.finishedAt}}")},
+					{Name: "secret", ValueFrom: &v1alpha1.ValueFromArgument{
+						SecretKeyRef: &v1alpha1.AnalysisSecretKeyRef{Name: "s", Key: "k"},
+					}},
 				}},
-			}}},
+			},
 		},
 	}
 	if edit != nil {
@@ -56,7 +67,12 @@ func newSim(t testing.TB, edit func(*v1alpha1.ExperimentSpec)) *sim {
 	return &sim{t: t, w: World{
 		Now: time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC), Experiment: ex,
 		Templates: map[v1alpha1.AnalysisTemplateRef]v1alpha1.AnalysisTemplateSpec{{TemplateName: "rate"}: {
-			Args: []v1alpha1.Argument{{Name: "hash"}, {Name: "until"}, {Name: "secret"}}, Metrics: []v1alpha1.Metric{metric},
+			Args: []v1alpha1.Argument{
+				{Name: "hash"},
+				{Name: "until"},
+				{Name: "secret"},
+			},
+			Metrics: []v1alpha1.Metric{metric},
 		}},
 	}}
 }
@@ -196,14 +212,23 @@ func TestAnExperimentRunsAndGoes(t *testing.T) {
 	s.after(30 * time.Second)
 	got := s.log
 	wantLog := []string{
-		"create trial-old x2", "create trial-new x1", "service trial-new of 2 ports", "analyse trial-rate", "end trial-rate",
-		"size trial-old 2 2026-11-23T10:05:30Z", "size trial-new 1 2026-11-23T10:05:30Z", "size trial-old 0 ",
-		"size trial-new 0 ", "no service trial-new",
+		"create trial-old x2",
+		"create trial-new x1",
+		"service trial-new of 2 ports",
+		"analyse trial-rate",
+		"end trial-rate",
+		"size trial-old 2 2026-11-23T10:05:30Z",
+		"size trial-new 1 2026-11-23T10:05:30Z",
+		"size trial-old 0 ",
+		"size trial-new 0 ",
+		"no service trial-new",
 	}
 	if diff := cmp.Diff(wantLog, got); diff != "" {
 		t.Error(diff)
 	}
 }
+
+func say(phase v1alpha1.AnalysisPhase) func(*sim) { return func(s *sim) { s.verdict(phase) } }
 
 func TestHowExperimentsEnd(t *testing.T) {
 	required := func(s *v1alpha1.ExperimentSpec) { s.Duration, s.Analyses[0].RequiredForCompletion = "", true }
@@ -213,39 +238,60 @@ func TestHowExperimentsEnd(t *testing.T) {
 		phase v1alpha1.AnalysisPhase
 		said  string
 	}{
-		"a failed analysis":        {nil, func(s *sim) { s.verdict(v1alpha1.AnalysisFailed) }, v1alpha1.AnalysisFailed, "said so"},
-		"an analysis in error":     {nil, func(s *sim) { s.verdict(v1alpha1.AnalysisError) }, v1alpha1.AnalysisError, "said so"},
-		"an inconclusive one":      {nil, func(s *sim) { s.verdict(v1alpha1.AnalysisInconclusive) }, v1alpha1.AnalysisInconclusive, "said so"},
-		"a content one goes on":    {nil, func(s *sim) { s.verdict(v1alpha1.AnalysisSuccessful) }, v1alpha1.AnalysisRunning, ""},
-		"a required one is enough": {required, func(s *sim) { s.verdict(v1alpha1.AnalysisSuccessful) }, v1alpha1.AnalysisSuccessful, ""},
-		"without an end it goes on": {func(s *v1alpha1.ExperimentSpec) { s.Duration = "" }, func(s *sim) { s.after(24 * time.Hour) },
-			v1alpha1.AnalysisRunning, ""},
-		"a required one is waited for": {func(s *v1alpha1.ExperimentSpec) { s.Analyses[0].RequiredForCompletion = true },
-			func(s *sim) { s.after(time.Hour) }, v1alpha1.AnalysisRunning, ""},
-		"terminated": {nil, func(s *sim) { s.w.Experiment.Spec.Terminate = true; s.settle() }, v1alpha1.AnalysisSuccessful,
-			"Experiment was terminated"},
-		"pods that never come": {func(s *v1alpha1.ExperimentSpec) { s.Templates[0].Template.Spec.Containers[0].Image = "bad" },
+		"a failed analysis":     {nil, say(v1alpha1.AnalysisFailed), v1alpha1.AnalysisFailed, "said so"},
+		"an analysis in error":  {nil, say(v1alpha1.AnalysisError), v1alpha1.AnalysisError, "said so"},
+		"an inconclusive one":   {nil, say(v1alpha1.AnalysisInconclusive), v1alpha1.AnalysisInconclusive, "said so"},
+		"a content one goes on": {nil, say(v1alpha1.AnalysisSuccessful), v1alpha1.AnalysisRunning, ""},
+		"a required one is enough": {
+			required, say(v1alpha1.AnalysisSuccessful), v1alpha1.AnalysisSuccessful, "",
+		},
+		"without an end it goes on": {
+			func(s *v1alpha1.ExperimentSpec) { s.Duration = "" },
+			func(s *sim) { s.after(24 * time.Hour) }, v1alpha1.AnalysisRunning, "",
+		},
+		"a required one is waited for": {
+			func(s *v1alpha1.ExperimentSpec) { s.Analyses[0].RequiredForCompletion = true },
+			func(s *sim) { s.after(time.Hour) }, v1alpha1.AnalysisRunning, "",
+		},
+		"terminated": {
+			nil, func(s *sim) { s.w.Experiment.Spec.Terminate = true; s.settle() },
+			v1alpha1.AnalysisSuccessful, "Experiment was terminated",
+		},
+		"pods that never come": {
+			func(s *v1alpha1.ExperimentSpec) { s.Templates[0].Template.Spec.Containers[0].Image = "bad" },
 			func(s *sim) { s.after(10 * time.Minute) }, v1alpha1.AnalysisFailed,
-			`Template "old" exceeded its progressDeadlineSeconds (600)`},
-		"pods that go away": {nil, func(s *sim) {
-			rs := s.w.ReplicaSets[0].DeepCopy()
-			rs.Status.AvailableReplicas, rs.Spec.Template.Spec.Containers[0].Image = 1, "bad"
-			s.w.ReplicaSets[0] = rs
-			s.settle()
-			s.w.Experiment.Spec.Duration = "1h"
-			s.after(10 * time.Minute)
-		}, v1alpha1.AnalysisFailed, `Template "old" exceeded its progressDeadlineSeconds (600)`},
-		"no such template": {func(s *v1alpha1.ExperimentSpec) { s.Analyses[0].TemplateName = "gone" }, func(*sim) {},
-			v1alpha1.AnalysisError, `spec.analyses[0]: template "gone" is not there`},
-		"an argument of no template": {func(s *v1alpha1.ExperimentSpec) {
-			s.Analyses[0].Args[0].Value = v1alpha1.AnyStringPtr("{{templates.gone.podTemplateHash}}")
-		}, func(*sim) {}, v1alpha1.AnalysisError,
-			`argument hash: "{{templates.gone.podTemplateHash}}" names no template of the experiment`},
-		"a service without a port": {func(s *v1alpha1.ExperimentSpec) { s.Templates[1].Template.Spec.Containers = []corev1.Container{{}} },
-			func(*sim) {}, v1alpha1.AnalysisError,
-			"spec.templates[1].service: needs a port of a container (ports of the template), and there is none"},
-		"labels beside the selector": {func(s *v1alpha1.ExperimentSpec) { s.Templates[0].Template.Labels = nil }, func(*sim) {},
-			v1alpha1.AnalysisError, "spec.templates[0].template.metadata.labels: must match the selector"},
+			`Template "old" exceeded its progressDeadlineSeconds (600)`,
+		},
+		"pods that go away": {
+			nil, func(s *sim) {
+				rs := s.w.ReplicaSets[0].DeepCopy()
+				rs.Status.AvailableReplicas, rs.Spec.Template.Spec.Containers[0].Image = 1, "bad"
+				s.w.ReplicaSets[0] = rs
+				s.settle()
+				s.w.Experiment.Spec.Duration = "1h"
+				s.after(10 * time.Minute)
+			}, v1alpha1.AnalysisFailed, `Template "old" exceeded its progressDeadlineSeconds (600)`,
+		},
+		"no such template": {
+			func(s *v1alpha1.ExperimentSpec) { s.Analyses[0].TemplateName = "gone" }, func(*sim) {},
+			v1alpha1.AnalysisError, `spec.analyses[0]: template "gone" is not there`,
+		},
+		"an argument of no template": {
+			func(s *v1alpha1.ExperimentSpec) {
+				s.Analyses[0].Args[0].Value = v1alpha1.AnyStringPtr("{{templates.gone.podTemplateHash}}")
+			}, func(*sim) {}, v1alpha1.AnalysisError,
+			`argument hash: "{{templates.gone.podTemplateHash}}" names no template of the experiment`,
+		},
+		"a service without a port": {
+			func(s *v1alpha1.ExperimentSpec) {
+				s.Templates[1].Template.Spec.Containers = []corev1.Container{{}}
+			}, func(*sim) {}, v1alpha1.AnalysisError,
+			"spec.templates[1].service: needs a port of a container (ports of the template), and there is none",
+		},
+		"labels beside the selector": {
+			func(s *v1alpha1.ExperimentSpec) { s.Templates[0].Template.Labels = nil }, func(*sim) {},
+			v1alpha1.AnalysisError, "spec.templates[0].template.metadata.labels: must match the selector",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSim(t, c.edit)

@@ -1,17 +1,17 @@
 // Package sequential compares a canary with its stable version while both serve, and may be asked at any time.
 //
-// Promise: pure, and valid at any number of looks: a canary whose rate of events is at most 1 + tolerance times that of
-// the stable is called worse with probability of at most alpha, however often, and for however long, one looks, and
-// however its share of the requests changes. Two numbers per version and tick are all that is needed; the order of
-// ticks does not matter.
+// Promise: pure, and valid at any number of looks: a canary whose rate of events is at most 1 + tolerance times that
+// of the stable is called worse with probability of at most alpha, however often, and for however long, one looks,
+// and however its share of the requests changes. Two numbers per version and tick are all that is needed; the order
+// of ticks does not matter.
 //
-// How: given the share ρ of the requests that went to the canary, an event is the canary's with probability
-// θ(r) = ρr / (1 − ρ + ρr) when the canary has r times the stable's rate of events. The likelihood of a grid of ratios
-// r is kept. The mean, over the ratios above 1 + tolerance, of their likelihood divided by that of 1 + tolerance is an
+// How: given the share ρ of the requests that went to the canary, an event is the canary's with probability θ(r) = ρr
+// / (1 − ρ + ρr) when the canary has r times the stable's rate of events. The likelihood of a grid of ratios r is
+// kept. The mean, over the ratios above 1 + tolerance, of their likelihood divided by that of 1 + tolerance is an
 // e-process: by Ville's inequality it ever exceeds 1/alpha with probability of at most alpha. The same, turned round,
-// bounds the ratio from above, which is what promotes early. Where events come in bursts, as when one pod fails all its
-// requests for a tick, no tick alone is enough for a verdict against the canary, and evidence is divided by how much
-// more events scatter than independent ones would. This guard is a rule of thumb; the rest is a theorem.
+// bounds the ratio from above, which is what promotes early. Where events come in bursts, as when one pod fails all
+// its requests for a tick, no tick alone is enough for a verdict against the canary, and evidence is divided by how
+// much more events scatter than independent ones would. This guard is a rule of thumb; the rest is a theorem.
 //
 // An event is whatever is counted: a failed request, or one slower than a quantile of the stable.
 //
@@ -169,8 +169,8 @@ func (d Design) Add(s State, c Counts) State {
 	return s
 }
 
-// Ratio is the estimate of how many times the canary's rate of events is that of the stable; half an event is added to
-// each, so that there always is one. It is bounded as the grid is.
+// Ratio is the estimate of how many times the canary's rate of events is that of the stable; half an event is added
+// to each, so that there always is one. It is bounded as the grid is.
 func (s State) Ratio() float64 { return min(max(s.ratio(), 1.0/maxRatio), maxRatio) }
 
 func (s State) ratio() float64 {

@@ -288,7 +288,10 @@ func TestTable(t *testing.T) {
 	}
 	d := design(t, Design{})
 	var out strings.Builder
-	fmt.Fprintf(&out, "\n| case | sequential | z-test at every tick | more than 5 %% in a tick |\n|---|---|---|---|\n")
+	fmt.Fprintf(
+		&out,
+		"\n| case | sequential | z-test at every tick | more than 5 %% in a tick |\n|---|---|---|---|\n",
+	)
 	for i, w := range []world{
 		{name: "no regression, 200 rps, 5 % canary", perTick: 2000,
 			shares: []float64{0.05}, stable: 0.005, canary: 0.005},

@@ -18,8 +18,8 @@ type Ref struct {
 	Namespace, Name string
 }
 
-// Route is one object that splits traffic, with those that are changed together with it, as they were read. Its methods
-// are pure.
+// Route is one object that splits traffic, with those that are changed together with it, as they were read. Its
+// methods are pure.
 type Route interface {
 	// Observed is what matters of it.
 	Observed() Observed

@@ -1,8 +1,9 @@
 // Package verdict decides what an event means for a Rollout that asked for it. It is pure.
 //
-// A Rollout asks by annotations: argosy.dev/abort-on, argosy.dev/pause-on and argosy.dev/promote-on. Each is a list, one
-// entry in a line: EVENTSOURCE/EVENT, and optionally "if" and a condition on result.type, result.source, result.id and
-// result.data, in the language of the conditions of analyses. Events are those of the Rollout's own namespace.
+// A Rollout asks by annotations: argosy.dev/abort-on, argosy.dev/pause-on and argosy.dev/promote-on. Each is a list,
+// one entry in a line: EVENTSOURCE/EVENT, and optionally "if" and a condition on result.type, result.source,
+// result.id and result.data, in the language of the conditions of analyses. Events are those of the Rollout's own
+// namespace.
 package verdict
 
 import (
@@ -89,7 +90,8 @@ type Event struct {
 }
 
 // Decide returns what an event does to a Rollout, nothing for one that is not in progress, was decided by this event
-// before, or began after the event was stored: what happened to an earlier version or try says nothing about this one.
+// before, or began after the event was stored: what happened to an earlier version or try says nothing about this
+// one.
 func Decide(ro *v1alpha1.Rollout, e Event, now time.Time) (act Act, err error) {
 	st := ro.Status
 	if st.StableRS == "" || st.StableRS == st.CurrentPodHash || st.Abort || st.Duration == nil ||

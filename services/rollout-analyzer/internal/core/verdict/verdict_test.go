@@ -27,18 +27,23 @@ func rollout() *v1alpha1.Rollout {
 
 func TestWhatAnEventDoes(t *testing.T) {
 	alert := Event{
-		ID: "1", Subject: "events.ns.alerts.critical", Stored: start.Add(time.Second), Data: []byte(`{"status":"firing"}`),
+		ID:      "1",
+		Subject: "events.ns.alerts.critical",
+		Stored:  start.Add(time.Second),
+		Data:    []byte(`{"status":"firing"}`),
 	}
 	for name, c := range map[string]struct {
 		edit func(*v1alpha1.Rollout, *Event)
 		want Act
 	}{
-		"the condition holds":    {func(*v1alpha1.Rollout, *Event) {}, Abort},
-		"it does not":            {func(_ *v1alpha1.Rollout, e *Event) { e.Data = []byte(`{"status":"resolved"}`) }, Pause},
-		"without condition":      {func(_ *v1alpha1.Rollout, e *Event) { e.Subject = "events.ns.checks.failed" }, Abort},
-		"promote":                {func(_ *v1alpha1.Rollout, e *Event) { e.Subject = "events.ns.checks.passed" }, Promote},
-		"not asked for":          {func(_ *v1alpha1.Rollout, e *Event) { e.Subject = "events.ns.checks.other" }, ""},
-		"of another namespace":   {func(_ *v1alpha1.Rollout, e *Event) { e.Subject = "events.other.alerts.critical" }, ""},
+		"the condition holds": {func(*v1alpha1.Rollout, *Event) {}, Abort},
+		"it does not":         {func(_ *v1alpha1.Rollout, e *Event) { e.Data = []byte(`{"status":"resolved"}`) }, Pause},
+		"without condition":   {func(_ *v1alpha1.Rollout, e *Event) { e.Subject = "events.ns.checks.failed" }, Abort},
+		"promote":             {func(_ *v1alpha1.Rollout, e *Event) { e.Subject = "events.ns.checks.passed" }, Promote},
+		"not asked for":       {func(_ *v1alpha1.Rollout, e *Event) { e.Subject = "events.ns.checks.other" }, ""},
+		"of another namespace": {
+			func(_ *v1alpha1.Rollout, e *Event) { e.Subject = "events.other.alerts.critical" }, "",
+		},
 		"before it began":        {func(_ *v1alpha1.Rollout, e *Event) { e.Stored = start.Add(-time.Second) }, ""},
 		"nothing is in progress": {func(ro *v1alpha1.Rollout, _ *Event) { ro.Status.CurrentPodHash = "old" }, ""},
 		"aborted already":        {func(ro *v1alpha1.Rollout, _ *Event) { ro.Status.Abort = true }, ""},
@@ -71,7 +76,11 @@ func TestWishesThatCannotBeRead(t *testing.T) {
 		strings.Repeat("a/b\n", 33):      "more than 32 entries",
 		"alerts/critical else something": "is not EVENTSOURCE/EVENT",
 	} {
-		if _, err := Wishes("ns", map[string]string{AnnotationAbortOn: text}); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := Wishes(
+			"ns",
+			map[string]string{AnnotationAbortOn: text},
+		); err == nil ||
+			!strings.Contains(err.Error(), want) {
 			t.Errorf("%.20q: %v", text, err)
 		}
 	}
