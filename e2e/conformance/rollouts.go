@@ -18,6 +18,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
@@ -136,26 +137,7 @@ func (s *rolloutSuite) define(ctx context.Context) error {
 					continue
 				}
 				done[gvk.GroupKind().String()] = true
-				plural := strings.ToLower(gvk.Kind) + "s"
-				if err := s.apply(
-					ctx,
-					object("apiextensions.k8s.io/v1", "CustomResourceDefinition", plural+"."+gvk.Group,
-						map[string]any{"spec": map[string]any{
-							"group": gvk.Group, "scope": "Namespaced",
-							"names": map[string]any{
-								"kind":     gvk.Kind,
-								"listKind": gvk.Kind + "List",
-								"plural":   plural,
-								"singular": strings.ToLower(gvk.Kind),
-							},
-							"versions": []any{map[string]any{
-								"name": gvk.Version, "served": true, "storage": true,
-								"schema": map[string]any{"openAPIV3Schema": map[string]any{
-									"type": "object", "x-kubernetes-preserve-unknown-fields": true,
-								}},
-							}},
-						}}),
-				); err != nil {
+				if err := s.apply(ctx, definitionOf(gvk)); err != nil {
 					return err
 				}
 				if err := s.await(ctx, time.Minute, func() error {
@@ -169,6 +151,29 @@ func (s *rolloutSuite) define(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// definitionOf is a definition of a kind that takes any content.
+func definitionOf(gvk schema.GroupVersionKind) *unstructured.Unstructured {
+	plural := strings.ToLower(gvk.Kind) + "s"
+	out := object("apiextensions.k8s.io/v1", "CustomResourceDefinition", plural+"."+gvk.Group, map[string]any{
+		"spec": map[string]any{
+			"group": gvk.Group, "scope": "Namespaced",
+			"names": map[string]any{
+				"kind": gvk.Kind, "listKind": gvk.Kind + "List", "plural": plural,
+				"singular": strings.ToLower(gvk.Kind),
+			},
+			"versions": []any{map[string]any{
+				"name": gvk.Version, "served": true, "storage": true,
+				"schema": map[string]any{"openAPIV3Schema": map[string]any{
+					"type": "object", "x-kubernetes-preserve-unknown-fields": true,
+				}},
+			}},
+		},
+	})
+	// The API server takes groups of Kubernetes itself only with this.
+	out.SetAnnotations(map[string]string{"api-approved.kubernetes.io": "unapproved, stands in for a test"})
+	return out
 }
 
 // nodes makes the pods of every ReplicaSet available.

@@ -131,14 +131,30 @@ func (p *pass) wear(rs *appsv1.ReplicaSet, role *v1alpha1.PodTemplateMetadata) {
 			return
 		}
 		u.Set[AnnotationEphemeral] = string(text)
-		if behind := rs.Annotations[AnnotationPodsBehind]; behind == "" && size(rs)+rs.Status.Replicas > 0 {
-			u.Set[AnnotationPodsBehind] = orText(rs.Annotations[AnnotationEphemeral], "{}")
+		if size(rs)+rs.Status.Replicas > 0 {
+			// Pods may still wear what was before that: a second change before they caught up adds to it.
+			u.Set[AnnotationPodsBehind] = both(rs.Annotations[AnnotationPodsBehind], had)
 		}
 		return
 	}
 	if behind := rs.Annotations[AnnotationPodsBehind]; behind != "" {
 		p.dressPods(rs, behind, want)
 	}
+}
+
+// both is what pods may wear that were behind already, as JSON.
+func both(behind string, had v1alpha1.PodTemplateMetadata) string {
+	var all v1alpha1.PodTemplateMetadata
+	if err := json.Unmarshal([]byte(behind), &all); err != nil {
+		all = v1alpha1.PodTemplateMetadata{}
+	}
+	fillOver(&all.Labels, had.Labels)
+	fillOver(&all.Annotations, had.Annotations)
+	text, err := json.Marshal(all)
+	if err != nil {
+		return "{}"
+	}
+	return string(text)
 }
 
 // dressPods brings live pods after their template.

@@ -20,6 +20,8 @@ func (p *pass) refuse(problems []Problem) {
 		p.note(true, ReasonInvalidSpec, message)
 	}
 	p.setCondition(v1alpha1.RolloutInvalidSpec, true, ReasonInvalidSpec, message)
+	// Who waits for it must not be told what was true of an earlier version.
+	p.setCondition(v1alpha1.RolloutHealthyCond, false, "RolloutHealthy", "Rollout is not healthy")
 	p.observe()
 	p.st.Phase, p.st.Message = v1alpha1.RolloutDegraded, ReasonInvalidSpec+": "+message
 	p.wakeAt(p.w.Now.Add(recheck))

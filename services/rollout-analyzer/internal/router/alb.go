@@ -37,6 +37,16 @@ func albRefs(in Input) (refs []traffic.Ref, named bool, err error) {
 	if in.Canary.PingPong != nil && cfg.RootService == "" {
 		return nil, true, fmt.Errorf("rootService must be set for pingPong")
 	}
+	for _, s := range in.Canary.Steps {
+		if s.SetHeaderRoute == nil {
+			continue
+		}
+		for _, m := range s.SetHeaderRoute.Match {
+			if v := m.HeaderValue; v == nil || v.Exact == "" {
+				return nil, true, fmt.Errorf("setHeaderRoute %s: matches headers by exact values only", s.SetHeaderRoute.Name)
+			}
+		}
+	}
 	return ingressRefs(in, cfg.Ingress, cfg.Ingresses, "ingress")
 }
 

@@ -48,6 +48,10 @@ func appMeshRouter(in Input, ref traffic.Ref, objects *Objects) (router traffic.
 	if named == nil {
 		return router, "is not provided by a VirtualRouter"
 	}
+	if namespace := text(named["namespace"]); namespace != "" && namespace != ref.Namespace {
+		// Whoever may write this object could take the traffic of another tenant.
+		return router, "leads to a VirtualRouter of another namespace, " + namespace
+	}
 	return traffic.Ref{
 		Group: appMeshGroup, Kind: "VirtualRouter", Namespace: orText(text(named["namespace"]), in.Namespace),
 		Name: text(named["name"]),

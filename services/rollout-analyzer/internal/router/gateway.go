@@ -106,6 +106,12 @@ func gatewayRoutes(in Input) (refs []traffic.Ref, named bool, err error) {
 	if len(refs) == 0 {
 		return nil, true, errors.New("names no HTTPRoute, GRPCRoute, TCPRoute or TLSRoute")
 	}
+	http := slices.ContainsFunc(refs, func(r traffic.Ref) bool { return r.Kind == "HTTPRoute" })
+	for _, s := range in.Canary.Steps {
+		if !http && (s.SetHeaderRoute != nil || s.SetMirrorRoute != nil) {
+			return nil, true, errors.New("names no HTTPRoute, and only these have header and mirror routes")
+		}
+	}
 	return refs, true, nil
 }
 

@@ -335,7 +335,6 @@ func TestWhatRoutersRefuse(t *testing.T) {
 		"needs canarySubsetName":                  `{"istio":{"virtualService":{"name":"a"},"destinationRule":{"name":"a"}}}`,
 		"must be set, not both":                   `{"nginx":{"stableIngress":"a","stableIngresses":["b"]}}`,
 		"names no stableIngress":                  `{"nginx":{}}`,
-		"names no ingress":                        `{"alb":{}}`,
 		"weightedTraefikServiceName must not":     `{"traefik":{}}`,
 		"route.name must not be empty":            `{"apisix":{}}`,
 		"mappings names none":                     `{"ambassador":{}}`,
@@ -345,6 +344,8 @@ func TestWhatRoutersRefuse(t *testing.T) {
 		"names no HTTPRoute":                      `{"plugins":{"argoproj-labs/gatewayAPI":{}}}`,
 		"name each HTTPRoute":                     `{"plugins":{"argoproj-labs/gatewayAPI":{"httpRouteSelector":{}}}}`,
 		"takes no other maxTrafficWeight":         `{"maxTrafficWeight":50,"traefik":{"weightedTraefikServiceName":"a"}}`,
+		"matches headers by exact values only":    `{"alb":{"ingress":"web","servicePort":80}}`,
+		"only these have header and mirror":       `{"plugins":{"argoproj-labs/gatewayAPI":{"grpcRoute":"rpc"}}}`,
 		"no router is named":                      `{}`,
 		"plugins.acme/x: is not served":           `{"plugins":{"acme/x":{}}}`,
 		"read the configuration: json: cannot un": `{"plugins":{"argoproj-labs/gatewayAPI":{"httpRoute":7}}}`,
@@ -354,7 +355,13 @@ func TestWhatRoutersRefuse(t *testing.T) {
 			t.Fatal(err)
 		}
 		var said []string
-		for _, p := range Read(rolloutOf(r)).Problems {
+		ro := rolloutOf(r)
+		ro.Spec.Strategy.Canary.Steps = []v1alpha1.CanaryStep{{SetHeaderRoute: &v1alpha1.SetHeaderRoute{
+			Name: "beta", Match: []v1alpha1.HeaderRoutingMatch{
+				{HeaderName: "X", HeaderValue: &v1alpha1.StringMatch{Prefix: "y"}},
+			},
+		}}}
+		for _, p := range Read(ro).Problems {
 			said = append(said, p.Field+": "+p.Reason)
 		}
 		if !strings.Contains(strings.Join(said, "\n"), want) {
@@ -376,6 +383,11 @@ func TestObjectsThatCannotBeUsed(t *testing.T) {
 		"action without port": {"alb", "Ingress", `{"rules":[]}`, "port name use-annotation"},
 		"mapping with weight": {"ambassador", "Mapping", `{"weight":3}`, "a weight of its own"},
 		"no router":           {"appmesh", "VirtualService", `{}`, "not provided by a VirtualRouter"},
+		"router of another namespace": {
+			"appmesh", "VirtualService",
+			`{"provider":{"virtualRouter":{"virtualRouterRef":{"name":"router","namespace":"other"}}}}`,
+			"leads to a VirtualRouter of another namespace, other",
+		},
 		"no rule of the name": {"apisix", "ApisixRoute", `{"http":[]}`, `no http rule "primary"`},
 	} {
 		t.Run(name, func(t *testing.T) {
