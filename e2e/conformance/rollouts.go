@@ -8,7 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -84,20 +84,17 @@ type rolloutSuite struct {
 // read finds the files: each of the folder is a group of its own, those of a folder below are one.
 func (s *rolloutSuite) read() error {
 	below := map[string]int{}
-	return filepath.WalkDir(s.config.Dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || !slices.Contains([]string{".yaml", ".yml"}, filepath.Ext(path)) {
+	files := os.DirFS(s.config.Dir)
+	return fs.WalkDir(files, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !slices.Contains([]string{".yaml", ".yml"}, path.Ext(name)) {
 			return err
 		}
-		name, err := filepath.Rel(s.config.Dir, path)
+		text, err := fs.ReadFile(files, name)
 		if err != nil {
 			return err
 		}
-		text, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		file := rolloutFile{name: filepath.ToSlash(name), objects: readable(text)}
-		dir := filepath.Dir(name)
+		file := rolloutFile{name: name, objects: readable(text)}
+		dir := path.Dir(name)
 		if at, is := below[dir]; is && dir != "." {
 			s.groups[at] = append(s.groups[at], file)
 			return nil

@@ -170,7 +170,7 @@ func (f *field) restarted() {
 	f.patch(ns, "shop", `{"spec":{"restartAt":"`+at+`"}}`, false)
 	f.eventually("all pods to be replaced", func(ctx context.Context) error {
 		// Nobody makes pods anew here: each eviction is a chance for the next one, as a change of the ReplicaSet is.
-		f.touch(&rs)
+		f.touch(ctx, &rs)
 		ro, err := f.rollout(ctx, ns, "shop")
 		if err != nil {
 			return err
@@ -187,10 +187,10 @@ func (f *field) restarted() {
 }
 
 // touch makes a ReplicaSet change.
-func (f *field) touch(rs *appsv1.ReplicaSet) {
+func (f *field) touch(ctx context.Context, rs *appsv1.ReplicaSet) {
 	patch := fmt.Sprintf(`{"metadata":{"annotations":{"touched":"%d"}}}`, time.Now().UnixNano())
 	raw := client.RawPatch("application/merge-patch+json", []byte(patch))
-	if err := f.client.Patch(f.t.Context(), rs.DeepCopy(), raw); err != nil {
+	if err := f.client.Patch(ctx, rs.DeepCopy(), raw); err != nil {
 		f.t.Fatal(err)
 	}
 }

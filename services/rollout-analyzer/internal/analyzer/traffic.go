@@ -33,7 +33,7 @@ func (t traffic) Counted(
 	}
 	err = t.bus.Scan(ctx, bus.Events, where, func(d bus.Delivery) error {
 		var c events.TrafficCounted
-		if d.Type() != events.TypeTrafficCounted || d.DataAs(&c) != nil || c.Requests < 0 || c.Errors < 0 {
+		if !readable(d, &c) {
 			return nil
 		}
 		seen++
@@ -47,4 +47,9 @@ func (t traffic) Counted(
 		return 0, 0, fmt.Errorf("read counts of %s/%s: %w", namespace, hash, err)
 	}
 	return requests, failed, nil
+}
+
+// readable reads counts that make sense.
+func readable(d bus.Delivery, into *events.TrafficCounted) bool {
+	return d.Type() == events.TypeTrafficCounted && d.DataAs(into) == nil && into.Requests >= 0 && into.Errors >= 0
 }

@@ -179,10 +179,10 @@ func (v *checking) scaling(at string, c *v1alpha1.CanaryStrategy) {
 
 func (v *checking) blueGreen(b *v1alpha1.BlueGreenStrategy) {
 	const at = "spec.strategy.blueGreen"
-	switch {
-	case b.ActiveService == "":
+	switch b.ActiveService {
+	case "":
 		v.addf(at+".activeService", "must not be empty")
-	case b.ActiveService == b.PreviewService:
+	case b.PreviewService:
 		v.addf(at+".previewService", "must not be the activeService %q", b.ActiveService)
 	}
 	if b.MaxUnavailable != nil {

@@ -133,7 +133,8 @@ func applyALB(in Input, ref traffic.Ref, objects *Objects, split traffic.Split) 
 	for _, d := range split.Additional {
 		groups = append(groups, target(d.Service, d.Weight))
 	}
-	forward.ForwardConfig.TargetGroups = append(groups, target(split.Stable, split.StableWeight()))
+	groups = append(groups, target(split.Stable, split.StableWeight()))
+	forward.ForwardConfig.TargetGroups = groups
 	if s := cfg.StickinessConfig; s != nil && s.Enabled {
 		forward.ForwardConfig.Stickiness = &albStickiness{Enabled: true, DurationSeconds: s.DurationSeconds}
 	}

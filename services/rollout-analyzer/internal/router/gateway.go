@@ -150,7 +150,7 @@ func gatewayPending(u *unstructured.Unstructured) bool {
 	return behind
 }
 
-func applyGatewayRoute(in Input, ref traffic.Ref, objects *Objects, split traffic.Split) {
+func applyGatewayRoute(_ Input, ref traffic.Ref, objects *Objects, split traffic.Split) {
 	u := objects.Edit(ref)
 	if u == nil {
 		return

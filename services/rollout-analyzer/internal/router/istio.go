@@ -229,7 +229,7 @@ func applyIstio(in Input, ref traffic.Ref, objects *Objects, split traffic.Split
 	for _, r := range routes {
 		r["route"] = istioDestinations(r, sides, in, split)
 	}
-	applyManagedIstio(in, u.Object, routes, sides, split)
+	applyManagedIstio(u.Object, routes, sides, split)
 }
 
 // istioDestinations are the destinations of one route. As upstream has it, what is neither the canary nor the stable
@@ -325,7 +325,7 @@ func applySubsets(in Input, tree map[string]any, split traffic.Split) {
 
 // applyManagedIstio puts the routes that steps added before the others and takes the others of them away.
 func applyManagedIstio(
-	in Input, tree map[string]any, routes []map[string]any, s istioSides, split traffic.Split,
+	tree map[string]any, routes []map[string]any, s istioSides, split traffic.Split,
 ) {
 	spec := object(tree, "spec")
 	http, has := spec["http"].([]any)

@@ -2,6 +2,7 @@ package router
 
 import (
 	"errors"
+	"maps"
 	"strconv"
 
 	"github.com/argosy-mesh/argosy/services/rollout-analyzer/internal/core/traffic"
@@ -115,9 +116,7 @@ func applyNginx(in Input, ref traffic.Ref, objects *Objects, split traffic.Split
 	for k, v := range cfg.AdditionalIngressAnnotations {
 		want[prefix+"/"+k] = v
 	}
-	for k, v := range cfg.CanaryIngressAnnotations {
-		want[k] = v
-	}
+	maps.Copy(want, cfg.CanaryIngressAnnotations)
 	want[prefix+"/canary"] = "true"
 	want[prefix+"/canary-weight"] = strconv.Itoa(int(split.CanaryWeight))
 	if in.Routing().MaxTrafficWeight != nil {

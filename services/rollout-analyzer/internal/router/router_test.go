@@ -89,8 +89,8 @@ func obey(t testing.TB, ro *v1alpha1.Rollout, w world, split traffic.Split) {
 	t.Helper()
 	for _, b := range routes(t, ro, w) {
 		for _, c := range b.Changes(split) {
-			switch {
-			case c.New == nil:
+			switch c.New {
+			case nil:
 				delete(w, c.Ref)
 			default:
 				if c.Old == nil {

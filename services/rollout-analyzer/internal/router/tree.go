@@ -135,14 +135,6 @@ func copied(v map[string]any) map[string]any {
 	return out
 }
 
-func anys[T any](list []T) []any {
-	out := make([]any, len(list))
-	for i := range list {
-		out[i] = list[i]
-	}
-	return out
-}
-
 // annotationExperiments holds the services of experiments that a router object sends traffic to.
 const annotationExperiments = "argosy.dev/experiment-services"
 

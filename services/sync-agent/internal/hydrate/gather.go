@@ -92,8 +92,8 @@ func (h *Hydrator) forget(list []unstructured.Unstructured) {
 
 // problem says why an Application may not be hydrated, or cannot be as it stands, "" when it can.
 func (h *Hydrator) problem(ctx context.Context, m *member) (string, error) {
-	if err := hydration.Check(m.Spec); err != nil {
-		return err.Error(), nil
+	if wrong := hydration.Check(m.Spec); wrong != nil {
+		return wrong.Error(), nil //nolint:nilerr // what is wrong with a spec is an answer
 	}
 	for _, location := range []string{m.Spec.DrySource.RepoURL, hydration.Repository(m.Spec)} {
 		reason, err := h.Projects.Repository(ctx, m.app.Namespace, m.Project, location)

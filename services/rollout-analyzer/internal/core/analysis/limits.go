@@ -180,10 +180,8 @@ func matching(metrics []v1alpha1.Metric, rule string) (map[string]bool, error) {
 		}
 	}
 	if len(names) == 0 {
-		return nil, fmt.Errorf(
-			"Rule didn't match any metric name(s): %q",
-			rule,
-		) //nolint:staticcheck // upstream's words
+		//nolint:staticcheck // upstream's words
+		return nil, fmt.Errorf("Rule didn't match any metric name(s): %q", rule)
 	}
 	return names, nil
 }

@@ -30,7 +30,7 @@ func (p Problem) String() string { return p.Path + ": " + p.Text }
 func LintTemplate(spec v1alpha1.AnalysisTemplateSpec) []Problem {
 	l := &linting{}
 	if len(spec.Metrics) == 0 && len(spec.Templates) == 0 {
-		l.add("spec.metrics", "must have a metric, or spec.templates name templates that have")
+		l.addf("spec.metrics", "must have a metric, or spec.templates name templates that have")
 	}
 	l.arguments(spec.Args, false)
 	l.metrics(spec.Metrics, spec.Args, nil)
@@ -45,7 +45,7 @@ func LintTemplate(spec v1alpha1.AnalysisTemplateSpec) []Problem {
 func LintRun(spec v1alpha1.AnalysisRunSpec) []Problem {
 	l := &linting{}
 	if len(spec.Metrics) == 0 {
-		l.add("spec.metrics", "must have a metric")
+		l.addf("spec.metrics", "must have a metric")
 	}
 	l.arguments(spec.Args, true)
 	l.metrics(spec.Metrics, spec.Args, plainValues(spec.Args))
@@ -55,11 +55,11 @@ func LintRun(spec v1alpha1.AnalysisRunSpec) []Problem {
 
 type linting struct{ found []Problem }
 
-func (l *linting) add(path, format string, args ...any) {
+func (l *linting) addf(path, format string, args ...any) {
 	l.found = append(l.found, Problem{Path: path, Text: fmt.Sprintf(format, args...)})
 }
 
-func (l *linting) warn(path, format string, args ...any) {
+func (l *linting) warnf(path, format string, args ...any) {
 	l.found = append(l.found, Problem{Path: path, Warning: true, Text: fmt.Sprintf(format, args...)})
 }
 
@@ -69,13 +69,13 @@ func (l *linting) arguments(args []v1alpha1.Argument, given bool) {
 		at := fmt.Sprintf("spec.args[%d]", i)
 		switch {
 		case a.Name == "":
-			l.add(at+".name", "must not be empty")
+			l.addf(at+".name", "must not be empty")
 		case seen[a.Name]:
-			l.add(at+".name", "another argument is named %q too", a.Name)
+			l.addf(at+".name", "another argument is named %q too", a.Name)
 		case a.Value != nil && a.ValueFrom != nil:
-			l.add(at, "has both value and valueFrom; give one")
+			l.addf(at, "has both value and valueFrom; give one")
 		case given && a.Value == nil && a.ValueFrom == nil:
-			l.add(at+".value", "argument %q has no value", a.Name)
+			l.addf(at+".value", "argument %q has no value", a.Name)
 		}
 		seen[a.Name] = true
 	}
@@ -87,20 +87,20 @@ func (l *linting) metrics(metrics []v1alpha1.Metric, args []v1alpha1.Argument, k
 		at := fmt.Sprintf("spec.metrics[%d]", i)
 		switch {
 		case m.Name == "":
-			l.add(at+".name", "must not be empty")
+			l.addf(at+".name", "must not be empty")
 		case seen[m.Name]:
-			l.add(at+".name", "two metrics have the name %q", m.Name)
+			l.addf(at+".name", "two metrics have the name %q", m.Name)
 		}
 		seen[m.Name] = true
 		if names := Providers(m.Provider); len(names) != 1 {
-			l.add(at+".provider", "must have exactly one provider, not %d %v", len(names), names)
+			l.addf(at+".provider", "must have exactly one provider, not %d %v", len(names), names)
 		}
 		l.limits(at, m, known)
 		l.condition(at+".successCondition", m.SuccessCondition, m)
 		l.condition(at+".failureCondition", m.FailureCondition, m)
 		for _, name := range Mentioned(m) {
 			if !slices.ContainsFunc(args, func(a v1alpha1.Argument) bool { return a.Name == name }) {
-				l.add(at, "{{args.%s}} is no argument of this document; declare it in spec.args", name)
+				l.addf(at, "{{args.%s}} is no argument of this document; declare it in spec.args", name)
 			}
 		}
 	}
@@ -109,17 +109,17 @@ func (l *linting) metrics(metrics []v1alpha1.Metric, args []v1alpha1.Argument, k
 func (l *linting) limits(at string, m v1alpha1.Metric, known values) {
 	b, err := boundsOf(m, known)
 	if err != nil {
-		l.add(at, "%v", strings.TrimPrefix(err.Error(), fmt.Sprintf("metric %q: ", m.Name)))
+		l.addf(at, "%v", strings.TrimPrefix(err.Error(), fmt.Sprintf("metric %q: ", m.Name)))
 		return
 	}
 	if b.count > 0 && b.failure >= b.count {
-		l.warn(at+".failureLimit", "%d can never be exceeded in %d measurements", b.failure, b.count)
+		l.warnf(at+".failureLimit", "%d can never be exceeded in %d measurements", b.failure, b.count)
 	}
 	if b.count > 0 && b.inconclusive >= b.count {
-		l.warn(at+".inconclusiveLimit", "%d can never be exceeded in %d measurements", b.inconclusive, b.count)
+		l.warnf(at+".inconclusiveLimit", "%d can never be exceeded in %d measurements", b.inconclusive, b.count)
 	}
 	if b.count > 0 && b.consecutiveSuccess > b.count {
-		l.warn(
+		l.warnf(
 			at+".consecutiveSuccessLimit",
 			"%d can never be reached in %d measurements",
 			b.consecutiveSuccess,
@@ -131,12 +131,12 @@ func (l *linting) limits(at string, m v1alpha1.Metric, known values) {
 func (l *linting) rules(metrics []v1alpha1.Metric, dry []v1alpha1.DryRun, keep []v1alpha1.MeasurementRetention) {
 	for i, rule := range dry {
 		if _, err := matching(metrics, rule.MetricName); err != nil {
-			l.add(fmt.Sprintf("spec.dryRun[%d].metricName", i), "%v; it is a Go regular expression", err)
+			l.addf(fmt.Sprintf("spec.dryRun[%d].metricName", i), "%v; it is a Go regular expression", err)
 		}
 	}
 	for i, rule := range keep {
 		if _, err := matching(metrics, rule.MetricName); err != nil {
-			l.add(
+			l.addf(
 				fmt.Sprintf("spec.measurementRetention[%d].metricName", i),
 				"%v; it is a Go regular expression",
 				err,
@@ -154,15 +154,15 @@ func (l *linting) condition(at, condition string, m v1alpha1.Metric) {
 	}
 	plain := placeholder.ReplaceAllString(condition, "1")
 	if err := readable(plain); err != nil {
-		l.add(at, "%v", err)
+		l.addf(at, "%v", err)
 		return
 	}
 	if looks := wholeOnly(plain); looks != "" {
-		l.warn(at, "%s looks at the whole result, whatever it is given; (result?.x ?? 0) looks at a part", looks)
+		l.warnf(at, "%s looks at the whole result, whatever it is given; (result?.x ?? 0) looks at a part", looks)
 	}
 	if m.Provider.Prometheus != nil && bare.MatchString(plain) &&
 		!strings.HasPrefix(strings.TrimSpace(m.Provider.Prometheus.Query), "scalar(") {
-		l.warn(at, "a query that gives a vector gives a list: compare result[0], or wrap the query in scalar(...)")
+		l.warnf(at, "a query that gives a vector gives a list: compare result[0], or wrap the query in scalar(...)")
 	}
 }
 

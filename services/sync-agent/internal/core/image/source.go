@@ -78,7 +78,7 @@ func (u Updater) preferences() []func(candidate) bool {
 		return func(c candidate) bool { return a(c) && b(c) }
 	}
 	values := func(c candidate) bool { return c.Ref != "" }
-	any := func(candidate) bool { return true }
+	whichever := func(candidate) bool { return true }
 	wanted := []func(candidate) bool{renders(ByHelm, ByKustomize)}
 	switch u.Target.Form {
 	case Kustomization:
@@ -88,7 +88,7 @@ func (u Updater) preferences() []func(candidate) bool {
 	case Setters:
 		wanted = nil
 	}
-	wanted = append(wanted, any)
+	wanted = append(wanted, whichever)
 	var out []func(candidate) bool
 	for _, w := range wanted {
 		out = append(out, both(same, w))

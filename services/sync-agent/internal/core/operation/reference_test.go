@@ -75,16 +75,16 @@ func TestModes(t *testing.T) {
 			},
 		},
 	} {
-		make := func(annotations string) *track.Object {
+		built := func(annotations string) *track.Object {
 			if c.object == "" {
 				return job(t, "a", annotations)
 			}
 			return tracktest.Object(t, fmt.Sprintf(c.object, annotations))
 		}
 		w := World{Policy: v1alpha1.SyncPolicy{SyncOptions: c.policy}}
-		i := Item{Desired: make(c.desired)}
+		i := Item{Desired: built(c.desired)}
 		if i.Key = track.KeyOf(i.Desired); c.live != "-" {
-			i.Live = make(c.live)
+			i.Live = built(c.live)
 		}
 		m := &machine{w: w, sync: &v1alpha1.SyncOperation{SyncStrategy: c.strategy}}
 		if got := m.mode(i); got != c.want {

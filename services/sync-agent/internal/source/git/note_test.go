@@ -28,7 +28,7 @@ func TestABranchOfItsOwnAndNotes(t *testing.T) {
 			},
 		}
 	}
-	head, made, err := m.Apply(
+	_, made, err := m.Apply(
 		t.Context(), change(
 			map[string][]byte{"d/x/m.yaml": []byte("1"), "d/z/m.yaml": []byte("1"), "y/m.yaml": []byte("2")},
 		),
@@ -42,7 +42,7 @@ func TestABranchOfItsOwnAndNotes(t *testing.T) {
 	if got := o.git(o.bare, "rev-list", "--count", "env"); got != "1" {
 		t.Errorf("%s commits", got)
 	}
-	head, made, err = other.Apply(t.Context(), change(map[string][]byte{"y/m.yaml": []byte("3")}))
+	head, made, err := other.Apply(t.Context(), change(map[string][]byte{"y/m.yaml": []byte("3")}))
 	if err != nil || !made || head.Message != "y/m.yaml" {
 		t.Errorf("%+v, %v, %v", head, made, err)
 	}
