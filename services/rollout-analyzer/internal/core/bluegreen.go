@@ -14,7 +14,7 @@ import (
 //
 //	preview → new pods → pre-promotion analysis → pause → all new pods → active → post-promotion analysis → stable
 func (p *pass) blueGreen() {
-	p.settled = true
+	p.settled, p.st.Canary = true, v1alpha1.CanaryStatus{}
 	p.active = p.pinned(p.blue.ActiveService)
 	p.judgePromotion()
 	p.pointPreview()

@@ -47,6 +47,7 @@ func Decide(w World) []Action {
 
 // runCanary moves traffic and pods by the steps of a canary.
 func (p *pass) runCanary() {
+	p.st.BlueGreen = v1alpha1.BlueGreenStatus{}
 	p.evaluateAnalyses()
 	p.judgeExperiment()
 	p.route()

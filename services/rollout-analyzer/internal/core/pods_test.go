@@ -45,3 +45,31 @@ func TestAnInvalidRolloutIsNotHealthy(t *testing.T) {
 		}
 	}
 }
+
+// What a scaler is told: the stable pods beside a canary, all pods where the stable ones shrink as the canary grows,
+// the active ones of blue-green. Another strategy leaves nothing of the one before in the status.
+func TestWhatAScalerIsTold(t *testing.T) {
+	s := newSim(t)
+	s.shape("routed 4 setWeight 50; pause")
+	s.settle(true)
+	s.command("image v2")
+	if got := s.w.Rollout.Status.HPAReplicas; got != 4 {
+		t.Errorf("beside a canary %d", got)
+	}
+	canaryOf(&s.w).DynamicStableScale = true
+	s.command("after 1s")
+	if got := s.w.Rollout.Status; got.HPAReplicas != 4 || got.Replicas != 4 {
+		t.Errorf("with a scale that follows the traffic %d of %d", got.HPAReplicas, got.Replicas)
+	}
+	s = newSim(t)
+	s.shape("bluegreen 3\noption previewReplicaCount 1\noption autoPromotionEnabled false")
+	s.settle(true)
+	s.command("image v2")
+	if got := s.w.Rollout.Status; got.HPAReplicas != 3 || got.Replicas != 4 || got.BlueGreen.ActiveSelector == "" {
+		t.Errorf("of blue-green %+v", got)
+	}
+	s.command("canary setWeight 50; pause")
+	if got := s.w.Rollout.Status.BlueGreen; got != (v1alpha1.BlueGreenStatus{}) {
+		t.Errorf("left of blue-green: %+v", got)
+	}
+}

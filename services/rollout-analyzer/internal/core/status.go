@@ -162,8 +162,9 @@ func (p *pass) count() {
 		st.UpdatedReplicas = p.newRS.Status.Replicas
 	}
 	st.HPAReplicas = st.Replicas
-	if p.routes() {
-		// A scaler must not take the canary for load on the stable pods.
+	if p.routes() && !p.canary.DynamicStableScale {
+		// A scaler must not take the canary for load on the stable pods. Where these shrink as it grows, both
+		// together are what carries the load.
 		st.HPAReplicas = 0
 		if stable := findByHash(p.w.ReplicaSets, st.StableRS); stable != nil {
 			st.HPAReplicas = stable.Status.Replicas
