@@ -275,7 +275,7 @@ func FuzzRouters(f *testing.F) {
 		ro, w := sample(t, files[int(which)%len(files)])
 		var tree map[string]any
 		if json.Unmarshal([]byte(text), &tree) != nil || tree == nil {
-			t.Skip()
+			return
 		}
 		for ref, u := range w {
 			spec, _ := integers(tree["spec"]).(map[string]any)

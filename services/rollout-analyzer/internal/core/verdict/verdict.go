@@ -95,8 +95,7 @@ type Event struct {
 func Decide(ro *v1alpha1.Rollout, e Event, now time.Time) (act Act, err error) {
 	st := ro.Status
 	if st.StableRS == "" || st.StableRS == st.CurrentPodHash || st.Abort || st.Duration == nil ||
-		st.Duration.RolloutStartedAt == nil || e.Stored.Before(st.Duration.RolloutStartedAt.Time) ||
-		Decided(ro, e) {
+		st.Duration.RolloutStartedAt == nil || e.Stored.Before(st.Duration.RolloutStartedAt.Time) {
 		return "", nil
 	}
 	wishes, err := Wishes(ro.Namespace, ro.Annotations)
@@ -110,6 +109,10 @@ func Decide(ro *v1alpha1.Rollout, e Event, now time.Time) (act Act, err error) {
 			continue
 		}
 		if holds {
+			// The cause of an abort is written before the abort: alone it says that somebody died in between.
+			if w.Act != Abort && Decided(ro, e) {
+				return "", nil
+			}
 			return w.Act, nil
 		}
 	}

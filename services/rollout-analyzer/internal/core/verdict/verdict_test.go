@@ -47,7 +47,11 @@ func TestWhatAnEventDoes(t *testing.T) {
 		"before it began":        {func(_ *v1alpha1.Rollout, e *Event) { e.Stored = start.Add(-time.Second) }, ""},
 		"nothing is in progress": {func(ro *v1alpha1.Rollout, _ *Event) { ro.Status.CurrentPodHash = "old" }, ""},
 		"aborted already":        {func(ro *v1alpha1.Rollout, _ *Event) { ro.Status.Abort = true }, ""},
+		"the cause of an abort without the abort": {func(ro *v1alpha1.Rollout, e *Event) {
+			ro.Annotations[AnnotationCause] = "new " + Cause(*e)
+		}, Abort},
 		"the same event again": {func(ro *v1alpha1.Rollout, e *Event) {
+			e.Subject = "events.ns.checks.passed"
 			ro.Annotations[AnnotationCause] = "new " + Cause(*e)
 		}, ""},
 	} {
